@@ -1,15 +1,17 @@
 # make demo    sets up and runs the main job on 2,000 real photographs
 # make test    sets up and runs lint, type check and tests
+# make test-torch  sets up torch and runs the tests that need it
 # make bench   prints the figures of the README and docs
 # make lock    pins every dependency anew
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TORCH := .venv-torch
 SOURCES := src tests benchmarks examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types tests bench lock clean
+.PHONY: help demo test test-torch lint types tests bench lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -44,14 +46,33 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 tests: $(VENV)/dev.stamp
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
 
-bench: $(VENV)/dev.stamp
+# By uv, which takes seconds where pip takes minutes: torch with its CUDA libraries is large.
+$(TORCH)/stamp: requirements/torch.txt pyproject.toml | $(VENV)/dev.stamp
+	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
+	$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes -r requirements/torch.txt
+	$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+test-torch: $(TORCH)/stamp
+	$(TORCH)/bin/python -m pytest -n 2 tests/torch
+
+$(VENV)/bench.stamp: requirements/bench.txt | $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks
 
+# torch is in a lock of its own, because it is large; hnswlib too, because it is built from source.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+EXTRAS := approximate demo elasticsearch oracle parquet postgres report text
 lock: $(VENV)/dev.stamp
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --all-extras --group dev requirements/build.in pyproject.toml -o requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra demo -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/demo.txt
+	$(COMPILE) $(EXTRAS:%=--extra %) --group dev requirements/build.in pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --extra demo -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/demo.txt
+	$(COMPILE) --group bench -c requirements/dev.txt requirements/build.in -o requirements/bench.txt
+	$(COMPILE) $(EXTRAS:%=--extra %) --extra torch --group dev -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/torch.txt
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(TORCH) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("indexing", "leave_one_out", "inspection", "promises")
+NAMES = ("indexing", "leave_one_out", "inspection", "promises", "search", "stores")
 
 
 def main() -> None:

@@ -10,9 +10,30 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli import main
+from tests.contracts.exceptions import CANNOT
+from tests.servers.postgres import postgres_server, postgres_url  # noqa: F401 fixtures
 
 # The contracts are no test files by name; their assertions are to be explained all the same.
 pytest.register_assert_rewrite("tests.contracts.store_contract", "tests.contracts.embedder_contract")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is declared, and nothing else."""
+    for item in items:
+        owner = getattr(getattr(item, "cls", None), "__name__", "")
+        reason = CANNOT.get((owner, getattr(item, "originalname", item.name)))
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=f"declared in contracts/exceptions.py: {reason}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what stores cannot hold of their contract."""
+    terminalreporter.section("what a store cannot hold of the contract")
+    for (owner, test), reason in CANNOT.items():
+        terminalreporter.line(f"{owner}: {test}: {reason}")
+    if not CANNOT:
+        terminalreporter.line("nothing")
+
 
 # A shell that starts us in the background has Ctrl-C ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

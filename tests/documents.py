@@ -4,9 +4,13 @@ A block's language says what becomes of it:
 
     console     commands after `$ `, each with its output; `lookalike …` runs here, anything else in a shell
     python      runs, all blocks of a document in one namespace; a `text` block right after it is its output
-    sql         is answered by `lookalike sql`; a `text` block right after it is its output
+    sql         is answered by `lookalike sql`; a `text` block right after it is its output; a name behind the
+                language is that of the statement
     csv, json   with a path behind the language: is written to that path
     sh, text    is not run
+
+`console postgresql`, `sql postgresql` and `sql postgresql-NAME` run on a store in PostgreSQL, all others on
+one in SQLite.
 
 In an output `…` stands for anything, alone on a line for any lines, or none. Blank lines and spaces at the
 end of a line do not count. A number with a decimal point may differ by `TOLERANCE`: processors round
@@ -25,10 +29,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from lookalike.cli import main
 
 TOLERANCE = 1e-3
+ENGINES = {"postgresql": "postgres_url"}
+"""The fixture that gives the URL of an empty store, by what blocks call the database."""
+
 _FENCE = re.compile(r"^```(\w+)?(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.]*\.\d)(?!\w)")
 _SHELL = set("|<>;&*$`")
@@ -44,6 +52,12 @@ class Block:
     text: str
     output: str | None
     """The `text` block that follows at once."""
+
+    @property
+    def engine(self) -> str | None:
+        """The database that it is for, None for SQLite."""
+        engine = self.argument.partition("-")[0]
+        return engine if self.language in ("console", "sql") and engine in ENGINES else None
 
 
 def blocks(document: str) -> list[Block]:
@@ -108,6 +122,8 @@ class Terminal:
 
     code: int = 0
     namespace: dict[str, Any] = field(default_factory=dict)
+    stores: dict[str, str] = field(default_factory=dict)
+    """The URL of the store for blocks that ask for another than SQLite, by what they call it."""
 
     def type(self, command: str) -> str:
         """Run a command and return what a terminal would show, stdout and stderr."""
@@ -137,6 +153,11 @@ class Terminal:
 
     def run(self, block: Block) -> list[str]:
         """Run one block and return the differences from what the document says."""
+        store = block.engine and self.stores[block.engine]
+        with mock.patch.dict(os.environ, {"LOOKALIKE_STORE": store} if store else {}):
+            return self._run(block)
+
+    def _run(self, block: Block) -> list[str]:
         outputs: list[tuple[str, str | None, str]] = []
         if block.language == "console":
             outputs += [(typed, output, self.type(typed)) for typed, output in commands(block.text)]

@@ -13,7 +13,7 @@ from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli.group import group
 from lookalike.records import record_id
-from tests.documents import Block, Terminal, blocks, commands, difference
+from tests.documents import ENGINES, Block, Terminal, blocks, commands, difference
 
 if TYPE_CHECKING:
     import click
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 COMMANDS = (ROOT / "docs" / "commands.md").read_text()
-SQL = (ROOT / "docs" / "sql.md").read_text()
 
 # One real folder of the machine it was written on tells more than it should, and is wrong everywhere else.
 MACHINE_PATH = re.compile(r"(?<![\w.…~-])/(?:home|root|tmp|work|Users|var|mnt)/")
@@ -60,8 +59,13 @@ def terminal(
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
-def test_every_example_runs_and_says_what_the_document_says(document: Path, terminal: Terminal) -> None:
-    differences = [told for block in blocks(document.read_text()) for told in terminal.run(block)]
+def test_every_example_runs_and_says_what_the_document_says(
+    document: Path, terminal: Terminal, request: pytest.FixtureRequest
+) -> None:
+    found = blocks(document.read_text())
+    for engine in {block.engine for block in found} - {None}:
+        terminal.stores[str(engine)] = request.getfixturevalue(ENGINES[str(engine)])
+    differences = [told for block in found for told in terminal.run(block)]
     assert not differences, "\n\n".join(differences)
 
 
@@ -141,9 +145,19 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def statement(name: str) -> str:
-    """Return the SQL block of docs/sql.md that is called `name`."""
-    (found,) = [block.text for block in blocks(SQL) if (block.language, block.argument) == ("sql", name)]
+    """Return the SQL block of the documents that is called `name`."""
+    every = [block for path in DOCUMENTS for block in blocks(path.read_text())]
+    (found,) = [block.text for block in every if (block.language, block.argument) == ("sql", name)]
     return found
+
+
+@pytest.fixture(params=["sqlite", *ENGINES])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The beginning of the names of statements for a database, whose store the commands then use."""
+    if request.param == "sqlite":
+        return ""
+    monkeypatch.setenv("LOOKALIKE_STORE", request.getfixturevalue(ENGINES[request.param]))
+    return f"{request.param}-"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +168,7 @@ def statement(name: str) -> str:
     ],
 )
 def test_leave_one_out_in_sql_is_what_evaluate_says(
-    terminal: Terminal, name: str, words: tuple[str, ...]
+    terminal: Terminal, engine: str, name: str, words: tuple[str, ...]
 ) -> None:
     folder = words[-1]
     terminal.lookalike("index", folder, "--collection", folder)
@@ -165,7 +179,7 @@ def test_leave_one_out_in_sql_is_what_evaluate_says(
         source = Path(copies[folder]).parents[1] / "local" / f"textile_000{at + 1}.jpg"
         shutil.copyfile(source, Path(copies[folder]).with_name(name_of))
     terminal.lookalike("index", folder, "--collection", folder)
-    (answer,) = lines(terminal.lookalike("sql", statement(name), "--format", "jsonl"))
+    (answer,) = lines(terminal.lookalike("sql", statement(engine + name), "--format", "jsonl"))
     summary = lines(terminal.lookalike("evaluate", *words, "-k", "1", "--format", "jsonl"))[0]
     # The statement lets copies vote on each other: the figure that `evaluate` gives beside its own.
     assert answer["accuracy"] == pytest.approx(summary["apart"]["accuracy"], abs=1e-12)
@@ -175,7 +189,7 @@ def test_leave_one_out_in_sql_is_what_evaluate_says(
     assert sum(summary["left_out"].values()) == (1 if folder == "textile" else 2)
 
 
-def test_the_vote_in_sql_is_what_classify_says_draws_included(terminal: Terminal) -> None:
+def test_the_vote_in_sql_is_what_classify_says_draws_included(terminal: Terminal, engine: str) -> None:
     """All new images at once; they come in order of id."""
     Path("more").mkdir()
     for name in ("local", "nominal"):
@@ -187,7 +201,7 @@ def test_the_vote_in_sql_is_what_classify_says_draws_included(terminal: Terminal
     classified = lines(terminal.lookalike("classify", *map(str, Path("more").iterdir()), *words))
     classified.sort(key=lambda line: record_id(line["uri"]))
     expected = [(vote["label"], vote["share"] * 5) for line in classified for vote in line["votes"]]
-    votes = lines(terminal.lookalike("sql", statement("vote"), "--format", "jsonl"))
+    votes = lines(terminal.lookalike("sql", statement(engine + "vote"), "--format", "jsonl"))
     assert [(row["label"], row["votes"]) for row in votes] == expected
     assert any(len({vote["share"] for vote in line["votes"]}) < len(line["votes"]) for line in classified)
 

@@ -27,7 +27,7 @@ from lookalike.features import FeatureCache
 from lookalike.indexing import IndexReport, index
 from lookalike.metric import normalise
 from lookalike.records import Record, Skipped, Space, Vectors, uri_path
-from lookalike.stores.sqlite import SqliteStore
+from lookalike.stores.sqlite.store import SqliteStore
 from tests.mean_colours import MeanColours, mean_colours, picture, save
 
 

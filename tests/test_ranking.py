@@ -129,3 +129,22 @@ def test_among_some_rows_is_as_among_a_copy_of_them(seed: int, k: int) -> None:
     rows, expected = ranking.nearest_rows(vectors[:5], vectors[places], k)
     np.testing.assert_array_equal(found, np.where(rows >= 0, places[rows] if len(places) else -1, -1))
     np.testing.assert_array_equal(similarities, expected)
+
+
+@pytest.mark.parametrize("count", [1_600, 6_400, 6_421, 40_000])
+@pytest.mark.parametrize("distinct", [3, 500, 40_000])
+def test_the_sieve_for_many_rows_loses_none_and_no_tie(count: int, distinct: int) -> None:
+    rng = np.random.default_rng(count)
+    vectors, queries = unit(rng, count, 8, distinct), unit(rng, 3, 8, 3)
+    exclude = [[int(row) for row in rng.choice(count, 30, replace=False)] for _ in queries]
+    among = rng.random(count) < 0.5
+    left_out = [sorted({*some, *np.flatnonzero(~among).tolist()}) for some in exclude]
+    exact = np.vecdot(vectors[None].astype(float), queries[:, None].astype(float))
+    for k in (1, 10, 40):
+        rows, values = ranking.nearest_rows(queries, vectors, k, exclude, among)
+        for place, out in enumerate(left_out):
+            similarities = exact[place].copy()
+            similarities[out] = -np.inf
+            order = np.argsort(-similarities, kind="stable")[:k]
+            assert rows[place].tolist() == order.tolist()
+            assert values[place] == pytest.approx(similarities[order], abs=1e-12)

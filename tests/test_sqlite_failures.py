@@ -18,7 +18,7 @@ import pytest
 
 from lookalike.errors import StoreBusy, StoreFull
 from lookalike.stores import open_store
-from lookalike.stores.sqlite import SqliteStore
+from lookalike.stores.sqlite.store import SqliteStore
 from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
 
 if TYPE_CHECKING:

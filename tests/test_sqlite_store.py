@@ -28,8 +28,10 @@ from lookalike.errors import (
     StoreNewer,
 )
 from lookalike.records import file_uri, record_id
-from lookalike.stores import open_store, sqlite_file, sqlite_schema
-from lookalike.stores.sqlite import SqliteStore
+from lookalike.stores import open_store
+from lookalike.stores.sqlite import file as sqlite_file
+from lookalike.stores.sqlite import schema as sqlite_schema
+from lookalike.stores.sqlite.store import SqliteStore
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
@@ -554,7 +556,7 @@ def test_a_file_of_version_1_is_migrated_with_all_it_holds(store: SqliteStore, f
     assert store.sql('SELECT count(*) FROM "parts-unfitted" WHERE note NOT NULL').rows == [(1,)]
     store.close()
     with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -573,14 +575,14 @@ def test_a_rename_takes_the_views_along(store: SqliteStore) -> None:
 def test_a_search_does_not_read_the_vectors_again_while_nothing_changes(store: SqliteStore) -> None:
     store.create("parts", SPACE)
     store.put("parts", [record(number) for number in range(24)], corners(24))
-    first = store._matrices.read
+    first = store._search._matrices.read
     seen = []
 
     def noted(connection: sqlite3.Connection, collection: int) -> Any:
         seen.append(first(connection, collection))
         return seen[-1]
 
-    store._matrices.read = noted  # type: ignore[method-assign]  # to see what is used
+    store._search._matrices.read = noted  # type: ignore[method-assign]  # to see what is used
     for _ in range(2):
         store.nearest("parts", CORNERS[:1], 1)
     with open_store(store.url) as other:
@@ -593,17 +595,19 @@ def test_a_search_does_not_read_the_vectors_again_while_nothing_changes(store: S
 def test_a_neighbour_that_is_removed_during_the_search_is_replaced(store: SqliteStore) -> None:
     fill(store, 24)
     (before,) = store.nearest("parts", CORNERS[:1], 3)
-    read = store._records
+    read = store._search._records
     asked = []
 
-    def read_after_a_removal(name: str, ids: Any) -> Any:
-        asked.append(ids)
+    def read_after_a_removal(connection: sqlite3.Connection, number: int, found: Any) -> Any:
+        asked.append(found)
         if len(asked) == 1:
+            connection.execute("ROLLBACK")
             with open_store(store.url) as other:
                 other.remove("parts", [before[1].record.id])
-        return read(name, ids)
+            connection.execute("BEGIN")
+        return read(connection, number, found)
 
-    store._records = read_after_a_removal  # type: ignore[method-assign]  # to come between
+    store._search._records = read_after_a_removal  # type: ignore[method-assign]  # to come between
     (hits,) = store.nearest("parts", CORNERS[:1], 3)
     assert [hits[0], hits[1]] == [before[0], before[2]]
     assert len(hits) == 3

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import lookalike
+from tests.contracts.exceptions import CANNOT
+from tests.contracts.store_contract import StoreContract
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "lookalike"
@@ -27,6 +29,7 @@ ROWS = (
     ("near_duplicates",),
     ("judging",),
     ("fitted", "sides", "fitting", "compare", "indexing", "findings", "audit"),
+    ("contents", "unfinished", "levelling", "copying", "parity"),
     ("report",),
     ("opened",),
     ("answering",),
@@ -36,10 +39,20 @@ ROWS = (
 # Those that take long to import, or that are optional.
 HEAVY = {
     "bokeh": {"report/plots.py"},
+    "elasticsearch": {"stores/elasticsearch/client.py"},
     "jinja2": {"report/page.py"},
     "onnx": {"embedders/efficientnet_lite_graph.py"},
-    "onnxruntime": {"embedders/efficientnet_lite.py"},
+    "huggingface_hub": {"embedders/hub.py"},
+    "onnxruntime": {"embedders/runtime.py"},
+    "open_clip": {"embedders/open_clip_models.py"},
+    "psycopg": {"stores/postgres/server.py"},
+    "oracledb": {"stores/oracle/session.py"},
     "pyarrow": {"labels/parquet.py"},
+    "sentence_transformers": {"embedders/sentence_transformers_models.py"},
+    "timm": {"embedders/timm_models.py"},
+    "tokenizers": {"embedders/tokens.py"},
+    "torch": {"embedders/torch_networks.py"},
+    "transformers": {"embedders/sentence_transformers_models.py"},
     "rich": {"cli/output.py"},
     "scipy": {
         "compare.py",
@@ -48,6 +61,7 @@ HEAVY = {
         "judging/selective.py",
         "near_duplicates.py",
     },
+    "turbovec": {"stores/sqlite/shortlist.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "report/plots.py"},
 }
 
@@ -133,6 +147,10 @@ def test_before_the_command_line_guards_against_ctrl_c_next_to_nothing_is_import
     program = "import sys, lookalike.cli; print(*(m for m in ('click', 'numpy', 'PIL') if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_only_tests_of_the_contract_are_declared_as_not_held() -> None:
+    assert [key for key in CANNOT if not hasattr(StoreContract, key[1])] == []
 
 
 def test_the_version_is_the_same_everywhere() -> None:

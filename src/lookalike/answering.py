@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lookalike.fitted import Fitting
     from lookalike.judging.judge import Judge
     from lookalike.pipeline import EmbeddedFile
-    from lookalike.records import Collection, Scalar, Where
+    from lookalike.records import Approximation, Collection, Scalar, Where
 
 
 # Exchanges of names that one search may meet, before a mismatch is taken for a lasting one.
@@ -37,6 +37,8 @@ class Found:
 
     path: Path
     neighbours: list[Neighbour]
+    approximation: Approximation | None = None
+    """What was searched with; None where the search was exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Classified:
     prediction: Prediction
     itself: int
     """Records of the very same bytes, which had no vote."""
+    approximation: Approximation | None = None
+    """What the neighbours were searched with; None where the search was exact."""
 
 
 class Answering(Opened):
@@ -64,9 +68,18 @@ class Answering(Opened):
         k: int,
         where: Where | None = None,
         *,
+        approximate: bool = False,
         max_pixels: int = images.MAX_PIXELS,
     ) -> Found | Skipped:
         """Find the images of a collection that are most like the one at `path`.
+
+        Args:
+            name: the collection.
+            path: an image.
+            k: how many neighbours.
+            where: only records that match.
+            approximate: use the collection's approximate index, if it has one.
+            max_pixels: an image with more pixels is skipped.
 
         Raises:
             CollectionNotFound, FieldNotFound: of the collection or of `where`.
@@ -77,7 +90,8 @@ class Answering(Opened):
         for file in self._embed(collection, [path], max_pixels):
             if isinstance(file, Skipped):
                 return file
-            return Found(path, self._nearest(collection, file, k, where))
+            found = self._nearest(collection, file, k, where, approximate=approximate)
+            return Found(path, found, collection.approximation if approximate else None)
         raise AssertionError(path)
 
     def classify(
@@ -89,6 +103,7 @@ class Answering(Opened):
         where: Where | None = None,
         *,
         judge: Judge | None = None,
+        approximate: bool = False,
         max_pixels: int = images.MAX_PIXELS,
     ) -> Iterator[Classified | Skipped]:
         """Label images by their nearest labelled neighbours.
@@ -102,6 +117,7 @@ class Answering(Opened):
             k: neighbours that vote.
             where: only records that match vote.
             judge: what puts confidence on the predictions, made for the same `by`, `k` and `where`.
+            approximate: use the collection's approximate index, if it has one.
             max_pixels: images with more pixels are skipped.
 
         Yields:
@@ -120,7 +136,7 @@ class Answering(Opened):
                 yield file
                 continue
             same = self.store.ids_by_digest(collection.name, file.digest)
-            neighbours = self._nearest(collection, file, k, where, exclude=[same], having=by)
+            neighbours = self._nearest(collection, file, k, where, [same], by, approximate=approximate)
             prediction = vote(neighbours, by)
             if judge is not None:
 
@@ -128,11 +144,15 @@ class Answering(Opened):
                     labels: Sequence[Scalar], file: EmbeddedFile = file, same: Ids[str] = same
                 ) -> float:
                     asked = {**(where or {}), by: labels}
-                    found = self._nearest(collection, file, 1, asked, exclude=[same]) if labels else []
+                    if not labels:
+                        return -math.inf
+                    found = self._nearest(collection, file, 1, asked, [same], approximate=approximate)
                     return found[0].similarity if found else -math.inf
 
-                prediction = judge(prediction, by, nearest, self._closest(collection, file, where, same, by))
-            yield Classified(file.path, prediction, len(same))
+                closest = self._closest(collection, file, where, same, by, approximate=approximate)
+                prediction = judge(prediction, by, nearest, closest)
+            used = collection.approximation if approximate else None
+            yield Classified(file.path, prediction, len(same), used)
 
     def _ready(self, name: str, where: Where | None) -> Collection:
         """Return a collection that can answer, or say why it cannot."""
@@ -162,6 +182,8 @@ class Answering(Opened):
         where: Where | None,
         exclude: Sequence[Ids[str]] | None = None,
         having: str | None = None,
+        *,
+        approximate: bool = False,
     ) -> list[Neighbour]:
         """Find the neighbours of one file, also while another process fits the collection."""
         plain = normalise(file.features[None])
@@ -170,8 +192,11 @@ class Answering(Opened):
             try:
                 found = self._fitting_of(collection)
                 query = plain if found is None else found.metric.project(plain)
-                space = collection.space
-                return self.store.nearest(collection.name, query, k, where, exclude, having, space=space)[0]
+                return self.store.nearest(
+                    *(collection.name, query, k, where, exclude, having),
+                    space=collection.space,
+                    approximate=approximate,
+                )[0]
             except SpaceMismatch:
                 # Also where the space is the same again: a fit may have been undone and done meanwhile.
                 tries -= 1
@@ -180,14 +205,22 @@ class Answering(Opened):
                 collection = self.store.collection(collection.name)
 
     def _closest(
-        self, collection: Collection, file: EmbeddedFile, where: Where | None, same: Ids[str], by: str
+        self,
+        collection: Collection,
+        file: EmbeddedFile,
+        where: Where | None,
+        same: Ids[str],
+        by: str,
+        *,
+        approximate: bool,
     ) -> float:
         """Return the plain similarity of a file to the nearest image; −inf where there is none.
 
         A fitted metric looks only at what tells the labels apart; how strange a picture is, it cannot see.
         """
         plain = normalise(file.features[None])
-        found = self.store.nearest(plain_name(collection), plain, 1, where, [same], by)[0]
+        name = plain_name(collection)
+        found = self.store.nearest(name, plain, 1, where, [same], by, approximate=approximate)[0]
         return found[0].similarity if found else -math.inf
 
     def _fitting_of(self, collection: Collection) -> Fitting | None:

@@ -11,10 +11,14 @@
     ├── LabelsInvalid          a label file that cannot be read at all
     ├── UnusableImage          one file that is no picture we can read; `Skipped` carries its reason
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
+    │   └── TargetDiffers      a copy's target has a collection of that name and another space
     ├── WeightsInvalid         a weights file that is not the one it should be
+    ├── WeightsMissing         a model's weights are not on this machine, or cannot be fetched
     ├── ExtraMissing           an optional package is not installed
     ├── QueryRefused           SQL that fails or that would write
     └── StoreError
+        ├── StoreUnreachable   no server answers, or it went away in the middle
+        ├── StoreDenied        the server refuses user, password or key, or a right is missing
         ├── StoreBusy          another process holds the lock for too long
         ├── StoreReadOnly
         ├── StoreFull          no space left
@@ -119,6 +123,19 @@ class SpaceMismatch(LookalikeError):
         )
 
 
+class TargetDiffers(SpaceMismatch):
+    """The target of a copy has a collection of that name and of another space."""
+
+    def __init__(self, url: str, collection: str, expected: str, found: str) -> None:
+        super().__init__(collection, expected, found)
+        self.url = url
+        line = (
+            f"{url}: collection {collection!r} holds vectors of {expected} there, those to copy are of "
+            f"{found}: delete it there, or copy into another store"
+        )
+        self.args = (line,)
+
+
 class WeightsInvalid(LookalikeError):
     """A weights file whose checksum or content is not the expected one."""
 
@@ -126,6 +143,15 @@ class WeightsInvalid(LookalikeError):
         self.path = path
         self.reason = reason
         super().__init__(f"{path}: {reason}")
+
+
+class WeightsMissing(LookalikeError):
+    """A model whose weights are not on this machine; nothing is fetched unless the user asked for it."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        self.model = model
+        self.reason = reason
+        super().__init__(f"weights of {model}: {reason}")
 
 
 class ExtraMissing(LookalikeError):
@@ -146,6 +172,14 @@ class StoreError(LookalikeError):
         super().__init__(f"{url}: {reason}")
 
 
+class StoreUnreachable(StoreError):
+    """No server answers there, or the connection broke; what was acknowledged is kept."""
+
+
+class StoreDenied(StoreError):
+    """The server refuses the credentials, or they do not suffice for what was asked."""
+
+
 class StoreBusy(StoreError):
     """Another process held the write lock for longer than we wait."""
 
@@ -159,7 +193,7 @@ class StoreFull(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """The file is no database, or a damaged one."""
+    """It is no store of ours, or a damaged one."""
 
 
 class StoreNewer(StoreError):
@@ -194,8 +228,10 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     LabelsInvalid: Outcome(1, 422),
     UnusableImage: Outcome(1, 422),
     SpaceMismatch: Outcome(1, 409),
+    WeightsMissing: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
     StoreError: Outcome(1, 500),
+    StoreUnreachable: Outcome(1, 503),
     StoreBusy: Outcome(1, 503),
     StoreReadOnly: Outcome(1, 403),
     StoreFull: Outcome(1, 507),

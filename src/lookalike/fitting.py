@@ -32,6 +32,7 @@ from lookalike.fitted import (
 from lookalike.records import display
 from lookalike.sides import level
 from lookalike.stores.checks import same_name
+from lookalike.stores.recall import build_index_if_possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,6 +137,8 @@ def fit(
         )
         try:
             _build(store, plain, name, fitting, (records, vectors), progress)
+            if collection.approximation is not None:
+                build_index_if_possible(store, name + FITTING)
         except BaseException:
             with suppress(LookalikeError):
                 store.delete(name + FITTING)
@@ -185,6 +188,8 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
         if not is_fitted(collection):
             raise InvalidArgument(f"collection {name!r} is not fitted: there is nothing to undo")
         remove_leftover(store, name)
+        if collection.approximation and not store.collection(name + UNFITTED).approximation:
+            build_index_if_possible(store, name + UNFITTED)
         store.rename({name: name + FITTING, name + UNFITTED: name})
         store.delete(name + FITTING)
         return store.collection(name).count

@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 Rows: TypeAlias = NDArray[np.intp]
 Similarities: TypeAlias = NDArray[np.float64]
 
-# More than the float32 product errs by: its error grows with the square root of the dimension, about
-# 6e-8 · sqrt(d), which is 4e-6 at 5,000 dimensions.
-_MARGIN = 1e-5
+MARGIN = 1e-5
+"""More than a float32 product errs by: its error grows with the square root of the dimension, about
+6e-8 · sqrt(d), which is 4e-6 at 5,000 dimensions."""
 # Candidates beyond k that are looked at in any case; only where more than these tie is a row searched again.
 _SPARE = 8
-_BLOCK_BYTES = 64 << 20
+# Similarities of which only the largest is looked at first: of 200,000 one then partitions 3,000 and 1,200,
+# which takes a twentieth of the time.
+_SIEVE = 64
+# Of similarities at once; a product of fewer queries packs the vectors more often.
+_BLOCK_BYTES = 256 << 20
+_GATHERED_BYTES = 64 << 20
 
 
 class BestOfClass:
@@ -135,13 +140,11 @@ def _rank_block(
     count = len(vectors)
     k = min(rows.shape[1], count)
     wide = min(count, k + _SPARE)
-    candidates = np.argpartition(rough, count - wide, axis=1)[:, count - wide :] if wide < count else None
-    if candidates is None:
-        candidates = np.broadcast_to(np.arange(count), rough.shape)
+    candidates = _largest(rough, wide)
     found = np.take_along_axis(rough, candidates, axis=1)
     kth = np.partition(found, wide - k, axis=1)[:, wide - k]
     # A row whose weakest candidate is as good as its k-th may have missed some that tie with it.
-    crowded = (found.min(axis=1) >= kth - _MARGIN) & (wide < count) & np.isfinite(kth)
+    crowded = (found.min(axis=1) >= kth - MARGIN) & (wide < count) & np.isfinite(kth)
 
     candidates = np.sort(candidates, axis=1)
     usable = np.isfinite(np.take_along_axis(rough, candidates, axis=1))
@@ -152,16 +155,35 @@ def _rank_block(
     similarities[:, :k] = np.where(np.isfinite(values), values, np.nan)
 
     for row in np.flatnonzero(crowded):
-        some = np.flatnonzero(rough[row] >= kth[row] - _MARGIN)
+        some = np.flatnonzero(rough[row] >= kth[row] - MARGIN)
         exact_row = _similarities(queries[row : row + 1], vectors, some[None])[0]
         order = np.argsort(-exact_row, kind="stable")[:k]
         rows[row, :k], similarities[row, :k] = some[order], exact_row[order]
 
 
+def _largest(rough: NDArray[np.float32], wide: int) -> Rows:
+    """Return where the `wide` largest of each row are, in no order: shape (len(rough), wide)."""
+    count = rough.shape[1]
+    if wide == count:
+        return np.broadcast_to(np.arange(count), rough.shape)
+    height = count // _SIEVE
+    if height <= 2 * wide:
+        return np.argpartition(rough, count - wide, axis=1)[:, count - wide :]
+    # Column c of the sieve holds the places c, c + height, c + 2 · height … Outside of the `wide` columns
+    # with the largest maxima nothing exceeds all these maxima, nor, so, the `wide` largest inside.
+    columns = rough[:, : _SIEVE * height].reshape(-1, _SIEVE, height).max(axis=1)
+    best = np.argpartition(columns, height - wide, axis=1)[:, height - wide :]
+    places = (best[:, None, :] + (np.arange(_SIEVE) * height)[:, None]).reshape(len(rough), -1)
+    rest = np.broadcast_to(np.arange(_SIEVE * height, count), (len(rough), count - _SIEVE * height))
+    places = np.concatenate([places, rest], axis=1)
+    chosen = np.argpartition(np.take_along_axis(rough, places, axis=1), -wide, axis=1)[:, -wide:]
+    return np.take_along_axis(places, chosen, axis=1)
+
+
 def _similarities(queries: Vectors, vectors: Vectors, rows: Rows) -> Similarities:
     """Return the cosine similarity of each query (q, d) to its own rows (q, m): shape (q, m)."""
     out = np.empty(rows.shape)
-    step = max(1, _BLOCK_BYTES // (8 * rows.shape[1] * vectors.shape[1]))
+    step = max(1, _GATHERED_BYTES // (8 * rows.shape[1] * vectors.shape[1]))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         gathered = vectors[rows[part]].astype(np.float64)

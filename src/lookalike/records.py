@@ -79,6 +79,18 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Approximation:
+    """An index that finds most of the nearest neighbours without looking at every vector."""
+
+    kind: str
+    """What it is, as its store calls it: `hnsw`, `int8_hnsw`, `turbovec-2bit` …"""
+    recall: float
+    """Part of the exact `k` nearest that it found for `queries` of the collection's own vectors, 0 … 1."""
+    k: int
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """A named set of records of one space."""
 
@@ -87,6 +99,8 @@ class Collection:
     count: int
     fields: tuple[str, ...]
     """Names of all fields that any record has had, sorted."""
+    approximation: Approximation | None = None
+    """What `build_index` made, with the recall that it measured then; None where there is no such index."""
 
 
 @dataclass(frozen=True, slots=True)

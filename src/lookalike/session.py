@@ -8,7 +8,7 @@ from lookalike import fitting, images
 from lookalike.answering import Answering
 from lookalike.embedders import cards
 from lookalike.errors import FieldNotFound
-from lookalike.fitted import is_fitted, read, read_plain, refit_with
+from lookalike.fitted import is_fitted, plain_name, read, read_plain, refit_with
 from lookalike.indexing import IndexReport, index
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lookalike.judging.evaluate import Evaluation, Options
     from lookalike.judging.heldout import Ks
     from lookalike.judging.judgement import Judgement
-    from lookalike.records import Record, Vectors, Where
+    from lookalike.records import Approximation, Record, Vectors, Where
 
 DEFAULT_MODEL = "efficientnet-lite0"
 
@@ -66,6 +66,25 @@ class Session(Answering):
             max_pixels=max_pixels,
             progress=progress,
         )
+
+    @property
+    def problems(self) -> list[str]:
+        """What went on without being as it should be: caches that cannot be kept, one line each."""
+        return [*super().problems, *getattr(self.store, "problems", ())]
+
+    def build_index(self, name: str) -> Approximation:
+        """Build the approximate index of a collection, and of its plain side where it is fitted.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+            ExtraMissing: the store needs a package for it that is not installed.
+            Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
+        """
+        collection = self.store.collection(name)
+        if is_fitted(collection):
+            # Classifications ask it how strange a picture is.
+            self.store.build_index(plain_name(collection))
+        return self.store.build_index(collection.name)
 
     def judgement(self, name: str, by: str, *, k: Ks = 5, where: Where | None = None) -> Judgement:
         """Return what the held-out answers of a collection say: see `judgement.open_judgement`."""

@@ -20,7 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lookalike.errors import CollectionNotFound, InvalidArgument, QueryRefused, SpaceMismatch
+from lookalike.errors import (
+    CollectionNotFound,
+    InvalidArgument,
+    QueryRefused,
+    SpaceMismatch,
+    Unanswerable,
+)
 from lookalike.records import Record, Space, Stamp, labels_digest, record_id
 from lookalike.stores import Store, open_store
 from tests.contracts.store_model import StoreModel
@@ -124,6 +130,7 @@ class StoreContract:
             lambda store: store.ids_by_digest("parts", "0"),
             lambda store: list(store.scan("parts")),
             lambda store: store.nearest("parts", CORNERS[:1], 1),
+            lambda store: store.build_index("parts"),
         ],
     )
     def test_every_call_names_the_collections_there_are_when_one_is_not(
@@ -652,6 +659,99 @@ class StoreContract:
             assert hits[0].similarity == pytest.approx(1, abs=1e-6)
             assert hits[-1].similarity == pytest.approx(-1, abs=1e-6)
             assert all(-1 <= hit.similarity <= 1 for hit in hits)
+
+    # Approximate
+
+    def test_approximate_search_without_an_index_is_exact(self, store: Store) -> None:
+        fill(store, 30, [FIELDS, {}])
+        assert store.collection("parts").approximation is None
+        exact = store.nearest("parts", CORNERS[:3], 7, {"quality": ["bad"]})
+        assert store.nearest("parts", CORNERS[:3], 7, {"quality": ["bad"]}, approximate=True) == exact
+
+    def test_an_index_of_nothing_is_refused(self, store: Store) -> None:
+        store.create("parts", SPACE)
+        with pytest.raises(Unanswerable, match="empty"):
+            store.build_index("parts")
+        assert store.collection("parts").approximation is None
+
+    def test_an_index_finds_most_neighbours_and_their_exact_similarities(
+        self, store: Store, other: Store
+    ) -> None:
+        store.create("parts", replace(SPACE, dimension=32))
+        records = [record(number, {"turn": number % 50}) for number in range(2_000)]
+        vectors = random_vectors(2_000, 32)
+        store.put("parts", records, vectors)
+        built = store.build_index("parts")
+        assert built.kind
+        assert (built.k, built.queries) == (10, 200)
+        assert 0.9 <= built.recall <= 1
+        assert store.collection("parts").approximation == built == other.collection("parts").approximation
+        queries = random_vectors(20, 32, seed=1)
+        for where in (None, {"turn": [7]}, {"turn": [1, 2, 3]}):
+            exact = other.nearest("parts", queries, 10, where)
+            found = other.nearest("parts", queries, 10, where, approximate=True)
+            assert [len(some) for some in found] == [10] * 20
+            similarity = {
+                (number, hit.record.id): hit.similarity for number, hits in enumerate(exact) for hit in hits
+            }
+            same = [
+                hit.similarity == similarity[number, hit.record.id]
+                for number, hits in enumerate(found)
+                for hit in hits
+                if (number, hit.record.id) in similarity
+            ]
+            assert all(same)
+            assert len(same) >= 180
+            for hits in found:
+                order = [(-hit.similarity, hit.record.id) for hit in hits]
+                assert order == sorted(order)
+
+    def test_an_index_follows_what_changes(self, store: Store, other: Store) -> None:
+        store.create("parts", replace(SPACE, dimension=32))
+        vectors = random_vectors(1_000, 32)
+        records = [record(number) for number in range(1_000)]
+        store.put("parts", records, vectors)
+        built = store.build_index("parts")
+
+        def best(query: Vectors) -> Record:
+            (hits,) = other.nearest("parts", query, 5, approximate=True)
+            assert len(hits) == 5
+            return hits[0].record
+
+        assert best(vectors[:1]) == records[0]
+        new = random_vectors(1, 32, seed=2)
+        store.put("parts", [record("new", {"a": "b"})], new)
+        assert best(new) == record("new", {"a": "b"})
+        store.relabel("parts", [(record("new").id, {"a": "c"}, {})])
+        (hits,) = other.nearest("parts", new, 5, {"a": ["c"]}, approximate=True)
+        assert [hit.record for hit in hits] == [record("new", {"a": "c"})]
+        store.put("parts", [records[0]], new)
+        assert {hit.record.id for hit in other.nearest("parts", new, 2, approximate=True)[0]} == {
+            records[0].id,
+            record("new").id,
+        }
+        store.remove("parts", [records[0].id, record("new").id])
+        assert best(new) not in (records[0], record("new"))
+        store.create("others", SPACE)
+        store.rename({"parts": "others", "others": "parts"})
+        assert store.collection("others").approximation == built
+        assert store.collection("parts").approximation is None
+        assert other.nearest("others", vectors[5:6], 1, approximate=True)[0][0].record == records[5]
+        assert store.delete("others") == 999
+        assert store.create("others", SPACE).approximation is None
+
+    def test_an_index_honours_who_is_left_out_and_what_is_had(self, store: Store) -> None:
+        store.create("parts", replace(SPACE, dimension=32))
+        vectors = random_vectors(500, 32)
+        store.put("parts", [record(n, {"a": n} if n % 5 == 0 else {}) for n in range(500)], vectors)
+        store.build_index("parts")
+        left_out = [[record(0).id], [record(n).id for n in range(0, 500, 2)]]
+        found = store.nearest("parts", vectors[:2], 20, exclude=left_out, having="a", approximate=True)
+        assert [len(hits) for hits in found] == [20, 20]
+        for hits, out in zip(found, left_out, strict=True):
+            assert all("a" in hit.record.fields and hit.record.id not in out for hit in hits)
+        (hits,) = store.nearest("parts", vectors[:1], 1_000, having="a", approximate=True)
+        assert len(hits) == 100
 
     # Several at once
 

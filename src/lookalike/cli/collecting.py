@@ -1,4 +1,4 @@
-"""Commands that make and keep collections: index, collections, info, delete."""
+"""Commands that make and keep collections: index, delete."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import (
     SHOWN,
+    approximation_text,
     counted,
     print_line,
     print_table,
     print_text,
     progress_bar,
     short_path,
-    text_of,
     warn,
 )
 from lookalike.errors import InvalidArgument
@@ -33,9 +33,7 @@ from lookalike.records import display, file_uri, record_id
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
-    from lookalike.fitted import Fitting
     from lookalike.indexing import IndexReport
-    from lookalike.records import Collection
 
 
 @click.command()
@@ -50,6 +48,11 @@ if TYPE_CHECKING:
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
+@click.option(
+    "--approximate",
+    is_flag=True,
+    help="Then build the approximate index, or bring it up to date, and measure how much it finds.",
+)
 @max_pixels_option
 @format_option
 @global_options
@@ -62,6 +65,8 @@ def index(
     prune: bool,
     max_pixels: int,
     form: str,
+    *,
+    approximate: bool,
 ) -> int:
     """Add the images below PATH to a collection, or bring it up to date.
 
@@ -78,12 +83,19 @@ def index(
             max_pixels=max_pixels,
             progress=progress,
         )
+        # What was indexed is told before, as it stays whatever becomes of the approximate index.
+        if form == "jsonl":
+            _print_report_lines(report)
+        else:
+            _print_report(report)
+        if approximate:
+            found = session.build_index(collection)
+            if form == "jsonl":
+                print_line({"type": "approximation", **asdict(found)})
+            else:
+                print_text(f"approximate index: {approximation_text(found)}")
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
-    if form == "jsonl":
-        _print_report_lines(report)
-    else:
-        _print_report(report)
     return 0 if report.images or report.removed else 1
 
 
@@ -131,106 +143,6 @@ def _print_report_lines(report: IndexReport) -> None:
     for name in ("skipped", "unlabelled", "told_apart"):
         summary[name] = len(summary[name])
     print_line({"type": "summary", **summary})
-
-
-@click.command()
-@format_option
-@global_options
-def collections(settings: Settings, form: str) -> None:
-    """List the collections of a store."""
-    with settings.open() as session:
-        found = session.store.collections()
-    if form == "jsonl":
-        for collection in found:
-            print_line(_collection_line(collection))
-    elif found:
-        columns = ("collection", "images", "model", "dimensions", "fields")
-        print_table(
-            columns,
-            [(c.name, c.count, c.space.embedder, c.space.dimension, ", ".join(c.fields)) for c in found],
-        )
-    else:
-        print_text(f"no collections in {settings.store}; `lookalike index PATH` makes one")
-
-
-def _collection_line(collection: Collection) -> dict[str, object]:
-    return {
-        "collection": collection.name,
-        "images": collection.count,
-        "fields": list(collection.fields),
-        **asdict(collection.space),
-    }
-
-
-@click.command()
-@collection_option
-@format_option
-@global_options
-def info(settings: Settings, collection: str, form: str) -> None:
-    """Describe a collection: its space, its fields and how often each value stands."""
-    with settings.open() as session:
-        found = session.store.collection(collection)
-        fitting = session.fitting(collection)
-        since = 0
-        values: dict[str, dict[object, int]] = {field: {} for field in found.fields}
-        for records, _ in session.store.scan(collection):
-            for record in records:
-                since += fitting is not None and record.digest not in fitting.digests
-                for field, value in record.fields.items():
-                    counts = values.setdefault(field, {})
-                    counts[value] = counts.get(value, 0) + 1
-        url = session.store.url
-    if form == "jsonl":
-        print_line(
-            {"type": "collection", "store": url, "cache": str(settings.cache), **_collection_line(found)}
-        )
-        if fitting is not None:
-            print_line({"type": "fit", **_fit_line(fitting), "images_since": since})
-        for field, counts in values.items():
-            print_line(
-                {"type": "field", "field": field, "images": sum(counts.values()), "values": len(counts)}
-            )
-        return
-    print_table(
-        ("", ""),
-        [
-            ("store", url),
-            ("collection", found.name),
-            ("images", str(found.count)),
-            ("model", found.space.embedder),
-            ("dimensions", str(found.space.dimension)),
-            ("fingerprint", found.space.embedder_fingerprint),
-            ("metric", found.space.metric_fingerprint),
-            *(_fit_rows(fitting, since) if fitting is not None else ()),
-            ("cache", settings.cache),
-        ],
-    )
-    rows = []
-    for field, counts in values.items():
-        common = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
-        shown = ", ".join(f"{text_of(value)} {count}" for value, count in common[:5])
-        rows.append((field, sum(counts.values()), len(counts), shown + (", …" if len(common) > 5 else "")))
-    if rows:
-        print_table(("field", "images", "values", "most frequent"), rows)
-
-
-def _fit_line(fitting: Fitting) -> dict[str, object]:
-    return {
-        "by": fitting.by,
-        "at": fitting.at,
-        "images": fitting.images,
-        "classes": fitting.classes,
-        "dimension": fitting.metric.dimension,
-        "fingerprint": fitting.metric.fingerprint,
-    }
-
-
-def _fit_rows(fitting: Fitting, since: int) -> list[tuple[str, str]]:
-    learned = f"{counted(fitting.images, 'image')} of {fitting.classes} classes"
-    return [
-        ("fitted", f"by {display(fitting.by)}, {fitting.at}, from {learned}"),
-        ("added since the fit", str(since)),
-    ]
 
 
 @click.command()

@@ -9,7 +9,9 @@ import click
 
 from lookalike import __version__
 from lookalike.cli.auditing import audit
-from lookalike.cli.collecting import collections, delete, index, info
+from lookalike.cli.collecting import delete, index
+from lookalike.cli.copying import copy, parity
+from lookalike.cli.describing import collections, info
 from lookalike.cli.fitting import compare, fit
 from lookalike.cli.judging import classify, evaluate
 from lookalike.cli.looking import embed, models, search, sql
@@ -42,6 +44,8 @@ for _command in (
     collections,
     info,
     delete,
+    copy,
+    parity,
     models,
     embed,
 ):

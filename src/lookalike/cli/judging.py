@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from lookalike.cli.classifications import classified_line, print_classified
 from lookalike.cli.evaluations import print_evaluation
 from lookalike.cli.options import (
     Settings,
+    approximate_option,
     collection_option,
     format_option,
     global_options,
@@ -19,22 +21,18 @@ from lookalike.cli.options import (
     where_option,
 )
 from lookalike.cli.output import (
+    approximation_line,
     counted,
-    neighbour_line,
+    print_how_searched,
     print_line,
-    print_table,
-    print_text,
-    short_path,
     text_of,
     warn,
 )
 from lookalike.errors import Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
-from lookalike.records import Skipped, display, file_uri
-from lookalike.walk import absolute
+from lookalike.records import Skipped
 
 if TYPE_CHECKING:
-    from lookalike.answering import Classified
     from lookalike.judging.evaluate import Options
     from lookalike.judging.heldout import Ks
     from lookalike.judging.judge import Judge
@@ -92,6 +90,7 @@ false_alarm_option = click.option(
 @max_error_option
 @coverage_option
 @false_alarm_option
+@approximate_option
 @where_option
 @max_pixels_option
 @collection_option
@@ -109,6 +108,8 @@ def classify(
     max_pixels: int,
     collection: str,
     form: str,
+    *,
+    approximate: bool,
 ) -> int:
     """Give each IMAGE the label that most of its nearest neighbours have.
 
@@ -127,7 +128,11 @@ def classify(
             _tell_promises(judge, by, quiet=settings.quiet)
         if k == "auto":
             raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
-        found = session.classify(collection, paths, by, k, where, judge=judge, max_pixels=max_pixels)
+        if approximate and form == "table":
+            print_how_searched(session.store.collection(collection).approximation)
+        found = session.classify(
+            *(collection, paths, by, k, where), judge=judge, approximate=approximate, max_pixels=max_pixels
+        )
         for answer in found:
             if isinstance(answer, Skipped):
                 warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
@@ -140,9 +145,12 @@ def classify(
                     quiet=settings.quiet,
                 )
             if form == "jsonl":
-                print_line(_classified_line(answer, by))
+                line = classified_line(answer, by)
+                if approximate:
+                    line["approximation"] = approximation_line(answer.approximation)
+                print_line(line)
             else:
-                _print_classified(answer, by)
+                print_classified(answer, by)
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
     return code
@@ -187,51 +195,6 @@ def _tell_promises(judge: Judge, by: str, *, quiet: bool) -> None:
     if judge.always:
         names = ", ".join(text_of(label) for label in judge.always)
         warn(f"too few images for that coverage, so in every set: {by} = {names}", quiet=quiet)
-
-
-def _classified_line(answer: Classified, by: str) -> dict[str, object]:
-    prediction = answer.prediction
-    return {
-        "path": str(answer.path),
-        "uri": file_uri(absolute(answer.path)),
-        "by": by,
-        "label": prediction.label,
-        "share": prediction.share,
-        "confidence": prediction.confidence,
-        "p_value": prediction.p_value,
-        "reason": prediction.reason,
-        **({} if prediction.label_set is None else {"label_set": list(prediction.label_set)}),
-        "votes": [{"label": label, "share": share} for label, share in prediction.votes],
-        "neighbours": [neighbour_line(neighbour) for neighbour in prediction.neighbours],
-        "itself": answer.itself,
-    }
-
-
-def _print_classified(answer: Classified, by: str) -> None:
-    prediction = answer.prediction
-    label = "unknown" if prediction.label is None else text_of(prediction.label)
-    voters = len(prediction.neighbours)
-    votes = round(prediction.share * voters)
-    if prediction.reason is not None:
-        label = f"unknown, nearest to {text_of(prediction.votes[0][0])}"
-    sure = "" if prediction.confidence is None else f", confidence {prediction.confidence:.4f}"
-    print_text(f"{display(answer.path)}: {by} = {label} ({votes} of {voters} neighbours){sure}")
-    if prediction.reason is not None:
-        print_text(f"  {prediction.reason}")
-    if prediction.label_set is not None:
-        names = ", ".join(text_of(each) for each in prediction.label_set)
-        print_text(f"  labels that fit: {names or 'none'}")
-    if answer.itself:
-        print_text("  it is in the collection itself, and had no vote")
-    if not voters:
-        return
-    print_table(
-        ("", "similarity", by, "image"),
-        [
-            (rank, n.similarity, n.record.fields[by], short_path(n.record.uri))
-            for rank, n in enumerate(prediction.neighbours, 1)
-        ],
-    )
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 
 from lookalike.cli.options import (
     Settings,
+    approximate_option,
     collection_option,
     format_option,
     global_options,
@@ -18,7 +19,17 @@ from lookalike.cli.options import (
     read_paths,
     where_option,
 )
-from lookalike.cli.output import counted, describe, neighbour_line, print_line, print_table, short_path, warn
+from lookalike.cli.output import (
+    approximation_line,
+    counted,
+    describe,
+    neighbour_line,
+    print_how_searched,
+    print_line,
+    print_table,
+    short_path,
+    warn,
+)
 from lookalike.errors import PathNotFound, UnusableImage
 from lookalike.records import Skipped
 
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("image", metavar="IMAGE")
 @click.option("-k", type=int, default=10, metavar="N", help="How many neighbours. [default: 10]")
+@approximate_option
 @where_option
 @max_pixels_option
 @collection_option
@@ -42,16 +54,20 @@ def search(
     max_pixels: int,
     collection: str,
     form: str,
+    *,
+    approximate: bool,
 ) -> None:
     """Find the images that are most like IMAGE.
 
-    Exact search by cosine similarity (−1 … 1), most similar first.
+    Exact search by cosine similarity (−1 … 1), most similar first, unless --approximate asks for another.
     """
     path = Path(image)
     if not path.exists():
         raise PathNotFound(image)
     with settings.open() as session:
-        found = session.search(collection, path, k, parse_where(conditions), max_pixels=max_pixels)
+        found = session.search(
+            *(collection, path, k, parse_where(conditions)), approximate=approximate, max_pixels=max_pixels
+        )
         if isinstance(found, Skipped):
             raise UnusableImage(found.path, found.reason)
         for problem in session.problems:
@@ -63,8 +79,13 @@ def search(
         )
     if form == "jsonl":
         for rank, neighbour in enumerate(found.neighbours, 1):
-            print_line({"rank": rank, **neighbour_line(neighbour)})
+            line = {"rank": rank, **neighbour_line(neighbour)}
+            if approximate:
+                line["approximation"] = approximation_line(found.approximation)
+            print_line(line)
         return
+    if approximate:
+        print_how_searched(found.approximation)
     print_table(
         ("", "similarity", "image", "fields"),
         [

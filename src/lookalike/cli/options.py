@@ -108,6 +108,13 @@ max_pixels_option = click.option(
     help=f"Skip images of more pixels. [env: LOOKALIKE_MAX_PIXELS; default: {MAX_PIXELS:,}]",
 )
 
+approximate_option = click.option(
+    "--approximate",
+    is_flag=True,
+    help="Search the index that `lookalike index --approximate` made, and say how much such a search finds; "
+    "exact where there is none.",
+)
+
 where_option = click.option(
     "--where",
     "conditions",

@@ -6,6 +6,7 @@ import base64
 import json
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from lookalike.records import display, uri_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lookalike.records import Neighbour, Record
+    from lookalike.records import Approximation, Neighbour, Record
 
 _WIDEST = 1_000_000
 # Rows of a list that a table shows; JSON lines have them all.
@@ -120,6 +121,26 @@ def record_line(record: Record) -> dict[str, Any]:
 def neighbour_line(neighbour: Neighbour) -> dict[str, Any]:
     """Return what programs get to see of a neighbour."""
     return {"similarity": neighbour.similarity, **record_line(neighbour.record)}
+
+
+def approximation_text(found: Approximation) -> str:
+    """Return in words what an approximate index is and finds."""
+    return (
+        f"{found.kind}, recall@{found.k} {found.recall:.4f} on {counted(found.queries, 'image')} of its own"
+    )
+
+
+def print_how_searched(found: Approximation | None) -> None:
+    """Say how a search went that was asked to be approximate."""
+    if found is None:
+        print_text("exact: there is no approximate index; `lookalike index PATH --approximate` makes one")
+    else:
+        print_text(f"approximate: {approximation_text(found)}")
+
+
+def approximation_line(found: Approximation | None) -> dict[str, Any] | None:
+    """Return what programs get to see of an approximate index; None where there is none."""
+    return None if found is None else asdict(found)
 
 
 def describe(record: Record) -> str:

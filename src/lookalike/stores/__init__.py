@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from lookalike.errors import InvalidArgument
 from lookalike.stores.protocol import Store
 
@@ -17,16 +15,38 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
     """Open the store that `url` names; it is made when something is first written.
 
     Args:
-        url: `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`.
-        timeout: seconds to wait for another process's lock.
+        url: one of
+
+            - `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`
+            - `postgresql://user:password@host:port/database`
+            - `elasticsearch+http://host:port`, `elasticsearch+https://user:password@host:port`
+            - `oracle://user:password@host:port/service`
+        timeout: seconds to wait for a server, or for another process's lock.
 
     Raises:
-        InvalidArgument: no store speaks that scheme.
+        InvalidArgument: no store speaks that scheme, or the URL is not as the store wants it.
+        ExtraMissing: the store's client is not installed.
         StoreError: it is there and cannot be opened.
     """
-    from lookalike.stores.sqlite import SqliteStore
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        from lookalike.stores.sqlite.store import SqliteStore
 
-    scheme = urlsplit(url).scheme
-    if scheme != "sqlite":
-        raise InvalidArgument(f"no store for {scheme or url!r}: a store is named as sqlite:///lookalike.db")
-    return SqliteStore(url, timeout)
+        return SqliteStore(url, timeout)
+    if scheme in ("postgresql", "postgres"):
+        from lookalike.stores.postgres.store import PostgresStore
+
+        return PostgresStore(url, timeout)
+    if scheme in ("elasticsearch+http", "elasticsearch+https"):
+        from lookalike.stores.elasticsearch.store import ElasticsearchStore
+
+        return ElasticsearchStore(url, timeout)
+    if scheme == "oracle":
+        from lookalike.stores.oracle.store import OracleStore
+
+        return OracleStore(url, timeout)
+    # What was written may be a password: it is not repeated.
+    raise InvalidArgument(
+        "no store speaks that URL: it begins with sqlite:///, postgresql://, elasticsearch+http://, "
+        "elasticsearch+https:// or oracle://"
+    )

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lookalike.records import (
+        Approximation,
         Collection,
         Fields,
         Metadata,
@@ -138,8 +139,9 @@ class Store(Protocol):
         having: str | None = None,
         *,
         space: Space | None = None,
+        approximate: bool = False,
     ) -> list[list[Neighbour]]:
-        """Return the exact nearest neighbours of each query.
+        """Return the nearest neighbours of each query, the exact ones unless told otherwise.
 
         Args:
             name: the collection.
@@ -149,6 +151,8 @@ class Store(Protocol):
             exclude: for each query, ids that are left out.
             having: only records that have this field, whatever its value: those that can vote on it.
             space: that of the queries, where it is known: a collection may have been renamed meanwhile.
+            approximate: use the index of `build_index` where there is one. A neighbour may be missed then;
+                the similarities of those found are as exact, and no fewer than k come back where k match.
 
         Returns:
             A list a query, in order: by falling similarity, then by rising id.
@@ -159,11 +163,22 @@ class Store(Protocol):
         """
         ...
 
+    def build_index(self, name: str) -> Approximation:
+        """Make the collection's approximate index, or bring it up to date, and measure its recall.
+
+        Records that are put, changed or removed afterwards are found, or not, as all others are. It stays
+        with the collection when that is renamed.
+
+        Raises:
+            Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
+        """
+        ...
+
     def sql(self, statement: str) -> Table:
         """Answer one SQL statement that only reads.
 
         Raises:
-            QueryRefused: it does not parse, fails, or would write.
+            QueryRefused: it does not parse, fails, or would write; or the store speaks no SQL.
         """
         ...
 

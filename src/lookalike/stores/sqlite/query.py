@@ -15,7 +15,7 @@ from lookalike.records import Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lookalike.stores.sqlite_file import SqliteFile
+    from lookalike.stores.sqlite.file import SqliteFile
 
 # Actions of a statement that reads: sqlite.org/c3ref/c_alter_table.html.
 _READING = frozenset(

@@ -25,7 +25,7 @@ from lookalike.errors import (
     StoreReadOnly,
 )
 from lookalike.records import file_uri
-from lookalike.stores.sqlite_schema import (
+from lookalike.stores.sqlite.schema import (
     MIGRATIONS,
     ForeignFile,
     NewerFile,
@@ -264,6 +264,7 @@ class SqliteFile:
 
     def _error(self, error: sqlite3.Error, *, write: bool) -> StoreError:
         """Return what an error of SQLite means (sqlite.org/rescode.html)."""
+        said = " ".join(str(error).split())  # one of a damaged schema quotes a statement of several lines
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         match code:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
@@ -283,14 +284,12 @@ class SqliteFile:
             case sqlite3.SQLITE_NOTADB:
                 return StoreCorrupt(self.url, "is not a database; nothing was changed")
             case sqlite3.SQLITE_CORRUPT:
-                return StoreCorrupt(self.url, f"is damaged ({error}); restore it or index into a new store")
+                return StoreCorrupt(self.url, f"is damaged ({said}); restore it or index into a new store")
             case _:
-                return StoreError(self.url, str(error))
+                return StoreError(self.url, said)
 
     def _may_write(self) -> bool:
-        return os.access(self.path.parent, os.W_OK) and (
-            not self.path.exists() or os.access(self.path, os.W_OK)
-        )
+        return all(os.access(path, os.W_OK) for path in (self.path.parent, self.path) if path.exists())
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -15,14 +15,15 @@ from lookalike.ranking import nearest_rows
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.records import Vectors
+    from lookalike.stores.sqlite.matches import Numbers
 
 # Part of the vectors below which it is quicker to copy those that match than to multiply by all.
 _FEW = 0.25
+# Rows that one statement reads: a parameter each, of 32,766 at most (sqlite.org/limits.html, section 9).
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,12 @@ class SqliteMatrix:
 
     revision: int
     ids: list[str]
-    numbers: NDArray[np.int64]
-    """The number of each record in its table."""
+    numbers: Numbers
+    """The number of each record in its table, in the same order."""
     vectors: Vectors
 
     def nearest(
-        self, queries: Vectors, k: int, matches: set[int] | None, exclude: Sequence[Ids[str]] | None
+        self, queries: Vectors, k: int, matches: Numbers | None, exclude: Sequence[Ids[str]] | None
     ) -> list[list[tuple[str, float]]]:
         """Return ids and similarities of the exact nearest neighbours of each query.
 
@@ -52,8 +53,8 @@ class SqliteMatrix:
         ids, vectors, among = self.ids, self.vectors, None
         # Places for more neighbours than there are records would be memory for nothing.
         k = max(1, min(k, len(ids) if matches is None else len(matches)))
-        if matches is not None:
-            among = np.isin(self.numbers, list(matches))
+        if matches is not None and len(matches) < len(ids):
+            among = np.isin(self.numbers, matches, assume_unique=True)
             if np.count_nonzero(among) < _FEW * len(ids):
                 rows = np.flatnonzero(among)
                 ids, vectors, among = [ids[row] for row in rows], vectors[rows], None
@@ -88,11 +89,13 @@ class SqliteMatrices:
             keys = connection.execute(
                 "SELECT id, record FROM lookalike_records WHERE collection = ? ORDER BY id", (collection,)
             ).fetchall()
-            rows = connection.execute(
-                "SELECT vector FROM lookalike_records WHERE collection = ? ORDER BY id", (collection,)
-            )
-            vectors = read_vectors(self._url, (vector for (vector,) in rows), len(keys), dimension)
             numbers = np.array([record for _, record in keys], dtype=np.int64)
+            vectors = np.empty((len(keys), dimension), np.float32)
+            places = np.argsort(numbers)
+            start = 0
+            for _, some in vectors_by_number(self._url, connection, numbers[places], dimension):
+                vectors[places[start : start + len(some)]] = some
+                start += len(some)
             matrix = SqliteMatrix(revision, [identity for identity, _ in keys], numbers, vectors)
             self._matrices[collection] = matrix
             return matrix
@@ -119,6 +122,33 @@ def read_vectors(url: str, contents: Iterable[bytes], count: int, dimension: int
     except (TypeError, ValueError) as error:
         raise StoreCorrupt(url, f"is damaged: a vector does not read: {error}") from error
     return vectors
+
+
+def vectors_by_number(
+    url: str, connection: sqlite3.Connection, numbers: Numbers, dimension: int
+) -> Iterator[tuple[Numbers, Vectors]]:
+    """Yield the vectors of the records with these numbers, some at a time, in their order.
+
+    Numbers stand in the file one after the other, ids do not: so it is read once, from front to back.
+
+    Args:
+        url: of the store, for what is wrong with it.
+        connection: its open transaction sees the records.
+        numbers: rising, none twice; those that are not there are left out.
+        dimension: of the vectors.
+
+    Raises:
+        StoreCorrupt: a vector does not read.
+    """
+    for start in range(0, len(numbers), _CHUNK):
+        some = numbers[start : start + _CHUNK].tolist()
+        rows = connection.execute(
+            f"SELECT record, vector FROM lookalike_records"  # noqa: S608 marks are our own
+            f" WHERE record IN ({', '.join('?' * len(some))}) ORDER BY record",
+            some,
+        ).fetchall()
+        vectors = read_vectors(url, (vector for _, vector in rows), len(rows), dimension)
+        yield np.array([number for number, _ in rows], np.int64), vectors
 
 
 def _rows_of(ids: list[str], wanted: Ids[str]) -> list[int]:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
-from lookalike.records import Neighbour, Stamp
+from lookalike.records import Stamp
 from lookalike.stores.checks import (
     check_fields,
-    check_k,
     check_records,
     collection_name,
     of_space,
     same_name,
     unit_vectors,
 )
-from lookalike.stores.sqlite_file import SqliteFile
-from lookalike.stores.sqlite_matrix import SqliteMatrices, read_vectors
-from lookalike.stores.sqlite_query import answer
-from lookalike.stores.sqlite_rows import (
+from lookalike.stores.sqlite.file import SqliteFile
+from lookalike.stores.sqlite.matrix import read_vectors
+from lookalike.stores.sqlite.named import reading_named, writing_named
+from lookalike.stores.sqlite.query import answer
+from lookalike.stores.sqlite.rows import (
     RECORD_COLUMNS,
     chunks,
     collection_names,
     collection_number,
-    matching,
     put_labels,
     put_records,
     read_collection,
@@ -32,18 +30,25 @@ from lookalike.stores.sqlite_rows import (
     remove_records,
     select_by_id,
 )
-from lookalike.stores.sqlite_schema import (
-    add_collection,
-    remove_collection,
-    rename_collections,
-)
+from lookalike.stores.sqlite.schema import add_collection, remove_collection, rename_collections
+from lookalike.stores.sqlite.search import SqliteSearch
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.records import Collection, Fields, Metadata, Record, Space, Table, Vectors, Where
+    from lookalike.records import (
+        Approximation,
+        Collection,
+        Fields,
+        Metadata,
+        Neighbour,
+        Record,
+        Space,
+        Table,
+        Vectors,
+        Where,
+    )
 
 _SCAN_BATCH = 1000
 
@@ -67,12 +72,17 @@ class SqliteStore:
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         self._file = SqliteFile(url, timeout)
-        self._matrices = SqliteMatrices(url)
+        self._search = SqliteSearch(self._file, timeout)
 
     @property
     def url(self) -> str:
         """The URL it was opened with."""
         return self._file.url
+
+    @property
+    def problems(self) -> list[str]:
+        """What went on without being as it should be: a shortlist that cannot be kept, one line each."""
+        return self._search.problems
 
     def collections(self) -> list[Collection]:
         """Return all collections, by name."""
@@ -84,7 +94,7 @@ class SqliteStore:
 
     def collection(self, name: str) -> Collection:
         """Return one collection."""
-        with self._reading(name) as (connection, number):
+        with reading_named(self._file, name) as (connection, number):
             return read_collection(connection, number)
 
     def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
@@ -102,7 +112,7 @@ class SqliteStore:
 
     def metric(self, name: str) -> bytes | None:
         """Return what the collection was created with as its `metric`."""
-        with self._reading(name) as (connection, number):
+        with reading_named(self._file, name) as (connection, number):
             row = connection.execute(
                 "SELECT metric FROM lookalike_metrics WHERE collection = ?", (number,)
             ).fetchone()
@@ -129,10 +139,10 @@ class SqliteStore:
 
     def delete(self, name: str) -> int:
         """Delete a collection and its view, and return how many records it had."""
-        with self._writing(name) as (connection, number):
+        with writing_named(self._file, name) as (connection, number):
             count = read_collection(connection, number).count
-            remove_collection(connection, number)
-        self._matrices.forget(number)
+            token = remove_collection(connection, number)
+        self._search.forget(number, token)
         return count
 
     def put(
@@ -140,27 +150,30 @@ class SqliteStore:
     ) -> None:
         """Add records, or replace those of the same id, in one transaction."""
         check_records(records)
-        vectors = unit_vectors(of_space(self.collection(name), space), vectors, len(records))
-        with self._writing(name) as (connection, number):
+        with reading_named(self._file, name) as (connection, number):
+            collection = of_space(read_collection(connection, number, counted=False), space)
+        vectors = unit_vectors(collection, vectors, len(records))
+        with writing_named(self._file, name) as (connection, number):
             # Again, because another process may have made or renamed the collection.
-            unit_vectors(of_space(read_collection(connection, number), space), vectors[:0])
+            collection = read_collection(connection, number, counted=False)
+            unit_vectors(of_space(collection, space), vectors[:0])
             put_records(connection, number, records, vectors)
 
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids, in one transaction."""
         for identity, fields, _ in labels:
             check_fields(identity, fields)
-        with self._writing(name) as (connection, number):
+        with writing_named(self._file, name) as (connection, number):
             put_labels(connection, number, labels)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id, in one transaction, and return how many there were."""
-        with self._writing(name) as (connection, number):
+        with writing_named(self._file, name) as (connection, number):
             return remove_records(connection, number, ids)
 
     def stamps(self, name: str) -> dict[str, Stamp]:
         """Return the stamp of every record, by uri."""
-        with self._reading(name) as (connection, number):
+        with reading_named(self._file, name) as (connection, number):
             rows = connection.execute(
                 "SELECT uri, id, size, modified_ns, labels_digest FROM lookalike_records"
                 " WHERE collection = ?",
@@ -170,12 +183,14 @@ class SqliteStore:
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
-        found = self._records(name, ids)
+        with reading_named(self._file, name) as (connection, number):
+            rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
+            found = {row[0]: record_from(self.url, row) for row in rows}
         return [found[identity] for identity in ids if identity in found]
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         """Return the ids of the records whose file has this SHA-256, sorted."""
-        with self._reading(name) as (connection, number):
+        with reading_named(self._file, name) as (connection, number):
             rows = connection.execute(
                 "SELECT id FROM lookalike_records WHERE collection = ? AND digest = ? ORDER BY id",
                 (number, digest if digest.isascii() else ""),
@@ -190,20 +205,21 @@ class SqliteStore:
         that was removed meanwhile is left out, one that was replaced comes as it is now. A collection that
         is renamed meanwhile is read to its end.
         """
-        with self._reading(name) as (connection, number):
-            dimension = read_collection(connection, number).space.dimension
+        with reading_named(self._file, name) as (connection, number):
+            dimension = read_collection(connection, number, counted=False).space.dimension
             rows = connection.execute(
                 "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (number,)
             ).fetchall()
-            matches = matching(connection, number, where)
+            found = self._search.matches.read(connection, number, where)
+        matches = None if found is None else set(found.tolist())
         ids = [identity for record, identity in rows if matches is None or record in matches]
         for some in chunks(ids, _SCAN_BATCH):
             with self._file.reading() as reader:
                 columns = f"{RECORD_COLUMNS}, vector"
-                found = [] if reader is None else sorted(select_by_id(reader, number, columns, some))
-            if found:
-                records = [record_from(self.url, row[:-1]) for row in found]
-                yield records, read_vectors(self.url, (row[-1] for row in found), len(found), dimension)
+                batch = [] if reader is None else sorted(select_by_id(reader, number, columns, some))
+            if batch:
+                records = [record_from(self.url, row[:-1]) for row in batch]
+                yield records, read_vectors(self.url, (row[-1] for row in batch), len(batch), dimension)
 
     def nearest(
         self,
@@ -215,19 +231,28 @@ class SqliteStore:
         having: str | None = None,
         *,
         space: Space | None = None,
+        approximate: bool = False,
     ) -> list[list[Neighbour]]:
-        """Return the exact nearest neighbours of each query, by falling similarity, then by rising id."""
-        check_k(k)
-        while True:
-            with self._reading(name) as (connection, number):
-                queries = unit_vectors(of_space(read_collection(connection, number), space), queries)
-                matrix = self._matrices.read(connection, number)
-                matches = matching(connection, number, where, having)
-            found = matrix.nearest(queries, k, matches, exclude)
-            records = self._records(name, list({identity for row in found for identity, _ in row}))
-            if all(identity in records for row in found for identity, _ in row):
-                return [[Neighbour(records[identity], value) for identity, value in row] for row in found]
-            # One of them was removed while we computed: fewer than k must not come back, so ask again.
+        """Return the nearest neighbours of each query, by falling similarity, then by rising id.
+
+        Approximate search in a collection without a shortlist is exact.
+
+        Raises:
+            ExtraMissing: there is a shortlist, and the package that reads it is not installed.
+        """
+        return self._search.nearest(name, queries, k, where, exclude, having, space, approximate=approximate)
+
+    def build_index(self, name: str) -> Approximation:
+        """Make the collection's shortlist, or bring it up to date, and measure its recall.
+
+        All vectors are read once for both. While nothing changed since the last time, nothing is done.
+
+        Raises:
+            ExtraMissing: the package that makes it is not installed.
+            StoreBusy: another process is building one for longer than we wait.
+            Unanswerable: the collection is empty, or its vectors are too long.
+        """
+        return self._search.build_index(name)
 
     def sql(self, statement: str) -> Table:
         """Answer one SQL statement that only reads.
@@ -242,38 +267,10 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file and forget the vectors. A second call does nothing; another call opens it again."""
         self._file.close()
-        self._matrices.forget()
+        self._search.forget()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[tuple[sqlite3.Connection, int]]:
-        """Read one state of the collection `name`, given by its number."""
-        with self._file.reading() as connection:
-            number = None if connection is None else collection_number(connection, name)
-            if connection is None or number is None:
-                raise CollectionNotFound(name, () if connection is None else collection_names(connection))
-            yield connection, number
-
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[tuple[sqlite3.Connection, int]]:
-        """Change the collection `name` in one transaction, which raises its revision."""
-        with self._reading(name):  # a store that is not there is not made
-            pass
-        with self._file.writing() as connection:
-            number = collection_number(connection, name)
-            if number is None:
-                raise CollectionNotFound(name, collection_names(connection))
-            connection.execute(
-                "UPDATE lookalike_collections SET revision = revision + 1 WHERE collection = ?", (number,)
-            )
-            yield connection, number
-
-    def _records(self, name: str, ids: Sequence[str]) -> dict[str, Record]:
-        with self._reading(name) as (connection, number):
-            rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
-            return {row[0]: record_from(self.url, row) for row in rows}

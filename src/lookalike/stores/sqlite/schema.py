@@ -5,6 +5,8 @@
     lookalike_fields        which fields a collection has had, and the column each has in the view
     lookalike_metrics       the fit that a collection's vectors went through, where there was one
     lookalike_values        one row a record and field: what SQL and filters compare
+    lookalike_shortlists    which collections have a shortlist for approximate search, and how good it is
+    lookalike_changes       which vectors of those came, changed or went, and at which revision
     "<collection>"          a view: id, uri, path, digest, one column a field, metadata, vector
 
 The record is what `fields` and `metadata` say; `lookalike_values` repeats the fields with SQL types, because
@@ -78,6 +80,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             collection INTEGER PRIMARY KEY,
             metric BLOB NOT NULL
         )""",
+    ),
+    (
+        # Without a token it is being built: changes are noted already, nobody searches with it yet.
+        """CREATE TABLE lookalike_shortlists (
+            collection INTEGER PRIMARY KEY,
+            token TEXT,
+            since INTEGER NOT NULL DEFAULT 0,
+            kind TEXT NOT NULL DEFAULT '',
+            recall REAL NOT NULL DEFAULT 0,
+            k INTEGER NOT NULL DEFAULT 0,
+            queries INTEGER NOT NULL DEFAULT 0
+        )""",
+        # The mark tells this history from that of a copy of the file that went another way.
+        """CREATE TABLE lookalike_changes (
+            collection INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            mark INTEGER NOT NULL DEFAULT (random()),
+            PRIMARY KEY (collection, revision, record)
+        ) WITHOUT ROWID""",
     ),
 )
 """Statements that lead from each version to the next; `PRAGMA user_version` counts those that ran."""
@@ -169,17 +191,19 @@ def add_collection(connection: sqlite3.Connection, name: str, space: Space, metr
     return int(number)
 
 
-def remove_collection(connection: sqlite3.Connection, number: int) -> None:
-    """Remove a collection with its view, records, fields and metric."""
+def remove_collection(connection: sqlite3.Connection, number: int) -> str | None:
+    """Remove a collection with all that belongs to it, and return the token of its shortlist, if any."""
+    shortlist = connection.execute(
+        "SELECT token FROM lookalike_shortlists WHERE collection = ?", (number,)
+    ).fetchone()
     _drop_view(connection, number)
     connection.executemany(
         "DELETE FROM lookalike_values WHERE field = ?",
         ((field,) for field in field_numbers(connection, number).values()),
     )
-    connection.execute("DELETE FROM lookalike_records WHERE collection = ?", (number,))
-    connection.execute("DELETE FROM lookalike_fields WHERE collection = ?", (number,))
-    connection.execute("DELETE FROM lookalike_metrics WHERE collection = ?", (number,))
-    connection.execute("DELETE FROM lookalike_collections WHERE collection = ?", (number,))
+    for table in ("records", "fields", "metrics", "shortlists", "changes", "collections"):
+        connection.execute(f"DELETE FROM lookalike_{table} WHERE collection = ?", (number,))  # noqa: S608
+    return None if shortlist is None else shortlist[0]
 
 
 def rename_collections(connection: sqlite3.Connection, names: dict[int, str]) -> None:

@@ -6,16 +6,16 @@ import json
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lookalike.errors import StoreCorrupt
-from lookalike.records import Collection, Record, Space, labels_digest, uri_path
+from lookalike.records import Approximation, Collection, Record, Space, labels_digest, uri_path
 from lookalike.stores.checks import metadata_text, same_name
-from lookalike.stores.sqlite_schema import add_fields, field_numbers, sql_text, text_bytes
+from lookalike.stores.sqlite.schema import add_fields, field_numbers, sql_text, text_bytes
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from lookalike.records import Fields, Metadata, Vectors, Where
+    from lookalike.records import Fields, Metadata, Vectors
 
 _T = TypeVar("_T")
 Row: TypeAlias = "tuple[Any, ...]"
@@ -71,18 +71,33 @@ def collection_names(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM lookalike_collections")]
 
 
-def read_collection(connection: sqlite3.Connection, number: int) -> Collection:
-    """Return the collection of a number that there is."""
+def read_collection(connection: sqlite3.Connection, number: int, *, counted: bool = True) -> Collection:
+    """Return the collection of a number that there is.
+
+    Args:
+        connection: a connection that reads.
+        number: of the collection.
+        counted: False leaves the count at 0, for who does not look at it: to count a million records takes
+            longer than to search them.
+    """
     name, embedder, embedder_fingerprint, dimension, metric_fingerprint = connection.execute(
         "SELECT name, embedder, embedder_fingerprint, dimension, metric_fingerprint"
         " FROM lookalike_collections WHERE collection = ?",
         (number,),
     ).fetchone()
-    (count,) = connection.execute(
-        "SELECT count(*) FROM lookalike_records WHERE collection = ?", (number,)
-    ).fetchone()
+    count = 0
+    if counted:
+        (count,) = connection.execute(
+            "SELECT count(*) FROM lookalike_records WHERE collection = ?", (number,)
+        ).fetchone()
     space = Space(embedder, embedder_fingerprint, dimension, metric_fingerprint)
-    return Collection(name, space, count, tuple(sorted(field_numbers(connection, number))))
+    fields = tuple(sorted(field_numbers(connection, number)))
+    shortlist = connection.execute(
+        "SELECT kind, recall, k, queries FROM lookalike_shortlists"
+        " WHERE collection = ? AND token IS NOT NULL",
+        (number,),
+    ).fetchone()
+    return Collection(name, space, count, fields, None if shortlist is None else Approximation(*shortlist))
 
 
 def put_records(
@@ -115,6 +130,7 @@ def put_records(
         select_by_id(connection, collection, "id, record", [record.id for record in records])
     )
     _put_values(connection, collection, {numbers[record.id]: record.fields for record in records})
+    _note_changes(connection, collection, list(numbers.values()))
 
 
 def put_labels(
@@ -135,32 +151,21 @@ def remove_records(connection: sqlite3.Connection, collection: int, ids: Sequenc
     """Remove the records that have one of the ids and return how many there were."""
     numbers = [number for (number,) in select_by_id(connection, collection, "record", ids)]
     _remove_values(connection, collection, numbers)
+    _note_changes(connection, collection, numbers)
     connection.executemany("DELETE FROM lookalike_records WHERE record = ?", ((n,) for n in numbers))
     return len(numbers)
 
 
-def matching(
-    connection: sqlite3.Connection, collection: int, where: Where | None, having: str | None = None
-) -> set[int] | None:
-    """Return the numbers of the records that match, by the rules of `Where`; None for all.
-
-    Values are compared in Python, whose equality of numbers is that of `Where`, and which takes any number
-    of values and any text.
-    """
-    fields = field_numbers(connection, collection)
-    found = []
-    for name, values in (where or {}).items():
-        wanted = {(isinstance(value, bool), value) for value in values}
-        rows = connection.execute(
-            "SELECT record, boolean, value FROM lookalike_values WHERE field = ?", (fields.get(name),)
-        )
-        found.append({record for record, boolean, value in rows if (bool(boolean), value) in wanted})
-    if having is not None:
-        rows = connection.execute(
-            "SELECT record FROM lookalike_values WHERE field = ?", (fields.get(having),)
-        )
-        found.append({record for (record,) in rows})
-    return set.intersection(*found) if found else None
+def _note_changes(connection: sqlite3.Connection, collection: int, records: Sequence[int]) -> None:
+    """Note whose vectors came, changed or went, for a collection with a shortlist."""
+    has_shortlist = "SELECT 1 FROM lookalike_shortlists WHERE collection = ?"
+    if connection.execute(has_shortlist, (collection,)).fetchone() is None:
+        return
+    connection.executemany(
+        "INSERT OR IGNORE INTO lookalike_changes (collection, revision, record)"
+        " SELECT collection, revision, ? FROM lookalike_collections WHERE collection = ?",
+        ((record, collection) for record in records),
+    )
 
 
 def _put_values(connection: sqlite3.Connection, collection: int, fields: dict[int, Fields]) -> None:

@@ -1,0 +1,235 @@
+"""Exact search beside the bare matrix product; approximate search beside faiss HNSW and hnswlib.
+
+No million of real embeddings is to be had here. Vectors are made from those of real photographs: two of one
+data set are mixed, and differences between random ones are added, so that they lie as close together and vary
+as real ones do, in 512 numbers (their principal components). Queries are made in the same way, and are in no
+store.
+
+Sizes come from LOOKALIKE_BENCH_EXACT (200,000), LOOKALIKE_BENCH_APPROXIMATE (1,000,000) and
+LOOKALIKE_BENCH_GRAPHS (200,000): a graph of a million takes minutes a library on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from benchmarks.figures import figure, in_own_process, median_ratio, peak_memory_gib, seconds, title
+from benchmarks.inspection import PLAIN, data_sets, features_of
+from lookalike.embedders import open_embedder
+from lookalike.ranking import nearest_rows
+from lookalike.records import Record, Space, Vectors, record_id
+from lookalike.stores import open_store
+
+DIMENSION = 512
+EXACT = int(os.environ.get("LOOKALIKE_BENCH_EXACT", "200_000"))
+APPROXIMATE = int(os.environ.get("LOOKALIKE_BENCH_APPROXIMATE", "1_000_000"))
+GRAPHS = int(os.environ.get("LOOKALIKE_BENCH_GRAPHS", "200_000"))
+QUERIES = 200
+BATCH = 500
+K = 10
+ROUNDS = 31
+BLOCK = 10_000
+# As ann-benchmarks.com runs them: neighbours in the graph, effort of building, efforts of searching.
+LINKS, EFFORT, EFFORTS = 16, 100, (64, 256)
+SPACE = Space("made-up", "0" * 64, DIMENSION)
+
+
+def real_vectors(cache: Path) -> list[Vectors]:
+    """Return the vectors of real photographs, a matrix a data set, in principal components."""
+    embedder = open_embedder(PLAIN, cache)
+    found = [features_of(data, embedder, cache)[0] for data in data_sets()]
+    _, _, axes = np.linalg.svd(np.concatenate(found), full_matrices=False)
+    return [vectors @ axes[:DIMENSION].T for vectors in found]
+
+
+def make(real: list[Vectors], count: int, seed: int) -> Vectors:
+    """Make unit vectors of the structure of real ones."""
+    rng = np.random.default_rng(seed)
+    out = np.empty((count, DIMENSION), np.float32)
+    for start in range(0, count, BLOCK):
+        part = out[start : start + BLOCK]
+        pool = real[rng.integers(len(real))]
+        one, two, *others = pool[rng.integers(len(pool), size=(6, len(part)))]
+        share = rng.random((len(part), 1), dtype=np.float32)
+        part[:] = one + share * (two - one) + 0.3 * (others[0] - others[1] + others[2] - others[3])
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    rng.shuffle(out)
+    return out
+
+
+def write_store(url: str, vectors: Vectors) -> None:
+    """Put the vectors into a new store; row n has the URI file:///n."""
+    with open_store(url) as store:
+        store.create("made", SPACE)
+        for start in range(0, len(vectors), BLOCK):
+            uris = [f"file:///{row}" for row in range(start, min(start + BLOCK, len(vectors)))]
+            records = [Record(record_id(uri), uri, "0" * 64, {}, {}, 1, 1) for uri in uris]
+            store.put("made", records, vectors[start : start + BLOCK])
+
+
+def exact(url: str, vectors: Vectors, queries: Vectors) -> None:
+    title(f"exact search, {len(vectors):,} × {DIMENSION}, one file of SQLite, warm")
+    with open_store(url) as store:
+        figure("reading all vectors, s", f"{seconds(lambda: store.nearest('made', queries[:1], K)):.1f}")
+        pairs = []
+        for row in range(ROUNDS):
+            one = queries[row : row + 1]
+            bare = seconds(lambda: one @ vectors.T)  # noqa: B023 called at once
+            pairs.append((seconds(lambda: store.nearest("made", one, K)), bare))  # noqa: B023
+        figure("one query, ms", f"{statistics.median(whole for whole, _ in pairs) * 1e3:.1f}")
+        ratio = median_ratio(pairs)
+        figure(
+            f"store.nearest / bare product (median of {ROUNDS})", f"{ratio:.2f}", "at most 1.3", ratio <= 1.3
+        )
+        pairs = []
+        for _ in range(5):
+            bare = seconds(lambda: queries @ vectors.T)
+            pairs.append((seconds(lambda: store.nearest("made", queries, K)), bare))
+        whole = statistics.median(spent for spent, _ in pairs) / len(queries)
+        figure(f"{len(queries)} queries at once, ms a query", f"{whole * 1e3:.2f}")
+        ratio = median_ratio(pairs)
+        figure("store.nearest / bare product (median of 5)", f"{ratio:.2f}", "at most 1.3", ratio <= 1.3)
+
+
+def measure(
+    name: str, queries: Vectors, truth: NDArray[np.intp], ask: Callable[[Vectors], Any], before: float
+) -> tuple[float, float]:
+    """Ask one query after the other; print latency and recall, and return them."""
+    ask(queries[:1])
+    times, hits = [], 0
+    for query, best in zip(queries, truth, strict=True):
+        started = time.perf_counter()
+        found = ask(query[None])
+        times.append(time.perf_counter() - started)
+        hits += len({int(row) for row in found} & set(best.tolist()))
+    latency, recall = statistics.median(times) * 1e3, hits / truth.size
+    figure(f"{name}: ms a query (median), recall@{K}", f"{latency:.2f}, {recall:.4f}")
+    figure(f"{name}: memory beyond the start, GiB (peak)", f"{peak_memory_gib() - before:.2f}")
+    return latency, recall
+
+
+def shortlist(url: str, folder: Path, count: int, _dimension: int) -> None:
+    """Build and search the shortlist of a store, in a process of its own."""
+    queries, truth = np.load(folder / "queries.npy"), np.load(folder / f"truth-{count}.npy")
+    before = peak_memory_gib()
+    with open_store(url) as store:
+        figure("lookalike: build and measure, s", f"{seconds(lambda: store.build_index('made')):.1f}")
+        approximation = store.collection("made").approximation
+        assert approximation is not None
+        figure(
+            f"lookalike: its own recall@{approximation.k} on {approximation.queries}",
+            f"{approximation.recall:.4f}",
+        )
+    size = sum(file.stat().st_size for file in Path(url.removeprefix("sqlite:///") + ".shortlist").iterdir())
+    figure("lookalike: shortlist on disk, MB", f"{size / 1e6:.0f}")
+    with open_store(url) as store:
+
+        def ask(query: Vectors) -> list[str]:
+            (hits,) = store.nearest("made", query, K, approximate=True)
+            return [hit.record.uri.rpartition("/")[2] for hit in hits]
+
+        spent = seconds(lambda: ask(queries[:1]))
+        figure("lookalike: first query of a process, s", f"{spent:.2f}")
+        latency, recall = measure("lookalike", queries, truth, ask, before)
+        figure("lookalike: ms a query", f"{latency:.1f}", "at most 25", latency <= 25)
+        figure(f"lookalike: recall@{K}", f"{recall:.4f}", "at least 0.99", recall >= 0.99)
+        spent = seconds(lambda: store.nearest("made", queries, K, approximate=True)) / len(queries)
+        figure(f"lookalike: {len(queries)} queries at once, ms a query", f"{spent * 1e3:.2f}")
+
+
+def faiss_graph(folder: Path, count: int, dimension: int) -> None:
+    """Build and search a graph of faiss, in a process of its own."""
+    import faiss
+
+    queries, truth = np.load(folder / "queries.npy"), np.load(folder / f"truth-{count}.npy")
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")[:count]
+    before = peak_memory_gib()
+    index = faiss.IndexHNSWFlat(dimension, LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction = EFFORT
+    started = time.perf_counter()
+    for start in range(0, count, BLOCK):
+        index.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
+    figure(f"faiss HNSW (M {LINKS}, ef {EFFORT}): build, s", f"{time.perf_counter() - started:.0f}")
+    for effort in EFFORTS:
+        index.hnsw.efSearch = effort
+        measure(
+            f"faiss HNSW, ef {effort}", queries, truth, lambda query: index.search(query, K)[1][0], before
+        )
+
+
+def hnswlib_graph(folder: Path, count: int, dimension: int) -> None:
+    """Build and search a graph of hnswlib, in a process of its own."""
+    import hnswlib
+
+    queries, truth = np.load(folder / "queries.npy"), np.load(folder / f"truth-{count}.npy")
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")[:count]
+    before = peak_memory_gib()
+    index = hnswlib.Index(space="ip", dim=dimension)
+    index.init_index(max_elements=count, M=LINKS, ef_construction=EFFORT)
+    started = time.perf_counter()
+    for start in range(0, count, BLOCK):
+        part = np.ascontiguousarray(vectors[start : start + BLOCK])
+        index.add_items(part, np.arange(start, start + len(part)))
+    figure(f"hnswlib (M {LINKS}, ef {EFFORT}): build, s", f"{time.perf_counter() - started:.0f}")
+    for effort in EFFORTS:
+        index.set_ef(effort)
+        measure(
+            f"hnswlib, ef {effort}", queries, truth, lambda query: index.knn_query(query, k=K)[0][0], before
+        )
+
+
+def graphs(folder: Path) -> None:
+    """Build and search the graphs of the libraries that are installed."""
+    for package, graph in (("faiss", faiss_graph), ("hnswlib", hnswlib_graph)):
+        if find_spec(package) is None:
+            print(f"  {package} is left out: pip install --group bench")
+        else:
+            in_own_process(partial(graph, folder), GRAPHS, DIMENSION)
+
+
+def main() -> None:
+    cache = Path(os.environ.get("LOOKALIKE_CACHE") or user_cache_path("lookalike"))
+    real = real_vectors(cache)
+    names = " and ".join(f"{len(vectors):,}" for vectors in real)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        most = max(EXACT, APPROXIMATE, GRAPHS)
+        title(f"vectors made from those of {names} real photographs ({PLAIN}, {DIMENSION} components)")
+        vectors, queries = make(real, most, seed=0), make(real, BATCH, seed=1)
+        np.save(folder / "vectors.npy", vectors)
+        np.save(folder / "queries.npy", queries[:QUERIES])
+        for count in {EXACT, APPROXIMATE, GRAPHS}:
+            np.save(folder / f"truth-{count}.npy", nearest_rows(queries[:QUERIES], vectors[:count], K)[0])
+        cosines = queries[:QUERIES] @ vectors[:BLOCK].T
+        figure(
+            "cosine of two of them, mean and standard deviation", f"{cosines.mean():.3f}, {cosines.std():.3f}"
+        )
+        urls = {count: f"sqlite:///{folder}/{count}.db" for count in (EXACT, APPROXIMATE)}
+        for count, url in urls.items():
+            spent = seconds(lambda: write_store(url, vectors[:count]))  # noqa: B023 called at once
+            figure(f"writing {count:,} records, a second", f"{count / spent:,.0f}")
+        exact(urls[EXACT], vectors[:EXACT], queries)
+        for count in dict.fromkeys((EXACT, APPROXIMATE)):
+            title(f"approximate search, {count:,} × {DIMENSION}, one query after the other")
+            in_own_process(partial(shortlist, urls[count], folder), count, DIMENSION)
+            if count == GRAPHS:
+                graphs(folder)
+        if GRAPHS not in urls:
+            title(f"graphs of {GRAPHS:,} × {DIMENSION}")
+            graphs(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The URL of a store on a server, and the same URL without its secrets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from lookalike.errors import InvalidArgument
+
+_SECRET = frozenset({"api_key", "passfile", "password", "sslpassword", "wallet_password"})
+
+
+class Address(NamedTuple):
+    """What a URL says, with percent-encoding undone."""
+
+    scheme: str
+    user: str | None
+    password: str | None
+    host: str | None
+    port: int | None
+    path: str
+    """Without the slash at its beginning."""
+    options: dict[str, str]
+    masked: str
+    """The URL without password and other secrets: what may be shown."""
+
+
+def read_address(url: str) -> Address:
+    """Take a URL apart.
+
+    Raises:
+        InvalidArgument: it is no URL, or says an option twice. The message does not repeat it.
+    """
+    behind = url.partition("://")[2].partition("/")[2]
+    if "#" in url or "@" in behind or "\0" in url:
+        # A password that is not encoded ends the part that is masked, so nothing of the URL is shown.
+        raise InvalidArgument(
+            "the URL of the store has a #, or an @ behind the host: "
+            "write # / ? and @ in a password as %23 %2F %3F and %40"
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError as error:
+        raise InvalidArgument("the store's URL cannot be read: check host, port and options") from error
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise InvalidArgument("the URL of the store says an option twice")
+    user = None if parts.username is None else unquote(parts.username)
+    password = None if parts.password is None else unquote(parts.password)
+    return Address(
+        scheme=parts.scheme,
+        user=user,
+        password=password,
+        host=parts.hostname,
+        port=port,
+        path=unquote(parts.path).removeprefix("/"),
+        options=options,
+        masked=_masked(url, user, [(name, value) for name, value in pairs if name not in _SECRET]),
+    )
+
+
+def _masked(url: str, user: str | None, options: list[tuple[str, str]]) -> str:
+    parts = urlsplit(url)
+    place = parts.netloc.rpartition("@")[2]
+    if user:
+        place = f"{quote(user)}@{place}"
+    return parts._replace(netloc=place, query=urlencode(options), fragment="").geturl()

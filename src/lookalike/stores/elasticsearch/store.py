@@ -1,0 +1,298 @@
+"""Collections on an Elasticsearch server: one index each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from lookalike.errors import (
+    CollectionNotFound,
+    QueryRefused,
+    Unanswerable,
+)
+from lookalike.records import Collection
+from lookalike.stores.checks import (
+    check_fields,
+    check_k,
+    check_records,
+    collection_name,
+    metadata_text,
+    of_space,
+    unit_vectors,
+)
+from lookalike.stores.elasticsearch.address import read_elasticsearch_address
+from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
+from lookalike.stores.elasticsearch.client import ElasticsearchClient
+from lookalike.stores.elasticsearch.collections import ElasticsearchCollections
+from lookalike.stores.elasticsearch.documents import (
+    RECORD_FIELDS,
+    STAMP_FIELDS,
+    VECTOR_FIELD,
+    check_ids,
+    matching,
+    read_record,
+    read_stamp,
+    read_vectors,
+    usable_id,
+)
+from lookalike.stores.elasticsearch.nearest import ElasticsearchNeighbours, Question
+from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.refusals import IndexGone
+from lookalike.stores.elasticsearch.writing import put_documents, relabel_documents, remove_documents
+from lookalike.stores.recall import measure_recall
+
+if TYPE_CHECKING:
+    from collections.abc import Collection as Ids
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lookalike.records import (
+        Approximation,
+        Fields,
+        Metadata,
+        Neighbour,
+        Record,
+        Space,
+        Stamp,
+        Table,
+        Vectors,
+        Where,
+    )
+
+_T = TypeVar("_T")
+
+_SCAN_BATCH = 1_000
+_FETCH = 5_000
+# Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
+_LEAST_FOR_BBQ = 64
+
+
+class ElasticsearchStore:
+    """A store on an Elasticsearch server, 8.19 or 9.
+
+    Threads may share it, and processes may write at once: each write is seen by all when it returns. A `put`
+    whose arguments are refused writes nothing. One that the server ends half-way has written some of its
+    records, each of them whole; it raises, and the same call again completes it.
+
+    Args:
+        url: `elasticsearch+http://host:port` or `elasticsearch+https://user:password@host:port`, more hosts
+            after commas, with the options `api_key`, `ca_file`, `prefix`, `shards`, `replicas` and
+            `approximate`. Nothing is sent until something is asked.
+        timeout: seconds to wait for an answer.
+
+    Raises:
+        InvalidArgument: the URL is not as that.
+        ExtraMissing: the package elasticsearch is not installed.
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        address = read_elasticsearch_address(url)
+        self._url = address.url
+        self._kind = address.approximate
+        self._client = ElasticsearchClient(address, timeout)
+        self._catalogue = ElasticsearchCatalogue(self._client, address, timeout)
+        self._collections = ElasticsearchCollections(self._client, self._catalogue, address)
+
+    @property
+    def url(self) -> str:
+        """The URL it was opened with, without password and key."""
+        return self._url
+
+    def collections(self) -> list[Collection]:
+        """Return all collections, by name."""
+        return self._collections.every()
+
+    def collection(self, name: str) -> Collection:
+        """Return one collection."""
+        return self._collections.one(name)
+
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+        """Return the collection `name`, made now unless it is there; one that is there is not written to.
+
+        Raises:
+            InvalidArgument: the name is not usable, or the vectors are too long for the server.
+            SpaceMismatch: it is there and of another space.
+        """
+        name = collection_name(name)
+        try:
+            return of_space(self.collection(name), space)
+        except CollectionNotFound:
+            pass
+        self._collections.create(name, space, metric)
+        return of_space(self.collection(name), space)
+
+    def metric(self, name: str) -> bytes | None:
+        """Return what the collection was created with as its `metric`."""
+        return self._catalogue.metric(self._catalogue.find(name))
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give collections other names by one change of one document; the readable aliases follow."""
+        self._collections.rename(names)
+
+    def delete(self, name: str) -> int:
+        """Delete a collection and its index, and return how many records it had."""
+        return self._collections.delete(self._catalogue.find(name))
+
+    def put(
+        self, name: str, records: Sequence[Record], vectors: Vectors, *, space: Space | None = None
+    ) -> None:
+        """Add records, or replace those of the same id; what is refused leaves all as it was."""
+        check_records(records)
+        check_ids(records)
+        for record in records:
+            metadata_text(record.id, record.metadata)
+
+        def act(entry: Entry) -> None:
+            checked = unit_vectors(of_space(_bare(entry), space), vectors, len(records))
+            self._catalogue.add_fields(entry.number, {field for record in records for field in record.fields})
+            put_documents(self._client, self._catalogue.alias(entry.number), records, checked, entry.kind)
+
+        self._collections.at(name, act)
+
+    def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
+        """Replace fields and metadata of the records with these ids; unknown ids are ignored."""
+        for identity, fields, metadata in labels:
+            check_fields(identity, fields)
+            metadata_text(identity, metadata)
+
+        def act(entry: Entry) -> None:
+            relabel_documents(
+                self._client,
+                self._catalogue.alias(entry.number),
+                {label[0]: label for label in labels if usable_id(label[0])},
+                entry,
+                lambda fields: self._catalogue.add_fields(entry.number, fields),
+            )
+
+        self._collections.at(name, act)
+
+    def remove(self, name: str, ids: Sequence[str]) -> int:
+        """Remove records by id and return how many there were."""
+        usable = list(dict.fromkeys(filter(usable_id, ids)))
+        return self._collections.at(
+            name, lambda entry: remove_documents(self._client, self._catalogue.alias(entry.number), usable)
+        )
+
+    def stamps(self, name: str) -> dict[str, Stamp]:
+        """Return the stamp of every record, by uri."""
+
+        def act(entry: Entry) -> dict[str, Stamp]:
+            found = pages(self._client, self._catalogue.alias(entry.number), [], STAMP_FIELDS)
+            return dict(read_stamp(self._url, hit) for hits in found for hit in hits)
+
+        return self._collections.at(name, act)
+
+    def get(self, name: str, ids: Sequence[str]) -> list[Record]:
+        """Return the records with these ids, in the order asked, without those that are not there."""
+        usable = list(dict.fromkeys(filter(usable_id, ids)))
+
+        def act(entry: Entry) -> dict[str, Record]:
+            found: dict[str, Record] = {}
+            index = self._catalogue.alias(entry.number)
+            for start in range(0, len(usable), _FETCH):
+                for hit in self._client.fetch(index, usable[start : start + _FETCH], RECORD_FIELDS):
+                    found[hit["_id"]] = read_record(self._url, hit)
+            return found
+
+        records = self._collections.at(name, act)
+        return [records[identity] for identity in ids if identity in records]
+
+    def ids_by_digest(self, name: str, digest: str) -> list[str]:
+        """Return the ids of the records whose file has this SHA-256, sorted."""
+        clause = {"term": {"digest": digest}} if digest.isascii() else {"match_none": {}}
+        return self._collections.at(name, lambda entry: self._ids(entry, [clause]))
+
+    def scan(self, name: str, where: Where | None = None) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all matching records with their vectors, in order of id, at most 1,000 at a time.
+
+        The ids are those that match when the first batch is asked for, read at one point in time; each batch
+        is read as it is when it is asked for.
+        """
+        clauses = matching(where)
+        entry, ids = self._collections.at(name, lambda entry: (entry, self._ids(entry, clauses)))
+        index = self._catalogue.alias(entry.number)
+        for start in range(0, len(ids), _SCAN_BATCH):
+            source = [*RECORD_FIELDS, VECTOR_FIELD]
+            try:
+                hits = self._client.fetch(index, ids[start : start + _SCAN_BATCH], source)
+            except IndexGone:
+                return
+            if hits:
+                records = [read_record(self._url, hit) for hit in hits]
+                yield records, read_vectors(self._url, hits, entry.space.dimension)
+
+    def nearest(
+        self,
+        name: str,
+        queries: Vectors,
+        k: int,
+        where: Where | None = None,
+        exclude: Sequence[Ids[str]] | None = None,
+        having: str | None = None,
+        *,
+        space: Space | None = None,
+        approximate: bool = False,
+    ) -> list[list[Neighbour]]:
+        """Return the nearest neighbours of each query, by falling similarity, then by rising id.
+
+        The server finds candidates, exactly unless told otherwise; their similarities are computed here.
+        """
+        check_k(k)
+        clauses = matching(where, having)
+
+        def act(entry: Entry) -> list[list[Neighbour]]:
+            checked = unit_vectors(of_space(_bare(entry), space), queries)
+            kind = entry.kind if approximate else None
+            index = self._catalogue.alias(entry.number)
+            question = Question(index, entry.space.dimension, kind, clauses, exclude)
+            return ElasticsearchNeighbours(self._client, question, checked).nearest(k)
+
+        return self._collections.at(name, act)
+
+    def build_index(self, name: str) -> Approximation:
+        """Make the collection's approximate index, or bring it up to date, and measure its recall.
+
+        Its kind is what the option `approximate` of the URL says, int8_hnsw by default.
+
+        Raises:
+            Unanswerable: the collection is empty, or its vectors are too short for bbq_hnsw.
+        """
+        collection = self.collection(name)
+        if not collection.count:
+            raise Unanswerable(f"collection {collection.name!r} is empty; `lookalike index PATH` fills it")
+        if self._kind.startswith("bbq") and collection.space.dimension < _LEAST_FOR_BBQ:
+            raise Unanswerable(
+                f"{self._kind} needs vectors of {_LEAST_FOR_BBQ} dimensions or more, these have "
+                f"{collection.space.dimension}; open the store with ?approximate=int8_hnsw"
+            )
+        entry = self._collections.at(name, lambda entry: self._collections.build(entry, self._kind))
+        built = measure_recall(self, name, self._kind)
+        self._catalogue.change_state(entry.number, lambda state: state._replace(approximation=built))
+        return built
+
+    def sql(self, statement: str) -> Table:  # noqa: ARG002 all are refused
+        """Refuse, because Elasticsearch's SQL knows no vectors.
+
+        Raises:
+            QueryRefused: always.
+        """
+        raise QueryRefused(
+            "Elasticsearch speaks no SQL over vectors: ask it with _search and knn (docs/stores.md), or copy "
+            "the collection into SQLite or PostgreSQL: `lookalike copy FROM TO`"
+        )
+
+    def close(self) -> None:
+        """Give back the connections. A second call does nothing; another call opens them again."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _ids(self, entry: Entry, clauses: list[dict[str, Any]]) -> list[str]:
+        found = pages(self._client, self._catalogue.alias(entry.number), clauses, None)
+        return sorted(hit["_id"] for hits in found for hit in hits)
+
+
+def _bare(entry: Entry) -> Collection:
+    return Collection(entry.name, entry.space, 0, ())

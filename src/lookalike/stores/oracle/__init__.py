@@ -1,0 +1,1 @@
+"""Collections in Oracle Database."""

@@ -1,0 +1,189 @@
+"""Tables of an Oracle store, and how collections are made and cleared away.
+
+    lookalike_store         one row: the version of the tables
+    lookalike_collections   name, space, approximate index, and which state its view shows
+    lookalike_metrics       the fit that a collection's vectors went through, where there was one
+    lookalike_fields        which fields a collection has had, and the column each has in the view
+    lookalike_records_<n>   one row a record of collection n
+    lookalike_values_<n>    one row a record and field: digests of values, which filters compare
+    lookalike_index_<n>     the vector index, where one was built
+    "<COLLECTION>"          a view; see `oracle_views`
+
+DDL commits whatever is open (SQL Language Reference, "Types of SQL Statements"), so that a collection cannot
+be made or deleted in one transaction with its tables. The truth is the row in lookalike_collections: tables
+are made before it and dropped after it, and tables without a row are cleared away an hour later.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from lookalike.errors import StoreError
+from lookalike.stores.oracle.errors import NAME_IN_USE, NO_SUCH_TABLE, NOT_UNIQUE, OracleRefusal
+
+if TYPE_CHECKING:
+    from lookalike.stores.oracle.session import OracleSession
+
+VERSION = 1
+"""Of the tables; a store of a later one is not touched."""
+
+LONGEST_VECTOR = 65_535
+"""Dimensions of a VECTOR: AI Vector Search User's Guide, "Create Tables Using the VECTOR Data Type"."""
+
+TABLES = (
+    "CREATE SEQUENCE IF NOT EXISTS lookalike_numbers",
+    """CREATE TABLE IF NOT EXISTS lookalike_collections (
+        collection_id NUMBER(18) PRIMARY KEY,
+        name_key VARCHAR2(64) NOT NULL UNIQUE,
+        name VARCHAR2(256) NOT NULL,
+        embedder VARCHAR2(1000),
+        embedder_fingerprint VARCHAR2(1000),
+        dimension NUMBER(9) NOT NULL,
+        metric_fingerprint VARCHAR2(1000),
+        revision NUMBER(18) NOT NULL,
+        view_revision NUMBER(18),
+        view_name VARCHAR2(130),
+        index_kind VARCHAR2(100),
+        index_recall NUMBER,
+        index_k NUMBER(9),
+        index_queries NUMBER(9)
+    )""",
+    """CREATE TABLE IF NOT EXISTS lookalike_metrics (
+        collection_id NUMBER(18) PRIMARY KEY,
+        metric BLOB
+    )""",
+    """CREATE TABLE IF NOT EXISTS lookalike_fields (
+        collection_id NUMBER(18) NOT NULL,
+        field_id NUMBER(18) NOT NULL,
+        name_key VARCHAR2(64) NOT NULL,
+        name JSON,
+        column_name VARCHAR2(128) NOT NULL,
+        only_numbers NUMBER(1) NOT NULL,
+        PRIMARY KEY (collection_id, field_id)
+    )""",
+    """CREATE TABLE IF NOT EXISTS lookalike_store (
+        singleton NUMBER(1) PRIMARY KEY,
+        version NUMBER(9) NOT NULL
+    )""",
+)
+"""Made in this order, and then the row of the version: a store without it is one that nobody wrote to."""
+
+_PUT_VERSION = (
+    "INSERT INTO lookalike_store (singleton, version) SELECT 1, :version FROM dual"
+    " WHERE NOT EXISTS (SELECT 1 FROM lookalike_store)"
+)
+_LEFT_OVER = (
+    "SELECT o.object_name FROM user_objects o WHERE o.object_type = 'TABLE'"
+    " AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES)_[0-9]+$')"
+    " AND o.created < SYSDATE - 1/24 AND NOT EXISTS (SELECT 1 FROM lookalike_collections c"
+    " WHERE TO_CHAR(c.collection_id) = REGEXP_SUBSTR(o.object_name, '[0-9]+$'))"
+)
+_OWN_TABLE = re.compile(r"LOOKALIKE_(?:RECORDS|VALUES)_[0-9]+")
+
+
+def records_table(collection: int) -> str:
+    """Return the name of the table of a collection's records."""
+    return f"lookalike_records_{collection:d}"
+
+
+def values_table(collection: int) -> str:
+    """Return the name of the table of a collection's values."""
+    return f"lookalike_values_{collection:d}"
+
+
+def vector_index(collection: int) -> str:
+    """Return the name of a collection's vector index."""
+    return f"lookalike_index_{collection:d}"
+
+
+def collection_tables(collection: int, dimension: int) -> tuple[str, ...]:
+    """Return the statements that make the tables of one collection.
+
+    CREATE TABLE with VECTOR and JSON columns: Oracle AI Vector Search User's Guide, "Create Tables Using the
+    VECTOR Data Type"; JSON Developer's Guide, "Creating a Table With a JSON Column".
+    """
+    records, values = records_table(collection), values_table(collection)
+    return (
+        f"""CREATE TABLE {records} (
+        id VARCHAR2(512) PRIMARY KEY,
+        uri VARCHAR2(1000),
+        path VARCHAR2(1000),
+        digest VARCHAR2(512),
+        size_bytes NUMBER(19) NOT NULL,
+        modified_ns NUMBER(19) NOT NULL,
+        labels_digest VARCHAR2(64) NOT NULL,
+        fields JSON,
+        metadata JSON,
+        kept JSON,
+        embedding VECTOR({dimension:d}, FLOAT32)
+    )""",
+        f"CREATE INDEX lookalike_digests_{collection:d} ON {records} (digest, id)",
+        f"""CREATE TABLE {values} (
+        id VARCHAR2(512) NOT NULL,
+        field_id NUMBER(18) NOT NULL,
+        value_key VARCHAR2(32) NOT NULL,
+        PRIMARY KEY (id, field_id)
+    )""",
+        f"CREATE INDEX lookalike_filters_{collection:d} ON {values} (field_id, value_key, id)",
+    )
+
+
+def make_store(session: OracleSession) -> None:
+    """Make the tables that all collections share; what is there already is left as it is."""
+    with suppress_code(*NO_SUCH_TABLE):
+        if session.query("SELECT version FROM lookalike_store", rows=1):
+            return
+    for statement in TABLES:
+        try:
+            session.execute(statement)
+        except OracleRefusal as error:
+            if error.code != NAME_IN_USE:  # another process made it at this very moment
+                raise
+    with suppress_code(NOT_UNIQUE):
+        session.execute(_PUT_VERSION, {"version": VERSION})
+    session.commit()
+
+
+def make_tables(session: OracleSession, dimension: int) -> int:
+    """Make the tables of a collection that has no row yet, and return its number."""
+    ((collection,),) = session.query("SELECT lookalike_numbers.NEXTVAL FROM dual", rows=1)
+    try:
+        for statement in collection_tables(collection, dimension):
+            session.execute(statement)
+    except Exception:
+        with suppress(StoreError):
+            drop_tables(session, collection)
+        raise
+    return int(collection)
+
+
+def drop_tables(session: OracleSession, collection: int) -> None:
+    """Drop the tables of a collection, and its vector index with them."""
+    for table in (values_table(collection), records_table(collection)):
+        session.execute(f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE")
+
+
+def clear_away(session: OracleSession) -> None:
+    """Drop the tables of collections that were being made or deleted when somebody was killed."""
+    for (table,) in session.query(_LEFT_OVER):
+        if _OWN_TABLE.fullmatch(table):
+            session.execute(f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE")
+
+
+class suppress_code:  # noqa: N801 as contextlib.suppress
+    """Take no notice of a refusal of the server with one of these codes."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        return isinstance(error, OracleRefusal) and error.code in self._codes
+
+
+def is_missing_table(error: OracleRefusal) -> bool:
+    """Tell whether the server says that a table is not there, or no longer."""
+    return error.code in NO_SUCH_TABLE

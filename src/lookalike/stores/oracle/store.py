@@ -1,0 +1,297 @@
+"""Collections in an Oracle database, 23ai or later, through python-oracledb."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from lookalike.errors import InvalidArgument, StoreBusy, StoreCorrupt, Unanswerable
+from lookalike.records import Neighbour
+from lookalike.stores.checks import (
+    check_fields,
+    check_k,
+    check_records,
+    collection_name,
+    of_space,
+    unit_vectors,
+)
+from lookalike.stores.oracle.collections import (
+    counted,
+    find,
+    find_all,
+    lock,
+    must_find,
+    read_metric,
+    rename,
+    set_index,
+)
+from lookalike.stores.oracle.errors import NO_SUCH_TABLE, OracleRefusal
+from lookalike.stores.oracle.making import delete_collection, make_collection, make_vector_index
+from lookalike.stores.oracle.query import answer
+from lookalike.stores.oracle.records import (
+    RECORD_COLUMNS,
+    ids_of_digest,
+    matching_ids,
+    put_labels,
+    put_records,
+    read_stamps,
+    remove_records,
+    select_by_id,
+)
+from lookalike.stores.oracle.rows import chunks, read_vectors, record_from
+from lookalike.stores.oracle.schema import LONGEST_VECTOR, is_missing_table, suppress_code
+from lookalike.stores.oracle.search import Search, read_filter
+from lookalike.stores.oracle.server import OracleServer
+from lookalike.stores.oracle.views import refresh_views
+from lookalike.stores.recall import measure_recall
+
+if TYPE_CHECKING:
+    from collections.abc import Collection as Ids
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lookalike.records import (
+        Approximation,
+        Collection,
+        Fields,
+        Metadata,
+        Record,
+        Space,
+        Stamp,
+        Table,
+        Vectors,
+        Where,
+    )
+    from lookalike.stores.oracle.collections import Place
+    from lookalike.stores.oracle.session import OracleSession
+
+_SCAN_BATCH = 1000
+
+
+class OracleStore:
+    """A store in one schema of an Oracle database. Threads may share it.
+
+    Writers of one collection take turns; readers see what was committed when each of their statements began.
+
+    Args:
+        url: `oracle://user:password@host:port/service`; see `oracle_address` for what may be left out.
+        timeout: seconds to wait for the server, or for another writer.
+
+    Raises:
+        InvalidArgument: the URL and the environment do not say who logs in where.
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        self._server = OracleServer(url, timeout)
+
+    @property
+    def url(self) -> str:
+        """The URL that leads to the store, without a password."""
+        return self._server.url
+
+    def collections(self) -> list[Collection]:
+        """Return all collections, by name."""
+        with self._server.session() as session:
+            found = []
+            for place in find_all(session, self.url):
+                with suppress_code(*NO_SUCH_TABLE):
+                    found.append(counted(session, place))
+            return found
+
+    def collection(self, name: str) -> Collection:
+        """Return one collection."""
+        with self._reading(name) as (session, place):
+            return counted(session, place)
+
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+        """Return the collection `name`, made now unless it is there; one that is there is not written to."""
+        name = collection_name(name)
+        if not 1 <= space.dimension <= LONGEST_VECTOR:
+            raise InvalidArgument(f"a vector of Oracle has 1 … {LONGEST_VECTOR} dimensions")
+        with self._server.session() as session:
+            place = find(session, self.url, name)
+            if place is None:
+                make_collection(session, name, space, metric)
+                place = must_find(session, self.url, name)
+            return of_space(counted(session, place), space)
+
+    def metric(self, name: str) -> bytes | None:
+        """Return what the collection was created with as its `metric`."""
+        with self._reading(name) as (session, place):
+            return read_metric(session, place.number)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give collections other names in one transaction; their views follow at once, one by one."""
+        with self._server.session() as session:
+            places = lock(session, self.url, list(names), self._server.wait)
+            rename(session, dict(zip(names, places, strict=True)), names)
+            session.commit()
+            refresh_views(session)
+
+    def delete(self, name: str) -> int:
+        """Delete a collection and return how many records it had; its tables are dropped afterwards."""
+        with self._writing(name) as (session, place):
+            count = counted(session, place).count
+            delete_collection(session, place)
+            return count
+
+    def put(
+        self, name: str, records: Sequence[Record], vectors: Vectors, *, space: Space | None = None
+    ) -> None:
+        """Add records, or replace those of the same id, in one transaction."""
+        check_records(records)
+        vectors = unit_vectors(self._of_space(name, space), vectors, len(records))
+        with self._writing(name) as (session, place):
+            # Again, because another process may have made or renamed the collection.
+            unit_vectors(of_space(place.collection, space), vectors[:0])
+            stale = put_records(session, place.number, records, vectors)
+            session.commit()
+            if stale:
+                refresh_views(session)
+
+    def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
+        """Replace fields and metadata of the records with these ids, in one transaction."""
+        for identity, fields, _ in labels:
+            check_fields(identity, fields)
+        with self._writing(name) as (session, place):
+            stale = put_labels(session, place.number, labels)
+            session.commit()
+            if stale:
+                refresh_views(session)
+
+    def remove(self, name: str, ids: Sequence[str]) -> int:
+        """Remove records by id, in one transaction, and return how many there were."""
+        with self._writing(name) as (session, place):
+            removed = remove_records(session, place.number, ids)
+            session.commit()
+            return removed
+
+    def stamps(self, name: str) -> dict[str, Stamp]:
+        """Return the stamp of every record, by uri."""
+        with self._reading(name) as (session, place):
+            return read_stamps(session, place.number)
+
+    def get(self, name: str, ids: Sequence[str]) -> list[Record]:
+        """Return the records with these ids, in the order asked, without those that are not there."""
+        with self._reading(name) as (session, place):
+            found = self._records(session, place.number, ids)
+        return [found[identity] for identity in ids if identity in found]
+
+    def ids_by_digest(self, name: str, digest: str) -> list[str]:
+        """Return the ids of the records whose file has this SHA-256, sorted."""
+        with self._reading(name) as (session, place):
+            return ids_of_digest(session, place.number, digest)
+
+    def scan(self, name: str, where: Where | None = None) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all matching records with their vectors, in order of id, at most 1,000 at a time.
+
+        The ids are those that match when the first batch is asked for; each batch is read when it is asked
+        for, so that no session is held in between. A record that was removed meanwhile is left out, one that
+        was replaced comes as it is now. A collection that is renamed meanwhile is read to its end.
+        """
+        with self._reading(name) as (session, place):
+            matching = read_filter(session, place.number, where)
+            if matching is None:
+                return
+            ids = matching_ids(session, place.number, matching)
+        columns = f"{RECORD_COLUMNS}, r.embedding"
+        for some in chunks(ids, _SCAN_BATCH):
+            found = []
+            with self._server.session() as session, suppress_code(*NO_SUCH_TABLE):
+                found = sorted(
+                    select_by_id(session, place.number, columns, some), key=lambda row: str(row[0])
+                )
+            if found:
+                dimension = place.collection.space.dimension
+                records = [record_from(self.url, row[:-1]) for row in found]
+                yield records, read_vectors(self.url, [row[-1] for row in found], dimension)
+
+    def nearest(
+        self,
+        name: str,
+        queries: Vectors,
+        k: int,
+        where: Where | None = None,
+        exclude: Sequence[Ids[str]] | None = None,
+        having: str | None = None,
+        *,
+        space: Space | None = None,
+        approximate: bool = False,
+    ) -> list[list[Neighbour]]:
+        """Return the nearest neighbours of each query, by falling similarity, then by rising id."""
+        check_k(k)
+        while True:
+            with self._reading(name) as (session, place):
+                queries = unit_vectors(of_space(place.collection, space), queries)
+                matching = read_filter(session, place.number, where, having)
+                if matching is None:
+                    return [[] for _ in queries]
+                search = Search(session, self.url, place.number, queries, matching, exclude)
+                by_index = approximate and place.index_kind is not None
+                found = search.approximate(k) if by_index else search.exact(k)
+                ids = list({identity for row in found for identity, _ in row})
+                records = self._records(session, place.number, ids)
+            if all(identity in records for identity in ids):
+                return [[Neighbour(records[identity], value) for identity, value in row] for row in found]
+            # One of them was removed while we searched: fewer than k must not come back, so ask again.
+
+    def build_index(self, name: str) -> Approximation:
+        """Build the collection's vector index anew and measure its recall.
+
+        The kinds that the URL's option `approximate` names are tried in their order: where there is no memory
+        for the graph of `hnsw`, `ivf` is built.
+
+        Raises:
+            Unanswerable: the collection is empty.
+        """
+        with self._server.session(patient=True) as session:
+            place = must_find(session, self.url, name)
+            if not counted(session, place).count:
+                raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+            kind = make_vector_index(session, place, self._server.indexes)
+        measured = measure_recall(self, name, kind)
+        with self._server.session() as session:
+            set_index(session, place.number, kind, measured)
+        return measured
+
+    def sql(self, statement: str) -> Table:
+        """Answer one SQL statement that only reads; each collection is a view of its name."""
+        return answer(self._server, statement)
+
+    def close(self) -> None:
+        """Close the sessions. A second call does nothing; another call opens new ones."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _of_space(self, name: str, space: Space | None) -> Collection:
+        with self._reading(name) as (_, place):
+            return of_space(place.collection, space)
+
+    def _records(self, session: OracleSession, number: int, ids: Sequence[str]) -> dict[str, Record]:
+        rows = select_by_id(session, number, RECORD_COLUMNS, ids)
+        return {row[0]: record_from(self.url, row) for row in rows}
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[tuple[OracleSession, Place]]:
+        """Lend a session to read the collection `name`."""
+        with self._server.session() as session:
+            place = must_find(session, self.url, name)
+            try:
+                yield session, place
+            except OracleRefusal as error:
+                if not is_missing_table(error):
+                    raise
+                if must_find(session, self.url, name).number == place.number:
+                    raise StoreCorrupt(self.url, f"is damaged: collection {name!r} has no tables") from error
+                raise StoreBusy(self.url, f"collection {name!r} was just made anew; ask again") from error
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[tuple[OracleSession, Place]]:
+        """Lend a session to change the collection `name`, which no other writer has meanwhile."""
+        with self._server.session() as session:
+            (place,) = lock(session, self.url, [name], self._server.wait)
+            yield session, place

@@ -1,0 +1,210 @@
+"""Tables, views and version of a PostgreSQL store.
+
+    lookalike_schema        the version
+    lookalike_collections   name, space, metric, count of records, approximate index with its recall
+    lookalike_fields        which fields a collection has had, the column each has in the view, and its type
+    lookalike_c<number>     one row a record of that collection
+    "<collection>"          a view: id, uri, path, digest, one column a field, metadata, vector
+
+All of them are in one schema, by default `lookalike`, so that they stand in nobody's way. Each collection has
+a table of its own because `vector(d)` and its indexes want one dimension.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lookalike.errors import InvalidArgument, StoreDenied, StoreError
+from lookalike.stores.checks import same_name
+from lookalike.stores.postgres.server import SQL, VERSION, Identifier, Literal
+from lookalike.stores.postgres.views import create_view, drop_view, table, view_name
+
+if TYPE_CHECKING:
+    from lookalike.records import Space
+    from lookalike.stores.postgres.server import Composed, Connection, PostgresServer, Transaction
+
+MOST_DIMENSIONS = 16_000
+"""Numbers in a `vector`, at most (README of pgvector, "Vector Type")."""
+
+# A vector of up to this many numbers stays in the row, which makes an exact search twice as fast; with what
+# else is in the row it has to fit into a page of 8 KiB.
+_INLINE_DIMENSIONS = 1_800
+# Room that is left in a row beside the vector before labels move out of it, and the largest row there is
+# (postgresql.org/docs, CREATE TABLE, toast_tuple_target).
+_ROOM, _LARGEST = 2_032, 8_160
+
+_TABLES = (
+    "CREATE TABLE lookalike_schema (version integer NOT NULL)",
+    """CREATE TABLE lookalike_collections (
+        collection bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        name text NOT NULL,
+        same_name text COLLATE "C" NOT NULL UNIQUE,
+        view_name text COLLATE "C" NOT NULL UNIQUE,
+        embedder text NOT NULL,
+        embedder_fingerprint text NOT NULL,
+        dimension integer NOT NULL,
+        metric_fingerprint text NOT NULL,
+        metric bytea,
+        count bigint NOT NULL DEFAULT 0,
+        index_kind text,
+        approximation jsonb
+    )""",
+    """CREATE TABLE lookalike_fields (
+        collection bigint NOT NULL REFERENCES lookalike_collections ON DELETE CASCADE,
+        position integer NOT NULL,
+        name text NOT NULL,
+        column_name text NOT NULL,
+        column_type text NOT NULL,
+        PRIMARY KEY (collection, position)
+    )""",
+)
+
+
+def index(number: int) -> Identifier:
+    """Return the name of a collection's approximate index."""
+    return Identifier(f"lookalike_c{number}_hnsw")
+
+
+def lock_schema(connection: Connection, schema: str) -> None:
+    """Wait until no other process makes tables or collections in this schema; let go with the transaction."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('lookalike ' || %s::text, 0))", (schema,)
+    )
+
+
+def migrate(server: PostgresServer, transaction: Transaction, schema: str) -> None:
+    """Make the schema, the extension and our tables, where they are not there; the schema is locked.
+
+    Raises:
+        StoreError: the database cannot hold every text, or the server has no pgvector.
+        StoreDenied: the user may make none of it.
+    """
+    connection = transaction.connection
+    row = connection.execute(
+        "SELECT to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL,"
+        " to_regclass(quote_ident(%(schema)s) || '.lookalike_schema') IS NOT NULL,"
+        " EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'vector'),"
+        " EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'vector'),"
+        " coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'CREATE'), false),"
+        " current_setting('server_encoding')",
+        {"schema": schema},
+    ).fetchone()
+    assert row is not None  # noqa: S101 for the type
+    has_schema, has_tables, has_extension, available, public, encoding = row
+    if has_tables:
+        return
+    if encoding != "UTF8":
+        raise StoreError(server.url, f"the database keeps text as {encoding}; make one with ENCODING 'UTF8'")
+    if not has_schema:
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+    if not has_extension:
+        if not available:
+            raise StoreError(
+                server.url, "the server has no pgvector: install it there (github.com/pgvector/pgvector)"
+            )
+        _add_extension(server, connection, "public" if public else schema)
+        server.set_up(transaction)
+    for statement in _TABLES:
+        connection.execute(SQL(statement))
+    connection.execute("INSERT INTO lookalike_schema (version) VALUES (%s)", (VERSION,))
+
+
+def _add_extension(server: PostgresServer, connection: Connection, schema: str) -> None:
+    # It is a trusted extension: who may create in the database may add it.
+    row = connection.execute(
+        "SELECT has_database_privilege(current_database(), 'CREATE'), current_database()"
+    ).fetchone()
+    if row is None or not row[0]:
+        raise StoreDenied(
+            server.url,
+            "the user may not add pgvector: have an administrator run CREATE EXTENSION vector there",
+        )
+    connection.execute(SQL("CREATE EXTENSION vector SCHEMA {}").format(Identifier(schema)))
+
+
+def add_collection(connection: Connection, name: str, space: Space, metric: bytes | None) -> int:
+    """Make an empty collection with its table and its view and return its number; the schema is locked.
+
+    Raises:
+        InvalidArgument: its vectors are longer than pgvector's.
+    """
+    if space.dimension > MOST_DIMENSIONS:
+        raise InvalidArgument(
+            f"pgvector holds vectors of at most {MOST_DIMENSIONS:,} numbers, these have {space.dimension:,}"
+        )
+    row = connection.execute(
+        "INSERT INTO lookalike_collections (name, same_name, view_name, embedder, embedder_fingerprint,"
+        " dimension, metric_fingerprint, metric) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING collection",
+        (
+            name,
+            same_name(name),
+            view_name(name),
+            space.embedder,
+            space.embedder_fingerprint,
+            space.dimension,
+            space.metric_fingerprint,
+            metric,
+        ),
+    ).fetchone()
+    assert row is not None  # noqa: S101 for the type
+    number = int(row[0])
+    connection.execute(_create_table(number, space.dimension))
+    create_view(connection, number)
+    return number
+
+
+def _create_table(number: int, dimension: int) -> Composed:
+    inline = dimension <= _INLINE_DIMENSIONS
+    room = min(_LARGEST, _ROOM + (4 * dimension if inline else 0))
+    return SQL(
+        """CREATE TABLE {table} (
+            id text COLLATE "C" PRIMARY KEY,
+            uri text NOT NULL,
+            path text,
+            digest text COLLATE "C" NOT NULL,
+            size bigint NOT NULL,
+            modified_ns bigint NOT NULL,
+            labels_digest text NOT NULL,
+            fields jsonb NOT NULL,
+            exact_fields text NOT NULL,
+            metadata json NOT NULL,
+            vector vector({dimension}) NOT NULL
+        ) WITH (toast_tuple_target = {room});
+        ALTER TABLE {table} ALTER vector SET STORAGE {storage};
+        CREATE INDEX {digest} ON {table} (digest, id);
+        CREATE INDEX {fields} ON {table} USING gin (fields jsonb_path_ops)"""
+    ).format(
+        table=table(number),
+        dimension=Literal(dimension),
+        storage=SQL("PLAIN") if inline else SQL("EXTERNAL"),
+        room=Literal(room),
+        digest=Identifier(f"lookalike_c{number}_digest"),
+        fields=Identifier(f"lookalike_c{number}_fields"),
+    )
+
+
+def remove_collection(connection: Connection, number: int) -> None:
+    """Remove a collection with its view, records, fields and metric."""
+    drop_view(connection, number)
+    connection.execute(SQL("DROP TABLE {}").format(table(number)))
+    connection.execute("DELETE FROM lookalike_collections WHERE collection = %s", (number,))
+
+
+def rename_collections(connection: Connection, names: dict[int, str]) -> None:
+    """Give collections, by number, names that no other has, and their views with them."""
+    for number in names:
+        drop_view(connection, number)
+        # Names are unique at every moment: out of the way first, under one that no collection can have.
+        connection.execute(
+            "UPDATE lookalike_collections SET same_name = %(other)s, view_name = %(other)s"
+            " WHERE collection = %(number)s",
+            {"other": f" {number}", "number": number},
+        )
+    for number, name in names.items():
+        connection.execute(
+            "UPDATE lookalike_collections SET name = %s, same_name = %s, view_name = %s"
+            " WHERE collection = %s",
+            (name, same_name(name), view_name(name), number),
+        )
+        create_view(connection, number)

@@ -1,0 +1,207 @@
+"""Nearest neighbours in PostgreSQL: candidates by pgvector, their order by `reranking`."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import StoreCorrupt, Unanswerable
+from lookalike.stores.postgres.filters import matching
+from lookalike.stores.postgres.rows import plain_ids
+from lookalike.stores.postgres.schema import index
+from lookalike.stores.postgres.server import SQL, Composed, Literal, Wire
+from lookalike.stores.postgres.text import binary_vectors, read_vectors
+from lookalike.stores.postgres.views import table
+from lookalike.stores.reranking import exact_nearest, rerank
+
+if TYPE_CHECKING:
+    from collections.abc import Collection as Ids
+    from collections.abc import Sequence
+
+    from lookalike.records import Approximation, Vectors, Where
+    from lookalike.stores.postgres.address import PostgresAddress
+    from lookalike.stores.postgres.catalog import Found
+    from lookalike.stores.postgres.server import Connection
+    from lookalike.stores.reranking import Candidates
+
+# Dimensions that HNSW takes, by type (README of pgvector, "HNSW").
+_KINDS = {"hnsw": 2_000, "hnsw-halfvec": 4_000}
+# The first version whose scans go on until enough have passed a filter (CHANGELOG of pgvector).
+_OLDEST = (0, 8)
+# All vectors are of length 1, so their inner product orders as the cosine does. No index of ours is for it.
+_EXACT = SQL("vector <#> %b::vector")
+_APPROXIMATE = SQL("vector <=> %b::vector")
+_HALF = SQL("vector::halfvec({dimension}) <=> %b::vector::halfvec({dimension})")
+# Candidates for each neighbour: an index of shorter numbers has them in a somewhat other order.
+_SPARE = 8
+_WIDER = {"hnsw": 1, "hnsw-halfvec": 2}
+_ANSWER_BYTES = 64 << 20
+
+
+def index_kind(dimension: int) -> str:
+    """Return what kind of index takes vectors of this dimension.
+
+    Raises:
+        Unanswerable: none does.
+    """
+    for kind, most in _KINDS.items():
+        if dimension <= most:
+            return kind
+    raise Unanswerable(
+        f"pgvector's indexes take vectors of at most {most:,} numbers, these have {dimension:,}; "
+        f"search stays exact"
+    )
+
+
+def create_index(connection: Connection, found: Found, address: PostgresAddress) -> str:
+    """Make the approximate index of a collection that is locked, and return its kind.
+
+    Its recall is not known then.
+
+    Raises:
+        Unanswerable: the collection is empty, its vectors are too long, or pgvector is too old.
+    """
+    if not found.records:
+        raise Unanswerable(f"collection {found.name!r} is empty; `lookalike index PATH` fills it")
+    dimension = found.space.dimension
+    kind = index_kind(dimension)
+    row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
+    version = tuple(map(int, re.findall(r"\d+", row[0])[:2])) if row is not None else ()
+    if version < _OLDEST:
+        raise Unanswerable(
+            "pgvector there is older than 0.8 and loses matches under a filter: "
+            "update it, then ALTER EXTENSION vector UPDATE"
+        )
+    column = {
+        "hnsw": SQL("vector vector_cosine_ops"),
+        "hnsw-halfvec": SQL("(vector::halfvec({})) halfvec_cosine_ops").format(Literal(dimension)),
+    }[kind]
+    # It may take longer than the server's administrator allows questions to take.
+    connection.execute("SET LOCAL statement_timeout = 0")
+    connection.execute(SQL("DROP INDEX IF EXISTS {}").format(index(found.number)))
+    connection.execute(
+        SQL("CREATE INDEX {} ON {} USING hnsw ({}) WITH (m = {}, ef_construction = {})").format(
+            index(found.number),
+            table(found.number),
+            column,
+            Literal(address.m),
+            Literal(max(address.ef_construction, 2 * address.m)),  # which pgvector asks for
+        )
+    )
+    connection.execute(SQL("ANALYZE {}").format(table(found.number)))
+    connection.execute(
+        "UPDATE lookalike_collections SET index_kind = %s, approximation = NULL WHERE collection = %s",
+        (kind, found.number),
+    )
+    return kind
+
+
+def keep_recall(connection: Connection, found: Found, measured: Approximation) -> None:
+    """Keep with a collection what was measured."""
+    connection.execute(
+        "UPDATE lookalike_collections SET approximation = %s::jsonb WHERE collection = %s",
+        (json.dumps(asdict(measured)), found.number),
+    )
+
+
+class PostgresSearch:
+    """One question to one collection, in the transaction that is open.
+
+    Args:
+        connection: with the transaction.
+        url: of the store, for errors.
+        found: the collection.
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        where: only records that match.
+        exclude: for each query, ids that are left out.
+        having: only records that have this field.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        url: str,
+        found: Found,
+        queries: Vectors,
+        where: Where | None,
+        exclude: Sequence[Ids[str]] | None,
+        having: str | None,
+    ) -> None:
+        self._connection = connection
+        self._url = url
+        self._found = found
+        self._queries = queries
+        self._binary = [Wire(row) for row in binary_vectors(queries)]
+        self._exclude = [plain_ids(ids) for ids in exclude] if exclude is not None else None
+        self._condition, self._bound = matching(where, having)
+
+    def exact(self, k: int) -> list[list[tuple[str, float]]]:
+        """Return ids and similarities of the exact nearest neighbours of each query."""
+        return self._exact(range(len(self._queries)), k)
+
+    def approximate(self, k: int, ef_search: int) -> list[list[tuple[str, float]]]:
+        """Return what the index finds; where it finds fewer than k, the exact neighbours."""
+        kind = self._found.index_kind or ""
+        # Filters are applied behind the index: it goes on until enough have passed. Small tables would be
+        # searched exactly without being told not to, and tables of long vectors look small.
+        self._connection.execute(
+            "SELECT set_config('hnsw.iterative_scan', 'strict_order', true),"
+            " set_config('hnsw.ef_search', %s, true), set_config('enable_seqscan', 'off', true)",
+            (str(ef_search),),
+        )
+        order = _APPROXIMATE
+        if kind == "hnsw-halfvec":
+            dimension = Literal(self._found.space.dimension)
+            order = _HALF.format(dimension=dimension)  # type: ignore[assignment]
+        rows = range(len(self._queries))
+        candidates = self._fetch(order, rows, _WIDER[kind] * (k + _SPARE))
+        found = [rerank(self._queries[row], some)[:k] for row, some in zip(rows, candidates, strict=True)]
+        short = [row for row in rows if len(found[row]) < k]
+        if short:
+            self._connection.execute("SELECT set_config('enable_seqscan', 'on', true)")
+            for row, hits in zip(short, self._exact(short, k), strict=True):
+                found[row] = hits
+        return found
+
+    def _exact(self, rows: Sequence[int], k: int) -> list[list[tuple[str, float]]]:
+        # No index can serve this order but one that somebody else made; this keeps that one out too.
+        self._connection.execute("SELECT set_config('enable_indexscan', 'off', true)")
+        return exact_nearest(
+            self._queries[list(rows)],
+            k,
+            lambda some, count: self._fetch(_EXACT, [rows[row] for row in some], count),
+        )
+
+    def _fetch(self, order: SQL | Composed, rows: Sequence[int], count: int) -> list[Candidates]:
+        """Ask for the first `count` of each query, several queries in one round trip."""
+        dimension = self._found.space.dimension
+        left_out = SQL("") if self._exclude is None else SQL(" AND id <> ALL(%s::text[])")
+        statement = SQL("SELECT id, vector FROM {} WHERE {}{} ORDER BY {} LIMIT %s").format(
+            table(self._found.number), self._condition, left_out, order
+        )
+        step = max(1, _ANSWER_BYTES // (4 * dimension * count))
+        candidates: list[Candidates] = []
+        with self._connection.cursor(binary=True) as cursor:
+            for start in range(0, len(rows), step):
+                cursor.executemany(
+                    statement,
+                    [self._parameters(row, count) for row in rows[start : start + step]],
+                    returning=True,
+                )
+                more: bool | None = True
+                while more:
+                    candidates.append(self._candidates(cursor.fetchall(), dimension))
+                    more = cursor.nextset()
+        return candidates
+
+    def _parameters(self, row: int, count: int) -> list[Any]:
+        left_out = [] if self._exclude is None else [self._exclude[row]]
+        return [*self._bound, *left_out, self._binary[row], count]
+
+    def _candidates(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> Candidates:
+        try:
+            return [row[0] for row in rows], read_vectors([row[1] for row in rows], dimension)
+        except ValueError as error:
+            raise StoreCorrupt(self._url, f"is damaged: {error}") from error

@@ -1,0 +1,71 @@
+"""Exact order from a server's candidates: the same similarities and the same ties in every store.
+
+A server's own similarities are sums in float32, in an order of its own. Here those of the candidates are
+computed again from their vectors, as `ranking` does it for vectors in memory, so that two stores agree to the
+last bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+import numpy as np
+
+from lookalike.ranking import MARGIN, nearest_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.records import Vectors
+
+Candidates: TypeAlias = "tuple[Sequence[str], Vectors]"
+"""Ids and their vectors, float32 of shape (ids, dimension), in any order."""
+
+_SPARE = 8
+_WIDER = 4
+
+
+class Fetch(Protocol):
+    """How a store is asked for candidates."""
+
+    def __call__(self, rows: Sequence[int], count: int) -> list[Candidates]:
+        """Return, for each of these queries, the `count` candidates that the server holds for most similar.
+
+        Fewer than `count` come back only where fewer match.
+        """
+        ...
+
+
+def exact_nearest(queries: Vectors, k: int, fetch: Fetch) -> list[list[tuple[str, float]]]:
+    """Return ids and similarities of the exact nearest neighbours of each query.
+
+    Args:
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        k: neighbours per query, at least 1.
+        fetch: asked again, for more, where so many tie for the k-th place that some may not have come.
+
+    Returns:
+        A list a query, by falling similarity, then by rising id.
+    """
+    found: list[list[tuple[str, float]]] = [[] for _ in queries]
+    rows, count = list(range(len(queries))), k + _SPARE
+    while rows:
+        crowded = []
+        for row, candidates in zip(rows, fetch(rows, count), strict=True):
+            ranked = rerank(queries[row], candidates)
+            found[row] = ranked[:k]
+            # Candidates that did not come are at most as similar as the last that did, but for rounding.
+            if len(ranked) >= count and ranked[-1][1] >= ranked[k - 1][1] - MARGIN:
+                crowded.append(row)
+        rows, count = crowded, count * _WIDER
+    return found
+
+
+def rerank(query: Vectors, candidates: Candidates) -> list[tuple[str, float]]:
+    """Return all candidates of one query, shape (dimension,), by falling similarity, then by rising id."""
+    ids, vectors = candidates
+    if not len(ids):
+        return []
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    rows, similarities = nearest_rows(query[None], vectors[np.array(order)], len(ids))
+    return [(ids[order[row]], float(value)) for row, value in zip(rows[0], similarities[0], strict=True)]

@@ -1,0 +1,1 @@
+"""Collections in one SQLite file."""

@@ -1,0 +1,95 @@
+"""Who a shortlist names, ordered by the exact vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.stores.reranking import rerank
+from lookalike.stores.sqlite.matrix import read_vectors
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection as Ids
+    from collections.abc import Sequence
+
+    from lookalike.records import Vectors
+    from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.stores.sqlite.shortlist import Shortlist
+
+# Candidates a query: four bits a number put the ten nearest among them (see `shortlist.BITS`).
+_CANDIDATES = 100
+_PER_NEIGHBOUR = 5
+# Beyond so many it is quicker to compare with all vectors than to fetch these.
+_MOST = 5000
+# Below the 32,766 parameters that a statement may have (sqlite.org/limits.html, section 9).
+_CHUNK = 1000
+
+
+class StrayCandidate(Exception):
+    """A shortlist names a record that is not there: it is of another state of the collection."""
+
+
+def candidate_count(k: int, exclude: Sequence[Ids[str]] | None) -> int | None:
+    """Return how many candidates a query needs, so that k are left; None where exact search is quicker."""
+    spare = max((len(some) for some in exclude or ()), default=0)
+    count = max(_CANDIDATES, _PER_NEIGHBOUR * k) + spare
+    return count if count <= _MOST else None
+
+
+def nearest_candidates(
+    url: str,
+    connection: sqlite3.Connection,
+    shortlist: Shortlist,
+    queries: Vectors,
+    k: int,
+    count: int,
+    matches: Numbers | None = None,
+    exclude: Sequence[Ids[str]] | None = None,
+) -> list[list[tuple[str, float]]]:
+    """Return ids and exact similarities of the nearest among the candidates of a shortlist.
+
+    Args:
+        url: of the store, for what is wrong with it.
+        connection: its open transaction sees the records that the shortlist was made of.
+        shortlist: who is asked for candidates.
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        k: neighbours per query, at least 1.
+        count: candidates per query, see `candidate_count`.
+        matches: numbers of the records that count, None for all.
+        exclude: for each query, ids that are left out.
+
+    Returns:
+        A list a query, by falling similarity, then by rising id; of at least k where as many match.
+
+    Raises:
+        StrayCandidate: the shortlist is of another state of the collection.
+    """
+    if matches is not None and len(matches) == len(shortlist):
+        matches = None
+    try:
+        numbers = shortlist.search(queries, count, matches)
+    except KeyError as error:
+        raise StrayCandidate from error
+    wanted = np.unique(numbers)
+    ids: list[str] = []
+    contents: list[bytes] = []
+    for start in range(0, len(wanted), _CHUNK):
+        some = wanted[start : start + _CHUNK].tolist()
+        rows = connection.execute(
+            f"SELECT id, vector FROM lookalike_records"  # noqa: S608 marks are our own
+            f" WHERE record IN ({', '.join('?' * len(some))}) ORDER BY record",
+            some,
+        ).fetchall()
+        if len(rows) < len(some):
+            raise StrayCandidate
+        ids += [identity for identity, _ in rows]
+        contents += [vector for _, vector in rows]
+    vectors = read_vectors(url, contents, len(contents), queries.shape[1])
+    found = []
+    for place, query in enumerate(queries):
+        left_out = set(exclude[place]) if exclude is not None else ()
+        rows = [row for row in np.searchsorted(wanted, numbers[place]) if ids[row] not in left_out]
+        found.append(rerank(query, ([ids[row] for row in rows], vectors[rows]))[:k])
+    return found

@@ -1,0 +1,154 @@
+"""Nearest neighbours in a SQLite store: exact from the vectors in memory, or over a shortlist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.errors import CollectionNotFound, Unanswerable
+from lookalike.records import Neighbour
+from lookalike.stores.checks import check_k, of_space, unit_vectors
+from lookalike.stores.sqlite.matches import SqliteMatches
+from lookalike.stores.sqlite.matrix import SqliteMatrices
+from lookalike.stores.sqlite.named import reading_named
+from lookalike.stores.sqlite.rows import (
+    RECORD_COLUMNS,
+    collection_names,
+    read_collection,
+    record_from,
+    select_by_id,
+)
+from lookalike.stores.sqlite.shortlists import SqliteShortlists
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection as Ids
+    from collections.abc import Sequence
+
+    from lookalike.records import Approximation, Record, Space, Vectors, Where
+    from lookalike.stores.sqlite.file import SqliteFile
+
+# Queries whose candidates are fetched in one transaction.
+_TOGETHER = 64
+
+
+class SqliteSearch:
+    """What a store remembers to search quickly: vectors, answers to filters, shortlists."""
+
+    def __init__(self, file: SqliteFile, timeout: float) -> None:
+        self.matches = SqliteMatches()
+        self._file = file
+        self._matrices = SqliteMatrices(file.url)
+        self._shortlists = SqliteShortlists(file, timeout)
+
+    @property
+    def problems(self) -> list[str]:
+        """What went on without being as it should be, one line each."""
+        return [] if self._shortlists.problem is None else [self._shortlists.problem]
+
+    def nearest(
+        self,
+        name: str,
+        queries: Vectors,
+        k: int,
+        where: Where | None,
+        exclude: Sequence[Ids[str]] | None,
+        having: str | None,
+        space: Space | None,
+        *,
+        approximate: bool,
+    ) -> list[list[Neighbour]]:
+        """Return the nearest neighbours of each query: see `Store.nearest`."""
+        check_k(k)
+        queries = np.asarray(queries)
+        found = None
+        if approximate:
+            found = self._over_shortlist(name, queries, k, where, exclude, having, space)
+        while found is None:
+            found = self._exact(name, queries, k, where, exclude, having, space)
+        return found
+
+    def build_index(self, name: str) -> Approximation:
+        """Build a collection's shortlist: see `SqliteStore.build_index`."""
+        with reading_named(self._file, name) as (connection, number):
+            if not read_collection(connection, number).count:
+                raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+        approximation = self._shortlists.build(number)
+        if approximation is None:
+            with self._file.reading() as reader:
+                raise CollectionNotFound(name, () if reader is None else collection_names(reader))
+        return approximation
+
+    def forget(self, collection: int | None = None, token: str | None = None) -> None:
+        """Let go of what is remembered of one collection, or of all.
+
+        Args:
+            collection: the number of one that was deleted, None for all.
+            token: of the shortlist that it had.
+        """
+        self._matrices.forget(collection)
+        self._shortlists.forget(collection)
+        if collection is None:
+            self.matches.forget()
+        if token is not None:
+            self._shortlists.remove(token)
+
+    def _exact(
+        self,
+        name: str,
+        queries: Vectors,
+        k: int,
+        where: Where | None,
+        exclude: Sequence[Ids[str]] | None,
+        having: str | None,
+        space: Space | None,
+    ) -> list[list[Neighbour]] | None:
+        """Return the exact neighbours; None where one was removed while we computed: ask again."""
+        with reading_named(self._file, name) as (connection, number):
+            collection = of_space(read_collection(connection, number, counted=False), space)
+            queries = unit_vectors(collection, queries)
+            matrix = self._matrices.read(connection, number)
+            matches = self.matches.read(connection, number, where, having)
+        found = matrix.nearest(queries, k, matches, exclude)
+        with reading_named(self._file, name) as (connection, number):
+            records = self._records(connection, number, found)
+        if not all(identity in records for row in found for identity, _ in row):
+            return None
+        return _neighbours(found, records)
+
+    def _over_shortlist(
+        self,
+        name: str,
+        queries: Vectors,
+        k: int,
+        where: Where | None,
+        exclude: Sequence[Ids[str]] | None,
+        having: str | None,
+        space: Space | None,
+    ) -> list[list[Neighbour]] | None:
+        """Return what the collection's shortlist leads to; None where exact search is to be used."""
+        answers: list[list[Neighbour]] = []
+        for start in range(0, max(1, len(queries)), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            with reading_named(self._file, name) as (connection, number):
+                collection = of_space(read_collection(connection, number, counted=False), space)
+                some = unit_vectors(collection, queries[part])
+                matches = self.matches.read(connection, number, where, having)
+                left_out = None if exclude is None else exclude[part]
+                found = self._shortlists.nearest(connection, number, some, k, matches, left_out)
+                if found is None:
+                    return None
+                answers += _neighbours(found, self._records(connection, number, found))
+        return answers
+
+    def _records(
+        self, connection: sqlite3.Connection, number: int, found: list[list[tuple[str, float]]]
+    ) -> dict[str, Record]:
+        ids = list({identity for row in found for identity, _ in row})
+        rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
+        return {row[0]: record_from(self._file.url, row) for row in rows}
+
+
+def _neighbours(found: list[list[tuple[str, float]]], records: dict[str, Record]) -> list[list[Neighbour]]:
+    return [[Neighbour(records[identity], value) for identity, value in row] for row in found]

@@ -1,0 +1,182 @@
+"""Building the shortlist of a SQLite collection, and measuring it in the same pass over the vectors."""
+
+from __future__ import annotations
+
+import errno
+import uuid
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.errors import StoreError, StoreFull, StoreReadOnly, Unanswerable
+from lookalike.ranking import nearest_rows
+from lookalike.records import Approximation
+from lookalike.stores.recall import QUERIES, K, part_found
+from lookalike.stores.sqlite.candidates import candidate_count, nearest_candidates
+from lookalike.stores.sqlite.matrix import read_vectors, vectors_by_number
+from lookalike.stores.sqlite.shortlist import KIND, SAMPLE, Shortlist, find_centres
+from lookalike.stores.sqlite.shortlist_file import Moment
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator
+
+    from lookalike.records import Vectors
+    from lookalike.stores.sqlite.file import SqliteFile
+    from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.stores.sqlite.shortlist_file import SqliteShortlistFiles
+
+
+@dataclass(slots=True)
+class Held:
+    """A shortlist in memory."""
+
+    token: str
+    shortlist: Shortlist
+    moment: Moment
+    """The state of the collection that it shows."""
+    unwritten: int = 0
+    """Changes that its file does not have yet."""
+
+
+def make_shortlist(
+    url: str,
+    connection: sqlite3.Connection,
+    collection: int,
+    dimension: int,
+    look: Callable[[Numbers, Vectors], None] = lambda _numbers, _vectors: None,
+) -> Shortlist:
+    """Make the shortlist of all vectors of a collection; of the same vectors always the same one.
+
+    Args:
+        url: of the store, for what is wrong with it.
+        connection: its open transaction sees the collection.
+        collection: the number of the collection.
+        dimension: of its vectors.
+        look: called with all numbers and vectors that go in, some at a time.
+    """
+    _, _, sample = read_sample(url, connection, collection, dimension, SAMPLE)
+    shortlist = Shortlist(find_centres(sample) if len(sample) else np.zeros((1, dimension), np.float32))
+    rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (collection,))
+    numbers = np.sort(np.fromiter((number for (number,) in rows), np.int64))
+    for some, vectors in vectors_by_number(url, connection, numbers, dimension):
+        shortlist.add(some, vectors)
+        look(some, vectors)
+    return shortlist
+
+
+def read_sample(
+    url: str, connection: sqlite3.Connection, collection: int, dimension: int, count: int
+) -> tuple[list[int], list[str], Vectors]:
+    """Return numbers, ids and vectors of the first records by id: ids are digests, so a random sample."""
+    rows = connection.execute(
+        "SELECT record, id, vector FROM lookalike_records WHERE collection = ? ORDER BY id LIMIT ?",
+        (collection, count),
+    ).fetchall()
+    vectors = read_vectors(url, (vector for _, _, vector in rows), len(rows), dimension)
+    return [number for number, _, _ in rows], [identity for _, identity, _ in rows], vectors
+
+
+class _ExactNeighbours:
+    """The similarities of the exact neighbours of some records, while all vectors go by."""
+
+    def __init__(self, numbers: list[int], queries: Vectors) -> None:
+        self._numbers = numbers
+        self._queries = queries
+        self._best = np.full((len(queries), K), -np.inf)
+
+    def look(self, numbers: Numbers, vectors: Vectors) -> None:
+        places = np.searchsorted(numbers, self._numbers)
+        itself = [
+            [int(place)] if place < len(numbers) and numbers[place] == number else []
+            for place, number in zip(places, self._numbers, strict=True)
+        ]
+        _, similarities = nearest_rows(self._queries, vectors, K, itself)
+        both = np.concatenate([self._best, np.nan_to_num(similarities, nan=-np.inf)], axis=1)
+        self._best = -np.sort(-both, axis=1)[:, :K]
+
+    def similarities(self) -> list[list[float]]:
+        return [row[np.isfinite(row)].tolist() for row in self._best]
+
+
+def build_shortlist(
+    file: SqliteFile, files: SqliteShortlistFiles, collection: int
+) -> tuple[Approximation, Held] | None:
+    """Build the shortlist of a collection, measure it, keep it beside the database and its recall inside.
+
+    To be called by who has the lock of `files`. What others write to the collection meanwhile is noted by
+    them, and brought in by who searches.
+
+    Returns:
+        None where the collection was deleted meanwhile.
+
+    Raises:
+        Unanswerable: the collection is empty.
+        StoreError: the store cannot be written, or the shortlist beside it.
+    """
+    with file.writing() as writer:
+        # From here on changes are noted.
+        writer.execute(
+            "INSERT OR IGNORE INTO lookalike_shortlists (collection)"
+            " SELECT collection FROM lookalike_collections WHERE collection = ?",
+            (collection,),
+        )
+    with reading_apart(file) as connection:
+        row = connection.execute(
+            "SELECT name, dimension, revision FROM lookalike_collections WHERE collection = ?", (collection,)
+        ).fetchone()
+        if row is None:
+            return None
+        name, dimension, revision = row
+        numbers, ids, queries = read_sample(file.url, connection, collection, dimension, QUERIES)
+        if not ids:
+            raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+        exact = _ExactNeighbours(numbers, queries)
+        shortlist = make_shortlist(file.url, connection, collection, dimension, exact.look)
+        itself = [[identity] for identity in ids]
+        count = candidate_count(K, itself) or len(shortlist)
+        found = nearest_candidates(file.url, connection, shortlist, queries, K, count, exclude=itself)
+    similarities = [[similarity for _, similarity in some] for some in found]
+    recall = part_found(zip(exact.similarities(), similarities, strict=True))
+    approximation = Approximation(KIND, recall, K, len(ids))
+    held = Held(uuid.uuid4().hex, shortlist, Moment(revision, None))
+    try:
+        files.write(held.token, dimension, shortlist, held.moment)
+    except OSError as error:
+        raise _not_kept(file.url, files, error) from error
+    with file.writing() as writer:
+        done = writer.execute(
+            "UPDATE lookalike_shortlists SET token = ?, since = ?, kind = ?, recall = ?, k = ?, queries = ?"
+            " WHERE collection = ?",
+            (held.token, revision, KIND, recall, K, len(ids), collection),
+        ).rowcount
+        writer.execute(
+            "DELETE FROM lookalike_changes WHERE collection = ? AND revision <= ?", (collection, revision)
+        )
+        tokens = {token for (token,) in writer.execute("SELECT token FROM lookalike_shortlists")}
+    files.keep_only(tokens)
+    return (approximation, held) if done else None
+
+
+@contextmanager
+def reading_apart(file: SqliteFile) -> Iterator[sqlite3.Connection]:
+    """Read one state on a connection of its own: a long look, during which others are not to wait."""
+    with file.errors():
+        connection = file.connect_reader()
+        if connection is None:
+            raise StoreError(file.url, "was taken away meanwhile")
+        with closing(connection):
+            connection.execute("BEGIN")
+            yield connection
+
+
+def _not_kept(url: str, files: SqliteShortlistFiles, error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(
+            url, f"no space left for the shortlist in {files.folder}; free some and run it again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreReadOnly(url, f"the shortlist cannot be written to {files.folder}")
+    return StoreError(url, f"the shortlist cannot be written to {files.folder}: {error.strerror}")

@@ -1,0 +1,238 @@
+"""The shortlists of a SQLite store: read, made again where they are not right, kept level with the records.
+
+The database notes which vectors change in a collection with a shortlist. Whoever searches brings these in, in
+memory; now and then the file beside the database is written anew. The database alone suffices to make it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.errors import StoreBusy, Unanswerable
+from lookalike.records import Approximation
+from lookalike.stores.sqlite.candidates import StrayCandidate, candidate_count, nearest_candidates
+from lookalike.stores.sqlite.matrix import vectors_by_number
+from lookalike.stores.sqlite.shortlist import LONGEST, engine
+from lookalike.stores.sqlite.shortlist_build import (
+    Held,
+    build_shortlist,
+    make_shortlist,
+    reading_apart,
+)
+from lookalike.stores.sqlite.shortlist_file import Moment, SqliteShortlistFiles
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection as Ids
+    from collections.abc import Sequence
+
+    from lookalike.records import Vectors
+    from lookalike.stores.sqlite.file import SqliteFile
+    from lookalike.stores.sqlite.matches import Numbers
+
+# Changes after which the file is written anew: to bring in a thousand takes less than reading the file.
+_UNWRITTEN = 1000
+_UNWRITTEN_PART = 0.02
+
+
+class SqliteShortlists:
+    """The shortlists of the collections that were searched; threads may share them."""
+
+    def __init__(self, file: SqliteFile, timeout: float) -> None:
+        self.problem: str | None = None
+        """Why a shortlist is only in memory; None where nothing is wrong."""
+        self._file = file
+        self._files = SqliteShortlistFiles(file.path)
+        self._timeout = timeout
+        self._held: dict[int, Held] = {}
+        self._lock = threading.Lock()
+
+    def nearest(
+        self,
+        connection: sqlite3.Connection,
+        collection: int,
+        queries: Vectors,
+        k: int,
+        matches: Numbers | None,
+        exclude: Sequence[Ids[str]] | None,
+    ) -> list[list[tuple[str, float]]] | None:
+        """Return ids and similarities of the nearest neighbours that the collection's shortlist leads to.
+
+        To be called by one thread at a time, inside its transaction, as `SqliteFile.reading` lets in one.
+
+        Args:
+            connection: its open transaction sees the collection.
+            collection: the number of the collection.
+            queries: float32 of shape (queries, dimension), each row of length 1.
+            k: neighbours per query, at least 1.
+            matches: numbers of the records that count, None for all.
+            exclude: for each query, ids that are left out.
+
+        Returns:
+            A list a query, by falling similarity, then by rising id; None where exact search is to be used:
+            there is no shortlist, or k is so large that exact search is quicker.
+
+        Raises:
+            ExtraMissing: there is one, and the package that reads it is not installed.
+        """
+        count = candidate_count(k, exclude)
+        for _ in range(2):
+            held = None if count is None else self._current(connection, collection)
+            if held is None or count is None:
+                return None
+            try:
+                return nearest_candidates(
+                    self._file.url, connection, held.shortlist, queries, k, count, matches, exclude
+                )
+            except StrayCandidate:
+                self._files.remove(held.token)
+                self.forget(collection)
+        return None
+
+    def build(self, collection: int) -> Approximation | None:
+        """Build the shortlist of a collection, unless there is one that shows its vectors as they are.
+
+        Returns:
+            None where the collection was deleted meanwhile.
+
+        Raises:
+            ExtraMissing: the package that makes it is not installed.
+            StoreBusy: another process is at it for longer than we wait.
+            StoreError: the store cannot be written, or the shortlist beside it.
+            Unanswerable: the collection is empty, or its vectors are too long.
+        """
+        engine()
+        with self._files.locked(self._timeout) as ours:
+            if not ours:
+                raise StoreBusy(self._file.url, "another process is building a shortlist; try again later")
+            kept = self._unchanged(collection)
+            if kept is not None:
+                return kept
+            made = build_shortlist(self._file, self._files, collection)
+        if made is None:
+            return None
+        approximation, held = made
+        # Not while we keep others from the files: who searches may have the one and wait for the other.
+        with self._lock:
+            self._held[collection] = held
+        return approximation
+
+    def forget(self, collection: int | None = None) -> None:
+        """Let go of the shortlist of one collection, or of all; files stay."""
+        with self._lock:
+            if collection is None:
+                self._held.clear()
+            else:
+                self._held.pop(collection, None)
+
+    def remove(self, token: str) -> None:
+        """Remove the file of a shortlist whose collection was deleted."""
+        self._files.remove(token)
+
+    def _unchanged(self, collection: int) -> Approximation | None:
+        """Return what is known of a shortlist that is as it would be if it were built now."""
+        with reading_apart(self._file) as connection:
+            row = connection.execute(
+                "SELECT dimension, token, since, kind, recall, s.k, queries FROM lookalike_collections"
+                " LEFT JOIN lookalike_shortlists AS s USING (collection) WHERE collection = ?",
+                (collection,),
+            ).fetchone()
+            if row is None:
+                return None
+            dimension, token, since, *found = row
+            if dimension > LONGEST:
+                raise Unanswerable(
+                    f"a shortlist holds vectors of {LONGEST:,} numbers, these have {dimension:,}"
+                )
+            if token is None or _mark(connection, collection, since, None) is not None:
+                return None
+        return None if self._files.read(token, dimension) is None else Approximation(*found)
+
+    def _current(self, connection: sqlite3.Connection, collection: int) -> Held | None:
+        """Return the shortlist of a collection as the open transaction sees it; None where none was built."""
+        row = connection.execute(
+            "SELECT token, dimension, revision FROM lookalike_shortlists JOIN lookalike_collections"
+            " USING (collection) WHERE collection = ? AND token IS NOT NULL",
+            (collection,),
+        ).fetchone()
+        if row is None:
+            return None
+        token, dimension, revision = row
+        with self._lock:
+            held = self._held.get(collection)
+            if held is None or held.token != token or held.moment.revision > revision:
+                self._held.pop(collection, None)
+                held = self._read(connection, collection, token, dimension, revision)
+            if held is None:
+                with self._files.locked(self._timeout) as ours:
+                    # Another may have made it while we waited.
+                    held = self._read(connection, collection, token, dimension, revision)
+                    if held is None:
+                        held = self._make(connection, collection, token, dimension, revision)
+                        if ours:
+                            self._write(held, dimension)
+            if held.moment.revision < revision:
+                self._follow(connection, collection, held, dimension, revision)
+            self._held[collection] = held
+            return held
+
+    def _read(
+        self, connection: sqlite3.Connection, collection: int, token: str, dimension: int, revision: int
+    ) -> Held | None:
+        """Return the shortlist that is on disk; None where that shows no past of this collection."""
+        found = self._files.read(token, dimension)
+        if found is None or found[1].revision > revision:
+            return None
+        shortlist, moment = found
+        if _mark(connection, collection, 0, moment.revision) != moment.mark:
+            return None
+        return Held(token, shortlist, moment)
+
+    def _make(
+        self, connection: sqlite3.Connection, collection: int, token: str, dimension: int, revision: int
+    ) -> Held:
+        shortlist = make_shortlist(self._file.url, connection, collection, dimension)
+        return Held(token, shortlist, Moment(revision, _mark(connection, collection, 0, revision)))
+
+    def _follow(
+        self, connection: sqlite3.Connection, collection: int, held: Held, dimension: int, revision: int
+    ) -> None:
+        """Bring in what changed since the state that a shortlist shows."""
+        rows = connection.execute(
+            "SELECT DISTINCT record FROM lookalike_changes WHERE collection = ? AND revision > ?",
+            (collection, held.moment.revision),
+        )
+        numbers = np.sort(np.fromiter((number for (number,) in rows), np.int64))
+        for number in numbers.tolist():
+            held.shortlist.remove(number)
+        for some, vectors in vectors_by_number(self._file.url, connection, numbers, dimension):
+            held.shortlist.add(some, vectors)
+        held.moment = Moment(revision, _mark(connection, collection, 0, revision))
+        held.unwritten += len(numbers)
+        if held.unwritten >= max(_UNWRITTEN, _UNWRITTEN_PART * len(held.shortlist)):
+            with self._files.locked(0) as ours:
+                if ours:
+                    self._write(held, dimension)
+
+    def _write(self, held: Held, dimension: int) -> None:
+        """Keep a shortlist on disk; that it cannot be is no reason not to search."""
+        try:
+            self._files.write(held.token, dimension, held.shortlist, held.moment)
+        except OSError as error:
+            self.problem = f"the shortlist is not kept ({self._files.folder}: {error.strerror or error})"
+        else:
+            self.problem = None
+        held.unwritten = 0
+
+
+def _mark(connection: sqlite3.Connection, collection: int, after: int, until: int | None) -> int | None:
+    """Return the mark of the last change that was noted after one revision and until another."""
+    row = connection.execute(
+        "SELECT mark FROM lookalike_changes WHERE collection = ? AND revision > ? AND revision <= ?"
+        " ORDER BY revision DESC, record DESC LIMIT 1",
+        (collection, after, (1 << 62) if until is None else until),
+    ).fetchone()
+    return None if row is None else int(row[0])
