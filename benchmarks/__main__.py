@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("indexing", "leave_one_out", "inspection", "promises", "search", "stores")
+NAMES = ("indexing", "leave_one_out", "inspection", "promises", "models", "words", "search", "stores")
 
 
 def main() -> None:

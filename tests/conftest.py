@@ -11,6 +11,7 @@ from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli import main
 from tests.contracts.exceptions import CANNOT
+from tests.servers.elasticsearch import elasticsearch_home, elasticsearch_server  # noqa: F401 fixtures
 from tests.servers.postgres import postgres_server, postgres_url  # noqa: F401 fixtures
 
 # The contracts are no test files by name; their assertions are to be explained all the same.

@@ -24,8 +24,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lookalike.contents import read_rows
-from lookalike.copying import copy, copyable
+from lookalike.copying.contents import read_rows
+from lookalike.copying.copy import copy, copyable
+from lookalike.copying.unfinished import building_name
 from lookalike.errors import (
     CollectionNotFound,
     InvalidArgument,
@@ -40,7 +41,6 @@ from lookalike.records import Scalar, Space
 from lookalike.sides import Sides, delete
 from lookalike.stores import Store, open_store
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.unfinished import building_name
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import (
     CORNERS,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from lookalike.copying import copy
+from lookalike.copying.copy import copy
 from lookalike.errors import CollectionNotFound, StoreError, TargetDiffers
 from lookalike.fitting import fit
 from lookalike.parity import parity
@@ -25,10 +25,8 @@ from lookalike.records import Scalar, Space
 from lookalike.sides import Sides
 from lookalike.stores import Store, open_store
 from tests.contracts.store_contract import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
-from tests.servers.elasticsearch import elasticsearch_home, elasticsearch_server, running
-from tests.servers.postgres import PASSWORD, postgres_process, postgres_server, postgres_url
-
-__all__ = ["elasticsearch_home", "elasticsearch_server", "postgres_server", "postgres_url"]
+from tests.servers.elasticsearch import running
+from tests.servers.postgres import PASSWORD, postgres_process
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
 LABELS = ("good", "bad", "worse")
@@ -263,7 +261,8 @@ def test_a_server_that_stops_in_the_middle_is_one_line_and_the_copy_goes_on_late
     fill(file, 8000)
     words = ("copy", file.url, own.url, "-c", "parts", "--timeout", "5")
     with start(*words) as command:
-        wait_until(started(own.url, 0, command))
+        # More than the first batch: what is seen of the only one need not have been acknowledged.
+        wait_until(started(own.url, 1000, command))
         own.stop()
         out, err = command.communicate(timeout=60)
     assert (command.returncode, out) == (1, "")

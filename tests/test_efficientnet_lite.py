@@ -22,7 +22,7 @@ from lookalike.embedders.efficientnet_lite import CARD, EfficientNetLite0
 from lookalike.embedders.efficientnet_lite_graph import LAYERS, OUTPUTS
 from lookalike.embedders.torch_pickle import read_tensors
 from lookalike.errors import InvalidArgument, ModelNotFound, WeightsInvalid
-from tests.contracts.embedder_contract import EmbedderContract, embed, picture
+from tests.contracts.embedder_contract import TextEmbedderContract, embed, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def embedder(folder: Path) -> EfficientNetLite0:
     return EfficientNetLite0(folder)
 
 
-class TestContract(EmbedderContract):
+class TestContract(TextEmbedderContract):
     @pytest.fixture
     def opener(self) -> Callable[[Path], Embedder]:
         return EfficientNetLite0

@@ -409,7 +409,7 @@ def test_where_the_graph_has_no_memory_partitions_are_built(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, option: str, tried: list[str], built: str | None
 ) -> None:
     measured = Approximation("ivf", 0.98, 10, 200)
-    monkeypatch.setattr("lookalike.stores.oracle.measure_recall", lambda *_: measured)
+    monkeypatch.setattr("lookalike.stores.oracle.store.measure_recall", lambda *_: measured)
     recorder.answer(ONE, [PLACE])
     recorder.answer("SELECT COUNT(*)", [(5,)])
     recorder.answer(

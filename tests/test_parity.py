@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.copying import copy
+from lookalike.copying.copy import copy
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, Unanswerable
 from lookalike.fitting import fit
 from lookalike.parity import Parity, parity

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from lookalike.contents import read_rows
+from lookalike.copying.contents import read_rows
 from lookalike.errors import CollectionNotFound, InvalidArgument, Unanswerable
 from lookalike.stores.checks import check_k
 from lookalike.vote import label_key
@@ -17,7 +17,7 @@ from lookalike.vote import label_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.contents import Row
+    from lookalike.copying.contents import Row
     from lookalike.records import Collection, Neighbour, Space, Vectors, Where
     from lookalike.stores.protocol import Store
     from lookalike.vote import LabelKey

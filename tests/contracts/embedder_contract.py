@@ -1,6 +1,7 @@
 """What every embedder promises.
 
-An embedder's tests subclass `EmbedderContract` and say in one fixture how it is opened.
+An embedder's tests subclass `EmbedderContract`, or `TextEmbedderContract` if it reads texts too, and say in
+one fixture how it is opened.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.embedders import cards, open_embedder
+from lookalike.embedders import Described, TextEmbedder, open_embedder
+from lookalike.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,19 +64,30 @@ class EmbedderContract:
         return tmp_path_factory.getbasetemp() / "embedder cache"
 
     @pytest.fixture
+    def weights(self) -> Path | None:
+        """Return the folder that `open_embedder` needs for it; None for the usual place."""
+        return None
+
+    @pytest.fixture
     def embedder(self, opener: Opener, cache: Path) -> Embedder:
         return opener(cache)
 
-    def test_it_is_found_by_its_name(self, embedder: Embedder, cache: Path) -> None:
-        found = open_embedder(embedder.name, cache)
+    def test_it_is_found_by_its_name(self, embedder: Embedder, cache: Path, weights: Path | None) -> None:
+        found = open_embedder(embedder.name, cache, weights=weights, device="cpu")
         assert (found.name, found.fingerprint) == (embedder.name, embedder.fingerprint)
 
     def test_its_card_agrees_with_it(self, embedder: Embedder) -> None:
-        card = cards()[embedder.name]
+        assert isinstance(embedder, Described)
+        card = embedder.card
         assert (card.name, card.dimension) == (embedder.name, embedder.dimension)
         assert card.licence
         assert card.parameters > 0
         assert card.source
+        assert card.here
+        assert ("texts" in card.capabilities) == isinstance(embedder, TextEmbedder)
+        if card.groups:
+            assert [group.start for group in card.groups] == [0, *(group.stop for group in card.groups[:-1])]
+            assert card.groups[-1].stop == card.dimension
 
     def test_its_sizes_are_at_least_one(self, embedder: Embedder) -> None:
         assert min(embedder.dimension, embedder.input_size, embedder.batch_size) >= 1
@@ -164,5 +177,65 @@ class EmbedderContract:
         with ThreadPoolExecutor(4) as threads:
             for found, expected in zip(
                 threads.map(lambda i: embed(embedder, [i])[0], images), alone, strict=True
+            ):
+                assert_close(found, expected)
+
+
+TEXTS = [
+    "a photo of a cat",
+    "눈 덮인 산",
+    "Ein rotes Auto!",
+    "x",
+    "weld " * 2000,
+    "\ud800 half a character",
+    "a\0b",
+]
+
+
+class TextEmbedderContract(EmbedderContract):
+    """What an embedder promises that reads texts too; override `opener`."""
+
+    @pytest.fixture
+    def reader(self, embedder: Embedder) -> TextEmbedder:
+        assert isinstance(embedder, TextEmbedder)
+        return embedder
+
+    def test_its_text_fingerprint_is_64_hexadecimal_digits_of_its_own(
+        self, reader: TextEmbedder, embedder: Embedder
+    ) -> None:
+        assert re.fullmatch("[0-9a-f]{64}", reader.text_fingerprint)
+        assert reader.text_fingerprint != embedder.fingerprint
+
+    def test_texts_lie_in_the_space_of_its_images(self, reader: TextEmbedder, embedder: Embedder) -> None:
+        features = reader.embed_texts(TEXTS)
+        assert features.shape == (len(TEXTS), embedder.dimension)
+        assert features.dtype == np.float32
+        assert np.isfinite(features).all()
+        assert (np.linalg.norm(features, axis=1) > 0).all()
+
+    def test_no_texts_give_no_rows(self, reader: TextEmbedder, embedder: Embedder) -> None:
+        assert reader.embed_texts([]).shape == (0, embedder.dimension)
+
+    @pytest.mark.parametrize("text", ["", " \n\t"])
+    def test_a_blank_text_is_refused(self, reader: TextEmbedder, text: str) -> None:
+        with pytest.raises(InvalidArgument):
+            reader.embed_texts(["a cat", text])
+
+    def test_a_text_gives_what_it_gives_alone_and_in_order(self, reader: TextEmbedder) -> None:
+        for row, text in zip(reader.embed_texts(TEXTS), TEXTS, strict=True):
+            assert_close(row, reader.embed_texts([text])[0])
+
+    def test_different_texts_give_different_features(self, reader: TextEmbedder) -> None:
+        one, other = reader.embed_texts(TEXTS[:2])
+        assert not np.allclose(one, other, rtol=1e-3, atol=1e-3)
+
+    def test_its_vocabulary_is_a_sentence_or_nothing(self, reader: TextEmbedder) -> None:
+        assert reader.vocabulary is None or reader.vocabulary.endswith(".")
+
+    def test_four_threads_read_what_one_reads(self, reader: TextEmbedder) -> None:
+        alone = reader.embed_texts(TEXTS)
+        with ThreadPoolExecutor(4) as threads:
+            for found, expected in zip(
+                threads.map(lambda text: reader.embed_texts([text])[0], TEXTS), alone, strict=True
             ):
                 assert_close(found, expected)

@@ -22,8 +22,8 @@ from lookalike.records import display
 from lookalike.stores import open_store
 
 if TYPE_CHECKING:
-    from lookalike.copying import CopyReport
-    from lookalike.levelling import Tally
+    from lookalike.copying.copy import CopyReport
+    from lookalike.copying.levelling import Tally
     from lookalike.parity import Holding, Parity
     from lookalike.records import Approximation, Where
     from lookalike.stores import Store
@@ -55,7 +55,7 @@ def copy(
     Both are URLs as for --store. A collection that TO has already is brought up to date; what is the same is
     not sent again. A copy that was interrupted goes on when it is run again.
     """
-    from lookalike.copying import copyable
+    from lookalike.copying.copy import copyable
 
     named = context.get_parameter_source("collection") is click.core.ParameterSource.COMMANDLINE
     if every and named:
@@ -83,7 +83,7 @@ def _copy_one(
     settings: Settings, here: Store, there: Store, name: str, prune: bool, approximate: bool, form: str
 ) -> bool:
     """Copy one collection and say what came of it; return whether it was verified."""
-    from lookalike.copying import copy as copy_collection
+    from lookalike.copying.copy import copy as copy_collection
 
     with progress_bar(f"copying {display(name)}", quiet=settings.quiet) as progress:
         report = copy_collection(here, there, name, prune=prune, progress=progress)

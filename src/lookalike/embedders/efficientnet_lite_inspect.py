@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lookalike.embedders.efficientnet_lite_graph import Weights
+    from lookalike.embedders.protocol import Device
     from lookalike.records import Features
 
 _SIDES = (224, 448)
@@ -73,17 +74,19 @@ CARD = Card(
 class EfficientNetLite0Inspect:
     """Statistics of EfficientNet-Lite0's layers as an embedder; see `lookalike.embedders.Embedder`."""
 
+    card = CARD
     name = CARD.name
     dimension = CARD.dimension
     input_size = max(_SIDES)
     batch_size = 1
     fingerprint = hashlib.sha256(f"{WEIGHTS_SHA256}; {_RECIPE}".encode()).hexdigest()
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, device: Device = "cpu") -> None:
         """Open the embedder.
 
         Args:
             cache: the user's cache folder; the graph is kept in its folder `models`.
+            device: where it runs.
 
         Raises:
             WeightsInvalid: the weights are damaged, and no graph was built from them yet.
@@ -94,7 +97,8 @@ class EfficientNetLite0Inspect:
 
             return build_statistics_graph(weights)
 
-        self._session = open_graph(cache / "models" / f"{self.name}-{self.fingerprint[:12]}.onnx", build)
+        path = cache / "models" / f"{self.name}-{self.fingerprint[:12]}.onnx"
+        self._session = open_graph(path, build, device)
 
     def embed(self, images: Sequence[Image]) -> Features:
         """Embed images of any sizes.

@@ -1,9 +1,9 @@
-"""What every embedder offers."""
+"""What every embedder offers, and what some offer beyond that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lookalike.records import Features
+
+Device: TypeAlias = Literal["auto", "cpu", "cuda"]
+"""Where a model runs; auto: on the GPU where the installed runtime has one, otherwise on the CPU."""
+
+Capability: TypeAlias = Literal["images", "texts"]
 
 
 class Embedder(Protocol):
@@ -53,6 +58,37 @@ class Embedder(Protocol):
         ...
 
 
+@runtime_checkable
+class TextEmbedder(Protocol):
+    """The other side of an embedder that also places texts among its images."""
+
+    @property
+    def text_fingerprint(self) -> str:
+        """64 hexadecimal digits over weights and tokenizer of the text side alone."""
+        ...
+
+    @property
+    def vocabulary(self) -> str | None:
+        """One plain sentence on what it cannot understand, for the user; None where nothing is known."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> Features:
+        """Embed texts; may be called from several threads at once.
+
+        Args:
+            texts: of any length; what exceeds the model's context is cut off.
+
+        Returns:
+            float32 of shape (len(texts), dimension), finite, not normalised, in the order given: in the
+            space of the image features.
+
+        Raises:
+            ExtraMissing: the package that splits texts into tokens is not installed.
+            InvalidArgument: a text is blank.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """What a person wants to know of an embedder before using it."""
@@ -67,3 +103,22 @@ class Card:
     """Where the weights and their licence are described."""
     groups: tuple[slice, ...] = ()
     """Columns of the features that belong together, in order and without gaps; empty: all do."""
+    size: int | None = None
+    """Bytes in the weights; None where no document says."""
+    revision: str | None = None
+    """The hub's commit that is used unless another is here already; None: not pinned, or from no hub."""
+    capabilities: tuple[Capability, ...] = ("images",)
+    here: bool = True
+    """Whether it can be opened without a network."""
+    images_per_second: float | None = None
+    """As measured on this machine; None where it was not."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """An embedder that carries its own card: every one that `open_embedder` opens."""
+
+    @property
+    def card(self) -> Card:
+        """Return the card."""
+        ...

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.contents import Row, joined, read_rows
+from lookalike.copying.contents import Row, joined, read_rows
 from lookalike.errors import StoreError
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike.copying.levelling import Levelling, Tally
+from lookalike.copying.unfinished import building_name, clear, is_unfinished, note_of, place_of, take_up
 from lookalike.errors import CollectionNotFound, InvalidArgument, LookalikeError, SpaceMismatch, TargetDiffers
 from lookalike.fitted import UNFITTED, check_free, fitting_of, is_fitted, plain_name, refuse_side
-from lookalike.levelling import Levelling, Tally
-from lookalike.unfinished import building_name, clear, is_unfinished, note_of, place_of, take_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""A collection into another store, and whether both are the same."""

@@ -1,0 +1,73 @@
+"""Fingerprints of weight files: SHA-256 of their content, taken once for each state of a file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_WAIT_S = 10.0
+# An entry {"location": NAME} of a tensor's external data as protobuf writes it: StringStringEntryProto of
+# onnx.proto, fields 1 and 2, with names of up to 127 bytes.
+_LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
+
+
+def digest_of(paths: Iterable[Path], cache: Path) -> str:
+    """Return one SHA-256 over the content of files, whatever they are called and wherever they lie.
+
+    Args:
+        paths: at least one file, in an order that is always the same.
+        cache: the user's cache folder, where the digests of large files are kept by path, size and time of
+            modification. Where it cannot be written, they are taken each time.
+    """
+    known_path = cache / "models" / "digests.json"
+    known = _read(known_path)
+    fresh: dict[str, list[object]] = {}
+    digests = []
+    for path in paths:
+        status = path.stat()
+        key, state = str(path.resolve()), [status.st_size, status.st_mtime_ns]
+        entry = known.get(key)
+        if not isinstance(entry, list) or entry[:2] != state or len(entry) != 3:
+            with path.open("rb") as file:
+                entry = [*state, hashlib.file_digest(file, "sha256").hexdigest()]
+            fresh[key] = entry
+        digests.append(str(entry[2]))
+    if fresh:
+        with suppress(OSError):  # filelock.Timeout is one
+            known_path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{known_path}.lock", timeout=_WAIT_S):
+                part = known_path.with_name(f"{known_path.name}.part")
+                part.write_text(json.dumps({**_read(known_path), **fresh}), encoding="utf-8")
+                part.replace(known_path)
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def external_data(graph: Path) -> list[Path]:
+    """Return the files beside an ONNX graph that hold its tensors, sorted by name, whether they exist or not.
+
+    Names that lead out of the folder are left out: ONNX Runtime refuses them.
+    """
+    names = set()
+    content = graph.read_bytes()
+    for match in _LOCATION.finditer(content):
+        name = content[match.end() : match.end() + match[1][0]].decode("utf-8", "replace")
+        if name.isprintable() and not name.startswith("/") and ".." not in name.split("/"):
+            names.add(name)
+    return [graph.parent / name for name in sorted(names)]
