@@ -324,7 +324,7 @@ def test_the_hostile_delivery_is_indexed_and_every_trap_is_named(
     assert reasons.keys() == {"only.jpg", "unlabelled.jpg"}
     assert "alone in its part" in reasons["only.jpg"]
 
-    out, _ = lookalike("search", "delivery", "-c", "sample", code=1)
+    out, _ = lookalike("search", "delivery/", "-c", "sample", code=1)
     (picture,) = Path("delivery").glob("**/only.jpg")
     out, _ = lookalike("search", picture, "--where", "part=탱크", "-c", "sample", "--format", "jsonl")
     assert [line["fields"]["part"] for line in lines(out)] == ["탱크"] * 10

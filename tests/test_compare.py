@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike import fitted
-from lookalike.compare import Contender, compare, paired_test
+from lookalike.compare import Contender, compare
+from lookalike.contest import paired_test
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.features import FeatureCache
 from lookalike.judging.folds import stratified_folds
@@ -106,7 +107,7 @@ def test_the_plain_metric_is_judged_on_the_same_folds(
     first = normalise(features["mean-colours"])
     lots = near_duplicate_groups(first, [one.digest for one in records])
     for place in found.places:
-        if place.metric == "plain":
+        if place.metric == "plain" and place.k is not None:
             assert place.correct == right_by_hand(records, features[place.model], place.k, lots)
 
 

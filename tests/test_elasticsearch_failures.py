@@ -29,14 +29,12 @@ from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record
 from tests.servers.elasticsearch import (
     Node,
     Unavailable,
-    elasticsearch_home,
-    elasticsearch_server,
     free_port,
     running,
 )
 from tests.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
 
-__all__ = ["elasticsearch_home", "elasticsearch_server", "no_catalogue_stays", "store", "url"]
+__all__ = ["no_catalogue_stays", "store", "url"]
 
 pytestmark = pytest.mark.xdist_group("elasticsearch")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import re
 import socket
@@ -56,6 +57,7 @@ from lookalike.stores.oracle.schema import TABLES, collection_tables
 from lookalike.stores.oracle.search import filter_of, index_statement, nearest_statement
 from lookalike.stores.oracle.store import OracleStore
 from lookalike.stores.oracle.views import view_statement
+from lookalike.stores.oracle.words import find_statement, table_statement
 from tests.contracts.store_contract import CORNERS, SPACE, STRANGE_TEXTS, StoreContract, record
 from tests.contracts.store_model import same
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
@@ -154,7 +156,7 @@ INSERT INTO lookalike_store (singleton, version) SELECT 1, :version FROM dual
 COMMIT
 
 SELECT o.object_name FROM user_objects o WHERE o.object_type = 'TABLE'
-    AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES)_[0-9]+$') AND o.created < SYSDATE - 1/24
+    AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES|WORDS)_[0-9]+$') AND o.created < SYSDATE - 1/24
     AND NOT EXISTS (SELECT 1 FROM lookalike_collections c
     WHERE TO_CHAR(c.collection_id) = REGEXP_SUBSTR(o.object_name, '[0-9]+$'))
 
@@ -170,6 +172,12 @@ CREATE TABLE lookalike_values_7 ( id VARCHAR2(512) NOT NULL, field_id NUMBER(18)
     value_key VARCHAR2(32) NOT NULL, PRIMARY KEY (id, field_id) )
 
 CREATE INDEX lookalike_filters_7 ON lookalike_values_7 (field_id, value_key, id)
+
+CREATE TABLE lookalike_words_7 ( id VARCHAR2(512) PRIMARY KEY, words CLOB )
+
+CREATE INDEX lookalike_text_7 ON lookalike_words_7 (words) INDEXTYPE IS CTXSYS.CONTEXT
+    PARAMETERS ('FILTER CTXSYS.NULL_FILTER LEXER CTXSYS.BASIC_LEXER STOPLIST CTXSYS.EMPTY_STOPLIST
+    SYNC (ON COMMIT)')
 
 INSERT INTO lookalike_collections (collection_id, name_key, name, embedder, embedder_fingerprint, dimension,
     metric_fingerprint, revision) VALUES (:collection_id, :name_key, :name, :embedder, :embedder_fingerprint,
@@ -208,9 +216,10 @@ def test_a_collection_that_another_process_made_first_is_taken_and_our_tables_go
     with OracleStore(URL) as store:
         assert store.create("parts", SPACE).count == 3
     assert "COMMIT" not in recorder.said
-    assert recorder.said[-7:-4] == [
+    assert recorder.said[-8:-4] == [
         "ROLLBACK",
         "DROP TABLE IF EXISTS lookalike_values_8 CASCADE CONSTRAINTS PURGE",
+        "DROP TABLE IF EXISTS lookalike_words_8 CASCADE CONSTRAINTS PURGE",
         "DROP TABLE IF EXISTS lookalike_records_8 CASCADE CONSTRAINTS PURGE",
     ]
 
@@ -249,6 +258,10 @@ DELETE FROM lookalike_values_7 WHERE id IN (:id0)
 
 INSERT INTO lookalike_values_7 (id, field_id, value_key) VALUES (:id, :field_id, :value_key)
 
+DELETE FROM lookalike_words_7 WHERE id IN (:id0)
+
+INSERT INTO lookalike_words_7 (id, words) VALUES (:id, :words)
+
 COMMIT
 {STALE}
 SELECT object_type FROM user_objects WHERE object_name = :name AND object_type IN ('TABLE', 'VIEW',
@@ -279,6 +292,8 @@ COMMIT
         (1, value_key("bad")),
         (2, value_key(3)),
     ]
+    ((_, words),) = recorder.asked("INSERT INTO lookalike_words_7")
+    assert words == [{"id": one.id, "words": "wbad w3 w1 wpicture wx"}]
 
 
 def test_many_records_are_merged_in_batches_and_committed_once(
@@ -299,7 +314,7 @@ def test_a_batch_that_fails_leaves_nothing(recorder: Recorder, store: OracleStor
 
 
 def test_relabel_changes_only_the_records_that_are_there(recorder: Recorder, store: OracleStore) -> None:
-    recorder.answer("SELECT r.id FROM lookalike_records_7 r WHERE r.id IN", [(record(1).id,)])
+    recorder.answer("SELECT r.id, r.uri FROM lookalike_records_7", [(record(1).id, record(1).uri)])
     store.relabel("parts", [(record(1).id, {"a": 1}, {}), (record(2).id, {"never": 1}, {})])
     ((statement, rows),) = recorder.asked("UPDATE lookalike_records_7")
     assert statement == golden("""
@@ -309,6 +324,8 @@ UPDATE lookalike_records_7 SET labels_digest = :labels_digest, fields = :fields,
     assert [row["id"] for row in rows] == [record(1).id]
     ((_, fields),) = recorder.asked("MERGE INTO lookalike_fields")
     assert [row["name"] for row in fields] == [{"name": '"a"'}]
+    ((_, words),) = recorder.asked("INSERT INTO lookalike_words_7")
+    assert words == [{"id": record(1).id, "words": "w1 w1 wpicture"}]
 
 
 def test_remove_counts_what_was_there(recorder: Recorder, store: OracleStore) -> None:
@@ -442,6 +459,57 @@ def test_an_empty_collection_gets_no_index(recorder: Recorder, store: OracleStor
     with pytest.raises(Unanswerable, match="empty"):
         store.build_index("parts")
     assert recorder.asked("INDEX") == []
+
+
+def test_words_are_asked_for_as_data(recorder: Recorder, store: OracleStore) -> None:
+    recorder.answer("SELECT name_key, field_id", lookup("label", 3))
+    recorder.answer("CONTAINS", [(record(8).id,), (record(0).id,)])
+    recorder.answer("r.kept FROM", [row(n) for n in (0, 8)])
+    found = store.search_words("parts", "{weld} AND 탱크 & w%", 2, {"label": ["bad"]})
+    assert found == [record(8), record(0)]
+    ((statement, (binds,)),) = recorder.asked("CONTAINS")
+    assert statement == golden("""
+SELECT r.id FROM lookalike_words_7 r WHERE CONTAINS(r.words, :words, 1) > 0
+    AND r.id IN (SELECT v.id FROM lookalike_values_7 v WHERE v.field_id = :field0
+    AND v.value_key IN (:value0_0))
+    ORDER BY SCORE(1) DESC, r.id FETCH FIRST :fetched ROWS ONLY
+""")
+    korean = "u" + hashlib.sha256("탱크".encode()).hexdigest()[:16]
+    assert binds["words"] == f"{{wweld}},{{wand}},{{{korean}}},{{ww}}"
+    assert binds["fetched"] == 2
+    done = len(recorder.said)
+    assert store.search_words("parts", "?!", 2) == []
+    assert store.search_words("parts", "weld", 2, {"label": []}) == []
+    assert "CONTAINS" not in since(recorder, done)
+
+
+def test_of_a_long_question_as_many_words_are_asked_for_as_one_bind_takes(
+    recorder: Recorder, store: OracleStore
+) -> None:
+    store.search_words("parts", " ".join(f"{number:x}abcdefghijklmnopqrstuvwxyz" for number in range(99)), 2)
+    ((_, (binds,)),) = recorder.asked("CONTAINS")
+    assert 950 < len(binds["words"]) <= 1000
+    assert re.fullmatch(r"(\{w\w+\},)*\{w\w+\}", binds["words"])
+
+
+def test_without_oracle_text_all_else_works(recorder: Recorder, store: OracleStore) -> None:
+    recorder.answer(ONE, [(1, *[None] * 11)], [PLACE])
+    recorder.answer("SELECT version", [(1,)])
+    recorder.answer("NEXTVAL", [(7,)])
+    recorder.answer("CTXSYS.CONTEXT", driver_error("ORA-29833: indextype does not exist", 29833))
+    assert store.create("parts", SPACE).count == 0
+    assert [statement for statement, _ in recorder.asked("DROP")] == [
+        "DROP INDEX IF EXISTS lookalike_text_7 FORCE"
+    ]
+    store.put("parts", [record(1)], CORNERS[:1])
+    recorder.answer(
+        "CONTAINS", driver_error("ORA-30600: Oracle Text error\nDRG-10599: column is not indexed", 30600)
+    )
+    with pytest.raises(Unanswerable, match="no text index"):
+        store.search_words("parts", "weld", 2)
+    recorder.answer("CONTAINS", driver_error("ORA-00936: missing expression", 936))
+    with pytest.raises(StoreError, match="missing expression"):
+        store.search_words("parts", "weld", 2)
 
 
 def test_names_change_hands_in_one_transaction(recorder: Recorder) -> None:
@@ -672,11 +740,17 @@ def test_no_text_of_a_user_is_in_a_statement(recorder: Recorder, store: OracleSt
 
 
 def test_no_bind_or_column_of_ours_is_a_reserved_word() -> None:
-    names = set(re.findall(r"^\s+(\w+) [A-Z]", "\n".join((*TABLES, *collection_tables(1, 4))), re.MULTILINE))
+    names = set(
+        re.findall(
+            r"^\s+(\w+) [A-Z]",
+            "\n".join((*TABLES, *collection_tables(1, 4), table_statement(1))),
+            re.MULTILINE,
+        )
+    )
     matching = filter_of(1, {"a": 1}, {"a": ["x"]}, "a")
     assert matching is not None
     statements: tuple[str, ...] = (put_statement(1), relabel_statement(1), matching.condition)
-    statements += (nearest_statement(1, "", approximate=True),)
+    statements += (nearest_statement(1, "", approximate=True), find_statement(1, ""))
     names |= {name for statement in statements for name in placeholders("SELECT " + statement)}
     assert len(names) > 30
     assert {name.upper() for name in names} & RESERVED == set()
@@ -707,6 +781,8 @@ VIEW = view_statement('"PARTS"', 7, [Field(1, "label", "LABEL", False), Field(2,
         relabel_statement(7),
         VIEW,
         nearest_statement(7, FILTER, approximate=False).replace("EXACT ", ""),
+        table_statement(7),
+        find_statement(7, FILTER),
     ],
 )
 def test_a_parser_of_the_dialect_reads_the_statement(statement: str) -> None:

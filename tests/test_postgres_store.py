@@ -297,7 +297,7 @@ def test_sql_reads_in_every_way(store: PostgresStore) -> None:
             "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c) SELECT * FROM c LIMIT 2",
             [(1,), (2,)],
         ),
-        ("TABLE lookalike_schema", [(1,)]),
+        ("TABLE lookalike_schema", [(2,)]),
         ("SELECT n, row_number() OVER (ORDER BY n DESC) FROM parts ORDER BY 2 LIMIT 1", [(2, 1)]),
         ("SELECT count(*) FROM parts WHERE their_writer LIKE '%s'", [(2,)]),
         ("SELECT avg(n) + 0.25, 0.1 + 0.2 FROM parts WHERE n = 1", [(1.25, 0.3)]),
@@ -380,6 +380,93 @@ def test_a_store_of_a_later_version_is_left_alone(
                 with pytest.raises(StoreNewer, match="upgrade"):
                     call()
     assert administrator.execute("SELECT count(*) FROM lookalike_c1").fetchone() == (1,)
+
+
+def make_old(administrator: psycopg.Connection[Any], *numbers: int) -> None:
+    """Make of the store what version 1 of the schema was."""
+    for number in numbers:
+        administrator.execute(SQL("DROP TABLE {}").format(Identifier(f"lookalike_w{number}")))
+    administrator.execute("UPDATE lookalike_schema SET version = 1")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda store: store.search_words("parts", "red", 9),
+        lambda store: store.put("parts", [record("later", {"a": "red"})], CORNERS[:1]),
+        lambda store: store.relabel("others", [(record("x").id, {"a": "b"}, {})]),
+        lambda store: store.remove("parts", ["nobody"]),
+        lambda store: store.create("more", SPACE),
+    ],
+)
+def test_a_store_of_version_1_gets_its_words_when_they_are_needed(
+    store: PostgresStore, administrator: psycopg.Connection[Any], first: Any
+) -> None:
+    records = fill(store, 1_100, [{"a": "red"}, {"a": "blue"}])
+    store.create("others", SPACE)
+    store.put("others", [record("x", {"a": "red"})], CORNERS[:1])
+    make_old(administrator, 1, 2)
+    assert scanned(store) == records
+    assert len(store.nearest("parts", CORNERS[:1], 5)[0]) == 5
+    assert administrator.execute("SELECT version FROM lookalike_schema").fetchone() == (1,)
+    first(store)
+    assert administrator.execute("SELECT version FROM lookalike_schema").fetchone() == (2,)
+    found = store.search_words("parts", "red", 9_999, {"a": ["red"]})
+    assert len(found) == len([one for one in records if one.fields["a"] == "red"]) + (
+        store.collection("parts").count - len(records)
+    )
+    assert [one.uri for one in store.search_words("others", "x", 9)] == [record("x").uri]
+
+
+def test_a_store_of_version_1_is_made_anew_by_one_process_only(
+    store: PostgresStore, administrator: psycopg.Connection[Any], postgres_url: str
+) -> None:
+    fill(store, 300, [{"a": "red"}])
+    make_old(administrator, 1)
+    counts: list[int] = []
+
+    def work() -> None:
+        with PostgresStore(postgres_url) as own:
+            counts.append(len(own.search_words("parts", "red", 999)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [300] * 4
+
+
+def test_a_rare_word_weighs_more_than_a_frequent_one(store: PostgresStore) -> None:
+    fill(store, 50, [{"a": "common thing"}, {"a": "common thing"}, {"a": "common"}])
+    for number, text in {1: "rare", 2: "rare rare rare", 3: "rare and many other words beside"}.items():
+        store.relabel("parts", [(record(number).id, {"a": text}, {})])
+    found = store.search_words("parts", "common rare", 50)
+    assert [one.fields["a"] for one in found[:4]] == [
+        "rare rare rare",
+        "rare",
+        "rare and many other words beside",
+        "common",
+    ]
+
+
+def test_words_are_lexemes_with_their_places(
+    store: PostgresStore, administrator: psycopg.Connection[Any]
+) -> None:
+    store.create("parts", SPACE)
+    one = record(1, {"a": "b c b 탱크"})
+    often = record(2, metadata={"a": "often " * 20_000 + "late"})
+    store.put("parts", [one, often], CORNERS[:2])
+    found = {
+        identity: (words, count)
+        for identity, words, count in administrator.execute(
+            "SELECT id, CASE WHEN length(words) < 9 THEN words::text END,"
+            " (SELECT max(cardinality(positions)) FROM unnest(words)) FROM lookalike_w1"
+        )
+    }
+    assert found[one.id] == ("'1':5 'b':1,3 'c':2 'picture':6 '탱크':4", 2)
+    assert found[often.id][1] == 255
+    assert store.search_words("parts", "late", 5) == [often]
 
 
 def test_tables_of_others_are_not_touched(

@@ -32,6 +32,7 @@ from lookalike.stores import open_store
 from lookalike.stores.sqlite import file as sqlite_file
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.sqlite.words import ids_by_words
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
@@ -503,6 +504,7 @@ def test_a_damaged_file_gives_errors_of_ours_only(tmp_path: Path) -> None:
                 store.collections,
                 lambda store=store: list(store.scan("parts", {"quality": ["bad"]})),
                 lambda store=store: store.nearest("parts", CORNERS[:2], 50),
+                lambda store=store: store.search_words("parts", "bad 탱크", 50),
                 lambda store=store: store.stamps("parts"),
                 lambda store=store: store.sql("SELECT * FROM parts"),
                 lambda store=store: store.put("parts", [record(99, {"new": 1})], CORNERS[:1]),
@@ -554,10 +556,51 @@ def test_a_file_of_version_1_is_migrated_with_all_it_holds(store: SqliteStore, f
     store.rename({"parts": "parts-unfitted", "fitted": "parts"})
     assert store.metric("parts") == b"metric"
     assert store.sql('SELECT count(*) FROM "parts-unfitted" WHERE note NOT NULL').rows == [(1,)]
+    assert {one.id for one in store.search_words("parts-unfitted", "탱크", 9)} == records.keys() - {
+        record(0).id
+    }
+    assert store.search_words("parts-unfitted", "it's", 9) == [records[record(0).id]]
+    assert store.search_words("empty", "탱크", 9) == []
     store.close()
     with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_record_that_does_not_read_keeps_no_file_from_being_migrated(
+    store: SqliteStore, file: Path
+) -> None:
+    shutil.copyfile(VERSION_1, file)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        damaged = record(1).id
+        connection.execute("UPDATE lookalike_records SET metadata = '{' WHERE id = ?", (damaged,))
+    assert len(store.search_words("parts", "탱크", 9)) == 5
+    with pytest.raises(StoreCorrupt, match=damaged):
+        store.get("parts", [damaged])
+
+
+def test_the_words_of_one_collection_do_not_weigh_in_another(store: SqliteStore, file: Path) -> None:
+    fill(store, 20, [{"a": "red"}, {"a": "blue"}])
+    with closing(sqlite3.connect(file)) as connection:
+        query = "SELECT rank FROM lookalike_words_1 WHERE lookalike_words_1 MATCH 'red' ORDER BY rank"
+        before = connection.execute(query).fetchall()
+        store.create("others", SPACE)
+        store.put("others", [record(n, {"a": "red"}) for n in range(50)], corners(50))
+        assert connection.execute(query).fetchall() == before
+        store.delete("parts")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%words%'").fetchall()
+        assert {name[:17] for (name,) in tables} == {"lookalike_words_2"}
+
+
+def test_a_search_for_words_sees_one_state(store: SqliteStore) -> None:
+    fill(store, 4, [{"a": "red"}])
+    with store._file.reading() as connection:
+        assert connection is not None
+        with open_store(store.url) as other:
+            other.delete("parts")
+        assert len(ids_by_words(connection, 1, ["red"], 9, None)) == 4
+    with pytest.raises(CollectionNotFound):
+        store.search_words("parts", "red", 9)
 
 
 def test_a_rename_takes_the_views_along(store: SqliteStore) -> None:

@@ -1,22 +1,28 @@
-"""Which embedder, metric and k suit the images of a collection: cross-validation with the same folds for all.
+"""What suits the images of a collection: embedders, metrics, k, and networks that are trained end to end.
 
-The best of several looks better than it is, because it was chosen by these figures; whether it differs from
-the second is told by McNemar's test, which looks only at the images that just one of the two got right.
+All are judged by cross-validation with the same folds. The best of several looks better than it is, because
+it was chosen by these figures; whether it differs from another is told by McNemar's test, which looks only at
+the images that just one of the two got right.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from scipy.stats import binomtest
 
 from lookalike import images
+from lookalike.contest import FINE_TUNED, Contest, Place, paired_test
 from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.finetuning.answers import images_at_most, images_expected, trained_answers
+from lookalike.finetuning.folds import folds_of, lesson_of
+from lookalike.finetuning.pixels import CHANGED, closed_up, read_pixels
 from lookalike.fitted import refit_with
-from lookalike.judging.figures import wilson_interval
+from lookalike.judging.figures import class_figures
 from lookalike.judging.folds import FOLDS
 from lookalike.judging.heldout import held_out
 from lookalike.judging.participants import LeftOut, participants
@@ -32,8 +38,9 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.protocol import Embedder
     from lookalike.features import FeatureCache
+    from lookalike.finetuning.answers import Trainee
+    from lookalike.finetuning.pixels import Pixels
     from lookalike.judging.comparison import Fit
-    from lookalike.judging.figures import Interval
     from lookalike.judging.heldout import HeldOut
     from lookalike.metric import Metric
     from lookalike.records import Record, Vectors
@@ -55,91 +62,43 @@ class Contender:
     """Ranges of its features' columns that belong together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One embedder, metric and k, and how often it was right."""
-
-    model: str
-    metric: str
-    """plain or fitted."""
-    k: int
-    images: int
-    correct: int
-    milliseconds: float
-    """To decode and embed one image, alone on this machine."""
-
-    @property
-    def accuracy(self) -> float:
-        """Part of the images that got their own label, 0 … 1."""
-        return self.correct / self.images
-
-    @property
-    def interval(self) -> Interval:
-        """The 95 % Wilson interval of the accuracy."""
-        return wilson_interval(self.correct, self.images)
-
-
-@dataclass(frozen=True, slots=True)
-class PairedTest:
-    """McNemar's exact test between the first two.
-
-    Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
-    Psychometrika 12, 1947; exact: the binomial distribution instead of its approximation.
-    """
-
-    first_only: int
-    """Images that only the first got right."""
-    second_only: int
-    """Images that only the second got right."""
-    p_value: float
-    """How often two that are equally good would differ at least so much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contest:
-    """All places, the best first."""
-
-    by: str
-    folds: int
-    places: tuple[Place, ...]
-    test: PairedTest | None
-    """None where there is one place only."""
-    left_out: tuple[LeftOut, ...]
-
-
 def compare(
     records: Sequence[Record],
     contenders: Mapping[str, Contender],
     by: str,
     *,
+    trainees: Sequence[Trainee] = (),
+    folder: Path | None = None,
     ks: Sequence[int] = (1, 5),
     folds: int = FOLDS,
     seed: int = 0,
     progress: Progress = lambda _done, _total: None,
 ) -> Contest:
-    """Rank embedders × metrics × k by cross-validation.
+    """Rank embedders × metrics × k, and networks that are trained, by cross-validation.
 
     Each image is held out once; the folds are the same for all, stratified by label, and near-duplicates stay
-    together. A fitted metric is fitted anew in each fold. Images whose file is gone, has changed since it was
-    indexed, or that one of the embedders cannot use, are left out for all.
+    together. A metric is fitted, and a network trained, anew in each fold. Images whose file is gone, has
+    changed since it was indexed, or that one of the models cannot use, are left out for all.
 
     Args:
         records: all records of a collection.
         contenders: the embedders, by name; at least one.
         by: the field that holds the label.
+        trainees: networks to train.
+        folder: where their pictures lie meanwhile; None: where temporary files do.
         ks: numbers of neighbours that vote, each at least 1.
         folds: how many.
-        seed: of their drawing.
+        seed: of their drawing, and of what is drawn in training.
         progress: called with steps done and steps to do.
 
     Returns:
-        The places by falling accuracy; of equal ones the faster embedder first, then the plain metric, then
-        the smaller k.
+        The places by falling accuracy; of equal ones the faster model first, then the plain metric, then the
+        smaller k.
 
     Raises:
         InvalidArgument: no k, or one below 1; no contender.
         FieldNotFound: no record has the field.
-        Unanswerable: too little to compare.
+        Unanswerable: too little to compare, or a network cannot be trained.
     """
     if not ks or min(ks) < 1:
         raise InvalidArgument("k must be at least 1" if ks else "compare needs a k")
@@ -147,56 +106,99 @@ def compare(
         raise InvalidArgument("compare needs a model")
     rows, left_out = participants(records, by)
     taking = [records[row] for row in rows]
-    total = len(contenders) * (len(taking) + 2 * folds)
-    done = 0
-
-    def step(count: int = 1) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
+    steps = _Steps(progress, len(contenders) * (len(taking) + 2 * folds))
+    guesses = [images_at_most(one.recipe, len(taking), folds) for one in trainees]
+    steps.total += len(trainees) * len(taking) + sum(guesses)
 
     vectors: dict[str, dict[str, NDArray[np.float32]]] = {}
     lost: dict[str, str] = {}
     for name, contender in contenders.items():
-        vectors[name] = _embed(taking, contender, lost, step)
+        vectors[name] = _embed(taking, contender, lost, steps.did)
+    place = folder or Path(gettempdir())
+    pictures = [read_pixels(taking, one.network.preprocessing, place, lost, steps.did) for one in trainees]
     left_out = (*left_out, *(LeftOut(one, lost[one.id]) for one in taking if one.id in lost))
-    taking = [one for one in taking if one.id not in lost]
+    kept = np.array([row for row, one in enumerate(taking) if one.id not in lost], dtype=np.intp)
+    taking = [taking[row] for row in kept]
     if not taking:
         raise Unanswerable(f"no image with a value of {by!r} could be read: {next(iter(lost.values()))}")
     matrices = {name: normalise(np.stack([some[one.id] for one in taking])) for name, some in vectors.items()}
     del vectors
     lots = near_duplicate_groups(next(iter(matrices.values())), [one.digest for one in taking])
 
-    found: list[tuple[Place, HeldOut]] = []
+    found: list[tuple[Place, NDArray[np.bool_]]] = []
     for name, contender in contenders.items():
         milliseconds = _milliseconds(contender.embedder, taking)
         for metric, fit in (("plain", _stay_plain), ("fitted", refit_with(contender.groups))):
-            remembered = _once_a_fold(fit, step)
+            remembered = _OnceAFold(fit, steps)
             for k in sorted(set(ks)):
                 held = held_out(
                     taking, matrices[name], by,
                     k=k, fit=remembered, lots=lots, folds=folds, repeats=1, seed=seed,
                 )  # fmt: skip
-                right = int(held.right.sum())
-                found.append((Place(name, metric, k, len(held.rows), right, milliseconds), held))
-    found.sort(key=lambda one: (-one[0].accuracy, one[0].milliseconds, one[0].metric != "plain", one[0].k))
-    test = paired_test(found[0][1].right, found[1][1].right) if len(found) > 1 else None
-    left_out = tuple(sorted((*left_out, *found[0][1].left_out), key=lambda each: each.record.uri))
-    return Contest(by, found[0][1].folds, tuple(place for place, _ in found), test, left_out)
+                one = _place(name, metric, k, held, held.predicted, remembered.seconds, milliseconds)
+                found.append((one, held.right))
+    for trainee, pixels, guess in zip(trainees, pictures, guesses, strict=True):
+        shown = closed_up(pixels, kept[held.rows])
+        found.append(_trained(trainee, shown, remembered, held, taking, seed, guess, steps))
+    found.sort(key=lambda one: _rank(one[0]))
+    best = found[0][1]
+    places = [found[0][0], *(replace(one, test=paired_test(best, right)) for one, right in found[1:])]
+    left_out = tuple(sorted((*left_out, *held.left_out), key=lambda each: each.record.uri))
+    return Contest(by, held.folds, tuple(places), left_out)
 
 
-def paired_test(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> PairedTest:
-    """Test whether two that answered the same images differ.
+def _trained(
+    trainee: Trainee,
+    pixels: Pixels,
+    remembered: _OnceAFold,
+    held: HeldOut,
+    taking: Sequence[Record],
+    seed: int,
+    guess: int,
+    steps: _Steps,
+) -> tuple[Place, NDArray[np.bool_]]:
+    """Train a network in the folds that the neighbours were judged in, and return its place."""
+    drawn = folds_of(remembered.held_in, held.lots)
+    lessons = [lesson_of(fold, held.truth, held.lots, held.ranks, seed=seed) for fold in drawn]
+    steps.total += images_expected(trainee.recipe, lessons) - guess
+    answers = trained_answers(trainee, pixels, drawn, lessons, held.truth, seed=seed, progress=steps.did)
+    milliseconds = float("nan") if answers.embedder is None else _milliseconds(answers.embedder, taking)
+    name = trainee.network.name
+    place = _place(name, FINE_TUNED, None, held, answers.predicted, answers.seconds, milliseconds)
+    return replace(place, epochs=answers.epochs), answers.predicted == held.truth
 
-    Args:
-        first: shape (n,): whether the first was right.
-        second: shape (n,): whether the second was.
-    """
-    first_only = int((first & ~second).sum())
-    second_only = int((second & ~first).sum())
-    differing = first_only + second_only
-    p_value = float(binomtest(first_only, differing).pvalue) if differing else 1.0
-    return PairedTest(first_only, second_only, p_value)
+
+def _rank(place: Place) -> tuple[float, float, bool, int]:
+    slow = float("inf") if np.isnan(place.milliseconds) else place.milliseconds
+    return -place.accuracy, slow, place.metric != "plain", place.k or 0
+
+
+def _place(
+    model: str,
+    metric: str,
+    k: int | None,
+    held: HeldOut,
+    predicted: Codes,
+    seconds: float,
+    milliseconds: float,
+) -> Place:
+    figures = class_figures(held.truth, predicted, held.labels)
+    f1 = [each.f1 for each in figures if each.support]
+    correct = int((predicted == held.truth).sum())
+    return Place(model, metric, k, len(held.rows), correct, sum(f1) / len(f1), seconds, milliseconds)
+
+
+@dataclass(slots=True)
+class _Steps:
+    """How far a comparison is."""
+
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def did(self, count: int = 1) -> None:
+        self.done += count
+        self.progress(self.done, self.total)
 
 
 def _embed(
@@ -211,7 +213,7 @@ def _embed(
         if isinstance(file, Skipped):
             lost.setdefault(record.id, file.reason)
         elif file.digest != record.digest:
-            lost.setdefault(record.id, "its file has changed since it was indexed")
+            lost.setdefault(record.id, CHANGED)
         else:
             found[record.id] = file.features
     return found
@@ -252,15 +254,24 @@ def _stay_plain(vectors: Vectors, _codes: Codes, _lots: Codes) -> Metric:
     return _PlainMetric(vectors.shape[1])
 
 
-def _once_a_fold(fit: Fit, step: Callable[[], None]) -> Fit:
-    """Remember the metric of each fold, for the next k: lots are whole in or out, so they name the fold."""
-    known: dict[bytes, Metric] = {}
+@dataclass(slots=True)
+class _OnceAFold:
+    """Remembers the metric of each fold, for the next k: lots are whole in or out, so they name the fold."""
 
-    def remembered(vectors: Vectors, codes: Codes, lots: Codes) -> Metric:
+    fit: Fit
+    steps: _Steps
+    seconds: float = 0.0
+    """What fitting took, all folds together."""
+    held_in: list[Codes] = field(default_factory=list)
+    """The lots of the images held in, for each fold as it was drawn."""
+    known: dict[bytes, Metric] = field(default_factory=dict)
+
+    def __call__(self, vectors: Vectors, codes: Codes, lots: Codes) -> Metric:
         key = lots.tobytes()
-        if key not in known:
-            known[key] = fit(vectors, codes, lots)
-            step()
-        return known[key]
-
-    return remembered
+        if key not in self.known:
+            started = time.perf_counter()
+            self.known[key] = self.fit(vectors, codes, lots)
+            self.seconds += time.perf_counter() - started
+            self.held_in.append(lots.copy())
+            self.steps.did()
+        return self.known[key]

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from lookalike.embedders import cards, open_embedder
+from lookalike.embedders import FAMILIES, cards, groups_of, open_embedder
 from lookalike.features import FeatureCache
 from lookalike.stores import TIMEOUT, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lookalike.embedders.protocol import Embedder
+    from lookalike.embedders.protocol import Device, Embedder
 
 
 class Opened:
     """A store, a cache folder, and the embedders that were opened."""
 
-    def __init__(self, store: str, cache: Path, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        store: str,
+        cache: Path,
+        timeout: float = TIMEOUT,
+        *,
+        weights: Path | None = None,
+        device: Device = "auto",
+    ) -> None:
         """Open a store.
 
         Args:
             store: its URL, see `open_store`.
             cache: the user's cache folder, for models and features.
             timeout: seconds to wait for another process's lock.
+            weights: a folder with the weights of models of the hub; None: the hub's own cache.
+            device: where models run.
 
         Raises:
             InvalidArgument: no store speaks that URL.
@@ -31,6 +41,8 @@ class Opened:
         """
         self.store = open_store(store, timeout)
         self.cache = cache
+        self._weights = weights
+        self._device = device
         self._embedders: dict[str, Embedder] = {}
         self._features: dict[str, FeatureCache] = {}
 
@@ -55,21 +67,32 @@ class Opened:
             if cache.problem is not None
         ]
 
-    def embedder(self, model: str) -> Embedder:
-        """Return the embedder called `model`, opened once."""
+    def embedder(self, model: str, *, download: bool = False) -> Embedder:
+        """Return the embedder called `model`, opened once.
+
+        Args:
+            model: see `open_embedder`.
+            download: whether weights that are not on this machine may be fetched from the hub.
+        """
         if model not in self._embedders:
-            self._embedders[model] = open_embedder(model, self.cache)
+            self._embedders[model] = open_embedder(
+                model, self.cache, weights=self._weights, device=self._device, download=download
+            )
         return self._embedders[model]
 
     def features(self, embedder: Embedder) -> FeatureCache:
         """Return the feature cache of an embedder, opened once."""
-        if embedder.fingerprint not in self._features:
-            self._features[embedder.fingerprint] = FeatureCache(
-                self.cache, embedder.fingerprint, embedder.dimension
-            )
-        return self._features[embedder.fingerprint]
+        return self.kept_features(embedder.fingerprint, embedder.dimension)
+
+    def kept_features(self, fingerprint: str, dimension: int) -> FeatureCache:
+        """Return the feature cache of the embedder of that fingerprint, which need not be opened."""
+        if fingerprint not in self._features:
+            self._features[fingerprint] = FeatureCache(self.cache, fingerprint, dimension)
+        return self._features[fingerprint]
 
     def groups(self, model: str) -> tuple[slice, ...]:
         """Return the ranges of columns that belong together in the features of an embedder."""
+        if model.partition(":")[0] in FAMILIES:
+            return groups_of(self.embedder(model))
         card = cards().get(model)
         return () if card is None else card.groups

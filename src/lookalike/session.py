@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from lookalike import fitting, images
-from lookalike.answering import Answering
-from lookalike.embedders import cards
+from lookalike.answering import DEFAULT_MODEL, Answering
+from lookalike.embedders import cards, groups_of, open_embedder
 from lookalike.errors import FieldNotFound
 from lookalike.fitted import is_fitted, plain_name, read, read_plain, refit_with
 from lookalike.indexing import IndexReport, index
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lookalike.compare import Contest
+    from lookalike.contest import Contest
+    from lookalike.embedders.protocol import Embedder
     from lookalike.fitted import Fitting
     from lookalike.fitting import FitReport
     from lookalike.judging.comparison import Fit
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from lookalike.judging.judgement import Judgement
     from lookalike.records import Approximation, Record, Vectors, Where
 
-DEFAULT_MODEL = "efficientnet-lite0"
+
+__all__ = ["DEFAULT_MODEL", "Session"]
 
 
 class Session(Answering):
@@ -46,7 +48,8 @@ class Session(Answering):
         Args:
             name: the collection, made if it is missing.
             paths: folders and files.
-            model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one.
+            model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
+                that are not on this machine are fetched from the model hub.
             labels: auto, folders, json, table or none.
             prune: whether to remove records below the paths whose file is gone.
             max_pixels: images with more pixels are skipped.
@@ -54,7 +57,8 @@ class Session(Answering):
         """
         known = {collection.name.casefold(): collection for collection in self.store.collections()}
         collection = known.get(name.casefold())
-        embedder = self.embedder(model or (collection.space.embedder if collection else DEFAULT_MODEL))
+        model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
+        embedder = self.embedder(model, download=True)
         return index(
             self.store,
             name,
@@ -148,11 +152,40 @@ class Session(Answering):
         models: Sequence[str] = (),
         ks: Sequence[int] = (1, 5),
         *,
+        finetune: Sequence[str] = (),
+        epochs: int | None = None,
+        seed: int = 0,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Contest:
-        """Rank embedders, metrics and k on the images of a collection: see `compare.compare`."""
-        from lookalike.compare import Contender, compare
+        """Rank embedders, metrics and k on the images of a collection: see `compare.compare`.
 
-        opened = {model: self.embedder(model) for model in models or cards()}
-        entered = {m: Contender(e, self.features(e), self.groups(m)) for m, e in opened.items()}
-        return compare(self.plain(name)[0], entered, by, ks=ks, progress=progress)
+        Args:
+            name: the collection.
+            by: the field that holds the label.
+            models: the embedders, by default all that are part of lookalike.
+            ks: numbers of neighbours that vote.
+            finetune: networks to be trained in the same folds, timm:NAME; see `open_trainees`.
+            epochs: that they are trained for at most; by default so many as `Recipe` says.
+            seed: of the folds, and of what is drawn in training.
+            progress: called with steps done and steps to do.
+        """
+        from lookalike.compare import Contender, compare
+        from lookalike.finetuning.answers import open_trainees
+        from lookalike.finetuning.recipe import Recipe
+
+        # Before anything is computed: they need packages and weights that may not be here.
+        trainees = open_trainees(
+            finetune, self.cache, weights=self._weights, device=self._device, recipe=Recipe(epochs)
+        )
+        opened = {model: self._compared(model) for model in models or cards()}
+        entered = {m: Contender(e, self.features(e), groups_of(e)) for m, e in opened.items()}
+        return compare(
+            self.plain(name)[0], entered, by,
+            trainees=trainees, folder=self.cache, ks=ks, seed=seed, progress=progress,
+        )  # fmt: skip
+
+    def _compared(self, model: str) -> Embedder:
+        """Open an embedder; one that carries its weights leaves a folder of weights to the others."""
+        if self._weights is not None and model in cards():
+            return open_embedder(model, self.cache, device=self._device)
+        return self.embedder(model)

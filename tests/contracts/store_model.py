@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from lookalike.stores.wording import query_terms, record_text
+
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Sequence
@@ -33,6 +35,15 @@ class StoreModel:
             record
             for record in found
             if matches(record.fields, where or {}) and (having is None or having in record.fields)
+        ]
+
+    def search_words(self, words: str, where: Where | None) -> list[Record]:
+        """Return all that have any of the words, by id: the order is each store's own."""
+        terms = set(query_terms(words))
+        return [
+            one
+            for one in self.scan(where)
+            if terms & set(record_text(one.uri, one.fields, one.metadata).split())
         ]
 
     def nearest(

@@ -191,6 +191,9 @@ class RecordingCursor:
             assert value.typecode == "f"
         elif size is oracledb.DB_TYPE_BLOB:
             assert isinstance(value, bytes)
+        elif size is oracledb.DB_TYPE_LONG:
+            assert isinstance(value, str)
+            assert value.isascii()
         else:
             assert value is None or isinstance(value, (str, int, float))
             assert not isinstance(value, bool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.judging import by_option
-from lookalike.cli.options import Settings, collection_option, format_option, global_options
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import counted, print_line, print_rest, print_table, print_text, short_path, text_of
 from lookalike.errors import Unanswerable
 from lookalike.records import display
@@ -43,6 +43,7 @@ _SHOWN = 10
 @collection_option
 @format_option
 @global_options
+@model_options
 def audit(
     settings: Settings,
     by: str,

@@ -15,6 +15,7 @@ from lookalike.cli.options import (
     format_option,
     global_options,
     max_pixels_option,
+    model_options,
     read_paths,
 )
 from lookalike.cli.output import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @max_pixels_option
 @format_option
 @global_options
+@model_options
 def index(
     settings: Settings,
     paths: tuple[str, ...],

@@ -1,4 +1,4 @@
-"""Commands that describe collections: collections, info."""
+"""Commands that describe collections and models: collections, info, models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options
+from lookalike.cli.options import Settings, cache_option, collection_option, format_option, global_options
 from lookalike.cli.output import (
     approximation_line,
     approximation_text,
@@ -20,6 +20,8 @@ from lookalike.cli.output import (
 from lookalike.records import display
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lookalike.fitted import Fitting
     from lookalike.records import Collection
 
@@ -130,3 +132,39 @@ def _fit_rows(fitting: Fitting, since: int) -> list[tuple[str, str]]:
         ("fitted", f"by {display(fitting.by)}, {fitting.at}, from {learned}"),
         ("added since the fit", str(since)),
     ]
+
+
+@click.command()
+@format_option
+@cache_option
+def models(form: str, cache: Path) -> None:
+    """List the embedders: what they read, dimension, licence, and whether their weights are here.
+
+    Others are named by their family: onnx:PATH, timm:NAME, timm-inspect:NAME, open_clip:ARCH/TAG,
+    sentence-transformers:NAME. Nothing is fetched to find out what is here.
+    """
+    from lookalike.embedders import known_cards
+
+    found = known_cards(cache).values()
+    if form == "jsonl":
+        for card in found:
+            line = asdict(card)
+            del line["groups"]
+            print_line(line)
+        return
+    print_table(
+        ("model", "reads", "dimensions", "parameters", "here", "images/s", "licence", "what it is"),
+        [
+            (
+                card.name,
+                ", ".join(card.capabilities),
+                card.dimension,
+                card.parameters,
+                "yes" if card.here else "no",
+                None if card.images_per_second is None else round(card.images_per_second),
+                card.licence,
+                card.summary,
+            )
+            for card in found
+        ],
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import (
     counted,
     print_line,
@@ -22,7 +22,7 @@ from lookalike.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.compare import Contest
+    from lookalike.contest import Contest, Place
     from lookalike.fitting import FitReport
     from lookalike.judging.participants import LeftOut
 
@@ -36,6 +36,7 @@ _SHOWN = 10
 @collection_option
 @format_option
 @global_options
+@model_options
 def fit(settings: Settings, by: str | None, undo: bool, collection: str, form: str) -> None:
     """Learn from a collection's labels how to compare its images.
 
@@ -87,19 +88,59 @@ def _print_report(report: FitReport) -> None:
     "--models", metavar="NAME,…", help="The embedders, see `lookalike models`. [default: all of them]"
 )
 @click.option("-k", "ks", default="1,5", metavar="N,…", help="Numbers of neighbours. [default: 1,5]")
+@click.option(
+    "--finetune",
+    multiple=True,
+    metavar="timm:NAME",
+    help="Train this network end to end in the same folds; may be given several times.",
+)
+@click.option(
+    "--epochs",
+    type=int,
+    metavar="N",
+    help="That it is trained for at most. [default: 20, and for few images as many as 500 updates take, "
+    "at most 100]",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Of the folds, and of what is drawn in training. [default: 0]",
+)
 @collection_option
 @format_option
 @global_options
-def compare(settings: Settings, by: str, models: str | None, ks: str, collection: str, form: str) -> None:
+@model_options
+def compare(
+    settings: Settings,
+    by: str,
+    models: str | None,
+    ks: str,
+    finetune: tuple[str, ...],
+    epochs: int | None,
+    seed: int,
+    collection: str,
+    form: str,
+) -> None:
     """Rank embedders, metrics and k by cross-validation on the images of a collection.
 
-    Each image is held out once, in the same folds for all; the collection stays as it is.
+    Each image is held out once, in the same folds for all; the collection stays as it is. With --finetune,
+    networks that are trained in each fold are ranked among them.
     """
     numbers = [_number(k) for k in ks.split(",")]
     names = [name.strip() for name in models.split(",")] if models is not None else []
+    if epochs is not None and not finetune:
+        raise InvalidArgument("--epochs says nothing without --finetune")
     with settings.open() as session:
         with progress_bar("comparing", quiet=settings.quiet) as progress:
-            comparison = session.compare(collection, by, names, numbers, progress=progress)
+            comparison = session.compare(
+                *(collection, by, names, numbers),
+                finetune=finetune,
+                epochs=epochs,
+                seed=seed,
+                progress=progress,
+            )
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
     if form == "jsonl":
@@ -117,12 +158,13 @@ def _number(text: str) -> int:
 
 def _print_comparison(comparison: Contest) -> None:
     first = comparison.places[0]
+    trained = any(place.fine_tuned for place in comparison.places)
     print_text(
-        f"{comparison.folds}-fold by {comparison.by}, {counted(first.images, 'image')}, "
-        f"near-duplicates kept together, metrics refitted in each fold"
+        f"{comparison.folds}-fold by {comparison.by}, {counted(first.images, 'image')}, near-duplicates kept "
+        f"together, metrics refitted {'and networks trained ' if trained else ''}in each fold"
     )
     print_table(
-        ("", "model", "metric", "k", "accuracy", "95 % Wilson", "ms per image"),
+        ("", "model", "metric", "k", "accuracy", "95 % Wilson", "macro F1", "training min", "images/s"),
         [
             (
                 rank,
@@ -131,19 +173,31 @@ def _print_comparison(comparison: Contest) -> None:
                 place.k,
                 place.accuracy,
                 f"{place.interval.low:.4f} … {place.interval.high:.4f}",
-                f"{place.milliseconds:.1f}",
+                place.macro_f1,
+                f"{place.training_seconds / 60:.2f}",
+                "" if place.images_per_second is None else f"{place.images_per_second:.1f}",
             )
             for rank, place in enumerate(comparison.places, 1)
         ],
     )
-    if comparison.test is not None:
-        test = comparison.test
-        differ = "differ" if test.p_value < 0.05 else "may be equally good"
-        print_text(
-            f"1 and 2 {differ}: only 1 is right on {counted(test.first_only, 'image')}, only 2 on "
-            f"{test.second_only:,} (McNemar's exact test, p = {test.p_value:.4f})"
-        )
+    for rank in _tested(comparison.places):
+        test = comparison.places[rank - 1].test
+        if test is not None:
+            differ = "differ" if test.p_value < 0.05 else "may be equally good"
+            print_text(
+                f"1 and {rank} {differ}: only 1 is right on {counted(test.first_only, 'image')}, only {rank} "
+                f"on {test.second_only:,} (McNemar's exact test, p = {test.p_value:.4f})"
+            )
     _print_left_out("left out", comparison.left_out)
+
+
+def _tested(places: Sequence[Place]) -> list[int]:
+    """Return the ranks held against the first: the second, what was trained, the best that was not."""
+    trained = [place.fine_tuned for place in places]
+    told = {2} | {rank for rank, each in enumerate(trained, 1) if each}
+    if trained[0]:
+        told.add(1 + trained.index(False))
+    return sorted(rank for rank in told if 1 < rank <= len(places))
 
 
 def _print_comparison_lines(comparison: Contest) -> None:
@@ -159,9 +213,13 @@ def _print_comparison_lines(comparison: Contest) -> None:
         }
     )
     for rank, place in enumerate(comparison.places, 1):
-        interval = list(place.interval)
-        accuracy = {"accuracy": place.accuracy, "interval": interval}
-        print_line({"type": "place", "rank": rank, **asdict(place), **accuracy})
+        line = {"type": "place", "rank": rank, **asdict(place), "accuracy": place.accuracy}
+        line["interval"] = list(place.interval)
+        # JSON has no NaN.
+        line["images_per_second"] = place.images_per_second
+        if place.images_per_second is None:
+            line["milliseconds"] = None
+        print_line(line)
     _print_left_out_lines(comparison.left_out)
 
 

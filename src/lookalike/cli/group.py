@@ -11,11 +11,13 @@ from lookalike import __version__
 from lookalike.cli.auditing import audit
 from lookalike.cli.collecting import delete, index
 from lookalike.cli.copying import copy, parity
-from lookalike.cli.describing import collections, info
+from lookalike.cli.describing import collections, info, models
+from lookalike.cli.exporting import export_command
 from lookalike.cli.fitting import compare, fit
 from lookalike.cli.judging import classify, evaluate
-from lookalike.cli.looking import embed, models, search, sql
+from lookalike.cli.looking import embed, sql
 from lookalike.cli.output import warn
+from lookalike.cli.searching import search
 from lookalike.errors import LookalikeError, outcome
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ for _command in (
     copy,
     parity,
     models,
+    export_command,
     embed,
 ):
     group.add_command(_command)

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from lookalike.cli.classifications import classified_line, print_classified
+from lookalike.cli.classifications import (
+    classified_line,
+    classify_by_names,
+    print_classified,
+    refuse_beside,
+)
 from lookalike.cli.evaluations import print_evaluation
 from lookalike.cli.options import (
     Settings,
@@ -16,6 +21,7 @@ from lookalike.cli.options import (
     format_option,
     global_options,
     max_pixels_option,
+    model_options,
     parse_where,
     read_paths,
     where_option,
@@ -28,7 +34,7 @@ from lookalike.cli.output import (
     text_of,
     warn,
 )
-from lookalike.errors import Unanswerable
+from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
 from lookalike.records import Skipped
 
@@ -85,7 +91,20 @@ false_alarm_option = click.option(
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@by_option
+@click.option("--by", metavar="FIELD", help="The field that holds the label; this or --labels is needed.")
+@click.option(
+    "--labels",
+    metavar="NAME,...",
+    help="Choose among these labels by their names alone, with a model that reads texts.",
+)
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help="For --labels: a text with {} for the label, several are averaged. [default: a photo of a {}]",
+)
+@click.option("--model", metavar="NAME", help="For --labels: the model, by default that of the collection.")
 @votes_option
 @max_error_option
 @coverage_option
@@ -96,10 +115,14 @@ false_alarm_option = click.option(
 @collection_option
 @format_option
 @global_options
+@model_options
 def classify(
     settings: Settings,
     images: tuple[str, ...],
-    by: str,
+    by: str | None,
+    labels: str | None,
+    templates: tuple[str, ...],
+    model: str | None,
     k: Ks,
     max_error: float | None,
     coverage: float | None,
@@ -111,14 +134,27 @@ def classify(
     *,
     approximate: bool,
 ) -> int:
-    """Give each IMAGE the label that most of its nearest neighbours have.
+    """Give each IMAGE the label that most of its nearest neighbours have, or whose name fits best.
 
     Each of the k nearest images that have the label has one vote; a draw goes to the label whose nearest
     neighbour is nearest. An image that is in the collection itself has no vote on itself. How sure the answer
-    is comes from the collection's own images, each answered by the others. `-` reads paths from stdin, one a
-    line.
+    is comes from the collection's own images, each answered by the others. With --labels, no labelled image
+    is needed. `-` reads paths from stdin, one a line.
     """
     paths = read_paths(images)
+    if labels is not None:
+        refuse_beside(
+            "--labels", "by", "k", "max_error", "coverage", "false_alarm", "approximate", "conditions"
+        )
+        return classify_by_names(
+            settings, paths, labels, templates, model=model, collection=collection, max_pixels=max_pixels,
+            form=form,
+        )  # fmt: skip
+    if by is None:
+        raise InvalidArgument(
+            "--by FIELD takes the label from the neighbours, --labels NAME,… from names: one is needed"
+        )
+    refuse_beside("--by", "templates", "model")
     where = parse_where(conditions)
     code = 0
     with settings.open() as session:
@@ -224,6 +260,7 @@ def _tell_promises(judge: Judge, by: str, *, quiet: bool) -> None:
 @collection_option
 @format_option
 @global_options
+@model_options
 def evaluate(
     settings: Settings,
     by: str,

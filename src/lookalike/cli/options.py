@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from lookalike.stores import TIMEOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lookalike.embedders import Device
     from lookalike.records import Scalar, Where
     from lookalike.session import Session
 
@@ -33,12 +34,23 @@ class Settings:
     cache: Path
     timeout: float
     quiet: bool
+    weights: Path | None = None
+    device: Device = "auto"
 
     def open(self) -> Session:
         """Open the store."""
         from lookalike.session import Session
 
-        return Session(self.store, self.cache, self.timeout)
+        return Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
+
+
+cache_option = click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="LOOKALIKE_CACHE",
+    default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
+    help="Folder for models and features. [env: LOOKALIKE_CACHE; default: the user's cache folder]",
+)
 
 
 def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,13 +63,7 @@ def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="URL",
         help=f"Where collections live. [env: LOOKALIKE_STORE; default: {DEFAULT_STORE}]",
     )
-    @click.option(
-        "--cache",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="LOOKALIKE_CACHE",
-        default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
-        help="Folder for models and features. [env: LOOKALIKE_CACHE; default: the user's cache folder]",
-    )
+    @cache_option
     @click.option(
         "--timeout",
         type=click.FloatRange(min=0),
@@ -79,6 +85,32 @@ def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(Settings(store, cache, timeout, quiet), **options)
 
     return with_settings
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--weights` and `--device` to a command that opens a model; stands below `global_options`."""
+
+    @click.option(
+        "--weights",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        envvar="LOOKALIKE_WEIGHTS",
+        metavar="DIRECTORY",
+        help="The weights of a model of the hub, laid out as they are there. [env: LOOKALIKE_WEIGHTS; "
+        "default: the hub's own cache]",
+    )
+    @click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        envvar="LOOKALIKE_DEVICE",
+        default="auto",
+        help="Where models run; auto takes a GPU that the installed runtime can use. "
+        "[env: LOOKALIKE_DEVICE; default: auto]",
+    )
+    @functools.wraps(command)
+    def with_models(settings: Settings, *, weights: Path | None, device: Device, **options: Any) -> Any:
+        return command(replace(settings, weights=weights, device=device), **options)
+
+    return with_models
 
 
 collection_option = click.option(

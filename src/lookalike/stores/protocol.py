@@ -163,6 +163,24 @@ class Store(Protocol):
         """
         ...
 
+    def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
+        """Return the records that have any of the words of a text, best first as the store ranks texts.
+
+        Searched are the values of their fields, the names of their files and folders, and the strings in
+        their metadata: see `wording`. Stores agree on which records have any of the words, and each has an
+        order of its own; equal ones are ordered by id.
+
+        Args:
+            name: the collection.
+            words: any text; no sign in it has a meaning. One without a letter or digit finds nothing.
+            k: records, at least 1; fewer come back only where fewer match.
+            where: only records that match.
+
+        Raises:
+            InvalidArgument: k is below 1.
+        """
+        ...
+
     def build_index(self, name: str) -> Approximation:
         """Make the collection's approximate index, or bring it up to date, and measure its recall.
 

@@ -44,6 +44,8 @@ class Entry(NamedTuple):
     """That of the approximate index that every document is written for."""
     metric_parts: int | None = None
     """Documents that its metric is in; None where it has none."""
+    words: bool = True
+    """Whether its documents have their words; those of format 1 have not."""
 
 
 class State(NamedTuple):
@@ -236,16 +238,16 @@ class ElasticsearchCatalogue:
 
 def _entries(text: str | None) -> dict[str, Entry]:
     found = {}
-    for name, number, space, kind, metric_parts in json.loads(text or "[]"):
-        found[same_name(name)] = Entry(name, number, Space(*space), kind, metric_parts)
+    for name, number, space, kind, metric_parts, *words in json.loads(text or "[]"):
+        found[same_name(name)] = Entry(name, number, Space(*space), kind, metric_parts, words == [True])
     return found
 
 
 def _entries_text(entries: Iterable[Entry]) -> str:
     rows = []
-    for name, number, space, kind, metric_parts in entries:
+    for name, number, space, kind, metric_parts, words in entries:
         named = (space.embedder, space.embedder_fingerprint, space.dimension, space.metric_fingerprint)
-        rows.append((name, number, named, kind, metric_parts))
+        rows.append((name, number, named, kind, metric_parts, words))
     return json.dumps(rows)
 
 

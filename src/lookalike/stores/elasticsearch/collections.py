@@ -1,4 +1,4 @@
-"""How collections of an Elasticsearch store come, change their names, get an approximate index, and go.
+"""How collections of an Elasticsearch store come, change their names, and go.
 
 Each has an index `PREFIX.NUMBER.data` under a number that is never used again, and two aliases:
 `PREFIX.NUMBER`, under which we speak to it, and `PREFIX-NAME` for people's own requests. Which collections
@@ -17,14 +17,9 @@ from lookalike.errors import CollectionNotFound, InvalidArgument, StoreBusy, Sto
 from lookalike.records import Collection
 from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.elasticsearch.catalogue import Entry, State
-from lookalike.stores.elasticsearch.documents import (
-    MOST_DIMENSIONS,
-    embedding_field,
-    embedding_mapping,
-    mapping,
-)
+from lookalike.stores.elasticsearch.documents import MOST_DIMENSIONS, mapping
+from lookalike.stores.elasticsearch.fields import add_words
 from lookalike.stores.elasticsearch.refusals import IndexGone
-from lookalike.stores.elasticsearch.writing import write_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +71,10 @@ class ElasticsearchCollections:
             except IndexGone:
                 self._check_there([entry])
         raise self._too_many_changes()
+
+    def at_worded(self, name: str, act: Callable[[Entry], _T]) -> _T:
+        """Do something that writes documents, or finds them by their words: see `at`."""
+        return self.at(name, lambda entry: act(add_words(self._client, self._catalogue, entry)))
 
     def one(self, name: str) -> Collection:
         """Return one collection."""
@@ -171,24 +170,6 @@ class ElasticsearchCollections:
         )
         self._delete_index(entry.number)
         return count
-
-    def build(self, entry: Entry, kind: str) -> Entry:
-        """Put an approximate index of this kind onto all vectors of a collection, and return that.
-
-        From the first step on everybody writes for it, and searches it: documents that lack the field are
-        searched exactly beside it, so that a kill in the middle leaves a collection that is only slower.
-        """
-        properties = {embedding_field(kind): embedding_mapping(entry.space.dimension, kind)}
-        alias = self._catalogue.alias(entry.number)
-        self._client.request("PUT", f"/{alias}/_mapping", {"properties": properties})
-        self._catalogue.change(
-            lambda entries: [
-                one._replace(kind=kind) if one.number == entry.number else one for one in entries.values()
-            ]
-        )
-        built = entry._replace(kind=kind)
-        write_field(self._client, alias, built)
-        return built
 
     def _check_there(self, entries: Sequence[Entry]) -> None:
         """Refuse a catalogue that names an index that is not there.

@@ -13,14 +13,15 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
 from lookalike.records import Record, Stamp, display, labels_digest, uri_path
+from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lookalike.records import Scalar, Vectors, Where
 
-FORMAT = 1
-"""Of documents and catalogue; a later one is not read."""
+FORMAT = 2
+"""Of documents and catalogue; a later one is not read. Since 2 documents have their words."""
 
 MOST_DIMENSIONS = 4096
 """Of a `dense_vector` (Elastic's reference of the field type)."""
@@ -31,6 +32,11 @@ RECORD_FIELDS = ("uri", "digest", "size", "modified_ns", "labels")
 STAMP_FIELDS = ("uri", "size", "modified_ns", "labels_digest")
 
 VECTOR_FIELD = "vector"
+
+WORDS_FIELD = "words"
+
+WORDS_MAPPING = {"type": "text", "analyzer": "whitespace", "index_options": "freqs"}
+"""Of `WORDS_FIELD`; the words were split by `wording`."""
 
 EMBEDDING = "image_embedding"
 """The field that is searched exactly."""
@@ -67,6 +73,7 @@ def mapping(dimension: int) -> dict[str, Any]:
             "labels": {"type": "text", "index": False},
             "labels_digest": keyword,
             "match": keyword,
+            WORDS_FIELD: WORDS_MAPPING,
             VECTOR_FIELD: {"type": "binary"},
         },
     }
@@ -130,6 +137,8 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
         "labels": json.dumps({"fields": dict(record.fields), "metadata": record.metadata}),
         "labels_digest": labels_digest(record.fields, record.metadata),
         "match": list(_tokens(record)),
+        # With a sign that is no word: so a document without words is none that an earlier version wrote.
+        WORDS_FIELD: f"_ {record_text(record.uri, record.fields, record.metadata)}",
         # Bit by bit: the server keeps vectors normalised anew, and may leave them out of its answers.
         VECTOR_FIELD: base64.b64encode(vector.astype("<f4").tobytes()).decode(),
     }

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from lookalike.errors import (
-    CollectionNotFound,
-    QueryRefused,
-    Unanswerable,
-)
+from lookalike.errors import CollectionNotFound, QueryRefused
 from lookalike.records import Collection
 from lookalike.stores.checks import (
     check_fields,
@@ -34,11 +30,14 @@ from lookalike.stores.elasticsearch.documents import (
     read_vectors,
     usable_id,
 )
+from lookalike.stores.elasticsearch.fields import add_embedding, check_buildable
 from lookalike.stores.elasticsearch.nearest import ElasticsearchNeighbours, Question
 from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.refusals import IndexGone
+from lookalike.stores.elasticsearch.words import records_by_words
 from lookalike.stores.elasticsearch.writing import put_documents, relabel_documents, remove_documents
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
@@ -61,8 +60,6 @@ _T = TypeVar("_T")
 
 _SCAN_BATCH = 1_000
 _FETCH = 5_000
-# Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
-_LEAST_FOR_BBQ = 64
 
 
 class ElasticsearchStore:
@@ -145,7 +142,7 @@ class ElasticsearchStore:
             self._catalogue.add_fields(entry.number, {field for record in records for field in record.fields})
             put_documents(self._client, self._catalogue.alias(entry.number), records, checked, entry.kind)
 
-        self._collections.at(name, act)
+        self._collections.at_worded(name, act)
 
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids; unknown ids are ignored."""
@@ -162,7 +159,7 @@ class ElasticsearchStore:
                 lambda fields: self._catalogue.add_fields(entry.number, fields),
             )
 
-        self._collections.at(name, act)
+        self._collections.at_worded(name, act)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id and return how many there were."""
@@ -247,6 +244,16 @@ class ElasticsearchStore:
 
         return self._collections.at(name, act)
 
+    def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
+        """Return the records that have any of the words, best first by the server's BM25, then by id."""
+        check_k(k)
+        terms, clauses = query_terms(words), matching(where)
+
+        def act(entry: Entry) -> list[Record]:
+            return records_by_words(self._client, self._catalogue.alias(entry.number), terms, clauses, k)
+
+        return self._collections.at_worded(name, act)
+
     def build_index(self, name: str) -> Approximation:
         """Make the collection's approximate index, or bring it up to date, and measure its recall.
 
@@ -255,15 +262,10 @@ class ElasticsearchStore:
         Raises:
             Unanswerable: the collection is empty, or its vectors are too short for bbq_hnsw.
         """
-        collection = self.collection(name)
-        if not collection.count:
-            raise Unanswerable(f"collection {collection.name!r} is empty; `lookalike index PATH` fills it")
-        if self._kind.startswith("bbq") and collection.space.dimension < _LEAST_FOR_BBQ:
-            raise Unanswerable(
-                f"{self._kind} needs vectors of {_LEAST_FOR_BBQ} dimensions or more, these have "
-                f"{collection.space.dimension}; open the store with ?approximate=int8_hnsw"
-            )
-        entry = self._collections.at(name, lambda entry: self._collections.build(entry, self._kind))
+        check_buildable(self.collection(name), self._kind)
+        entry = self._collections.at_worded(
+            name, lambda entry: add_embedding(self._client, self._catalogue, entry, self._kind)
+        )
         built = measure_recall(self, name, self._kind)
         self._catalogue.change_state(entry.number, lambda state: state._replace(approximation=built))
         return built

@@ -10,7 +10,6 @@ from lookalike.stores.elasticsearch.documents import (
     RECORD_FIELDS,
     VECTOR_FIELD,
     document,
-    embedding_field,
     read_record,
     read_vectors,
 )
@@ -78,15 +77,16 @@ def relabel_documents(
         _rewrite(client, index, some, entry, change, add_fields)
 
 
-def write_field(client: ElasticsearchClient, index: str, entry: Entry) -> None:
-    """Write all documents anew that lack the field of the collection's approximate index.
+def write_field(client: ElasticsearchClient, index: str, entry: Entry, field: str) -> None:
+    """Write all documents anew that lack a field which documents now have.
 
     Args:
         client: where it asks.
         index: the alias of the collection's index.
-        entry: the collection, with the kind of that index.
+        entry: the collection as it is to be written.
+        field: is in the mapping already.
     """
-    lacking = {"exists": {"field": embedding_field(entry.kind or "")}}
+    lacking = {"exists": {"field": field}}
     for _ in range(_ROUNDS):
         found = False
         for hits in pages(client, index, [], None, without=[lacking]):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.records import Stamp
 from lookalike.stores.oracle.collections import put_fields, read_fields
+from lookalike.stores.oracle.errors import NO_SUCH_TABLE
 from lookalike.stores.oracle.rows import (
     ID_LENGTH,
     TEXT_LENGTH,
@@ -14,16 +15,20 @@ from lookalike.stores.oracle.rows import (
     kept_uri,
     label_binds,
     plan_fields,
+    read_vectors,
     record_binds,
+    record_from,
     usable_ids,
     value_rows,
 )
-from lookalike.stores.oracle.schema import records_table, values_table
+from lookalike.stores.oracle.schema import records_table, suppress_code, values_table
+from lookalike.stores.oracle.search import read_filter
+from lookalike.stores.oracle.words import ids_by_words, put_words, remove_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Record, Vectors
+    from lookalike.records import Fields, Metadata, Record, Vectors, Where
     from lookalike.stores.oracle.rows import Row
     from lookalike.stores.oracle.search import Filter
     from lookalike.stores.oracle.session import OracleSession
@@ -75,6 +80,7 @@ def put_records(session: OracleSession, collection: int, records: Sequence[Recor
         rows = [record_binds(record, vector, columns) for record, vector in some]
         session.execute_many(put_statement(collection), rows, _SIZES)
     _put_values(session, collection, {record.id: record.fields for record in records}, numbers)
+    put_words(session, collection, {one.id: (one.uri, one.fields, one.metadata) for one in records})
     return stale
 
 
@@ -82,20 +88,22 @@ def put_labels(
     session: OracleSession, collection: int, labels: Sequence[tuple[str, Fields, Metadata]]
 ) -> bool:
     """Replace labels of the records of a locked collection that are there; tell whether its view is stale."""
-    there = {name for (name,) in select_by_id(session, collection, "r.id", [one for one, _, _ in labels])}
-    known = {one: (fields, metadata) for one, fields, metadata in labels if one in there}
+    uris = _uris(session, collection, [one for one, _, _ in labels])
+    known = {one: (fields, metadata) for one, fields, metadata in labels if one in uris}
     columns, numbers, stale = _columns(session, collection, [fields for fields, _ in known.values()])
     for some in chunks(list(known.items())):
         rows = [{"id": one, **label_binds(one, *labels_of, columns)} for one, labels_of in some]
         sizes = {name: _SIZES[name] for name in ("id", "fields", "metadata", "kept")}
         session.execute_many(relabel_statement(collection), rows, sizes)
     _put_values(session, collection, {one: fields for one, (fields, _) in known.items()}, numbers)
+    put_words(session, collection, {one: (uris[one], *labels_of) for one, labels_of in known.items()})
     return stale
 
 
 def remove_records(session: OracleSession, collection: int, ids: Sequence[str]) -> int:
     """Remove the records of a locked collection that have one of the ids; return how many there were."""
     removed = 0
+    remove_words(session, collection, usable_ids(ids))
     for some in chunks(usable_ids(ids)):
         condition, binds = in_list("id", "id", some)
         session.execute(f"DELETE FROM {values_table(collection)} WHERE {condition}", binds)  # noqa: S608
@@ -147,6 +155,50 @@ def matching_ids(session: OracleSession, collection: int, matching: Filter) -> l
         matching.sizes,
     )
     return [identity for (identity,) in rows]
+
+
+def _uris(session: OracleSession, collection: int, ids: Sequence[str]) -> dict[str, str]:
+    """Return the uri of each record that is there, by id."""
+    uris: dict[str, Any] = dict(select_by_id(session, collection, "r.id, r.uri", ids))
+    long = [identity for identity, uri in uris.items() if uri is None]
+    kept = select_by_id(session, collection, "r.id, r.kept", long)
+    return uris | {identity: kept_uri(None, one) for identity, one in kept}
+
+
+def read_records(session: OracleSession, url: str, collection: int, ids: Sequence[str]) -> dict[str, Record]:
+    """Return the records with these ids that there are, by id.
+
+    Raises:
+        StoreCorrupt: a row does not hold one.
+    """
+    rows = select_by_id(session, collection, RECORD_COLUMNS, ids)
+    return {row[0]: record_from(url, row) for row in rows}
+
+
+def records_by_words(
+    session: OracleSession, url: str, collection: int, terms: Sequence[str], k: int, where: Where | None
+) -> list[Record]:
+    """Return the records that have any of the words and match, see `ids_by_words`."""
+    matching = read_filter(session, collection, where)
+    ids = [] if matching is None else ids_by_words(session, collection, terms, k, matching)
+    found = read_records(session, url, collection, ids)
+    return [found[identity] for identity in ids if identity in found]
+
+
+def read_batch(
+    session: OracleSession, url: str, collection: int, dimension: int, ids: Sequence[str]
+) -> tuple[list[Record], Vectors]:
+    """Return the records with these ids that there are, with their vectors, in order of id.
+
+    Raises:
+        StoreCorrupt: a row does not hold one.
+    """
+    found: list[Row] = []
+    with suppress_code(*NO_SUCH_TABLE):
+        rows = select_by_id(session, collection, f"{RECORD_COLUMNS}, r.embedding", ids)
+        found = sorted(rows, key=lambda row: str(row[0]))
+    vectors = read_vectors(url, [row[-1] for row in found], dimension)
+    return [record_from(url, row[:-1]) for row in found], vectors
 
 
 def _columns(

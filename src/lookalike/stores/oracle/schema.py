@@ -6,6 +6,7 @@
     lookalike_fields        which fields a collection has had, and the column each has in the view
     lookalike_records_<n>   one row a record of collection n
     lookalike_values_<n>    one row a record and field: digests of values, which filters compare
+    lookalike_words_<n>     one row a record: its words, with the index of Oracle Text lookalike_text_<n>
     lookalike_index_<n>     the vector index, where one was built
     "<COLLECTION>"          a view; see `oracle_views`
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreError
 from lookalike.stores.oracle.errors import NAME_IN_USE, NO_SUCH_TABLE, NOT_UNIQUE, OracleRefusal
+from lookalike.stores.oracle.words import make_words, words_table
 
 if TYPE_CHECKING:
     from lookalike.stores.oracle.session import OracleSession
@@ -76,11 +78,11 @@ _PUT_VERSION = (
 )
 _LEFT_OVER = (
     "SELECT o.object_name FROM user_objects o WHERE o.object_type = 'TABLE'"
-    " AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES)_[0-9]+$')"
+    " AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES|WORDS)_[0-9]+$')"
     " AND o.created < SYSDATE - 1/24 AND NOT EXISTS (SELECT 1 FROM lookalike_collections c"
     " WHERE TO_CHAR(c.collection_id) = REGEXP_SUBSTR(o.object_name, '[0-9]+$'))"
 )
-_OWN_TABLE = re.compile(r"LOOKALIKE_(?:RECORDS|VALUES)_[0-9]+")
+_OWN_TABLE = re.compile(r"LOOKALIKE_(?:RECORDS|VALUES|WORDS)_[0-9]+")
 
 
 def records_table(collection: int) -> str:
@@ -152,6 +154,7 @@ def make_tables(session: OracleSession, dimension: int) -> int:
     try:
         for statement in collection_tables(collection, dimension):
             session.execute(statement)
+        make_words(session, collection)
     except Exception:
         with suppress(StoreError):
             drop_tables(session, collection)
@@ -160,8 +163,8 @@ def make_tables(session: OracleSession, dimension: int) -> int:
 
 
 def drop_tables(session: OracleSession, collection: int) -> None:
-    """Drop the tables of a collection, and its vector index with them."""
-    for table in (values_table(collection), records_table(collection)):
+    """Drop the tables of a collection, and its vector index and text index with them."""
+    for table in (values_table(collection), words_table(collection), records_table(collection)):
         session.execute(f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE")
 
 

@@ -27,7 +27,13 @@ Sizes: TypeAlias = "Mapping[str, str | int]"
 _ROWS = 500  # rows in one answer: 2.5 MB of vectors of 1,280 numbers
 _OLDEST_VERSION = 23  # the first with VECTOR: Oracle AI Vector Search User's Guide, "Overview"
 _FRESH_SECONDS = 0.5  # a session used so shortly ago is not asked whether it still is there
-_TYPES = {"json": oracledb.DB_TYPE_JSON, "vector": oracledb.DB_TYPE_VECTOR, "blob": oracledb.DB_TYPE_BLOB}
+_TYPES = {
+    "json": oracledb.DB_TYPE_JSON,
+    "vector": oracledb.DB_TYPE_VECTOR,
+    "blob": oracledb.DB_TYPE_BLOB,
+    # A text of any length, straight into a CLOB: only in the VALUES of an INSERT, and last of the binds.
+    "long": oracledb.DB_TYPE_LONG,
+}
 # Large objects come as text and bytes, in the answer itself: python-oracledb's user guide, "Fetching LOBs".
 _WHOLE = {
     oracledb.DB_TYPE_CLOB: oracledb.DB_TYPE_LONG,

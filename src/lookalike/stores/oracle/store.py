@@ -29,21 +29,23 @@ from lookalike.stores.oracle.errors import NO_SUCH_TABLE, OracleRefusal
 from lookalike.stores.oracle.making import delete_collection, make_collection, make_vector_index
 from lookalike.stores.oracle.query import answer
 from lookalike.stores.oracle.records import (
-    RECORD_COLUMNS,
     ids_of_digest,
     matching_ids,
     put_labels,
     put_records,
+    read_batch,
+    read_records,
     read_stamps,
+    records_by_words,
     remove_records,
-    select_by_id,
 )
-from lookalike.stores.oracle.rows import chunks, read_vectors, record_from
+from lookalike.stores.oracle.rows import chunks
 from lookalike.stores.oracle.schema import LONGEST_VECTOR, is_missing_table, suppress_code
 from lookalike.stores.oracle.search import Search, read_filter
 from lookalike.stores.oracle.server import OracleServer
 from lookalike.stores.oracle.views import refresh_views
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
@@ -173,7 +175,7 @@ class OracleStore:
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
         with self._reading(name) as (session, place):
-            found = self._records(session, place.number, ids)
+            found = read_records(session, self.url, place.number, ids)
         return [found[identity] for identity in ids if identity in found]
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
@@ -193,17 +195,11 @@ class OracleStore:
             if matching is None:
                 return
             ids = matching_ids(session, place.number, matching)
-        columns = f"{RECORD_COLUMNS}, r.embedding"
         for some in chunks(ids, _SCAN_BATCH):
-            found = []
-            with self._server.session() as session, suppress_code(*NO_SUCH_TABLE):
-                found = sorted(
-                    select_by_id(session, place.number, columns, some), key=lambda row: str(row[0])
-                )
-            if found:
-                dimension = place.collection.space.dimension
-                records = [record_from(self.url, row[:-1]) for row in found]
-                yield records, read_vectors(self.url, [row[-1] for row in found], dimension)
+            with self._server.session() as session:
+                batch = read_batch(session, self.url, place.number, place.collection.space.dimension, some)
+            if batch[0]:
+                yield batch
 
     def nearest(
         self,
@@ -229,10 +225,20 @@ class OracleStore:
                 by_index = approximate and place.index_kind is not None
                 found = search.approximate(k) if by_index else search.exact(k)
                 ids = list({identity for row in found for identity, _ in row})
-                records = self._records(session, place.number, ids)
+                records = read_records(session, self.url, place.number, ids)
             if all(identity in records for identity in ids):
                 return [[Neighbour(records[identity], value) for identity, value in row] for row in found]
             # One of them was removed while we searched: fewer than k must not come back, so ask again.
+
+    def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
+        """Return the records that have any of the words, best first by Oracle's score, then by rising id.
+
+        Raises:
+            Unanswerable: the server has no Oracle Text.
+        """
+        check_k(k)
+        with self._reading(name) as (session, place):
+            return records_by_words(session, self.url, place.number, query_terms(words), k, where)
 
     def build_index(self, name: str) -> Approximation:
         """Build the collection's vector index anew and measure its recall.
@@ -270,10 +276,6 @@ class OracleStore:
     def _of_space(self, name: str, space: Space | None) -> Collection:
         with self._reading(name) as (_, place):
             return of_space(place.collection, space)
-
-    def _records(self, session: OracleSession, number: int, ids: Sequence[str]) -> dict[str, Record]:
-        rows = select_by_id(session, number, RECORD_COLUMNS, ids)
-        return {row[0]: record_from(self.url, row) for row in rows}
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[tuple[OracleSession, Place]]:

@@ -12,6 +12,8 @@ from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.server import SQL
 from lookalike.stores.postgres.text import binary_vectors, read_vectors, readable_text, stored_fields
 from lookalike.stores.postgres.views import add_fields, column_types, table
+from lookalike.stores.postgres.words import add_words, remove_words
+from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,6 +95,9 @@ def put_rows(
     with connection.cursor() as cursor, cursor.copy(_COPY.format(table(number))) as copy:
         for row in rows:
             copy.write_row(row)
+    add_words(
+        connection, number, ((one.id, record_text(one.uri, one.fields, one.metadata)) for one in records)
+    )
     _count(connection, number, len(records))
 
 
@@ -105,9 +110,10 @@ def put_labels(
         InvalidArgument: metadata is not JSON.
     """
     there = connection.execute(
-        SQL("SELECT id FROM {} WHERE id = ANY(%s::text[])").format(table(number)), (plain_ids(labels),)
+        SQL("SELECT id, uri FROM {} WHERE id = ANY(%s::text[])").format(table(number)), (plain_ids(labels),)
     )
-    known = [labels[identity] for (identity,) in there]
+    uris: dict[str, str] = dict(there.fetchall())
+    known = [labels[identity] for identity in uris]
     add_fields(connection, number, column_types(fields for _, fields, _ in known))
     rows = [
         (
@@ -128,13 +134,21 @@ def put_labels(
         ).format(table(number)),
         [[row[column] for row in rows] for column in range(5)],
     )
+    remove_words(connection, number, list(uris))
+    add_words(
+        connection,
+        number,
+        ((name, record_text(uris[name], fields, metadata)) for name, fields, metadata in known),
+    )
 
 
 def remove_records(connection: Connection, number: int, ids: Iterable[str]) -> int:
     """Remove the records of these ids and return how many there were; the collection is locked."""
+    known = plain_ids(ids)
     removed = connection.execute(
-        SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(table(number)), (plain_ids(ids),)
+        SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(table(number)), (known,)
     ).rowcount
+    remove_words(connection, number, known)
     _count(connection, number, -removed)
     return removed
 
@@ -154,6 +168,15 @@ def plain_ids(ids: Iterable[str]) -> list[str]:
 def select_labels(connection: Connection, number: int, ids: Iterable[str]) -> list[Row]:
     """Return `RECORD_COLUMNS` of the records that have one of the ids, in no order."""
     return _select(connection, SQL("SELECT {} FROM {} WHERE id = ANY(%s::text[])"), number, ids)
+
+
+def read_records(url: str, connection: Connection, number: int, ids: Iterable[str]) -> dict[str, Record]:
+    """Return the records with these ids that there are, by id.
+
+    Raises:
+        StoreCorrupt: a row does not hold one.
+    """
+    return {row[0]: record_from(url, row) for row in select_labels(connection, number, ids)}
 
 
 def read_batch(

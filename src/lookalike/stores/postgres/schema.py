@@ -4,6 +4,7 @@
     lookalike_collections   name, space, metric, count of records, approximate index with its recall
     lookalike_fields        which fields a collection has had, the column each has in the view, and its type
     lookalike_c<number>     one row a record of that collection
+    lookalike_w<number>     its words, for full-text search
     "<collection>"          a view: id, uri, path, digest, one column a field, metadata, vector
 
 All of them are in one schema, by default `lookalike`, so that they stand in nobody's way. Each collection has
@@ -18,6 +19,7 @@ from lookalike.errors import InvalidArgument, StoreDenied, StoreError
 from lookalike.stores.checks import same_name
 from lookalike.stores.postgres.server import SQL, VERSION, Identifier, Literal
 from lookalike.stores.postgres.views import create_view, drop_view, table, view_name
+from lookalike.stores.postgres.words import create_words, drop_words, index_words
 
 if TYPE_CHECKING:
     from lookalike.records import Space
@@ -92,6 +94,7 @@ def migrate(server: PostgresServer, transaction: Transaction, schema: str) -> No
     assert row is not None  # noqa: S101 for the type
     has_schema, has_tables, has_extension, available, public, encoding = row
     if has_tables:
+        bring_up_to_date(transaction, schema)
         return
     if encoding != "UTF8":
         raise StoreError(server.url, f"the database keeps text as {encoding}; make one with ENCODING 'UTF8'")
@@ -107,6 +110,22 @@ def migrate(server: PostgresServer, transaction: Transaction, schema: str) -> No
     for statement in _TABLES:
         connection.execute(SQL(statement))
     connection.execute("INSERT INTO lookalike_schema (version) VALUES (%s)", (VERSION,))
+
+
+def bring_up_to_date(transaction: Transaction, schema: str) -> None:
+    """Give the collections of an earlier version what they lack: since version 2 the table of words."""
+    if not transaction.is_old:
+        return
+    connection = transaction.connection
+    lock_schema(connection, schema)
+    row = connection.execute("SELECT max(version) FROM lookalike_schema").fetchone()
+    if row is not None and row[0] == VERSION:  # another process was faster
+        return
+    # Who writes to a collection ends before, and who comes after sees the new version.
+    rows = connection.execute("SELECT collection FROM lookalike_collections ORDER BY collection FOR UPDATE")
+    for (number,) in rows.fetchall():
+        index_words(connection, number)
+    connection.execute("UPDATE lookalike_schema SET version = %s", (VERSION,))
 
 
 def _add_extension(server: PostgresServer, connection: Connection, schema: str) -> None:
@@ -151,6 +170,7 @@ def add_collection(connection: Connection, name: str, space: Space, metric: byte
     number = int(row[0])
     connection.execute(_create_table(number, space.dimension))
     create_view(connection, number)
+    create_words(connection, number)
     return number
 
 
@@ -185,8 +205,9 @@ def _create_table(number: int, dimension: int) -> Composed:
 
 
 def remove_collection(connection: Connection, number: int) -> None:
-    """Remove a collection with its view, records, fields and metric."""
+    """Remove a collection with its view, records, words, fields and metric."""
     drop_view(connection, number)
+    drop_words(connection, number)
     connection.execute(SQL("DROP TABLE {}").format(table(number)))
     connection.execute("DELETE FROM lookalike_collections WHERE collection = %s", (number,))
 

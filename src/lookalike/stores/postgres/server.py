@@ -49,7 +49,7 @@ __all__ = [
 Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 _T = TypeVar("_T")
 
-VERSION = 1
+VERSION = 2
 """Version of the schema that this program writes, in `lookalike_schema`."""
 
 _READ = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -101,8 +101,18 @@ class Transaction:
     """An open transaction; our schema is the first in its search path."""
 
     connection: Connection
-    exists: bool
-    """Whether our tables are there."""
+    version: int
+    """That of our tables; 0 where they are not there."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether our tables are there."""
+        return self.version > 0
+
+    @property
+    def is_old(self) -> bool:
+        """Whether an earlier version of this program made them."""
+        return 0 < self.version < VERSION
 
 
 class PostgresServer:
@@ -231,14 +241,15 @@ class PostgresServer:
         cursor = connection.execute(Composed([begin, SQL("; "), self._settings]))
         cursor.nextset()
         row = cursor.fetchone()
-        exists = row is not None and bool(row[-1])
-        if exists:
+        version = 0
+        if row is not None and row[-1]:
             row = connection.execute("SELECT max(version) FROM lookalike_schema").fetchone()
-            if row is not None and (row[0] or 0) > VERSION:
+            version = 1 if row is None else row[0] or 1
+            if version > VERSION:
                 raise StoreNewer(
                     self.url, "was written by a later version of lookalike: pip install --upgrade lookalike"
                 )
-        return Transaction(connection, exists)
+        return Transaction(connection, version)
 
     def _take(self) -> tuple[Connection, int]:
         with self._lock:

@@ -32,16 +32,23 @@ from lookalike.stores.postgres.rows import (
     put_labels,
     put_rows,
     read_batch,
+    read_records,
     read_stamps,
-    record_from,
     record_rows,
     remove_records,
-    select_labels,
 )
-from lookalike.stores.postgres.schema import add_collection, lock_schema, migrate, remove_collection
+from lookalike.stores.postgres.schema import (
+    add_collection,
+    bring_up_to_date,
+    lock_schema,
+    migrate,
+    remove_collection,
+)
 from lookalike.stores.postgres.search import PostgresSearch, create_index, keep_recall
 from lookalike.stores.postgres.server import PostgresServer
+from lookalike.stores.postgres.words import ids_by_words
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -167,8 +174,7 @@ class PostgresStore:
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
-        rows = self._reading(name, lambda connection, found: select_labels(connection, found.number, ids))
-        by_id = {row[0]: record_from(self.url, row) for row in rows}
+        by_id = self._reading(name, lambda one, found: read_records(self.url, one, found.number, ids))
         return [by_id[identity] for identity in ids if identity in by_id]
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
@@ -225,9 +231,21 @@ class PostgresStore:
                 hits = search.approximate(k, self._address.ef_search)
             else:
                 hits = search.exact(k)
-            rows = select_labels(connection, found.number, (identity for row in hits for identity, _ in row))
-            records = {row[0]: record_from(self.url, row) for row in rows}
+            records = read_records(self.url, connection, found.number, (i for row in hits for i, _ in row))
             return [[Neighbour(records[identity], value) for identity, value in row] for row in hits]
+
+        return self._reading(name, read)
+
+    def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
+        """Return the records that have any of the words, best first by BM25, then by rising id."""
+        check_k(k)
+        if self._server.read(lambda transaction: transaction.is_old):
+            self._server.write(lambda transaction: bring_up_to_date(transaction, self._address.schema))
+
+        def read(connection: Connection, found: Found) -> list[Record]:
+            ids = ids_by_words(connection, found, query_terms(words), k, where)
+            records = read_records(self.url, connection, found.number, ids)
+            return [records[identity] for identity in ids if identity in records]
 
         return self._reading(name, read)
 
@@ -274,6 +292,9 @@ class PostgresStore:
 
     def _writing(self, name: str, work: Callable[[Connection, Found], _T]) -> _T:
         """Change the collection `name` in one transaction; other writers of it wait."""
-        return self._server.write(
-            lambda transaction: work(transaction.connection, existing(transaction, name, lock=True))
-        )
+
+        def write(transaction: Transaction) -> _T:
+            bring_up_to_date(transaction, self._address.schema)
+            return work(transaction.connection, existing(transaction, name, lock=True))
+
+        return self._server.write(write)

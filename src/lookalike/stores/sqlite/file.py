@@ -30,9 +30,9 @@ from lookalike.stores.sqlite.schema import (
     ForeignFile,
     NewerFile,
     migrate,
-    stored_text,
     stored_version,
 )
+from lookalike.stores.sqlite.text import stored_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

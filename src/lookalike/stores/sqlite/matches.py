@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.stores.sqlite.schema import field_numbers
+from lookalike.stores.sqlite.views import field_numbers
 
 if TYPE_CHECKING:
     import sqlite3

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from lookalike.errors import StoreCorrupt
 from lookalike.records import Approximation, Collection, Record, Space, labels_digest, uri_path
 from lookalike.stores.checks import metadata_text, same_name
-from lookalike.stores.sqlite.schema import add_fields, field_numbers, sql_text, text_bytes
+from lookalike.stores.sqlite.text import sql_text, text_bytes
+from lookalike.stores.sqlite.views import add_fields, field_numbers
+from lookalike.stores.sqlite.words import put_words, remove_words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -130,6 +135,11 @@ def put_records(
         select_by_id(connection, collection, "id, record", [record.id for record in records])
     )
     _put_values(connection, collection, {numbers[record.id]: record.fields for record in records})
+    put_words(
+        connection,
+        collection,
+        ((numbers[one.id], one.id, one.uri, one.fields, one.metadata) for one in records),
+    )
     _note_changes(connection, collection, list(numbers.values()))
 
 
@@ -138,19 +148,28 @@ def put_labels(
 ) -> None:
     """Replace fields and metadata of the records that are there."""
     ids = [identity for identity, _, _ in labels]
-    numbers: dict[str, int] = dict(select_by_id(connection, collection, "id, record", ids))
-    known = {numbers[label[0]]: label for label in labels if label[0] in numbers}
+    there = {row[0]: row for row in select_by_id(connection, collection, "id, record, uri", ids)}
+    known = {there[label[0]][1]: label for label in labels if label[0] in there}
     connection.executemany(
         "UPDATE lookalike_records SET labels_digest = ?, fields = ?, metadata = ? WHERE record = ?",
         ((*_label_columns(*label), number) for number, label in known.items()),
     )
     _put_values(connection, collection, {number: fields for number, (_, fields, _) in known.items()})
+    put_words(
+        connection,
+        collection,
+        (
+            (number, identity, there[identity][2], fields, metadata)
+            for number, (identity, fields, metadata) in known.items()
+        ),
+    )
 
 
 def remove_records(connection: sqlite3.Connection, collection: int, ids: Sequence[str]) -> int:
     """Remove the records that have one of the ids and return how many there were."""
     numbers = [number for (number,) in select_by_id(connection, collection, "record", ids)]
     _remove_values(connection, collection, numbers)
+    remove_words(connection, collection, numbers)
     _note_changes(connection, collection, numbers)
     connection.executemany("DELETE FROM lookalike_records WHERE record = ?", ((n,) for n in numbers))
     return len(numbers)
@@ -207,4 +226,20 @@ def _label_columns(identity: str, fields: Fields, metadata: Metadata) -> tuple[s
 
 
 def _readable_path(uri: str) -> str | None:
-    return sql_text(str(uri_path(uri))) if uri.startswith("file:") else None
+    if not uri.startswith("file:"):
+        return None
+    folders, _, file = uri.rpartition("/")
+    if (
+        not uri.startswith("file:///")
+        or file in ("", ".", "..")
+        or any(sign in uri for sign in ("?", "#", "%2F", "%2f"))
+    ):
+        return sql_text(str(uri_path(uri)))
+    return sql_text(f"{_folder(folders)}{os.fsdecode(unquote_to_bytes(file))}")
+
+
+@lru_cache(maxsize=4096)
+def _folder(uri: str) -> str:
+    """Return the path of a folder with a slash at its end; files come by the folder."""
+    path = str(uri_path(f"{uri}/"))
+    return path if path.endswith("/") else f"{path}/"

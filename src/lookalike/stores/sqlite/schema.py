@@ -7,6 +7,7 @@
     lookalike_values        one row a record and field: what SQL and filters compare
     lookalike_shortlists    which collections have a shortlist for approximate search, and how good it is
     lookalike_changes       which vectors of those came, changed or went, and at which revision
+    lookalike_words_<n>     the words of collection n, for full-text search (FTS5)
     "<collection>"          a view: id, uri, path, digest, one column a field, metadata, vector
 
 The record is what `fields` and `metadata` say; `lookalike_values` repeats the fields with SQL types, because
@@ -15,20 +16,22 @@ JSON functions of SQLite stop at NUL characters and know no field name with a qu
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 from lookalike.stores.checks import same_name
+from lookalike.stores.sqlite.views import create_view, drop_view, field_numbers
+from lookalike.stores.sqlite.words import create_words, drop_words, index_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import sqlite3
+    from collections.abc import Callable
 
     from lookalike.records import Space
 
 APPLICATION_ID = 0x6C6B616C
 """`PRAGMA application_id` of our files: "lkal" in ASCII; not among those listed in SQLite's magic.txt."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+MIGRATIONS: tuple[tuple[str | Callable[[sqlite3.Connection], None], ...], ...] = (
     (
         # AUTOINCREMENT: a number must not come back after a delete, readers remember it.
         """CREATE TABLE lookalike_collections (
@@ -101,10 +104,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (collection, revision, record)
         ) WITHOUT ROWID""",
     ),
+    (index_all,),
 )
 """Statements that lead from each version to the next; `PRAGMA user_version` counts those that ran."""
-
-VIEW_COLUMNS = ("id", "uri", "path", "digest", "metadata", "vector")
 
 
 class ForeignFile(Exception):
@@ -141,32 +143,12 @@ def migrate(connection: sqlite3.Connection) -> None:
         return
     for statements in MIGRATIONS[version:]:
         for statement in statements:
-            connection.execute(statement)
+            if isinstance(statement, str):
+                connection.execute(statement)
+            else:
+                statement(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-def text_bytes(text: str) -> bytes:
-    """Return text as the bytes that a TEXT value holds; bind it as `CAST(? AS TEXT)`.
-
-    Names that are no UTF-8 reach Python as lone surrogates, which sqlite3 does not bind as text.
-    """
-    return text.encode("utf-8", "surrogatepass")
-
-
-def stored_text(content: bytes) -> str:
-    """Return the text that `text_bytes` made the bytes of: the connections' `text_factory`."""
-    return content.decode("utf-8", "surrogatepass")
-
-
-def sql_text(text: str) -> str:
-    """Return text fit for SQL: NUL characters and bytes that are no UTF-8 become escapes as in Python."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-
-
-def quoted(name: str) -> str:
-    """Return a name as a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def add_collection(connection: sqlite3.Connection, name: str, space: Space, metric: bytes | None) -> int:
@@ -188,6 +170,7 @@ def add_collection(connection: sqlite3.Connection, name: str, space: Space, metr
             "INSERT INTO lookalike_metrics (collection, metric) VALUES (?, ?)", (number, metric)
         )
     create_view(connection, number)
+    create_words(connection, number)
     return int(number)
 
 
@@ -196,7 +179,8 @@ def remove_collection(connection: sqlite3.Connection, number: int) -> str | None
     shortlist = connection.execute(
         "SELECT token FROM lookalike_shortlists WHERE collection = ?", (number,)
     ).fetchone()
-    _drop_view(connection, number)
+    drop_view(connection, number)
+    drop_words(connection, number)
     connection.executemany(
         "DELETE FROM lookalike_values WHERE field = ?",
         ((field,) for field in field_numbers(connection, number).values()),
@@ -209,7 +193,7 @@ def remove_collection(connection: sqlite3.Connection, number: int) -> str | None
 def rename_collections(connection: sqlite3.Connection, names: dict[int, str]) -> None:
     """Give collections, by number, names that no other has, and their views with them."""
     for number in names:
-        _drop_view(connection, number)
+        drop_view(connection, number)
         # Names are unique at every moment: out of the way first, under one that no collection can have.
         connection.execute(
             "UPDATE lookalike_collections SET same_name = ? WHERE collection = ?", (f" {number}", number)
@@ -220,72 +204,3 @@ def rename_collections(connection: sqlite3.Connection, names: dict[int, str]) ->
             (name, same_name(name), number),
         )
         create_view(connection, number)
-
-
-def _drop_view(connection: sqlite3.Connection, collection: int) -> None:
-    (name,) = connection.execute(
-        "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
-    ).fetchone()
-    connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-
-
-def field_numbers(connection: sqlite3.Connection, collection: int) -> dict[str, int]:
-    """Return the number of each field that the collection has had, by name."""
-    rows = connection.execute("SELECT name, field FROM lookalike_fields WHERE collection = ?", (collection,))
-    return dict(rows.fetchall())
-
-
-def add_fields(connection: sqlite3.Connection, collection: int, names: Iterable[str]) -> dict[str, int]:
-    """Give the names that are new a number and a column, and return the number of each field by name.
-
-    The column has the name of the field; where another column has it already (without regard to ASCII case,
-    as SQLite compares), `_2`, `_3` … is appended.
-    """
-    known = field_numbers(connection, collection)
-    new = [name for name in dict.fromkeys(names) if name not in known]
-    if not new:
-        return known
-    rows = connection.execute("SELECT column_name FROM lookalike_fields WHERE collection = ?", (collection,))
-    taken = {_ascii_lower(name) for name in (*VIEW_COLUMNS, *(column for (column,) in rows))}
-    for name in new:
-        column = plain = sql_text(name)
-        counter = 2
-        while _ascii_lower(column) in taken:
-            column = f"{plain}_{counter}"
-            counter += 1
-        taken.add(_ascii_lower(column))
-        connection.execute(
-            "INSERT INTO lookalike_fields (collection, name, column_name) VALUES (?, CAST(? AS TEXT), ?)",
-            (collection, text_bytes(name), column),
-        )
-    create_view(connection, collection)
-    return field_numbers(connection, collection)
-
-
-def create_view(connection: sqlite3.Connection, collection: int) -> None:
-    """Make the view of a collection anew; fields beyond SQLite's limit of columns (2,000) are left out."""
-    (name,) = connection.execute(
-        "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
-    ).fetchone()
-    room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(VIEW_COLUMNS)
-    fields = connection.execute(
-        "SELECT field, column_name FROM lookalike_fields WHERE collection = ? ORDER BY field LIMIT ?",
-        (collection, room),
-    )
-    columns = "".join(
-        f", (SELECT value FROM lookalike_values"  # noqa: S608 our own number and a quoted name
-        f" WHERE field = {field} AND record = r.record)"
-        f" AS {quoted(column)}"
-        for field, column in fields
-    )
-    connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-    connection.execute(
-        f"CREATE VIEW {quoted(name)} AS"  # noqa: S608 our own number and quoted names
-        f" SELECT r.id AS id, r.uri AS uri, r.path AS path, r.digest AS digest"
-        f"{columns}, r.metadata AS metadata, r.vector AS vector"
-        f" FROM lookalike_records AS r WHERE r.collection = {collection}"
-    )
-
-
-def _ascii_lower(name: str) -> bytes:
-    return name.encode().lower()

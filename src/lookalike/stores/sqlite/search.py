@@ -20,6 +20,8 @@ from lookalike.stores.sqlite.rows import (
     select_by_id,
 )
 from lookalike.stores.sqlite.shortlists import SqliteShortlists
+from lookalike.stores.sqlite.words import ids_by_words
+from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
     import sqlite3
@@ -68,6 +70,18 @@ class SqliteSearch:
         while found is None:
             found = self._exact(name, queries, k, where, exclude, having, space)
         return found
+
+    def search_words(self, name: str, words: str, k: int, where: Where | None) -> list[Record]:
+        """Return the records that have any of the words, best first: see `Store.search_words`."""
+        check_k(k)
+        terms = query_terms(words)
+        with reading_named(self._file, name) as (connection, number):
+            if not terms:
+                return []
+            ids = ids_by_words(connection, number, terms, k, self.matches.read(connection, number, where))
+            rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
+            records = {row[0]: record_from(self._file.url, row) for row in rows}
+        return [records[identity] for identity in ids if identity in records]
 
     def build_index(self, name: str) -> Approximation:
         """Build a collection's shortlist: see `SqliteStore.build_index`."""

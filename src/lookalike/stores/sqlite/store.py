@@ -242,6 +242,10 @@ class SqliteStore:
         """
         return self._search.nearest(name, queries, k, where, exclude, having, space, approximate=approximate)
 
+    def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
+        """Return the records that have any of the words, best first by FTS5's BM25, then by rising id."""
+        return self._search.search_words(name, words, k, where)
+
     def build_index(self, name: str) -> Approximation:
         """Make the collection's shortlist, or bring it up to date, and measure its recall.
 

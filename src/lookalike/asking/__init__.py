@@ -1,0 +1,1 @@
+"""What is asked of a collection, and what counts as an answer."""

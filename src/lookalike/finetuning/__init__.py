@@ -1,0 +1,1 @@
+"""The other way to classify: a network trained end to end, judged in the folds of the neighbours."""

@@ -1,0 +1,74 @@
+"""Full-text search on an Elasticsearch server: its BM25 over the words that `wording` splits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lookalike.stores.elasticsearch.documents import RECORD_FIELDS, WORDS_FIELD, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lookalike.records import Record
+    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+
+# Above it a search needs a point in time: index.max_result_window, unless it was changed.
+_WINDOW = 10_000
+_KEEP_ALIVE = "5m"
+# Words are counted over all shards: a text has the same score wherever it is, and equal ones tie.
+_PARAMS = {"search_type": "dfs_query_then_fetch", "allow_partial_search_results": "false"}
+
+
+def records_by_words(
+    client: ElasticsearchClient, index: str, terms: Sequence[str], clauses: Sequence[dict[str, Any]], k: int
+) -> list[Record]:
+    """Return the records that have any of the words, best first, then by rising id.
+
+    Args:
+        client: where it asks.
+        index: the alias of the collection's index.
+        terms: from `query_terms`; their analyzer sees only the spaces between them.
+        clauses: what must hold, as `documents.matching` makes them.
+        k: records, at most.
+
+    Raises:
+        IndexGone: the index is not there.
+    """
+    if not terms:
+        return []
+    body: dict[str, Any] = {
+        "query": {
+            "bool": {"must": [{"match": {WORDS_FIELD: " ".join(terms)}}], "filter": list(clauses)},
+        },
+        "sort": [{"_score": "desc"}, {"image_id": "asc"}],
+        "_source": list(RECORD_FIELDS),
+        "track_total_hits": False,
+    }
+    if k <= _WINDOW:
+        answer = client.request("POST", f"/{index}/_search", {**body, "size": k}, params=_PARAMS).body
+        hits = answer["hits"]["hits"]
+    else:
+        hits = list(_many(client, index, body, k))
+    return [read_record(client.url, hit) for hit in hits]
+
+
+def _many(client: ElasticsearchClient, index: str, body: dict[str, Any], k: int) -> Iterator[dict[str, Any]]:
+    """Yield more hits than one search gives, read at one point in time."""
+    opened = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
+    point = opened.body["id"]
+    try:
+        after: dict[str, Any] = {}
+        while k > 0:
+            size = min(k, _WINDOW)
+            search = {**body, **after, "size": size, "pit": {"id": point, "keep_alive": _KEEP_ALIVE}}
+            answer = client.request("POST", "/_search", search, params=_PARAMS).body
+            point = answer["pit_id"]
+            hits = answer["hits"]["hits"]
+            yield from hits
+            if len(hits) < size:
+                return
+            after = {"search_after": hits[-1]["sort"]}
+            k -= size
+    finally:
+        # Gone already when its index was deleted.
+        client.request("DELETE", "/_pit", {"id": point}, allow=(404,))

@@ -1,0 +1,143 @@
+"""Full-text search in an Oracle store: a table of words for each collection, with an index of Oracle Text.
+
+The words are split before (`wording`), and written in ASCII here: what is a letter, a break or a stop word to
+a lexer depends on the database's language and character set, and none of that is to matter. CREATE INDEX with
+CTXSYS.CONTEXT, its parameters, CONTAINS and SCORE: Oracle Text Reference, "Oracle Text SQL Statements and
+Operators"; the preferences: "System-Defined Preferences"; ACCUM, written as a comma: "CONTAINS Query
+Operators".
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import StoreDenied, Unanswerable
+from lookalike.stores.oracle.errors import OracleRefusal
+from lookalike.stores.oracle.rows import ID_LENGTH, TEXT_LENGTH, chunks, in_list, text_key
+from lookalike.stores.wording import record_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lookalike.records import Fields, Metadata
+    from lookalike.stores.oracle.search import Filter
+    from lookalike.stores.oracle.session import OracleSession
+
+# Of a word that is not ASCII: among a million of them two are the same with a chance of 3 in 100 million.
+_KEY_DIGITS = 16
+_MOST_ROWS = 2**31 - 1
+# "Oracle Text error": no index, or none that works. The first is that of 23ai, the second of versions before.
+_TEXT_ERRORS = frozenset({"ORA-30600", "ORA-20000", "ORA-29861"})
+
+
+def words_table(collection: int) -> str:
+    """Return the name of the table of a collection's words."""
+    return f"lookalike_words_{collection:d}"
+
+
+def table_statement(collection: int) -> str:
+    """Return the statement that makes the table of a collection's words."""
+    return f"""CREATE TABLE {words_table(collection)} (
+        id VARCHAR2(512) PRIMARY KEY,
+        words CLOB
+    )"""
+
+
+def index_statement(collection: int) -> str:
+    """Return the statement that makes the text index, in which a word is there once it is committed."""
+    return (
+        f"CREATE INDEX {_index(collection)} ON {words_table(collection)} (words) INDEXTYPE IS CTXSYS.CONTEXT"
+        " PARAMETERS ('FILTER CTXSYS.NULL_FILTER LEXER CTXSYS.BASIC_LEXER STOPLIST CTXSYS.EMPTY_STOPLIST"
+        " SYNC (ON COMMIT)')"
+    )
+
+
+def find_statement(collection: int, condition: str) -> str:
+    """Return the statement that fetches the `:fetched` records that match `:words` best."""
+    more = f" AND {condition}" if condition else ""
+    return (
+        f"SELECT r.id FROM {words_table(collection)} r WHERE CONTAINS(r.words, :words, 1) > 0{more}"  # noqa: S608
+        " ORDER BY SCORE(1) DESC, r.id FETCH FIRST :fetched ROWS ONLY"
+    )
+
+
+def make_words(session: OracleSession, collection: int) -> None:
+    """Make the table of a collection's words, and its index where the server has Oracle Text."""
+    session.execute(table_statement(collection))
+    try:
+        session.execute(index_statement(collection))
+    except (OracleRefusal, StoreDenied):
+        # One that failed is there all the same, and would keep others from writing to the table (ORA-29861).
+        with suppress(OracleRefusal, StoreDenied):
+            session.execute(f"DROP INDEX IF EXISTS {_index(collection)} FORCE")
+
+
+def put_words(
+    session: OracleSession, collection: int, labels: Mapping[str, tuple[str, Fields, Metadata]]
+) -> None:
+    """Make the words of records what their labels say; nothing is committed.
+
+    Args:
+        session: with the collection locked.
+        collection: its number.
+        labels: uri, fields and metadata of each record, by id.
+    """
+    remove_words(session, collection, list(labels))
+    rows = [
+        {"id": identity, "words": " ".join(map(_key, record_text(*label).split()))}
+        for identity, label in labels.items()
+    ]
+    for some in chunks(rows):
+        session.execute_many(
+            f"INSERT INTO {words_table(collection)} (id, words) VALUES (:id, :words)",  # noqa: S608
+            some,
+            {"id": ID_LENGTH, "words": "long"},
+        )
+
+
+def remove_words(session: OracleSession, collection: int, ids: Sequence[str]) -> None:
+    """Remove the words of the records of these ids; nothing is committed."""
+    for some in chunks(ids):
+        condition, binds = in_list("id", "id", some)
+        session.execute(f"DELETE FROM {words_table(collection)} WHERE {condition}", binds)  # noqa: S608
+
+
+def ids_by_words(
+    session: OracleSession, collection: int, terms: Sequence[str], k: int, matching: Filter
+) -> list[str]:
+    """Return the ids of the records that have any of the words, best first by Oracle's score, then by id.
+
+    Args:
+        session: lent for as long as that takes.
+        collection: its number.
+        terms: from `query_terms`; those that have no room in one bind are left out.
+        k: ids, at most.
+        matching: what records must match.
+
+    Raises:
+        Unanswerable: there is no text index.
+    """
+    asked = ",".join(f"{{{_key(term)}}}" for term in terms)
+    asked = asked[: TEXT_LENGTH + 1].rpartition(",")[0] if len(asked) > TEXT_LENGTH else asked
+    if not asked:
+        return []
+    binds: dict[str, Any] = {**matching.binds, "words": asked, "fetched": min(k, _MOST_ROWS)}
+    try:
+        rows = session.query(find_statement(collection, matching.condition), binds, matching.sizes)
+    except OracleRefusal as error:
+        if error.code not in _TEXT_ERRORS:
+            raise
+        raise Unanswerable(
+            "this collection has no text index: have Oracle Text installed, then copy it: `lookalike copy`"
+        ) from error
+    return [identity for (identity,) in rows]
+
+
+def _index(collection: int) -> str:
+    return f"lookalike_text_{collection:d}"
+
+
+def _key(word: str) -> str:
+    """Return what stands for a word: small ASCII letters and digits."""
+    return f"w{word}" if word.isascii() else f"u{text_key(word)[:_KEY_DIGITS]}"

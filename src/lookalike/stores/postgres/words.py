@@ -1,0 +1,174 @@
+"""Full-text search in a PostgreSQL store: a table of words for each collection, and their ranking.
+
+The words are split before (`wording`); as lexemes of a `tsvector` they pass no configuration of text search.
+They have a table of their own, so that ranking reads no vectors, and a new label touches no index of vectors.
+
+PostgreSQL has no BM25, and its own `ts_rank_cd` takes a word that is everywhere for as telling as one that is
+rare. So the score is BM25, with the counts that `ts_rank_cd` gives for a single word.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any
+
+from lookalike.stores.postgres.filters import matching
+from lookalike.stores.postgres.server import SQL, Composed, Identifier, Literal
+from lookalike.stores.postgres.views import table
+from lookalike.stores.wording import record_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lookalike.records import Where
+    from lookalike.stores.postgres.catalog import Found
+    from lookalike.stores.postgres.server import Connection
+
+# Positions in a tsvector, and of one word, at most (postgresql.org/docs, "Limitations" of text search).
+_LAST_POSITION = 16_383
+_MOST_POSITIONS = 255
+# k1 and b of BM25 as Lucene and FTS5 have them.
+_SATURATION, _LENGTH = 1.2, 0.75
+_BATCH = 1000
+_MOST_ROWS = 2**62
+
+# How often a word is in a text is what ts_rank_cd says of that word alone, where every position weighs 1.
+# How many texts have a word is counted among those that have any. A text's length is that of its distinct
+# words, the average that of the texts that match. Not materialised, the counts would be made for every row.
+_FIND = SQL(
+    """WITH matched AS MATERIALIZED (
+        SELECT id, words, greatest(length(words), 1)::float8 AS size FROM {words} WHERE words @@ %s::tsquery
+    ), term AS MATERIALIZED (
+        SELECT word::tsquery AS word,
+            ln(1 + (greatest(%s - count(id), 0) + 0.5)::float8 / (count(id) + 0.5)::float8) AS weight
+        FROM unnest(%s::text[]) AS asked (word) LEFT JOIN matched ON words @@ word::tsquery
+        GROUP BY asked.word
+    ), scored AS (
+        SELECT id, (
+            SELECT sum(weight * times / (times + {saturation} * (1 - {length} + {length} * size
+                / (SELECT avg(size) FROM matched))))
+            FROM term, LATERAL (SELECT ts_rank_cd('{{1, 1, 1, 1}}', words, word)::float8 AS times) AS counted
+            WHERE words @@ word
+        ) AS score
+        FROM matched
+    )
+    SELECT id FROM scored {kept} ORDER BY score DESC, id LIMIT %s"""
+)
+_COPY = SQL("COPY {} (id, words) FROM STDIN (FORMAT BINARY)")
+
+
+def words_table(number: int) -> Identifier:
+    """Return the name of the table of a collection's words."""
+    return Identifier(f"lookalike_w{number}")
+
+
+def create_words(connection: Connection, number: int) -> None:
+    """Make the empty table of a collection's words."""
+    connection.execute(
+        SQL(
+            """CREATE TABLE {table} (id text COLLATE "C" PRIMARY KEY, words tsvector NOT NULL);
+            CREATE INDEX {index} ON {table} USING gin (words)"""
+        ).format(table=words_table(number), index=Identifier(f"lookalike_w{number}_words"))
+    )
+
+
+def drop_words(connection: Connection, number: int) -> None:
+    """Drop the table of a collection's words."""
+    connection.execute(SQL("DROP TABLE {}").format(words_table(number)))
+
+
+def add_words(connection: Connection, number: int, texts: Iterable[tuple[str, str]]) -> None:
+    """Add the words of records that have none there.
+
+    Args:
+        connection: with a transaction that writes.
+        number: of the collection.
+        texts: id and `record_text` of each.
+    """
+    with connection.cursor() as cursor, cursor.copy(_COPY.format(words_table(number))) as copy:
+        for identity, text in texts:
+            copy.write_row((identity.encode(), binary_words(text)))
+
+
+def remove_words(connection: Connection, number: int, ids: Sequence[str]) -> None:
+    """Remove the words of the records of these ids."""
+    connection.execute(SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(words_table(number)), (ids,))
+
+
+def index_words(connection: Connection, number: int) -> None:
+    """Make the table of words for a collection that an earlier version made, and fill it."""
+    create_words(connection, number)
+    for texts in _batches(connection, number):
+        add_words(connection, number, texts)
+
+
+def _batches(connection: Connection, number: int) -> Iterator[list[tuple[str, str]]]:
+    last = ""
+    while True:
+        rows = connection.execute(
+            SQL(
+                "SELECT id, uri, exact_fields, metadata::text FROM {} WHERE id > %s ORDER BY id LIMIT %s"
+            ).format(table(number)),
+            (last, _BATCH),
+        ).fetchall()
+        if not rows:
+            return
+        found = []
+        for identity, uri, fields, metadata in rows:
+            try:
+                labels = dict(json.loads(fields)), dict(json.loads(metadata))
+            except (TypeError, ValueError):
+                continue  # who reads the record is told that it is damaged
+            found.append((identity, record_text(uri, *labels)))
+        yield found
+        last = rows[-1][0]
+
+
+def ids_by_words(
+    connection: Connection, found: Found, terms: Sequence[str], k: int, where: Where | None
+) -> list[str]:
+    """Return the ids of the records that have any of the words, best first by BM25, then by id.
+
+    Args:
+        connection: with a transaction open.
+        found: the collection.
+        terms: from `query_terms`.
+        k: ids, at most.
+        where: only records that match.
+    """
+    if not terms:
+        return []
+    kept: SQL | Composed = SQL("")
+    condition, bound = matching(where)
+    if where:
+        kept = SQL("JOIN {} AS r USING (id) WHERE {}").format(table(found.number), condition)
+    statement = _FIND.format(
+        words=words_table(found.number),
+        saturation=Literal(_SATURATION),
+        length=Literal(_LENGTH),
+        kept=kept,
+    )
+    # In quotes a word is no operator; none has a quote or a backslash in it.
+    asked = [f"'{term}'" for term in terms]
+    parameters: list[Any] = [" | ".join(asked), found.records, asked, *bound, min(k, _MOST_ROWS)]
+    return [identity for (identity,) in connection.execute(statement, parameters)]
+
+
+def binary_words(text: str) -> bytes:
+    """Return a text of words as a `tsvector` in PostgreSQL's binary form: `tsvectorsend` in its tsvector.c.
+
+    Args:
+        text: words with a space between each two, as `record_text` makes it.
+    """
+    places: dict[bytes, list[int]] = {}
+    for place, word in enumerate(text.encode().split(b" ") if text else (), 1):
+        known = places.setdefault(word, [])
+        position = min(place, _LAST_POSITION)
+        if len(known) < _MOST_POSITIONS and known[-1:] != [position]:
+            known.append(position)
+    lexemes = (
+        word + b"\0" + struct.pack(f">H{len(known)}H", len(known), *known)
+        for word, known in sorted(places.items())
+    )
+    return struct.pack(">i", len(places)) + b"".join(lexemes)

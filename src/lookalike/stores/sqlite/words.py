@@ -1,0 +1,127 @@
+"""Full-text search in a SQLite store: an FTS5 table a collection, whose rows have the records' numbers.
+
+The words are split before (`wording`), so that FTS5 only has to see the spaces between them: its tokenizer
+`ascii` takes every character beyond ASCII for a part of a word (sqlite.org/fts5.html, section 4.3.2). Each
+collection has a table of its own, so that the words of one do not weigh in the other. FTS5 keeps the words
+as they were given, beside the index: to remove a row it must know them, and a later Python may split the same
+text otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from lookalike.stores.wording import record_text
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lookalike.records import Fields, Metadata
+    from lookalike.stores.sqlite.matches import Numbers
+
+# Records that are read at once when an older file gets its words.
+_BATCH = 1000
+
+
+def create_words(connection: sqlite3.Connection, collection: int) -> None:
+    """Make the empty table of a collection's words."""
+    # The id breaks ties; in the table of records each would stand on a page of its own, beside a vector.
+    connection.execute(
+        f"CREATE VIRTUAL TABLE {_table(collection)} USING fts5 (id UNINDEXED, words, tokenize = 'ascii')"
+    )
+
+
+def drop_words(connection: sqlite3.Connection, collection: int) -> None:
+    """Drop the table of a collection's words."""
+    connection.execute(f"DROP TABLE {_table(collection)}")
+
+
+def put_words(
+    connection: sqlite3.Connection,
+    collection: int,
+    labels: Iterable[tuple[int, str, str, Fields, Metadata]],
+) -> None:
+    """Make the words of records what their labels say.
+
+    Args:
+        connection: in a transaction that writes.
+        collection: the number of the collection.
+        labels: number, id, uri, fields and metadata of each record.
+    """
+    connection.executemany(
+        f"INSERT OR REPLACE INTO {_table(collection)} (rowid, id, words) VALUES (?, ?, ?)",  # noqa: S608
+        (
+            (number, identity, record_text(uri, fields, metadata))
+            for number, identity, uri, fields, metadata in labels
+        ),
+    )
+
+
+def remove_words(connection: sqlite3.Connection, collection: int, numbers: Iterable[int]) -> None:
+    """Remove the words of the records of these numbers."""
+    connection.executemany(
+        f"DELETE FROM {_table(collection)} WHERE rowid = ?",  # noqa: S608 our own number
+        ((number,) for number in numbers),
+    )
+
+
+def ids_by_words(
+    connection: sqlite3.Connection, collection: int, terms: Sequence[str], k: int, matches: Numbers | None
+) -> list[str]:
+    """Return the ids of the records that have any of the words, best first by BM25, then by id.
+
+    Args:
+        connection: its open transaction sees the collection.
+        collection: the number of the collection.
+        terms: from `query_terms`, at least one.
+        k: ids, at most.
+        matches: numbers of the records that count, None for all.
+    """
+    table = _table(collection)
+    rows = connection.execute(
+        f"SELECT rowid, id FROM {table} WHERE {table} MATCH ? ORDER BY rank, id LIMIT ?",  # noqa: S608
+        # In quotes a word is no operator; none has a quote in it.
+        (" OR ".join(f'"{term}"' for term in terms), -1 if matches is not None else min(k, sys.maxsize)),
+    )
+    if matches is None:
+        return [identity for _, identity in rows]
+    wanted = set(matches.tolist())
+    found: list[str] = []
+    for number, identity in rows:
+        if number in wanted:
+            found.append(identity)
+            if len(found) == k:
+                break
+    return found
+
+
+def index_all(connection: sqlite3.Connection) -> None:
+    """Give the collections of an older file their words, in the transaction that is open."""
+    for (collection,) in connection.execute("SELECT collection FROM lookalike_collections").fetchall():
+        create_words(connection, collection)
+        put_words(connection, collection, _labels(connection, collection))
+
+
+def _labels(
+    connection: sqlite3.Connection, collection: int
+) -> Iterator[tuple[int, str, str, Fields, Metadata]]:
+    """Yield the labels of all records, without those that do not read: who reads them is told."""
+    rows = [(0, "", "", "", "")]
+    while rows:
+        rows = connection.execute(
+            "SELECT record, id, uri, fields, metadata FROM lookalike_records"
+            " WHERE collection = ? AND record > ? ORDER BY record LIMIT ?",
+            (collection, rows[-1][0], _BATCH),
+        ).fetchall()
+        for number, identity, uri, fields, metadata in rows:
+            try:
+                yield number, identity, uri, dict(json.loads(fields)), dict(json.loads(metadata))
+            except (TypeError, ValueError):
+                continue
+
+
+def _table(collection: int) -> str:
+    return f"lookalike_words_{collection:d}"
