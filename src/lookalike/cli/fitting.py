@@ -85,7 +85,9 @@ def _print_report(report: FitReport) -> None:
 @click.command()
 @click.option("--by", required=True, metavar="FIELD", help="The field that holds the label.")
 @click.option(
-    "--models", metavar="NAME,…", help="The embedders, see `lookalike models`. [default: all of them]"
+    "--models",
+    metavar="NAME,…",
+    help="The embedders, see `lookalike models`. [default: those that are part of lookalike]",
 )
 @click.option("-k", "ks", default="1,5", metavar="N,…", help="Numbers of neighbours. [default: 1,5]")
 @click.option(
