@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 from lookalike import fitting, images
 from lookalike.answering import DEFAULT_MODEL, Answering
 from lookalike.embedders import cards, groups_of, open_embedder
+from lookalike.embedders.speeds import note_speed
 from lookalike.errors import FieldNotFound
 from lookalike.fitted import is_fitted, plain_name, read, read_plain, refit_with
 from lookalike.indexing import IndexReport, index
@@ -59,7 +60,7 @@ class Session(Answering):
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
         embedder = self.embedder(model, download=True)
-        return index(
+        report = index(
             self.store,
             name,
             paths,
@@ -70,6 +71,10 @@ class Session(Answering):
             max_pixels=max_pixels,
             progress=progress,
         )
+        # Most of the time of a run in which all were new to the model is the model's.
+        if report.embedded == report.added:
+            note_speed(self.cache, embedder.name, report.embedded, report.seconds)
+        return report
 
     @property
     def problems(self) -> list[str]:

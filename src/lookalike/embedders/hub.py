@@ -69,7 +69,10 @@ class Hub:
         if found is not None and _has(found, weights):
             return found
         if not self._download:
-            raise self._missing(repository, "they are not on this machine, and are fetched for `index`, `export` and `compare --finetune` only")
+            raise self._missing(
+                repository,
+                "they are not on this machine, and only `index`, `export` and `compare --finetune` fetch them",
+            )
         return self._fetch(repository, files, weights)
 
     def _in_folder(self, folder: Path, repository: str, weights: Sequence[str]) -> Path:
