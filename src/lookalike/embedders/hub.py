@@ -71,7 +71,7 @@ class Hub:
         if not self._download:
             raise self._missing(
                 repository,
-                "they are not on this machine, and only `index`, `export` and `compare --finetune` fetch them",
+                "they are not here, and only `index`, `export` and `compare --finetune` fetch them",
             )
         return self._fetch(repository, files, weights)
 
