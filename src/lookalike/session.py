@@ -71,8 +71,8 @@ class Session(Answering):
             max_pixels=max_pixels,
             progress=progress,
         )
-        # Most of the time of a run in which all were new to the model is the model's.
-        if report.embedded == report.added:
+        # Most of the time of a run in which nearly all were new to the model is the model's.
+        if report.embedded >= 0.9 * report.images:
             note_speed(self.cache, embedder.name, report.embedded, report.seconds)
         return report
 

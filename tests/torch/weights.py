@@ -36,7 +36,6 @@ SENTENCES = [
     "it's 3.5 km (or so), isn't it?",
     "  spaces   everywhere\tand\nlines ",
     "émile ﬁnds naïve café 🚗",
-    "",
     "weld " * 200,
 ]
 

@@ -52,7 +52,7 @@ def export_command(
         what += f" and {counted(report.sentences, 'sentence')}"
     print_text(
         f"{report.folder}: {report.size / 1e6:,.1f} MB; on {what} both give the same vectors: similarity at "
-        f"least {report.similarity:.6f}, numbers within {report.difference:.0e} of the largest"
+        f"least {report.similarity:.6f}, numbers of vectors of length 1 within {report.difference:.0e}"
     )
     if report.left_out is not None:
         warn(f"the text side is left out: {report.left_out}", quiet=settings.quiet)

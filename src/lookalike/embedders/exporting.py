@@ -21,12 +21,14 @@ from lookalike.errors import InvalidArgument, WeightsInvalid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from lookalike.embedders.protocol import Embedder
     from lookalike.embedders.torch_parts import Network, Texts
     from lookalike.records import Features
 
 AGREEMENT = 1e-4
-"""How far a number may be off, beside the largest of its vector, and a cosine similarity below 1."""
+"""How far a number of a vector of length 1 may be off, and a cosine similarity below 1."""
 
 SENTENCES = (
     "a photo of a cat",
@@ -49,7 +51,7 @@ class ExportReport:
     sentences: int
     """0 where the model has no text side, or one that could not be written."""
     difference: float
-    """The largest difference of a number, beside the largest of its vector."""
+    """The largest difference of a number, of vectors of length 1."""
     similarity: float
     """The smallest cosine similarity of two vectors of the same image or text."""
     size: int
@@ -187,10 +189,15 @@ def _check(
 
 
 def _difference(expected: Features, found: Features) -> float:
-    return float((np.abs(expected - found).max(axis=1) / np.abs(expected).max(axis=1)).max())
+    """Return by how much numbers differ once rows are of length 1, as a store holds them."""
+    return float(np.abs(_unit(expected) - _unit(found)).max())
 
 
 def _similarity(expected: Features, found: Features) -> float:
-    one, other = expected.astype(np.float64), found.astype(np.float64)
-    products = (one * other).sum(axis=1)
-    return float((products / (np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1))).min())
+    return float((_unit(expected) * _unit(found)).sum(axis=1).min())
+
+
+def _unit(rows: Features) -> NDArray[np.float64]:
+    wide = rows.astype(np.float64)
+    unit: NDArray[np.float64] = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    return unit
