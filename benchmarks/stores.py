@@ -113,7 +113,7 @@ def latency(stores: dict[str, Store]) -> None:
     queries = matrix[:: len(matrix) // QUERIES][:QUERIES]
     calls: dict[str, Callable[[Vectors], object]] = {"bare NumPy": lambda query: bare(matrix, query)}
     for name, store in stores.items():
-        calls[f"{name}"] = lambda query, store=store: store.nearest(NAME, query[None], K)  # type: ignore[misc]
+        calls[name] = lambda query, store=store: store.nearest(NAME, query[None], K)  # type: ignore[misc]
         calls[f"{name}, with a filter"] = lambda query, store=store: store.nearest(  # type: ignore[misc]
             NAME, query[None], K, where
         )

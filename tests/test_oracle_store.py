@@ -38,13 +38,13 @@ from lookalike.errors import (
 )
 from lookalike.records import Approximation, Space, Stamp
 from lookalike.stores import open_store
+from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.address import OracleAddress, oracle_address
 from lookalike.stores.oracle.errors import OracleRefusal, one_line, store_error
 from lookalike.stores.oracle.query import only_reading, shown
 from lookalike.stores.oracle.records import put_statement, relabel_statement
 from lookalike.stores.oracle.rows import (
     Field,
-    chunks,
     for_sql,
     identifier,
     in_list,

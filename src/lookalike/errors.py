@@ -7,7 +7,8 @@
     │   ├── CollectionNotFound
     │   ├── FieldNotFound      no record of the collection has that field
     │   └── ModelNotFound      no embedder of that name
-    ├── Unanswerable           the data cannot answer the question: an empty collection, one class only
+    ├── Unanswerable           the data cannot answer the question: one class only, say
+    │   └── CollectionEmpty
     ├── LabelsInvalid          a label file that cannot be read at all
     ├── UnusableImage          one file that is no picture we can read; `Skipped` carries its reason
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
@@ -90,6 +91,14 @@ class ModelNotFound(NotFound):
 
 class Unanswerable(LookalikeError):
     """The data that is there cannot answer the question that was asked."""
+
+
+class CollectionEmpty(Unanswerable):
+    """A collection without a record."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"collection {name!r} is empty; `lookalike index PATH` fills it")
 
 
 class LabelsInvalid(LookalikeError):

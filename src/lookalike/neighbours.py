@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lookalike.embedders import TextEmbedder, known_cards
-from lookalike.errors import FieldNotFound, NotFound, SpaceMismatch, Unanswerable
+from lookalike.errors import CollectionEmpty, FieldNotFound, NotFound, SpaceMismatch, Unanswerable
 from lookalike.fitted import fitting_of, is_fitted, plain_name
 from lookalike.metric import normalise
 from lookalike.opened import Opened
@@ -48,7 +48,7 @@ class Neighbours(Opened):
         """Return a collection that can answer, or say why it cannot."""
         collection = self.store.collection(name)
         if not collection.count:
-            raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+            raise CollectionEmpty(name)
         for field in where or ():
             if field not in collection.fields:
                 raise FieldNotFound(field, collection.fields)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from lookalike.copying.contents import read_rows
-from lookalike.errors import CollectionNotFound, InvalidArgument, Unanswerable
+from lookalike.errors import CollectionEmpty, CollectionNotFound, InvalidArgument
 from lookalike.stores.checks import check_k
 from lookalike.vote import label_key
 
@@ -136,7 +136,7 @@ def parity(
     for store in stores:
         holdings.append(_holding(store, name, holdings[0] if holdings else None, sample))
     if not holdings[0].images:
-        raise Unanswerable(f"collection {first.name!r} is empty; `lookalike index PATH` fills it")
+        raise CollectionEmpty(first.name)
     filters: list[Where | None] = [None, *sample.filters()]
     if where and where not in filters:
         filters.append(where)

@@ -10,7 +10,7 @@ import click
 from lookalike.cli.judging import by_option
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import counted, print_line, print_rest, print_table, print_text, short_path, text_of
-from lookalike.errors import Unanswerable
+from lookalike.errors import CollectionEmpty
 from lookalike.records import display
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def audit(
         fitting = session.fitting(collection)
         records, vectors = session.plain(collection)
         if not records:
-            raise Unanswerable(f"collection {collection!r} is empty; `lookalike index PATH` fills it")
+            raise CollectionEmpty(collection)
         found = audit(
             records,
             vectors,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from lookalike.embedders.notes import add_notes, read_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_WAIT_S = 10.0
 # An entry {"location": NAME} of a tensor's external data as protobuf writes it: StringStringEntryProto of
 # onnx.proto, fields 1 and 2, with names of up to 127 bytes.
 _LOCATION = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
@@ -29,7 +26,7 @@ def digest_of(paths: Iterable[Path], cache: Path) -> str:
             modification. Where it cannot be written, they are taken each time.
     """
     known_path = cache / "models" / "digests.json"
-    known = _read(known_path)
+    known = read_notes(known_path)
     fresh: dict[str, list[object]] = {}
     digests = []
     for path in paths:
@@ -42,21 +39,8 @@ def digest_of(paths: Iterable[Path], cache: Path) -> str:
             fresh[key] = entry
         digests.append(str(entry[2]))
     if fresh:
-        with suppress(OSError):  # filelock.Timeout is one
-            known_path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{known_path}.lock", timeout=_WAIT_S):
-                part = known_path.with_name(f"{known_path.name}.part")
-                part.write_text(json.dumps({**_read(known_path), **fresh}), encoding="utf-8")
-                part.replace(known_path)
+        add_notes(known_path, fresh)
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        known = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 def external_data(graph: Path) -> list[Path]:

@@ -6,21 +6,17 @@ cache folder from the first use on, so that what the hub changes later does not 
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
+from lookalike.embedders.notes import add_notes, read_notes
 from lookalike.errors import ExtraMissing, WeightsMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WAIT_S = 10.0
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 PINNED = {
@@ -146,21 +142,14 @@ class Hub:
         return self._cache / "models" / "commits.json"
 
     def _commit(self, repository: str) -> str | None:
-        found = _read(self._pins).get(repository)
+        found = read_notes(self._pins).get(repository)
         return found if isinstance(found, str) and _COMMIT.fullmatch(found) else None
 
     def _keep(self, repository: str, commit: str) -> None:
         """Remember which commit is used; where the cache cannot be written to, the hub's own does."""
         if _COMMIT.fullmatch(commit) is None or self._commit(repository) == commit:
             return
-        with suppress(OSError):  # filelock.Timeout is one
-            self._pins.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self._pins}.lock", timeout=_WAIT_S):
-                part = self._pins.with_name(f"{self._pins.name}.part")
-                part.write_text(
-                    json.dumps({**_read(self._pins), repository: commit}, indent=1), encoding="utf-8"
-                )
-                part.replace(self._pins)
+        add_notes(self._pins, {repository: commit})
 
 
 def is_here(repository: str, cache: Path) -> bool:
@@ -183,14 +172,6 @@ def _client() -> Any:
 
 def _has(folder: Path, patterns: Sequence[str]) -> bool:
     return folder.is_dir() and any(next(folder.glob(pattern), None) is not None for pattern in patterns)
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        known = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from lookalike.embedders.onnx_folder import find_model
 from lookalike.embedders.protocol import Card, Described, Embedder, TextEmbedder
 from lookalike.embedders.runtime import Graph, Port
 from lookalike.embedders.tokens import Tokens
+from lookalike.embedders.views import embed_views
 from lookalike.errors import WeightsInvalid
 
 if TYPE_CHECKING:
@@ -161,15 +162,7 @@ class OnnxEmbedder(Embedder, Described):
             InvalidArgument: an image is not of mode RGB, or empty.
             WeightsInvalid: the model gives something that is no finite number.
         """
-        features = np.empty((len(images), self._dimension), np.float32)
-        step = self.batch_size
-        for start in range(0, len(images), step):
-            batch, column = images[start : start + step], 0
-            for view in self._model.views:
-                turns = zip(*(view.inputs(image) for image in batch), strict=True)
-                found = np.mean([self._infer(np.stack(turn)) for turn in turns], axis=0, dtype=np.float32)
-                features[start : start + step, column : column + found.shape[1]] = found
-                column += found.shape[1]
+        features = embed_views(images, self._model.views, self._infer, self._dimension, self.batch_size)
         return _finite(self._model.graph, features)
 
     def _infer(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

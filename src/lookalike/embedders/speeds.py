@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from lookalike.embedders.notes import add_notes, read_notes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,23 +25,12 @@ def note_speed(cache: Path, name: str, images: int, seconds: float) -> None:
     """
     if images < _ENOUGH or seconds <= 0:
         return
-    path = _path(cache)
-    with suppress(OSError):  # filelock.Timeout is one
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock", timeout=_WAIT_S):
-            part = path.with_name(f"{path.name}.part")
-            part.write_text(json.dumps({**known_speeds(cache), name: round(images / seconds, 2)}, indent=1))
-            part.replace(path)
+    add_notes(_path(cache), {name: round(images / seconds, 2)}, wait=_WAIT_S)
 
 
 def known_speeds(cache: Path) -> dict[str, float]:
     """Return images per second by the name of the embedder, as they were measured last on this machine."""
-    try:
-        found = json.loads(_path(cache).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
+    found = read_notes(_path(cache))
     return {
         name: float(speed) for name, speed in found.items() if isinstance(speed, int | float) and speed > 0
     }

@@ -12,6 +12,7 @@ import numpy as np
 
 from lookalike.embedders.blank import refuse_blank
 from lookalike.embedders.protocol import Described, Embedder, TextEmbedder
+from lookalike.embedders.views import embed_views
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
 try:
@@ -117,16 +118,8 @@ class TorchEmbedder(Embedder, Described):
             InvalidArgument: an image is not of mode RGB, or empty.
             WeightsInvalid: the network gives something that is no finite number.
         """
-        features = np.empty((len(images), self.dimension), np.float32)
-        step = self.batch_size
-        for start in range(0, len(images), step):
-            batch, column = images[start : start + step], 0
-            for view in self.network.views:
-                turns = zip(*(view.inputs(image) for image in batch), strict=True)
-                found = np.mean([self._infer(np.stack(turn)) for turn in turns], axis=0, dtype=np.float32)
-                features[start : start + step, column : column + found.shape[1]] = found
-                column += found.shape[1]
-        return self._finite(features)
+        views = self.network.views
+        return self._finite(embed_views(images, views, self._infer, self.dimension, self.batch_size))
 
     def _infer(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

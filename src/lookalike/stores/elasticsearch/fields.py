@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.errors import Unanswerable
+from lookalike.errors import CollectionEmpty, Unanswerable
 from lookalike.stores.elasticsearch.documents import (
     WORDS_FIELD,
     WORDS_MAPPING,
@@ -29,7 +29,7 @@ def check_buildable(collection: Collection, kind: str) -> None:
         Unanswerable: the collection is empty, or its vectors are too short for bbq_hnsw.
     """
     if not collection.count:
-        raise Unanswerable(f"collection {collection.name!r} is empty; `lookalike index PATH` fills it")
+        raise CollectionEmpty(collection.name)
     if kind.startswith("bbq") and collection.space.dimension < _LEAST_FOR_BBQ:
         raise Unanswerable(
             f"{kind} needs vectors of {_LEAST_FOR_BBQ} dimensions or more, these have "

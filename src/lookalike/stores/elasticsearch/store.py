@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, QueryRefused
 from lookalike.records import Collection
+from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
     check_k,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_SCAN_BATCH = 1_000
 _FETCH = 5_000
 
 
@@ -206,10 +206,10 @@ class ElasticsearchStore:
         clauses = matching(where)
         entry, ids = self._collections.at(name, lambda entry: (entry, self._ids(entry, clauses)))
         index = self._catalogue.alias(entry.number)
-        for start in range(0, len(ids), _SCAN_BATCH):
+        for some in chunks(ids, SCAN_BATCH):
             source = [*RECORD_FIELDS, VECTOR_FIELD]
             try:
-                hits = self._client.fetch(index, ids[start : start + _SCAN_BATCH], source)
+                hits = self._client.fetch(index, some, source)
             except IndexGone:
                 return
             if hits:

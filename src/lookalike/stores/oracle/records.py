@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.records import Stamp
+from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.collections import put_fields, read_fields
 from lookalike.stores.oracle.errors import NO_SUCH_TABLE
 from lookalike.stores.oracle.rows import (
     ID_LENGTH,
     TEXT_LENGTH,
-    chunks,
+    TOGETHER,
     in_list,
     kept_uri,
     label_binds,
@@ -76,7 +77,7 @@ def put_records(session: OracleSession, collection: int, records: Sequence[Recor
     """
     columns, numbers, stale = _columns(session, collection, [record.fields for record in records])
     pairs = list(zip(records, vectors, strict=True))
-    for some in chunks(pairs):
+    for some in chunks(pairs, TOGETHER):
         rows = [record_binds(record, vector, columns) for record, vector in some]
         session.execute_many(put_statement(collection), rows, _SIZES)
     _put_values(session, collection, {record.id: record.fields for record in records}, numbers)
@@ -91,7 +92,7 @@ def put_labels(
     uris = _uris(session, collection, [one for one, _, _ in labels])
     known = {one: (fields, metadata) for one, fields, metadata in labels if one in uris}
     columns, numbers, stale = _columns(session, collection, [fields for fields, _ in known.values()])
-    for some in chunks(list(known.items())):
+    for some in chunks(list(known.items()), TOGETHER):
         rows = [{"id": one, **label_binds(one, *labels_of, columns)} for one, labels_of in some]
         sizes = {name: _SIZES[name] for name in ("id", "fields", "metadata", "kept")}
         session.execute_many(relabel_statement(collection), rows, sizes)
@@ -104,7 +105,7 @@ def remove_records(session: OracleSession, collection: int, ids: Sequence[str]) 
     """Remove the records of a locked collection that have one of the ids; return how many there were."""
     removed = 0
     remove_words(session, collection, usable_ids(ids))
-    for some in chunks(usable_ids(ids)):
+    for some in chunks(usable_ids(ids), TOGETHER):
         condition, binds = in_list("id", "id", some)
         session.execute(f"DELETE FROM {values_table(collection)} WHERE {condition}", binds)  # noqa: S608
         removed += session.execute(f"DELETE FROM {records_table(collection)} WHERE {condition}", binds)  # noqa: S608
@@ -113,7 +114,7 @@ def remove_records(session: OracleSession, collection: int, ids: Sequence[str]) 
 
 def select_by_id(session: OracleSession, collection: int, columns: str, ids: Sequence[str]) -> Iterator[Row]:
     """Yield these columns of the records `r` that have one of the ids, in no order."""
-    for some in chunks(usable_ids(ids)):
+    for some in chunks(usable_ids(ids), TOGETHER):
         condition, binds = in_list("r.id", "id", some)
         yield from session.query(
             f"SELECT {columns} FROM {records_table(collection)} r WHERE {condition}",  # noqa: S608 our own columns
@@ -220,7 +221,7 @@ def _put_values(
     session: OracleSession, collection: int, records: Mapping[str, Fields], numbers: Mapping[str, int]
 ) -> None:
     """Make the table of values say what the fields of these records are."""
-    for some in chunks(list(records)):
+    for some in chunks(list(records), TOGETHER):
         condition, binds = in_list("id", "id", some)
         session.execute(f"DELETE FROM {values_table(collection)} WHERE {condition}", binds)  # noqa: S608
     rows: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from array import array
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,11 +20,10 @@ from lookalike.records import Record, display, labels_digest, uri_path
 from lookalike.stores.checks import metadata_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.records import Fields, Metadata, Scalar, Vectors
 
-_T = TypeVar("_T")
 Row: TypeAlias = "tuple[Any, ...]"
 
 ID_LENGTH = 512
@@ -48,6 +47,9 @@ _JSON_KEY_BYTES = 255  # of a field's name in Oracle's binary JSON, unless both 
 _JSON_DEPTH = 100  # far below what Oracle or Python take; what is nested deeper is kept as text
 _CHUNKS = (1, 8, 64, 512)  # few sizes of IN lists, so that the server knows their statements again
 
+TOGETHER = _CHUNKS[-1]
+"""Rows or values that one statement takes, at most."""
+
 
 class Field(NamedTuple):
     """A field that a collection has had, and its column in the view."""
@@ -57,12 +59,6 @@ class Field(NamedTuple):
     column: str
     only_numbers: bool
     """Whether all its values were numbers."""
-
-
-def chunks(values: Sequence[_T], size: int = _CHUNKS[-1]) -> Iterator[Sequence[_T]]:
-    """Yield `values` in their order, at most `size` at a time."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def in_list(column: str, name: str, values: Sequence[str]) -> tuple[str, dict[str, str]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lookalike.stores.oracle.rows import chunks, in_list, read_vectors, text_key, value_key, vector_bind
+from lookalike.stores.batches import chunks
+from lookalike.stores.oracle.rows import TOGETHER, in_list, read_vectors, text_key, value_key, vector_bind
 from lookalike.stores.oracle.schema import records_table, values_table, vector_index
 from lookalike.stores.reranking import exact_nearest, rerank
 
@@ -80,7 +81,7 @@ def read_filter(
         return NO_FILTER
     numbers: dict[str, int] = {}
     keys = {text_key(name): name for name in names}
-    for some in chunks(list(keys)):
+    for some in chunks(list(keys), TOGETHER):
         listed, binds = in_list("name_key", "name_key", some)
         rows = session.query(
             "SELECT name_key, field_id FROM lookalike_fields"  # noqa: S608 binds

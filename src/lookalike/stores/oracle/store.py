@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
-from lookalike.errors import InvalidArgument, StoreBusy, StoreCorrupt, Unanswerable
+from lookalike.errors import CollectionEmpty, InvalidArgument, StoreBusy, StoreCorrupt
 from lookalike.records import Neighbour
+from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
     check_k,
@@ -39,7 +40,6 @@ from lookalike.stores.oracle.records import (
     records_by_words,
     remove_records,
 )
-from lookalike.stores.oracle.rows import chunks
 from lookalike.stores.oracle.schema import LONGEST_VECTOR, is_missing_table, suppress_code
 from lookalike.stores.oracle.search import Search, read_filter
 from lookalike.stores.oracle.server import OracleServer
@@ -65,8 +65,6 @@ if TYPE_CHECKING:
     )
     from lookalike.stores.oracle.collections import Place
     from lookalike.stores.oracle.session import OracleSession
-
-_SCAN_BATCH = 1000
 
 
 class OracleStore:
@@ -195,7 +193,7 @@ class OracleStore:
             if matching is None:
                 return
             ids = matching_ids(session, place.number, matching)
-        for some in chunks(ids, _SCAN_BATCH):
+        for some in chunks(ids, SCAN_BATCH):
             with self._server.session() as session:
                 batch = read_batch(session, self.url, place.number, place.collection.space.dimension, some)
             if batch[0]:
@@ -252,7 +250,7 @@ class OracleStore:
         with self._server.session(patient=True) as session:
             place = must_find(session, self.url, name)
             if not counted(session, place).count:
-                raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+                raise CollectionEmpty(name)
             kind = make_vector_index(session, place, self._server.indexes)
         measured = measure_recall(self, name, kind)
         with self._server.session() as session:

@@ -13,8 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import StoreDenied, Unanswerable
+from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.errors import OracleRefusal
-from lookalike.stores.oracle.rows import ID_LENGTH, TEXT_LENGTH, chunks, in_list, text_key
+from lookalike.stores.oracle.rows import ID_LENGTH, TEXT_LENGTH, TOGETHER, in_list, text_key
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def put_words(
         {"id": identity, "words": " ".join(map(_key, record_text(*label).split()))}
         for identity, label in labels.items()
     ]
-    for some in chunks(rows):
+    for some in chunks(rows, TOGETHER):
         session.execute_many(
             f"INSERT INTO {words_table(collection)} (id, words) VALUES (:id, :words)",  # noqa: S608
             some,
@@ -98,7 +99,7 @@ def put_words(
 
 def remove_words(session: OracleSession, collection: int, ids: Sequence[str]) -> None:
     """Remove the words of the records of these ids; nothing is committed."""
-    for some in chunks(ids):
+    for some in chunks(ids, TOGETHER):
         condition, binds = in_list("id", "id", some)
         session.execute(f"DELETE FROM {words_table(collection)} WHERE {condition}", binds)  # noqa: S608
 

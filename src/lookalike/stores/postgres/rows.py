@@ -13,6 +13,7 @@ from lookalike.stores.postgres.server import SQL
 from lookalike.stores.postgres.text import binary_vectors, read_vectors, readable_text, stored_fields
 from lookalike.stores.postgres.views import add_fields, column_types, table
 from lookalike.stores.postgres.words import add_words, remove_words
+from lookalike.stores.record_rows import record_from
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
@@ -28,19 +29,6 @@ _COPY = SQL(
     "COPY {} (id, uri, path, digest, size, modified_ns, labels_digest, fields, exact_fields, metadata,"
     " vector) FROM STDIN (FORMAT BINARY)"
 )
-
-
-def record_from(url: str, row: Row) -> Record:
-    """Return the record of a row of `RECORD_COLUMNS`.
-
-    Raises:
-        StoreCorrupt: the row does not hold one.
-    """
-    identity, uri, digest, fields, metadata, size, modified_ns = row
-    try:
-        return Record(identity, uri, digest, json.loads(fields), json.loads(metadata), size, modified_ns)
-    except (TypeError, ValueError) as error:
-        raise StoreCorrupt(url, f"is damaged: record {identity} does not read: {error}") from error
 
 
 def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes | None, ...]]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import StoreCorrupt, Unanswerable
+from lookalike.errors import CollectionEmpty, StoreCorrupt, Unanswerable
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.rows import plain_ids
 from lookalike.stores.postgres.schema import index
@@ -64,7 +64,7 @@ def create_index(connection: Connection, found: Found, address: PostgresAddress)
         Unanswerable: the collection is empty, its vectors are too long, or pgvector is too old.
     """
     if not found.records:
-        raise Unanswerable(f"collection {found.name!r} is empty; `lookalike index PATH` fills it")
+        raise CollectionEmpty(found.name)
     dimension = found.space.dimension
     kind = index_kind(dimension)
     row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()

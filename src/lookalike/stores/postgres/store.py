@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, Unanswerable
 from lookalike.records import Neighbour
+from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
     check_k,
@@ -70,7 +71,6 @@ if TYPE_CHECKING:
     from lookalike.stores.postgres.server import Connection, Transaction
 
 _T = TypeVar("_T")
-_SCAN_BATCH = 1000
 
 
 class PostgresStore:
@@ -196,8 +196,7 @@ class PostgresStore:
                 matching_ids(connection, found.number, where),
             ),
         )
-        for start in range(0, len(ids), _SCAN_BATCH):
-            some = ids[start : start + _SCAN_BATCH]
+        for some in chunks(ids, SCAN_BATCH):
             batch = self._batch(number, dimension, some)
             if batch[0]:
                 yield batch

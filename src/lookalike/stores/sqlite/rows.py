@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from lookalike.errors import StoreCorrupt
 from lookalike.records import Approximation, Collection, Record, Space, labels_digest, uri_path
+from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
 from lookalike.stores.sqlite.text import sql_text, text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from lookalike.records import Fields, Metadata, Vectors
 
-_T = TypeVar("_T")
 Row: TypeAlias = "tuple[Any, ...]"
 
 RECORD_COLUMNS = "id, uri, digest, fields, metadata, size, modified_ns"
@@ -31,36 +30,17 @@ RECORD_COLUMNS = "id, uri, digest, fields, metadata, size, modified_ns"
 _CHUNK = 1000
 
 
-def chunks(values: Sequence[_T], size: int = _CHUNK) -> Iterator[Sequence[_T]]:
-    """Yield `values` in their order, at most `size` at a time."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
-
-
 def select_by_id(
     connection: sqlite3.Connection, collection: int, columns: str, ids: Sequence[str]
 ) -> Iterator[Row]:
     """Yield these columns of the records that have one of the ids, in no order."""
     # Ids are ASCII: other text is the id of nothing, and sqlite3 cannot bind all of it.
-    for some in chunks([name for name in dict.fromkeys(ids) if name.isascii()]):
+    for some in chunks([name for name in dict.fromkeys(ids) if name.isascii()], _CHUNK):
         yield from connection.execute(
             f"SELECT {columns} FROM lookalike_records"  # noqa: S608 columns and marks are our own
             f" WHERE collection = ? AND id IN ({', '.join('?' * len(some))})",
             (collection, *some),
         )
-
-
-def record_from(url: str, row: Row) -> Record:
-    """Return the record of a row of `RECORD_COLUMNS`.
-
-    Raises:
-        StoreCorrupt: the row does not hold one.
-    """
-    identity, uri, digest, fields, metadata, size, modified_ns = row
-    try:
-        return Record(identity, uri, digest, json.loads(fields), json.loads(metadata), size, modified_ns)
-    except (TypeError, ValueError) as error:
-        raise StoreCorrupt(url, f"is damaged: record {identity} does not read: {error}") from error
 
 
 def collection_number(connection: sqlite3.Connection, name: str) -> int | None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import CollectionNotFound, Unanswerable
+from lookalike.errors import CollectionEmpty, CollectionNotFound
 from lookalike.records import Neighbour
 from lookalike.stores.checks import check_k, of_space, unit_vectors
+from lookalike.stores.record_rows import record_from
 from lookalike.stores.sqlite.matches import SqliteMatches
 from lookalike.stores.sqlite.matrix import SqliteMatrices
 from lookalike.stores.sqlite.named import reading_named
@@ -16,7 +17,6 @@ from lookalike.stores.sqlite.rows import (
     RECORD_COLUMNS,
     collection_names,
     read_collection,
-    record_from,
     select_by_id,
 )
 from lookalike.stores.sqlite.shortlists import SqliteShortlists
@@ -87,7 +87,7 @@ class SqliteSearch:
         """Build a collection's shortlist: see `SqliteStore.build_index`."""
         with reading_named(self._file, name) as (connection, number):
             if not read_collection(connection, number).count:
-                raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+                raise CollectionEmpty(name)
         approximation = self._shortlists.build(number)
         if approximation is None:
             with self._file.reading() as reader:

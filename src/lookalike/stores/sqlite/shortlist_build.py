@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import StoreError, StoreFull, StoreReadOnly, Unanswerable
+from lookalike.errors import CollectionEmpty, StoreError, StoreFull, StoreReadOnly
 from lookalike.ranking import nearest_rows
 from lookalike.records import Approximation
 from lookalike.stores.recall import QUERIES, K, part_found
@@ -132,7 +132,7 @@ def build_shortlist(
         name, dimension, revision = row
         numbers, ids, queries = read_sample(file.url, connection, collection, dimension, QUERIES)
         if not ids:
-            raise Unanswerable(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+            raise CollectionEmpty(name)
         exact = _ExactNeighbours(numbers, queries)
         shortlist = make_shortlist(file.url, connection, collection, dimension, exact.look)
         itself = [[identity] for identity in ids]

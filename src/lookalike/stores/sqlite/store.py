@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
 from lookalike.records import Stamp
+from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
     check_records,
@@ -14,19 +15,18 @@ from lookalike.stores.checks import (
     same_name,
     unit_vectors,
 )
+from lookalike.stores.record_rows import record_from
 from lookalike.stores.sqlite.file import SqliteFile
 from lookalike.stores.sqlite.matrix import read_vectors
 from lookalike.stores.sqlite.named import reading_named, writing_named
 from lookalike.stores.sqlite.query import answer
 from lookalike.stores.sqlite.rows import (
     RECORD_COLUMNS,
-    chunks,
     collection_names,
     collection_number,
     put_labels,
     put_records,
     read_collection,
-    record_from,
     remove_records,
     select_by_id,
 )
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-
-_SCAN_BATCH = 1000
 
 
 class SqliteStore:
@@ -213,7 +211,7 @@ class SqliteStore:
             found = self._search.matches.read(connection, number, where)
         matches = None if found is None else set(found.tolist())
         ids = [identity for record, identity in rows if matches is None or record in matches]
-        for some in chunks(ids, _SCAN_BATCH):
+        for some in chunks(ids, SCAN_BATCH):
             with self._file.reading() as reader:
                 columns = f"{RECORD_COLUMNS}, vector"
                 batch = [] if reader is None else sorted(select_by_id(reader, number, columns, some))
