@@ -67,7 +67,7 @@ bench: $(VENV)/bench.stamp
 
 # torch is in a lock of its own, because it is large; hnswlib too, because it is built from source.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
-EXTRAS := approximate demo elasticsearch oracle parquet postgres report text
+EXTRAS := approximate client demo elasticsearch oracle parquet postgres report serve text
 lock: $(VENV)/dev.stamp
 	$(COMPILE) $(EXTRAS:%=--extra %) --group dev requirements/build.in pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --extra demo -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/demo.txt

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lookalike.embedders import Embedder, TextEmbedder
     from lookalike.judging.judge import Judge
     from lookalike.pipeline import EmbeddedFile
-    from lookalike.records import Approximation, Prediction, Scalar, Where
+    from lookalike.records import Approximation, Collection, Prediction, Scalar, Where
 
 DEFAULT_MODEL = "efficientnet-lite0"
 """The embedder where none is named and no collection says."""
@@ -81,7 +81,37 @@ class Answering(Searching):
         collection = self._ready(name, where)
         if by not in collection.fields:
             raise FieldNotFound(by, collection.fields)
-        for file in self._embed(collection, paths, max_pixels):
+        files = self._embed(collection, paths, max_pixels)
+        yield from self.classify_embedded(
+            collection, files, by, k, where, judge=judge, approximate=approximate
+        )
+
+    def classify_embedded(
+        self,
+        collection: Collection,
+        files: Iterable[EmbeddedFile | Skipped],
+        by: str,
+        k: int,
+        where: Where | None = None,
+        *,
+        judge: Judge | None = None,
+        approximate: bool = False,
+    ) -> Iterator[Classified | Skipped]:
+        """Label images that were embedded before: see `classify`.
+
+        Args:
+            collection: as the store has it.
+            files: images with the features that the collection's embedder gave them.
+            by: the field to predict, one of the collection's.
+            k: neighbours that vote.
+            where: only records that match vote.
+            judge: what puts confidence on the predictions.
+            approximate: use the collection's approximate index, if it has one.
+
+        Yields:
+            One value for each file, in order.
+        """
+        for file in files:
             if isinstance(file, Skipped):
                 yield file
                 continue

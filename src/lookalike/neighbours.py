@@ -10,8 +10,8 @@ from lookalike.errors import CollectionEmpty, FieldNotFound, NotFound, SpaceMism
 from lookalike.fitted import fitting_of, is_fitted, plain_name
 from lookalike.metric import normalise
 from lookalike.opened import Opened
-from lookalike.pipeline import embed_files
-from lookalike.records import Space
+from lookalike.pipeline import EmbeddedFile, embed_files
+from lookalike.records import Space, uri_path
 from lookalike.stores import TIMEOUT
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from lookalike.embedders import Device, Embedder
     from lookalike.fitted import Fitting
-    from lookalike.pipeline import EmbeddedFile
     from lookalike.records import Collection, Neighbour, Record, Skipped, Vectors, Where
 
 TRIES = 100
@@ -57,11 +56,15 @@ class Neighbours(Opened):
     def _embed(
         self, collection: Collection, paths: Iterable[Path], max_pixels: int
     ) -> Iterator[EmbeddedFile | Skipped]:
-        embedder = self._embedder_of(collection)
+        embedder = self.embedder_of(collection)
         return embed_files(paths, embedder, self.features(embedder), max_pixels=max_pixels)
 
-    def _embedder_of(self, collection: Collection) -> Embedder:
-        """Return the embedder that a collection was made by, and refuse another version of it."""
+    def embedder_of(self, collection: Collection) -> Embedder:
+        """Return the embedder that a collection was made by.
+
+        Raises:
+            SpaceMismatch: it was made by another version of it.
+        """
         embedder = self.embedder(collection.space.embedder)
         made_by = collection.space.embedder_fingerprint
         if made_by != embedder.fingerprint:
@@ -69,9 +72,13 @@ class Neighbours(Opened):
             raise SpaceMismatch(collection.name, str(collection.space), str(space))
         return embedder
 
-    def _reader(self, collection: Collection) -> TextEmbedder:
-        """Return the text side of a collection's embedder, or say which models have one."""
-        return self._reading(self._embedder_of(collection), f"collection {collection.name!r} cannot be asked")
+    def reader_of(self, collection: Collection) -> TextEmbedder:
+        """Return the text side of a collection's embedder.
+
+        Raises:
+            Unanswerable: it has none; the line says which models have one.
+        """
+        return self._reading(self.embedder_of(collection), f"collection {collection.name!r} cannot be asked")
 
     def _reading(self, embedder: Embedder, what: str) -> TextEmbedder:
         """Return the text side of an embedder.
@@ -110,6 +117,17 @@ class Neighbours(Opened):
                             return other, vectors[row]
                     break
         raise NotFound(f"no image of collection {collection.name!r} has the id {identity}")
+
+    def recorded(self, collection: Collection, identity: str) -> EmbeddedFile:
+        """Return a record as an image that was embedded before.
+
+        Raises:
+            NotFound: no record has that id.
+        """
+        record, vector = self._recorded(collection, identity)
+        return EmbeddedFile(
+            uri_path(record.uri), record.size, record.modified_ns, record.digest, vector, cached=True
+        )
 
     def _nearest(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Self
 
 from lookalike.embedders import FAMILIES, cards, groups_of, open_embedder
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Opened:
-    """A store, a cache folder, and the embedders that were opened."""
+    """A store, a cache folder, and the embedders that were opened; threads may share it."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Opened:
         self._device = device
         self._embedders: dict[str, Embedder] = {}
         self._features: dict[str, FeatureCache] = {}
+        self._opening = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +65,7 @@ class Opened:
         """What went on without being as it should be: caches that cannot be kept, one line each."""
         return [
             f"features are not kept ({cache.path}: {cache.problem})"
-            for cache in self._features.values()
+            for cache in list(self._features.values())
             if cache.problem is not None
         ]
 
@@ -74,11 +76,12 @@ class Opened:
             model: see `open_embedder`.
             download: whether weights that are not on this machine may be fetched from the hub.
         """
-        if model not in self._embedders:
-            self._embedders[model] = open_embedder(
-                model, self.cache, weights=self._weights, device=self._device, download=download
-            )
-        return self._embedders[model]
+        with self._opening:
+            if model not in self._embedders:
+                self._embedders[model] = open_embedder(
+                    model, self.cache, weights=self._weights, device=self._device, download=download
+                )
+            return self._embedders[model]
 
     def features(self, embedder: Embedder) -> FeatureCache:
         """Return the feature cache of an embedder, opened once."""
@@ -86,9 +89,10 @@ class Opened:
 
     def kept_features(self, fingerprint: str, dimension: int) -> FeatureCache:
         """Return the feature cache of the embedder of that fingerprint, which need not be opened."""
-        if fingerprint not in self._features:
-            self._features[fingerprint] = FeatureCache(self.cache, fingerprint, dimension)
-        return self._features[fingerprint]
+        with self._opening:
+            if fingerprint not in self._features:
+                self._features[fingerprint] = FeatureCache(self.cache, fingerprint, dimension)
+            return self._features[fingerprint]
 
     def groups(self, model: str) -> tuple[slice, ...]:
         """Return the ranges of columns that belong together in the features of an embedder."""

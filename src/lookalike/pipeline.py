@@ -13,15 +13,15 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import images
 from lookalike.errors import UnusableImage
 from lookalike.records import Skipped, display
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -43,12 +43,25 @@ _KEEP = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """An image that came as bytes; its name is never opened."""
+
+    name: str
+    data: bytes
+
+
+Source: TypeAlias = Path | Upload
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedFile:
-    """A file that was read, and its features."""
+    """A file that was read, or an upload, and its features."""
 
     path: Path
+    """Of an upload, what it was called."""
     size: int
     modified_ns: int
+    """0 for an upload."""
     digest: str
     features: NDArray[np.float32]
     """Shape (dimension,), not normalised."""
@@ -57,7 +70,7 @@ class EmbeddedFile:
 
 
 def embed_files(
-    paths: Iterable[Path],
+    paths: Iterable[Source],
     embedder: Embedder,
     cache: FeatureCache,
     *,
@@ -67,7 +80,7 @@ def embed_files(
     """Embed files, with their features looked up first and kept afterwards.
 
     Args:
-        paths: files, in any number; they are read as the answers are taken.
+        paths: files or uploads, in any number; they are read as the answers are taken.
         embedder: what embeds.
         cache: the features of that embedder.
         max_pixels: images with more pixels are skipped.
@@ -99,7 +112,7 @@ def embed_files(
         cache.put(fresh)
 
 
-def _batches(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
+def _batches(paths: Iterable[Source], size: int) -> Iterator[list[Source]]:
     iterator = iter(paths)
     while batch := list(islice(iterator, size)):
         yield batch
@@ -118,27 +131,34 @@ class _Read:
 
 
 def _embed_task(
-    paths: list[Path], embedder: Embedder, cache: FeatureCache, max_pixels: int
+    paths: list[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int
 ) -> list[EmbeddedFile | Skipped]:
     """Take several batches from files to features, one after another; the order is kept."""
     answers: list[EmbeddedFile | Skipped] = []
     for batch in _batches(paths, embedder.batch_size):
-        answers += _embed_batch(batch, embedder, cache, max_pixels)
+        answers += embed_batch(batch, embedder, cache, max_pixels)
     return answers
 
 
-def _embed_batch(
-    paths: list[Path], embedder: Embedder, cache: FeatureCache, max_pixels: int
+def embed_batch(
+    paths: Sequence[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = images.MAX_PIXELS
 ) -> list[EmbeddedFile | Skipped]:
-    """Take one batch from files to features; the order is kept."""
+    """Embed one batch in the calling thread; the order is kept, and new features are not put into the cache.
+
+    Args:
+        paths: files or uploads; all are in memory at once.
+        embedder: what embeds.
+        cache: the features of that embedder, which are looked up.
+        max_pixels: images with more pixels are skipped.
+    """
     outcomes: list[_Read | Skipped] = []
     for path in paths:
         try:
             outcomes.append(_read(path, embedder, cache, max_pixels))
         except UnusableImage as error:
-            outcomes.append(Skipped(str(path), error.reason))
+            outcomes.append(Skipped(_name(path), error.reason))
         except OSError as error:
-            outcomes.append(Skipped(str(path), f"cannot be read: {error.strerror or display(str(error))}"))
+            outcomes.append(Skipped(_name(path), f"cannot be read: {error.strerror or display(str(error))}"))
     decoded = [read.image for read in outcomes if isinstance(read, _Read) and read.image is not None]
     fresh = iter(embedder.embed(decoded) if decoded else ())
     answers: list[EmbeddedFile | Skipped] = []
@@ -155,18 +175,26 @@ def _embed_batch(
     return answers
 
 
-def _read(path: Path, embedder: Embedder, cache: FeatureCache, max_pixels: int) -> _Read:
+def _name(source: Source) -> str:
+    return source.name if isinstance(source, Upload) else str(source)
+
+
+def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: int) -> _Read:
     """Read a file and look its features up; decode it where there are none."""
-    # The stamp is taken before the bytes: what is written meanwhile shows as a change the next time.
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise UnusableImage(str(path), "not a file")
-    if status.st_size > MAX_BYTES:
-        raise UnusableImage(str(path), f"{status.st_size:,} bytes, more than {MAX_BYTES:,}")
-    data = path.read_bytes()
+    if isinstance(source, Upload):
+        path, data, size, modified_ns = Path(source.name), source.data, len(source.data), 0
+    else:
+        # The stamp is taken before the bytes: what is written meanwhile shows as a change the next time.
+        path, status = source, source.stat()
+        size, modified_ns = status.st_size, status.st_mtime_ns
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableImage(str(path), "not a file")
+        if size > MAX_BYTES:
+            raise UnusableImage(str(path), f"{size:,} bytes, more than {MAX_BYTES:,}")
+        data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     features = cache.get(digest)
     image = None
     if features is None:
-        image = images.decode(data, str(path), at_least=embedder.input_size, max_pixels=max_pixels)
-    return _Read(path, status.st_size, status.st_mtime_ns, digest, features, image)
+        image = images.decode(data, _name(source), at_least=embedder.input_size, max_pixels=max_pixels)
+    return _Read(path, size, modified_ns, digest, features, image)

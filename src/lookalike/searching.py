@@ -177,7 +177,7 @@ class Searching(Neighbours):
         return Answer(
             fused_hits(found, by_words)[:k] if hybrid else [Hit(n.record, n.similarity) for n in found],
             side.approximation if approximate else None,
-            self._reader(collection).vocabulary if texts else None,
+            self.reader_of(collection).vocabulary if texts else None,
             plain=texts and is_fitted(collection),
             itself=len(exclude),
             cutoff=cutoff,
@@ -186,26 +186,31 @@ class Searching(Neighbours):
 
     def _vectors(self, collection: Collection, terms: Sequence[Term], max_pixels: int) -> list[_Vector]:
         """Return each term as a plain vector."""
-        made: dict[Term, _Vector] = {}
-        pictures = [term for term in terms if term.kind == "image"]
-        if pictures:
-            files = self._embed(collection, [term.path for term in pictures], max_pixels)
-            for term, file in zip(pictures, files, strict=True):
+        made: dict[int, _Vector] = {}
+        todo: dict[str, list[int]] = {"image": [], "record": [], "text": []}
+        for place, term in enumerate(terms):
+            if term.features is not None:
+                made[place] = _Vector(term, normalise(term.features[np.newaxis])[0], term.digest)
+            else:
+                todo[term.kind].append(place)
+        if todo["image"]:
+            files = self._embed(collection, [terms[place].path for place in todo["image"]], max_pixels)
+            for place, file in zip(todo["image"], files, strict=True):
                 if isinstance(file, Skipped):
                     raise UnusableImage(file.path, file.reason)
-                made[term] = _Vector(term, normalise(file.features[np.newaxis])[0], file.digest)
-        for term in terms:
-            if term.kind == "record":
-                record, vector = self._recorded(collection, term.value)
-                made[term] = _Vector(term, vector, record.digest)
-        texts = [term for term in terms if term.kind == "text"]
-        if texts:
-            rows = normalise(self._reader(collection).embed_texts([term.value for term in texts]))
-            for term, row in zip(texts, rows, strict=True):
-                if not row.any():
-                    raise InvalidArgument(f"{term.value!r} says nothing to the model: say it in other words")
-                made[term] = _Vector(term, row, None)
-        return [made[term] for term in terms]
+                made[place] = _Vector(terms[place], normalise(file.features[np.newaxis])[0], file.digest)
+        for place in todo["record"]:
+            record, vector = self._recorded(collection, terms[place].value)
+            made[place] = _Vector(terms[place], vector, record.digest)
+        if todo["text"]:
+            reader = self.reader_of(collection)
+            rows = normalise(reader.embed_texts([terms[place].value for place in todo["text"]]))
+            for place, row in zip(todo["text"], rows, strict=True):
+                made[place] = _Vector(terms[place], row, None)
+        for each in made.values():
+            if not each.vector.any():
+                raise InvalidArgument(f"{each.term.value!r} says nothing to the model: say it in other words")
+        return [made[place] for place in range(len(terms))]
 
     def _sum(self, side: Collection, summands: Sequence[_Vector]) -> Vectors:
         """Return the query, shape (1, d), in the space of the collection that is searched."""
@@ -240,7 +245,7 @@ class Searching(Neighbours):
             raise SpaceMismatch(side.name, f"{sample.shape[1]} dimensions", str(side.space))
         pictures = [term.sign for term in terms if term.kind != "text"]
         texts = [term.sign for term in terms if term.kind == "text"]
-        background = background_vectors(self._reader(side), self.cache, progress) if texts else None
+        background = background_vectors(self.reader_of(side), self.cache, progress) if texts else None
         if pictures or background is None:
             reached = image_cutoff(pictures, texts, background, sample, rate)
         else:

@@ -8,7 +8,7 @@ from lookalike import fitting, images
 from lookalike.answering import DEFAULT_MODEL, Answering
 from lookalike.embedders import cards, groups_of, open_embedder
 from lookalike.embedders.speeds import note_speed
-from lookalike.errors import FieldNotFound
+from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.fitted import is_fitted, plain_name, read, read_plain, refit_with
 from lookalike.indexing import IndexReport, index
 
@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 
     from lookalike.contest import Contest
     from lookalike.embedders.protocol import Embedder
+    from lookalike.findings import Audit
     from lookalike.fitted import Fitting
     from lookalike.fitting import FitReport
     from lookalike.judging.comparison import Fit
     from lookalike.judging.evaluate import Evaluation, Options
     from lookalike.judging.heldout import Ks
+    from lookalike.judging.judge import Judge
     from lookalike.judging.judgement import Judgement
     from lookalike.records import Approximation, Record, Vectors, Where
 
 
-__all__ = ["DEFAULT_MODEL", "Session"]
+__all__ = ["DEFAULT_MODEL", "JUDGED_IMAGES", "Session"]
+
+JUDGED_IMAGES = 10_000
+"""Images above which a classification judges itself only where it is asked to: the first one has to compare
+all of them with each other."""
 
 
 class Session(Answering):
@@ -107,6 +113,62 @@ class Session(Answering):
             self.store, self.cache, collection, by, read=lambda: self.plain(name), k=k, where=where,
             fit=self.refit(name), fit_by=None if fitting is None else fitting.by,
         )  # fmt: skip
+
+    def judge(
+        self,
+        name: str,
+        by: str,
+        *,
+        k: Ks = 5,
+        where: Where | None = None,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+    ) -> Judge | None:
+        """Return what judges classifications of a collection; None where nothing can be said.
+
+        Args:
+            name: the collection.
+            by: the field that holds the label.
+            k: neighbours that vote; `auto` chooses, and the judge's judgement then has the number.
+            where: only records that match vote.
+            max_error: what is answered has an error of at most this.
+            coverage: label sets contain the true label this often.
+            false_alarm: rate at which a known image may be called unknown, by default `novelty.FALSE_ALARM`.
+
+        Raises:
+            InvalidArgument: a promise is out of its range.
+            Unanswerable: it was promised something that the collection cannot tell.
+        """
+        from lookalike.judging.judge import Judge, check_promises
+        from lookalike.judging.novelty import FALSE_ALARM
+
+        check_promises(max_error, coverage, false_alarm)
+        asked = k == "auto" or any(promise is not None for promise in (max_error, coverage, false_alarm))
+        if not asked and self.store.collection(name).count > JUDGED_IMAGES:
+            return None
+        try:
+            judgement = self.judgement(name, by, k=k, where=where or None)
+        except Unanswerable:
+            if asked:
+                raise
+            return None
+        rate = FALSE_ALARM if false_alarm is None else false_alarm
+        return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
+
+    def audit(self, name: str, by: str, *, split: str | None = None, k: int = 5) -> Audit:
+        """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
+
+        A fitted metric is fitted anew in each fold.
+        """
+        from lookalike.audit import audit
+
+        fitting = self.fitting(name)
+        records, vectors = self.plain(name)
+        if not records:
+            raise CollectionEmpty(name)
+        fit_by = None if fitting is None else fitting.by
+        return audit(records, vectors, by, split=split, k=k, fit=self.refit(name), fit_by=fit_by)
 
     def evaluate(self, name: str, by: str, **options: Unpack[Options]) -> Evaluation:
         """Classify every image of a collection by others that it had no part in: see `evaluate.evaluate`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -13,6 +13,9 @@ from lookalike.walk import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["image", "record", "text"]
 
@@ -29,6 +32,10 @@ class Term:
     """The path of an image, the id of a record, or a text."""
     sign: int = 1
     """1 or −1."""
+    features: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Shape (d,): of an image or text that was embedded before; `value` then only says what it was."""
+    digest: str | None = None
+    """SHA-256 of the bytes of an image that was embedded before."""
 
     @property
     def path(self) -> Path:

@@ -10,7 +10,6 @@ import click
 from lookalike.cli.judging import by_option
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import counted, print_line, print_rest, print_table, print_text, short_path, text_of
-from lookalike.errors import CollectionEmpty
 from lookalike.records import display
 
 if TYPE_CHECKING:
@@ -59,32 +58,18 @@ def audit(
     Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
     folds, and each finding comes with the images that speak for it.
     """
-    from lookalike.audit import audit, audit_lines
+    from lookalike.findings import audit_lines
 
     if report is not None:
         from lookalike.report import check_writable
 
         check_writable(report)
     with settings.open() as session:
-        fitting = session.fitting(collection)
-        records, vectors = session.plain(collection)
-        if not records:
-            raise CollectionEmpty(collection)
-        found = audit(
-            records,
-            vectors,
-            by,
-            split=split,
-            k=k,
-            fit=session.refit(collection),
-            fit_by=None if fitting is None else fitting.by,
-        )
+        found = session.audit(collection, by, split=split, k=k)
         if report is not None:
             from lookalike.report import write_audit_report
 
-            if fitting is not None:
-                records, vectors = session.read(collection)
-            write_audit_report(report, found, records, vectors, collection=collection)
+            write_audit_report(report, found, *session.read(collection), collection=collection)
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

@@ -18,6 +18,7 @@ from lookalike.cli.judging import classify, evaluate
 from lookalike.cli.looking import embed, sql
 from lookalike.cli.output import warn
 from lookalike.cli.searching import search
+from lookalike.cli.serving import serve
 from lookalike.errors import LookalikeError, outcome
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ for _command in (
     models,
     export_command,
     embed,
+    serve,
 ):
     group.add_command(_command)
 

@@ -42,12 +42,6 @@ if TYPE_CHECKING:
     from lookalike.judging.evaluate import Options
     from lookalike.judging.heldout import Ks
     from lookalike.judging.judge import Judge
-    from lookalike.records import Where
-    from lookalike.session import Session
-
-# Above this many images, a classification judges itself only where it is asked to: the first one has to
-# compare all of them with each other.
-JUDGED_IMAGES = 10_000
 
 
 def _read_votes(_context: click.Context, _option: click.Parameter, value: str) -> Ks:
@@ -158,7 +152,9 @@ def classify(
     where = parse_where(conditions)
     code = 0
     with settings.open() as session:
-        judge = _judge(session, collection, by, k, where, max_error, coverage, false_alarm)
+        judge = session.judge(
+            collection, by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm
+        )
         if judge is not None:
             k = judge.judgement.k
             _tell_promises(judge, by, quiet=settings.quiet)
@@ -190,33 +186,6 @@ def classify(
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
     return code
-
-
-def _judge(
-    session: Session,
-    collection: str,
-    by: str,
-    k: Ks,
-    where: Where,
-    max_error: float | None,
-    coverage: float | None,
-    false_alarm: float | None,
-) -> Judge | None:
-    """Return what judges the answers; None where nothing was promised and nothing can be said."""
-    from lookalike.judging.judge import Judge, check_promises
-
-    check_promises(max_error, coverage, false_alarm)
-    asked = k == "auto" or any(promise is not None for promise in (max_error, coverage, false_alarm))
-    if not asked and session.store.collection(collection).count > JUDGED_IMAGES:
-        return None
-    try:
-        judgement = session.judgement(collection, by, k=k, where=where or None)
-    except Unanswerable:
-        if asked:
-            raise
-        return None
-    rate = FALSE_ALARM if false_alarm is None else false_alarm
-    return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
 
 
 def _tell_promises(judge: Judge, by: str, *, quiet: bool) -> None:

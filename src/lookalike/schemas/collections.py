@@ -1,0 +1,54 @@
+"""Collections, and what may be done with the service."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lookalike.schemas.values import Approximation, Given, Value
+
+
+class Collection(Given):
+    """A named set of images of one model."""
+
+    name: str = Field(examples=["images"])
+    count: int = Field(description="Images.")
+    model: str = Field(examples=["efficientnet-lite0"])
+    dimension: int
+    fingerprint: str = Field(description="Of the model's weights and preprocessing.")
+    fields: list[str] = Field(examples=[["label", "part"]])
+    fitted_by: str | None = Field(description="The field that its metric was fitted to.")
+    texts: bool = Field(description="Whether it can be asked in words.")
+    approximation: Approximation | None
+
+
+class Collections(Given):
+    """All collections that are served; the first is what the page opens."""
+
+    collections: list[Collection]
+
+
+class ValueCount(Given):
+    """A value of a field, and how many images have it."""
+
+    value: Value
+    count: int
+
+
+class FieldValues(Given):
+    """The values of a field, the most frequent first."""
+
+    field: str
+    distinct: int = Field(description="Different values; fewer may be listed.")
+    values: list[ValueCount]
+
+
+class Values(Given):
+    """The values of every field of a collection."""
+
+    fields: list[FieldValues]
+
+
+class Deleted(Given):
+    """How many images are gone."""
+
+    deleted: int

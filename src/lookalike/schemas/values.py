@@ -1,0 +1,106 @@
+"""What several requests and answers have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+Value: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
+"""What a field holds; `true`, 1 and `"1"` are three."""
+
+Where: TypeAlias = Annotated[
+    dict[str, list[Value]],
+    Field(
+        description="Only images that match: every field named must have one of its values.",
+        examples=[{"part": ["tank", "hull"], "checked": [True]}],
+        max_length=64,
+    ),
+]
+
+Id: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern="^[0-9a-f]{32}$",
+        description="Of an image in a collection.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015"],
+    ),
+]
+
+DataUrl: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern="^data:",
+        description="A picture as `data:image/jpeg;base64,…` (RFC 2397). No other address is ever fetched.",
+        examples=[
+            "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mP8z8BQz4AHMOGTHCoSALpOAgfdN2v3AAAAAElFTkSuQmCC"
+        ],
+    ),
+]
+
+
+class Asked(BaseModel):
+    """A request: words that nobody knows are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Given(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Approximation(Given):
+    """An index that finds most of the nearest neighbours without looking at every vector."""
+
+    kind: str
+    recall: float = Field(description="Part of the exact k nearest that it found, 0 … 1.")
+    k: int
+    queries: int = Field(description="Of the collection's own images, with which that was measured.")
+
+
+class Image(Given):
+    """An image of a collection."""
+
+    id: Id
+    name: str = Field(
+        description="Path below the folder that was indexed, for people.", examples=["tank/a.jpg"]
+    )
+    fields: dict[str, Value] = Field(examples=[{"part": "tank", "label": "rust"}])
+
+
+class ImageDetails(Image):
+    """An image of a collection, with all that is known of it."""
+
+    metadata: dict[str, Any] = Field(description="The label file as it was delivered.")
+    digest: str = Field(description="SHA-256 of the file's bytes.")
+    size: int = Field(description="Bytes in the file.")
+
+
+class Hit(Image):
+    """An image that was found, and how."""
+
+    similarity: float | None = Field(description="−1 … 1; null where only the words found it.")
+    score: float | None = Field(None, description="What a hybrid search ranks by.")
+    by_vectors: int | None = Field(None, description="Its place among the nearest, from 1.")
+    by_words: int | None = Field(None, description="Its place among those whose words match, from 1.")
+
+
+class Unusable(Given):
+    """A picture that could not be used, and why."""
+
+    name: str
+    skipped: str = Field(description="The reason.", examples=["truncated JPEG"])
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457); sent as application/problem+json."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["no collection 'parts': the store has images"])
+    error: str = Field("", description="The name of the error.", examples=["CollectionNotFound"])

@@ -1,0 +1,45 @@
+"""What a service is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits and places; the defaults are those of the command line."""
+
+    collections: tuple[str, ...] = ()
+    """Those that are served, in this order; empty: all of the store."""
+    models: tuple[str, ...] = ()
+    """Models that embeddings may be asked of, beside those of the collections."""
+    roots: tuple[Path, ...] = ()
+    """Folders whose pictures may be shown, beside those that `index` was given on this machine."""
+    uploads: Path | None = None
+    """Where added pictures are kept; None: none can be added."""
+    hosts: tuple[str, ...] = ()
+    """Names that a request may call the service by, beside the address it listens on."""
+    origins: tuple[str, ...] = ()
+    """Origins of other pages that may ask (CORS)."""
+    max_bytes: int = 32 * MEGABYTE
+    """Of one request."""
+    max_pixels: int = 50_000_000
+    """Of one picture: 200 MB at the 4 bytes that a pixel takes while it is decoded."""
+    max_images: int = 32
+    """Of one request."""
+    body_seconds: float = 60.0
+    """In which a request must have arrived."""
+    queue: int = 256
+    """Pictures and texts that wait to be embedded, and searches that wait: one more is refused."""
+    memory: int = 512 * MEGABYTE
+    """Bytes of requests that are held at once; what would exceed them is refused."""
+    threads: int = 8
+    """That search stores."""
+    workers: int = 0
+    """Threads that embed; 0: one for each core."""

@@ -1,0 +1,133 @@
+"""Pictures and questions out of the bodies of requests."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+
+from lookalike.errors import InvalidArgument
+from lookalike.pipeline import Upload
+from lookalike.records import display
+from lookalike.server.problems import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import Request
+
+    from lookalike.server.settings import Settings
+
+_Q = TypeVar("_Q", bound=BaseModel)
+
+# Of the name that a client gave a file, so much is kept.
+_LONGEST_NAME = 200
+
+
+def read_data_url(url: str, name: str) -> Upload:
+    """Return the picture in a `data:` URL (RFC 2397).
+
+    Args:
+        url: as it was sent; any other scheme is refused, and nothing is ever fetched.
+        name: what errors call it.
+
+    Raises:
+        InvalidArgument: no data URL, or damaged base64.
+    """
+    head, comma, text = url.partition(",")
+    if not head.startswith("data:") or not comma:
+        raise InvalidArgument(f"{name}: a picture is sent as data:image/…;base64,…; no address is fetched")
+    if not head.endswith(";base64"):
+        return Upload(name, unquote_to_bytes(text))
+    try:
+        return Upload(name, base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidArgument(f"{name}: damaged base64") from error
+
+
+async def read_question(request: Request, model: type[_Q], settings: Settings) -> tuple[_Q, list[Upload]]:
+    """Return what a request asks, and the pictures that it brings along.
+
+    A JSON body is the question itself. A multipart body has it as JSON in the part `query`, which may be
+    missing where all of it has defaults, and pictures in parts `image`.
+
+    Args:
+        request: of one of these content types.
+        model: what the question is read as.
+        settings: limits.
+
+    Raises:
+        Refused: of another content type, or too many pictures.
+        RequestValidationError: the question is not as described.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    uploads: list[Upload] = []
+    if kind == "multipart/form-data":
+        async with request.form(max_files=settings.max_images, max_fields=16) as form:
+            text: Any = form.get("query") or "{}"
+            if isinstance(text, UploadFile):
+                text = await text.read()
+            uploads = await read_files(
+                [each for each in form.getlist("image") if isinstance(each, UploadFile)]
+            )
+    elif kind in ("application/json", ""):
+        text = await request.body()
+    else:
+        raise Refused(415, f"a request is application/json or multipart/form-data, not {display(kind)}")
+    try:
+        return model.model_validate_json(text), uploads
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
+        ) from error
+
+
+async def read_files(files: Sequence[UploadFile]) -> list[Upload]:
+    """Return uploaded files as bytes, with their names."""
+    return [
+        Upload(display(file.filename or f"image {place}")[:_LONGEST_NAME], await file.read())
+        for place, file in enumerate(files)
+    ]
+
+
+def described(model: type[BaseModel], *, example: dict[str, Any], pictures: str) -> dict[str, Any]:
+    """Return the description of such a request's body for OpenAPI.
+
+    Args:
+        model: of the question.
+        example: a question.
+        pictures: what the pictures of a multipart request are for.
+    """
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": schema, "example": example},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "query": {
+                                "type": "string",
+                                "contentMediaType": "application/json",
+                                "description": f"{model.__name__} as JSON.",
+                                "examples": [json.dumps(example)],
+                            },
+                            "image": {
+                                "type": "array",
+                                "items": {"type": "string", "format": "binary"},
+                                "description": pictures,
+                            },
+                        },
+                    }
+                },
+            },
+        }
+    }
