@@ -137,6 +137,10 @@ def refit_with(groups: Sequence[slice]) -> Fit:
     return refit
 
 
+# Readings that may come back shorter than the collection was, before others are taken to delete from it.
+_TRIES = 5
+
+
 def read(store: Store, name: str, where: Where | None = None) -> tuple[list[Record], Vectors]:
     """Return all matching records of a collection and their vectors, in order of id.
 
@@ -153,17 +157,23 @@ def read(store: Store, name: str, where: Where | None = None) -> tuple[list[Reco
 
 def read_plain(store: Store, name: str) -> tuple[list[Record], Vectors]:
     """Return all records of a collection and their plain vectors, in order of id, fitted or not."""
+    tries = _TRIES
     while True:
         collection = store.collection(name)
         found = None
         try:
-            found = read(store, plain_name(collection))
+            plain = store.collection(plain_name(collection))
+            found = read(store, plain.name)
         except CollectionNotFound:
             if store.collection(name).space == collection.space:
                 raise
         # Else a fit or an undo has exchanged the names meanwhile.
         if found is not None and store.collection(name).space == collection.space:
-            return found
+            # Twice, perhaps: what was read then is gone by half, or of another space. Where records do
+            # disappear, they are not waited for.
+            tries -= 1
+            if found[1].shape[1] == plain.space.dimension and (len(found[0]) >= plain.count or not tries):
+                return found
 
 
 def refuse_side(store: Store, name: str) -> None:
