@@ -172,7 +172,7 @@ def read_plain(store: Store, name: str) -> tuple[list[Record], Vectors]:
             # Twice, perhaps: what was read then is gone by half, or of another space. Where records do
             # disappear, they are not waited for.
             tries -= 1
-            if found[1].shape[1] == plain.space.dimension and (len(found[0]) >= plain.count or not tries):
+            if found[1].shape[1] == plain.space.dimension and (len(found[0]) >= plain.count or tries <= 0):
                 return found
 
 
