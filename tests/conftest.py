@@ -13,6 +13,17 @@ from lookalike.cli import main
 from tests.contracts.exceptions import CANNOT
 from tests.servers.elasticsearch import elasticsearch_home, elasticsearch_server  # noqa: F401 fixtures
 from tests.servers.postgres import postgres_server, postgres_url  # noqa: F401 fixtures
+from tests.service import (  # noqa: F401 fixtures
+    filled_store,
+    make_service,
+    pictures,
+    server,
+    service,
+    start_server,
+    store_url,
+    strangers,
+    typed,
+)
 
 # The contracts are no test files by name; their assertions are to be explained all the same.
 pytest.register_assert_rewrite("tests.contracts.store_contract", "tests.contracts.embedder_contract")

@@ -9,6 +9,8 @@ A block's language says what becomes of it:
     csv, json   with a path behind the language: is written to that path
     sh, text    is not run
 
+`python served` asks a service at `SERVICE`, which the tests of the service start elsewhere: see `served`.
+
 `console postgresql`, `sql postgresql` and `sql postgresql-NAME` run on a store in PostgreSQL, all others on
 one in SQLite.
 
@@ -26,7 +28,7 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -36,6 +38,9 @@ from lookalike.cli import main
 TOLERANCE = 1e-3
 ENGINES = {"postgresql": "postgres_url"}
 """The fixture that gives the URL of an empty store, by what blocks call the database."""
+
+SERVICE = "http://127.0.0.1:8000"
+"""Where documents have their service."""
 
 _FENCE = re.compile(r"^```(\w+)?(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.]*\.\d)(?!\w)")
@@ -77,6 +82,15 @@ def blocks(document: str) -> list[Block]:
             )
         )
     return made
+
+
+def served(document: Path, address: str) -> list[Block]:
+    """Return the blocks of a document that ask a service, with its real address, so that they can be run."""
+    return [
+        replace(block, text=block.text.replace(SERVICE, address), argument="")
+        for block in blocks(document.read_text())
+        if block.argument == "served"
+    ]
 
 
 def commands(text: str) -> list[tuple[str, str]]:
@@ -164,6 +178,8 @@ class Terminal:
         elif block.language == "sql":
             outputs.append((block.text, block.output, self.lookalike("sql", block.text)))
             assert self.code == 0, outputs[-1]
+        elif block.argument == "served":
+            pass
         elif block.language == "python":
             shown = io.StringIO()
             with contextlib.redirect_stdout(shown):

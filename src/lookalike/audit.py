@@ -31,8 +31,9 @@ from lookalike.findings import (
     audit_lines,
     split_key,
 )
-from lookalike.judging.heldout import held_out
+from lookalike.judging.heldout import held_out, workload
 from lookalike.near_duplicates import near_duplicate_groups, near_duplicate_threshold
+from lookalike.progress import divided, silent
 from lookalike.ranking import leave_one_out_rows
 from lookalike.records import Neighbour
 from lookalike.vote import label_of, winning_codes
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from lookalike.judging.comparison import Fit
     from lookalike.judging.heldout import HeldOut
+    from lookalike.progress import Progress
     from lookalike.ranking import Similarities
     from lookalike.records import Record, Vectors
     from lookalike.vote import Codes
@@ -53,6 +55,8 @@ __all__ = ["Audit", "audit", "audit_lines", "contradictions"]
 # The median of absolute deviations times this estimates the standard deviation of a normal distribution:
 # 1 / the 0.75 quantile of the standard normal distribution.
 _NORMAL = 1.4826
+# Images after which somebody is told how far it is: a hundredth of a second.
+_TOLD = 1024
 
 
 def audit(
@@ -65,6 +69,7 @@ def audit(
     fit: Fit | None = None,
     fit_by: str | None = None,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Audit:
     """Hold a collection's labels against what its images say.
 
@@ -80,6 +85,7 @@ def audit(
         fit: makes the metric, anew in each fold; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
         seed: of the folds.
+        progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
         What was found.
@@ -97,21 +103,30 @@ def audit(
         split = _split_field(records, by)
     elif all(label_of(record, split) is None for record in records):
         raise FieldNotFound(split, {name for record in records for name in record.fields} - {split})
-    groups = near_duplicate_groups(vectors, [record.digest for record in records])
+    count = len(records)
+    # Each pair is looked at once for near-duplicates, twice for answers.
+    sizes = [count // 2, sum(workload(count, k, fit, 1)), count // 8, count // 8, count // 8 + 1]
+    alike, judging, scale, copies, telling = divided(progress, sizes)
+    groups = near_duplicate_groups(vectors, [record.digest for record in records], alike)
     # The labels are ranked by the first drawing of folds; others would only be counted.
-    answers = held_out(records, vectors, by, k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed)
-    return Audit(
+    answers = held_out(
+        records, vectors, by,
+        k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed, progress=judging,
+    )  # fmt: skip
+    found = Audit(
         by=by,
         split=split,
         images=len(records),
         method=answers.method,
-        threshold=min(1.0, near_duplicate_threshold(vectors)),
-        suspects=_suspects(records, answers),
-        duplicates=_duplicates(records, vectors, groups, by, split),
+        threshold=min(1.0, near_duplicate_threshold(vectors, scale)),
+        duplicates=_duplicates(records, vectors, groups, by, split, copies),
+        suspects=_suspects(records, answers, telling),
         outliers=_outliers(records, answers),
         small_classes=_small_classes(answers),
         left_out=answers.left_out,
     )
+    progress(sum(sizes), sum(sizes))
+    return found
 
 
 def contradictions(held: HeldOut) -> tuple[NDArray[np.float64], Codes]:
@@ -149,19 +164,22 @@ def _by_votes(held: HeldOut) -> tuple[NDArray[np.float64], Codes]:
     return (against - kept) / voters, np.where(winners >= 0, winners, held.truth)
 
 
-def _suspects(records: Sequence[Record], held: HeldOut) -> tuple[Suspect, ...]:
+def _suspects(records: Sequence[Record], held: HeldOut, progress: Progress) -> tuple[Suspect, ...]:
     scores, suggested = contradictions(held)
-    found = [
-        Suspect(
-            record=records[row],
-            label=held.labels[held.truth[place]],
-            suggested=held.labels[suggested[place]],
-            score=float(scores[place]),
-            contradicted=not held.right[place],
-            neighbours=_neighbours(records, held, place),
+    found = []
+    for place, row in enumerate(held.rows.tolist()):
+        if place % _TOLD == 0:
+            progress(place, len(held.rows))
+        found.append(
+            Suspect(
+                record=records[row],
+                label=held.labels[held.truth[place]],
+                suggested=held.labels[suggested[place]],
+                score=float(scores[place]),
+                contradicted=not held.right[place],
+                neighbours=_neighbours(records, held, place),
+            )
         )
-        for place, row in enumerate(held.rows.tolist())
-    ]
     return tuple(sorted(found, key=lambda each: (not each.contradicted, -each.score, each.record.uri)))
 
 
@@ -175,16 +193,24 @@ def _neighbours(records: Sequence[Record], held: HeldOut, place: int) -> tuple[N
 
 
 def _duplicates(
-    records: Sequence[Record], vectors: Vectors, groups: Codes, by: str, split: str | None
+    records: Sequence[Record],
+    vectors: Vectors,
+    groups: Codes,
+    by: str,
+    split: str | None,
+    progress: Progress,
 ) -> tuple[Duplicates, ...]:
     sizes = np.bincount(groups)
     members = np.flatnonzero(sizes[groups] > 1)
     if not len(members):
         return ()
+    looking, telling = divided(progress, [len(members), len(members)])
     nearest = np.full(len(records), np.nan)
-    nearest[members] = leave_one_out_rows(vectors[members], 1, groups[members])[1][:, 0]
-    found = []
-    for group in np.flatnonzero(sizes > 1):
+    nearest[members] = leave_one_out_rows(vectors[members], 1, groups[members], looking)[1][:, 0]
+    found: list[Duplicates] = []
+    several = np.flatnonzero(sizes > 1)
+    for group in several:
+        telling(len(found), len(several))
         rows = sorted(np.flatnonzero(groups == group).tolist(), key=lambda row: records[row].uri)
         found.append(
             Duplicates(

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from lookalike.judging.participants import LeftOut, participants
 from lookalike.metric import normalise
 from lookalike.near_duplicates import near_duplicate_groups
 from lookalike.pipeline import embed_files
+from lookalike.progress import silent
 from lookalike.records import PLAIN_METRIC, Skipped, uri_path
 
 if TYPE_CHECKING:
@@ -43,10 +44,9 @@ if TYPE_CHECKING:
     from lookalike.judging.comparison import Fit
     from lookalike.judging.heldout import HeldOut
     from lookalike.metric import Metric
+    from lookalike.progress import Progress
     from lookalike.records import Record, Vectors
     from lookalike.vote import Codes
-
-Progress: TypeAlias = "Callable[[int, int], None]"
 
 # Images that an embedder is timed with: enough for two figures, a second or two a model.
 _TIMED = 16
@@ -72,7 +72,7 @@ def compare(
     ks: Sequence[int] = (1, 5),
     folds: int = FOLDS,
     seed: int = 0,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> Contest:
     """Rank embedders × metrics × k, and networks that are trained, by cross-validation.
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lookalike.records import Vectors
 
@@ -66,6 +66,7 @@ def discriminant_map(
     groups: Sequence[slice],
     lots: NDArray[np.intp],
     seed: int,
+    beat: Callable[[], None],
 ) -> Map:
     """Learn the map; arguments are as for `metric.fit_metric`, with classes 0 … C − 1 that all occur.
 
@@ -75,17 +76,21 @@ def discriminant_map(
         groups: columns that are weighed together; they cover all d.
         lots: shape (n,): rows of one lot are left out together.
         seed: of what the pilot takes of a large collection.
+        beat: called between the steps.
 
     Returns:
         mean (d,) and matrix (d, m), m at most MAX_DIMENSION.
     """
     mean, scale = _standardisation(vectors, groups)
     pilot = _pilot(vectors, codes, seed)
-    shrinkage = _weigh(vectors[pilot], codes[pilot], groups, lots[pilot], mean, scale)
+    beat()
+    shrinkage = _weigh(vectors[pilot], codes[pilot], groups, lots[pilot], mean, scale, beat)
     data = np.subtract(vectors, mean, dtype=np.float32)
     data *= scale.astype(np.float32)
+    beat()
     basis, coordinates = _span(data)
-    directions = _whiten(coordinates, codes, shrinkage)
+    beat()
+    directions = _whiten(coordinates, codes, shrinkage, beat)
     projected_means = _class_means(coordinates, codes) @ directions
     directions += (_GAIN - 1) * (directions @ _projector(projected_means))
     matrix = directions if basis is None else basis @ directions
@@ -131,6 +136,7 @@ def _weigh(
     lots: NDArray[np.intp],
     mean: Matrix,
     scale: Matrix,
+    beat: Callable[[], None],
 ) -> float:
     """Multiply `scale` by the weights of the groups, in place, and return the shrinkage."""
     data = (vectors - mean) * scale
@@ -145,6 +151,7 @@ def _weigh(
     ratios = [shrinkage / (1 - shrinkage) for shrinkage in _SHRINKAGES]
     best, chosen, shrinkage = -np.inf, candidates[0], _SHRINKAGES[0]
     for weights in candidates:
+        beat()
         weighed = data * _spread(weights, groups, data.shape[1])
         found = _scores(weighed, codes, lots, ratios)
         if found.max() > best:
@@ -234,7 +241,10 @@ def _class_means(coordinates: NDArray[np.floating], codes: NDArray[np.intp]) -> 
 
 
 def _whiten(
-    coordinates: NDArray[np.floating], codes: NDArray[np.intp], shrinkage: float
+    coordinates: NDArray[np.floating],
+    codes: NDArray[np.intp],
+    shrinkage: float,
+    beat: Callable[[], None] = lambda: None,
 ) -> NDArray[np.floating]:
     """Return directions (k, m) in which the shrunk within-class covariance is the identity.
 
@@ -244,7 +254,9 @@ def _whiten(
 
     count, size = coordinates.shape
     means = _class_means(coordinates, codes).astype(coordinates.dtype)
+    beat()
     total = coordinates.T @ coordinates
+    beat()
     counts = np.bincount(codes).astype(coordinates.dtype)
     within = total - (means * counts[:, None]).T @ means
     freedom = max(count - len(counts), 1)
@@ -258,8 +270,10 @@ def _whiten(
     lower = cholesky(within, lower=True, overwrite_a=True, check_finite=False)
     half = solve_triangular(lower, total, lower=True, overwrite_b=True, check_finite=False)
     whitened = solve_triangular(lower, half.T, lower=True, overwrite_b=True, check_finite=False)
+    beat()
     # Divide and conquer gives all directions in less time than other drivers take for the best 1,024.
     _, rotation = eigh(whitened, driver="evd", overwrite_a=True, check_finite=False)
+    beat()
     best = rotation[:, : -MAX_DIMENSION - 1 : -1]
     directions: NDArray[np.floating] = solve_triangular(
         lower, best, lower=True, trans="T", check_finite=False

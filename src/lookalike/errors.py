@@ -2,10 +2,12 @@
 
     LookalikeError
     ├── InvalidArgument        the call's words are off
+    │   └── CollectionExists   a name for a new collection that one has already
     ├── NotFound
     │   ├── PathNotFound       no such file or folder
     │   ├── CollectionNotFound
     │   ├── FieldNotFound      no record of the collection has that field
+    │   ├── ImageNotFound      no record of the collection has that id
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
     │   └── CollectionEmpty
@@ -46,6 +48,14 @@ class InvalidArgument(LookalikeError):
     """An argument outside its range, or two that exclude each other."""
 
 
+class CollectionExists(InvalidArgument):
+    """A name for a new collection that is taken."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"there is a collection {name!r} already")
+
+
 class NotFound(LookalikeError):
     """Something that was named does not exist."""
 
@@ -78,6 +88,15 @@ class FieldNotFound(NotFound):
         self.known = sorted(known)
         have = f"the fields are {', '.join(self.known)}" if self.known else "its images have no fields"
         super().__init__(f"no field {field!r} in this collection: {have}")
+
+
+class ImageNotFound(NotFound):
+    """An id that no record of the collection has."""
+
+    def __init__(self, collection: str, identity: str) -> None:
+        self.collection = collection
+        self.identity = identity
+        super().__init__(f"no image of collection {collection!r} has the id {identity}")
 
 
 class ModelNotFound(NotFound):
@@ -229,6 +248,7 @@ class Outcome(NamedTuple):
 _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     LookalikeError: Outcome(1, 500),
     InvalidArgument: Outcome(2, 400),
+    CollectionExists: Outcome(2, 409),
     NotFound: Outcome(1, 404),
     PathNotFound: Outcome(2, 404),
     FieldNotFound: Outcome(2, 400),

@@ -17,14 +17,16 @@ import numpy as np
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, StoreCorrupt
 from lookalike.metric import FittedMetric
+from lookalike.progress import silent
 from lookalike.records import PLAIN_METRIC
 from lookalike.stores.checks import NAME_LENGTH, same_name
 from lookalike.vote import label_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lookalike.judging.comparison import Fit
+    from lookalike.progress import Progress
     from lookalike.records import Collection, Record, Vectors, Where
     from lookalike.stores.protocol import Store
     from lookalike.vote import Codes
@@ -126,13 +128,18 @@ def fitting_of(store: Store, collection: Collection) -> Fitting:
     return fitting
 
 
-def refit_with(groups: Sequence[slice]) -> Fit:
-    """Return what fits a metric to some images of a collection as `fit` would, for `held_out`."""
+def refit_with(groups: Sequence[slice], beat: Callable[[], None] = lambda: None) -> Fit:
+    """Return what fits a metric to some images of a collection as `fit` would, for `held_out`.
+
+    Args:
+        groups: as for `fit_metric`.
+        beat: as for `fit_metric`.
+    """
     # SciPy takes long to import, and only a fit needs it.
     from lookalike.metric import fit_metric
 
     def refit(vectors: Vectors, codes: Codes, lots: Codes) -> FittedMetric:
-        return fit_metric(vectors, codes, groups=groups or None, lots=lots)
+        return fit_metric(vectors, codes, groups=groups or None, lots=lots, beat=beat)
 
     return refit
 
@@ -141,29 +148,36 @@ def refit_with(groups: Sequence[slice]) -> Fit:
 _TRIES = 5
 
 
-def read(store: Store, name: str, where: Where | None = None) -> tuple[list[Record], Vectors]:
+def read(
+    store: Store, name: str, where: Where | None = None, progress: Progress = silent
+) -> tuple[list[Record], Vectors]:
     """Return all matching records of a collection and their vectors, in order of id.
 
-    Memory: twice the vectors, for a moment.
+    Memory: twice the vectors, for a moment. `progress` is called with records read and records to read.
     """
     records: list[Record] = []
-    blocks = [np.empty((0, store.collection(name).space.dimension), np.float32)]
+    collection = store.collection(name)
+    blocks = [np.empty((0, collection.space.dimension), np.float32)]
     for batch, rows in store.scan(name, where):
         records += batch
         blocks.append(rows)
+        progress(min(len(records), collection.count), collection.count)
     # Where names were exchanged since, what was read says how many dimensions there are.
     return records, np.concatenate(blocks[1:] or blocks)
 
 
-def read_plain(store: Store, name: str) -> tuple[list[Record], Vectors]:
-    """Return all records of a collection and their plain vectors, in order of id, fitted or not."""
+def read_plain(store: Store, name: str, progress: Progress = silent) -> tuple[list[Record], Vectors]:
+    """Return all records of a collection and their plain vectors, in order of id, fitted or not.
+
+    `progress` is told as by `read`; once more from the beginning where the collection is fitted meanwhile.
+    """
     tries = _TRIES
     while True:
         collection = store.collection(name)
         found = None
         try:
             plain = store.collection(plain_name(collection))
-            found = read(store, plain.name)
+            found = read(store, plain.name, None, progress)
         except CollectionNotFound:
             if store.collection(name).space == collection.space:
                 raise

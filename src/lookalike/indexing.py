@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike import images
+from lookalike.corrections import indexed_again, stored
 from lookalike.errors import Unanswerable
+from lookalike.index_report import IndexReport
 from lookalike.labels import Label, read_labels
 from lookalike.metric import normalise
 from lookalike.pipeline import EmbeddedFile, embed_files
@@ -26,44 +28,16 @@ if TYPE_CHECKING:
     from lookalike.features import FeatureCache
     from lookalike.stores.protocol import Store
 
+__all__ = ["NO_LABEL", "IndexReport", "index", "record_of"]
+
 NO_LABEL = Label({}, {})
 
 # A write of this many records takes a few hundredths of a second; what a kill costs is at most this much, or
 # what was embedded in this many seconds.
 _WRITE_RECORDS = 256
 _WRITE_SECONDS = 2.0
-
-
-@dataclass(slots=True)
-class IndexReport:
-    """What became of every file below the paths: added, updated, relabelled, unchanged or skipped."""
-
-    collection: str
-    labels: list[str] = field(default_factory=list)
-    """How the labels of each path were read: folders, json, table or none."""
-    added: int = 0
-    updated: int = 0
-    """The file had changed."""
-    relabelled: int = 0
-    """The file is the same, what is known of it had changed."""
-    unchanged: int = 0
-    removed: int = 0
-    """Records whose file is gone (`prune`)."""
-    embedded: int = 0
-    """Images that went through the model; the others' features were known."""
-    skipped: list[Skipped] = field(default_factory=list)
-    unlabelled: list[str] = field(default_factory=list)
-    """Paths that were indexed with no label, although others have one."""
-    told_apart: list[str] = field(default_factory=list)
-    """Paths of a name that other images have too, whose labels found them by their folders."""
-    other_files: int = 0
-    """Files below the paths that are neither images nor labels."""
-    seconds: float = 0.0
-
-    @property
-    def images(self) -> int:
-        """Images that are in the collection after this run because of these paths."""
-        return self.added + self.updated + self.relabelled + self.unchanged
+# Labels that are written at once.
+_RELABELLED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +64,8 @@ def index(
 
     Files that did not change since they were indexed cost one look at their date and size. Interrupted at any
     moment, it leaves a collection that the same call completes. Of a fitted collection both sides are
-    written, the plain one first; the metric stays as it was fitted.
+    written, the plain one first; the metric stays as it was fitted. What people have put right stays, see
+    `corrections`.
 
     A file is known by its absolute path, however that was spelt; links in it stay, so that a folder and a
     link to it are two. The record of a file that is no usable image any more stays as it was, and the file is
@@ -180,7 +155,7 @@ def _changed(
 ) -> list[_Job]:
     """Sort out what has not changed, write labels that have, and return the images to embed."""
     jobs: list[_Job] = []
-    relabel = []
+    relabel: dict[str, tuple[Path, Label]] = {}
     for path, label in wanted.items():
         uri = file_uri(path)
         stamp = stamps.get(uri)
@@ -189,16 +164,43 @@ def _changed(
         except OSError as error:
             report.skipped.append(Skipped(str(path), f"cannot be read: {error.strerror}"))
             continue
+        kept = stored(label)
         if stamp is None or (stamp.size, stamp.modified_ns) != (status.st_size, status.st_mtime_ns):
             jobs.append(_Job(path, uri, label, known=stamp is not None))
-        elif stamp.labels_digest != labels_digest(label.fields, label.metadata):
-            relabel.append((stamp.id, label.fields, label.metadata))
+        elif stamp.labels_digest != labels_digest(kept.fields, kept.metadata):
+            relabel[stamp.id] = path, label
         else:
             report.unchanged += 1
-    if relabel:
-        sides.relabel(relabel)
-        report.relabelled = len(relabel)
+    ids = list(relabel)
+    for start in range(0, len(ids), _RELABELLED):
+        some = {one: relabel[one] for one in ids[start : start + _RELABELLED]}
+        _relabel(sides, some, report)
+        # Those that somebody has removed meanwhile.
+        jobs += (_Job(path, file_uri(path), label, known=False) for path, label in some.values())
     return jobs
+
+
+def _relabel(sides: Sides, labels: dict[str, tuple[Path, Label]], report: IndexReport) -> None:
+    """Write labels that differ from what is recorded, apart from what people have put right.
+
+    Args:
+        sides: where to.
+        labels: what the label files say, by id; those of records that are there are taken out.
+        report: gets the counts.
+    """
+    changed = []
+    for record in sides.get(list(labels)):
+        path, label = labels.pop(record.id)
+        kept, given_up = indexed_again(record, label, record.digest)
+        if given_up:
+            report.overruled.append(str(path))
+        if labels_digest(kept.fields, kept.metadata) == labels_digest(record.fields, record.metadata):
+            report.unchanged += 1
+        else:
+            changed.append((record.id, kept.fields, kept.metadata))
+    if changed:
+        sides.relabel(changed)
+        report.relabelled += len(changed)
 
 
 def _gone(roots: Sequence[Path], wanted: dict[Path, Label], stamps: dict[str, Stamp]) -> list[str]:
@@ -256,20 +258,30 @@ def _write(
 def _put(sides: Sides, ready: list[tuple[_Job, EmbeddedFile]], report: IndexReport) -> None:
     if not ready:
         return
-    records = [
-        Record(
-            record_id(job.uri),
-            job.uri,
-            file.digest,
-            job.label.fields,
-            job.label.metadata,
-            file.size,
-            file.modified_ns,
-        )
-        for job, file in ready
-    ]
+    before = {one.id: one for one in sides.get([record_id(job.uri) for job, _ in ready if job.known])}
+    records = []
+    for job, file in ready:
+        known = before.get(record_id(job.uri))
+        if known is None:
+            label = stored(job.label)
+        else:
+            label, given_up = indexed_again(known, job.label, file.digest)
+            if given_up:
+                report.overruled.append(str(job.path))
+        records.append(record_of(job.uri, file, label))
     sides.put(records, normalise(np.stack([file.features for _, file in ready])))
     for job, file in ready:
         report.added += not job.known
         report.updated += job.known
         report.embedded += not file.cached
+
+
+def record_of(uri: str, file: EmbeddedFile, label: Label) -> Record:
+    """Return the record of a file.
+
+    Args:
+        uri: of the file.
+        file: as it was read.
+        label: as the record is to have it: see `corrections.stored`.
+    """
+    return Record(record_id(uri), uri, file.digest, label.fields, label.metadata, file.size, file.modified_ns)

@@ -20,7 +20,7 @@ from lookalike.discriminant import discriminant_map
 from lookalike.errors import InvalidArgument, Unanswerable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -188,6 +188,7 @@ def fit_metric(
     groups: Sequence[slice] | None = None,
     lots: NDArray[np.intp] | None = None,
     seed: int = 0,
+    beat: Callable[[], None] = lambda: None,
 ) -> FittedMetric:
     """Learn a metric from labelled vectors, in closed form; see `lookalike.discriminant`.
 
@@ -199,6 +200,8 @@ def fit_metric(
         lots: shape (n,): rows of the same number are never used to judge one another when weights and
             shrinkage are chosen. By default each row is a lot of its own.
         seed: decides which images are looked at to choose them, where there are more than 500.
+        beat: called between the steps, each of which takes a third of the time at most; what it raises ends
+            the fit.
 
     Returns:
         A metric of at most 1,024 dimensions; the same for the same arguments, and for other orders of rows
@@ -227,4 +230,4 @@ def fit_metric(
         )
     if lots is None:
         lots = np.arange(len(codes))
-    return FittedMetric(*discriminant_map(vectors, dense, groups, lots, seed))
+    return FittedMetric(*discriminant_map(vectors, dense, groups, lots, seed, beat))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument
+from lookalike.progress import divided, silent
 from lookalike.ranking import nearest_rows
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.progress import Progress
     from lookalike.records import Vectors
 
 RATIO = 0.25
@@ -43,12 +45,15 @@ _ROUNDING = 4e-6
 _BLOCK_BYTES = 16 << 20
 
 
-def near_duplicate_groups(vectors: Vectors, digests: Sequence[str]) -> NDArray[np.intp]:
+def near_duplicate_groups(
+    vectors: Vectors, digests: Sequence[str], progress: Progress = silent
+) -> NDArray[np.intp]:
     """Put images into groups: same bytes, near-duplicates, and what these connect.
 
     Args:
         vectors: plain (not fitted) vectors, float32 of shape (n, d), each row of length 1.
         digests: SHA-256 of each image's file, n of them.
+        progress: called with pairs compared and pairs to compare.
 
     Returns:
         Shape (n,): the number of each row's group, 0 … groups − 1, numbered by their first rows. An image
@@ -69,8 +74,11 @@ def near_duplicate_groups(vectors: Vectors, digests: Sequence[str]) -> NDArray[n
         return np.empty(0, dtype=np.intp)
     groups: NDArray[np.intp] = np.unique(np.array(digests), return_inverse=True)[1]
     every = np.arange(count)
-    threshold = near_duplicate_threshold(vectors)
-    for rows, columns in _near_pairs(vectors, threshold):
+    usual, pairs = divided(progress, [min(count, _SAMPLE) * count, count * count // 2 + 1])
+    threshold = near_duplicate_threshold(vectors, usual)
+    for rows, columns in _near_pairs(vectors, threshold, pairs):
+        if (groups[rows] == groups[columns]).all():
+            continue
         # What was connected so far goes in as one edge a row: to its group, a node behind those of the rows.
         starts, ends = np.concatenate([rows, every]), np.concatenate([columns, count + groups])
         graph = coo_array((np.ones(len(starts), dtype=bool), (starts, ends)), shape=(2 * count, 2 * count))
@@ -87,7 +95,7 @@ def _numbered_by_first_row(groups: NDArray[np.intp]) -> NDArray[np.intp]:
     return ranks[inverse]
 
 
-def near_duplicate_threshold(vectors: Vectors) -> float:
+def near_duplicate_threshold(vectors: Vectors, progress: Progress = silent) -> float:
     """Return the cosine similarity from which two images of a collection are near-duplicates.
 
     The tenth nearest and not the nearest sets the scale, so that a collection that holds every picture twice
@@ -95,6 +103,7 @@ def near_duplicate_threshold(vectors: Vectors) -> float:
 
     Args:
         vectors: plain (not fitted) vectors, float32 of shape (n, d), each row of length 1.
+        progress: called with images of a sample done and to do.
 
     Returns:
         At most 1; above 1 where fewer than three images give no scale.
@@ -104,12 +113,15 @@ def near_duplicate_threshold(vectors: Vectors) -> float:
         return 2.0
     sample = np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(np.intp))
     tenth = min(_TENTH, count - 1)
-    similarities = nearest_rows(vectors[sample], vectors, tenth, [[row] for row in sample.tolist()])[1]
+    itself = [[row] for row in sample.tolist()]
+    similarities = nearest_rows(vectors[sample], vectors, tenth, itself, progress=progress)[1]
     usual = 1.0 - float(np.median(similarities[:, tenth - 1]))
     return 1.0 - max(RATIO * usual, _ROUNDING)
 
 
-def _near_pairs(vectors: Vectors, threshold: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _near_pairs(
+    vectors: Vectors, threshold: float, progress: Progress
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield the pairs of rows that are at least so similar, each pair once, block by block."""
     count = len(vectors)
     step = max(1, _BLOCK_BYTES // (4 * count))
@@ -117,3 +129,5 @@ def _near_pairs(vectors: Vectors, threshold: float) -> Iterator[tuple[NDArray[np
         rows, columns = np.nonzero(vectors[start : start + step] @ vectors[start:].T >= threshold)
         later = columns > rows
         yield rows[later] + start, columns[later] + start
+        # Each is compared with those behind it.
+        progress(count**2 - max(0, count - start - step) ** 2, count**2)

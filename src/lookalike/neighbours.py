@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lookalike.embedders import TextEmbedder, known_cards
-from lookalike.errors import CollectionEmpty, FieldNotFound, NotFound, SpaceMismatch, Unanswerable
+from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch, Unanswerable
 from lookalike.fitted import fitting_of, is_fitted, plain_name
 from lookalike.metric import normalise
 from lookalike.opened import Opened
@@ -116,13 +116,13 @@ class Neighbours(Opened):
                         if other.id == identity:
                             return other, vectors[row]
                     break
-        raise NotFound(f"no image of collection {collection.name!r} has the id {identity}")
+        raise ImageNotFound(collection.name, identity)
 
     def recorded(self, collection: Collection, identity: str) -> EmbeddedFile:
         """Return a record as an image that was embedded before.
 
         Raises:
-            NotFound: no record has that id.
+            ImageNotFound: no record has that id.
         """
         record, vector = self._recorded(collection, identity)
         return EmbeddedFile(

@@ -7,16 +7,19 @@ similarities, and ties are broken by row.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.errors import InvalidArgument
+from lookalike.progress import divided, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from lookalike.progress import Progress
     from lookalike.records import Vectors
 
 Rows: TypeAlias = NDArray[np.intp]
@@ -62,6 +65,7 @@ def nearest_rows(
     exclude: Sequence[Sequence[int]] | None = None,
     among: NDArray[np.bool_] | None = None,
     best: BestOfClass | None = None,
+    progress: Progress = silent,
 ) -> tuple[Rows, Similarities]:
     """Find the k rows of `vectors` that are most similar to each query.
 
@@ -72,6 +76,7 @@ def nearest_rows(
         exclude: for each query, rows that are left out.
         among: shape (n,): the rows that count, by default all; where they are many, faster than a copy.
         best: filled from the same product, where it is given.
+        progress: called with queries done and queries to do.
 
     Returns:
         Rows of shape (q, k) and their cosine similarities −1 … 1, both by falling similarity, then by rising
@@ -85,31 +90,41 @@ def nearest_rows(
     count = len(vectors)
     rows = np.full((len(queries), k), -1, dtype=np.intp)
     similarities = np.full((len(queries), k), np.nan)
+    total = len(queries)
     if count == 0:
+        progress(total, total)
         return rows, similarities
     step = max(1, _BLOCK_BYTES // (4 * count))
     # One buffer for all blocks: a new one each time costs as much as a fourth of the product.
     buffer = np.empty((min(step, len(queries)), count), np.float32)
     for start in range(0, len(queries), step):
         block = queries[start : start + step]
+        pulse = partial(progress, start, total)
         rough = np.matmul(block, vectors.T, out=buffer[: len(block)])
+        pulse()
         for offset, left_out in enumerate(exclude[start : start + step] if exclude is not None else ()):
             rough[offset, list(left_out)] = -np.inf
         if among is not None:
             rough[:, ~among] = -np.inf
         if best is not None:
             best.fill(start, rough)
-        _rank_block(block, vectors, rough, rows[start : start + step], similarities[start : start + step])
+            pulse()
+        found = rows[start : start + step], similarities[start : start + step]
+        _rank_block(block, vectors, rough, *found, pulse)
+        progress(min(start + step, total), total)
     return rows, similarities
 
 
-def leave_one_out_rows(vectors: Vectors, k: int, groups: Rows | None = None) -> tuple[Rows, Similarities]:
+def leave_one_out_rows(
+    vectors: Vectors, k: int, groups: Rows | None = None, progress: Progress = silent
+) -> tuple[Rows, Similarities]:
     """Find the k nearest other rows of each row.
 
     Args:
         vectors: float32 of shape (n, d), each row of length 1.
         k: neighbours per row, at least 1.
         groups: shape (n,): only rows of the same number are compared.
+        progress: called with rows done and rows to do.
 
     Returns:
         As `nearest_rows`, of shape (n, k).
@@ -119,12 +134,13 @@ def leave_one_out_rows(vectors: Vectors, k: int, groups: Rows | None = None) -> 
     """
     count = len(vectors)
     if groups is None:
-        return nearest_rows(vectors, vectors, k, [[row] for row in range(count)])
+        return nearest_rows(vectors, vectors, k, [[row] for row in range(count)], progress=progress)
     rows = np.full((count, k), -1, dtype=np.intp)
     similarities = np.full((count, k), np.nan)
     order = np.argsort(groups, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
-        found, similarities[members] = leave_one_out_rows(vectors[members], k)
+    each = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    for members, tell in zip(each, divided(progress, [len(members) for members in each]), strict=True):
+        found, similarities[members] = leave_one_out_rows(vectors[members], k, progress=tell)
         rows[members] = np.where(found >= 0, members[found], -1)
     return rows, similarities
 
@@ -135,6 +151,7 @@ def _rank_block(
     rough: NDArray[np.float32],
     rows: Rows,
     similarities: Similarities,
+    pulse: Callable[[], None],
 ) -> None:
     """Fill `rows` and `similarities` from the rough similarities, shape (queries, vectors), of one block."""
     count = len(vectors)
@@ -155,6 +172,7 @@ def _rank_block(
     similarities[:, :k] = np.where(np.isfinite(values), values, np.nan)
 
     for row in np.flatnonzero(crowded):
+        pulse()
         some = np.flatnonzero(rough[row] >= kth[row] - MARGIN)
         exact_row = _similarities(queries[row : row + 1], vectors, some[None])[0]
         order = np.argsort(-exact_row, kind="stable")[:k]

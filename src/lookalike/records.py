@@ -29,6 +29,9 @@ Features: TypeAlias = NDArray[np.float32]
 Vectors: TypeAlias = NDArray[np.float32]
 """What a store holds: shape (records, dimension), float32, each row of length 1."""
 
+OWN_KEY = "lookalike"
+"""The key in a record's metadata that is ours: see `corrections`."""
+
 PLAIN_METRIC = "cosine"
 """Fingerprint of the metric that only normalises."""
 
@@ -160,7 +163,12 @@ def file_uri(path: Path) -> str:
 
 def uri_path(uri: str) -> Path:
     """Return the path that a `file:` URI names: the inverse of `file_uri`."""
-    return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
+    return Path(uri_text(uri))
+
+
+def uri_text(uri: str) -> str:
+    """Return the same as text: where there are many, making paths of them takes its time."""
+    return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
 
 
 def record_id(uri: str) -> str:
@@ -179,6 +187,9 @@ def labels_digest(fields: Fields, metadata: Metadata) -> str:
 
 def display(text: str | Path) -> str:
     """Return `text` fit for one line of a terminal: control characters and undecodable bytes are escaped."""
+    line = str(text)
+    if line.isprintable():
+        return line
     return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(text)
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line
     )

@@ -129,7 +129,7 @@ class Searching(Neighbours):
 
         Raises:
             CollectionNotFound, FieldNotFound: of the collection or of `where`.
-            NotFound: no record has that id.
+            ImageNotFound: no record has that id.
             UnusableImage: an image cannot be used.
             InvalidArgument: the terms cancel each other out, a number is out of its range, both cutoffs are
                 given, or `hybrid` without a text that is added.
@@ -189,6 +189,8 @@ class Searching(Neighbours):
         made: dict[int, _Vector] = {}
         todo: dict[str, list[int]] = {"image": [], "record": [], "text": []}
         for place, term in enumerate(terms):
+            if term.made_by not in (None, collection.space.embedder_fingerprint):
+                raise SpaceMismatch(collection.name, str(collection.space), "the model that it had before")
             if term.features is not None:
                 made[place] = _Vector(term, normalise(term.features[np.newaxis])[0], term.digest)
             else:

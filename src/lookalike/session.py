@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from lookalike import fitting, images
-from lookalike.answering import DEFAULT_MODEL, Answering
+from lookalike.answering import DEFAULT_MODEL
+from lookalike.collecting import Collecting
 from lookalike.embedders import cards, groups_of, open_embedder
-from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
-from lookalike.fitted import is_fitted, plain_name, read, read_plain, refit_with
-from lookalike.indexing import IndexReport, index
+from lookalike.fitted import is_fitted, read, read_plain, refit_with
+from lookalike.progress import Pulse, divided, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from lookalike.contest import Contest
     from lookalike.embedders.protocol import Embedder
     from lookalike.findings import Audit
     from lookalike.fitted import Fitting
-    from lookalike.fitting import FitReport
     from lookalike.judging.comparison import Fit
     from lookalike.judging.evaluate import Evaluation, Options
     from lookalike.judging.heldout import Ks
     from lookalike.judging.judge import Judge
     from lookalike.judging.judgement import Judgement
-    from lookalike.records import Approximation, Record, Vectors, Where
+    from lookalike.progress import Progress
+    from lookalike.records import Collection, Record, Vectors, Where
 
 
 __all__ = ["DEFAULT_MODEL", "JUDGED_IMAGES", "Session"]
@@ -36,72 +34,12 @@ JUDGED_IMAGES = 10_000
 all of them with each other."""
 
 
-class Session(Answering):
+class Session(Collecting):
     """What can be done with a store and the embedders that its collections need."""
 
-    def index(
-        self,
-        name: str,
-        paths: Sequence[Path],
-        *,
-        model: str | None = None,
-        labels: str = "auto",
-        prune: bool = False,
-        max_pixels: int = images.MAX_PIXELS,
-        progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> IndexReport:
-        """Bring a collection up to date with the images below some paths: see `indexing.index`.
-
-        Args:
-            name: the collection, made if it is missing.
-            paths: folders and files.
-            model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
-                that are not on this machine are fetched from the model hub.
-            labels: auto, folders, json, table or none.
-            prune: whether to remove records below the paths whose file is gone.
-            max_pixels: images with more pixels are skipped.
-            progress: called with images done and images to do.
-        """
-        known = {collection.name.casefold(): collection for collection in self.store.collections()}
-        collection = known.get(name.casefold())
-        model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
-        embedder = self.embedder(model, download=True)
-        report = index(
-            self.store,
-            name,
-            paths,
-            embedder,
-            self.features(embedder),
-            labels=labels,
-            prune=prune,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
-        # Most of the time of a run in which nearly all were new to the model is the model's.
-        if report.embedded >= 0.9 * report.images:
-            note_speed(self.cache, embedder.name, report.embedded, report.seconds)
-        return report
-
-    @property
-    def problems(self) -> list[str]:
-        """What went on without being as it should be: caches that cannot be kept, one line each."""
-        return [*super().problems, *getattr(self.store, "problems", ())]
-
-    def build_index(self, name: str) -> Approximation:
-        """Build the approximate index of a collection, and of its plain side where it is fitted.
-
-        Raises:
-            CollectionNotFound: there is none of that name.
-            ExtraMissing: the store needs a package for it that is not installed.
-            Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
-        """
-        collection = self.store.collection(name)
-        if is_fitted(collection):
-            # Classifications ask it how strange a picture is.
-            self.store.build_index(plain_name(collection))
-        return self.store.build_index(collection.name)
-
-    def judgement(self, name: str, by: str, *, k: Ks = 5, where: Where | None = None) -> Judgement:
+    def judgement(
+        self, name: str, by: str, *, k: Ks = 5, where: Where | None = None, progress: Progress = silent
+    ) -> Judgement:
         """Return what the held-out answers of a collection say: see `judgement.open_judgement`."""
         from lookalike.judging.judgement import open_judgement
 
@@ -109,9 +47,11 @@ class Session(Answering):
         if by not in collection.fields:
             raise FieldNotFound(by, collection.fields)
         fitting = self._fitting_of(collection)
+        pulse, reading, comparing = _pulse(progress, collection)
         return open_judgement(
-            self.store, self.cache, collection, by, read=lambda: self.plain(name), k=k, where=where,
-            fit=self.refit(name), fit_by=None if fitting is None else fitting.by,
+            self.store, self.cache, collection, by, read=lambda: self.plain(name, reading), k=k, where=where,
+            fit=self.refit(name, pulse.beat), fit_by=None if fitting is None else fitting.by,
+            progress=comparing,
         )  # fmt: skip
 
     def judge(
@@ -124,6 +64,7 @@ class Session(Answering):
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
+        progress: Progress = silent,
     ) -> Judge | None:
         """Return what judges classifications of a collection; None where nothing can be said.
 
@@ -135,6 +76,7 @@ class Session(Answering):
             max_error: what is answered has an error of at most this.
             coverage: label sets contain the true label this often.
             false_alarm: rate at which a known image may be called unknown, by default `novelty.FALSE_ALARM`.
+            progress: as for `evaluate`; never called where the cache knows the answer.
 
         Raises:
             InvalidArgument: a promise is out of its range.
@@ -148,7 +90,7 @@ class Session(Answering):
         if not asked and self.store.collection(name).count > JUDGED_IMAGES:
             return None
         try:
-            judgement = self.judgement(name, by, k=k, where=where or None)
+            judgement = self.judgement(name, by, k=k, where=where or None, progress=progress)
         except Unanswerable:
             if asked:
                 raise
@@ -156,61 +98,70 @@ class Session(Answering):
         rate = FALSE_ALARM if false_alarm is None else false_alarm
         return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
 
-    def audit(self, name: str, by: str, *, split: str | None = None, k: int = 5) -> Audit:
+    def audit(
+        self, name: str, by: str, *, split: str | None = None, k: int = 5, progress: Progress = silent
+    ) -> Audit:
         """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
 
-        A fitted metric is fitted anew in each fold.
+        A fitted metric is fitted anew in each fold. `progress` is called as for `evaluate`.
         """
         from lookalike.audit import audit
 
         fitting = self.fitting(name)
-        records, vectors = self.plain(name)
+        pulse, reading, comparing = _pulse(progress, self.store.collection(name))
+        records, vectors = self.plain(name, reading)
         if not records:
             raise CollectionEmpty(name)
-        fit_by = None if fitting is None else fitting.by
-        return audit(records, vectors, by, split=split, k=k, fit=self.refit(name), fit_by=fit_by)
+        return audit(
+            records, vectors, by, split=split, k=k, fit=self.refit(name, pulse.beat),
+            fit_by=None if fitting is None else fitting.by, progress=comparing,
+        )  # fmt: skip
 
-    def evaluate(self, name: str, by: str, **options: Unpack[Options]) -> Evaluation:
+    def evaluate(
+        self, name: str, by: str, *, progress: Progress = silent, **options: Unpack[Options]
+    ) -> Evaluation:
         """Classify every image of a collection by others that it had no part in: see `evaluate.evaluate`.
 
         A fitted metric is fitted anew in each fold, and near-duplicates are kept together.
+
+        Args:
+            name: the collection.
+            by: the field that holds the label.
+            progress: called with what is done and what is to do, in images read and compared: each second or
+                so, also while a fold's metric is fitted. What it raises ends the work.
+            options: of `evaluate.evaluate`.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
         from lookalike.judging.evaluate import evaluate
 
         options = {"near_duplicates": True, **options}
         fitting = self.fitting(name)
+        pulse, reading, comparing = _pulse(progress, self.store.collection(name))
         if fitting is not None:
-            options = {"fit": self.refit(name), "fit_by": fitting.by, **options}
-        return evaluate(*self.plain(name), by, **options)
+            options = {"fit": self.refit(name, pulse.beat), "fit_by": fitting.by, **options}
+        return evaluate(*self.plain(name, reading), by, progress=comparing, **options)
 
     def read(self, name: str, where: Where | None = None) -> tuple[list[Record], Vectors]:
         """Return all matching records of a collection and their vectors, in order of id."""
         return read(self.store, name, where)
 
-    def plain(self, name: str) -> tuple[list[Record], Vectors]:
+    def plain(self, name: str, progress: Progress = silent) -> tuple[list[Record], Vectors]:
         """Return all records of a collection and their plain vectors, in order of id, fitted or not."""
-        return read_plain(self.store, name)
+        return read_plain(self.store, name, progress)
 
     def fitting(self, name: str) -> Fitting | None:
         """Return what is known of a collection's fit; None where it is not fitted."""
         return self._fitting_of(self.store.collection(name))
 
-    def refit(self, name: str) -> Fit | None:
-        """Return what fits the metric of a collection anew, for folds; None where it is not fitted."""
+    def refit(self, name: str, beat: Callable[[], None] = lambda: None) -> Fit | None:
+        """Return what fits the metric of a collection anew, for folds; None where it is not fitted.
+
+        Args:
+            name: the collection.
+            beat: called between the steps of each fit; what it raises ends it.
+        """
         collection = self.store.collection(name)
-        return refit_with(self.groups(collection.space.embedder)) if is_fitted(collection) else None
-
-    def fit(
-        self, name: str, by: str, *, progress: Callable[[int, int], None] = lambda _done, _total: None
-    ) -> FitReport:
-        """Fit a metric to the labels of a collection: see `fitting.fit`."""
-        groups = self.groups(self.store.collection(name).space.embedder)
-        return fitting.fit(self.store, name, by, groups=groups, locks=self.cache / "locks", progress=progress)
-
-    def undo_fit(self, name: str) -> int:
-        """Give a fitted collection its plain vectors back: see `fitting.undo_fit`."""
-        return fitting.undo_fit(self.store, name, locks=self.cache / "locks")
+        return refit_with(self.groups(collection.space.embedder), beat) if is_fitted(collection) else None
 
     def compare(
         self,
@@ -256,3 +207,11 @@ class Session(Answering):
         if self._weights is not None and model in cards():
             return open_embedder(model, self.cache, device=self._device)
         return self.embedder(model)
+
+
+def _pulse(progress: Progress, collection: Collection) -> tuple[Pulse, Progress, Progress]:
+    """Return what can tell again how far a judging is, and whom reading and comparing tell."""
+    pulse = Pulse(progress)
+    # Each image is read once, and compared about three times: that takes longer the more there are.
+    reading, comparing = divided(pulse, [collection.count // 8 + 1, 3 * collection.count + 1])
+    return pulse, reading, comparing

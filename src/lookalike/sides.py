@@ -65,6 +65,10 @@ class Sides:
 
         return self._repeat(open_plain)
 
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """Return the records with these ids, in the order asked, without those that are not there."""
+        return self._repeat(lambda fitted: self._store.get(self._names(fitted)[0], ids))
+
     def put(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Add or replace records; `vectors` are plain."""
 

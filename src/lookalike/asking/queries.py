@@ -36,6 +36,8 @@ class Term:
     """Shape (d,): of an image or text that was embedded before; `value` then only says what it was."""
     digest: str | None = None
     """SHA-256 of the bytes of an image that was embedded before."""
+    made_by: str | None = None
+    """Fingerprint of the embedder that `features` are of; None: that of the collection."""
 
     @property
     def path(self) -> Path:

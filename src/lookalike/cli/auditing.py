@@ -9,7 +9,16 @@ import click
 
 from lookalike.cli.judging import by_option
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
-from lookalike.cli.output import counted, print_line, print_rest, print_table, print_text, short_path, text_of
+from lookalike.cli.output import (
+    counted,
+    print_line,
+    print_rest,
+    print_table,
+    print_text,
+    progress_bar,
+    short_path,
+    text_of,
+)
 from lookalike.records import display
 
 if TYPE_CHECKING:
@@ -65,7 +74,8 @@ def audit(
 
         check_writable(report)
     with settings.open() as session:
-        found = session.audit(collection, by, split=split, k=k)
+        with progress_bar("auditing", quiet=settings.quiet) as progress:
+            found = session.audit(collection, by, split=split, k=k, progress=progress)
         if report is not None:
             from lookalike.report import write_audit_report
 

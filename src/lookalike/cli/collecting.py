@@ -123,6 +123,7 @@ def _print_report(report: IndexReport) -> None:
     for heading, paths in (
         ("indexed without a label", report.unlabelled),
         ("one of several of its name, found for its label by the folders", report.told_apart),
+        ("corrected or confirmed before, and different now: what the files say counts", report.overruled),
     ):
         if paths:
             print_table((heading,), [(short_path(Path(path)),) for path in paths[:SHOWN]])
@@ -141,8 +142,10 @@ def _print_report_lines(report: IndexReport) -> None:
         print_line({"type": "unlabelled", "path": path})
     for path in report.told_apart:
         print_line({"type": "told_apart", "path": path})
+    for path in report.overruled:
+        print_line({"type": "overruled", "path": path})
     summary = asdict(report)
-    for name in ("skipped", "unlabelled", "told_apart"):
+    for name in ("skipped", "unlabelled", "told_apart", "overruled"):
         summary[name] = len(summary[name])
     print_line({"type": "summary", **summary})
 
@@ -157,8 +160,6 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
 
     An IMAGE is a path or an id. With a fitted collection its plain vectors go too.
     """
-    from lookalike import sides
-
     with settings.open() as session:
         found = session.store.collection(name)
         if images:
@@ -169,7 +170,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
                     raise InvalidArgument(
                         f"not in collection {found.name!r}: {display(image)}; nothing was deleted"
                     )
-            removed = sides.remove(session.store, name, wanted)
+            removed = session.remove(name, wanted)
             print_text(f"{counted(removed, 'record')} deleted from {found.name}")
             return
         if not yes:
@@ -179,7 +180,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
             if not click.confirm(question, err=True):
                 print_text("nothing was deleted")
                 return
-        first, *others = sides.delete(session.store, name)
+        first, *others = session.delete(name)
         print_text(f"{counted(first.count, 'record')} deleted with collection {first.name}")
         for other in others:
             print_text(f"its plain vectors, collection {other.name}, were deleted too")

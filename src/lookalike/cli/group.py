@@ -18,7 +18,7 @@ from lookalike.cli.judging import classify, evaluate
 from lookalike.cli.looking import embed, sql
 from lookalike.cli.output import warn
 from lookalike.cli.searching import search
-from lookalike.cli.serving import serve
+from lookalike.cli.serving import key, serve
 from lookalike.errors import LookalikeError, outcome
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ for _command in (
     export_command,
     embed,
     serve,
+    key,
 ):
     group.add_command(_command)
 

@@ -31,6 +31,7 @@ from lookalike.cli.output import (
     counted,
     print_how_searched,
     print_line,
+    progress_bar,
     text_of,
     warn,
 )
@@ -152,9 +153,11 @@ def classify(
     where = parse_where(conditions)
     code = 0
     with settings.open() as session:
-        judge = session.judge(
-            collection, by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm
-        )
+        with progress_bar("judging", quiet=settings.quiet) as progress:
+            judge = session.judge(
+                collection, by, k=k, where=where, max_error=max_error, coverage=coverage,
+                false_alarm=false_alarm, progress=progress,
+            )  # fmt: skip
         if judge is not None:
             k = judge.judgement.k
             _tell_promises(judge, by, quiet=settings.quiet)
@@ -247,7 +250,8 @@ def evaluate(
     together.
     """
     with settings.open() as session:
-        evaluation = session.evaluate(collection, by, **options)
+        with progress_bar("evaluating", quiet=settings.quiet) as progress:
+            evaluation = session.evaluate(collection, by, progress=progress, **options)
         if report is not None:
             from lookalike.report import write_evaluation_report
 

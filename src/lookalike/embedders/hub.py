@@ -11,8 +11,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.embedders.notes import add_notes, read_notes
 from lookalike.errors import ExtraMissing, WeightsMissing
+from lookalike.notes import add_notes, read_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -87,6 +87,27 @@ _FORMATS = (
     ),
 )
 
+class FileType(NamedTuple):
+    """What a file is, by its content."""
+
+    media_type: str
+    """As IANA registers it; of BMP, RFC 7903."""
+    suffix: str
+    """What the name of such a file ends in."""
+
+
+_TYPES = {
+    "JPEG": FileType("image/jpeg", ".jpg"),
+    "PNG": FileType("image/png", ".png"),
+    "WebP": FileType("image/webp", ".webp"),
+    "GIF": FileType("image/gif", ".gif"),
+    "TIFF": FileType("image/tiff", ".tif"),
+    "BMP": FileType("image/bmp", ".bmp"),
+}
+
+SIGNED_BYTES = 32
+"""So many bytes at the beginning of a file tell which of the formats it has."""
+
 # What brings an image of each EXIF orientation upright (Exif 2.32, section 4.6.4, tag 274).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -97,6 +118,20 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def file_type(data: bytes) -> FileType | None:
+    """Return the type of a file; None where it has none of the six formats.
+
+    Args:
+        data: its content, or the first `SIGNED_BYTES` of it.
+    """
+    form = _format_of(data)
+    return None if form is None else _TYPES[form.name]
+
+
+def _format_of(data: bytes) -> _Format | None:
+    return next((form for form in _FORMATS if form.signed(data)), None)
 
 
 def decode(data: bytes, path: str, *, at_least: int, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -127,7 +162,7 @@ def decode(data: bytes, path: str, *, at_least: int, max_pixels: int = MAX_PIXEL
         raise InvalidArgument(f"at_least ({at_least}) and max_pixels ({max_pixels}) must be at least 1")
     if not data:
         raise UnusableImage(path, "empty file")
-    form = next((form for form in _FORMATS if form.signed(data)), None)
+    form = _format_of(data)
     if form is None:
         raise UnusableImage(path, "not an image: the content is neither JPEG, PNG, WebP, BMP, TIFF nor GIF")
     try:

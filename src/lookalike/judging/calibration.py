@@ -21,12 +21,14 @@ from sklearn.linear_model import LogisticRegression
 from lookalike.errors import Unanswerable
 from lookalike.judging.confidence import Calibration, answer_scores
 from lookalike.judging.folds import stratified_folds
+from lookalike.progress import silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.judging.confidence import Scores
     from lookalike.judging.heldout import HeldOut
+    from lookalike.progress import Progress
     from lookalike.ranking import Rows
     from lookalike.vote import Codes
 
@@ -101,6 +103,7 @@ def cross_fitted_confidence(
     *,
     ranks: Rows | None = None,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Scores:
     """Return each answer's confidence from a calibration that has not seen it, nor any of its lot.
 
@@ -110,13 +113,14 @@ def cross_fitted_confidence(
         lots: shape (n,): answers of one number stay together.
         ranks: shape (n,): numbers in whose order folds are drawn.
         seed: of the folds.
+        progress: called with lots divided into folds and lots to divide.
 
     Returns:
         Shape (n,). With fewer than two lots to divide, Laplace's rule for no answers at all: 0.5.
     """
     confidence = np.full(len(right), 0.5)
     try:
-        folds = stratified_folds(right.astype(np.intp), lots, ranks=ranks, seed=seed)
+        folds = stratified_folds(right.astype(np.intp), lots, ranks=ranks, seed=seed, progress=progress)
     except Unanswerable:
         return confidence
     for held_in, held_out in folds:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from lookalike.judging.folds import Fold, stratified_folds
+from lookalike.progress import Pulse, divided, silent
 from lookalike.ranking import BestOfClass, nearest_rows
 from lookalike.vote import winning_codes
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.metric import Metric
+    from lookalike.progress import Progress
     from lookalike.ranking import Rows, Similarities
     from lookalike.records import Vectors
     from lookalike.vote import Codes
@@ -29,11 +31,23 @@ CANDIDATE_KS = (1, 3, 5, 7, 9, 15)
 _INNER_FOLDS = 3
 # Similarities to every class are kept for all images up to this many numbers, 256 MiB in each repeat.
 _MOST_SIMILARITIES = 1 << 26
+# Vectors that a metric projects at once: a whole number of its own blocks, and half a second of one core.
+_PROJECTED = 8192
 
 
 def gather(codes: Codes, rows: Rows) -> Codes:
     """Return the codes of rows, of their shape; −1 where there is no row."""
     return np.where(rows >= 0, codes[rows], -1)
+
+
+def _projected(metric: Metric, vectors: Vectors, rows: Rows, beat: Callable[[], None]) -> Vectors:
+    """Return some of the vectors as the metric has them."""
+    projected = np.empty((len(rows), metric.dimension), np.float32)
+    for start in range(0, len(rows), _PROJECTED):
+        part = slice(start, start + _PROJECTED)
+        projected[part] = metric.project(vectors[rows[part]])
+        beat()
+    return projected
 
 
 @dataclass(slots=True)
@@ -74,15 +88,23 @@ class Comparison:
     ranks: Rows
     """In whose order folds are drawn."""
 
-    def answer(self, fold: Fold, k: int, answers: Answers) -> None:
-        """Fill the answers for the rows held out."""
-        for queries, candidates, asked, known in self._compared(fold):
+    def answer(self, fold: Fold, k: int, answers: Answers, progress: Progress = silent) -> None:
+        """Fill the answers for the rows held out, and tell how many are."""
+        total = len(fold.held_out)
+        told = Pulse(progress)
+        done = 0
+        for queries, candidates, asked, known in self._compared(fold, told.beat):
             exclude = self._same_lot(queries, candidates)
             best = None
             if answers.by_class is not None:
                 by_class = np.full((len(queries), self.classes), -np.inf, dtype=np.float32)
                 best = BestOfClass(self.truth[candidates], by_class)
-            found, similarities = nearest_rows(asked, known, k, exclude, best=best)
+
+            def tell(some: int, _queries: int, before: int = done) -> None:
+                told(before + some, total)
+
+            found, similarities = nearest_rows(asked, known, k, exclude, best=best, progress=tell)
+            done += len(queries)
             if answers.by_class is not None:
                 answers.by_class[queries] = by_class
             neighbours = np.where(found >= 0, candidates[found], -1)
@@ -94,8 +116,9 @@ class Comparison:
             votes = (codes >= 0).sum(axis=1)
             agreeing = ((codes == winners[:, None]) & (codes >= 0)).sum(axis=1)
             answers.shares[queries] = agreeing / np.maximum(votes, 1)
+        progress(total, total)
 
-    def choose(self, held_in: Rows, seed: int) -> int:
+    def choose(self, held_in: Rows, seed: int, progress: Progress = silent) -> int:
         """Return the k that is right most often among the rows held in; of several, the smallest."""
         k = max(CANDIDATE_KS)
         answers = Answers.empty(len(self.truth), k, 0)
@@ -109,13 +132,15 @@ class Comparison:
                 seed=seed,
             )
             inner = [Fold(held_in[fold.held_in], held_in[fold.held_out]) for fold in drawn]
-        for fold in inner:
-            self.answer(fold, k, answers)
+        for fold, tell in zip(inner, divided(progress, [len(fold.held_out) for fold in inner]), strict=True):
+            self.answer(fold, k, answers, tell)
         codes = gather(self.truth, answers.neighbours[held_in])
         right = [int((winning_codes(codes[:, :each]) == self.truth[held_in]).sum()) for each in CANDIDATE_KS]
         return CANDIDATE_KS[int(np.argmax(right))]
 
-    def _compared(self, fold: Fold) -> Iterable[tuple[Rows, Rows, Vectors, Vectors]]:
+    def _compared(
+        self, fold: Fold, beat: Callable[[], None]
+    ) -> Iterable[tuple[Rows, Rows, Vectors, Vectors]]:
         """Yield, a part at a time, queries and candidates as rows and as vectors of the fold's metric."""
         metric = None
         if self.fit is not None:
@@ -132,8 +157,8 @@ class Comparison:
                 yield (
                     queries,
                     candidates,
-                    metric.project(self.vectors[queries]),
-                    metric.project(self.vectors[candidates]),
+                    _projected(metric, self.vectors, queries, beat),
+                    _projected(metric, self.vectors, candidates, beat),
                 )
             elif len(queries) == len(candidates) == len(self.vectors):
                 yield queries, candidates, self.vectors, self.vectors

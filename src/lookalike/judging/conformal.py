@@ -21,11 +21,13 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument
 from lookalike.judging.folds import stratified_folds
+from lookalike.progress import silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.judging.confidence import Scores
+    from lookalike.progress import Progress
     from lookalike.ranking import Rows
     from lookalike.records import Scalar
     from lookalike.vote import Codes
@@ -106,6 +108,7 @@ def measured_coverage(
     lots: Codes | None = None,
     ranks: Rows | None = None,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Coverage:
     """Measure label sets on held-out images: thresholds from some folds, coverage on the others.
 
@@ -117,6 +120,7 @@ def measured_coverage(
         lots: shape (n,): images of one number stay together.
         ranks: shape (n,): numbers in whose order folds are drawn.
         seed: of the folds.
+        progress: called with lots divided into folds and lots to divide.
 
     Raises:
         InvalidArgument: `coverage` is not between 0 and 1.
@@ -127,7 +131,7 @@ def measured_coverage(
     own = scores[np.arange(len(truth)), truth]
     within = np.zeros(scores.shape, dtype=bool)
     always = ~np.isfinite(label_thresholds(own, truth, count, coverage))
-    for held_in, held_out in stratified_folds(truth, lots, ranks=ranks, seed=seed):
+    for held_in, held_out in stratified_folds(truth, lots, ranks=ranks, seed=seed, progress=progress):
         thresholds = label_thresholds(own[held_in], truth[held_in], count, coverage)
         within[held_out] = scores[held_out] <= thresholds
     sizes = within.sum(axis=1)

@@ -20,11 +20,12 @@ from lookalike.judging.comparison import gather
 from lookalike.judging.evaluation import Apart, Evaluation, Mistake, evaluation_lines
 from lookalike.judging.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.judging.folds import FOLDS, REPEATS
-from lookalike.judging.heldout import encode, held_out
+from lookalike.judging.heldout import encode, held_out, workload
 from lookalike.judging.judge import check_promises
 from lookalike.judging.lots import lots_of
 from lookalike.judging.novelty import FALSE_ALARM
 from lookalike.judging.trust import measure_trust
+from lookalike.progress import divided, silent
 from lookalike.records import Neighbour
 from lookalike.vote import label_key, vote
 
@@ -34,10 +35,14 @@ if TYPE_CHECKING:
     from lookalike.judging.comparison import Fit
     from lookalike.judging.heldout import HeldOut, Ks
     from lookalike.judging.trust import Trust
+    from lookalike.progress import Progress
     from lookalike.records import Record, Vectors
     from lookalike.vote import Codes
 
 __all__ = ["Evaluation", "Options", "evaluate", "evaluation_lines"]
+
+# Mistakes after which somebody is told how far it is: a hundredth of a second.
+_TOLD = 256
 
 
 class Options(TypedDict, total=False):
@@ -74,6 +79,7 @@ def evaluate(
     max_error: float | None = None,
     coverage: float | None = None,
     false_alarm: float | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Classify every image of a collection by others, and count how often that is right.
 
@@ -97,6 +103,7 @@ def evaluate(
         max_error: find the confidence above which the error is at most this.
         coverage: measure label sets that contain the true label this often.
         false_alarm: rate at which a known image may be called unknown, by default `novelty.FALSE_ALARM`.
+        progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
         The figures, and every mistake and every image that was left out.
@@ -109,17 +116,25 @@ def evaluate(
     """
     check_promises(max_error, coverage, false_alarm)
 
-    def answers(lots: Codes | None) -> HeldOut:
+    def answers(lots: Codes | None, progress: Progress) -> HeldOut:
         return held_out(
             records, vectors, by,
             within=within, k=k, fit=fit, fit_by=fit_by, lots=lots, folds=folds, repeats=repeats, seed=seed,
+            progress=progress,
         )  # fmt: skip
 
-    lots, alike = lots_of(records, vectors, by, group=group, near_duplicates=near_duplicates)
-    held = answers(lots)
+    work = sum(workload(len(records), k, fit, repeats))
+    # Each pair is looked at once for near-duplicates, twice for answers.
+    little = len(records) // 8 + 1
+    sizes = [len(records) // 2 if near_duplicates else 0, work, work, little, little]
+    alikeness, together, singly, judging, telling = divided(progress, sizes)
+    lots, alike = lots_of(
+        records, vectors, by, group=group, near_duplicates=near_duplicates, progress=alikeness
+    )
+    held = answers(lots, together)
     apart = None
     if lots is not None:
-        loose = answers(None)
+        loose = answers(None, singly)
         apart = Apart(len(loose.rows), int(loose.right.sum()))
     trust, no_trust = None, None
     try:
@@ -129,10 +144,15 @@ def evaluate(
             coverage=coverage,
             false_alarm=FALSE_ALARM if false_alarm is None else false_alarm,
             seed=seed,
+            progress=judging,
         )
     except Unanswerable as error:
         no_trust = str(error)
-    return _evaluation(records, held, by, within, group, int(alike[held.rows].sum()), apart, trust, no_trust)
+    mistakes = _mistakes(records, held, by, telling)
+    similar = int(alike[held.rows].sum())
+    found = _evaluation(records, held, by, within, group, similar, apart, trust, no_trust, mistakes)
+    progress(sum(sizes), sum(sizes))
+    return found
 
 
 def _evaluation(
@@ -145,6 +165,7 @@ def _evaluation(
     apart: Apart | None,
     trust: Trust | None,
     no_trust: str | None,
+    mistakes: tuple[Mistake, ...],
 ) -> Evaluation:
     digests = encode(record.digest for record in records)[0]
     copies = (gather(digests, held.neighbours) == digests[held.rows][:, None]).any(axis=1)
@@ -162,7 +183,7 @@ def _evaluation(
         classes=class_figures(held.truth, held.predicted, held.labels),
         confusion=confusion_cells(held.truth, held.predicted, held.labels),
         baseline=baseline_accuracy(held.truth, held.parts),
-        mistakes=_mistakes(records, held, by),
+        mistakes=mistakes,
         left_out=held.left_out,
         fewer_than_k=0 if held.chosen else int(np.count_nonzero(voters < held.k)),
         alone_in_class=_alone(held.truth, held.parts),
@@ -170,6 +191,7 @@ def _evaluation(
         trust=trust,
         no_trust=no_trust,
         held=held,
+        records=records,
     )
 
 
@@ -179,10 +201,13 @@ def _alone(truth: Codes, parts: Codes) -> int:
     return int(np.count_nonzero(np.unique(pairs, return_counts=True)[1] == 1))
 
 
-def _mistakes(records: Sequence[Record], held: HeldOut, by: str) -> tuple[Mistake, ...]:
+def _mistakes(records: Sequence[Record], held: HeldOut, by: str, progress: Progress) -> tuple[Mistake, ...]:
     """Return the mistakes, by uri, each with those that voted."""
-    mistakes = []
-    for row in np.flatnonzero(~held.right).tolist():
+    mistakes: list[Mistake] = []
+    wrong = np.flatnonzero(~held.right).tolist()
+    for row in wrong:
+        if len(mistakes) % _TOLD == 0:
+            progress(len(mistakes), len(wrong))
         voters = [
             Neighbour(records[other], similarity)
             for other, similarity in zip(

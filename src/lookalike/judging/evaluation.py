@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.judging.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from lookalike.judging.heldout import HeldOut
     from lookalike.judging.participants import LeftOut
@@ -83,6 +83,8 @@ class Evaluation:
     no_trust: str | None
     held: HeldOut = field(repr=False, compare=False)
     """The answers themselves."""
+    records: Sequence[Record] = field(repr=False, compare=False)
+    """All records of the collection, in the order in which `held` counts them."""
 
     @property
     def total(self) -> int:

@@ -7,16 +7,18 @@ have nothing to do with the label. They are all held in or all held out.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.progress import Progress
     from lookalike.ranking import Rows
     from lookalike.vote import Codes
 
@@ -24,6 +26,9 @@ FOLDS = 5
 """The field's custom, and scikit-learn's default (1.9, sklearn/model_selection/_split.py)."""
 REPEATS = 3
 """Enough to see how far the drawing of the folds moves a figure."""
+
+# Lots after which somebody is told how far it is: a hundredth of a second.
+_TOLD = 128
 
 
 class Fold(NamedTuple):
@@ -40,6 +45,7 @@ def stratified_folds(
     ranks: Rows | None = None,
     folds: int = FOLDS,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> list[Fold]:
     """Divide rows so that each is held out once and every label is spread over the folds.
 
@@ -52,6 +58,7 @@ def stratified_folds(
         ranks: shape (n,): numbers in whose order the rows are drawn, none twice; by default their own.
         folds: how many, at least 2.
         seed: which of the possible divisions.
+        progress: called with lots that found their fold and lots to find one.
 
     Returns:
         The folds; none of them is empty on either side.
@@ -75,19 +82,38 @@ def stratified_folds(
     if most < 2:
         what = "all images are in one group" if len(firsts) < 2 else "no two images share a label"
         raise Unanswerable(f"{what}: nothing can be held out")
-    together = len(firsts) < count
-    # The splitter for groups looks at every lot in Python: slow where nothing has to be kept together.
-    splitter = StratifiedGroupKFold if together else StratifiedKFold
-    drawn = splitter(n_splits=most, shuffle=True, random_state=seed)
+    # The splitter for lots is slow: not where nothing has to be kept together.
+    drawn: Any = StratifiedKFold(n_splits=most, shuffle=True, random_state=seed)
+    if len(firsts) < count:
+        drawn = _LotFolds(most, seed, len(firsts), progress)
     with warnings.catch_warnings():
         # That a label has fewer images than folds is documented above.
         warnings.simplefilter("ignore", UserWarning)
         parts = list(drawn.split(np.empty((count, 0)), codes, lots))
+    progress(len(firsts), len(firsts))
     return [
         Fold(np.sort(order[held_in]), np.sort(order[held_out]))
         for held_in, held_out in parts
         if len(held_in) and len(held_out)
     ]
+
+
+class _LotFolds(StratifiedGroupKFold):  # type: ignore[misc]
+    """Scikit-learn's splitter, which looks at every lot in Python: ten seconds for 100,000."""
+
+    def __init__(self, folds: int, seed: int, lots: int, progress: Progress) -> None:
+        super().__init__(n_splits=folds, shuffle=True, random_state=seed)
+        self._lots = lots
+        self._progress = progress
+        self._done = 0
+
+    def _find_best_fold(self, **lot: Any) -> Any:
+        # Called once a lot (scikit-learn 1.9, sklearn/model_selection/_split.py). Where a later version calls
+        # something else, nobody is told how far it is, and the folds are the same.
+        if self._done % _TOLD == 0:
+            self._progress(self._done, self._lots)
+        self._done += 1
+        return super()._find_best_fold(**lot)
 
 
 def repeat_seeds(seed: int, repeats: int) -> Sequence[int]:

@@ -18,6 +18,7 @@ from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.judging.comparison import CANDIDATE_KS, Answers, Comparison
 from lookalike.judging.folds import FOLDS, REPEATS, Fold, repeat_seeds, stratified_folds
 from lookalike.judging.participants import LeftOut, participants
+from lookalike.progress import divided, silent
 from lookalike.vote import label_key, label_of
 
 if TYPE_CHECKING:
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.judging.comparison import Fit
+    from lookalike.progress import Progress
     from lookalike.ranking import Rows, Similarities
     from lookalike.records import Record, Scalar, Vectors
     from lookalike.vote import Codes, LabelKey
 
 Ks: TypeAlias = int | Literal["auto"]
+
+# Choosing k takes so many times what answering with it does: four fifths of five folds against a fifth.
+_CHOICE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ def held_out(
     folds: int = FOLDS,
     repeats: int = REPEATS,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> HeldOut:
     """Answer each labelled image by images that it had no part in.
 
@@ -122,6 +128,7 @@ def held_out(
         folds: folds a repeat, where folds are needed: with `fit`, or with `auto`.
         repeats: how often the folds are drawn.
         seed: of the first drawing.
+        progress: called with what is compared and what is to be compared.
 
     Raises:
         InvalidArgument: k is below 1, `within` is `by`, or lengths that differ.
@@ -153,17 +160,24 @@ def held_out(
     wide = min(max(CANDIDATE_KS) if k == "auto" else k, largest)
     answers: list[Answers] = []
     ks: Counter[int] = Counter()
+    work = workload(len(rows), k, fit, repeats)
+    *repeated, plainly, choosing = divided(progress, work)
     if fit is None and k != "auto":
         everything = np.arange(len(rows))
         answers.append(Answers.empty(len(rows), wide, len(labels)))
-        comparison.answer(Fold(everything, everything), min(k, wide), answers[0])
+        comparison.answer(Fold(everything, everything), min(k, wide), answers[0], repeated[0])
         ks[k] += 1
     else:
-        for repeat_seed in repeat_seeds(seed, repeats):
+        for repeat_seed, tell in zip(repeat_seeds(seed, repeats), repeated, strict=True):
             answers.append(Answers.empty(len(rows), wide, len(labels)))
-            for fold in stratified_folds(truth, lots, ranks=ranks, folds=folds, seed=repeat_seed):
-                used = comparison.choose(fold.held_in, seed) if k == "auto" else k
-                comparison.answer(fold, min(used, wide), answers[-1])
+            drawing, *answering = divided(tell, [len(rows) // 8, *[len(rows)] * folds])
+            drawn = stratified_folds(
+                truth, lots, ranks=ranks, folds=folds, seed=repeat_seed, progress=drawing
+            )
+            for fold, part in zip(drawn, answering, strict=False):
+                first, then = divided(part, [_CHOICE if k == "auto" else 0, 1])
+                used = comparison.choose(fold.held_in, seed, first) if k == "auto" else k
+                comparison.answer(fold, min(used, wide), answers[-1], then)
                 ks[used] += 1
     every = np.stack([each.predicted for each in answers])
     kept = (every >= 0).all(axis=0)
@@ -175,6 +189,9 @@ def held_out(
     reason = "all images that it could be compared with are in its group or fold"
     lost = tuple(LeftOut(records[row], reason) for row in rows[~kept])
     left_out = tuple(sorted((*left_out, *lost), key=lambda each: each.record.uri))
+    plain_nearest = _plain_nearest(comparison, middle, plainly)[kept]
+    best_k = comparison.choose(np.arange(len(rows)), seed, choosing) if k == "auto" else k
+    progress(sum(work), sum(work))
     return HeldOut(
         rows=rows[kept],
         labels=tuple(labels),
@@ -184,19 +201,34 @@ def held_out(
         neighbours=np.where(middle.neighbours >= 0, rows[middle.neighbours], -1)[kept],
         similarities=middle.similarities[kept],
         nearest=middle.similarities[kept, 0],
-        plain_nearest=_plain_nearest(comparison, middle)[kept],
+        plain_nearest=plain_nearest,
         class_similarities=None if middle.by_class is None else middle.by_class[kept],
         parts=parts[kept],
         lots=lots[kept],
         ranks=ranks[kept],
         repeats=every[:, kept],
-        k=comparison.choose(np.arange(len(rows)), seed) if k == "auto" else k,
+        k=best_k,
         ks=tuple(sorted(ks.items())),
         folds=0 if fit is None and k != "auto" else sum(ks.values()) // len(answers),
         refitted=fit is not None,
         left_out=left_out,
         chosen=k == "auto",
     )
+
+
+def workload(count: int, k: Ks, fit: Fit | None, repeats: int) -> list[int]:
+    """Return how many images `held_out` compares with the others: in each repeat, plainly, and to choose k.
+
+    Args:
+        count: images that take part.
+        k: as for `held_out`.
+        fit: as for `held_out`.
+        repeats: as for `held_out`.
+    """
+    auto = _CHOICE * count if k == "auto" else 0
+    if fit is None and not auto:
+        return [count, 0, 0]
+    return [*[count + auto] * repeats, 0 if fit is None else count, auto]
 
 
 def _check_learnable(learned: Codes) -> None:
@@ -209,13 +241,13 @@ def _check_learnable(learned: Codes) -> None:
         )
 
 
-def _plain_nearest(comparison: Comparison, answers: Answers) -> Similarities:
+def _plain_nearest(comparison: Comparison, answers: Answers, progress: Progress) -> Similarities:
     """Return each image's plain similarity to the nearest other; where all are of its lot, to none: −inf."""
     if comparison.fit is None:
         return answers.similarities[:, 0]
     everything = np.arange(len(comparison.truth))
     plain = Answers.empty(len(everything), 1, 0)
-    replace(comparison, fit=None).answer(Fold(everything, everything), 1, plain)
+    replace(comparison, fit=None).answer(Fold(everything, everything), 1, plain, progress)
     nearest: Similarities = np.nan_to_num(plain.similarities[:, 0], nan=-np.inf)
     return nearest
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.judging.confidence import Calibration
+from lookalike.progress import divided, silent
 from lookalike.vote import label_key
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lookalike.judging.comparison import Fit
     from lookalike.judging.confidence import Scores
     from lookalike.judging.heldout import HeldOut, Ks
+    from lookalike.progress import Progress
     from lookalike.records import Collection, Record, Scalar, Space, Stamp, Vectors, Where
     from lookalike.stores.protocol import Store
     from lookalike.vote import Codes
@@ -97,12 +99,13 @@ class Judgement:
             return None
 
 
-def judgement_of(held: HeldOut, *, seed: int = 0) -> Judgement:
+def judgement_of(held: HeldOut, *, seed: int = 0, progress: Progress = silent) -> Judgement:
     """Return what held-out answers say.
 
     Args:
         held: the answers.
         seed: of the folds in which confidence is cross-fitted.
+        progress: as for `cross_fitted_confidence`.
 
     Raises:
         Unanswerable: there are too many labels.
@@ -120,7 +123,9 @@ def judgement_of(held: HeldOut, *, seed: int = 0) -> Judgement:
         held.k,
         held.labels,
         fit_calibration(scores, held.right),
-        cross_fitted_confidence(scores, held.right, held.lots, ranks=held.ranks, seed=seed),
+        cross_fitted_confidence(
+            scores, held.right, held.lots, ranks=held.ranks, seed=seed, progress=progress
+        ),
         held.right,
         held.truth,
         every_score[np.arange(len(held.truth)), held.truth],
@@ -181,6 +186,7 @@ def open_judgement(
     fit: Fit | None = None,
     fit_by: str | None = None,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Judgement:
     """Return what a collection's held-out answers say, from the cache where nothing has changed since.
 
@@ -198,6 +204,7 @@ def open_judgement(
         fit: makes the collection's metric; None is the plain one.
         fit_by: the field whose labels the metric learns.
         seed: of the folds.
+        progress: called with images compared and images to compare, where nothing is kept.
 
     Raises:
         FieldNotFound, Unanswerable: as for `heldout.held_out`.
@@ -213,7 +220,7 @@ def open_judgement(
     )
 
     def make() -> Judgement:
-        from lookalike.judging.heldout import held_out
+        from lookalike.judging.heldout import held_out, workload
         from lookalike.judging.lots import lots_of
 
         records, vectors = read()
@@ -221,8 +228,16 @@ def open_judgement(
             matching = {record.id for batch, _ in store.scan(collection.name, where) for record in batch}
             rows = [row for row, record in enumerate(records) if record.id in matching]
             records, vectors = [records[row] for row in rows], vectors[rows]
-        lots, _ = lots_of(records, vectors, by, group=None, near_duplicates=True)
-        held = held_out(records, vectors, by, k=k, fit=fit, fit_by=fit_by, lots=lots, repeats=1, seed=seed)
-        return judgement_of(held, seed=seed)
+        # Each pair is looked at once for near-duplicates, twice for answers.
+        work = [len(records) // 2, sum(workload(len(records), k, fit, 1)), len(records) // 8 + 1]
+        alike, comparing, judging = divided(progress, work)
+        lots, _ = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
+        held = held_out(
+            records, vectors, by,
+            k=k, fit=fit, fit_by=fit_by, lots=lots, repeats=1, seed=seed, progress=comparing,
+        )  # fmt: skip
+        made = judgement_of(held, seed=seed, progress=judging)
+        progress(sum(work), sum(work))
+        return made
 
     return cached_judgement(cache, key, make)

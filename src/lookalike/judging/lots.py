@@ -12,17 +12,25 @@ import numpy as np
 
 from lookalike.errors import FieldNotFound, InvalidArgument
 from lookalike.near_duplicates import near_duplicate_groups
+from lookalike.progress import silent
 from lookalike.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lookalike.progress import Progress
     from lookalike.records import Record, Vectors
     from lookalike.vote import Codes
 
 
 def lots_of(
-    records: Sequence[Record], vectors: Vectors, by: str, *, group: str | None, near_duplicates: bool
+    records: Sequence[Record],
+    vectors: Vectors,
+    by: str,
+    *,
+    group: str | None,
+    near_duplicates: bool,
+    progress: Progress = silent,
 ) -> tuple[Codes | None, Codes]:
     """Return which images are to be kept together.
 
@@ -32,6 +40,7 @@ def lots_of(
         by: the field that holds the label.
         group: images with the same value of this field are a lot; without the field, one of their own.
         near_duplicates: whether near-duplicates share a lot.
+        progress: called with what is compared and what is to be, where near-duplicates are looked for.
 
     Returns:
         The lot of each record, None where every record is its own; and 1 for each record that has a
@@ -58,7 +67,8 @@ def lots_of(
         # In order of id, so that the order of the records makes no difference.
         in_order = vectors if (np.diff(order) > 0).all() else vectors[order]
         found = np.empty(count, dtype=np.intp)
-        found[order] = near_duplicate_groups(in_order, [records[row].digest for row in order.tolist()])
+        digests = [records[row].digest for row in order.tolist()]
+        found[order] = near_duplicate_groups(in_order, digests, progress)
         groupings.append(found)
         alike = (np.bincount(found)[found] > 1).astype(np.intp)
     if not groupings:

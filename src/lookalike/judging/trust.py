@@ -16,6 +16,7 @@ from lookalike.judging.calibration import brier_score, cross_fitted_confidence, 
 from lookalike.judging.conformal import measured_coverage
 from lookalike.judging.novelty import FALSE_ALARM, check_rate, own_p_values
 from lookalike.judging.selective import risk_coverage, select
+from lookalike.progress import divided, silent
 
 if TYPE_CHECKING:
     from lookalike.judging.calibration import ReliabilityBin
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lookalike.judging.conformal import Coverage
     from lookalike.judging.heldout import HeldOut
     from lookalike.judging.selective import Selection
+    from lookalike.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def measure_trust(
     coverage: float | None = None,
     false_alarm: float = FALSE_ALARM,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Trust:
     """Measure what held-out answers say of the answers to come.
 
@@ -64,6 +67,7 @@ def measure_trust(
         coverage: of the label sets, above 0 and below 1.
         false_alarm: the rate at which a known image may be called unknown, at least 0 and below 1.
         seed: of the folds that are needed to calibrate and to measure.
+        progress: called with lots of images divided into folds and lots to divide.
 
     Raises:
         InvalidArgument: a number outside its range.
@@ -71,7 +75,11 @@ def measure_trust(
     """
     check_rate(false_alarm)
     scores = held_out_scores(held)
-    confidence = cross_fitted_confidence(scores, held.right, held.lots, ranks=held.ranks, seed=seed)
+    count = len(held.truth)
+    confiding, covering = divided(progress, [count, count if coverage is not None else 0])
+    confidence = cross_fitted_confidence(
+        scores, held.right, held.lots, ranks=held.ranks, seed=seed, progress=confiding
+    )
     p_values = own_p_values(held.plain_nearest)
     selection = refusal = None
     if max_error is not None:
@@ -91,6 +99,7 @@ def measure_trust(
             lots=held.lots,
             ranks=held.ranks,
             seed=seed,
+            progress=covering,
         )
     return Trust(
         confidence,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.plane import evenly, plane
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
 from lookalike.vote import label_key, label_of
@@ -113,11 +114,9 @@ def draw_map(
     """
     from lookalike.report import plots
 
-    rows = np.unique(
-        np.linspace(0, len(records) - 1, min(len(records), _MAP_POINTS)).astype(np.intp)
-    ).tolist()
+    rows = evenly(len(records), _MAP_POINTS).tolist()
     chosen = [records[row] for row in rows]
-    points, variance = plots.plane(vectors if len(rows) == len(vectors) else vectors[rows])
+    points, variance = plane(vectors if len(rows) == len(vectors) else vectors[rows])
     thumbnails.add(chosen, BUDGET - thumbnails.size, _MAP_SIZE)
     labels = [label_of(record, by) for record in chosen]
     keys = {label_key(label): label for label in labels if label is not None}

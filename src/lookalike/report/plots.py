@@ -23,13 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.judging.calibration import ReliabilityBin
-    from lookalike.records import Vectors
 
 _HEIGHT = 340
 _MOST_IN_LEGEND = 20
 # What one class at most is drawn with; more points of a curve cannot be told apart.
 _CURVE_POINTS = 500
-_FITTED_TO = 5_000
 
 
 def scripts() -> str:
@@ -41,31 +39,6 @@ def drawn(figures: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """Return the script that draws some figures, and the element that each is drawn into, by its name."""
     script, elements = components(figures)
     return script, dict(elements)
-
-
-def plane(vectors: Vectors) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Lay vectors onto the plane in which they differ most: their first two principal components.
-
-    Args:
-        vectors: float32 of shape (n, d), n at least 2.
-
-    Returns:
-        Shape (n, 2), and the part of the variance that each axis holds. The axes are found on at most 5,000
-        of the vectors, evenly spaced.
-    """
-    from sklearn.decomposition import PCA
-
-    sample = vectors[:: -(-len(vectors) // _FITTED_TO)]
-    if not np.ptp(sample, axis=0).any():
-        return np.zeros((len(vectors), 2), np.float32), (0.0, 0.0)
-    parts = min(2, *sample.shape)
-    model = PCA(parts, svd_solver="randomized" if min(sample.shape) > 10 else "full", random_state=0).fit(
-        sample
-    )
-    points = np.zeros((len(vectors), 2), np.float32)
-    points[:, :parts] = model.transform(vectors)
-    held = [*model.explained_variance_ratio_.tolist(), 0.0][:2]
-    return points, (held[0], held[1])
 
 
 def collection_map(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
-from lookalike import images
 from lookalike.errors import UnusableImage
+from lookalike.images.thumbnails import thumbnails
 from lookalike.pipeline import MAX_BYTES
 from lookalike.records import display, uri_path
 
@@ -85,18 +82,11 @@ def _pictures(record: Record, sizes: Sequence[int]) -> tuple[list[str], str]:
     try:
         if path.stat().st_size > MAX_BYTES:
             return [], f"more than {MAX_BYTES:,} bytes"
-        image = images.decode(path.read_bytes(), str(path), at_least=sizes[0])
+        made = thumbnails(path.read_bytes(), str(path), sizes, quality=_QUALITY)
     except UnusableImage as error:
         return [], error.reason
     except OSError as error:
         return [], f"cannot be read: {error.strerror or display(str(error))}"
     except ValueError:  # a name that no file can have, in a store made elsewhere
         return [], "cannot be read: no such file"
-    made = []
-    for size in sizes:
-        # Pillow's thumbnail keeps the proportions and enlarges nothing.
-        image.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-        written = io.BytesIO()
-        image.save(written, "WEBP", quality=_QUALITY)
-        made.append(base64.b64encode(written.getvalue()).decode())
-    return made, ""
+    return [base64.b64encode(each).decode() for each in made], ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lookalike.schemas.values import Approximation, Given, Value
+from lookalike.schemas.values import Approximation, Asked, Given, Value
 
 
 class Collection(Given):
@@ -25,6 +25,20 @@ class Collections(Given):
     """All collections that are served; the first is what the page opens."""
 
     collections: list[Collection]
+
+
+class NewCollection(Asked):
+    """A collection to make."""
+
+    name: str = Field(
+        min_length=1, max_length=64, description="Letters, digits, `_` and `-`.", examples=["parts"]
+    )
+    model: str = Field(
+        min_length=1,
+        max_length=1000,
+        description="Its embedder: a model that is part of lookalike, or that the service serves.",
+        examples=["efficientnet-lite0"],
+    )
 
 
 class ValueCount(Given):

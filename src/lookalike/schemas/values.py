@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
@@ -68,14 +68,6 @@ class Image(Given):
         description="Path below the folder that was indexed, for people.", examples=["tank/a.jpg"]
     )
     fields: dict[str, Value] = Field(examples=[{"part": "tank", "label": "rust"}])
-
-
-class ImageDetails(Image):
-    """An image of a collection, with all that is known of it."""
-
-    metadata: dict[str, Any] = Field(description="The label file as it was delivered.")
-    digest: str = Field(description="SHA-256 of the file's bytes.")
-    size: int = Field(description="Bytes in the file.")
 
 
 class Hit(Image):

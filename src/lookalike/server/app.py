@@ -6,10 +6,36 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from lookalike import __version__
 from lookalike.schemas.values import Problem
-from lookalike.server import classifying, collections, searching
+from lookalike.server import (
+    audits,
+    classifying,
+    collections,
+    elastic,
+    embeddings,
+    evaluations,
+    health,
+    images,
+    indexings,
+    job_requests,
+    login,
+    maps,
+    models,
+    page,
+    pictures,
+    searching,
+)
+from lookalike.server.answers import JsonAnswer
+from lookalike.server.envelope import Envelope
+from lookalike.server.guard import Guard, check_origins
+from lookalike.server.health import Readiness
+from lookalike.server.keys import open_keys
+from lookalike.server.limits import Held, Limits
+from lookalike.server.login import Sessions
+from lookalike.server.metrics import Metrics
 from lookalike.server.problems import PROBLEM, answer_with_problems
 from lookalike.server.service import Service
 
@@ -23,7 +49,24 @@ _DESCRIPTION = """Finds and classifies images by their lookalikes.
 
 Errors are problem details (RFC 9457)."""
 
-_ROUTERS = (collections.router, searching.router, classifying.router)
+_ROUTERS = (
+    collections.router,
+    searching.router,
+    classifying.router,
+    embeddings.router,
+    models.router,
+    elastic.router,
+    login.router,
+    health.router,
+    images.router,
+    pictures.router,
+    page.router,
+    job_requests.router,
+    evaluations.router,
+    audits.router,
+    maps.router,
+    indexings.router,
+)
 
 
 def make_app(session: Session, settings: Settings) -> FastAPI:
@@ -32,14 +75,22 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
     Args:
         session: the store and the models; whoever opened it closes it, after the application has ended.
         settings: limits and places.
+
+    Raises:
+        InvalidArgument, PathNotFound: keys or origins are not as they should be.
     """
+    keys = open_keys(settings)
+    check_origins(settings.origins)
     service = Service(session, settings)
+    readiness = Readiness(service)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        readiness.start()
         try:
             yield
         finally:
+            readiness.close()
             service.close()
 
     app = FastAPI(
@@ -47,16 +98,37 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        default_response_class=JsonAnswer,
         # Their pages fetch scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
         responses={"default": {"description": "A problem", "content": {PROBLEM: {"schema": _schema()}}}},
     )
     app.state.service = service
+    app.state.readiness = readiness
+    app.state.sessions = None if keys is None else Sessions(keys)
+    _wrap(app, settings)
     answer_with_problems(app)
     for router in _ROUTERS:
         app.include_router(router)
     return app
+
+
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    """Put around the application what goes with every request, the innermost first."""
+    held = Held(settings.memory)
+    app.state.metrics = Metrics(app.state.service, held)
+    app.add_middleware(Limits, settings=settings, held=held)
+    app.add_middleware(Guard, settings=settings, sessions=app.state.sessions)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.lower() for origin in settings.origins],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["Location", "Retry-After", "X-Request-Id"],
+        )
+    app.add_middleware(Envelope, metrics=app.state.metrics)
 
 
 def _schema() -> dict[str, object]:

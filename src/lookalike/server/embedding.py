@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.pipeline import Upload, embed_batch
 from lookalike.server.problems import Overloaded
+from lookalike.server.work import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from lookalike.pipeline import EmbeddedFile
     from lookalike.records import Skipped
 
-# Of what waits, so much at most goes to one thread at once, where the model's own batches are smaller: on a
-# CPU a model takes one picture a call, and what is taken together is done when the last is.
-_BATCH = 8
+# Texts that go to a model at once. Of pictures it is the model's `batch_size`: where that is 1, as on a CPU,
+# more of them would only wait for the last.
+_TEXTS = 8
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class EmbedQueue:
         Raises:
             Overloaded: too many wait.
         """
-        return await self._put(("texts", reader.text_fingerprint), _BATCH, reader.embed_texts, texts)
+        return await self._put(("texts", reader.text_fingerprint), _TEXTS, reader.embed_texts, texts)
 
     def close(self) -> None:
         """Embed what waits, and end the threads."""
@@ -130,14 +131,9 @@ class EmbedQueue:
 
     def _work(self) -> None:
         while batch := self._take():
-            try:
-                answers = batch[0].embed([item.payload for item in batch])
-            except Exception as error:  # noqa: BLE001 it is the requests' and not this thread's
-                for item in batch:
-                    _answer(item.future, None, error)
-                continue
-            for item, answer in zip(batch, answers, strict=True):
-                _answer(item.future, answer, None)
+            _embed(batch)
+            # Pictures are not to be held until the next ones come.
+            del batch
 
     def _take(self) -> list[_Item]:
         """Wait for items and return those for one call; none when all is done and the queue closes."""
@@ -150,34 +146,34 @@ class EmbedQueue:
                 if self._closing:
                     return []
                 self._changed.wait()
-            first = self._waiting[0]
             # An even part of what waits: the other threads are to have something to do as well.
-            most = min(max(first.size, _BATCH), -(-len(self._waiting) // len(self._threads)))
-            batch: list[_Item] = []
+            most = min(self._waiting[0].size, -(-len(self._waiting) // len(self._threads)))
+            first = self._waiting.popleft()
+            batch = [first]
             others: list[_Item] = []
             while self._waiting and len(batch) < most:
                 item = self._waiting.popleft()
-                if item.key == first.key:
-                    batch.append(item)
-                else:
+                if item.key != first.key:
                     others.append(item)
+                elif not item.future.cancelled():
+                    batch.append(item)
             self._waiting.extendleft(reversed(others))
             self.batches += 1
             self.embedded += len(batch)
         return batch
 
 
-def _answer(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:
-    """Give an answer to the request that waits for it, in its own thread."""
-
-    def give() -> None:
-        if future.done():  # whoever asked has gone
+def _embed(batch: list[_Item]) -> None:
+    """Embed items in one call; where that fails each alone, for one item's fault is not the others'."""
+    try:
+        answers = batch[0].embed([item.payload for item in batch])
+        pairs = list(zip(batch, answers, strict=True))
+    except BaseException as error:  # noqa: BLE001 it is the requests' and not this thread's
+        if len(batch) == 1:
+            settle(batch[0].future, None, error)
             return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(answer)
-
-    loop = future.get_loop()
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(give)
+        for item in batch:
+            _embed([item])
+        return
+    for item, answer in pairs:
+        settle(item.future, answer, None)

@@ -4,24 +4,62 @@ from __future__ import annotations
 
 import http
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from lookalike.errors import LookalikeError, outcome
+from lookalike.errors import (
+    LookalikeError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreNewer,
+    StoreReadOnly,
+    StoreUnreachable,
+    WeightsInvalid,
+    WeightsMissing,
+    outcome,
+)
 from lookalike.records import display
 from lookalike.schemas.values import Problem
+from lookalike.server.answers import JsonAnswer
+from lookalike.server.foreign import translated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request, Response
+    from starlette.types import Receive, Scope, Send
 
 _LOG = logging.getLogger("lookalike.server")
 
 PROBLEM = "application/problem+json"
+
+# What everybody may read of errors whose own line names addresses and paths of the machine.
+_SAID: dict[type[LookalikeError], str] = {
+    StoreUnreachable: "the store does not answer; ask again in a moment",
+    StoreDenied: "the store refuses what the service is allowed there",
+    StoreBusy: "another process holds the store; ask again in a moment",
+    StoreReadOnly: "the store may be read and not written",
+    StoreFull: "no space is left where the store lives",
+    StoreCorrupt: "the store is damaged",
+    StoreNewer: "a later version of lookalike wrote the store",
+    StoreError: "the store cannot do that",
+    WeightsInvalid: "the weights of the model are not the ones they should be",
+    WeightsMissing: "the weights of the model are not on the service's machine",
+}
+
+# What FastAPI and Starlette say of requests, in words that say what to do.
+_CLEARER = {
+    "Not Found": "nothing has this address: /openapi.json lists those there are",
+    "Method Not Allowed": "this address does not take that method",
+    "There was an error parsing the body": "the body cannot be read: it is no JSON in UTF-8",
+    "Missing boundary in multipart.": "the content type of a multipart body names its boundary",
+}
 
 
 class Refused(LookalikeError):
@@ -65,39 +103,69 @@ def problem(
         headers: that go with it.
         more: members beside those of the RFC.
     """
-    body = Problem(title=http.HTTPStatus(status).phrase, status=status, detail=detail, error=error, **more)
-    return JSONResponse(body.model_dump(mode="json"), status, dict(headers or {}), media_type=PROBLEM)
+    return _answer(_body(status, detail, error, **more), headers)
 
 
 def problem_of(error: LookalikeError) -> Response:
-    """Return an error of ours as a response."""
+    """Return an error of ours as a response, without addresses and folders of this machine."""
+    body = problem_body(error)
     if isinstance(error, Refused):
-        return problem(error.status, str(error), type(error).__name__, error.headers)
+        return _answer(body, error.headers)
+    return _answer(body, {"Retry-After": "1"} if body.status == http.HTTPStatus.SERVICE_UNAVAILABLE else {})
+
+
+def problem_body(error: LookalikeError) -> Problem:
+    """Return what `problem_of` says."""
+    if isinstance(error, Refused):
+        return _body(error.status, str(error), type(error).__name__)
     status = outcome(error).status
-    # What a person at the keyboard is told of the machine (paths, addresses) is not for everyone who asks.
-    headers = {"Retry-After": "1"} if status == http.HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return problem(status, display(str(error)), type(error).__name__, headers)
+    said = next((_SAID[kind] for kind in type(error).__mro__ if kind in _SAID), None)
+    if said is not None or status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        _LOG.error("%s: %s", type(error).__name__, error)
+        detail = f"{said or 'something went wrong'}; the service's log says more"
+    else:
+        detail = display(_without_folder(error))
+    return _body(status, detail, type(error).__name__)
+
+
+def _body(status: int, detail: str, error: str, **more: Any) -> Problem:
+    return Problem(title=http.HTTPStatus(status).phrase, status=status, detail=detail, error=error, **more)
+
+
+def _answer(body: Problem, headers: Mapping[str, str] | None) -> Response:
+    return JsonAnswer(body.model_dump(mode="json"), body.status, dict(headers or {}), media_type=PROBLEM)
+
+
+def _without_folder(error: LookalikeError) -> str:
+    """Return the line of an error; of a file of this machine, only the name."""
+    path = getattr(error, "path", None)
+    text = str(error)
+    if isinstance(path, str | Path) and Path(path).is_absolute():
+        return text.replace(str(path), Path(path).name)
+    return text
+
+
+async def answer_problem(error: LookalikeError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer an ASGI request with an error of ours, in the shape that its client reads."""
+    await translated(scope["path"], problem_of(error))(scope, receive, send)
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Let an application answer every error with a problem."""
+    """Let an application answer every error that is foreseen with a problem; see `envelope` for others."""
 
     @app.exception_handler(LookalikeError)
-    async def ours(_request: Request, error: LookalikeError) -> Response:
-        return problem_of(error)
+    async def ours(request: Request, error: LookalikeError) -> Response:
+        return translated(request.url.path, problem_of(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> Response:
-        return invalid_request(error.errors())
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return translated(request.url.path, invalid_request(error.errors()))
 
     @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, error.detail, headers=error.headers)
-
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> Response:
-        _LOG.error("unexpected error", exc_info=error, extra={"path": request.url.path})
-        return problem(500, "something went wrong here, and the log says what", "InternalError")
+    async def refused(request: Request, error: HTTPException) -> Response:
+        name = http.HTTPStatus(error.status_code).phrase.replace(" ", "")
+        said = _CLEARER.get(error.detail, error.detail)
+        return translated(request.url.path, problem(error.status_code, said, name, error.headers))
 
 
 def invalid_request(errors: Any) -> Response:

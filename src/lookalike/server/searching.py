@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from lookalike.asking.background import FALSE_ALARM
 from lookalike.asking.queries import Term
 from lookalike.errors import InvalidArgument, UnusableImage
+from lookalike.pipeline import Upload
 from lookalike.records import Skipped
 from lookalike.schemas.searching import Cutoff, SearchAnswer, SearchQuery
+from lookalike.schemas.searching import Term as AskedTerm
 from lookalike.schemas.values import Approximation
+from lookalike.server.answers import written
 from lookalike.server.service import Service, Serving
 from lookalike.server.uploads import described, read_data_url, read_question
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from lookalike.asking.hits import Answer
-    from lookalike.pipeline import Upload
-    from lookalike.records import Collection
-    from lookalike.schemas.searching import Term as AskedTerm
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.pipeline import EmbeddedFile
 
 router = APIRouter(tags=["search"])
 
@@ -30,95 +33,109 @@ _EXAMPLE = {"terms": [{"text": "a red car"}], "k": 10, "where": {"part": ["tank"
 
 @router.post(
     "/v1/collections/{name}/search",
+    response_model=SearchAnswer,
     openapi_extra=described(
         SearchQuery, example=_EXAMPLE, pictures="Pictures; terms name them by their place."
     ),
 )
-async def search(name: str, request: Request, service: Serving) -> SearchAnswer:
+async def search(name: str, request: Request, service: Serving) -> Response:
     """Find the images that are most like a picture, an image, a text, or a sum of them."""
     query, uploads = await read_question(request, SearchQuery, service.settings)
-    collection = await service.work(lambda: service.collection(name))
-    terms = await _embedded(service, collection, query, uploads)
-    depth = query.offset + query.k
-    rate = None
-    if query.min_similarity == "auto":
-        rate = FALSE_ALARM if query.false_alarm is None else query.false_alarm
-    elif query.false_alarm is not None:
+    if query.false_alarm is not None and query.min_similarity != "auto":
         raise InvalidArgument("false_alarm is for min_similarity auto")
-    answer = await service.work(
-        lambda: service.session.find(
-            collection.name,
-            terms,
-            depth + 1,
-            query.where,
-            hybrid=query.hybrid,
-            min_similarity=query.min_similarity if isinstance(query.min_similarity, float | int) else None,
-            false_alarm=rate,
-            approximate=query.approximate,
-        )
-    )
-    return _answer(service, answer, query)
+    asked = _asked(query, uploads)
+    if sum(isinstance(each, _Picture) for each in asked) > service.settings.max_images:
+        raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
+
+    async def answer() -> Response:
+        terms = await _embedded(service, name, asked)
+        return await service.work(lambda: written(_find(service, name, terms, query)))
+
+    return await service.makers.checked(name, answer)
 
 
-async def _embedded(
-    service: Service, collection: Collection, query: SearchQuery, uploads: Sequence[Upload]
-) -> list[Term]:
-    """Return the terms with their pictures and texts embedded, together with those of other requests."""
-    asked: Sequence[tuple[AskedTerm | None, Upload | None]]
-    asked = [(term, _picture(term, place, uploads)) for place, term in enumerate(query.terms)]
-    if not asked:
-        asked = [(None, upload) for upload in uploads]
-    if not asked:
-        raise InvalidArgument("nothing to search for: send a picture, an id or a text")
-    embedder = await service.work(lambda: service.session.embedder_of(collection))
-    pictures = [picture for _, picture in asked if picture is not None]
-    texts = [term.text for term, _ in asked if term is not None and term.text is not None]
-    files = iter(
-        await service.embedding.pictures(pictures, embedder, service.session.features(embedder))
-        if pictures
-        else ()
-    )
-    rows = iter(
-        await service.embedding.texts(
-            texts, await service.work(lambda: service.session.reader_of(collection))
-        )
-        if texts
-        else ()
-    )
-    terms = []
-    for term, picture in asked:
-        sign = 1 if term is None else term.sign
-        if picture is not None:
-            file = next(files)
-            if isinstance(file, Skipped):
-                raise UnusableImage(file.path, file.reason)
-            terms.append(Term("image", picture.name, sign, file.features, file.digest))
-        elif term is not None and term.text is not None:
-            terms.append(Term("text", term.text, sign, next(rows)))
-        elif term is not None and term.id is not None:
-            terms.append(Term("record", term.id, sign))
-    return terms
+class _Picture(NamedTuple):
+    upload: Upload
+    sign: int
 
 
-def _picture(term: AskedTerm, place: int, uploads: Sequence[Upload]) -> Upload | None:
-    """Return the picture of a term, if it has one."""
-    if isinstance(term.image, str):
-        return read_data_url(term.image, f"the picture of term {place}")
-    if isinstance(term.image, int):
-        if not 0 <= term.image < len(uploads):
+def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _Picture]:
+    """Return what is asked for, with the pictures themselves."""
+    if not query.terms:
+        if not uploads:
+            raise InvalidArgument("nothing to search for: send a picture, an id or a text")
+        return [_Picture(upload, 1) for upload in uploads]
+    asked: list[AskedTerm | _Picture] = []
+    for place, term in enumerate(query.terms):
+        if isinstance(term.image, str):
+            upload = read_data_url(term.image, f"the picture of term {place}")
+            asked.append(_Picture(upload, term.sign))
+        elif term.image is None:
+            asked.append(term)
+        elif 0 <= term.image < len(uploads):
+            asked.append(_Picture(uploads[term.image], term.sign))
+        else:
             raise InvalidArgument(
                 f"term {place} is picture {term.image}, and the request has {len(uploads)} (counted from 0)"
             )
-        return uploads[term.image]
-    return None
+    if unused := set(range(len(uploads))).difference(term.image for term in query.terms):
+        raise InvalidArgument(f"picture {min(unused)} is in no term (counted from 0)")
+    return asked
 
 
-def _answer(service: Service, answer: Answer, query: SearchQuery) -> SearchAnswer:
+async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> list[Term]:
+    """Return the terms with their pictures and texts embedded, together with those of other requests."""
+    pictures = [each.upload for each in asked if isinstance(each, _Picture)]
+    texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
+    maker = await service.makers.get(name) if pictures or texts else None
+    files: Iterator[EmbeddedFile | Skipped] = iter(())
+    if maker is not None and pictures:
+        files = iter(await service.embedding.pictures(pictures, maker.embedder, maker.cache))
+    rows: Iterator[NDArray[np.float32]] = iter(())
+    if maker is not None and texts:
+        reader = await service.work(lambda: service.session.reader_of(service.collection(name)))
+        rows = iter(await service.embedding.texts(texts, reader))
+    made_by = None if maker is None else maker.embedder.fingerprint
+    terms = []
+    for each in asked:
+        if isinstance(each, _Picture):
+            file = next(files)
+            if isinstance(file, Skipped):
+                raise UnusableImage(file.path, file.reason)
+            name_of = each.upload.name
+            terms.append(Term("image", name_of, each.sign, file.features, file.digest, made_by))
+        elif each.text is not None:
+            terms.append(Term("text", each.text, each.sign, next(rows), made_by=made_by))
+        elif each.id is not None:
+            terms.append(Term("record", each.id, each.sign))
+    return terms
+
+
+def _find(service: Service, name: str, terms: Sequence[Term], query: SearchQuery) -> SearchAnswer:
+    """Search, and write down what was found; blocks."""
+    rate = None
+    if query.min_similarity == "auto":
+        rate = FALSE_ALARM if query.false_alarm is None else query.false_alarm
+    service.check_served(name)
+    answer = service.session.find(
+        name,
+        terms,
+        query.offset + query.k + 1,
+        query.where,
+        hybrid=query.hybrid,
+        min_similarity=None if query.min_similarity == "auto" else query.min_similarity,
+        false_alarm=rate,
+        approximate=query.approximate,
+    )
     hits = answer.hits[query.offset : query.offset + query.k]
     remarks = [] if answer.vocabulary is None else [answer.vocabulary]
     if answer.plain:
         remarks.append("the collection is fitted to images; words are looked for among its plain vectors")
     found = answer.approximation
+    if found is not None and any(term.kind == "text" for term in terms):
+        remarks.append(
+            "the recall was measured with images; words are far from all of them, and may find less"
+        )
     return SearchAnswer(
         hits=[service.hit(hit) for hit in hits],
         more=len(answer.hits) > query.offset + query.k,

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from fastapi import Depends, Request
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lookalike.errors import CollectionNotFound
+from lookalike.errors import CollectionNotFound, ImageNotFound
 from lookalike.schemas.values import Hit, Image
+from lookalike.server.counting import Counts
 from lookalike.server.embedding import EmbedQueue
+from lookalike.server.jobs import Jobs
 from lookalike.server.judges import Judges
+from lookalike.server.makers import Makers
 from lookalike.server.roots import Roots
+from lookalike.server.small_pictures import SmallPictures
+from lookalike.server.upload_folder import UploadFolder
 from lookalike.server.work import Work
 
 if TYPE_CHECKING:
@@ -26,21 +33,44 @@ class Service:
     def __init__(self, session: Session, settings: Settings) -> None:
         """Start the threads.
 
+        Until `close`, a matrix product of this process keeps to the thread that asks for it: where several
+        requests search at once, products that take all cores wait for each other. Measured on 2 cores with 8
+        clients: 180 searches a second among 2,000 images instead of 100.
+
         Args:
             session: the store and the models; the service does not close it.
             settings: what it was told.
         """
+        self._products = threadpool_limits(1, user_api="blas")
         self.session = session
         self.settings = settings
         self.embedding = EmbedQueue(settings.queue, settings.max_pixels, settings.workers)
         self.work = Work(settings.threads, settings.queue)
-        self.roots = Roots(settings.roots)
+        self.writing = Work(1, settings.queue)
+        """What changes collections, one after another: who comes second finds what the first has done."""
+        self.drawing = Work(len(os.sched_getaffinity(0)), settings.queue)
+        """What decodes pictures to show them."""
+        self.roots = Roots(settings.roots, settings.uploads, session.cache, session.store.url)
+        self.counts = Counts(session)
+        self.small = SmallPictures()
+        self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
         self.judges = Judges(session)
+        self.makers = Makers(session, self.work, self.collection)
+        self.jobs = Jobs(settings.jobs)
 
     def close(self) -> None:
-        """Finish what was accepted, and end the threads."""
+        """Cancel jobs, finish what else was accepted, and end the threads."""
+        self.jobs.close()
         self.embedding.close()
         self.work.close()
+        self.writing.close()
+        self.drawing.close()
+        self._products.restore_original_limits()
+
+    def changed(self, name: str) -> None:
+        """Forget what was known of a collection that has changed."""
+        self.judges.forget(name)
+        self.counts.forget(name)
 
     def served(self) -> list[Collection]:
         """Return the collections that are served, in order; blocks."""
@@ -55,10 +85,31 @@ class Service:
         Raises:
             CollectionNotFound: there is none of that name, or it is not served.
         """
+        self.check_served(name)
+        return self.session.store.collection(name)
+
+    def check_served(self, name: str) -> None:
+        """Refuse the name of a collection that is not served, whether it is there or not.
+
+        Raises:
+            CollectionNotFound: it is not served.
+        """
         names = [each.casefold() for each in self.settings.collections]
         if names and name.casefold() not in names:
             raise CollectionNotFound(name, self.settings.collections)
-        return self.session.store.collection(name)
+
+    def record(self, name: str, identity: str) -> tuple[Collection, Record]:
+        """Return a collection that is served, and one of its records; blocks.
+
+        Raises:
+            CollectionNotFound: there is none of that name, or it is not served.
+            ImageNotFound: no record has that id.
+        """
+        collection = self.collection(name)
+        found = self.session.store.get(collection.name, [identity])
+        if not found:
+            raise ImageNotFound(collection.name, identity)
+        return collection, found[0]
 
     def image(self, record: Record) -> Image:
         """Return what a client sees of a record."""
@@ -88,7 +139,7 @@ class Service:
         )
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:  # FastAPI calls what is not async in a thread
     """Return the service that a request is for."""
     service: Service = request.app.state.service
     return service

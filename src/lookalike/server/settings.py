@@ -23,10 +23,16 @@ class Settings:
     """Folders whose pictures may be shown, beside those that `index` was given on this machine."""
     uploads: Path | None = None
     """Where added pictures are kept; None: none can be added."""
+    host: str = "127.0.0.1"
+    """The address that it listens on."""
     hosts: tuple[str, ...] = ()
-    """Names that a request may call the service by, beside the address it listens on."""
+    """Names that a request may call the service by, beside loopback and the address it listens on."""
     origins: tuple[str, ...] = ()
-    """Origins of other pages that may ask (CORS)."""
+    """Origins of other pages that may ask (CORS), as `https://example.org`."""
+    keys_file: Path | None = None
+    """A file with the hashes of keys; with it, or with `keys`, every request needs a key."""
+    keys: str = ""
+    """More of them, with space or commas between them: see `server.keys`."""
     max_bytes: int = 32 * MEGABYTE
     """Of one request."""
     max_pixels: int = 50_000_000
@@ -34,7 +40,7 @@ class Settings:
     max_images: int = 32
     """Of one request."""
     body_seconds: float = 60.0
-    """In which a request must have arrived."""
+    """In which a request must have arrived, and in which a part of the answer must be taken."""
     queue: int = 256
     """Pictures and texts that wait to be embedded, and searches that wait: one more is refused."""
     memory: int = 512 * MEGABYTE
@@ -43,3 +49,5 @@ class Settings:
     """That search stores."""
     workers: int = 0
     """Threads that embed; 0: one for each core."""
+    jobs: int = 1
+    """Evaluations, audits and the like that run at once; the others wait."""

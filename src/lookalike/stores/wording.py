@@ -17,6 +17,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from lookalike.records import OWN_KEY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -50,8 +52,9 @@ def record_text(uri: str, fields: Fields, metadata: Metadata) -> str:
     """Return the words that a record is found by, as often as they are in it, with a space between each two.
 
     They are those of the values of its fields, of the names of its file (without the extension) and its
-    folders, and of all strings in its metadata, keys apart. Names are also split where small letters meet
-    capitals and letters meet digits. Of UTF-8 they are at most `TEXT_BYTES`.
+    folders, and of all strings in its metadata: not of keys, nor of what is noted there of corrections. Names
+    are also split where small letters meet capitals and letters meet digits. Of UTF-8 they are at most
+    `TEXT_BYTES`.
 
     Args:
         uri: of the record.
@@ -65,7 +68,7 @@ def record_text(uri: str, fields: Fields, metadata: Metadata) -> str:
         found += _words(str(value)) if long else _label_words(value)
     found += _name_words(file.rpartition(".")[0].strip(".") or file)
     found += _folder_words(folders)
-    for text in _strings(metadata):
+    for text in _strings(_told(metadata)):
         if len(found) > TEXT_BYTES:
             break
         found += _words(text[:TEXT_BYTES])
@@ -78,6 +81,15 @@ def record_text(uri: str, fields: Fields, metadata: Metadata) -> str:
 def query_terms(text: str) -> list[str]:
     """Return the words that a question asks for, each once, at most `MOST_TERMS`; none where it has none."""
     return list(islice(dict.fromkeys(_words(text)), MOST_TERMS))
+
+
+def _told(metadata: Metadata) -> Metadata:
+    """Return metadata without our notes of what was corrected: the wrong label finds nothing through them."""
+    own = metadata.get(OWN_KEY)
+    if not isinstance(own, dict):
+        return metadata
+    kept = {name: value for name, value in own.items() if name not in ("corrected", "confirmed")}
+    return {**metadata, OWN_KEY: kept}
 
 
 def _strings(document: object) -> Iterator[str]:

@@ -1,0 +1,39 @@
+"""Small pictures."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from lookalike import images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def thumbnails(
+    data: bytes, name: str, sizes: Sequence[int], *, quality: int, max_pixels: int = images.MAX_PIXELS
+) -> list[bytes]:
+    """Return an image in several small sizes, as WebP, upright, with white where it is transparent.
+
+    Args:
+        data: the whole file.
+        name: what the error calls it.
+        sizes: of the longer side in pixels, the largest first. Nothing is enlarged.
+        quality: of WebP, 0 to 100.
+        max_pixels: an image with more pixels is refused.
+
+    Raises:
+        UnusableImage: see `images.decode`.
+    """
+    image = images.decode(data, name, at_least=sizes[0], max_pixels=max_pixels)
+    made = []
+    for size in sizes:
+        # Pillow's thumbnail keeps the proportions and enlarges nothing.
+        image.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        written = BytesIO()
+        image.save(written, "WEBP", quality=quality)
+        made.append(written.getvalue())
+    return made

@@ -1,0 +1,51 @@
+"""Single images: all that is known of them, and what may be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from lookalike.schemas.values import Asked, Given, Image, Unusable, Value
+
+
+class ImageDetails(Image):
+    """An image of a collection, with all that is known of it."""
+
+    metadata: dict[str, Any] = Field(description="The label file as it was delivered.")
+    digest: str = Field(description="SHA-256 of the file's bytes.")
+    size: int = Field(description="Bytes in the file.")
+    corrected: dict[str, Value | None] = Field(
+        {},
+        description="Fields that a person has put right, with the value that was delivered; null: there was "
+        "none.",
+        examples=[{"label": "good"}],
+    )
+    confirmed: list[str] = Field(
+        [], description="Fields that a person has looked at and found right.", examples=[["label"]]
+    )
+
+
+class Correction(Asked):
+    """What is put right on an image."""
+
+    fields: dict[str, Value | None] = Field(
+        {},
+        description="New values; null removes the field. The value that was delivered undoes a correction.",
+        examples=[{"label": "rust", "seen": None}],
+    )
+    confirm: list[str] = Field(
+        [],
+        max_length=1000,
+        description="Fields that are right as they are, or as `fields` has them.",
+        examples=[["label"]],
+    )
+
+
+class Added(Given):
+    """What became of pictures that were sent."""
+
+    images: list[ImageDetails] = Field(
+        description="Those that are in the collection now, in order; of the same bytes, the same one."
+    )
+    skipped: list[Unusable] = Field(description="Those that could not be used.")

@@ -1,0 +1,39 @@
+"""What the service says of itself, and how the page logs in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from lookalike.schemas.values import Asked, Given
+
+
+class Login(Asked):
+    """A key."""
+
+    key: str = Field(min_length=1, max_length=1000, repr=False)
+
+
+class Limits(Given):
+    """What one request may bring."""
+
+    bytes: int = Field(description="Of its body.", examples=[33_554_432])
+    pixels: int = Field(description="Of one picture.", examples=[50_000_000])
+    images: int = Field(description="Pictures.", examples=[32])
+
+
+class ServiceInfo(Given):
+    """What a service is and lets whoever asks do."""
+
+    version: str
+    may: Literal["read", "write"] = Field(description="What this request's key is good for.")
+    keys: bool = Field(description="Whether keys are asked for.")
+    uploads: bool = Field(description="Whether pictures can be added.")
+    limits: Limits
+
+
+class Alive(Given):
+    """The service runs."""
+
+    status: Literal["ok"] = "ok"

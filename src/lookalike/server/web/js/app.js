@@ -1,0 +1,86 @@
+// What all parts of the page share: the service, its collections, and what is known of the one that is open.
+
+import { ask, at } from "./api.js";
+import { remember, remembered } from "./language.js";
+
+/** The state of the page. */
+export const app = {
+  /** As GET /v1/service says. */
+  service: null,
+  /** As GET /v1/collections lists them. */
+  collections: [],
+  /** The one that is open; null where there is none. */
+  collection: null,
+};
+
+let values = null;
+
+/** Fetch what the page has to know before it can show anything. */
+export async function load() {
+  app.service = await ask("GET", "/v1/service");
+  await loadCollections();
+}
+
+/** Fetch the collections anew: images have come or gone. */
+export async function loadCollections() {
+  app.collections = (await ask("GET", "/v1/collections")).collections;
+  values = null;
+  if (app.collection) open(app.collection.name);
+  document.dispatchEvent(new Event("collections-changed"));
+}
+
+/** Open a collection by its name; another where there is none of that name. */
+export function open(name) {
+  const found = app.collections.find((each) => each.name === name) ?? app.collections[0] ?? null;
+  if (found?.name !== app.collection?.name) values = null;
+  app.collection = found;
+}
+
+/** Return a path of the open collection. */
+export function here(...parts) {
+  return at(app.collection.name, ...parts);
+}
+
+/** Return whether this visitor may change things. */
+export function mayWrite() {
+  return app.service.may === "write";
+}
+
+/** Return the values of the open collection's fields: a map from the field to {distinct, values}. */
+export function fieldValues() {
+  values ??= ask("GET", here("values")).then(
+    (answer) => new Map(answer.fields.map((each) => [each.field, each])),
+    (error) => {
+      values = null;
+      throw error;
+    },
+  );
+  return values;
+}
+
+/** Forget the values: an image has another one now. */
+export function forgetValues() {
+  values = null;
+}
+
+/** Return the field that labels are taken from: the one that was chosen last, or the likeliest. */
+export function labelField() {
+  const { name, fields, fitted_by: fitted } = app.collection;
+  const kept = remembered(`lookalike.by.${name}`);
+  return (
+    [kept, fitted, "label", "class", "category"].find((each) => fields.includes(each)) ?? fields[0] ?? null
+  );
+}
+
+/** Remember the field that labels are taken from. */
+export function chooseLabelField(field) {
+  remember(`lookalike.by.${app.collection.name}`, field);
+}
+
+/** Tell every element that shows an image that it has changed; each takes what it needs. */
+export function imageChanged(details) {
+  forgetValues();
+  for (const shown of document.querySelectorAll(`[data-image="${CSS.escape(details.id)}"]`)) {
+    shown.dispatchEvent(new CustomEvent("image-changed", { detail: details }));
+  }
+}

@@ -1,0 +1,140 @@
+// Images that were found, as a grid of cards.
+
+import { labelField } from "./app.js";
+import { el, icon } from "./dom.js";
+import { decimal, number, t } from "./language.js";
+import { picture } from "./pictures.js";
+import { change } from "./route.js";
+import { keyOf, short, shown } from "./values.js";
+
+const FIELDS = 3;
+
+/** Open the details of an image, over what is there. */
+export function openImage(id) {
+  change({ image: id }, { over: true });
+}
+
+/**
+ * Return an image as a card; a click opens its details.
+ * @param hit an image, with its similarity where it has one
+ * @param options width in CSS pixels; fields: those to show, by default the first; actions: buttons for the
+ *   mouse, {drawing, label, act}, which the details have too
+ */
+export function card(hit, { width = 160, fields = null, actions = [] } = {}) {
+  const tags = el("span", { class: "tags" });
+  const item = el(
+    "li",
+    {
+      class: "card",
+      "data-image": hit.id,
+      "onimage-changed": (event) => tags.replaceChildren(...labels(event.detail.fields, fields)),
+    },
+    el(
+      "button",
+      { type: "button", class: "open", onclick: () => openImage(hit.id) },
+      picture(hit, { width, alt: "" }),
+      el(
+        "span",
+        { class: "about" },
+        hit.similarity === undefined ? null : similarity(hit),
+        tags,
+        el("bdi", { class: "name", title: short(hit.name, 2000) }, short(hit.name, 120)),
+        places(hit),
+      ),
+    ),
+    actions.length > 0 &&
+      el(
+        "span",
+        { class: "quick" },
+        actions.map((each) => quick(each, hit)),
+      ),
+  );
+  tags.append(...labels(hit.fields, fields));
+  return item;
+}
+
+function quick({ drawing, label, act }, hit) {
+  const button = {
+    type: "button",
+    title: label,
+    "aria-label": label,
+    tabindex: "-1",
+    onclick: () => act(hit),
+  };
+  return el("button", button, icon(drawing));
+}
+
+function similarity(hit) {
+  if (hit.similarity === null) return el("span", { class: "similarity" }, t("hit.words"));
+  const bar = el("span", { class: "bar", "aria-hidden": "true" }, el("span", {}));
+  bar.firstChild.style.setProperty("--part", String(Math.max(0, hit.similarity)));
+  return el(
+    "span",
+    { class: "similarity" },
+    bar,
+    el("span", { class: "heard" }, t("hit.similarity")),
+    el("span", {}, decimal(hit.similarity, 3)),
+  );
+}
+
+function labels(fields, wanted) {
+  const entries = wanted
+    ? wanted.filter((each) => each in fields).map((each) => [each, fields[each]])
+    : different(fields);
+  const tags = entries.slice(0, FIELDS).map(([field, value]) => {
+    const tag = el("span", { class: "tag" }, shown(value, 60));
+    tag.title = short(`${field} = ${value}`, 2000);
+    return tag;
+  });
+  if (entries.length > FIELDS)
+    tags.push(el("span", { class: "tag more" }, `+${number(entries.length - FIELDS)}`));
+  return tags;
+}
+
+/** The fields, the label first, and each value once: folders' names are often the label, too. */
+function different(fields) {
+  const label = labelField();
+  const names = Object.keys(fields).sort((a, b) => (b === label) - (a === label));
+  const seen = new Set();
+  return names
+    .map((each) => [each, fields[each]])
+    .filter(([, value]) => !seen.has(keyOf(value)) && seen.add(keyOf(value)));
+}
+
+function places(hit) {
+  if (!hit.by_vectors && !hit.by_words) return null;
+  const said = [
+    hit.by_vectors && t("hit.vectors", { place: hit.by_vectors }),
+    hit.by_words && t("hit.byword", { place: hit.by_words }),
+  ].filter(Boolean);
+  return el("span", { class: "places" }, said.join(" · "));
+}
+
+/** Return a grid for cards, in which the arrow keys go from one to the next. */
+export function grid(label, kind = "") {
+  const list = el("ul", { class: `grid ${kind}`, "aria-label": label, role: "list" });
+  list.addEventListener("keydown", (event) => {
+    const cards = [...list.querySelectorAll(":scope > .card > .open")];
+    const place = cards.indexOf(document.activeElement);
+    const step = place < 0 ? null : steps(cards)[event.key];
+    if (step === null || step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    const next = cards[Math.min(Math.max(place + step, 0), cards.length - 1)];
+    event.preventDefault();
+    next.focus();
+  });
+  return list;
+}
+
+function steps(cards) {
+  const top = cards[0].getBoundingClientRect().top;
+  const across = cards.findIndex((each) => each.getBoundingClientRect().top > top + 1);
+  const columns = across < 0 ? cards.length : across;
+  return {
+    ArrowRight: 1,
+    ArrowLeft: -1,
+    ArrowDown: columns,
+    ArrowUp: -columns,
+    Home: -cards.length,
+    End: cards.length,
+  };
+}

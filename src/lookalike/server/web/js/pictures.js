@@ -1,0 +1,54 @@
+// Pictures: small ones of the collection's images, and those that the visitor brought.
+
+import { here } from "./app.js";
+import { el } from "./dom.js";
+import { heldFile, isFile } from "./files.js";
+import { t } from "./language.js";
+import { short } from "./values.js";
+
+/** Widths that the server makes pictures of, in pixels. */
+const SIZES = [64, 128, 256, 512];
+
+/** Return the address of a small picture of an image; `width` is that on the screen, in CSS pixels. */
+export function thumbnail(id, width) {
+  const wanted = width * Math.min(devicePixelRatio || 1, 2);
+  const size = SIZES.find((each) => each >= wanted) ?? SIZES.at(-1);
+  return `${here("images", id, "thumbnail")}?size=${size}`;
+}
+
+/** Return the address of the file itself. */
+export function original(id) {
+  return here("images", id, "original");
+}
+
+/**
+ * Return the picture of an image, or of a file of the visitor, in a frame that has its size from the start.
+ * @param image with id and name, or null for a file
+ * @param options width in CSS pixels; reference: of a file; alt: what a screen reader says, by default the name;
+ *   eager: fetch it at once, and not only when it comes near the window
+ */
+export function picture(image, { width = 160, reference = null, alt = null, eager = false } = {}) {
+  const file = reference && isFile(reference) ? heldFile(reference) : null;
+  const name = alt ?? (file ? file.file.name : image.name);
+  const frame = el("span", { class: "picture" });
+  const address = file ? file.url : thumbnail(image.id, width);
+  const img = el("img", {
+    alt: short(name, 200),
+    loading: eager || file ? null : "lazy",
+    decoding: "async",
+    draggable: "false",
+    src: address,
+    onerror: () => frame.replaceChildren(missing(name)),
+  });
+  frame.append(img);
+  return frame;
+}
+
+function missing(name) {
+  return el(
+    "span",
+    { class: "missing" },
+    el("span", { "aria-hidden": "true" }, t("picture.none")),
+    el("span", { class: "heard" }, `${t("picture.none")}: ${short(name, 200)}`),
+  );
+}
