@@ -18,12 +18,14 @@ from lookalike.embedders import efficientnet_lite_inspect, open_embedder
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.features import FeatureCache
 from lookalike.findings import DEVIATION, SMALL
+from lookalike.fitted import refit_with
 from lookalike.judging.heldout import held_out
 from lookalike.metric import FittedMetric, fit_metric, normalise
 from lookalike.pipeline import EmbeddedFile, embed_files
 from lookalike.records import Record, Scalar, Vectors, record_id
 from lookalike.vote import Codes
 from tests.conftest import CommandLine
+from tests.test_progress import Heard
 
 
 def record(place: int, digest: str | None = None, **fields: Scalar) -> Record:
@@ -241,3 +243,22 @@ def test_the_command_line_shows_each_list_and_writes_the_report(
     assert "the report cannot be written there" in err
     _, err = lookalike("audit", "--by", "colour", code=2)
     assert "no field 'colour'" in err
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_it_tells_how_far_it_is_and_finds_the_same(fitted: bool) -> None:
+    records, vectors = labelled(80), two_clouds(40)
+    vectors[[39, 79]] = vectors[[0, 40]]
+    options: dict[str, Any] = {"fit": refit_with([])} if fitted else {}
+    heard = Heard()
+    found = audit(records, vectors, "label", progress=heard, **options)
+    assert list(audit_lines(found)) == list(audit_lines(audit(records, vectors, "label", **options)))
+    assert len(found.duplicates) == 2
+    heard.check()
+
+    def stop(done: int, total: int) -> None:
+        if done > total // 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        audit(records, vectors, "label", progress=stop, **options)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.corrections import (
@@ -345,6 +345,7 @@ def digest(label: Label | Record) -> str:
     return labels_digest(label.fields, label.metadata)
 
 
+@settings(deadline=None)
 @given(LABELS, st.lists(CHANGES, min_size=1, max_size=3))
 def test_what_was_delivered_can_always_be_told_and_brought_back(
     label: Label, rounds: list[dict[str, Scalar | None]]
@@ -362,6 +363,7 @@ def test_what_was_delivered_can_always_be_told_and_brought_back(
     assert digest(one) == digest(before)
 
 
+@settings(deadline=None)
 @given(LABELS, CHANGES, LABELS)
 def test_what_is_delivered_anew_counts_where_it_is_new(
     label: Label, changes: dict[str, Scalar | None], new: Label
@@ -380,6 +382,7 @@ def test_what_is_delivered_anew_counts_where_it_is_new(
             assert again.fields.get(name) == new.fields.get(name)
 
 
+@settings(deadline=None)
 @given(LABELS, st.text(min_size=1))
 def test_labels_that_came_with_a_picture_are_not_those_of_label_files(label: Label, name: str) -> None:
     one = as_recorded(label, Marks(name))

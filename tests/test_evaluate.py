@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,11 +22,14 @@ from sklearn.metrics import (
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
+from lookalike import near_duplicates, ranking
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
+from lookalike.fitted import refit_with
 from lookalike.judging.evaluate import Evaluation, evaluate, evaluation_lines
 from lookalike.judging.figures import Interval, class_figures, confusion_cells, wilson_interval
 from lookalike.records import Record, Scalar, Vectors, record_id
 from lookalike.vote import label_key
+from tests.test_progress import Heard
 
 
 def collection(*fields: Mapping[str, Scalar], digests: Sequence[str] | None = None) -> list[Record]:
@@ -419,3 +423,63 @@ def test_its_lines_are_json_and_say_all_that_the_evaluation_says() -> None:
         "uri": records[5].uri,
         "reason": "no value of q",
     }
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 200 images be as many blocks as 100,000 are."""
+    monkeypatch.setattr(ranking, "_BLOCK_BYTES", 4 * 200 * 20)
+    monkeypatch.setattr(near_duplicates, "_BLOCK_BYTES", 4 * 200 * 10)
+
+
+def two_hundred() -> tuple[list[Record], Vectors]:
+    """Return images of which two are alike."""
+    rng = np.random.default_rng(5)
+    vectors = random_vectors(rng, 200)
+    vectors[199] = vectors[0]
+    labels = np.where(vectors[:, 0] > 0, "good", "bad").tolist()
+    fields: list[dict[str, Scalar]] = [
+        {"q": label, "part": place % 2, "day": place // 4} for place, label in enumerate(labels)
+    ]
+    return collection(*fields), vectors
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"near_duplicates": True},
+        {"near_duplicates": True, "coverage": 0.8, "max_error": 0.3},
+        {"within": "part"},
+        {"group": "day"},
+        {"k": "auto", "repeats": 2},
+        {"fit": refit_with([]), "near_duplicates": True, "repeats": 2},
+        {"fit": refit_with([]), "within": "part", "k": "auto", "repeats": 1},
+    ],
+    ids=lambda options: ", ".join(options) or "plain",
+)
+def test_it_tells_how_far_it_is_and_finds_the_same(small_blocks: None, options: dict[str, Any]) -> None:
+    records, vectors = two_hundred()
+    heard = Heard()
+    found = evaluate(records, vectors, "q", progress=heard, **options)
+    assert list(evaluation_lines(found)) == list(evaluation_lines(evaluate(records, vectors, "q", **options)))
+    heard.check()
+    assert len(heard) > 20
+    assert len(set(heard)) > 8
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_what_its_progress_raises_ends_it(small_blocks: None, at: float) -> None:
+    records, vectors = two_hundred()
+    told = []
+
+    def stop(done: int, total: int) -> None:
+        told.append(done)
+        if done >= at * total:
+            raise InterruptedError
+
+    before = set(threading.enumerate())
+    with pytest.raises(InterruptedError):
+        evaluate(records, vectors, "q", near_duplicates=True, progress=stop)
+    assert sorted(told) == told
+    assert set(threading.enumerate()) == before

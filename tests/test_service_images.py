@@ -66,9 +66,9 @@ def add(
     return client.post(f"/v1/collections/{name}/images", files=files, data=data)
 
 
-def patch(service: InProcess, identity: str, name: str = COLLECTION, **correction: object) -> Any:
+def patch(service: InProcess, identity: str, **correction: object) -> Any:
     return service.client.patch(
-        f"/v1/collections/{name}/images/{identity}",
+        f"{BASE}/images/{identity}",
         # httpx writes UTF-8, which has no half surrogates.
         content=json.dumps(correction),
         headers={"Content-Type": "application/json"},
@@ -376,7 +376,7 @@ def test_fields_are_changed_removed_and_confirmed(service: InProcess) -> None:
     }
     assert after["confirmed"] == ["label"]
     assert get(service, one.id).json() == after
-    undone = patch(service, one.id, fields={**after["corrected"]})
+    undone = patch(service, one.id, fields=after["corrected"])
     assert undone.json() == before
     # Only confirmed: nothing is changed.
     assert patch(service, one.id, confirm=["label"]).json() == {**before, "confirmed": ["label"]}
@@ -619,7 +619,7 @@ def test_values_are_counted_by_field_the_most_frequent_first(service: InProcess)
 
 
 def test_of_many_values_the_first_are_listed(service: InProcess) -> None:
-    records, vectors = service.session.read(COLLECTION)
+    _, vectors = service.session.read(COLLECTION)
     made = [
         Record(
             record_id(f"file:///x/{n}"), f"file:///x/{n}", "0" * 64, {"n": n % 250, "one": n % 2}, {}, 1, 1

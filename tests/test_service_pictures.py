@@ -16,13 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.records import Record, file_uri, record_id
-from lookalike.server import roots
 from lookalike.server.pictures import disposition
 from lookalike.server.settings import Settings
 from lookalike.server.small_pictures import SmallPictures
@@ -173,6 +172,7 @@ def test_the_name_to_save_by_is_harmless(name: str, shown: str, proposed: str) -
     assert header == f"inline; filename=\"{shown}\"; filename*=UTF-8''{urllib.parse.quote(proposed)}"
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from([".jpg", ".png", ".webp", ".gif", ".tif", ".bmp"]))
 @example("x" * 10_000, ".png")
 @example("/", ".png")
@@ -260,6 +260,17 @@ def test_a_link_does_not_lead_out_of_the_roots(
         assert allowed.client.get(address(one, "original")).status_code == 200
 
 
+def test_a_folder_that_is_a_link_may_lead_elsewhere_one_day(service: InProcess, tmp_path: Path) -> None:
+    newest = tmp_path / "newest"
+    for year in ("2024", "2025"):
+        save(tmp_path / year / "a.png", int(year))
+        newest.unlink(missing_ok=True)
+        newest.symlink_to(tmp_path / year)
+        one = index(service, newest)["a.png"]
+        shown = service.client.get(address(one, "original"))
+        assert shown.content == (tmp_path / year / "a.png").read_bytes()
+
+
 @pytest.mark.parametrize("exchanged", ["file", "folder"])
 def test_what_is_exchanged_for_a_link_after_the_look_is_not_followed(
     service: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanged: str
@@ -283,7 +294,7 @@ def test_what_is_exchanged_for_a_link_after_the_look_is_not_followed(
                 (folder / "deep").symlink_to(secret)
         return found
 
-    monkeypatch.setattr(roots.os.path, "realpath", exchange)
+    monkeypatch.setattr(os.path, "realpath", exchange)
     assert service.client.get(address(one, "original")).status_code == 404
 
 

@@ -175,20 +175,18 @@ def test_after_a_kill_it_starts_again_on_the_same_port(
     before = httpx.get(f"{server.url}/v1/collections").json()
     server.process.kill()
     server.process.wait()
-    again = subprocess.Popen(
-        [Path(sys.executable).with_name("lookalike"), "serve", "--port", str(server.port), "--store", store_url,
-         "--cache", cache],
+    words = ["serve", "--port", str(server.port), "--store", store_url, "--cache", str(cache)]
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("lookalike"), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-    )  # fmt: skip
-    try:
-        assert again.stdout is not None
-        assert again.stdout.readline() == f"lookalike serves {server.url}\n"
-        assert httpx.get(f"{server.url}/v1/collections").json() == before
-        again.send_signal(signal.SIGTERM)
-        assert again.wait(30) == 0
-    finally:
-        again.kill()
-        again.wait()
-        again.stdout.close()
+    ) as again:
+        try:
+            assert again.stdout is not None
+            assert again.stdout.readline() == f"lookalike serves {server.url}\n"
+            assert httpx.get(f"{server.url}/v1/collections").json() == before
+            again.terminate()
+            assert again.wait(30) == 0
+        finally:
+            again.kill()

@@ -194,6 +194,11 @@ def test_a_label_with_too_few_images_is_in_every_set() -> None:
         label_thresholds(scores, truth, 2, 1.0)
 
 
+def test_next_to_no_coverage_is_that_of_the_best_score() -> None:
+    truth, scores = np.zeros(5, dtype=np.intp), np.linspace(-1, 0, 5)
+    assert label_thresholds(scores, truth, 2, 1e-12).tolist() == [-1, np.inf]
+
+
 def test_measured_coverage_is_what_was_promised_and_sets_are_counted() -> None:
     similarities, truth = exchangeable(np.random.default_rng(8), 3000)
     found = measured_coverage(similarities, truth, ("a", "b", "c"), 0.9)

@@ -9,7 +9,7 @@ from lookalike import adding, corrections, fitting, images, sides
 from lookalike.answering import DEFAULT_MODEL, Answering
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionExists, CollectionNotFound
-from lookalike.fitted import is_fitted, plain_name
+from lookalike.fitted import is_fitted, plain_name, refuse_side
 from lookalike.indexed import forget_indexed, remember_indexed
 from lookalike.indexing import IndexReport, index
 from lookalike.records import Space
@@ -94,7 +94,7 @@ class Collecting(Answering):
             CollectionExists: one that is taken.
             ModelNotFound: no embedder is called so.
         """
-        sides.refuse_side(self.store, name)
+        refuse_side(self.store, name)
         with suppress(CollectionNotFound):
             taken = self.store.collection(name)
             raise CollectionExists(taken.name)

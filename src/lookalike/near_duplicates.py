@@ -125,8 +125,15 @@ def _near_pairs(
     """Yield the pairs of rows that are at least so similar, each pair once, block by block."""
     count = len(vectors)
     step = max(1, _BLOCK_BYTES // (4 * count))
+    # One buffer for all blocks: for a new one each time the kernel has to find clean memory.
+    buffer = np.empty(min(step, count) * count, np.float32)
+    near = np.empty(buffer.shape, bool)
     for start in range(0, count, step):
-        rows, columns = np.nonzero(vectors[start : start + step] @ vectors[start:].T >= threshold)
+        shape = (min(step, count - start), count - start)
+        room = slice(0, shape[0] * shape[1])
+        some = np.matmul(vectors[start : start + step], vectors[start:].T, out=buffer[room].reshape(shape))
+        places = np.flatnonzero(np.greater_equal(some.ravel(), threshold, out=near[room]))
+        rows, columns = np.divmod(places, shape[1])
         later = columns > rows
         yield rows[later] + start, columns[later] + start
         # Each is compared with those behind it.

@@ -30,7 +30,7 @@ _MEGABYTE = 1 << 20
     "--port",
     type=click.IntRange(0, 65535),
     envvar="LOOKALIKE_PORT",
-    default=8000,
+    default="8000",
     metavar="N",
     help="0 takes any that is free. [env: LOOKALIKE_PORT; default: 8000]",
 )

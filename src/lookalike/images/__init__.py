@@ -87,6 +87,7 @@ _FORMATS = (
     ),
 )
 
+
 class FileType(NamedTuple):
     """What a file is, by its content."""
 

@@ -93,7 +93,7 @@ def label_thresholds(own_scores: Scores, truth: Codes, labels: int, coverage: fl
     for label in range(labels):
         scores = np.sort(own_scores[truth == label])
         # Rounded first: 0.95 · 20 is a little above 19 as a float.
-        rank = math.ceil(round((len(scores) + 1) * coverage, 9))
+        rank = max(1, math.ceil(round((len(scores) + 1) * coverage, 9)))
         if rank <= len(scores):
             thresholds[label] = scores[rank - 1]
     return thresholds

@@ -51,7 +51,7 @@ class InferResult(Given):
 
     model_config = ConfigDict(extra="allow")
 
-    predicted_value: list[float] = Field(description="Of length 1.")
+    predicted_value: list[float] = Field([], description="Of length 1.")
 
 
 class InferResults(Given):

@@ -268,6 +268,8 @@ class MapAnswer(Given):
         description="Of each image, a place in `labels`; −1: it has none, or one too rare to be there."
     )
     labels: list[Value] = Field(description="The 50 most frequent at most, in the order of an evaluation.")
-    variance: tuple[float, float] = Field(description="Part of the variance that each axis holds.")
+    variance: list[float] = Field(
+        min_length=2, max_length=2, description="Part of the variance that each axis holds."
+    )
     images: int = Field(description="Of the collection.")
     drawn: int = Field(description="10,000 at most, evenly chosen.")

@@ -29,6 +29,7 @@ from lookalike.server import (
     searching,
 )
 from lookalike.server.answers import JsonAnswer
+from lookalike.server.description import Described
 from lookalike.server.envelope import Envelope
 from lookalike.server.guard import Guard, check_origins
 from lookalike.server.health import Readiness
@@ -93,7 +94,7 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
             readiness.close()
             service.close()
 
-    app = FastAPI(
+    app = Described(
         title="lookalike",
         version=__version__,
         description=_DESCRIPTION,

@@ -45,7 +45,7 @@ class Connection(HttpToolsProtocol):
         self._head = 0  # bytes of its head, but for those of the first reading
         self._unsent = 0  # bytes of answers that waited to be taken when we last looked
         self._moved = 0.0  # when some were taken
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
             self.refuse(503, "too many connections at once; ask again in a moment")
 
     def on_message_begin(self) -> None:
@@ -100,6 +100,7 @@ class Connection(HttpToolsProtocol):
                 (b"content-type", PROBLEM.encode()),
                 (b"content-length", str(len(body)).encode()),
                 (b"connection", b"close"),
+                *([(b"retry-after", b"1")] if status == http.HTTPStatus.SERVICE_UNAVAILABLE else []),
             ]
             lines = [f"HTTP/1.1 {status} {phrase}".encode(), *(b"%b: %b" % pair for pair in headers)]
             self.transport.write(b"\r\n".join([*lines, b"", body]))

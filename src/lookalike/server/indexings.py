@@ -35,8 +35,8 @@ async def index(name: str, query: IndexQuery, response: Response, service: Servi
     """Bring a collection up to date with the folders that were indexed into it on the service's machine.
 
     Those are the folders that `lookalike index` was given, and, of the folders that `lookalike serve --root`
-    names, those with images of the collection, or all where it has none yet. What is unchanged costs one
-    look. A job that is cancelled leaves a collection that the same job completes.
+    names, those with images of the collection, or all where it is empty and nothing was indexed into it yet.
+    What is unchanged costs one look. A job that is cancelled leaves a collection that the same job completes.
     """
     collection = await service.work(lambda: _indexable(service, name))
     act = partial(_index, service, collection, query)
@@ -61,7 +61,7 @@ def indexed_roots(service: Service, collection: Collection) -> list[Path]:
     noted = indexed_paths(session.cache, session.store.url).get(same_name(collection.name))
     paths = [] if noted is None else list(noted.paths)
     roots = [root.absolute() for root in service.settings.roots]
-    if roots and collection.count:
+    if roots and (paths or collection.count):
         files = [uri_path(uri) for uri in session.store.stamps(collection.name)]
         roots = [root for root in roots if any(file.is_relative_to(root) for file in files)]
     return list(dict.fromkeys([*paths, *roots]))

@@ -8,9 +8,12 @@ included.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
+import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -37,6 +40,8 @@ MOST_WAITING = 16
 KEPT = 20
 """Jobs that have ended and are still known, with their results."""
 _RETRY_AFTER = 10
+# Requests go first: see nice(1), and the figures in docs/api.md.
+_NICE = 10
 
 _CANCELLED = Problem(title="Conflict", status=409, detail="the job was cancelled", error="Cancelled")
 _STOPPED = Problem(
@@ -212,6 +217,10 @@ class Jobs:
             self._finish(job, "cancelled", None, why)
 
     def _work(self) -> None:
+        if sys.platform == "linux":
+            # Of this thread alone, and of those that it starts: see setpriority(2).
+            with suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, 0, _NICE)
         while (job := self._take()) is not None:
             state, result, problem = _done(job)
             with self._changed:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter as Counts
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as leave_out_created
 from prometheus_client import generate_latest as written
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from lookalike.schemas.jobs import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,16 +95,28 @@ class _Read(Collector):
         self._held = held
 
     def collect(self) -> Iterator[Metric]:
-        embedding = self._service.embedding
+        service = self._service
         for name, what, value in (
             ("requests_in_flight", "Requests that are being answered.", self._metrics.in_flight),
-            ("embed_waiting", "Pictures and texts that wait to be embedded.", embedding.waiting),
-            ("work_waiting", "Searches and the like, under way or waiting.", self._service.work.under_way),
+            ("embed_waiting", "Pictures and texts that wait to be embedded.", service.embedding.waiting),
             ("held_bytes", "Bytes of requests that are held.", self._held.bytes),
         ):
             yield GaugeMetricFamily(f"lookalike_{name}", what, value)
         for name, what, value in (
-            ("embed_batches", "Calls of models.", embedding.batches),
-            ("embedded", "Pictures and texts that models embedded.", embedding.embedded),
+            ("embed_batches", "Calls of models.", service.embedding.batches),
+            ("embedded", "Pictures and texts that models embedded.", service.embedding.embedded),
         ):
             yield CounterMetricFamily(f"lookalike_{name}", what, value)
+        work = GaugeMetricFamily("lookalike_work", "What is under way or waits on threads.", labels=["of"])
+        for of, pool in (
+            ("asking", service.work),
+            ("changing", service.writing),
+            ("drawing", service.drawing),
+        ):
+            work.add_metric([of], pool.under_way)
+        yield work
+        jobs = GaugeMetricFamily("lookalike_jobs", "Jobs that are known.", labels=["state"])
+        states = Counts(job.state for job in service.jobs.all())
+        for state in get_args(JobState):
+            jobs.add_metric([state], states[state])
+        yield jobs

@@ -165,7 +165,17 @@ def answer_with_problems(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> Response:
         name = http.HTTPStatus(error.status_code).phrase.replace(" ", "")
         said = _CLEARER.get(error.detail, error.detail)
-        return translated(request.url.path, problem(error.status_code, said, name, error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+            headers |= _allowed(request)
+        return translated(request.url.path, problem(error.status_code, said, name, headers))
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """Return all methods of an address (RFC 9110, section 15.5.6); Starlette names those of one route."""
+    template = getattr(request.scope.get("route"), "path_format", None)
+    methods = request.app.openapi()["paths"].get(template, ())
+    return {"Allow": ", ".join(method.upper() for method in methods)} if methods else {}
 
 
 def invalid_request(errors: Any) -> Response:

@@ -38,9 +38,9 @@ class _Known:
 
     state: tuple[int, int, int] | None
     folders: dict[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Real paths, by `same_name` of the collection."""
+    """As they were named, by `same_name` of the collection."""
     files: dict[str, frozenset[Path]] = field(default_factory=dict)
-    """Single files, as they were named; likewise."""
+    """Single files; likewise."""
     named: frozenset[str] = frozenset()
     """Folders as they were named, of all collections, and those that the service was given."""
 
@@ -59,8 +59,8 @@ class Roots:
             store: the URL of the store.
         """
         every = [path.absolute() for path in paths] + ([] if uploads is None else [uploads.absolute()])
+        self._given = tuple(every)
         self._paths = frozenset(map(str, every))
-        self._real = tuple(Path(os.path.realpath(path)) for path in every)
         self._cache = cache
         self._store = store
         self._known = self._read()
@@ -94,11 +94,12 @@ class Roots:
             Refused: 403 where the file lies below no root or may not be read, 404 where it is gone.
         """
         try:
-            path = Path(os.path.realpath(named := uri_path(record.uri)))
+            path = _real(named := uri_path(record.uri))
         except ValueError as error:  # a name that no file can have, in a store made elsewhere
             raise _outside() from error
         known, key = self._now(), same_name(collection)
-        roots = (*self._real, *known.folders.get(key, ()))
+        # A root may be a link too, and lead elsewhere by now: so it is followed each time.
+        roots = map(_real, (*self._given, *known.folders.get(key, ())))
         root = next((root for root in roots if path.is_relative_to(root)), None)
         if root is None and named in known.files.get(key, ()):
             root = path
@@ -124,13 +125,14 @@ class Roots:
         noted = indexed_paths(self._cache, self._store)
         return _Known(
             state,
-            {
-                name: tuple(Path(os.path.realpath(folder)) for folder in each.folders)
-                for name, each in noted.items()
-            },
+            {name: each.folders for name, each in noted.items()},
             {name: frozenset(each.files) for name, each in noted.items()},
             self._paths.union(str(folder) for each in noted.values() for folder in each.folders),
         )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _outside() -> Refused:

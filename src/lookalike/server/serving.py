@@ -16,7 +16,7 @@ try:
     from lookalike.server.app import make_app
     from lookalike.server.connections import Connection, connection_limit, give_up_slow
     from lookalike.server.logs import log_as_json
-except ImportError as error:
+except ModuleNotFoundError as error:
     raise ExtraMissing("the service", "serve") from error
 
 from lookalike.server.listening import accept_all, is_loopback, listen, resolve, url

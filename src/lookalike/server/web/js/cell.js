@@ -35,8 +35,8 @@ export function cellPictures(place, job, answer, signal) {
     fill(
       place,
       el(
-        "header",
-        {},
+        "div",
+        { class: "head" },
         el("h2", {}, asked.title),
         el(
           "button",

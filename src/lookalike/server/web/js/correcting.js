@@ -87,7 +87,9 @@ export function corrector({ id, field, value, label, after = () => {} }) {
   };
   const send = (event) => {
     event.preventDefault();
-    set(valueOf(input.value, known), corrected);
+    const next = valueOf(input.value, known);
+    if (keyOf(next) === keyOf(current)) fill(told, el("span", {}, t("correct.same")));
+    else set(next, corrected);
   };
   return el(
     "form",

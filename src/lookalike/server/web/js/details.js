@@ -1,14 +1,13 @@
-// One image with all that is known of it, over the page.
+// One image over the page, with a way to the next of its list.
 
 import { ask, givenUp } from "./api.js";
-import { app, here, mayWrite } from "./app.js";
-import { corrector } from "./correcting.js";
+import { here } from "./app.js";
 import { el, fill, fresh, icon } from "./dom.js";
-import { bytes, t } from "./language.js";
-import { announce, problemBox, waiting } from "./notices.js";
-import { original, picture } from "./pictures.js";
-import { go, leave, link, read } from "./route.js";
-import { short, shown } from "./values.js";
+import { aboutImage } from "./image.js";
+import { t } from "./language.js";
+import { problemBox, waiting } from "./notices.js";
+import { change, leave } from "./route.js";
+import { short } from "./values.js";
 
 let dialog = null;
 let asked = null;
@@ -27,12 +26,44 @@ export function showDetails(id) {
   load(id, asked.signal);
 }
 
+/** Return the card of an image in the page below. */
+function cardOf(id) {
+  return document.querySelector(`#main .card[data-image="${CSS.escape(id)}"]`);
+}
+
+/** Return the image before or after the one that is shown, in the list below; null where there is none. */
+function beside(step) {
+  const card = cardOf(dialog.dataset.shows);
+  const other = step < 0 ? card?.previousElementSibling : card?.nextElementSibling;
+  return other?.dataset.image ?? null;
+}
+
+function turn(step) {
+  const id = beside(step);
+  if (id) change({ image: id }, { replace: true });
+}
+
+function turnButton(step) {
+  const label = t(step < 0 ? "details.before" : "details.after");
+  const button = {
+    type: "button",
+    class: "quiet turn",
+    "aria-label": label,
+    title: label,
+    "data-step": step,
+  };
+  return el("button", { ...button, onclick: () => turn(step) }, icon(step < 0 ? "before" : "after"));
+}
+
 function open() {
   const title = fresh("details");
   dialog = el(
     "dialog",
     {
       class: "details",
+      // The focus is on all of it at first, so that a screen reader begins with its name.
+      tabindex: "-1",
+      autofocus: true,
       "aria-labelledby": title,
       // Escape goes the same way as the button: the address is what decides.
       oncancel: (event) => {
@@ -40,18 +71,31 @@ function open() {
         leave("image");
       },
       onclick: (event) => event.target === dialog && leave("image"),
+      onkeydown: (event) => {
+        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        const typing = event.target.closest("input, select, pre");
+        if (!step || typing || event.altKey || event.ctrlKey || event.metaKey) return;
+        event.preventDefault();
+        turn(step);
+      },
     },
     el(
       "div",
       { class: "inside" },
       el(
-        "header",
-        {},
+        "div",
+        { class: "head" },
         el("h2", { id: title, dir: "auto" }, t("details.title")),
         el(
-          "button",
-          { type: "button", class: "quiet", "aria-label": t("close"), onclick: () => leave("image") },
-          icon("close"),
+          "div",
+          { class: "together" },
+          turnButton(-1),
+          turnButton(1),
+          el(
+            "button",
+            { type: "button", class: "quiet", "aria-label": t("close"), onclick: () => leave("image") },
+            icon("close"),
+          ),
         ),
       ),
       el("div", { class: "content" }),
@@ -63,171 +107,27 @@ function open() {
 
 function close() {
   if (!dialog) return;
-  // The browser gives the focus back to what had it before.
+  const last = dialog.dataset.shows;
+  // The browser gives the focus back to what had it before; the image that was looked at last is better.
   dialog.close();
   dialog.remove();
   dialog = null;
+  cardOf(last)?.querySelector(".open").focus();
 }
 
 async function load(id, signal) {
   const content = dialog.querySelector(".content");
+  for (const each of dialog.querySelectorAll(".turn")) each.hidden = !beside(Number(each.dataset.step));
+  // The button at the end of the list is gone, and the keys are to go on.
+  if (!dialog.contains(document.activeElement) || document.activeElement.hidden) dialog.focus();
   fill(content, waiting(t("waiting")));
   try {
     const image = await ask("GET", here("images", id), { signal });
     fill(dialog.querySelector("h2"), short(image.name, 300));
-    fill(content, ...about(image));
+    fill(content, ...aboutImage(image));
   } catch (error) {
     if (givenUp(error)) return;
     if (error.status === undefined) throw error;
     fill(content, problemBox(error));
   }
-}
-
-function about(image) {
-  const { collection } = read();
-  const params = (entries) => new URLSearchParams(entries);
-  const classify = link({ collection, view: "classify", params: params([["p", image.id]]) });
-  const search = { collection, view: "search", params: params([["p", `+${image.id}`]]) };
-  return [
-    el(
-      "div",
-      { class: "large" },
-      picture(image, { width: 512, eager: true }),
-      el(
-        "a",
-        { href: original(image.id), target: "_blank", rel: "noopener" },
-        icon("open"),
-        t("details.original"),
-      ),
-    ),
-    el(
-      "div",
-      { class: "known" },
-      el(
-        "div",
-        { class: "actions" },
-        el(
-          "button",
-          { type: "button", class: "primary", onclick: () => go(search) },
-          icon("search"),
-          t("details.search"),
-        ),
-        el("a", { class: "button", href: classify }, icon("tag"), t("details.classify")),
-        el("button", { type: "button", onclick: () => sum("+", image.id) }, icon("plus"), t("details.add")),
-        el(
-          "button",
-          { type: "button", onclick: () => sum("-", image.id) },
-          icon("minus"),
-          t("details.subtract"),
-        ),
-      ),
-      fields(image),
-      facts(image),
-      Object.keys(image.metadata).length > 0 && metadata(image.metadata),
-    ),
-  ];
-}
-
-/** Add the image to what is searched for, or take it away. */
-function sum(sign, id) {
-  const route = read();
-  const params = route.view === "search" ? route.params : new URLSearchParams();
-  const others = params.getAll("p").filter((each) => each.slice(1) !== id);
-  params.delete("p");
-  for (const each of [...others, sign + id]) params.append("p", each);
-  params.delete("image");
-  go({ collection: route.collection, view: "search", params });
-  announce(t(sign === "+" ? "terms.added" : "terms.subtracted"));
-}
-
-function fields(image) {
-  const place = el("section", { class: "fields", "data-image": image.id });
-  const show = (details) => {
-    const names = [...new Set([...Object.keys(details.fields), ...app.collection.fields])].sort();
-    fill(
-      place,
-      el("h3", {}, t("details.fields")),
-      names.length === 0 ? el("p", { class: "soft" }, t("details.nofields")) : null,
-      names.map((name) => row(name, details)),
-      mayWrite() ? null : el("p", { class: "soft" }, t("write.readonly")),
-    );
-  };
-  // A row that is being changed says itself what became of it.
-  place.addEventListener("image-changed", (event) => {
-    for (const each of place.querySelectorAll("[data-field]")) {
-      fill(each, ...valueAndNote(each.dataset.field, event.detail));
-    }
-  });
-  show(image);
-  return place;
-}
-
-function valueAndNote(name, details) {
-  const delivered = details.corrected?.[name];
-  const corrected = details.corrected && name in details.corrected;
-  return [
-    name in details.fields
-      ? shown(details.fields[name], 20_000)
-      : el("span", { class: "soft" }, t("value.none")),
-    corrected && el("span", { class: "tag note" }, t("details.delivered"), " ", shown(delivered, 60)),
-    details.confirmed?.includes(name) &&
-      el("span", { class: "tag note" }, icon("check"), t("details.confirmed")),
-  ];
-}
-
-function row(name, details) {
-  const value = el(
-    "span",
-    { class: "field-value", "data-field": name },
-    ...valueAndNote(name, details).filter(Boolean),
-  );
-  const form = el("div", { class: "field-form", hidden: true });
-  const edit = el(
-    "button",
-    {
-      type: "button",
-      class: "quiet",
-      "aria-expanded": "false",
-      "aria-label": t("correct.open", { field: short(name, 60) }),
-      onclick: () => {
-        form.hidden = !form.hidden;
-        edit.setAttribute("aria-expanded", String(!form.hidden));
-        if (form.hidden) return;
-        if (!form.firstChild)
-          form.append(corrector({ id: details.id, field: name, value: details.fields[name] ?? null }));
-        form.querySelector("input").focus();
-      },
-    },
-    icon("edit"),
-  );
-  return el(
-    "div",
-    { class: "field" },
-    el("span", { class: "field-name", dir: "auto" }, short(name, 120)),
-    value,
-    mayWrite() && edit,
-    form,
-  );
-}
-
-function facts(image) {
-  return el(
-    "p",
-    { class: "soft facts" },
-    bytes(image.size),
-    " · ",
-    el("span", { title: image.digest }, `SHA-256 ${image.digest.slice(0, 12)}…`),
-    " · ",
-    el("span", {}, t("details.id"), " ", el("code", {}, image.id)),
-  );
-}
-
-function metadata(value) {
-  const text = JSON.stringify(value, null, 2);
-  return el(
-    "details",
-    {},
-    el("summary", {}, t("details.metadata")),
-    el("pre", { dir: "auto", tabindex: "0" }, short(text, 100_000)),
-  );
 }

@@ -37,6 +37,8 @@ export function fill(node, ...children) {
 }
 
 const PATHS = {
+  before: "M15 5l-7 7 7 7",
+  after: "M9 5l7 7-7 7",
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14M16.2 16.2 21 21",
   picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",
   close: "M6 6l12 12M18 6 6 18",

@@ -1,8 +1,9 @@
 // Filters: only images whose fields have one of the chosen values.
 
-import { fieldValues } from "./app.js";
+import { fieldValues, labelField } from "./app.js";
 import { el, fill, fresh, icon } from "./dom.js";
 import { t } from "./language.js";
+import { report } from "./notices.js";
 import { keyOf, readings, short, shown, textOf } from "./values.js";
 
 const OPEN = 3;
@@ -14,28 +15,29 @@ const OPEN = 3;
  */
 export function filterPanel(chosen, choose) {
   const place = el("div", { class: "filter-fields" }, el("p", { class: "soft" }, t("waiting")));
-  const refresh = () => {
+  const check = () => {
     for (const each of place.querySelectorAll("input[type=checkbox]")) {
       const { field, key } = each.dataset;
       each.checked = (chosen()[field] ?? []).some((value) => keyOf(value) === key);
     }
   };
-  fieldValues().then(
-    (all) => {
-      const fields = [...all.values()].filter((each) => each.distinct > 0);
-      if (!fields.length) fill(place, el("p", { class: "soft" }, t("filter.none")));
-      else
-        fill(
-          place,
-          fields.map((each, n) => fieldset(each, n < OPEN, chosen, choose)),
-        );
-      refresh();
-    },
-    (error) => {
-      if (error.status === undefined) throw error;
-      fill(place, el("p", { class: "soft", lang: "en" }, error.message));
-    },
-  );
+  let asked = false;
+  const load = async () => {
+    asked = true;
+    try {
+      const label = labelField();
+      const fields = [...(await fieldValues()).values()]
+        .filter((each) => each.distinct > 0)
+        .sort((a, b) => (b.field === label) - (a.field === label));
+      const shownFields = fields.map((each, n) => fieldset(each, n < OPEN, chosen, choose));
+      fill(place, fields.length ? shownFields : el("p", { class: "soft" }, t("filter.none")));
+      check();
+    } catch (error) {
+      report(place, error, load);
+    }
+  };
+  // The values are asked for when they are first of use.
+  const refresh = () => (asked ? check() : load());
   return { place, refresh };
 }
 

@@ -5,7 +5,7 @@ import { el, icon } from "./dom.js";
 import { decimal, number, t } from "./language.js";
 import { picture } from "./pictures.js";
 import { change } from "./route.js";
-import { keyOf, short, shown } from "./values.js";
+import { fileName, keyOf, short, shown } from "./values.js";
 
 const FIELDS = 3;
 
@@ -38,7 +38,7 @@ export function card(hit, { width = 160, fields = null, actions = [] } = {}) {
         { class: "about" },
         hit.similarity === undefined ? null : similarity(hit),
         tags,
-        el("bdi", { class: "name", title: short(hit.name, 2000) }, short(hit.name, 120)),
+        fileName(hit.name, 120),
         places(hit),
       ),
     ),
@@ -87,7 +87,7 @@ function labels(fields, wanted) {
     return tag;
   });
   if (entries.length > FIELDS)
-    tags.push(el("span", { class: "tag more" }, `+${number(entries.length - FIELDS)}`));
+    tags.push(el("span", { class: "tag rest" }, `+${number(entries.length - FIELDS)}`));
   return tags;
 }
 

@@ -147,6 +147,12 @@ function prepare() {
     main.focus();
   });
   whenLocked(askForKey);
+  // A browser would leave the page for a file that is dropped where no view takes it.
+  for (const name of ["dragover", "drop"]) {
+    document.addEventListener(name, (event) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    });
+  }
 }
 
 prepare();

@@ -67,6 +67,7 @@ export function mapCanvas({ points, wanted, point, open, begin, signal }) {
     },
     moved,
   });
+  canvas.addEventListener("blur", () => pointAt(-1));
   keys(canvas, view, { current: () => at, pointAt, wanted, moved, open });
   return {
     canvas,

@@ -1,9 +1,11 @@
 // Pictures: small ones of the collection's images, and those that the visitor brought.
 
+import { problemOf, send } from "./api.js";
 import { here } from "./app.js";
 import { el } from "./dom.js";
 import { heldFile, isFile } from "./files.js";
 import { t } from "./language.js";
+import { said } from "./notices.js";
 import { short } from "./values.js";
 
 /** Widths that the server makes pictures of, in pixels. */
@@ -25,9 +27,13 @@ export function original(id) {
  * Return the picture of an image, or of a file of the visitor, in a frame that has its size from the start.
  * @param image with id and name, or null for a file
  * @param options width in CSS pixels; reference: of a file; alt: what a screen reader says, by default the name;
- *   eager: fetch it at once, and not only when it comes near the window
+ *   eager: fetch it at once, and not only when it comes near the window; why: say what the server says where
+ *   there is none
  */
-export function picture(image, { width = 160, reference = null, alt = null, eager = false } = {}) {
+export function picture(
+  image,
+  { width = 160, reference = null, alt = null, eager = false, why = false } = {},
+) {
   const file = reference && isFile(reference) ? heldFile(reference) : null;
   const name = alt ?? (file ? file.file.name : image.name);
   const frame = el("span", { class: "picture" });
@@ -38,10 +44,22 @@ export function picture(image, { width = 160, reference = null, alt = null, eage
     decoding: "async",
     draggable: "false",
     src: address,
-    onerror: () => frame.replaceChildren(missing(name)),
+    onerror: () => {
+      frame.replaceChildren(missing(name));
+      if (why && !file) reason(address).then((text) => frame.firstChild.append(text));
+    },
   });
   frame.append(img);
   return frame;
+}
+
+async function reason(address) {
+  try {
+    const response = await send("GET", address);
+    return response.ok ? "" : said((await problemOf(response)).message, "span");
+  } catch {
+    return "";
+  }
 }
 
 function missing(name) {

@@ -8,7 +8,7 @@ import { card, grid, openImage } from "./hits.js";
 import { decimal, percent, t } from "./language.js";
 import { said } from "./notices.js";
 import { picture } from "./pictures.js";
-import { keyOf, short, shown } from "./values.js";
+import { fileName, keyOf, short, shown } from "./values.js";
 
 /** Bars of the vote that are shown. */
 const BARS = 8;
@@ -29,7 +29,7 @@ export function predictionArticle(prediction, reference, by, image = null) {
         { type: "button", class: "bare", onclick: () => openImage(reference) },
         picture({ id: reference, name: prediction.name }, { width: 240, eager: true }),
       );
-  const name = el("bdi", { class: "name", title: short(prediction.name, 2000) }, short(prediction.name, 200));
+  const name = fileName(prediction.name, 200);
   const side = el("div", { class: "subject" }, subject, name);
   if (prediction.skipped) {
     return fill(
@@ -53,7 +53,7 @@ function verdict(found, by, image) {
     { class: "verdict" },
     el("p", { class: "asked" }, el("bdi", {}, short(by, 80))),
     el(
-      "p",
+      "h2",
       { class: `label ${unknown ? "unknown" : ""}` },
       unknown ? t("classify.unknown") : shown(found.label, 200),
     ),

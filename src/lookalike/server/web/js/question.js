@@ -77,13 +77,14 @@ export function bodyOf(params, offset) {
   const pictures = pictureTerms(params).map(({ sign, reference }) =>
     isFile(reference) ? { image: files.push(heldFile(reference).file) - 1, sign } : { id: reference, sign },
   );
+  const words = wordTerms(params.get("q") ?? "");
   const query = {
-    terms: [...pictures, ...wordTerms(params.get("q") ?? "")],
+    terms: [...pictures, ...words],
     k: pageOf(params),
     offset,
     where: filtersOf(params),
   };
-  if (params.has("hybrid")) query.hybrid = true;
+  if (params.has("hybrid") && words.length) query.hybrid = true;
   if (params.has("near")) query.approximate = true;
   if (params.has("cutoff")) query.min_similarity = "auto";
   if (!files.length) return { json: query };

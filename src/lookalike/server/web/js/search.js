@@ -87,7 +87,7 @@ export function showSearch(place, signal) {
     if (text !== shownText) words.value = text;
     shownText = text;
     options.refresh(params);
-    filters.refresh();
+    if (isAsked(params)) filters.refresh();
     fill(active, filterChips(filtersOf(params), choose));
     narrow.hidden = !isAsked(params);
     const key = questionKey(params);

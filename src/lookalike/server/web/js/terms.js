@@ -40,7 +40,16 @@ function chip({ sign, reference }, place, several) {
       : shown,
     file && el("bdi", { class: "name" }, name),
     file &&
-      el("a", { class: "button quiet", href: classifyLink(reference) }, icon("tag"), t("details.classify")),
+      el(
+        "a",
+        {
+          class: "button quiet",
+          href: classifyLink(reference),
+          "aria-label": t("details.classify"),
+          title: t("details.classify"),
+        },
+        icon("tag"),
+      ),
     el(
       "button",
       {

@@ -5,6 +5,13 @@ import { t } from "./language.js";
 
 const LONGEST = 300;
 
+/** Of a fraction, so many digits are shown; the others are in its title. */
+const DIGITS = 6;
+
+function isFraction(value) {
+  return typeof value === "number" && !Number.isInteger(value);
+}
+
 /** Return what tells values apart. */
 export function keyOf(value) {
   return JSON.stringify(value);
@@ -24,8 +31,15 @@ export function short(text, longest = LONGEST) {
 /** Return a value as an element: any script and direction, and no part of the text around it. */
 export function shown(value, longest = LONGEST) {
   const whole = textOf(value);
-  const text = short(whole, longest);
+  const text = isFraction(value) ? String(Number(value.toPrecision(DIGITS))) : short(whole, longest);
   return el("bdi", { class: "value", title: text === whole ? null : short(whole, 2000) }, text);
+}
+
+/** Return the name of a file as an element; it may be broken after each folder. */
+export function fileName(name, longest) {
+  const parts = short(name, longest).split("/");
+  const broken = parts.flatMap((part, n) => (n ? ["/", el("wbr"), part] : [part]));
+  return el("bdi", { class: "name", title: short(name, 2000) }, broken);
 }
 
 /**

@@ -104,6 +104,8 @@ export const en = {
   "hit.byword": "words no. {place}",
 
   "details.title": "Image",
+  "details.before": "The one before (arrow left)",
+  "details.after": "The next one (arrow right)",
   "details.search": "Search from this",
   "details.classify": "Classify this",
   "details.add": "Add",
@@ -122,6 +124,7 @@ export const en = {
   "correct.do": "Correct",
   "correct.done": "Corrected, was {}",
   "correct.said": "Corrected: {now}, was {before}",
+  "correct.same": "That is what it has already.",
   "correct.undo": "Undo",
   "correct.undone": "As it was before.",
 

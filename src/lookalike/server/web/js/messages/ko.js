@@ -44,7 +44,7 @@ export const ko = {
   "drop.here": "여기에 사진을 놓으세요",
 
   "search.words": "검색할 말",
-  "search.placeholder": "찾는 사진을 말로 설명하거나 사진을 끌어다 놓으세요",
+  "search.placeholder": "말로 설명하거나 사진을 놓으세요",
   "search.nowords":
     "사진을 끌어다 놓거나 붙여 넣거나 선택하세요. 이 컬렉션의 모델 {model}은(는) 글을 읽지 못합니다.",
   "search.pick": "사진",
@@ -93,6 +93,8 @@ export const ko = {
   "hit.byword": "말 {place}위",
 
   "details.title": "이미지",
+  "details.before": "이전 이미지(왼쪽 화살표)",
+  "details.after": "다음 이미지(오른쪽 화살표)",
   "details.search": "이 이미지로 검색",
   "details.classify": "이 이미지 분류",
   "details.add": "더하기",
@@ -111,6 +113,7 @@ export const ko = {
   "correct.do": "고치기",
   "correct.done": "고쳤습니다. 이전 값: {}",
   "correct.said": "고쳤습니다: {now}, 이전 값 {before}",
+  "correct.same": "이미 그 값입니다.",
   "correct.undo": "되돌리기",
   "correct.undone": "이전대로 되돌렸습니다.",
 
