@@ -2,7 +2,8 @@
 
 A block's language says what becomes of it:
 
-    console     commands after `$ `, each with its output; `lookalike …` runs here, anything else in a shell
+    console     commands after `$ `, each with its output; `lookalike …` runs here, anything else in a shell;
+                `lookalike serve … &` is a process of its own until the document ends, and answers at `SERVICE`
     python      runs, all blocks of a document in one namespace; a `text` block right after it is its output
     sql         is answered by `lookalike sql`; a `text` block right after it is its output; a name behind the
                 language is that of the statement
@@ -28,12 +29,14 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from lookalike.cli import main
+from tests.service import server_process
 
 TOLERANCE = 1e-3
 ENGINES = {"postgresql": "postgres_url"}
@@ -138,11 +141,20 @@ class Terminal:
     namespace: dict[str, Any] = field(default_factory=dict)
     stores: dict[str, str] = field(default_factory=dict)
     """The URL of the store for blocks that ask for another than SQLite, by what they call it."""
+    servers: ExitStack = field(default_factory=ExitStack)
+    """What was started, and is to be stopped in the end."""
+    service: str = SERVICE
+    """Where the one that was started last really answers."""
 
     def type(self, command: str) -> str:
         """Run a command and return what a terminal would show, stdout and stderr."""
         if command == "echo $?":
             return f"{self.code}\n"
+        if command.startswith("lookalike serve") and command.endswith("&"):
+            server = server_process(Path.cwd(), *shlex.split(command.removesuffix("&"))[2:], ready=True)
+            self.service = self.servers.enter_context(server).url
+            return ""
+        command = command.replace(SERVICE, self.service)
         words = [] if _SHELL & set(re.sub(r"'[^']*'", "", command)) else shlex.split(command)
         if words[:1] == ["lookalike"]:
             return self.lookalike(*words[1:])
@@ -156,7 +168,7 @@ class Terminal:
             text=True,
         )
         self.code = ended.returncode
-        return ended.stdout
+        return ended.stdout.replace(self.service, SERVICE)
 
     def lookalike(self, *words: str) -> str:
         """Run `lookalike` in this process."""

@@ -42,8 +42,10 @@ class Visit:
     """Statuses of refused requests."""
 
     def go(self, view: str = "search", collection: str = "textile", **params: Any) -> None:
-        """Open a view by its address, and wait until it is there."""
+        """Open a view by its address, as a page that is loaded anew, and wait until it is there."""
         query = urlencode({name: value for name, value in params.items() if value is not None}, doseq=True)
+        # A change after the # alone would leave what was there for a moment.
+        self.page.goto("about:blank")
         self.page.goto(f"{self.url}/#/{collection}/{view}" + (f"?{query}" if query else ""))
         self.page.wait_for_selector("html[data-ready=yes]")
 

@@ -116,8 +116,11 @@ class Server:
         """Where it answers."""
         return f"http://{self.host}:{self.port}"
 
-    def wait(self) -> None:
-        """Wait until it answers requests.
+    def wait(self, path: str = "/openapi.json") -> None:
+        """Wait until it answers a request with 200.
+
+        Args:
+            path: what is asked for.
 
         Raises:
             AssertionError: it does not.
@@ -127,14 +130,14 @@ class Server:
             assert self.process.poll() is None, self.log.read_text()
             connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
             try:
-                connection.request("GET", "/openapi.json")
-                connection.getresponse().read()
+                connection.request("GET", path)
+                if connection.getresponse().status == http.HTTPStatus.OK:
+                    return
             except OSError:
-                time.sleep(0.05)
-            else:
-                return
+                pass  # it does not listen yet
             finally:
                 connection.close()
+            time.sleep(0.05)
         raise AssertionError(self.log.read_text())
 
     def stop(self, how: int = signal.SIGTERM) -> int:
@@ -147,7 +150,11 @@ class Server:
 
 @contextmanager
 def server_process(
-    folder: Path, *words: str | Path, env: Mapping[str, str] | None = None, wait: bool = True
+    folder: Path,
+    *words: str | Path,
+    env: Mapping[str, str] | None = None,
+    wait: bool = True,
+    ready: bool = False,
 ) -> Iterator[Server]:
     """Run `lookalike serve` on a free port for the time of a `with`.
 
@@ -156,6 +163,7 @@ def server_process(
         words: of the command line, after `serve` and `--port`: with `--host` another address, `--store` …
         env: variables beside those of this process.
         wait: whether to wait until it answers.
+        ready: whether to wait until it answers quickly too: models are opened then, and collections read.
     """
     port = free_port()
     log = folder / f"serve-{port}.log"
@@ -172,8 +180,8 @@ def server_process(
         )
     server = Server(process, port, log, "127.0.0.1" if host == "0.0.0.0" else host)
     try:
-        if wait:
-            server.wait()
+        if wait or ready:
+            server.wait("/readyz" if ready else "/openapi.json")
         yield server
     finally:
         if process.poll() is None:

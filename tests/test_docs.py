@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def named(path: Path) -> str:
 @pytest.fixture
 def terminal(
     tmp_path: Path, cache: Path, textile_files: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
-) -> Terminal:
+) -> Iterator[Terminal]:
     """A terminal in the folder that docs/commands.md describes at its top."""
     for variable in ("STORE", "COLLECTION", "FORMAT", "QUIET", "MAX_PIXELS"):
         monkeypatch.delenv(f"LOOKALIKE_{variable}", raising=False)
@@ -55,7 +56,9 @@ def terminal(
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, folder / path)
     monkeypatch.chdir(folder)
-    return Terminal()
+    terminal = Terminal()
+    with terminal.servers:
+        yield terminal
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
@@ -63,6 +66,8 @@ def test_every_example_runs_and_says_what_the_document_says(
     document: Path, terminal: Terminal, request: pytest.FixtureRequest
 ) -> None:
     found = blocks(document.read_text())
+    if any("$ curl " in block.text for block in found) and shutil.which("curl") is None:
+        pytest.skip("curl is not here, and the document asks with it")
     for engine in {block.engine for block in found} - {None}:
         terminal.stores[str(engine)] = request.getfixturevalue(ENGINES[str(engine)])
     differences = [told for block in found for told in terminal.run(block)]

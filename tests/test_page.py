@@ -55,6 +55,8 @@ FILES = {
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}")
+    # A busy machine takes its time.
+    expect.set_options(timeout=WAIT)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield opened
@@ -598,12 +600,13 @@ def test_a_server_that_is_gone_is_said_and_asked_again(browser: Browser, site: S
 
 
 def test_an_evaluation_shows_its_figures_and_opens_the_pictures_of_a_cell(page: Visit) -> None:
-    page.go("judge/evaluation")
+    page.go("judge/evaluation", "things")
     expect(page.page.locator(".result")).to_contain_text("Nothing has been evaluated yet")
+    page.go("judge/evaluation")
     page.page.get_by_label("Neighbours", exact=True).select_option("3")
     page.page.get_by_role("button", name="Evaluate").click()
     matrix = page.page.locator("table.matrix")
-    expect(matrix).to_be_visible(timeout=WAIT)
+    expect(matrix).to_be_visible()
     tiles = page.page.locator(".tile").all_text_contents()
     total = sum(COUNTS.values())
     assert any(f"of {total} images" in each for each in tiles)
@@ -629,7 +632,7 @@ def test_an_evaluation_shows_its_figures_and_opens_the_pictures_of_a_cell(page: 
     assert cell.locator(".finding").first.locator(".row:not(.subject) .card").count() == 3
     page.pictures_are_shown(".cell")
     page.page.reload()
-    expect(cell.locator("h2")).to_have_text(f"{label}, predicted {predicted}", timeout=WAIT)
+    expect(cell.locator("h2")).to_have_text(f"{label}, predicted {predicted}")
     cell.get_by_role("button", name="Close").click()
     expect(cell).to_be_hidden()
     page.page.get_by_role("button", name="mistakes").click()
@@ -642,7 +645,7 @@ def test_the_map_shows_what_is_pointed_at_and_opens_it(page: Visit) -> None:
     page.go("judge/map")
     page.page.get_by_role("button", name="Draw the map").click()
     canvas = page.page.locator("canvas")
-    expect(canvas).to_be_visible(timeout=WAIT)
+    expect(canvas).to_be_visible()
     assert painted(canvas) > 500
     tip = page.page.locator(".tip")
     canvas.scroll_into_view_if_needed()
@@ -692,7 +695,7 @@ def test_the_audits_suspects_are_confirmed_or_corrected(page: Visit, store: str,
     page.go("judge/audit")
     page.page.get_by_role("button", name="Start the audit").click()
     suspects = page.page.locator(".finding", has=page.page.locator(".decision"))
-    expect(suspects.first).to_be_visible(timeout=WAIT)
+    expect(suspects.first).to_be_visible()
     right, wrong = suspects.nth(0), suspects.nth(1)
     first, second = (
         each.locator(".subject .card").get_attribute("data-image") or "" for each in (right, wrong)
@@ -767,7 +770,7 @@ def test_what_is_indexed_is_brought_up_to_date(page: Visit, folder: Path) -> Non
         expect(page.page.locator("dl.facts dd").first).to_have_text(str(total))
         page.page.get_by_role("button", name="Index again").click()
         tiles = page.page.locator(".result .tiles")
-        expect(tiles).to_contain_text("1added", timeout=WAIT)
+        expect(tiles).to_contain_text("1added")
         expect(tiles).to_contain_text("1skipped")
         page.page.locator("summary", has_text="Why 1 file was skipped").click()
         expect(page.page.locator(".result details")).to_contain_text("nominal/broken.jpg")
@@ -778,7 +781,7 @@ def test_what_is_indexed_is_brought_up_to_date(page: Visit, folder: Path) -> Non
         new.unlink()
         page.page.get_by_label("Remove images whose file is gone").check()
         page.page.get_by_role("button", name="Index again").click()
-        expect(tiles).to_contain_text("1removed", timeout=WAIT)
+        expect(tiles).to_contain_text("1removed")
     finally:
         new.unlink(missing_ok=True)
         broken.unlink()
@@ -794,7 +797,7 @@ def test_pictures_are_added_with_fields_and_reasons(browser: Browser, site: Serv
         page.page.locator("input[type=file]").set_input_files(
             [folder / "added.png", folder / "no picture.txt"]
         )
-        expect(page.page.locator(".box .status")).to_have_text("2 of 2 done, 1 added", timeout=WAIT)
+        expect(page.page.locator(".box .status")).to_have_text("2 of 2 done, 1 added")
         expect(page.page.locator(".uploads li", has_text="no picture.txt")).to_contain_text("not an image")
         page.page.locator(".uploads li", has_text="added.png").get_by_role("button").click()
         dialog = page.page.locator("dialog[open]")
@@ -807,6 +810,18 @@ def test_pictures_are_added_with_fields_and_reasons(browser: Browser, site: Serv
         identity = dialog.locator("code").text_content()
         removed = page.page.request.delete(f"{site.url}/v1/collections/things/images/{identity}")
         assert removed.status == 204
+
+
+def test_a_store_without_collections_says_what_to_do(browser: Browser, cache: Path, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'empty.db'}"
+    Session(store, cache).close()
+    with (
+        server_process(tmp_path, "--store", store, "--cache", cache) as site,
+        visit(browser, site.url) as page,
+    ):
+        page.page.goto(site.url)
+        expect(page.page.locator("h1")).to_have_text("Nothing is indexed yet")
+        expect(page.page.locator("main")).to_contain_text("lookalike index FOLDER")
 
 
 def test_a_key_is_asked_for_and_one_that_reads_cannot_write(
@@ -892,7 +907,7 @@ def test_axe_finds_nothing_that_shuts_people_out(
         for tab, what in (("evaluation", ".matrix"), ("map", "canvas"), ("audit", ".finding")):
             page.go(f"judge/{tab}")
             page.page.locator(".asker button.primary").click()
-            expect(page.page.locator(what).first).to_be_visible(timeout=WAIT)
+            expect(page.page.locator(what).first).to_be_visible()
             if tab == "evaluation":
                 page.page.locator(".matrix button.wrong").first.click()
                 expect(page.page.locator(".cell .finding").first).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import stat
 import time
@@ -16,12 +17,12 @@ from starlette.testclient import TestClient
 
 from lookalike import __version__
 from lookalike.cli import main
-from lookalike.errors import InvalidArgument, PathNotFound
+from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
 from lookalike.records import Space
 from lookalike.server import login
 from lookalike.server.keys import Keys, add_key, new_key, read_keys
 from lookalike.server.limits import Held
-from lookalike.server.problems import Overloaded
+from lookalike.server.problems import Overloaded, problem_body
 from lookalike.stores import open_store
 from tests.service import COLLECTION, InProcess, Server
 
@@ -99,6 +100,26 @@ def test_a_key_lets_in(guarded: InProcess, made: dict[str, tuple[str, str]], sch
         assert (answer.json()["may"], answer.json()["keys"]) == (may, True)
 
 
+def test_a_key_may_come_as_a_password(guarded: InProcess, made: dict[str, tuple[str, str]]) -> None:
+    """As applications send it that were written for a user and a password of Elasticsearch."""
+    for may, (key, _) in made.items():
+        answer = guarded.client.get("/v1/service", auth=("elastic", key))
+        assert (answer.status_code, answer.json()["may"]) == (200, may)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "holds vectors of onnx:/srv/my models/clip (512 dimensions), these of onnx:/a/b/c (512 dimensions)",
+        "cannot be asked in words: onnx:/srv/models/clip reads no texts. Those that do are onnx:PATH",
+    ],
+)
+def test_no_line_says_where_a_model_lies(line: str) -> None:
+    body = problem_body(Unanswerable(line))
+    assert "/" not in body.detail
+    assert "onnx:clip " in body.detail
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -107,6 +128,9 @@ def test_a_key_lets_in(guarded: InProcess, made: dict[str, tuple[str, str]], sch
         {"Authorization": "Bearer"},
         {"Authorization": "Bearer "},
         {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic wrong"},
+        {"Authorization": "Basic " + base64.b64encode(b"user:wrong").decode()},
+        {"Authorization": "Basic " + base64.b64encode(b"\xff").decode()},
         {"Authorization": b"Bearer \xff\xfe"},
         {"Authorization": "Basic dXNlcjpwYXNz"},
         {"Cookie": "lookalike-8000=1.x.y; other=1"},

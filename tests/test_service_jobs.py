@@ -407,7 +407,7 @@ def test_nothing_is_indexed_where_nothing_was(store_url: str, cache: Path) -> No
         answer = service.client.post("/v1/collections/fresh/indexings", json={})
         assert answer.status_code == 409
         assert "serve --root" in answer.json()["detail"]
-        for query in ({"path": "/etc"}, {"labels": "/etc/passwd"}, {"prune": "maybe"}):
+        for query in ({"path": "/etc"}, {"labels": "/etc/passwd"}, {"prune": "yes"}):
             assert service.client.post("/v1/collections/fresh/indexings", json=query).status_code == 422
         assert got(service, "/v1/jobs") == {"jobs": []}
 

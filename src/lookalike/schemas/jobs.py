@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StrictBool
 
 from lookalike.schemas.values import Asked, Given, Problem, Unusable
 
@@ -73,7 +73,7 @@ class IndexQuery(Asked):
     labels: Literal["auto", "folders", "json", "table", "none"] = Field(
         "auto", description="Where labels are read from."
     )
-    prune: bool = Field(False, description="Remove images whose file is gone.")
+    prune: StrictBool = Field(False, description="Remove images whose file is gone.")
 
 
 class Job(Given):

@@ -11,6 +11,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Preven
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from typing import TYPE_CHECKING
@@ -151,6 +152,8 @@ def _key(sessions: Sessions, scope: Scope, authorization: bytes | None, cookie: 
         scheme, _, given = authorization.decode("latin-1").partition(" ")
         if scheme.lower() in _SCHEMES:
             found = sessions.keys.find(given.strip())
+        elif scheme.lower() == "basic":
+            found = sessions.keys.find(_password(given))
     elif cookie is not None:
         found = sessions.find(scope, cookie.decode("latin-1"))
     if found is not None:
@@ -159,6 +162,14 @@ def _key(sessions: Sessions, scope: Scope, authorization: bytes | None, cookie: 
     # RFC 6750, section 3: with what is wrong only where something was given.
     challenge = 'Bearer realm="lookalike"' + (', error="invalid_token"' if authorization else "")
     raise Refused(401, f"{reason}: send it as `Authorization: Bearer KEY`", {"WWW-Authenticate": challenge})
+
+
+def _password(given: str) -> str:
+    """Return the password of basic credentials (RFC 7617), whatever the user is called."""
+    try:
+        return base64.b64decode(given, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def check_origins(origins: Iterable[str]) -> frozenset[bytes]:

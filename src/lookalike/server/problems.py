@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,8 @@ _CLEARER = {
     "There was an error parsing the body": "the body cannot be read: it is no JSON in UTF-8",
     "Missing boundary in multipart.": "the content type of a multipart body names its boundary",
 }
+# The folders of an ONNX model where a line names it: `onnx:/srv/models/clip (512 dimensions, …)`.
+_MODEL_FOLDER = re.compile(r"onnx:/(?:[^/(]*/)*")
 
 
 class Refused(LookalikeError):
@@ -137,9 +140,9 @@ def _answer(body: Problem, headers: Mapping[str, str] | None) -> Response:
 
 
 def _without_folder(error: LookalikeError) -> str:
-    """Return the line of an error; of a file of this machine, only the name."""
+    """Return the line of an error; of a file or model of this machine, only the name."""
     path = getattr(error, "path", None)
-    text = str(error)
+    text = _MODEL_FOLDER.sub("onnx:", str(error))
     if isinstance(path, str | Path) and Path(path).is_absolute():
         return text.replace(str(path), Path(path).name)
     return text

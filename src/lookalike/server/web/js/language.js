@@ -70,7 +70,12 @@ export function number(value, options = {}) {
 
 /** Write a number with so many digits after the point: 0.874. */
 export function decimal(value, digits) {
-  return number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return number(value, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+    // No "-0.000".
+    signDisplay: "negative",
+  });
 }
 
 /** Write a share from 0 to 1 as a percentage: 87.4 %. */
