@@ -3,7 +3,7 @@
 A block's language says what becomes of it:
 
     console     commands after `$ `, each with its output; `lookalike …` runs here, anything else in a shell;
-                `lookalike serve … &` is a process of its own until the document ends, and answers at `SERVICE`
+                `lookalike serve … &` is a process until the document ends, and answers at `SERVICE`
     python      runs, all blocks of a document in one namespace; a `text` block right after it is its output
     sql         is answered by `lookalike sql`; a `text` block right after it is its output; a name behind the
                 language is that of the statement

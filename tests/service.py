@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import http.client
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from conformal_clip_data import textile_simulated_root
@@ -27,7 +29,6 @@ from lookalike.server.app import make_app
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
 from lookalike.session import Session
-from tests.servers.postgres import free_port
 
 COLLECTION = "textile"
 """The collection of the shared store: 60 photographs of three classes, of EfficientNet-Lite0."""
@@ -35,6 +36,9 @@ COLLECTION = "textile"
 MIXED = ("1", 1, True, 1.5, "true")
 """Values of the field `mixed`, in turn, in order of id: they look alike, and none equals another."""
 
+_T = TypeVar("_T")
+
+_numbers = itertools.count()
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 
@@ -104,10 +108,11 @@ class Server:
     """`lookalike serve` as a process of its own."""
 
     process: subprocess.Popen[bytes]
-    port: int
     log: Path
     """What it wrote to stdout and stderr."""
     host: str = "127.0.0.1"
+    port: int = 0
+    """Known once `wait` has returned."""
     code: int | None = field(default=None, init=False)
     """How it ended."""
 
@@ -116,28 +121,33 @@ class Server:
         """Where it answers."""
         return f"http://{self.host}:{self.port}"
 
-    def wait(self, path: str = "/openapi.json") -> None:
-        """Wait until it answers a request with 200.
+    def wait(self) -> None:
+        """Wait until it says that it answers."""
+        found = self._until(
+            lambda: re.search(r"^lookalike serves http://\S+:(\d+)$", self.log.read_text(), re.MULTILINE)
+        )
+        self.port = int(found[1])
 
-        Args:
-            path: what is asked for.
+    def wait_ready(self) -> None:
+        """Wait until it answers quickly too: models are opened then, and collections read."""
+        self.wait()
+        self._until(self._is_ready)
 
-        Raises:
-            AssertionError: it does not.
-        """
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=_START_SECONDS)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        finally:
+            connection.close()
+
+    def _until(self, look: Callable[[], _T | None]) -> _T:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
+            if found := look():
+                return found
             assert self.process.poll() is None, self.log.read_text()
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
-            try:
-                connection.request("GET", path)
-                if connection.getresponse().status == http.HTTPStatus.OK:
-                    return
-            except OSError:
-                pass  # it does not listen yet
-            finally:
-                connection.close()
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise AssertionError(self.log.read_text())
 
     def stop(self, how: int = signal.SIGTERM) -> int:
@@ -160,28 +170,29 @@ def server_process(
 
     Args:
         folder: an existing one, in which it runs and which gets its log.
-        words: of the command line, after `serve` and `--port`: with `--host` another address, `--store` …
+        words: of the command line, after `serve`: with `--host` another address, `--store` …
         env: variables beside those of this process.
         wait: whether to wait until it answers.
         ready: whether to wait until it answers quickly too: models are opened then, and collections read.
     """
-    port = free_port()
-    log = folder / f"serve-{port}.log"
+    log = folder / f"serve-{next(_numbers)}.log"
     host = str(words[words.index("--host") + 1]) if "--host" in words else "127.0.0.1"
     program = Path(sys.executable).with_name("lookalike")
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [program, "serve", "--port", str(port), *map(str, words)],
+            [program, "serve", "--port", "0", *map(str, words)],
             cwd=folder,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
         )
-    server = Server(process, port, log, "127.0.0.1" if host == "0.0.0.0" else host)
+    server = Server(process, log, "127.0.0.1" if host == "0.0.0.0" else host)
     try:
-        if wait or ready:
-            server.wait("/readyz" if ready else "/openapi.json")
+        if ready:
+            server.wait_ready()
+        elif wait:
+            server.wait()
         yield server
     finally:
         if process.poll() is None:

@@ -377,7 +377,7 @@ def test_more_connections_than_files_are_told_to_come_again(filled_store: Path, 
         stack.callback(process.kill)
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(":")[2])
-        server = Server(process, port, Path())  # type: ignore[arg-type]
+        server = Server(process, Path(), port=port)  # type: ignore[arg-type]
         ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
         def answer() -> bytes:

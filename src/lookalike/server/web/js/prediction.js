@@ -123,19 +123,24 @@ function labelSet(labels) {
 
 /** What the collection says the label is, and a way to put it right. */
 function truth(image, found, by) {
-  const current = el("span", {});
-  const put = (details) =>
-    fill(current, by in details.fields ? shown(details.fields[by], 200) : t("value.none"));
+  const current = el("p", { class: "current" });
+  const [winner] = found.votes;
+  const put = ({ fields }) => {
+    const contradicted = winner && by in fields && keyOf(winner.label) !== keyOf(fields[by]);
+    fill(
+      current,
+      by in fields ? shown(fields[by], 200) : t("value.none"),
+      contradicted && el("span", { class: "tag warn" }, t("classify.contradicted")),
+    );
+  };
   put(image);
-  const value = image.fields[by] ?? null;
-  const contradicted =
-    found.votes.length > 0 && value !== null && keyOf(found.votes[0].label) !== keyOf(value);
+  const label = mayWrite() ? t("correct.wrong") : null;
   return el(
     "section",
     { class: "truth", "data-image": image.id, "onimage-changed": (event) => put(event.detail) },
     el("h3", {}, t("classify.truth")),
-    el("p", {}, current, contradicted && el("span", { class: "tag warn" }, t("classify.contradicted"))),
-    corrector({ id: image.id, field: by, value, label: mayWrite() ? t("correct.wrong") : null }),
+    current,
+    corrector({ id: image.id, field: by, value: image.fields[by] ?? null, label }),
   );
 }
 
