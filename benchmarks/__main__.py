@@ -7,7 +7,17 @@ import os
 import platform
 import sys
 
-NAMES = ("indexing", "leave_one_out", "inspection", "promises", "models", "words", "search", "stores")
+NAMES = (
+    "indexing",
+    "leave_one_out",
+    "inspection",
+    "promises",
+    "models",
+    "words",
+    "search",
+    "stores",
+    "service",
+)
 
 
 def main() -> None:
