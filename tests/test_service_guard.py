@@ -588,6 +588,26 @@ def test_no_body_is_an_error_of_the_service(guarded: InProcess, path: str, conte
     assert 400 <= answer.status_code < 500
 
 
+@pytest.mark.parametrize("path", [SEARCH, "/v1/embeddings", "/_ml/trained_models/m/_infer"])
+@pytest.mark.parametrize("wrong", [b'"where": {"label": [%s]}' % b",".join([b"[]"] * 100_000), b"members"])
+def test_what_is_wrong_a_hundred_thousand_times_is_told_once(
+    guarded: InProcess, made: dict[str, tuple[str, str]], path: str, wrong: bytes
+) -> None:
+    # Each part that is wrong would be noted, with more than a kilobyte, before any limit on lists counts.
+    if wrong == b"members":
+        wrong = b",".join(b'"%d": 1' % number for number in range(100_000))
+    answer = guarded.client.post(path, content=b"{" + wrong + b"}", headers=JSON | bearer(made["read"][0]))
+    assert answer.status_code in (400, 422)
+    assert "at most 20,000 members and items" in answer.text
+    assert len(answer.content) < 1_000
+
+
+def test_a_long_name_that_a_client_made_up_is_not_repeated(service: InProcess) -> None:
+    answer = service.client.post(SEARCH, json={"x" * 1_000_000: 1})
+    assert problem(answer, 422)["error"] == "InvalidRequest"
+    assert len(answer.content) < 5_000
+
+
 def test_a_large_request_is_refused_whether_or_not_it_says_so(make_service: Make) -> None:
     client = make_service(max_bytes=2_000).client
 

@@ -182,9 +182,12 @@ def test_each_format_is_kept_byte_by_byte(writable: InProcess, uploads: Path, fo
         ({"fields": "1" * 5000}, 422),
         ({"fields": "[" * 100_000}, 422),
         ({"fields": json.dumps({str(number): 1 for number in range(1001)})}, 400),
+        ({"fields": json.dumps({str(number): [] for number in range(1001)})}, 400),
+        ({"fields": json.dumps([[]] * 1001)}, 400),
         ({"metadata": "[]"}, 400),
         ({"metadata": "7"}, 422),
         ({"metadata": '{"a": NaN}'}, 400),
+        ({"metadata": '{"a": ' + "[" * 940 + "]" * 940 + "}"}, 400),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 import tracemalloc
@@ -381,6 +382,21 @@ def test_what_was_indexed_is_indexed_again(service: InProcess, pictures: Path, t
     assert (hit["name"], hit["fields"]["label"]) == ("local/new.png", "local")
     # The textile photographs of the fixture lie elsewhere: they did not come in by --root.
     assert service.session.store.collection("mine").count == 60
+
+    other = textile.parent / "other"
+    save(other / "one.png", 2)
+    service.session.index("mine", [other])
+    shutil.rmtree(textile)
+    found = got(service, f"{done(service, 'indexings', {'prune': True}, 'mine')}/indexing")
+    assert [each["name"] for each in found["skipped"]] == ["textile"]
+    assert (found["images"], found["removed"]) == (1, 0)
+    shutil.rmtree(other)
+    problem = ended(service, start(service, "indexings", {}, "mine"))["problem"]
+    assert (problem["status"], problem["error"]) == (409, "Unanswerable")
+    other.mkdir()
+    problem = ended(service, start(service, "indexings", {}, "mine"))["problem"]
+    assert "no image below other" in problem["detail"]
+    assert str(textile.parent) not in json.dumps(problem)
 
 
 def nearest(service: InProcess, name: str, file: Path) -> list[dict[str, Any]]:

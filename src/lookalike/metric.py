@@ -200,8 +200,8 @@ def fit_metric(
         lots: shape (n,): rows of the same number are never used to judge one another when weights and
             shrinkage are chosen. By default each row is a lot of its own.
         seed: decides which images are looked at to choose them, where there are more than 500.
-        beat: called between the steps, each of which takes a third of the time at most; what it raises ends
-            the fit.
+        beat: called between the steps, of which the longest takes 3 of 4 seconds for 80,000 vectors of 1,280
+            dimensions, on one core; what it raises ends the fit.
 
     Returns:
         A metric of at most 1,024 dimensions; the same for the same arguments, and for other orders of rows

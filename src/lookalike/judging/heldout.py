@@ -175,7 +175,7 @@ def held_out(
                 truth, lots, ranks=ranks, folds=folds, seed=repeat_seed, progress=drawing
             )
             for fold, part in zip(drawn, answering, strict=False):
-                first, then = divided(part, [_CHOICE if k == "auto" else 0, 1])
+                first, then = divided(part, [_CHOICE * len(rows) if k == "auto" else 0, len(rows)])
                 used = comparison.choose(fold.held_in, seed, first) if k == "auto" else k
                 comparison.answer(fold, min(used, wide), answers[-1], then)
                 ks[used] += 1

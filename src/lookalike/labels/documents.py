@@ -67,7 +67,7 @@ def parse_json(text: str) -> Any:
         raise Unusable("not JSON that can be read: an integer has too many digits") from error
     except RecursionError as error:
         raise Unusable(f"nested more than {MAX_DEPTH} levels deep") from error
-    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+    if text.count("[") + text.count("{") > MAX_DEPTH and is_deep(value):
         raise Unusable(f"nested more than {MAX_DEPTH} levels deep")
     return value
 
@@ -108,7 +108,8 @@ def _null(_: str) -> None:
 _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_null)
 
 
-def _is_deep(value: object) -> bool:
+def is_deep(value: object) -> bool:
+    """Tell whether a value of JSON is nested more than `MAX_DEPTH` levels deep."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         nested = [item for item in level if isinstance(item, dict | list)]

@@ -13,9 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import UploadFile
 
 from lookalike.adding import Picture
-from lookalike.corrections import check_labels, delivered, marks_of
+from lookalike.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.errors import InvalidArgument, StoreError
 from lookalike.labels import Label
+from lookalike.labels.documents import MAX_DEPTH, is_deep
 from lookalike.pipeline import Upload
 from lookalike.records import Skipped, uri_path
 from lookalike.schemas.images import Added, Correction, ImageDetails
@@ -231,6 +232,8 @@ async def _read(request: Request, service: Service) -> tuple[list[Upload], list[
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
     for each, more in zip(fields, metadata, strict=True):
         check_labels(each)
+        if is_deep(more):  # it could be kept, and not be written into an answer
+            raise InvalidArgument(f"metadata: nested more than {MAX_DEPTH} levels deep")
         metadata_text("of this request", more)
     return uploads, [Label(*both) for both in zip(fields, metadata, strict=True)]
 
@@ -246,15 +249,18 @@ async def _json(
     if not text:
         return [{} for _ in range(count)]
     try:
-        said = model.validate_python(json.loads(text))
+        said = json.loads(text)
+        # Before pydantic notes all that is wrong: see `Asked`.
+        if isinstance(said, list) and len(said) != count:
+            raise InvalidArgument(f"{name}: a list of {len(said)} for {count} pictures")
+        for each in said if isinstance(said, list) else [said]:
+            if model is _FIELDS and isinstance(each, dict) and len(each) > MOST_FIELDS:
+                raise InvalidArgument(f"{name}: at most {MOST_FIELDS:,} for one picture, not {len(each):,}")
+        said = model.validate_python(said)
     except ValidationError as error:
         raise RequestValidationError(
             [{**each, "loc": (name, *each["loc"])} for each in error.errors(include_url=False)]
         ) from error
     except (ValueError, RecursionError) as error:
         raise RequestValidationError([{"loc": (name,), "msg": f"it is no JSON: {error}"}]) from error
-    if isinstance(said, dict):
-        return [said] * count
-    if len(said) != count:
-        raise InvalidArgument(f"{name}: a list of {len(said)} for {count} pictures")
-    return said
+    return [said] * count if isinstance(said, dict) else said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Response
 
-from lookalike.errors import LookalikeError
+from lookalike.errors import LookalikeError, Unanswerable
 from lookalike.fitted import refuse_side
 from lookalike.indexed import indexed_paths
 from lookalike.records import display, uri_path
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from lookalike.records import Collection
 
 router = APIRouter(tags=["index"])
+
+_GONE = "it was indexed and is not there any more"
 
 
 @router.post("/v1/collections/{name}/indexings", **ACCEPTED, dependencies=[Writing])
@@ -83,9 +85,14 @@ def _indexable(service: Service, name: str) -> Collection:
 
 def _index(service: Service, collection: Collection, query: IndexQuery, progress: Progress) -> Indexing:
     roots = indexed_roots(service, collection)
+    # One that is gone, or a disk that is not there today, keeps nobody from the others.
+    there = [root for root in roots if root.exists()]
+    gone = [Unusable(name=root.name, skipped=_GONE) for root in roots if root not in there]
+    if not there:
+        raise Unanswerable("what was indexed is not there any more")
     try:
         report = service.session.index(
-            collection.name, roots, labels=query.labels, prune=query.prune, progress=progress
+            collection.name, there, labels=query.labels, prune=query.prune, progress=progress
         )
     except LookalikeError as error:
         # Its line is shown to whoever asks for the job.
@@ -94,10 +101,10 @@ def _index(service: Service, collection: Collection, query: IndexQuery, progress
     finally:
         # Also where it was cancelled: what is written is written.
         service.changed(collection.name)
-    return _shown(report, roots)
+    return _shown(report, roots, gone)
 
 
-def _shown(report: IndexReport, roots: Sequence[Path]) -> Indexing:
+def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable]) -> Indexing:
     def named(paths: Sequence[str]) -> list[str]:
         return [display(_without(roots, path)) for path in paths]
 
@@ -112,12 +119,15 @@ def _shown(report: IndexReport, roots: Sequence[Path]) -> Indexing:
         removed=report.removed,
         embedded=report.embedded,
         skipped=[
-            Unusable(name=name, skipped=reason)
-            for name, reason in zip(
-                named([each.path for each in report.skipped]),
-                named([each.reason for each in report.skipped]),
-                strict=True,
-            )
+            *gone,
+            *(
+                Unusable(name=name, skipped=reason)
+                for name, reason in zip(
+                    named([each.path for each in report.skipped]),
+                    named([each.reason for each in report.skipped]),
+                    strict=True,
+                )
+            ),
         ],
         unlabelled=named(report.unlabelled),
         told_apart=named(report.told_apart),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import logging
 import re
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,10 @@ _CLEARER = {
     "There was an error parsing the body": "the body cannot be read: it is no JSON in UTF-8",
     "Missing boundary in multipart.": "the content type of a multipart body names its boundary",
 }
+# Of what is wrong with a request, so much is listed, and of names that a client made up, so much is shown.
+_MOST_ERRORS = 20
+_LONGEST = 1_000
+
 # The folders of an ONNX model where a line names it: `onnx:/srv/models/clip (512 dimensions, …)`.
 _MODEL_FOLDER = re.compile(r"onnx:/(?:[^/(]*/)*")
 
@@ -182,9 +187,10 @@ def _allowed(request: Request) -> dict[str, str]:
 
 
 def invalid_request(errors: Any) -> Response:
-    """Return what pydantic says of a request as a problem."""
+    """Return what pydantic says of a request as a problem: the first of what is wrong, without long names."""
     found = [
-        {"at": "/".join(str(part) for part in each["loc"]), "reason": str(each["msg"])} for each in errors
+        {"at": "/".join(str(part)[:_LONGEST] for part in each["loc"]), "reason": str(each["msg"])[:_LONGEST]}
+        for each in islice(errors, _MOST_ERRORS)
     ]
     first = f"{found[0]['at']}: {found[0]['reason']}" if found else "it is not as described"
-    return problem(422, f"the request cannot be read: {first}", "InvalidRequest", errors=found[:20])
+    return problem(422, f"the request cannot be read: {first}", "InvalidRequest", errors=found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,11 +9,11 @@ from urllib.parse import unquote_to_bytes
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
 
 from lookalike.errors import InvalidArgument
 from lookalike.pipeline import Upload
 from lookalike.records import display
+from lookalike.server.forms import read_parts
 from lookalike.server.problems import Refused
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
+    from lookalike.server.forms import Part
     from lookalike.server.settings import Settings
 
 _Q = TypeVar("_Q", bound=BaseModel)
@@ -46,8 +46,8 @@ def read_data_url(url: str, name: str) -> Upload:
     if not head.endswith(";base64"):
         return Upload(name, unquote_to_bytes(text))
     try:
-        return Upload(name, base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError) as error:
+        return Upload(name, binascii.a2b_base64(text, strict_mode=True))
+    except ValueError as error:
         raise InvalidArgument(f"{name}: damaged base64") from error
 
 
@@ -69,13 +69,9 @@ async def read_question(request: Request, model: type[_Q], settings: Settings) -
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     uploads: list[Upload] = []
     if kind == "multipart/form-data":
-        async with request.form(max_files=settings.max_images, max_fields=16) as form:
-            text: Any = form.get("query") or "{}"
-            if isinstance(text, UploadFile):
-                text = await text.read()
-            uploads = await read_files(
-                [each for each in form.getlist("image") if isinstance(each, UploadFile)]
-            )
+        parts = await read_parts(request, settings.max_images)
+        text: Any = next((part.content for part in parts if part.name == "query"), b"") or b"{}"
+        uploads = read_pictures(parts)
     elif kind in ("application/json", ""):
         text = await request.body()
     else:
@@ -88,11 +84,12 @@ async def read_question(request: Request, model: type[_Q], settings: Settings) -
         ) from error
 
 
-async def read_files(files: Sequence[UploadFile]) -> list[Upload]:
-    """Return uploaded files as bytes, with their names."""
+def read_pictures(parts: Sequence[Part]) -> list[Upload]:
+    """Return the parts of a form that are pictures: those called `image`."""
+    pictures = [part for part in parts if part.name == "image"]
     return [
-        Upload(display(file.filename or f"image {place}")[:_LONGEST_NAME], await file.read())
-        for place, file in enumerate(files)
+        Upload(display(part.filename or f"image {place}")[:_LONGEST_NAME], part.content)
+        for place, part in enumerate(pictures)
     ]
 
 
