@@ -123,6 +123,6 @@ def _prediction(service: Service, answer: Classified, name: str | None) -> Predi
         reason=found.reason,
         label_set=None if found.label_set is None else list(found.label_set),
         votes=[Vote(label=label, share=share) for label, share in found.votes],
-        neighbours=[service.neighbour(each) for each in found.neighbours],
+        neighbours=service.neighbours(found.neighbours),
         itself=answer.itself,
     )

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
 
 from lookalike.adding import Picture
 from lookalike.corrections import MOST_FIELDS, check_labels, delivered, marks_of
@@ -22,6 +21,7 @@ from lookalike.records import Skipped, uri_path
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.values import Id, Unusable, Value
 from lookalike.server.answers import written
+from lookalike.server.forms import Part, read_parts
 from lookalike.server.guard import Writing
 from lookalike.server.problems import Refused
 from lookalike.server.service import Service, Serving
@@ -219,13 +219,11 @@ async def _read(request: Request, service: Service) -> tuple[list[Upload], list[
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise Refused(415, "pictures are sent as multipart/form-data, in parts called `image`")
-    async with request.form(max_files=service.settings.max_images + 2, max_fields=16) as form:
-        parts = [each for each in form.getlist("image") if isinstance(each, UploadFile)]
-        uploads = [
-            Upload(part.filename or f"image {place}", await part.read()) for place, part in enumerate(parts)
-        ]
-        fields = await _json(form.get("fields"), "fields", _FIELDS, len(uploads))
-        metadata = await _json(form.get("metadata"), "metadata", _METADATA, len(uploads))
+    parts = await read_parts(request, service.settings.max_images + 2)
+    pictures = [part for part in parts if part.name == "image" and part.filename is not None]
+    uploads = [Upload(part.filename or f"image {place}", part.content) for place, part in enumerate(pictures)]
+    fields = _json(parts, "fields", _FIELDS, len(uploads))
+    metadata = _json(parts, "metadata", _METADATA, len(uploads))
     if not uploads:
         raise InvalidArgument("nothing to add: send pictures in parts called `image`, each with a file name")
     if len(uploads) > service.settings.max_images:
@@ -238,14 +236,14 @@ async def _read(request: Request, service: Service) -> tuple[list[Upload], list[
     return uploads, [Label(*both) for both in zip(fields, metadata, strict=True)]
 
 
-async def _json(
-    part: UploadFile | str | None,
+def _json(
+    parts: Sequence[Part],
     name: str,
     model: TypeAdapter[dict[str, _T] | list[dict[str, _T]]],
     count: int,
 ) -> list[dict[str, _T]]:
     """Return what a part of a request says of each picture."""
-    text = await part.read() if isinstance(part, UploadFile) else part
+    text = next((part.content for part in parts if part.name == name), b"")
     if not text:
         return [{} for _ in range(count)]
     try:

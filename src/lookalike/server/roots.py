@@ -22,7 +22,7 @@ from lookalike.server.problems import Refused
 from lookalike.stores.checks import same_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from io import BufferedReader
 
     from lookalike.records import Record
@@ -67,18 +67,16 @@ class Roots:
 
     def name(self, record: Record) -> str:
         """Return what people call an image: as who added it did, or its path below what was indexed."""
-        return marks_of(record).name or self.name_of(uri_text(record.uri))
+        return self.names([record])[0]
+
+    def names(self, records: Iterable[Record]) -> list[str]:
+        """Return the same of several, with one look at what was indexed."""
+        named = self._now().named
+        return [marks_of(record).name or _below(uri_text(record.uri), named) for record in records]
 
     def name_of(self, path: Path | str) -> str:
         """Return the path below the innermost folder that was indexed, or only the name."""
-        named, text = self._now().named, str(path)
-        last = end = text.rfind("/")
-        # As text: an answer may have a thousand names, and paths are slow.
-        while end >= 0:
-            if text[: end or 1] in named:
-                return text[end + 1 :]
-            end = text.rfind("/", 0, end) if end else -1
-        return text[last + 1 :]
+        return _below(str(path), self._now().named)
 
     def open(self, collection: str, record: Record) -> BufferedReader:
         """Open the file of an image to read; the caller closes it.
@@ -133,6 +131,17 @@ class Roots:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+def _below(path: str, folders: Container[str]) -> str:
+    """Return what follows the innermost of the folders, or only the name."""
+    last = end = path.rfind("/")
+    # As text: an answer may have a thousand names, and paths are slow.
+    while end >= 0:
+        if path[: end or 1] in folders:
+            return path[end + 1 :]
+        end = path.rfind("/", 0, end) if end else -1
+    return path[last + 1 :]
 
 
 def _outside() -> Refused:

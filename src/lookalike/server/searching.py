@@ -137,7 +137,7 @@ def _find(service: Service, name: str, terms: Sequence[Term], query: SearchQuery
             "the recall was measured with images; words are far from all of them, and may find less"
         )
     return SearchAnswer(
-        hits=[service.hit(hit) for hit in hits],
+        hits=service.hits(hits),
         more=len(answer.hits) > query.offset + query.k,
         approximation=None
         if found is None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from fastapi import Depends, Request
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from lookalike.asking.hits import Hit as FoundHit
 from lookalike.errors import CollectionNotFound, ImageNotFound
 from lookalike.schemas.values import Hit, Image
 from lookalike.server.counting import Counts
@@ -21,7 +22,8 @@ from lookalike.server.upload_folder import UploadFolder
 from lookalike.server.work import Work
 
 if TYPE_CHECKING:
-    from lookalike.asking.hits import Hit as FoundHit
+    from collections.abc import Sequence
+
     from lookalike.records import Collection, Neighbour, Record
     from lookalike.server.settings import Settings
     from lookalike.session import Session
@@ -117,26 +119,27 @@ class Service:
 
     def neighbour(self, neighbour: Neighbour) -> Hit:
         """Return what a client sees of a neighbour."""
-        record = neighbour.record
-        return Hit(
-            id=record.id,
-            name=self.roots.name(record),
-            fields=dict(record.fields),
-            similarity=neighbour.similarity,
-        )
+        return self.neighbours([neighbour])[0]
 
-    def hit(self, hit: FoundHit) -> Hit:
-        """Return what a client sees of a hit."""
-        record = hit.record
-        return Hit(
-            id=record.id,
-            name=self.roots.name(record),
-            fields=dict(record.fields),
-            similarity=hit.similarity,
-            score=hit.score,
-            by_vectors=hit.by_vectors,
-            by_words=hit.by_words,
-        )
+    def neighbours(self, neighbours: Sequence[Neighbour]) -> list[Hit]:
+        """Return what a client sees of neighbours, in their order."""
+        return self.hits([FoundHit(each.record, each.similarity) for each in neighbours])
+
+    def hits(self, hits: Sequence[FoundHit]) -> list[Hit]:
+        """Return what a client sees of hits, in their order."""
+        names = self.roots.names(hit.record for hit in hits)
+        return [
+            Hit(
+                id=hit.record.id,
+                name=name,
+                fields=dict(hit.record.fields),
+                similarity=hit.similarity,
+                score=hit.score,
+                by_vectors=hit.by_vectors,
+                by_words=hit.by_words,
+            )
+            for hit, name in zip(hits, names, strict=True)
+        ]
 
 
 async def service_of(request: Request) -> Service:  # FastAPI calls what is not async in a thread

@@ -121,7 +121,6 @@ function decision(found, by) {
   };
   const now = found.image.fields[by] ?? null;
   if (found.confirmed) fill(place, el("p", { class: "good" }, icon("check"), t("audit.confirmed")));
-  else if (found.changed) fill(place, el("p", { class: "good" }, icon("check"), t("audit.changed")));
   else if (found.changed)
     fill(place, el("p", { class: "good" }, icon("check"), ...around(t("audit.changed"), shown(now, 60))));
   else ask();

@@ -295,7 +295,6 @@ export const en = {
   "audit.correct": "Correct to {}",
   "audit.other": "Another label",
   "audit.changed": "It is {} by now.",
-  "audit.changed": "Its label was changed since.",
   "audit.confirmed": "Confirmed: the label is right.",
   "audit.alike": { one: "{count} image", other: "{count} images, at least {similarity} alike" },
   "audit.identical": "same bytes",

@@ -263,7 +263,6 @@ export const ko = {
   "audit.correct": "{}(으)로 고치기",
   "audit.other": "다른 레이블",
   "audit.changed": "지금은 {}입니다.",
-  "audit.changed": "그 뒤에 레이블이 바뀌었습니다.",
   "audit.confirmed": "확인했습니다. 레이블이 맞습니다.",
   "audit.alike": { other: "이미지 {count}개, 유사도 {similarity} 이상" },
   "audit.identical": "바이트까지 같음",
