@@ -1,4 +1,4 @@
-"""The pipeline and the bare model without a service around them, in a process of its own, for so long as asked."""
+"""The pipeline and the bare model without a service around them, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -15,11 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from PIL.Image import Image
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from lookalike import images
 from lookalike.asking.queries import Term
+from lookalike.embedders import Embedder
 from lookalike.features import FeatureCache
+from lookalike.judging.judge import Judge
 from lookalike.pipeline import EmbeddedFile, Upload, embed_batch, embed_files
 from lookalike.records import Skipped
 from lookalike.session import Session
@@ -74,6 +77,53 @@ def direct(store: str, cache: Path, collection: str, by: str, pictures: Sequence
         process.kill()
 
 
+def _search(session: Session, collection: str, files: Iterator[EmbeddedFile | Skipped], ends: float) -> int:
+    count = 0
+    for file in files:
+        assert isinstance(file, EmbeddedFile)
+        assert not file.cached
+        session.find(collection, [Term("image", "a", 1, file.features, file.digest)], 11)
+        count += 1
+        if time.perf_counter() > ends:
+            break
+    return count
+
+
+def _classify(
+    session: Session,
+    collection: str,
+    by: str,
+    judge: Judge | None,
+    files: Iterator[EmbeddedFile | Skipped],
+    ends: float,
+) -> int:
+    found = session.store.collection(collection)
+    count = 0
+    for _ in session.classify_embedded(found, files, by, 5, judge=judge):
+        count += 1
+        if time.perf_counter() > ends:
+            break
+    return count
+
+
+def _embed(model: Embedder, decoded: Sequence[Image], ends: float) -> int:
+    counts = [0] * len(os.sched_getaffinity(0))
+
+    def work(place: int) -> None:
+        for image in cycle(decoded[place :: len(counts)]):
+            model.embed([image])
+            counts[place] += 1
+            if time.perf_counter() > ends:
+                return
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts)
+
+
 def _serve(
     pipe: Connection, store: str, cache: Path, collection: str, by: str, pictures: Sequence[bytes]
 ) -> None:
@@ -83,45 +133,6 @@ def _serve(
         judge = session.judge(collection, by)
         uploads = [Upload(f"{number}.jpg", data) for number, data in enumerate(pictures)]
         decoded = [images.decode(each.data, each.name, at_least=model.input_size) for each in uploads[:500]]
-
-        def search(files: Iterator[EmbeddedFile | Skipped], ends: float) -> int:
-            count = 0
-            for file in files:
-                assert isinstance(file, EmbeddedFile)
-                assert not file.cached
-                session.find(collection, [Term("image", "a", 1, file.features, file.digest)], 11)
-                count += 1
-                if time.perf_counter() > ends:
-                    break
-            return count
-
-        def classify(files: Iterator[EmbeddedFile | Skipped], ends: float) -> int:
-            found = session.store.collection(collection)
-            count = 0
-            for _ in session.classify_embedded(found, files, by, 5, judge=judge):
-                count += 1
-                if time.perf_counter() > ends:
-                    break
-            return count
-
-        def embed(ends: float) -> int:
-            counts = [0] * len(os.sched_getaffinity(0))
-
-            def work(place: int) -> None:
-                for image in cycle(decoded[place :: len(counts)]):
-                    model.embed([image])
-                    counts[place] += 1
-                    if time.perf_counter() > ends:
-                        return
-
-            threads = [threading.Thread(target=work, args=(place,)) for place in range(len(counts))]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            return sum(counts)
-
-        answers: dict[str, Callable[..., int]] = {"search": search, "classify": classify}
         while True:
             try:
                 what, clients, seconds = pipe.recv()
@@ -137,7 +148,12 @@ def _serve(
                 )
                 started, before = time.perf_counter(), time.process_time()
                 ends = started + seconds
-                count = embed(ends) if what == "embed" else answers[what](files, ends)
+                if what == "embed":
+                    count = _embed(model, decoded, ends)
+                elif what == "search":
+                    count = _search(session, collection, files, ends)
+                else:
+                    count = _classify(session, collection, by, judge, files, ends)
                 pipe.send(Done(count, time.perf_counter() - started, time.process_time() - before))
                 files.close()
                 kept.close()

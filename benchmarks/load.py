@@ -1,4 +1,4 @@
-"""Puts load on an HTTP server for little processor time of its own: requests are made before, on one thread."""
+"""Puts load on an HTTP server for little processor time: requests are made before, and sent by one thread."""
 
 from __future__ import annotations
 

@@ -43,6 +43,7 @@ from lookalike.errors import (
     UnusableImage,
 )
 from lookalike.metric import normalise
+from lookalike.records import file_uri, record_id
 from lookalike.schemas.classifying import Prediction
 from lookalike.schemas.values import Unusable
 from lookalike.server.app import make_app
@@ -105,8 +106,7 @@ def test_a_picture_is_searched_for_by_path_and_by_bytes(
 
 
 def test_terms_of_all_kinds_are_added_up(client: Client, session: Session, files: list[Path]) -> None:
-    records, _ = session.read(COLLECTION)
-    identity = records[11].id
+    identity = record_id(file_uri(files[5]))
     assert client.search(COLLECTION, Id(identity), k=1).hits[0].id == identity
     answer = client.search(COLLECTION, files[3], Minus("a red car"), Id(identity), Minus(files[9]), k=7)
     terms = [
@@ -325,6 +325,8 @@ def test_what_this_side_knows_to_be_wrong_is_not_sent(client: Client, tmp_path: 
     assert not isinstance(error.value, ServiceError)
     with pytest.raises(InvalidArgument, match="terms/0/id"):
         client.search(COLLECTION, Id("nosuch"))
+    with pytest.raises(InvalidArgument, match=r"^the question: .* at most 20,000"):
+        client.search(COLLECTION, "a car", where={"label": [str(number) for number in range(20_000)]})
     with pytest.raises(PathNotFound, match=r"nosuch\.png"):
         client.search(COLLECTION, tmp_path / "nosuch.png")
     with pytest.raises(UnusableImage, match="cannot be read"):
@@ -514,6 +516,17 @@ def test_a_name_is_one_part_of_the_path(scripted: Callable[..., Scripted]) -> No
     with Client(f"http://127.0.0.1:{server.port}") as client, pytest.raises(ResourceNotFound):
         client.collection("../a b/?c=%2F#")
     assert b"/v1/collections/..%2Fa%20b%2F%3Fc%3D%252F%23 HTTP" in server.requests[0]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "\ud800"])
+def test_a_name_that_would_lead_elsewhere_is_not_sent(scripted: Callable[..., Scripted], name: str) -> None:
+    # Of `/v1/collections/parts/images/..` what is deleted would be the collection.
+    server = scripted(said("204 No Content"))
+    with Client(f"http://127.0.0.1:{server.port}") as client:
+        for call in (lambda: client.delete_image("parts", name), lambda: client.delete_collection(name)):
+            with pytest.raises(InvalidArgument, match="no name of a collection"):
+                call()
+    assert server.requests == []
 
 
 # What the documents say.

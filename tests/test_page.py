@@ -822,6 +822,39 @@ def test_a_store_without_collections_says_what_to_do(browser: Browser, cache: Pa
         page.page.goto(site.url)
         expect(page.page.locator("h1")).to_have_text("Nothing is indexed yet")
         expect(page.page.locator("main")).to_contain_text("lookalike index FOLDER")
+        expect(page.page.locator("main")).to_contain_text("another store")
+
+
+def test_a_collection_without_images_or_labels_says_what_to_do(
+    browser: Browser, cache: Path, tmp_path: Path
+) -> None:
+    store = f"sqlite:///{tmp_path / 'empty.db'}"
+    with Session(store, cache) as session:
+        session.create("hollow", "efficientnet-lite0")
+    with (
+        server_process(tmp_path, "--store", store, "--cache", cache) as site,
+        visit(browser, site.url) as page,
+    ):
+        page.go("search", "hollow")
+        expect(page.page.locator(".results")).to_contain_text("no images yet")
+        for view in ("classify", "judge"):
+            page.go(view, "hollow")
+            expect(page.page.locator("main .notice")).to_contain_text("in the view Index")
+
+
+def test_no_figure_is_broken_in_two_beside_a_long_label(page: Visit) -> None:
+    page.go("judge", "things", by="label")
+    page.page.get_by_role("button", name="Evaluate", exact=True).click()
+    figures = page.page.locator("td.n")
+    expect(figures.first).to_be_visible()
+    lines = figures.evaluate_all(
+        """(all) => all.map((each) => {
+            const range = document.createRange();
+            range.selectNodeContents(each);
+            return new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size;
+        })"""
+    )
+    assert set(lines) == {1}
 
 
 def test_a_key_is_asked_for_and_one_that_reads_cannot_write(

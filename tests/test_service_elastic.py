@@ -157,7 +157,7 @@ def test_an_id_that_several_models_have_is_not_guessed(
         ([{"text_field": 3}], "document 0 needs a string"),
         ([{"text_field": TEXT}, {"a": "b", "c": "d"}], "document 1 needs a string"),
         ([{"text_field": " "}], "input 0 is blank"),
-        ([{"text_field": TEXT}] * 2049, "at most 2048 items"),
+        ([{"text_field": TEXT}] * 2049, "at most 2,048 documents"),
         ("text", "docs"),
     ],
 )

@@ -24,7 +24,7 @@ from lookalike.server.keys import Keys, add_key, new_key, read_keys
 from lookalike.server.limits import Held
 from lookalike.server.problems import Overloaded, problem_body
 from lookalike.stores import open_store
-from tests.service import COLLECTION, InProcess, Server
+from tests.service import COLLECTION, InProcess, Server, in_process
 
 Make = Callable[..., InProcess]
 Start = Callable[..., Server]
@@ -401,6 +401,11 @@ def test_pages_from_elsewhere_may_not_ask(service: InProcess, headers: dict[str,
         assert service.client.get(path, headers={"Host": LOCAL, **headers}).status_code == 200
 
 
+def test_a_request_has_one_host(service: InProcess) -> None:
+    headers = [("Host", "evil.example"), ("Host", LOCAL)]
+    problem(service.client.get("/v1/service", headers=headers), 400)
+
+
 def test_names_and_origins_that_are_allowed(make_service: Make) -> None:
     client = make_service(hosts=("look.example",), origins=("https://shop.example",)).client
     for host in ("look.example", "LOOK.example:443", LOCAL):
@@ -672,13 +677,25 @@ def test_a_collection_whose_model_is_not_here_keeps_it_from_being_ready(
     with open_store(store_url) as store:
         store.create("strange", Space("no-such-model", "0" * 64, 4))
     both = make_service()
-    until(lambda: "strange" in problem(both.client.get("/readyz"), 503)["detail"])
-    assert "ModelNotFound" in problem(both.client.get("/readyz"), 503)["detail"]
+    until(lambda: "ModelNotFound" in problem(both.client.get("/readyz"), 503)["detail"])
+    # It asks for no key, so it names nothing; the log does.
+    assert "strange" not in both.client.get("/readyz").text
+    assert "'strange'" in caplog.text
     assert "no-such-model" in caplog.text
     assert both.client.post(SEARCH, json={}).status_code == 400  # it answers what it can
     # One that is served without it is.
     one = make_service(collections=(COLLECTION,))
     until(lambda: one.client.get("/readyz").status_code == 200)
+
+
+def test_a_store_without_collections_is_named_in_the_log(
+    tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    with in_process(url, cache) as service:
+        until(lambda: service.client.get("/readyz").status_code == 200)
+    assert f"no collection is in {url} yet" in caplog.text
+    assert not (tmp_path / "elsewhere.db").exists()
 
 
 def test_figures_name_routes_and_never_paths(service: InProcess) -> None:

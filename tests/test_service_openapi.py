@@ -107,6 +107,7 @@ def test_every_operation_does_what_is_said_of_it(
             [
                 *(program, "--config-file", config, "run", f"{address}/openapi.json", "--no-color"),
                 *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"),
+                *("--request-timeout", str(SECONDS)),
                 *("--max-examples", str(EXAMPLES), "--generation-deterministic", "--continue-on-failure"),
             ],
             cwd=tmp_path,

@@ -485,6 +485,33 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+def test_a_call_is_patient_with_a_thread_at_work_but_not_for_ever() -> None:
+    async def ask(work: Work, *, patient: bool) -> None:
+        gate, names = Gate(), []
+
+        def hold() -> None:
+            names.append(threading.current_thread().name)
+            gate()
+
+        held = asyncio.ensure_future(work(hold))
+        await until(lambda: gate.entered.acquire(blocking=False))
+        others = [
+            asyncio.ensure_future(work(lambda: names.append(threading.current_thread().name)))
+            for _ in range(5)
+        ]
+        if not patient:
+            await asyncio.gather(*others)
+        gate.release()
+        await asyncio.gather(held, *others)
+        assert len(names) == 6
+        assert (len(set(names)) == 1) == patient
+
+    for patience in (0.0, 0.01, 3600.0):
+        work = Work(3, 10, patience)
+        asyncio.run(ask(work, patient=patience > 1))
+        work.close()
+
+
 def gated(service: InProcess, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Let the model of the service wait at a gate, once the service has no questions of its own to it."""
     wait_for(lambda: service.client.get("/readyz").status_code == 200)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lookalike.errors import StoreBusy, StoreFull
+from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
 from lookalike.stores import open_store
 from lookalike.stores.sqlite.store import SqliteStore
 from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
@@ -251,6 +251,33 @@ def test_a_file_that_is_locked_even_for_reading_is_named(store: SqliteStore, fil
                 with pytest.raises(StoreBusy):
                     call()
     assert store.collection("parts").count == 2
+
+
+# Gone
+
+
+@pytest.mark.parametrize("what", ["deleted", "replaced"])
+def test_what_is_written_never_goes_to_a_file_that_nobody_finds_again(
+    store: SqliteStore, file: Path, tmp_path: Path, what: str
+) -> None:
+    records = fill(store, 2)
+    assert scanned(store) == records
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    backup = tmp_path / "backup.db"
+    shutil.copy(file, backup)
+    for each in (file, *file.parent.glob(f"{file.name}-*")):
+        each.unlink()
+    if what == "replaced":
+        backup.rename(file)
+    for call in (lambda: store.put("parts", [record(9)], CORNERS[:1]), store.collections):
+        with pytest.raises(StoreUnreachable, match="deleted or replaced while it was open"):
+            call()
+    store.close()  # as a program that is started again
+    assert len(store.collections()) == (what == "replaced")
+    store.create("parts", SPACE)
+    store.put("parts", [record(9)], CORNERS[:1])
+    assert store.collection("parts").count == (3 if what == "replaced" else 1)
 
 
 # Read-only

@@ -128,11 +128,12 @@ class Connection:
         """Send a request and return its answer.
 
         Raises:
-            ServiceError: there is none, or it is a refusal.
+            InvalidArgument: a name in the path is none.
+            ServiceError: there is no answer, or it is a refusal.
         """
         request = self._client.build_request(
             method,
-            "/" + "/".join(quote(part, safe="") for part in path),
+            "/" + "/".join(map(_part, path)),
             params={name: value for name, value in (query or {}).items() if value is not None},
             content=None if body is None else as_json(body),
             headers={} if body is None else {"Content-Type": JSON},
@@ -162,6 +163,21 @@ class Connection:
             raise ServiceUnreachable(f"the connection to {self._url} broke: {error}") from error
 
 
+def _part(name: str) -> str:
+    """Return a name as one part of a path.
+
+    Raises:
+        InvalidArgument: it would lead elsewhere: `..` of an image leads to its collection (RFC 3986, section
+            5.2.4).
+    """
+    try:
+        if name not in ("", ".", ".."):
+            return quote(name, safe="")
+    except UnicodeEncodeError:  # half a surrogate pair
+        pass
+    raise InvalidArgument(f"{name!r} is no name of a collection, an image or a job")
+
+
 def question(kind: type[_M], given: Mapping[str, Any]) -> _M:
     """Return what is asked.
 
@@ -176,7 +192,7 @@ def question(kind: type[_M], given: Mapping[str, Any]) -> _M:
         return kind.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        place = "/".join(str(part) for part in first["loc"])
+        place = "/".join(str(part) for part in first["loc"]) or "the question"
         raise InvalidArgument(f"{place}: {first['msg']}") from error
 
 

@@ -10,12 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from lookalike.schemas.embeddings import MOST_INPUTS
 from lookalike.schemas.values import Asked, Given
 
 _DOCUMENT = {"text_field": "a red car"}
-
-_Documents = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_INPUTS)]
 
 
 class TextEmbeddingConfig(Asked):
@@ -36,7 +33,7 @@ class InferenceConfig(Asked):
 class InferRequest(Asked):
     """Documents to embed; Elasticsearch takes a single one without the list, too."""
 
-    docs: _Documents | dict[str, Any] = Field(
+    docs: Annotated[list[dict[str, Any]], Field(min_length=1)] | dict[str, Any] = Field(
         description="Each with its text, or a picture as a data URL, in `text_field`; or with one field that "
         "is a string, whatever its name.",
         examples=[[_DOCUMENT]],

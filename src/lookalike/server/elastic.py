@@ -24,6 +24,7 @@ from lookalike.schemas.elastic import (
     TrainedModelsStats,
     TrainedModelStats,
 )
+from lookalike.schemas.embeddings import MOST_INPUTS
 from lookalike.server.foreign import ELASTIC_HEADERS
 from lookalike.server.models import ModelNotServed, served_model, served_models
 from lookalike.server.problems import Refused
@@ -120,6 +121,8 @@ def _found(service: Service, asked: str) -> tuple[str, str]:
 
 async def _infer(model: str, asked: InferRequest, service: Service, timeout: str | None) -> list[str]:
     """Return the result for each document as JSON."""
+    if len(asked.documents) > MOST_INPUTS:
+        raise InvalidArgument(f"at most {MOST_INPUTS:,} documents a request, not {len(asked.documents):,}")
     inputs = [_input(document, place) for place, document in enumerate(asked.documents)]
     field = json.dumps(asked.inference_config.text_embedding.results_field)
     try:

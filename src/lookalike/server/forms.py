@@ -51,7 +51,12 @@ async def read_parts(request: Request, most_files: int) -> list[Part]:
     boundary = "" if found is None else found[1] or found[2]
     if not _BOUNDARY_SIGNS.fullmatch(boundary):
         raise Refused(400, "a multipart request names its boundary in the header Content-Type")
-    return parts_of(await request.body(), boundary.encode(), most_files)
+    return parts_of(await read_body(request), boundary.encode(), most_files)
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request, which does not keep it: pictures in it are not to be held twice."""
+    return b"".join([part async for part in request.stream() if part])
 
 
 def parts_of(body: bytes, boundary: bytes, most_files: int) -> list[Part]:

@@ -97,6 +97,8 @@ class Guard:
         host = origin = site = authorization = cookie = None
         for name, value in scope["headers"]:
             if name == b"host":
+                if host is not None:  # RFC 9112, section 3.2; a proxy in front of us may have read the other
+                    raise Refused(400, "a request has one Host")
                 host = value
             elif name == b"origin":
                 origin = value

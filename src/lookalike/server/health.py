@@ -117,16 +117,20 @@ class Readiness:
 
     def _warm_all(self) -> dict[str, str]:
         """Warm every collection; return what went wrong, in words for everybody, and in those for the log."""
-        wrong = {}
+        wrong: dict[str, str] = {}
         try:
-            for collection in self._service.served():
+            served = self._service.served()
+            if not served:  # a store is made when first written: one that is named wrongly is empty
+                _LOG.warning("no collection is in %s yet", self._service.session.store.url)
+            for collection in served:
                 if self._stopping.is_set():
                     break
                 try:
                     warm(self._service, collection)
                 except LookalikeError as error:
-                    reason = f"collection {collection.name!r} cannot be asked ({type(error).__name__})"
-                    wrong[reason] = f"collection {collection.name!r}: {error}"
+                    # Who needs no key is not told what the collections are called; the log says it.
+                    reason = f"a collection cannot be asked ({type(error).__name__})"
+                    wrong[reason] = f"{wrong.get(reason, '')} collection {collection.name!r}: {error}".strip()
         except LookalikeError as error:
             wrong[f"the store does not answer ({type(error).__name__})"] = str(error)
         return wrong

@@ -59,3 +59,5 @@ def log_as_json(*, quiet: bool) -> None:
     logging.captureWarnings(True)
     for name in ("lookalike", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.INFO)
+    # It writes a traceback for each try; what came of it is said by an error of ours.
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from lookalike.session import Session
 
 
+# Seconds that a question to SQLite waits for a thread that is at work, see `Work`: more than most take, less
+# than anybody notices.
+_PATIENCE = 0.01
+
+
 class Service:
     """A session, its limits, and the threads that work for requests."""
 
@@ -47,7 +52,9 @@ class Service:
         self.session = session
         self.settings = settings
         self.embedding = EmbedQueue(settings.queue, settings.max_pixels, settings.workers)
-        self.work = Work(settings.threads, settings.queue)
+        # SQLite answers in this process; elsewhere a thread mostly waits.
+        patience = _PATIENCE if session.store.url.startswith("sqlite:") else 0.0
+        self.work = Work(settings.threads, settings.queue, patience)
         self.writing = Work(1, settings.queue)
         """What changes collections, one after another: who comes second finds what the first has done."""
         self.drawing = Work(len(os.sched_getaffinity(0)), settings.queue)

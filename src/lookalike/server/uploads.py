@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from lookalike.errors import InvalidArgument
 from lookalike.pipeline import Upload
 from lookalike.records import display
-from lookalike.server.forms import read_parts
+from lookalike.server.forms import read_body, read_parts
 from lookalike.server.problems import Refused
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def read_question(request: Request, model: type[_Q], settings: Settings) -
         text: Any = next((part.content for part in parts if part.name == "query"), b"") or b"{}"
         uploads = read_pictures(parts)
     elif kind in ("application/json", ""):
-        text = await request.body()
+        text = await read_body(request)
     else:
         raise Refused(415, f"a request is application/json or multipart/form-data, not {display(kind)}")
     try:

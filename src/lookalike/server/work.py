@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import deque
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.server.problems import Overloaded
 
@@ -15,21 +17,35 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+class _Call(NamedTuple):
+    act: Callable[[], Any]
+    future: asyncio.Future[Any]
+    since: float
+
+
 class Work:
     """Runs what blocks (stores, files) on threads, so that no request waits for another's."""
 
-    def __init__(self, threads: int, limit: int) -> None:
+    def __init__(self, threads: int, limit: int, patience: float = 0.0) -> None:
         """Make the threads.
 
         Args:
-            threads: that work at once.
+            threads: that work at once, at most.
             limit: calls that may be under way or wait.
+            patience: seconds that a call waits for a thread that is at work already, before another one is
+                woken for it. Where calls are short and hold Python's lock, threads that share them do nothing
+                but hand that lock to each other: with a few milliseconds, 64 clients get a tenth more
+                classifications from a SQLite store than with eight threads at once (measured on 2 cores).
         """
         self._limit = limit
+        self._patience = patience
         self._closing = False
         self.under_way = 0
         """Calls that are under way or wait."""
-        self._calls: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = SimpleQueue()
+        self._calls: deque[_Call] = deque()
+        self._lock = threading.Lock()  # of `_calls` and `_awake`
+        self._awake = 0
+        self._wake: SimpleQueue[bool] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"work-{number}", daemon=True)
             for number in range(threads)
@@ -46,12 +62,15 @@ class Work:
         if self._closing:
             raise Overloaded("the service is stopping")
         if self.under_way >= self._limit:
-            raise Overloaded(f"{self.under_way} searches wait already; ask again in a moment")
+            raise Overloaded(f"{self.under_way} requests wait already; ask again in a moment")
+        loop = asyncio.get_running_loop()
         # Not `run_in_executor`, whose two futures a call take twice the time of this.
-        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[_T] = loop.create_future()
         self.under_way += 1
         try:
-            self._calls.put((act, future))
+            with self._lock:
+                self._calls.append(_Call(act, future, time.monotonic()))
+            self._look()
             return await future
         finally:
             self.under_way -= 1
@@ -60,23 +79,43 @@ class Work:
         """Finish what was accepted, and end the threads."""
         self._closing = True
         for _ in self._threads:
-            self._calls.put(None)
+            self._wake.put(False)  # the end
         for thread in self._threads:
             thread.join()
 
+    def _look(self) -> None:
+        """Wake a thread if the call that waits longest needs one, and look again as long as calls wait."""
+        with self._lock:
+            if not self._calls or self._awake == len(self._threads):
+                return
+            due = not self._awake or time.monotonic() - self._calls[0].since >= self._patience
+            self._awake += due
+            more = len(self._calls) > due
+        if due:
+            self._wake.put(True)  # there is work
+        if more:
+            asyncio.get_running_loop().call_later(self._patience, self._look)
+
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            act, future = call
-            if future.cancelled():  # whoever asked has gone
-                continue
-            try:
-                answer = act()
-            except BaseException as error:  # noqa: BLE001 it is the request's and not this thread's
-                settle(future, None, error)
-            else:
-                settle(future, answer, None)
-            # What a request held is not to be held until the next one comes.
-            del call, act, future
+        while self._wake.get():
+            while (call := self._next()) is not None:
+                if not call.future.cancelled():  # else whoever asked has gone
+                    try:
+                        answer = call.act()
+                    except BaseException as error:  # noqa: BLE001 it is the request's and not this thread's
+                        settle(call.future, None, error)
+                    else:
+                        settle(call.future, answer, None)
+                        # What a request held is not to be held until the next one comes.
+                        del answer
+                del call
+
+    def _next(self) -> _Call | None:
+        with self._lock:
+            if self._calls:
+                return self._calls.popleft()
+            self._awake -= 1
+            return None
 
 
 def settle(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""Connections to the one file of a SQLite store: transactions, locks, and what SQLite's errors mean.
+"""Connections to the one file of a SQLite store: transactions and locks.
 
 There is one connection that reads and one that writes, each behind a lock, so that threads may share a store
 and a reader never waits for a writer; between processes SQLite's write-ahead log does the same.
@@ -6,8 +6,6 @@ and a reader never waits for a writer; between processes SQLite's write-ahead lo
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -17,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import (
     InvalidArgument,
-    StoreBusy,
     StoreCorrupt,
     StoreError,
-    StoreFull,
     StoreNewer,
     StoreReadOnly,
+    StoreUnreachable,
 )
 from lookalike.records import file_uri
+from lookalike.stores.sqlite.refusals import store_error
 from lookalike.stores.sqlite.schema import (
     MIGRATIONS,
     ForeignFile,
@@ -60,6 +58,8 @@ def file_path(url: str) -> Path:
 class _Connection(sqlite3.Connection):
     immutable = False
     """Whether SQLite was told that nobody changes the file, and so would not notice."""
+    place: tuple[int, int] | None = None
+    """Which file it is of: device and inode; None while that is not known."""
 
 
 class SqliteFile:
@@ -70,7 +70,7 @@ class SqliteFile:
         self.path = file_path(url)
         self._timeout = timeout
         self._reader: _Connection | None = None
-        self._writer: sqlite3.Connection | None = None
+        self._writer: _Connection | None = None
         self._read_lock = threading.Lock()
         self._write_lock = threading.Lock()
 
@@ -87,6 +87,7 @@ class SqliteFile:
             if self._reader is None:
                 yield None
                 return
+            self._check_place(self._reader)
             try:
                 self._begin(self._reader, "BEGIN")
                 yield self._reader
@@ -106,6 +107,7 @@ class SqliteFile:
         with self._write_lock, self.errors(write=True):
             if self._writer is None:
                 self._writer = self._connect_writer()
+            self._check_place(self._writer)
             try:
                 self._begin(self._writer, "BEGIN IMMEDIATE")
                 migrate(self._writer)
@@ -164,7 +166,7 @@ class SqliteFile:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._error(error, write=write) from error
+            raise store_error(error, self.url, self.path, self._timeout, write=write) from error
         except ForeignFile as error:
             raise StoreCorrupt(self.url, "is a database of another program; nothing was changed") from error
         except NewerFile as error:
@@ -219,7 +221,7 @@ class SqliteFile:
         connection.immutable = True
         return connection, version
 
-    def _connect_writer(self) -> sqlite3.Connection:
+    def _connect_writer(self) -> _Connection:
         folder = self.path.parent
         if not folder.is_dir():
             raise StoreError(self.url, f"there is no folder {folder}")
@@ -236,6 +238,24 @@ class SqliteFile:
             connection.close()
             raise
         return connection
+
+    def _check_place(self, connection: _Connection) -> None:
+        """Refuse a file that was deleted or replaced under its connection.
+
+        SQLite goes on with the one that has no name any more, and all that is written to it is lost with the
+        process (sqlite.org/howtocorrupt.html, section 2.4).
+        """
+        try:
+            found = self.path.stat()
+        except OSError:
+            place = None
+        else:
+            place = found.st_dev, found.st_ino
+        connection.place = connection.place or place
+        if place is None or place != connection.place:
+            raise StoreUnreachable(
+                self.url, "was deleted or replaced while it was open: start again what works with it"
+            )
 
     def _first_read(self, connection: sqlite3.Connection) -> int:
         """Return the version of the schema, having waited for a lock."""
@@ -261,35 +281,6 @@ class SqliteFile:
                 time.sleep(_WAIT_SECONDS / 10)
             else:
                 return
-
-    def _error(self, error: sqlite3.Error, *, write: bool) -> StoreError:
-        """Return what an error of SQLite means (sqlite.org/rescode.html)."""
-        said = " ".join(str(error).split())  # one of a damaged schema quotes a statement of several lines
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        match code:
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return StoreBusy(
-                    self.url, f"another process kept it locked for {self._timeout:g} s; try again later"
-                )
-            case sqlite3.SQLITE_READONLY:
-                return StoreReadOnly(self.url, "can be read but not written")
-            case sqlite3.SQLITE_CANTOPEN if write and not self._may_write():
-                return StoreReadOnly(self.url, "cannot be written here")
-            case sqlite3.SQLITE_CANTOPEN if not os.access(self.path, os.R_OK) and self.path.exists():
-                return StoreError(self.url, "cannot be read: permission denied")
-            case sqlite3.SQLITE_FULL:
-                return StoreFull(self.url, "no space left; free some and run it again")
-            case sqlite3.SQLITE_IOERR if write and not shutil.disk_usage(self.path.parent).free:
-                return StoreFull(self.url, "no space left; free some and run it again")
-            case sqlite3.SQLITE_NOTADB:
-                return StoreCorrupt(self.url, "is not a database; nothing was changed")
-            case sqlite3.SQLITE_CORRUPT:
-                return StoreCorrupt(self.url, f"is damaged ({said}); restore it or index into a new store")
-            case _:
-                return StoreError(self.url, said)
-
-    def _may_write(self) -> bool:
-        return all(os.access(path, os.W_OK) for path in (self.path.parent, self.path) if path.exists())
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

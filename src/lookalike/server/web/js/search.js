@@ -110,6 +110,7 @@ function questionKey(params) {
 
 function welcome(take) {
   const { count, texts } = app.collection;
+  if (!count) return remark(t("search.empty"));
   return el(
     "div",
     { class: "welcome zone" },

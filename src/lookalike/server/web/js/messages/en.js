@@ -13,7 +13,8 @@ export const en = {
   collection: "Collection",
   "collection.missing": "There is no collection “{name}” here. This is another one.",
   nocollection: "Nothing is indexed yet",
-  "nocollection.how": "Index a folder on the machine that this service runs on, and load the page again:",
+  "nocollection.how":
+    "Index a folder on the machine that this service runs on, and load the page again. Where you have done so, the service looks into another store: start it in the same folder, or with the same --store.",
   count: { one: "{count}", other: "{count}" },
   "value.none": "none",
   "picture.none": "No picture",
@@ -59,6 +60,7 @@ export const en = {
     one: "Find lookalikes in {count} image.",
     other: "Find lookalikes among {count} images.",
   },
+  "search.empty": "This collection has no images yet. The view Index takes some in.",
   "search.how": "Drop a picture anywhere on this page, paste one, or",
   "search.choose": "choose pictures",
   "search.sums": "Words are added and taken away with + and −: beach - people",
@@ -137,7 +139,8 @@ export const en = {
   "classify.coverage": "Label sets that contain the truth",
   "classify.welcome": "Drop pictures here to have them labelled.",
   "classify.how": "Each gets the label of its nearest neighbours, which are shown as evidence.",
-  "classify.nofields": "The images of this collection have no fields that could be a label.",
+  "classify.nofields":
+    "The images of this collection have no fields that could be a label. They get some where a folder is indexed together with its labels, or where pictures are added with fields: both are in the view Index.",
   "classify.results": "Answers",
   "classify.waiting": { one: "Looking at {count} picture …", other: "Looking at {count} pictures …" },
   "classify.done": { one: "{count} picture is classified", other: "{count} pictures are classified" },

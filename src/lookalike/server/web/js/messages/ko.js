@@ -13,7 +13,8 @@ export const ko = {
   collection: "컬렉션",
   "collection.missing": "“{name}” 컬렉션이 없어 다른 컬렉션을 보여 드립니다.",
   nocollection: "아직 색인된 이미지가 없습니다",
-  "nocollection.how": "이 서비스가 실행되는 컴퓨터에서 폴더를 색인한 뒤 페이지를 다시 불러오세요.",
+  "nocollection.how":
+    "이 서비스가 실행되는 컴퓨터에서 폴더를 색인한 뒤 페이지를 다시 불러오세요. 이미 색인했다면 서비스가 다른 저장소를 보고 있는 것이니, 같은 폴더에서 또는 같은 --store로 시작하세요.",
   count: { other: "{count}" },
   "value.none": "없음",
   "picture.none": "사진 없음",
@@ -53,6 +54,7 @@ export const ko = {
   "search.waiting": "검색하는 중 …",
   "search.welcome": { other: "이미지 {count}개에서 사진이나 말로 닮은 이미지를 찾아보세요." },
   "search.welcomepictures": { other: "이미지 {count}개에서 닮은 이미지를 찾아보세요." },
+  "search.empty": "이 컬렉션에는 아직 이미지가 없습니다. 색인 화면에서 추가할 수 있습니다.",
   "search.how": "사진을 페이지 어디에나 끌어다 놓거나 붙여 넣으세요. 또는",
   "search.choose": "사진 선택",
   "search.sums": "말은 +와 −로 더하고 뺍니다: 해변 - 사람",
@@ -126,7 +128,8 @@ export const ko = {
   "classify.coverage": "정답을 포함하는 레이블 집합",
   "classify.welcome": "사진을 끌어다 놓으면 레이블을 붙여 드립니다.",
   "classify.how": "가장 가까운 이웃의 레이블을 붙이고, 그 이웃을 근거로 보여 줍니다.",
-  "classify.nofields": "이 컬렉션의 이미지에는 레이블로 쓸 필드가 없습니다.",
+  "classify.nofields":
+    "이 컬렉션의 이미지에는 레이블로 쓸 필드가 없습니다. 색인 화면에서 레이블과 함께 폴더를 색인하거나 필드를 주어 사진을 추가하면 생깁니다.",
   "classify.results": "답",
   "classify.waiting": { other: "사진 {count}장을 보는 중 …" },
   "classify.done": { other: "사진 {count}장을 분류했습니다" },
