@@ -1,8 +1,8 @@
 """The service beside the pipeline without it: requests and embeddings a second, latency, memory.
 
 A real `lookalike serve` is asked by this process over connections that are kept, with pictures that it has
-never seen, each connection as soon as it was answered. In turn with it, so that a noisy minute hits both, a process
-of its own does the same without a service: it embeds the same pictures by the same pipeline (one after the
+never seen, each connection as soon as it was answered. In turn with it, so that a noisy minute hits
+both, a process of its own does the same without a service: it embeds the same pictures by the same pipeline (one after the
 other beside one client, with all cores beside several) and searches or classifies. It writes no answers down,
 and nobody asks it over a socket; what a request costs beside that is what is measured. Whoever asks needs the
 same cores as who answers.
@@ -115,7 +115,7 @@ def embedded(server: Server) -> int:
 def in_turn(
     ask: Callable[[float], Outcome], answer: Callable[[float], Done], server: Server, what: str
 ) -> tuple[list[tuple[float, float]], Outcome]:
-    """Measure the service and the pipeline in turn, print both, and return each turn's rates and all answers."""
+    """Measure the service and the pipeline in turn, print both; return each turn's rates and all answers."""
     turns = max(1, round(SECONDS / TURN))
     seconds = SECONDS / turns
     whole, pairs, spent, pipeline = Outcome(0.0), [], 0.0, Done(0, 0.0, 0.0)
