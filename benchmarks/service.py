@@ -1,11 +1,11 @@
 """The service beside the pipeline without it: requests and embeddings a second, latency, memory.
 
 A real `lookalike serve` is asked by this process over connections that are kept, with pictures that it has
-never seen, each connection as soon as it was answered. In turn with it, so that a noisy minute hits
-both, a process of its own does the same without a service: it embeds the same pictures by the same pipeline (one after the
-other beside one client, with all cores beside several) and searches or classifies. It writes no answers down,
-and nobody asks it over a socket; what a request costs beside that is what is measured. Whoever asks needs the
-same cores as who answers.
+never seen, each connection as soon as it was answered. In turn with it, so that a noisy minute hits both, a
+process of its own does the same without a service: it embeds the same pictures by the same pipeline (one
+after the other beside one client, with all cores beside several) and searches or classifies. It writes no
+answers down, and nobody asks it over a socket; what a request costs beside that is what is measured. Whoever
+asks needs the same cores as who answers.
 
 LOOKALIKE_BENCH_SECONDS (30) is the time for each number of clients; LOOKALIKE_BENCH_LARGE (100,000) the size
 of the large collection.
