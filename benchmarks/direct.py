@@ -1,4 +1,4 @@
-"""The pipeline and the bare model without a service around them, in a process of its own."""
+"""The pipeline and the bare model without a service, in a process of its own, for so long as asked."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import chain, cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from PIL.Image import Image
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from lookalike import images
 from lookalike.asking.queries import Term
-from lookalike.embedders import Embedder
 from lookalike.features import FeatureCache
-from lookalike.judging.judge import Judge
 from lookalike.pipeline import EmbeddedFile, Upload, embed_batch, embed_files
 from lookalike.records import Skipped
 from lookalike.session import Session
+
+Files: TypeAlias = Iterator[EmbeddedFile | Skipped]
+
+# Decoded pictures that the bare model gets in turn.
+_DECODED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,9 @@ def direct(store: str, cache: Path, collection: str, by: str, pictures: Sequence
     """Start the process for the time of a `with`."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, store, cache, collection, by, pictures))
+    process = context.Process(target=serve, args=(there, store, cache, collection, by, pictures))
     process.start()
+    there.close()
     try:
         yield Direct(here)
     finally:
@@ -77,83 +80,96 @@ def direct(store: str, cache: Path, collection: str, by: str, pictures: Sequence
         process.kill()
 
 
-def _search(session: Session, collection: str, files: Iterator[EmbeddedFile | Skipped], ends: float) -> int:
-    count = 0
-    for file in files:
-        assert isinstance(file, EmbeddedFile)
-        assert not file.cached
-        session.find(collection, [Term("image", "a", 1, file.features, file.digest)], 11)
-        count += 1
-        if time.perf_counter() > ends:
-            break
-    return count
-
-
-def _classify(
-    session: Session,
-    collection: str,
-    by: str,
-    judge: Judge | None,
-    files: Iterator[EmbeddedFile | Skipped],
-    ends: float,
-) -> int:
-    found = session.store.collection(collection)
-    count = 0
-    for _ in session.classify_embedded(found, files, by, 5, judge=judge):
-        count += 1
-        if time.perf_counter() > ends:
-            break
-    return count
-
-
-def _embed(model: Embedder, decoded: Sequence[Image], ends: float) -> int:
-    counts = [0] * len(os.sched_getaffinity(0))
-
-    def work(place: int) -> None:
-        for image in cycle(decoded[place :: len(counts)]):
-            model.embed([image])
-            counts[place] += 1
-            if time.perf_counter() > ends:
-                return
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(counts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts)
-
-
-def _serve(
+def serve(
     pipe: Connection, store: str, cache: Path, collection: str, by: str, pictures: Sequence[bytes]
 ) -> None:
+    """Do what the other end of a pipe asks for, until it is closed."""
     # As the service does; with as many threads a product as there are cores it is slower here too.
     with threadpool_limits(1, user_api="blas"), Session(store, cache) as session:
-        model = session.embedder_of(session.store.collection(collection))
-        judge = session.judge(collection, by)
-        uploads = [Upload(f"{number}.jpg", data) for number, data in enumerate(pictures)]
-        decoded = [images.decode(each.data, each.name, at_least=model.input_size) for each in uploads[:500]]
+        pipeline = _Pipeline(session, collection, by, pictures)
         while True:
             try:
                 what, clients, seconds = pipe.recv()
             except EOFError:
                 return
-            # Features are kept, and what was seen in another run would not be embedded.
-            with tempfile.TemporaryDirectory() as folder:
-                kept = FeatureCache(Path(folder), model.fingerprint, model.dimension)
-                files: Any = (
-                    (embed_batch([upload], model, kept)[0] for upload in uploads)
-                    if clients == 1
-                    else embed_files(uploads, model, kept)
-                )
-                started, before = time.perf_counter(), time.process_time()
-                ends = started + seconds
-                if what == "embed":
-                    count = _embed(model, decoded, ends)
-                elif what == "search":
-                    count = _search(session, collection, files, ends)
-                else:
-                    count = _classify(session, collection, by, judge, files, ends)
-                pipe.send(Done(count, time.perf_counter() - started, time.process_time() - before))
-                files.close()
-                kept.close()
+            pipe.send(pipeline.run(what, clients, seconds))
+
+
+class _Pipeline:
+    """A session, and pictures to be answered."""
+
+    def __init__(self, session: Session, collection: str, by: str, pictures: Sequence[bytes]) -> None:
+        self._session = session
+        self._collection = collection
+        self._by = by
+        self._judge = session.judge(collection, by)
+        self._model = session.embedder_of(session.store.collection(collection))
+        self._uploads = [Upload(f"{number}.jpg", data) for number, data in enumerate(pictures)]
+        self._decoded = [
+            images.decode(each.data, each.name, at_least=self._model.input_size)
+            for each in self._uploads[:_DECODED]
+        ]
+
+    def run(self, what: str, clients: int, seconds: float) -> Done:
+        answers: dict[str, Callable[[Files, float], int]] = {
+            "search": self._search,
+            "classify": self._classify,
+            "embed": self._embed,
+        }
+        model = self._model
+        # Features are kept, and what was seen in another run would not be embedded.
+        with tempfile.TemporaryDirectory() as folder:
+            kept = FeatureCache(Path(folder), model.fingerprint, model.dimension)
+            files = (
+                (embed_batch([upload], model, kept)[0] for upload in self._uploads)
+                if clients == 1
+                else embed_files(self._uploads, model, kept)
+            )
+            # Threads run ahead of the answers, in the end as far as in the beginning: time begins with the
+            # first picture.
+            first = next(files)
+            started, before = time.perf_counter(), time.process_time()
+            count = answers[what](chain([first], files), started + seconds)
+            done = Done(count, time.perf_counter() - started, time.process_time() - before)
+            files.close()
+            kept.close()
+        return done
+
+    def _search(self, files: Files, ends: float) -> int:
+        count = 0
+        for file in files:
+            assert isinstance(file, EmbeddedFile)
+            assert not file.cached
+            term = Term("image", "a", 1, file.features, file.digest)
+            # As many as the service looks for: one more tells whether another page follows.
+            self._session.find(self._collection, [term], 11)
+            count += 1
+            if time.perf_counter() > ends:
+                break
+        return count
+
+    def _classify(self, files: Files, ends: float) -> int:
+        collection = self._session.store.collection(self._collection)
+        count = 0
+        for _ in self._session.classify_embedded(collection, files, self._by, 5, judge=self._judge):
+            count += 1
+            if time.perf_counter() > ends:
+                break
+        return count
+
+    def _embed(self, _files: Files, ends: float) -> int:
+        counts = [0] * len(os.sched_getaffinity(0))
+
+        def work(place: int) -> None:
+            for image in cycle(self._decoded[place :: len(counts)]):
+                self._model.embed([image])
+                counts[place] += 1
+                if time.perf_counter() > ends:
+                    return
+
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(len(counts))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(counts)

@@ -1,4 +1,4 @@
-"""Puts load on an HTTP server for little processor time: requests are made before, and sent by one thread."""
+"""Puts load on an HTTP server for little processor time of its own: requests are made before."""
 
 from __future__ import annotations
 
@@ -74,13 +74,11 @@ def put_load(
     for _ in range(clients):
         client = _Client(port)
         selector.register(client.socket, selectors.EVENT_READ, client)
-    busy = 0
     started = time.perf_counter()
     for key in list(selector.get_map().values()):
         _begin(selector, key.data, requests[turn % len(requests)])
         turn += 1
-        busy += 1
-    while busy:
+    while selector.get_map():
         for key, events in selector.select():
             client = key.data
             if events & selectors.EVENT_WRITE:
@@ -92,17 +90,14 @@ def put_load(
                 outcome.latencies.append(now - client.started)
             else:
                 outcome.errors.append(bytes(client.answer.partition(b"\r\n")[0]).decode())
-            if client.whole < 0:
-                selector.unregister(client.socket)
-                busy -= 1
-            elif now - started < seconds and (most is None or turn < most):
+            goes_on = now - started < seconds and (most is None or turn < most)
+            if goes_on and client.whole > 0:
                 _begin(selector, client, requests[turn % len(requests)])
                 turn += 1
             else:
-                busy -= 1
+                selector.unregister(client.socket)
+                client.socket.close()
     outcome.seconds = time.perf_counter() - started
-    for key in list(selector.get_map().values()):
-        key.data.socket.close()
     after = resource.getrusage(resource.RUSAGE_SELF)
     outcome.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return outcome
@@ -130,7 +125,7 @@ def _send(selector: selectors.BaseSelector, client: _Client) -> None:
 
 
 def _received(client: _Client) -> bool:
-    """Read what is there, and tell whether the answer is complete; `whole` is −1 where the server hung up."""
+    """Read what is there, and tell whether the answer is complete; `whole` is −1 where it hung up."""
     try:
         part = client.socket.recv(1 << 18)
     except BlockingIOError:

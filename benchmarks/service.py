@@ -68,7 +68,7 @@ def huge_picture(seed: int) -> bytes:
     """Return a JPEG of about 10 MB, of 12 megapixels."""
     noise = np.random.default_rng(seed).integers(0, 256, (3000, 4000, 3), np.uint8)
     out = io.BytesIO()
-    Image.fromarray(noise).save(out, "JPEG", quality=80)
+    Image.fromarray(noise).save(out, "JPEG", quality=86)
     return out.getvalue()
 
 
@@ -193,10 +193,7 @@ def requests(server: Server, pipeline: Direct, pictures: Sequence[bytes]) -> Non
 
 
 def embeddings(server: Server, pipeline: Direct, pictures: Sequence[bytes]) -> None:
-    title(
-        "/v1/embeddings, pictures as data URLs, 8 clients, beside the model alone on decoded pictures, "
-        "a call a core"
-    )
+    title("/v1/embeddings, data URLs, 8 clients, beside the model alone: decoded pictures, a call a core")
     urls = [f"data:image/jpeg;base64,{base64.b64encode(each).decode()}" for each in pictures]
     for size in (8, 32):
         asked = [

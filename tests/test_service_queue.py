@@ -499,7 +499,9 @@ def test_a_call_is_patient_with_a_thread_at_work_but_not_for_ever() -> None:
             asyncio.ensure_future(work(lambda: names.append(threading.current_thread().name)))
             for _ in range(5)
         ]
-        if not patient:
+        if patient:
+            await until(lambda: work.under_way == 6)
+        else:
             await asyncio.gather(*others)
         gate.release()
         await asyncio.gather(held, *others)

@@ -259,6 +259,8 @@ def _json(
         raise RequestValidationError(
             [{**each, "loc": (name, *each["loc"])} for each in error.errors(include_url=False)]
         ) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise InvalidArgument(f"{name}: nested more than {MAX_DEPTH} levels deep") from error
+    except ValueError as error:
         raise RequestValidationError([{"loc": (name,), "msg": f"it is no JSON: {error}"}]) from error
     return [said] * count if isinstance(said, dict) else said
