@@ -38,6 +38,7 @@ class _Client:
         self.out = memoryview(b"")
         self.answer = bytearray()
         self.whole = 0
+        self.kept = True
         self.started = 0.0
 
 
@@ -91,12 +92,18 @@ def put_load(
             else:
                 outcome.errors.append(bytes(client.answer.partition(b"\r\n")[0]).decode())
             goes_on = now - started < seconds and (most is None or turn < most)
-            if goes_on and client.whole > 0:
-                _begin(selector, client, requests[turn % len(requests)])
-                turn += 1
-            else:
+            # Refused before all of it was sent: what is left would be taken for the next request (RFC 9110,
+            # section 10.1.1, and RFC 9112, section 9.3), so that clients take another connection then.
+            kept = client.kept and not client.out
+            if not goes_on or not kept:
                 selector.unregister(client.socket)
                 client.socket.close()
+            if goes_on and not kept:
+                client = _Client(port)
+                selector.register(client.socket, selectors.EVENT_READ, client)
+            if goes_on:
+                _begin(selector, client, requests[turn % len(requests)])
+                turn += 1
     outcome.seconds = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_SELF)
     outcome.cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -107,6 +114,7 @@ def _begin(selector: selectors.BaseSelector, client: _Client, request: bytes) ->
     client.out = memoryview(request)
     client.answer.clear()
     client.whole = 0
+    client.kept = True
     client.started = time.perf_counter()
     _send(selector, client)
 
@@ -118,14 +126,14 @@ def _send(selector: selectors.BaseSelector, client: _Client) -> None:
     except BlockingIOError:
         pass
     except OSError:  # the answer, or its end, says why
-        client.out = memoryview(b"")
+        client.out, client.kept = memoryview(b""), False
     wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.out else 0)
     if selector.get_key(client.socket).events != wanted:
         selector.modify(client.socket, wanted, client)
 
 
 def _received(client: _Client) -> bool:
-    """Read what is there, and tell whether the answer is complete; `whole` is −1 where it hung up."""
+    """Read what is there, and tell whether the answer is complete, or there will be none."""
     try:
         part = client.socket.recv(1 << 18)
     except BlockingIOError:
@@ -134,13 +142,14 @@ def _received(client: _Client) -> bool:
         part = b""
         client.answer[:] = str(error).encode()
     if not part:
-        client.whole = -1
+        client.kept = False
         return True
     client.answer += part
     if not client.whole:
         head, blank, _ = client.answer.partition(b"\r\n\r\n")
         if not blank:
             return False
+        client.kept = client.kept and b"connection: close" not in head.lower()
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         client.whole = len(head) + 4 + int(length or b"0")
     return len(client.answer) >= client.whole

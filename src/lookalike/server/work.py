@@ -43,12 +43,14 @@ class Work:
         self.under_way = 0
         """Calls that are under way or wait."""
         self._calls: deque[_Call] = deque()
-        self._lock = threading.Lock()  # of `_calls` and `_awake`
-        self._awake = 0
-        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._lock = threading.Lock()  # of `_calls` and `_idle`
+        # What wakes each thread that is not at work. The one that worked last is woken first: its connection
+        # to the store and what it read there are still in the processor's caches.
+        self._wakes: list[SimpleQueue[bool]] = [SimpleQueue() for _ in range(threads)]
+        self._idle = list(self._wakes)
         self._threads = [
-            threading.Thread(target=self._work, name=f"work-{number}", daemon=True)
-            for number in range(threads)
+            threading.Thread(target=self._work, args=(wake,), name=f"work-{number}", daemon=True)
+            for number, wake in enumerate(self._wakes)
         ]
         for thread in self._threads:
             thread.start()
@@ -78,27 +80,27 @@ class Work:
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         self._closing = True
-        for _ in self._threads:
-            self._wake.put(False)  # the end
+        for wake in self._wakes:
+            wake.put(False)  # the end
         for thread in self._threads:
             thread.join()
 
     def _look(self) -> None:
         """Wake a thread if the call that waits longest needs one, and look again as long as calls wait."""
         with self._lock:
-            if not self._calls or self._awake == len(self._threads):
+            if not self._calls or not self._idle:
                 return
-            due = not self._awake or time.monotonic() - self._calls[0].since >= self._patience
-            self._awake += due
+            none = len(self._idle) == len(self._wakes)
+            due = none or time.monotonic() - self._calls[0].since >= self._patience
+            if due:
+                self._idle.pop().put(True)  # there is work
             more = len(self._calls) > due
-        if due:
-            self._wake.put(True)  # there is work
         if more:
             asyncio.get_running_loop().call_later(self._patience, self._look)
 
-    def _work(self) -> None:
-        while self._wake.get():
-            while (call := self._next()) is not None:
+    def _work(self, wake: SimpleQueue[bool]) -> None:
+        while wake.get():
+            while (call := self._next(wake)) is not None:
                 if not call.future.cancelled():  # else whoever asked has gone
                     try:
                         answer = call.act()
@@ -110,11 +112,11 @@ class Work:
                         del answer
                 del call
 
-    def _next(self) -> _Call | None:
+    def _next(self, wake: SimpleQueue[bool]) -> _Call | None:
         with self._lock:
             if self._calls:
                 return self._calls.popleft()
-            self._awake -= 1
+            self._idle.append(wake)
             return None
 
 
