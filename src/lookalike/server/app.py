@@ -50,10 +50,11 @@ _DESCRIPTION = """Finds and classifies images by their lookalikes.
 
 Errors are problem details (RFC 9457)."""
 
+# One after the other is tried: what is asked most comes first.
 _ROUTERS = (
-    collections.router,
     searching.router,
     classifying.router,
+    collections.router,
     embeddings.router,
     models.router,
     elastic.router,

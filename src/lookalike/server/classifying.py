@@ -13,6 +13,7 @@ from lookalike.records import Skipped
 from lookalike.schemas.classifying import ClassifyAnswer, ClassifyQuery, Prediction, Vote
 from lookalike.schemas.values import Approximation, Unusable
 from lookalike.server.answers import written
+from lookalike.server.routes import Busy
 from lookalike.server.service import Service, Serving
 from lookalike.server.uploads import described, read_data_url, read_question
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from lookalike.answering import Classified
     from lookalike.judging.judge import Judge
 
-router = APIRouter(tags=["classify"])
+router = APIRouter(tags=["classify"], route_class=Busy)
 
 _EXAMPLE = {"by": "label", "ids": ["9f86d081884c7d659a2feaa0c55ad015"], "k": 5}
 

@@ -15,6 +15,7 @@ from lookalike.schemas.searching import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.searching import Term as AskedTerm
 from lookalike.schemas.values import Approximation
 from lookalike.server.answers import written
+from lookalike.server.routes import Busy
 from lookalike.server.service import Service, Serving
 from lookalike.server.uploads import described, read_data_url, read_question
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from lookalike.pipeline import EmbeddedFile
 
-router = APIRouter(tags=["search"])
+router = APIRouter(tags=["search"], route_class=Busy)
 
 _EXAMPLE = {"terms": [{"text": "a red car"}], "k": 10, "where": {"part": ["tank"]}}
 

@@ -149,11 +149,15 @@ class Service:
         ]
 
 
-async def service_of(request: Request) -> Service:  # FastAPI calls what is not async in a thread
+def service_of(request: Request) -> Service:
     """Return the service that a request is for."""
     service: Service = request.app.state.service
     return service
 
 
-Serving: TypeAlias = Annotated[Service, Depends(service_of)]
+async def _service_of(request: Request) -> Service:  # FastAPI calls what is not async in a thread
+    return service_of(request)
+
+
+Serving: TypeAlias = Annotated[Service, Depends(_service_of)]
 """A parameter of a request's function: the service."""
