@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Seconds that a question to SQLite waits for a thread that is at work, see `Work`: more than most take, less
 # than anybody notices.
-_PATIENCE = 0.01
+_PATIENCE = 0.03
 
 
 class Service:

@@ -20,7 +20,6 @@ _T = TypeVar("_T")
 class _Call(NamedTuple):
     act: Callable[[], Any]
     future: asyncio.Future[Any]
-    since: float
 
 
 class Work:
@@ -32,10 +31,10 @@ class Work:
         Args:
             threads: that work at once, at most.
             limit: calls that may be under way or wait.
-            patience: seconds that a call waits for a thread that is at work already, before another one is
-                woken for it. Where calls are short and hold Python's lock, threads that share them do nothing
-                but hand that lock to each other: with a few milliseconds, 64 clients get a tenth more
-                classifications from a SQLite store than with eight threads at once (measured on 2 cores).
+            patience: seconds for which calls wait for the threads that are at work already. Another one is
+                woken where those have begun none for so long. Where calls are short and hold Python's lock,
+                threads that share them do little but hand that lock to each other: with a few milliseconds
+                PATIENCE_GAIN.
         """
         self._limit = limit
         self._patience = patience
@@ -43,7 +42,9 @@ class Work:
         self.under_way = 0
         """Calls that are under way or wait."""
         self._calls: deque[_Call] = deque()
-        self._lock = threading.Lock()  # of `_calls` and `_idle`
+        self._lock = threading.Lock()  # of `_calls`, `_idle` and `_began`
+        self._began = 0.0  # when a call was begun last, or a thread woken
+        self._looking = False  # whether the loop will look again
         # What wakes each thread that is not at work. The one that worked last is woken first: its connection
         # to the store and what it read there are still in the processor's caches.
         self._wakes: list[SimpleQueue[bool]] = [SimpleQueue() for _ in range(threads)]
@@ -71,7 +72,7 @@ class Work:
         self.under_way += 1
         try:
             with self._lock:
-                self._calls.append(_Call(act, future, time.monotonic()))
+                self._calls.append(_Call(act, future))
             self._look()
             return await future
         finally:
@@ -86,17 +87,24 @@ class Work:
             thread.join()
 
     def _look(self) -> None:
-        """Wake a thread if the call that waits longest needs one, and look again as long as calls wait."""
+        """Wake a thread if calls wait that nobody begins, and look again as long as they do."""
         with self._lock:
             if not self._calls or not self._idle:
                 return
+            now = time.monotonic()
             none = len(self._idle) == len(self._wakes)
-            due = none or time.monotonic() - self._calls[0].since >= self._patience
+            due = none or now - self._began >= self._patience
             if due:
+                self._began = now
                 self._idle.pop().put(True)  # there is work
             more = len(self._calls) > due
-        if more:
-            asyncio.get_running_loop().call_later(self._patience, self._look)
+        if more and not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_later(self._patience, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = False
+        self._look()
 
     def _work(self, wake: SimpleQueue[bool]) -> None:
         while wake.get():
@@ -115,6 +123,7 @@ class Work:
     def _next(self, wake: SimpleQueue[bool]) -> _Call | None:
         with self._lock:
             if self._calls:
+                self._began = time.monotonic()
                 return self._calls.popleft()
             self._idle.append(wake)
             return None
