@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike import images
 from lookalike.asking.zero_shot import TEMPLATES, Named, label_vectors, name_image
 from lookalike.errors import CollectionNotFound, FieldNotFound
+from lookalike.fitted import is_fitted
 from lookalike.metric import normalise
 from lookalike.pipeline import embed_files
 from lookalike.records import Skipped
@@ -116,20 +117,22 @@ class Answering(Searching):
                 yield file
                 continue
             same = self.store.ids_by_digest(collection.name, file.digest)
-            neighbours = self._nearest(collection, file, k, where, [same], by, approximate=approximate)
+            neighbours, asked = self._nearest(collection, file, k, where, [same], by, approximate=approximate)
             prediction = vote(neighbours, by)
             if judge is not None:
 
                 def nearest(
                     labels: Sequence[Scalar], file: EmbeddedFile = file, same: Ids[str] = same
                 ) -> float:
-                    asked = {**(where or {}), by: labels}
+                    among = {**(where or {}), by: labels}
                     if not labels:
                         return -math.inf
-                    found = self._nearest(collection, file, 1, asked, [same], approximate=approximate)
+                    found, _ = self._nearest(collection, file, 1, among, [same], approximate=approximate)
                     return found[0].similarity if found else -math.inf
 
-                closest = self._closest(collection, file, where, same, by, approximate=approximate)
+                closest = neighbours[0].similarity if neighbours else -math.inf
+                if is_fitted(asked):
+                    closest = self._closest(asked, file, where, same, by, approximate=approximate)
                 prediction = judge(prediction, by, nearest, closest)
             used = collection.approximation if approximate else None
             yield Classified(file.path, prediction, len(same), used)

@@ -139,25 +139,31 @@ class Neighbours(Opened):
         having: str | None = None,
         *,
         approximate: bool = False,
-    ) -> list[Neighbour]:
-        """Find the neighbours of one file, also while another process fits the collection."""
+    ) -> tuple[list[Neighbour], Collection]:
+        """Find the neighbours of one file, also while another process fits the collection.
+
+        Returns:
+            The neighbours, and the collection as it was when they were found.
+        """
         plain = normalise(file.features[None])
         tries = TRIES
         while True:
             try:
                 found = self._fitting_of(collection)
                 query = plain if found is None else found.metric.project(plain)
-                return self.store.nearest(
+                (neighbours,) = self.store.nearest(
                     *(collection.name, query, k, where, exclude, having),
                     space=collection.space,
                     approximate=approximate,
-                )[0]
+                )
             except SpaceMismatch:
                 # Also where the space is the same again: a fit may have been undone and done meanwhile.
                 tries -= 1
                 if not tries:
                     raise
                 collection = self.store.collection(collection.name)
+            else:
+                return neighbours, collection
 
     def _closest(
         self,

@@ -91,7 +91,7 @@ class Searching(Neighbours):
         for file in self._embed(collection, [path], max_pixels):
             if isinstance(file, Skipped):
                 return file
-            found = self._nearest(collection, file, k, where, approximate=approximate)
+            found, _ = self._nearest(collection, file, k, where, approximate=approximate)
             return Found(path, found, collection.approximation if approximate else None)
         raise AssertionError(path)
 
@@ -148,7 +148,9 @@ class Searching(Neighbours):
         tries = TRIES
         while True:
             try:
-                side = self.store.collection(plain_name(collection) if texts else collection.name)
+                side = collection
+                if texts and is_fitted(collection):
+                    side = self.store.collection(plain_name(collection))
                 query = self._sum(side, summands)
                 exclude = self._itself(side, summands) if len(terms) > 1 else []
                 found = self.store.nearest(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -28,6 +29,15 @@ RECORD_COLUMNS = "id, uri, digest, fields, metadata, size, modified_ns"
 
 # Below the 32,766 parameters that a statement may have (sqlite.org/limits.html, section 9).
 _CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a collection held at one revision."""
+
+    revision: int
+    count: int
+    fields: tuple[str, ...]
 
 
 def select_by_id(
@@ -56,33 +66,49 @@ def collection_names(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM lookalike_collections")]
 
 
-def read_collection(connection: sqlite3.Connection, number: int, *, counted: bool = True) -> Collection:
+def read_space(connection: sqlite3.Connection, number: int) -> Collection:
+    """Return the name and the space of the collection of a number that there is, and no more."""
+    name, *space = connection.execute(
+        "SELECT name, embedder, embedder_fingerprint, dimension, metric_fingerprint"
+        " FROM lookalike_collections WHERE collection = ?",
+        (number,),
+    ).fetchone()
+    return Collection(name, Space(*space), 0, ())
+
+
+def read_collection(
+    connection: sqlite3.Connection, number: int, known: dict[int, Counted] | None = None
+) -> Collection:
     """Return the collection of a number that there is.
 
     Args:
         connection: a connection that reads.
         number: of the collection.
-        counted: False leaves the count at 0, for who does not look at it: to count a million records takes
-            longer than to search them.
+        known: what was counted before, by the number of the collection, which is looked up and added to: to
+            count a million records takes longer than to search them. Only for transactions that change
+            nothing: a revision that is not committed never was.
     """
-    name, embedder, embedder_fingerprint, dimension, metric_fingerprint = connection.execute(
-        "SELECT name, embedder, embedder_fingerprint, dimension, metric_fingerprint"
-        " FROM lookalike_collections WHERE collection = ?",
+    revision, token, name, *parts = connection.execute(
+        "SELECT revision, token, name, embedder, embedder_fingerprint, dimension, metric_fingerprint,"
+        " kind, recall, k, queries"
+        " FROM lookalike_collections LEFT JOIN lookalike_shortlists USING (collection) WHERE collection = ?",
         (number,),
     ).fetchone()
-    count = 0
-    if counted:
+    counted = None if known is None else known.get(number)
+    if counted is None or counted.revision != revision:
         (count,) = connection.execute(
             "SELECT count(*) FROM lookalike_records WHERE collection = ?", (number,)
         ).fetchone()
-    space = Space(embedder, embedder_fingerprint, dimension, metric_fingerprint)
-    fields = tuple(sorted(field_numbers(connection, number)))
-    shortlist = connection.execute(
-        "SELECT kind, recall, k, queries FROM lookalike_shortlists"
-        " WHERE collection = ? AND token IS NOT NULL",
-        (number,),
-    ).fetchone()
-    return Collection(name, space, count, fields, None if shortlist is None else Approximation(*shortlist))
+        counted = Counted(revision, count, tuple(sorted(field_numbers(connection, number))))
+        if known is not None:
+            known[number] = counted
+    return Collection(
+        name,
+        Space(*parts[:4]),
+        counted.count,
+        counted.fields,
+        None if token is None else Approximation(*parts[4:]),
+    )
 
 
 def put_records(

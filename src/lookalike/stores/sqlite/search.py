@@ -17,6 +17,7 @@ from lookalike.stores.sqlite.rows import (
     RECORD_COLUMNS,
     collection_names,
     read_collection,
+    read_space,
     select_by_id,
 )
 from lookalike.stores.sqlite.shortlists import SqliteShortlists
@@ -120,7 +121,7 @@ class SqliteSearch:
     ) -> list[list[Neighbour]] | None:
         """Return the exact neighbours; None where one was removed while we computed: ask again."""
         with reading_named(self._file, name) as (connection, number):
-            collection = of_space(read_collection(connection, number, counted=False), space)
+            collection = of_space(read_space(connection, number), space)
             queries = unit_vectors(collection, queries)
             matrix = self._matrices.read(connection, number)
             matches = self.matches.read(connection, number, where, having)
@@ -146,7 +147,7 @@ class SqliteSearch:
         for start in range(0, max(1, len(queries)), _TOGETHER):
             part = slice(start, start + _TOGETHER)
             with reading_named(self._file, name) as (connection, number):
-                collection = of_space(read_collection(connection, number, counted=False), space)
+                collection = of_space(read_space(connection, number), space)
                 some = unit_vectors(collection, queries[part])
                 matches = self.matches.read(connection, number, where, having)
                 left_out = None if exclude is None else exclude[part]

@@ -22,11 +22,13 @@ from lookalike.stores.sqlite.named import reading_named, writing_named
 from lookalike.stores.sqlite.query import answer
 from lookalike.stores.sqlite.rows import (
     RECORD_COLUMNS,
+    Counted,
     collection_names,
     collection_number,
     put_labels,
     put_records,
     read_collection,
+    read_space,
     remove_records,
     select_by_id,
 )
@@ -71,6 +73,7 @@ class SqliteStore:
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         self._file = SqliteFile(url, timeout)
         self._search = SqliteSearch(self._file, timeout)
+        self._counted: dict[int, Counted] = {}
 
     @property
     def url(self) -> str:
@@ -88,12 +91,12 @@ class SqliteStore:
             if connection is None:
                 return []
             numbers = connection.execute("SELECT collection FROM lookalike_collections ORDER BY name")
-            return [read_collection(connection, number) for (number,) in numbers.fetchall()]
+            return [read_collection(connection, number, self._counted) for (number,) in numbers.fetchall()]
 
     def collection(self, name: str) -> Collection:
         """Return one collection."""
         with reading_named(self._file, name) as (connection, number):
-            return read_collection(connection, number)
+            return read_collection(connection, number, self._counted)
 
     def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
         """Return the collection `name`, made now unless it is there; one that is there is not written to."""
@@ -149,11 +152,11 @@ class SqliteStore:
         """Add records, or replace those of the same id, in one transaction."""
         check_records(records)
         with reading_named(self._file, name) as (connection, number):
-            collection = of_space(read_collection(connection, number, counted=False), space)
+            collection = of_space(read_space(connection, number), space)
         vectors = unit_vectors(collection, vectors, len(records))
         with writing_named(self._file, name) as (connection, number):
             # Again, because another process may have made or renamed the collection.
-            collection = read_collection(connection, number, counted=False)
+            collection = read_space(connection, number)
             unit_vectors(of_space(collection, space), vectors[:0])
             put_records(connection, number, records, vectors)
 
@@ -204,7 +207,7 @@ class SqliteStore:
         is renamed meanwhile is read to its end.
         """
         with reading_named(self._file, name) as (connection, number):
-            dimension = read_collection(connection, number, counted=False).space.dimension
+            dimension = read_space(connection, number).space.dimension
             rows = connection.execute(
                 "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (number,)
             ).fetchall()
