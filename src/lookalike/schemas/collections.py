@@ -19,6 +19,11 @@ class Collection(Given):
     fitted_by: str | None = Field(description="The field that its metric was fitted to.")
     texts: bool = Field(description="Whether it can be asked in words.")
     approximation: Approximation | None
+    problem: str | None = Field(
+        None,
+        description="Why it can be looked at and not asked: its model cannot be opened here, say.",
+        examples=["ExtraMissing"],
+    )
 
 
 class Collections(Given):

@@ -84,10 +84,12 @@ async def delete(name: str, service: Serving) -> Deleted:
 
 
 def _described(service: Service, found: Stored) -> Collection:
+    texts, problem = False, None
     try:
         texts = isinstance(service.session.embedder_of(found), TextEmbedder)
-    except LookalikeError:  # its model is not here: it can be looked at, not asked
-        texts = False
+    except LookalikeError as error:
+        # Its text may say where on this machine something is missing.
+        problem = type(error).__name__
     fitting = service.session.fitting(found.name)
     index = found.approximation
     return Collection(
@@ -100,4 +102,5 @@ def _described(service: Service, found: Stored) -> Collection:
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,
         approximation=None if index is None else Approximation(**asdict(index)),
+        problem=problem,
     )

@@ -33,12 +33,45 @@ _OTHER_FILES = 256
 _MOST_FILES = 65_536
 
 
+class _Together:
+    """A transport that sends what is written in one turn of the loop as one.
+
+    uvicorn writes the head of an answer and its body each for itself, and uvloop sends each at once: whoever
+    waits for the answer is woken by the head alone, and takes a core from who is still writing.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        return self._transport.get_write_buffer_size() + sum(map(len, self._parts))
+
+    def _send(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(b"".join(parts))
+
+
 class Connection(HttpToolsProtocol):
     """A connection that is given up where its client is too slow, see `give_up`."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, _Together(transport, self.loop)))
         self._began: float | None = self.loop.time()  # when the request began that is not complete yet
         self._in_head = True
         self._fresh = False  # whether it did so in this reading

@@ -27,4 +27,9 @@ class Described(FastAPI):
                 [(question, "validation") for question in _QUESTIONS], ref_template=_PLACE
             )
             made["components"]["schemas"] = described["$defs"] | made["components"]["schemas"]
+            made["components"]["securitySchemes"] = {
+                "key": {"type": "http", "scheme": "bearer", "description": "From `lookalike key`."}
+            }
+            # Or none, where the service listens on loopback only.
+            made["security"] = [{"key": []}, {}]
         return made

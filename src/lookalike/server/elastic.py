@@ -12,7 +12,7 @@ import json
 import string
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from lookalike.errors import InvalidArgument, LookalikeError
 from lookalike.schemas.elastic import (
@@ -72,20 +72,22 @@ async def stats(model: str, service: Serving, response: Response) -> TrainedMode
 
 @router.post("/{model:path}/deployment/_infer", response_model=None, responses={200: {"model": InferResult}})
 async def infer_deployment(
-    model: str, asked: InferRequest, service: Serving, timeout: Timeout = None
+    request: Request, model: str, asked: InferRequest, service: Serving, timeout: Timeout = None
 ) -> Response:
     """Embed one document: the call of Elasticsearch 8.0 to 8.2, which later ones know as well."""
     documents = asked.documents
     if len(documents) != 1:
         raise InvalidArgument(f"this call takes one document, not {len(documents)}; /_infer takes several")
-    (result,) = await _infer(model, asked, service, timeout)
+    (result,) = await _infer(request, model, asked, service, timeout)
     return _json(result)
 
 
 @router.post("/{model:path}/_infer", response_model=None, responses={200: {"model": InferResults}})
-async def infer(model: str, asked: InferRequest, service: Serving, timeout: Timeout = None) -> Response:
+async def infer(
+    request: Request, model: str, asked: InferRequest, service: Serving, timeout: Timeout = None
+) -> Response:
     """Embed documents."""
-    results = await _infer(model, asked, service, timeout)
+    results = await _infer(request, model, asked, service, timeout)
     return _json(f'{{"inference_results":[{",".join(results)}]}}')
 
 
@@ -119,7 +121,9 @@ def _found(service: Service, asked: str) -> tuple[str, str]:
         return found[0]
 
 
-async def _infer(model: str, asked: InferRequest, service: Service, timeout: str | None) -> list[str]:
+async def _infer(
+    request: Request, model: str, asked: InferRequest, service: Service, timeout: str | None
+) -> list[str]:
     """Return the result for each document as JSON."""
     if len(asked.documents) > MOST_INPUTS:
         raise InvalidArgument(f"at most {MOST_INPUTS:,} documents a request, not {len(asked.documents):,}")
@@ -128,7 +132,7 @@ async def _infer(model: str, asked: InferRequest, service: Service, timeout: str
     try:
         async with asyncio.timeout(_seconds(timeout)):
             public, name = await service.work(lambda: _found(service, model))
-            vectors = await embed_inputs(service, public, name, inputs)
+            vectors = await embed_inputs(request, service, public, name, inputs)
             return await service.work(lambda: [f"{{{field}:{numbers(vector)}}}" for vector in vectors])
     except TimeoutError as error:
         raise Refused(408, f"not done within {timeout}") from error

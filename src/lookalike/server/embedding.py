@@ -127,6 +127,9 @@ class EmbedQueue:
                 )
             self._waiting.extend(items)
             self._changed.notify(len(items))
+        # Most requests bring one, for which `gather` only takes time.
+        if len(items) == 1:
+            return [await items[0].future]
         return await asyncio.gather(*(item.future for item in items))
 
     def _work(self) -> None:

@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from lookalike.errors import InvalidArgument
@@ -24,14 +24,14 @@ router = APIRouter(tags=["embeddings"], responses={"default": {"model": OpenAIPr
 
 
 @router.post("/v1/embeddings", response_model=None, responses={200: {"model": EmbeddingsAnswer}})
-async def embeddings(asked: EmbeddingsRequest, service: Serving) -> Response:
+async def embeddings(request: Request, asked: EmbeddingsRequest, service: Serving) -> Response:
     """Embed texts and pictures; OpenAI's clients and Elasticsearch's service `openai` ask so.
 
     Vectors have length 1. An answer is as long as its numbers: base64 takes a quarter of what digits take.
     """
     public, name = await service.work(lambda: served_model(service, asked.model))
     await service.work(lambda: _check_dimensions(service, public, name, asked.dimensions))
-    vectors = await embed_inputs(service, public, name, asked.inputs)
+    vectors = await embed_inputs(request, service, public, name, asked.inputs)
     encode = _base64 if asked.encoding_format == "base64" else numbers
     # Row by row and in a thread: 2,048 vectors take a tenth of a second, in which others are answered.
     body = await service.work(lambda: _body([encode(vector) for vector in vectors], public))

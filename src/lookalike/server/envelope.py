@@ -6,7 +6,7 @@ What nobody foresaw is answered here too, with a 500.
 from __future__ import annotations
 
 import logging
-import os
+import random
 import re
 import time
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return os.urandom(8).hex()
+    return f"{random.getrandbits(64):016x}"
 
 
 def _route(scope: Scope) -> str:

@@ -79,7 +79,11 @@ def parts_of(body: bytes, boundary: bytes, most_files: int) -> list[Part]:
         if files > most_files:
             raise Refused(400, f"Too many files: a request has at most {most_files}")
         if len(parts) - files > _MOST_FIELDS:
-            raise Refused(400, f"Too many fields: a request has at most {_MOST_FIELDS}")
+            raise Refused(
+                400,
+                f"Too many fields: a request has at most {_MOST_FIELDS} parts without a file name, and a "
+                "picture has one",
+            )
         place = end + len(delimiter)
     return parts
 

@@ -23,6 +23,7 @@ from lookalike.schemas.values import Id, Unusable, Value
 from lookalike.server.answers import written
 from lookalike.server.forms import Part, read_parts
 from lookalike.server.guard import Writing
+from lookalike.server.many_values import check_values
 from lookalike.server.problems import Refused
 from lookalike.server.service import Service, Serving
 from lookalike.server.upload_folder import UploadFolder
@@ -246,6 +247,7 @@ def _json(
     text = next((part.content for part in parts if part.name == name), b"")
     if not text:
         return [{} for _ in range(count)]
+    check_values(text)
     try:
         said = json.loads(text)
         # Before pydantic notes all that is wrong: see `Asked`.

@@ -158,7 +158,9 @@ class Jobs:
         """
         job = self._known.get(identity)
         if job is None:
-            raise NotFound(f"no such job: one that ended is known until {KEPT} others have")
+            raise NotFound(
+                f"no such job: one that ended is known until {KEPT} others have, or the service starts again"
+            )
         return job
 
     def all(self) -> list[Job]:

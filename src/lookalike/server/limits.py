@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from python_multipart.multipart import parse_options_header
 
+from lookalike.server.many_values import check_values
 from lookalike.server.problems import Overloaded, Refused, answer_problem
 
 if TYPE_CHECKING:
@@ -101,8 +102,11 @@ class Limits:
         except TimeoutError as error:
             line = f"the request did not arrive within {self._seconds:g} seconds"
             raise Refused(408, line, {"Connection": "close"}) from error
-        if complete and _is_cut_off(scope, body.end):
-            raise Refused(400, "the multipart body was cut off: its closing boundary is missing")
+        if complete and _is_multipart(scope):
+            if _is_cut_off(scope, body.end):
+                raise Refused(400, "the multipart body was cut off: its closing boundary is missing")
+        elif complete:
+            check_values(body.content)
         return complete
 
 
@@ -117,6 +121,11 @@ class _Body:
         """Bytes that are held."""
         self.end = b""
         """The last of them."""
+
+    @property
+    def content(self) -> bytes:
+        """The body, where all of it was read."""
+        return b"" if self._message is None else bytes(self._message["body"])
 
     async def read(self, most: int) -> bool:
         """Read all of it, at most so many bytes; False where its client went away."""
@@ -161,13 +170,18 @@ def _length(scope: Scope) -> int | None:
     return length
 
 
+def _is_multipart(scope: Scope) -> bool:
+    return _content_type(scope)[:10].lower() == b"multipart/"
+
+
 def _is_cut_off(scope: Scope, end: bytes) -> bool:
     """Tell whether a multipart body has no end: its last part would be left out in silence."""
-    for name, value in scope["headers"]:
-        if name == b"content-type" and value[:10].lower() == b"multipart/":
-            boundary = parse_options_header(value)[1].get(b"boundary")
-            return boundary is not None and b"--" + boundary + b"--" not in end
-    return False
+    boundary = parse_options_header(_content_type(scope))[1].get(b"boundary")
+    return boundary is not None and b"--" + boundary + b"--" not in end
+
+
+def _content_type(scope: Scope) -> bytes:
+    return next((bytes(value) for name, value in scope["headers"] if name == b"content-type"), b"")
 
 
 def _expects_continue(scope: Scope) -> bool:

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,12 @@ _LOG = logging.getLogger("lookalike.server")
 _OURS = re.compile(r"[^/]+/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z]{3,4}")
 # EFBIG: a limit on the size of files (setrlimit(2), RLIMIT_FSIZE).
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+# Bytes of a name in most file systems: NAME_MAX in limits.h of Linux.
+_LONGEST = 255
+# Seconds after which a part of a picture is nobody's any more: nothing writes for so long.
+_ABANDONED = 3600
 
 
 class UploadFolder:
@@ -52,7 +59,7 @@ class UploadFolder:
         kind = images.file_type(data)
         if kind is None:
             raise UnusableImage(digest, "it is not an image")
-        path = self.folder / collection / digest[:2] / f"{digest}{kind.suffix}"
+        path = self.folder / _folder_name(collection) / digest[:2] / f"{digest}{kind.suffix}"
         try:
             if path.is_file() and path.stat().st_size == len(data):
                 return path, False
@@ -89,6 +96,13 @@ class UploadFolder:
                 path.parent.parent.rmdir()
 
 
+def _folder_name(collection: str) -> str:
+    """Return the name, shortened to what file systems take: two collections may share a folder."""
+    while len(os.fsencode(collection)) > _LONGEST:
+        collection = collection[:-1]
+    return collection
+
+
 def _make_folder(folder: Path) -> None:
     """Make a folder and those above it, and let the disk know of each."""
     missing = [folder, *folder.parents]
@@ -102,6 +116,7 @@ def _write(path: Path, data: bytes) -> None:
     """Write a file that is there whole or not at all."""
     # Hidden: what a kill leaves is no picture for `index`.
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    _remove_abandoned(path.parent)
     try:
         with part.open("xb") as file:
             file.write(data)
@@ -112,6 +127,14 @@ def _write(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the parts of pictures that a kill left in a folder."""
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - part.stat().st_mtime > _ABANDONED:
+                part.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

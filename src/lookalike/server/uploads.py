@@ -14,6 +14,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.pipeline import Upload
 from lookalike.records import display
 from lookalike.server.forms import read_body, read_parts
+from lookalike.server.many_values import check_values
 from lookalike.server.problems import Refused
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ async def read_question(request: Request, model: type[_Q], settings: Settings) -
     if kind == "multipart/form-data":
         parts = await read_parts(request, settings.max_images)
         text: Any = next((part.content for part in parts if part.name == "query"), b"") or b"{}"
+        check_values(text)
         uploads = read_pictures(parts)
     elif kind in ("application/json", ""):
         text = await read_body(request)

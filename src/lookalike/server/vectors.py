@@ -19,6 +19,7 @@ from lookalike.server.uploads import read_data_url
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fastapi import Request
     from numpy.typing import NDArray
 
     from lookalike.embedders import Embedder
@@ -61,10 +62,13 @@ class TextTooLong(Refused):
         )
 
 
-async def embed_inputs(service: Service, public: str, name: str, inputs: Sequence[str]) -> Vectors:
+async def embed_inputs(
+    request: Request, service: Service, public: str, name: str, inputs: Sequence[str]
+) -> Vectors:
     """Embed texts and pictures, together with those of other requests.
 
     Args:
+        request: whose client is not embedded for once it has hung up.
         service: whose queue is used.
         public: the model's name for clients.
         name: the name that opens it.
@@ -77,6 +81,7 @@ async def embed_inputs(service: Service, public: str, name: str, inputs: Sequenc
         InvalidArgument: an input cannot be used, or is nothing that the model reads; or too many pictures.
         TextTooLong: a text is too long.
         Overloaded: too much waits already.
+        Refused: the client has hung up.
     """
     pictures = {
         place: read_data_url(each, f"input {place}")
@@ -99,9 +104,9 @@ async def embed_inputs(service: Service, public: str, name: str, inputs: Sequenc
             f"input {next(iter(texts))} is a text, and {public} reads none, only pictures as "
             "data:image/…;base64,…; GET /v1/models says which models read texts"
         )
-    rows = await _pictures(service, embedder, pictures)
+    rows = await _pictures(request, service, embedder, pictures)
     if isinstance(embedder, TextEmbedder):
-        rows |= await _texts(service, embedder, texts)
+        rows |= await _texts(request, service, embedder, texts)
     return await service.work(lambda: _unit(rows))
 
 
@@ -111,11 +116,12 @@ def numbers(vector: Vectors) -> str:
 
 
 async def _pictures(
-    service: Service, embedder: Embedder, pictures: dict[int, Upload]
+    request: Request, service: Service, embedder: Embedder, pictures: dict[int, Upload]
 ) -> dict[int, NDArray[np.float32]]:
     rows: dict[int, NDArray[np.float32]] = {}
     cache = await service.work(lambda: service.session.features(embedder))
     for part in _parts(service, pictures):
+        await _check_waits(request)
         files = await service.embedding.pictures(list(part.values()), embedder, cache)
         for place, file in zip(part, files, strict=True):
             if isinstance(file, Skipped):
@@ -125,10 +131,11 @@ async def _pictures(
 
 
 async def _texts(
-    service: Service, embedder: TextEmbedder, texts: dict[int, str]
+    request: Request, service: Service, embedder: TextEmbedder, texts: dict[int, str]
 ) -> dict[int, NDArray[np.float32]]:
     rows: dict[int, NDArray[np.float32]] = {}
     for part in _parts(service, texts):
+        await _check_waits(request)
         found = await service.embedding.texts(list(part.values()), embedder)
         rows.update(zip(part, found, strict=True))
     return rows
@@ -139,6 +146,12 @@ def _parts(service: Service, inputs: dict[int, _T]) -> Iterator[dict[int, _T]]:
     waiting = iter(inputs.items())
     while part := dict(islice(waiting, max(1, service.settings.queue // _PART))):
         yield part
+
+
+async def _check_waits(request: Request) -> None:
+    """Refuse to go on for nobody."""
+    if await request.is_disconnected():
+        raise Refused(408, "the client hung up before all was embedded")
 
 
 def _unit(rows: dict[int, NDArray[np.float32]]) -> Vectors:

@@ -55,7 +55,11 @@ export function showSearch(place, signal) {
       { class: "asker-row" },
       app.collection.texts
         ? [el("label", { for: words.id, class: "heard" }, t("search.words")), words]
-        : el("p", { class: "no-words" }, t("search.nowords", { model: app.collection.model })),
+        : el(
+            "p",
+            { class: "no-words" },
+            t(app.collection.problem ? "search.nomodel" : "search.nowords", app.collection),
+          ),
       pickButton(t("search.pick"), (files) => (read().params.has("p") ? more(files) : anew(files))),
       app.collection.texts && el("button", { class: "primary" }, icon("search"), t("search.go")),
     ),

@@ -46,6 +46,7 @@ export const en = {
 
   "search.words": "Words to search for",
   "search.placeholder": "Describe a picture, or drop one here",
+  "search.nomodel": "The model of this collection, {model}, cannot be opened here ({problem}).",
   "search.nowords":
     "Drop, paste or choose a picture. The model of this collection, {model}, does not read words.",
   "search.pick": "Picture",

@@ -46,6 +46,7 @@ export const ko = {
 
   "search.words": "검색할 말",
   "search.placeholder": "말로 설명하거나 사진을 놓으세요",
+  "search.nomodel": "이 컬렉션의 모델 {model}을(를) 여기서 열 수 없습니다({problem}).",
   "search.nowords":
     "사진을 끌어다 놓거나 붙여 넣거나 선택하세요. 이 컬렉션의 모델 {model}은(는) 글을 읽지 못합니다.",
   "search.pick": "사진",
