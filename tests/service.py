@@ -83,6 +83,14 @@ class InProcess:
         return answer.json()
 
 
+def until(met: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def data_url(file: Path, kind: str = "image/jpeg") -> str:
     """Return a file as a data URL (RFC 2397)."""
     return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import struct
 import threading
 import time
@@ -30,7 +31,7 @@ from lookalike.session import Session
 from tests.conftest import CommandLine
 from tests.listening import listening
 from tests.onnx_graphs import IMAGENET, image_encoder, write_card
-from tests.service import InProcess
+from tests.service import InProcess, until
 
 MODEL = "efficientnet-lite0"
 NO_TEXTS = "efficientnet-lite0-inspect"
@@ -162,6 +163,24 @@ def test_more_texts_than_can_wait_are_embedded_part_by_part(filled_store: Path, 
             np.testing.assert_allclose(
                 answer.json()["data"][8]["embedding"], alone.json()["data"][0]["embedding"], atol=1e-6
             )
+
+
+def test_a_client_that_hangs_up_is_not_embedded_for(filled_store: Path, cache: Path) -> None:
+    texts = [f"{number} red cars" for number in range(1_000)]
+    body = json.dumps({"model": MODEL, "input": texts}).encode()
+    head = (
+        "POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with Session(f"sqlite:///{filled_store}", cache) as session:
+        app = make_app(session, Settings(queue=16))
+        with listening(app) as address:
+            service, metrics = app.state.service, app.state.metrics
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as leaving:
+                leaving.sendall(head.encode() + body)
+                until(lambda: service.embedding.embedded > 0)
+            until(lambda: metrics.in_flight == 0)
+            assert service.embedding.embedded < len(texts)
 
 
 # Errors.

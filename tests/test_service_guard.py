@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import stat
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
@@ -24,7 +23,7 @@ from lookalike.server.keys import Keys, add_key, new_key, read_keys
 from lookalike.server.limits import Held
 from lookalike.server.problems import Overloaded, problem_body
 from lookalike.stores import open_store
-from tests.service import COLLECTION, InProcess, Server, in_process
+from tests.service import COLLECTION, InProcess, Server, in_process, until
 
 Make = Callable[..., InProcess]
 Start = Callable[..., Server]
@@ -38,14 +37,6 @@ READING = re.compile(
     r"/v1/(login|embeddings|jobs/\{id\}|collections/\{name\}/(search|classify|evaluations|audits|maps))"
     r"|/_ml/.*/_infer"
 )
-
-
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -607,6 +598,29 @@ def test_what_is_wrong_a_hundred_thousand_times_is_told_once(
     assert len(answer.content) < 1_000
 
 
+@pytest.mark.parametrize("path", [SEARCH, "/v1/embeddings", "/_ml/trained_models/m/_infer"])
+def test_millions_of_values_are_not_even_parsed(
+    guarded: InProcess, made: dict[str, tuple[str, str]], path: str
+) -> None:
+    headers = JSON | bearer(made["read"][0])
+    many = b'{"input": [%s[]]}' % (b"[]," * 500_000)
+    answer = guarded.client.post(path, content=many, headers=headers)
+    assert answer.status_code == 413
+    assert "commas and brackets" in answer.text
+    # What a picture or a long text has is none of that.
+    long = b'{"input": "%s"}' % (b"a, " * 200_000)
+    assert guarded.client.post(path, content=long, headers=headers).status_code != 413
+
+
+@pytest.mark.parametrize("part", ["query", "fields", "metadata"])
+def test_nor_are_they_in_a_part_of_a_form(make_service: Make, tmp_path: Path, part: str) -> None:
+    service = make_service(uploads=tmp_path / "uploads")
+    path = SEARCH if part == "query" else f"/v1/collections/{COLLECTION}/images"
+    files: list[Any] = [("image", ("a.png", b"", "image/png")), (part, (None, b"[]," * 500_000))]
+    answer = service.client.post(path, files=files)
+    assert problem(answer, 413)["error"] == "Refused"
+
+
 def test_a_long_name_that_a_client_made_up_is_not_repeated(service: InProcess) -> None:
     answer = service.client.post(SEARCH, json={"x" * 1_000_000: 1})
     assert problem(answer, 422)["error"] == "InvalidRequest"
@@ -683,6 +697,11 @@ def test_a_collection_whose_model_is_not_here_keeps_it_from_being_ready(
     assert "'strange'" in caplog.text
     assert "no-such-model" in caplog.text
     assert both.client.post(SEARCH, json={}).status_code == 400  # it answers what it can
+    # Who asks for the collection is told.
+    told = {
+        each["name"]: each["problem"] for each in both.client.get("/v1/collections").json()["collections"]
+    }
+    assert told == {COLLECTION: None, "strange": "ModelNotFound"}
     # One that is served without it is.
     one = make_service(collections=(COLLECTION,))
     until(lambda: one.client.get("/readyz").status_code == 200)

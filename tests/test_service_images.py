@@ -526,6 +526,27 @@ def test_only_files_that_were_added_are_deleted_even_where_uploads_is_ones_own_f
 # Collections
 
 
+def test_a_name_longer_than_a_folders_may_be_is_no_hindrance(writable: InProcess, uploads: Path) -> None:
+    name = "\U00020000" * 64  # of CJK Extension B: 256 bytes
+    assert writable.client.post("/v1/collections", json={"name": name, "model": MODEL}).status_code == 201
+    assert add(writable, png(1), name=name).status_code == 201
+    assert writable.client.delete(f"/v1/collections/{name}").json() == {"deleted": 1}
+    assert files_below(uploads) == []
+
+
+def test_what_a_kill_left_of_a_picture_goes_in_time(writable: InProcess, uploads: Path) -> None:
+    first, second = png(1), png(2)
+    folder = uploads / COLLECTION / hashlib.sha256(first).hexdigest()[:2]
+    folder.mkdir(parents=True)
+    old, new = folder / ".a.png.0.part", folder / ".b.png.0.part"
+    for part in (old, new):
+        part.write_bytes(b"half a picture")
+    os.utime(old, (0, 0))
+    assert add(writable, second).status_code == add(writable, first).status_code == 201
+    assert not old.exists()
+    assert new.exists()
+
+
 def test_a_collection_is_made_filled_and_deleted(writable: InProcess, uploads: Path) -> None:
     made = writable.client.post("/v1/collections", json={"name": "탱크", "model": MODEL})
     assert made.status_code == 201, made.text

@@ -32,7 +32,7 @@ from lookalike.server.maps import MOST_LABELS, MOST_POINTS
 from lookalike.session import Session
 from lookalike.stores import open_store
 from tests.mean_colours import save
-from tests.service import COLLECTION, InProcess, in_process
+from tests.service import COLLECTION, InProcess, in_process, until
 from tests.test_progress import Heard
 
 Typed = Callable[..., list[dict[str, Any]]]
@@ -43,14 +43,6 @@ LONG = {"by": "label", "k": "auto", "repeats": 10}
 BASE = f"/v1/collections/{COLLECTION}"
 # Nothing that is waited for takes so long, even on a machine that has much else to do.
 PATIENCE = 120.0
-
-
-def until(met: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + PATIENCE
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def start(service: InProcess, what: str, query: Mapping[str, Any], name: str = COLLECTION) -> str:

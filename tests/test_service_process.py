@@ -19,20 +19,12 @@ import pytest
 
 from lookalike.server.keys import new_key
 from lookalike.server.listening import is_loopback, resolve
-from tests.service import COLLECTION, Server, server_process
+from tests.service import COLLECTION, Server, server_process, until
 
 Start = Callable[..., Server]
 
 LOOKALIKE = Path(sys.executable).with_name("lookalike")
 SEARCH = f"/v1/collections/{COLLECTION}/search"
-
-
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def figure(server: Server, name: str) -> float:

@@ -28,6 +28,7 @@ from lookalike.server.problems import Overloaded
 from lookalike.server.work import Work
 from tests.mean_colours import MeanColours, mean_colours, picture
 from tests.service import COLLECTION, InProcess
+from tests.service import until as until_met
 
 SECONDS = 30.0
 
@@ -477,14 +478,6 @@ def test_work_returns_raises_and_refuses() -> None:
     asyncio.run(ask())
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait for what a service does."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_a_call_is_patient_with_a_thread_at_work_but_not_for_ever() -> None:
     async def ask(work: Work, *, patient: bool) -> None:
         gate, names = Gate(), []
@@ -516,7 +509,7 @@ def test_a_call_is_patient_with_a_thread_at_work_but_not_for_ever() -> None:
 
 def gated(service: InProcess, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Let the model of the service wait at a gate, once the service has no questions of its own to it."""
-    wait_for(lambda: service.client.get("/readyz").status_code == 200)
+    until_met(lambda: service.client.get("/readyz").status_code == 200)
     model = service.session.embedder("efficientnet-lite0")
     gate, embed = Gate(), model.embed
 
@@ -552,7 +545,7 @@ def test_a_service_with_a_full_queue_answers_503_and_goes_on(
         held = clients.submit(service.client.post, path, files={"image": first})
         assert gate.entered.acquire(timeout=SECONDS)
         waiting = clients.submit(service.client.post, path, files=[("image", second), ("image", third)])
-        wait_for(lambda: service.service.embedding.waiting == 2)
+        until_met(lambda: service.service.embedding.waiting == 2)
         refused = service.client.post(path, files={"image": third})
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
@@ -583,7 +576,7 @@ def test_many_clients_at_once_get_their_own_answers(service: InProcess, stranger
 
     alone = [ask(number) for number in range(len(pictures))]
     assert len({str(answer) for answer in alone}) > len(pictures) // 2
-    wait_for(lambda: service.client.get("/readyz").status_code == 200)
+    until_met(lambda: service.client.get("/readyz").status_code == 200)
     before = service.service.embedding.embedded
     with ThreadPoolExecutor(24) as clients:
         together = list(clients.map(ask, [number for _ in range(3) for number in range(len(pictures))]))

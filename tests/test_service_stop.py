@@ -14,19 +14,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.service import COLLECTION, Server
+from tests.service import COLLECTION, Server, until
 
 Start = Callable[..., Server]
 
 CLASSIFY = f"/v1/collections/{COLLECTION}/classify"
-
-
-def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def figure(server: Server, name: str) -> float:

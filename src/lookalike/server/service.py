@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from lookalike.session import Session
 
 
-# Seconds that a question to SQLite waits for a thread that is at work, see `Work`: more than most take, less
-# than anybody notices.
+# Seconds that questions to SQLite wait for the threads that are at work, see `Work`: more than most questions
+# take, also where models want the cores, and less than anybody notices.
 _PATIENCE = 0.03
 
 
