@@ -46,8 +46,8 @@ from lookalike.metric import normalise
 from lookalike.records import file_uri, record_id
 from lookalike.schemas.classifying import Prediction
 from lookalike.schemas.values import Unusable
+from lookalike.server.access.keys import new_key
 from lookalike.server.app import make_app
-from lookalike.server.keys import new_key
 from lookalike.server.settings import Settings
 from lookalike.session import Session
 from tests.documents import Terminal, served

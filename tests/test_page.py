@@ -18,8 +18,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
 
 from lookalike.records import Scalar
-from lookalike.server.keys import add_key, new_key
-from lookalike.server.page import WEB
+from lookalike.server.access.keys import add_key, new_key
+from lookalike.server.routes.page import WEB
 from lookalike.session import Session
 from tests.drawings import drawn
 from tests.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit

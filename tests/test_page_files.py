@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.server.page import WEB, Page
+from lookalike.server.routes.page import WEB, Page
 from tests.service import InProcess
 
 SCRIPTS = sorted((WEB / "js").rglob("*.js"))

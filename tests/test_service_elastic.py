@@ -17,9 +17,9 @@ import pytest
 from lookalike.embedders import TextEmbedder, open_embedder
 from lookalike.metric import normalise
 from lookalike.schemas.elastic import ElasticProblem, InferResult, InferResults, TrainedModelsStats
+from lookalike.server.access.keys import new_key
 from lookalike.server.app import make_app
-from lookalike.server.elastic import elastic_ids
-from lookalike.server.keys import new_key
+from lookalike.server.routes.elastic import elastic_ids
 from lookalike.server.settings import Settings
 from lookalike.session import Session
 from tests.listening import listening

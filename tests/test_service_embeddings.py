@@ -24,8 +24,8 @@ from lookalike.asking.queries import Term
 from lookalike.embedders import TextEmbedder, open_embedder
 from lookalike.metric import normalise
 from lookalike.schemas.embeddings import EmbeddingsAnswer, Models
+from lookalike.server.access.keys import new_key
 from lookalike.server.app import make_app
-from lookalike.server.keys import new_key
 from lookalike.server.settings import Settings
 from lookalike.session import Session
 from tests.conftest import CommandLine

@@ -18,10 +18,10 @@ from lookalike import __version__
 from lookalike.cli import main
 from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
 from lookalike.records import Space
-from lookalike.server import login
-from lookalike.server.keys import Keys, add_key, new_key, read_keys
-from lookalike.server.limits import Held
-from lookalike.server.problems import Overloaded, problem_body
+from lookalike.server.access import login
+from lookalike.server.access.keys import Keys, add_key, new_key, read_keys
+from lookalike.server.around.limits import Held
+from lookalike.server.wire.problems import Overloaded, problem_body
 from lookalike.stores import open_store
 from tests.service import COLLECTION, InProcess, Server, in_process, until
 

@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 
 from lookalike.records import Record, file_uri, record_id, uri_path
-from lookalike.server import counting
-from lookalike.server.keys import new_key
+from lookalike.server.access.keys import new_key
+from lookalike.server.remembered import counting
 from lookalike.session import Session
 from tests.contracts.store_contract import STRANGE_TEXTS
 from tests.mean_colours import picture, save

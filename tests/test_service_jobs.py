@@ -23,12 +23,12 @@ from lookalike.progress import Progress
 from lookalike.records import Record, Scalar, Space, record_id, uri_path
 from lookalike.schemas.jobs import AuditQuery, MapQuery
 from lookalike.schemas.judging import EvaluationAnswer, MapAnswer
-from lookalike.server import job_requests
-from lookalike.server.evaluations import keep
-from lookalike.server.jobs import KEPT, MOST_WAITING
-from lookalike.server.kept_audit import keep_audit
-from lookalike.server.keys import new_key
-from lookalike.server.maps import MOST_LABELS, MOST_POINTS
+from lookalike.server.access.keys import new_key
+from lookalike.server.queues.jobs import KEPT, MOST_WAITING
+from lookalike.server.routes import job_requests
+from lookalike.server.routes.evaluations import keep
+from lookalike.server.routes.kept_audit import keep_audit
+from lookalike.server.routes.maps import MOST_LABELS, MOST_POINTS
 from lookalike.session import Session
 from lookalike.stores import open_store
 from tests.mean_colours import save

@@ -22,9 +22,9 @@ from PIL import Image
 
 from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.records import Record, file_uri, record_id
-from lookalike.server.pictures import disposition
+from lookalike.server.remembered.small_pictures import SmallPictures
+from lookalike.server.routes.pictures import disposition
 from lookalike.server.settings import Settings
-from lookalike.server.small_pictures import SmallPictures
 from lookalike.session import Session
 from tests.conftest import CommandLine
 from tests.mean_colours import picture, save

@@ -23,9 +23,9 @@ from lookalike.errors import InvalidArgument
 from lookalike.features import FeatureCache
 from lookalike.pipeline import EmbeddedFile, Upload
 from lookalike.records import Features, Skipped
-from lookalike.server.embedding import EmbedQueue
-from lookalike.server.problems import Overloaded
-from lookalike.server.work import Work
+from lookalike.server.queues.embedding import EmbedQueue
+from lookalike.server.queues.work import Work
+from lookalike.server.wire.problems import Overloaded
 from tests.mean_colours import MeanColours, mean_colours, picture
 from tests.service import COLLECTION, InProcess
 from tests.service import until as until_met

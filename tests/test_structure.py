@@ -42,6 +42,18 @@ ROWS = (
     ("server", "client"),
     ("cli",),
 )
+# The same within the service.
+SERVER_ROWS = (
+    ("", "settings"),
+    ("wire",),
+    ("files", "queues"),
+    ("remembered",),
+    ("service",),
+    ("access", "around"),
+    ("routes",),
+    ("app", "description"),
+    ("serving",),
+)
 # Those that take long to import, or that are optional, and the modules or rooms that may import them.
 HEAVY = {
     "bokeh": {"report/plots.py"},
@@ -55,12 +67,12 @@ HEAVY = {
     "onnxruntime": {"embedders/runtime.py"},
     "open_clip": {"embedders/open_clip_models.py"},
     "pydantic": {"schemas/", "server/", "client/"},
-    "prometheus_client": {"server/metrics.py"},
+    "prometheus_client": {"server/around/metrics.py"},
     "psycopg": {"stores/postgres/server.py"},
     "oracledb": {"stores/oracle/session.py"},
     "pyarrow": {"labels/parquet.py"},
-    "python_multipart": {"server/limits.py"},
-    "pythonjsonlogger": {"server/logs.py"},
+    "python_multipart": {"server/around/limits.py"},
+    "pythonjsonlogger": {"server/around/logs.py"},
     "sentence_transformers": {"embedders/sentence_transformers_models.py"},
     "timm": {"embedders/timm_models.py"},
     "tokenizers": {"embedders/tokens.py"},
@@ -68,7 +80,7 @@ HEAVY = {
     "transformers": {"embedders/sentence_transformers_models.py"},
     "rich": {"cli/output.py"},
     "starlette": {"server/"},
-    "uvicorn": {"server/serving.py", "server/connections.py"},
+    "uvicorn": {"server/serving.py", "server/around/connections.py"},
     "scipy": {
         "contest.py",
         "discriminant.py",
@@ -119,6 +131,17 @@ def test_imports_run_one_way(path: Path) -> None:
     """An import for a type hint counts too: who names a type knows its room."""
     upwards = [name for name in own_imports(path) if row(name) > row(own_name(path))]
     assert upwards == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(own_name(path)) == "server"], ids=own_name)
+def test_so_do_those_of_the_service(path: Path) -> None:
+    def number(name: str) -> int:
+        inner = room(f"lookalike.{name.removeprefix('lookalike.server').removeprefix('.')}")
+        (found,) = [number for number, rooms in enumerate(SERVER_ROWS) if inner in rooms]
+        return found
+
+    own = [name for name in own_imports(path) if room(name) == "server"]
+    assert [name for name in own if number(name) > number(own_name(path))] == []
 
 
 def test_no_room_imports_itself_by_a_detour() -> None:

@@ -10,7 +10,15 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from lookalike import __version__
 from lookalike.schemas.values import Problem
-from lookalike.server import (
+from lookalike.server.access import login
+from lookalike.server.access.guard import Guard, check_origins
+from lookalike.server.access.keys import open_keys
+from lookalike.server.access.login import Sessions
+from lookalike.server.around.envelope import Envelope
+from lookalike.server.around.limits import Held, Limits
+from lookalike.server.around.metrics import Metrics
+from lookalike.server.description import Described
+from lookalike.server.routes import (
     audits,
     classifying,
     collections,
@@ -21,24 +29,16 @@ from lookalike.server import (
     images,
     indexings,
     job_requests,
-    login,
     maps,
     models,
     page,
     pictures,
     searching,
 )
-from lookalike.server.answers import JsonAnswer
-from lookalike.server.description import Described
-from lookalike.server.envelope import Envelope
-from lookalike.server.guard import Guard, check_origins
-from lookalike.server.health import Readiness
-from lookalike.server.keys import open_keys
-from lookalike.server.limits import Held, Limits
-from lookalike.server.login import Sessions
-from lookalike.server.metrics import Metrics
-from lookalike.server.problems import PROBLEM, answer_with_problems
+from lookalike.server.routes.health import Readiness
 from lookalike.server.service import Service
+from lookalike.server.wire.answers import JsonAnswer
+from lookalike.server.wire.problems import PROBLEM, answer_with_problems
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

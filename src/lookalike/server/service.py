@@ -11,15 +11,15 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from lookalike.asking.hits import Hit as FoundHit
 from lookalike.errors import CollectionNotFound, ImageNotFound
 from lookalike.schemas.values import Hit, Image
-from lookalike.server.counting import Counts
-from lookalike.server.embedding import EmbedQueue
-from lookalike.server.jobs import Jobs
-from lookalike.server.judges import Judges
-from lookalike.server.makers import Makers
-from lookalike.server.roots import Roots
-from lookalike.server.small_pictures import SmallPictures
-from lookalike.server.upload_folder import UploadFolder
-from lookalike.server.work import Work
+from lookalike.server.files.roots import Roots
+from lookalike.server.files.upload_folder import UploadFolder
+from lookalike.server.queues.embedding import EmbedQueue
+from lookalike.server.queues.jobs import Jobs
+from lookalike.server.queues.work import Work
+from lookalike.server.remembered.counting import Counts
+from lookalike.server.remembered.judges import Judges
+from lookalike.server.remembered.makers import Makers
+from lookalike.server.remembered.small_pictures import SmallPictures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,12 +14,12 @@ try:
     import uvicorn
 
     from lookalike.server.app import make_app
-    from lookalike.server.connections import Connection, connection_limit, give_up_slow
-    from lookalike.server.logs import log_as_json
+    from lookalike.server.around.connections import Connection, connection_limit, give_up_slow
+    from lookalike.server.around.logs import log_as_json
 except ModuleNotFoundError as error:
     raise ExtraMissing("the service", "serve") from error
 
-from lookalike.server.listening import accept_all, is_loopback, listen, resolve, url
+from lookalike.server.around.listening import accept_all, is_loopback, listen, resolve, url
 
 if TYPE_CHECKING:
     import socket

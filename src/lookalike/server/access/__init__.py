@@ -1,0 +1,1 @@
+"""Who may ask: keys, sessions of browsers, names and origins."""

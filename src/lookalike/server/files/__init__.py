@@ -1,0 +1,1 @@
+"""Files that are shown, and files that were added."""

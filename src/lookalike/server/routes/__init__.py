@@ -1,0 +1,1 @@
+"""The requests that are answered, and what is asked to answer them."""

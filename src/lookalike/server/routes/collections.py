@@ -1,0 +1,106 @@
+"""Requests about collections."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from fastapi import APIRouter, Response
+
+from lookalike.embedders import TextEmbedder, cards
+from lookalike.errors import LookalikeError
+from lookalike.records import uri_path
+from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
+from lookalike.schemas.values import Approximation
+from lookalike.server.access.guard import Writing
+from lookalike.server.routes.images import remove_files
+from lookalike.server.routes.models import served_model, shown_model
+from lookalike.server.service import Service, Serving
+from lookalike.server.wire.problems import Refused
+from lookalike.stores.checks import same_name
+
+if TYPE_CHECKING:
+    from lookalike.records import Collection as Stored
+
+router = APIRouter(tags=["collections"])
+
+
+@router.get("/v1/collections")
+async def collections(service: Serving) -> Collections:
+    """List the collections that are served."""
+    return await service.work(
+        lambda: Collections(collections=[_described(service, each) for each in service.served()])
+    )
+
+
+@router.get("/v1/collections/{name}")
+async def collection(name: str, service: Serving) -> Collection:
+    """Describe a collection."""
+    return await service.work(lambda: _described(service, service.collection(name)))
+
+
+@router.get("/v1/collections/{name}/values")
+async def values(name: str, service: Serving) -> Values:
+    """Count the images of a collection by the values of each field; others' changes show after a minute."""
+    found = await service.work(lambda: service.collection(name))
+    return await service.counts.get(found.name, service.work)
+
+
+@router.post("/v1/collections", status_code=HTTPStatus.CREATED, dependencies=[Writing])
+async def create(wanted: NewCollection, response: Response, service: Serving) -> Collection:
+    """Make an empty collection."""
+    served = {same_name(name) for name in service.settings.collections}
+    if served and same_name(wanted.name) not in served:
+        raise Refused(403, "only collections that `lookalike serve --collection` names are served here")
+
+    def act() -> Collection:
+        model = wanted.model if wanted.model in cards() else served_model(service, wanted.model)[1]
+        return _described(service, service.session.create(wanted.name, model))
+
+    made = await service.writing(act)
+    response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"
+    return made
+
+
+@router.delete("/v1/collections/{name}", dependencies=[Writing])
+async def delete(name: str, service: Serving) -> Deleted:
+    """Delete a collection, and the pictures that were added to it here; no other file is touched."""
+
+    def act() -> Deleted:
+        found = service.collection(name)
+        added = []
+        if service.uploads is not None:
+            paths = map(uri_path, service.session.store.stamps(found.name))
+            added = [path for path in paths if service.uploads.holds(path)]
+        first, *_ = service.session.delete(found.name)
+        service.changed(found.name)
+        if service.uploads is not None and added:
+            remove_files(service.session.store, service.uploads, added)
+        return Deleted(deleted=first.count)
+
+    return await service.writing(act)
+
+
+def _described(service: Service, found: Stored) -> Collection:
+    texts, problem = False, None
+    try:
+        texts = isinstance(service.session.embedder_of(found), TextEmbedder)
+    except LookalikeError as error:
+        # Its text may say where on this machine something is missing.
+        problem = type(error).__name__
+    fitting = service.session.fitting(found.name)
+    index = found.approximation
+    return Collection(
+        name=found.name,
+        count=found.count,
+        model=shown_model(service, found.space.embedder),
+        dimension=found.space.dimension,
+        fingerprint=found.space.embedder_fingerprint,
+        fields=list(found.fields),
+        fitted_by=None if fitting is None else fitting.by,
+        texts=texts,
+        approximation=None if index is None else Approximation(**asdict(index)),
+        problem=problem,
+    )

@@ -1,0 +1,268 @@
+"""Requests about single images: add, look at, put right, remove."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
+
+from lookalike.adding import Picture
+from lookalike.corrections import MOST_FIELDS, check_labels, delivered, marks_of
+from lookalike.errors import InvalidArgument, StoreError
+from lookalike.labels import Label
+from lookalike.labels.documents import MAX_DEPTH, is_deep
+from lookalike.pipeline import Upload
+from lookalike.records import Skipped, uri_path
+from lookalike.schemas.images import Added, Correction, ImageDetails
+from lookalike.schemas.values import Id, Unusable, Value
+from lookalike.server.access.guard import Writing
+from lookalike.server.files.upload_folder import UploadFolder
+from lookalike.server.service import Service, Serving
+from lookalike.server.wire.answers import written
+from lookalike.server.wire.forms import Part, read_parts
+from lookalike.server.wire.many_values import check_values
+from lookalike.server.wire.problems import Refused
+from lookalike.stores.checks import metadata_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from lookalike.pipeline import EmbeddedFile
+    from lookalike.records import Record
+    from lookalike.stores.protocol import Store
+
+router = APIRouter(tags=["images"])
+
+_T = TypeVar("_T")
+_FIELDS: TypeAdapter[dict[str, Value] | list[dict[str, Value]]] = TypeAdapter(
+    dict[str, Value] | list[dict[str, Value]]
+)
+_METADATA: TypeAdapter[dict[str, Any] | list[dict[str, Any]]] = TypeAdapter(
+    dict[str, Any] | list[dict[str, Any]]
+)
+_LABELS = {"type": "string", "contentMediaType": "application/json"}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "properties": {
+                        "image": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "Pictures.",
+                        },
+                        "fields": {
+                            **_LABELS,
+                            "description": "Fields: an object for all of them, or a list with one for each.",
+                            "examples": ['{"label": "rust", "checked": true}'],
+                        },
+                        "metadata": {
+                            **_LABELS,
+                            "description": "What else is known of them, likewise; any JSON.",
+                            "examples": ['{"camera": "line 3"}'],
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/v1/collections/{name}/images",
+    status_code=HTTPStatus.CREATED,
+    response_model=Added,
+    dependencies=[Writing],
+    openapi_extra=_BODY,
+)
+async def add(name: str, request: Request, service: Serving) -> Response:
+    """Add pictures; what was answered 201 is on disk. The same picture again is the same image."""
+    if service.uploads is None:
+        raise Refused(501, "no pictures can be added: `lookalike serve --uploads DIRECTORY` allows it")
+    uploads, labels = await _read(request, service)
+    folder = service.uploads
+    collection = await service.work(lambda: service.collection(name))
+    embedder = await service.work(lambda: service.session.embedder_of(collection))
+    files = await service.embedding.pictures(uploads, embedder, service.session.features(embedder))
+    skipped = [
+        Unusable(name=upload.name, skipped=file.reason)
+        for upload, file in zip(uploads, files, strict=True)
+        if isinstance(file, Skipped)
+    ]
+    usable = [
+        (upload, file, label)
+        for upload, file, label in zip(uploads, files, labels, strict=True)
+        if not isinstance(file, Skipped)
+    ]
+    if not usable:
+        reasons = "; ".join(f"{each.name[:100]!r}: {each.skipped}" for each in skipped[:3])
+        raise Refused(422, f"none of the pictures can be used: {reasons}")
+    records = await service.writing(lambda: _add(service, folder, name, usable))
+    answer = Added(images=[details(service, record) for record in records], skipped=skipped)
+    return written(answer, HTTPStatus.CREATED)
+
+
+@router.get("/v1/collections/{name}/images/{id}", response_model=ImageDetails)
+async def image(name: str, id: Id, service: Serving) -> Response:  # noqa: A002 as the contract calls it
+    """Tell all that is known of an image."""
+    return await service.work(lambda: written(details(service, service.record(name, id)[1])))
+
+
+@router.patch("/v1/collections/{name}/images/{id}", response_model=ImageDetails, dependencies=[Writing])
+async def correct(
+    name: str,
+    id: Id,  # noqa: A002
+    correction: Correction,
+    service: Serving,
+) -> Response:
+    """Put fields of an image right, or confirm them; `lookalike index` keeps to that."""
+
+    def act() -> Response:
+        collection = service.collection(name)
+        record = service.session.correct(collection.name, id, correction.fields, correction.confirm)
+        service.changed(collection.name)
+        return written(details(service, record))
+
+    return await service.writing(act)
+
+
+@router.delete(
+    "/v1/collections/{name}/images/{id}", status_code=HTTPStatus.NO_CONTENT, dependencies=[Writing]
+)
+async def remove(name: str, id: Id, service: Serving) -> None:  # noqa: A002
+    """Remove an image from a collection; its file is deleted only where it had been added here."""
+
+    def act() -> None:
+        collection, record = service.record(name, id)
+        service.session.remove(collection.name, [id])
+        service.changed(collection.name)
+        if service.uploads is not None:
+            remove_files(service.session.store, service.uploads, [uri_path(record.uri)])
+
+    await service.writing(act)
+
+
+def details(service: Service, record: Record) -> ImageDetails:
+    """Return all that a client may know of a record."""
+    marks = marks_of(record)
+    return ImageDetails(
+        id=record.id,
+        name=service.roots.name(record),
+        fields=dict(record.fields),
+        metadata=dict(delivered(record).metadata),
+        digest=record.digest,
+        size=record.size,
+        corrected=dict(marks.corrected),
+        confirmed=sorted(marks.confirmed),
+    )
+
+
+def remove_files(store: Store, folder: UploadFolder, paths: Iterable[Path]) -> None:
+    """Delete those files of added pictures that no record refers to; where the store does not say, none.
+
+    Args:
+        store: where the records were.
+        folder: that added pictures are in; files elsewhere are left alone.
+        paths: of the files.
+    """
+    try:
+        names = [each.name for each in store.collections()]
+        gone = [
+            path
+            for path in paths
+            if folder.holds(path)
+            and not any(
+                uri_path(record.uri).name == path.name
+                for name in names
+                for record in store.get(name, store.ids_by_digest(name, path.stem))
+            )
+        ]
+    except StoreError:
+        return
+    folder.remove(gone)
+
+
+def _add(
+    service: Service, folder: UploadFolder, name: str, usable: Sequence[tuple[Upload, EmbeddedFile, Label]]
+) -> list[Record]:
+    """Write pictures and then their records; where that fails, none of them."""
+    collection = service.collection(name)
+    new: list[Path] = []
+    try:
+        pictures = []
+        for upload, file, label in usable:
+            path, is_new = folder.keep(collection.name, upload.data, file.digest)
+            if is_new:
+                new.append(path)
+            kept = replace(file, path=path, modified_ns=path.stat().st_mtime_ns)
+            pictures.append(Picture(kept, upload.name, label))
+        records = service.session.add(collection.name, pictures)
+    except BaseException:
+        remove_files(service.session.store, folder, new)
+        raise
+    service.changed(collection.name)
+    return records
+
+
+async def _read(request: Request, service: Service) -> tuple[list[Upload], list[Label]]:
+    """Return the pictures of a multipart request, and the labels of each."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise Refused(415, "pictures are sent as multipart/form-data, in parts called `image`")
+    parts = await read_parts(request, service.settings.max_images + 2)
+    pictures = [part for part in parts if part.name == "image" and part.filename is not None]
+    uploads = [Upload(part.filename or f"image {place}", part.content) for place, part in enumerate(pictures)]
+    fields = _json(parts, "fields", _FIELDS, len(uploads))
+    metadata = _json(parts, "metadata", _METADATA, len(uploads))
+    if not uploads:
+        raise InvalidArgument("nothing to add: send pictures in parts called `image`, each with a file name")
+    if len(uploads) > service.settings.max_images:
+        raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
+    for each, more in zip(fields, metadata, strict=True):
+        check_labels(each)
+        if is_deep(more):  # it could be kept, and not be written into an answer
+            raise InvalidArgument(f"metadata: nested more than {MAX_DEPTH} levels deep")
+        metadata_text("of this request", more)
+    return uploads, [Label(*both) for both in zip(fields, metadata, strict=True)]
+
+
+def _json(
+    parts: Sequence[Part],
+    name: str,
+    model: TypeAdapter[dict[str, _T] | list[dict[str, _T]]],
+    count: int,
+) -> list[dict[str, _T]]:
+    """Return what a part of a request says of each picture."""
+    text = next((part.content for part in parts if part.name == name), b"")
+    if not text:
+        return [{} for _ in range(count)]
+    check_values(text)
+    try:
+        said = json.loads(text)
+        # Before pydantic notes all that is wrong: see `Asked`.
+        if isinstance(said, list) and len(said) != count:
+            raise InvalidArgument(f"{name}: a list of {len(said)} for {count} pictures")
+        for each in said if isinstance(said, list) else [said]:
+            if model is _FIELDS and isinstance(each, dict) and len(each) > MOST_FIELDS:
+                raise InvalidArgument(f"{name}: at most {MOST_FIELDS:,} for one picture, not {len(each):,}")
+        said = model.validate_python(said)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**each, "loc": (name, *each["loc"])} for each in error.errors(include_url=False)]
+        ) from error
+    except RecursionError as error:
+        raise InvalidArgument(f"{name}: nested more than {MAX_DEPTH} levels deep") from error
+    except ValueError as error:
+        raise RequestValidationError([{"loc": (name,), "msg": f"it is no JSON: {error}"}]) from error
+    return [said] * count if isinstance(said, dict) else said
