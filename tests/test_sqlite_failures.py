@@ -430,3 +430,26 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
     assert python(FILL_UP, str(tmp_path), "limit").split() == ["StoreError", "1", "1"]
+
+
+@pytest.mark.parametrize("begin", ["reading", "writing"])
+def test_a_transaction_that_ctrl_c_left_open_does_not_hold_up_the_end(tmp_path: Path, begin: str) -> None:
+    """Where it strikes between the beginning and the block, the traceback keeps the transaction alive."""
+    url = f"sqlite:///{tmp_path}/parts.db"
+    with open_store(url) as store:
+        fill(store, 3)
+    script = (
+        "import sys\n"
+        "from lookalike.stores.sqlite.file import SqliteFile\n"
+        "file = SqliteFile(sys.argv[1], 1.0)\n"
+        f"left = file.{begin}()\n"
+        "left.__enter__()\n"
+        "file.close()\n"
+        "print('closed')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, url], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.stdout == "closed\n", ended.stderr
+    with open_store(url) as store:
+        assert len(scanned(store)) == 3

@@ -71,8 +71,10 @@ class SqliteFile:
         self._timeout = timeout
         self._reader: _Connection | None = None
         self._writer: _Connection | None = None
-        self._read_lock = threading.Lock()
-        self._write_lock = threading.Lock()
+        # Ctrl-C may leave a transaction open between its beginning and the block that it is for; the thread
+        # that closes the store then is the one that holds its lock.
+        self._read_lock = threading.RLock()
+        self._write_lock = threading.RLock()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
