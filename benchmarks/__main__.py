@@ -17,6 +17,7 @@ NAMES = (
     "search",
     "stores",
     "service",
+    "page",
 )
 
 

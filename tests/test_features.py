@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ def same(a: NDArray[np.float32] | None, b: NDArray[np.float32]) -> bool:
     return a is not None and a.dtype == np.float32 and a.tobytes() == b.tobytes()
 
 
+@settings(deadline=None)  # it writes to the disk
 @given(
     numbers=arrays.arrays(
         np.float32, DIMENSION, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)

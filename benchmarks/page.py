@@ -1,0 +1,97 @@
+"""A search in the page among many images: from Enter, or a picked picture, to cards that are drawn.
+
+A real `lookalike serve` and a real Chromium, on the same cores. The collection is the service's bench's: its
+vectors vary as real ones do, and no file belongs to them, so that cards are drawn without thumbnails.
+
+LOOKALIKE_BENCH_LARGE (100,000) is the size of the collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from conformal_clip_data import textile_simulated_root
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.figures import figure, title
+from benchmarks.service import LARGE, fill_large, new_pictures, serving
+from lookalike.metric import normalise
+from lookalike.session import Session
+from tests.page_visits import ARGUMENTS, CHROMIUM, visit
+
+BOUND = 300.0
+"""Milliseconds."""
+ASKED = 40
+TEXTS = [f"{one} and {two}" for one in ("a hole", "cloth", "threads", "rust") for two in ("a cat", "a screw")]
+
+# What the page does is waited for frame by frame, as a person sees it: the new cards, then the next frame.
+_MEASURE = """async ([how, given]) => {
+    const old = document.querySelector(".results .grid");
+    const field = document.querySelector("input[type=search]");
+    let begin = () => field.form.requestSubmit();
+    if (how === "words") field.value = given;
+    else {
+        const bytes = Uint8Array.from(atob(given), (sign) => sign.charCodeAt(0));
+        const held = new DataTransfer();
+        held.items.add(new File([bytes], "new.jpg", { type: "image/jpeg" }));
+        const picker = document.querySelector("input[type=file]");
+        begin = () => { picker.files = held.files; picker.dispatchEvent(new Event("change", { bubbles: true })); };
+    }
+    const frame = () => new Promise(requestAnimationFrame);
+    const began = performance.now();
+    begin();
+    for (;;) {
+        await frame();
+        const grid = document.querySelector(".results .grid");
+        if (grid && grid !== old && !grid.classList.contains("stale") && grid.children.length) break;
+        if (performance.now() - began > 30000) throw new Error("no cards came");
+    }
+    await frame();
+    return performance.now() - began;
+}"""
+
+
+def measure(page: Page, what: str, how: str, given: Sequence[str]) -> None:
+    """Search again and again, and print how long it took."""
+    for each in given[:3]:
+        page.evaluate(_MEASURE, [how, each])
+    took = [page.evaluate(_MEASURE, [how, given[turn % len(given)]]) for turn in range(ASKED)]
+    slow = float(np.quantile(took, 0.9))
+    figure(f"{what}: to drawn cards, median and 99th, ms", f"{median(took):.0f}, {np.quantile(took, 0.99):.0f}")
+    figure(f"{what}: nine of ten, ms", f"{slow:.0f}", f"at most {BOUND:g}", slow <= BOUND)
+
+
+def main() -> None:
+    """Print the figures."""
+    title(f"searching in the page among {LARGE:,} images, a warm service")
+    if not CHROMIUM.exists():
+        print(f"  not measured: there is no {CHROMIUM}")
+        return
+    root = textile_simulated_root()
+    pictures = new_pictures(sorted(root.glob("*/*.jpg"))[:ASKED])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cache = folder / "cache"
+        with Session(f"sqlite:///{folder}/few.db", cache) as session:
+            session.index("textile", [root])
+            real = normalise(session.plain("textile")[1])
+        url = f"sqlite:///{folder}/large.db"
+        fill_large(url, cache, real)
+        with serving(url, cache, folder) as server, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+            # Thumbnails of files that are not there are refused.
+            with visit(browser, server.url, expected=(403, 404)) as page:
+                page.go(collection="large")
+                measure(page.page, "in words", "words", TEXTS)
+                asked = [base64.b64encode(each).decode() for each in pictures[:ASKED]]
+                measure(page.page, "by picture", "picture", asked)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
