@@ -56,7 +56,10 @@ class EmbedQueue:
         self._limit = limit
         self._max_pixels = max_pixels
         self._waiting: deque[_Item] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # of `_waiting` and `_idle`
+        # What wakes each thread that has nothing to do. The one that worked last is woken first: its memory
+        # is still in its core's caches.
+        self._idle: list[threading.Condition] = []
         self._closing = False
         count = workers or len(os.sched_getaffinity(0))
         self._threads = [
@@ -107,9 +110,9 @@ class EmbedQueue:
 
     def close(self) -> None:
         """Embed what waits, and end the threads."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
+            self._wake(len(self._idle))
         for thread in self._threads:
             thread.join()
 
@@ -118,7 +121,7 @@ class EmbedQueue:
     ) -> list[Any]:
         loop = asyncio.get_running_loop()
         items = [_Item(key, size, embed, payload, loop.create_future()) for payload in payloads]
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise Overloaded("the service is stopping")
             if len(self._waiting) + len(items) > self._limit:
@@ -126,21 +129,27 @@ class EmbedQueue:
                     f"{len(self._waiting)} pictures and texts wait already; ask again in a moment"
                 )
             self._waiting.extend(items)
-            self._changed.notify(len(items))
+            self._wake(len(items))
         # Most requests bring one, for which `gather` only takes time.
         if len(items) == 1:
             return [await items[0].future]
         return await asyncio.gather(*(item.future for item in items))
 
+    def _wake(self, most: int) -> None:
+        """Wake so many threads, if so many are idle; the lock is held."""
+        for _ in range(min(most, len(self._idle))):
+            self._idle.pop().notify()
+
     def _work(self) -> None:
-        while batch := self._take():
+        awake = threading.Condition(self._lock)
+        while batch := self._take(awake):
             _embed(batch)
             # Pictures are not to be held until the next ones come.
             del batch
 
-    def _take(self) -> list[_Item]:
+    def _take(self, awake: threading.Condition) -> list[_Item]:
         """Wait for items and return those for one call; none when all is done and the queue closes."""
-        with self._changed:
+        with self._lock:
             while True:
                 while self._waiting and self._waiting[0].future.cancelled():
                     self._waiting.popleft()
@@ -148,7 +157,8 @@ class EmbedQueue:
                     break
                 if self._closing:
                     return []
-                self._changed.wait()
+                self._idle.append(awake)
+                awake.wait()
             # An even part of what waits: the other threads are to have something to do as well.
             most = min(self._waiting[0].size, -(-len(self._waiting) // len(self._threads)))
             first = self._waiting.popleft()
