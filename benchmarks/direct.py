@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -55,7 +56,8 @@ class Direct:
 
         Args:
             what: `search` (10 hits), `classify` (5 neighbours, judged), or `embed` (decoded pictures).
-            clients: 1: one picture after the other; more: with all cores.
+            clients: threads, each of which takes one picture after the other through the pipeline; 0: all of
+                them in one go, as `classify FOLDER` does. `embed` is by a thread a core in any case.
             seconds: for so long.
         """
         self._pipe.send((what, clients, seconds))
@@ -117,19 +119,24 @@ class _Pipeline:
             "embed": self._embed,
         }
         model = self._model
+        answer = answers[what]
         # Features are kept, and what was seen in another run would not be embedded.
         with tempfile.TemporaryDirectory() as folder:
             kept = FeatureCache(Path(folder), model.fingerprint, model.dimension)
-            files = (
-                (embed_batch([upload], model, kept)[0] for upload in self._uploads)
-                if clients == 1
-                else embed_files(self._uploads, model, kept)
-            )
+            files = embed_files(self._uploads, model, kept)
             # Threads run ahead of the answers, in the end as far as in the beginning: time begins with the
             # first picture.
-            first = next(files)
+            first = None if clients else next(files)
             started, before = time.perf_counter(), time.process_time()
-            count = answers[what](chain([first], files), started + seconds)
+            ends = started + seconds
+            if first is None:
+                each = (
+                    (embed_batch([upload], model, kept)[0] for upload in cycle(self._uploads[place::clients]))
+                    for place in range(clients)
+                )
+                count = _by_threads([partial(answer, some, ends) for some in each])
+            else:
+                count = answer(chain([first], files), ends)
             done = Done(count, time.perf_counter() - started, time.process_time() - before)
             files.close()
             kept.close()
@@ -158,18 +165,19 @@ class _Pipeline:
         return count
 
     def _embed(self, _files: Files, ends: float) -> int:
-        counts = [0] * len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
 
-        def work(place: int) -> None:
-            for image in cycle(self._decoded[place :: len(counts)]):
+        def work(place: int) -> int:
+            for count, image in enumerate(cycle(self._decoded[place::cores]), 1):
                 self._model.embed([image])
-                counts[place] += 1
                 if time.perf_counter() > ends:
-                    return
+                    return count
+            raise AssertionError
 
-        threads = [threading.Thread(target=work, args=(place,)) for place in range(len(counts))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(counts)
+        return _by_threads([partial(work, place) for place in range(cores)])
+
+
+def _by_threads(acts: Sequence[Callable[[], int]]) -> int:
+    """Do each in a thread of its own, and return what they counted together."""
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return sum(each.result() for each in [pool.submit(act) for act in acts])

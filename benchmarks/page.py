@@ -31,7 +31,10 @@ TEXTS = [f"{one} and {two}" for one in ("a hole", "cloth", "threads", "rust") fo
 
 # What the page does is waited for frame by frame, as a person sees it: the new cards, then the next frame.
 _MEASURE = """async ([how, given]) => {
-    const old = document.querySelector(".results .grid");
+    const frame = () => new Promise(requestAnimationFrame);
+    // A picture that is picked beside another is added to it.
+    location.hash = "#/large/search";
+    while (document.querySelector(".results .grid")) await frame();
     const field = document.querySelector("input[type=search]");
     let begin = () => field.form.requestSubmit();
     if (how === "words") field.value = given;
@@ -40,15 +43,17 @@ _MEASURE = """async ([how, given]) => {
         const held = new DataTransfer();
         held.items.add(new File([bytes], "new.jpg", { type: "image/jpeg" }));
         const picker = document.querySelector("input[type=file]");
-        begin = () => { picker.files = held.files; picker.dispatchEvent(new Event("change", { bubbles: true })); };
+        begin = () => {
+            picker.files = held.files;
+            picker.dispatchEvent(new Event("change", { bubbles: true }));
+        };
     }
-    const frame = () => new Promise(requestAnimationFrame);
     const began = performance.now();
     begin();
     for (;;) {
         await frame();
         const grid = document.querySelector(".results .grid");
-        if (grid && grid !== old && !grid.classList.contains("stale") && grid.children.length) break;
+        if (grid && grid.children.length) break;
         if (performance.now() - began > 30000) throw new Error("no cards came");
     }
     await frame();
@@ -61,9 +66,9 @@ def measure(page: Page, what: str, how: str, given: Sequence[str]) -> None:
     for each in given[:3]:
         page.evaluate(_MEASURE, [how, each])
     took = [page.evaluate(_MEASURE, [how, given[turn % len(given)]]) for turn in range(ASKED)]
-    slow = float(np.quantile(took, 0.9))
-    figure(f"{what}: to drawn cards, median and 99th, ms", f"{median(took):.0f}, {np.quantile(took, 0.99):.0f}")
-    figure(f"{what}: nine of ten, ms", f"{slow:.0f}", f"at most {BOUND:g}", slow <= BOUND)
+    slow = float(np.quantile(took, 0.99))
+    figure(f"{what}: to drawn cards, median, ms", f"{median(took):.0f}")
+    figure(f"{what}: 99th, ms", f"{slow:.0f}", f"at most {BOUND:g}", slow <= BOUND)
 
 
 def main() -> None:

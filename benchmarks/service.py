@@ -2,10 +2,11 @@
 
 A real `lookalike serve` is asked by this process over connections that are kept, with pictures that it has
 never seen, each connection as soon as it was answered. In turn with it, so that a noisy minute hits both, a
-process of its own does the same without a service: it embeds the same pictures by the same pipeline (one
-after the other beside one client, with all cores beside several) and searches or classifies. It writes no
-answers down, and nobody asks it over a socket; what a request costs beside that is what is measured. Whoever
-asks needs the same cores as who answers.
+process of its own does the same without a service: as many threads as there are clients take the same
+pictures through the same pipeline, embed them, and search or classify. It writes no answers down, and nobody
+asks it over a socket; what a request costs beside that is what is measured. Whoever asks needs the same cores
+as who answers. For comparison the pictures also go through in one go, as `classify FOLDER` takes them: by a
+thread a core that embeds and one that searches, the quickest way that there is.
 
 LOOKALIKE_BENCH_SECONDS (30) is the time for each number of clients; LOOKALIKE_BENCH_LARGE (100,000) the size
 of the large collection.
@@ -22,6 +23,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +115,17 @@ def embedded(server: Server) -> int:
 
 
 def in_turn(
-    ask: Callable[[float], Outcome], answer: Callable[[float], Done], server: Server, what: str
+    ask: Callable[[float], Outcome],
+    answer: Callable[[float], Done],
+    server: Server,
+    what: str,
+    in_one_go: Callable[[float], Done] | None = None,
 ) -> tuple[list[tuple[float, float]], Outcome]:
     """Measure the service and the pipeline in turn, print both; return each turn's rates and all answers."""
     turns = max(1, round(SECONDS / TURN))
     seconds = SECONDS / turns
     whole, pairs, spent, pipeline = Outcome(0.0), [], 0.0, Done(0, 0.0, 0.0)
+    quickest: list[float] = []
     ask(min(1.0, seconds))
     for _ in range(turns):
         before = cpu_seconds(server)
@@ -126,6 +133,8 @@ def in_turn(
         spent += cpu_seconds(server) - before
         done = answer(seconds)
         pairs.append((asked.rate, done.rate))
+        if in_one_go is not None:
+            quickest.append(asked.rate / in_one_go(min(seconds, 2.0)).rate)
         whole.latencies += asked.latencies
         whole.errors += asked.errors
         whole.seconds += asked.seconds
@@ -144,6 +153,8 @@ def in_turn(
         f"{1e3 * spent / count:.2f}, {1e3 * whole.cpu_seconds / count:.2f}, "
         f"{1e3 * pipeline.cpu_seconds / max(1, pipeline.count):.2f}",
     )
+    if quickest:
+        figure(f"{what}: service / all in one go", f"{statistics.median(quickest):.2f}")
     return pairs, whole
 
 
@@ -182,7 +193,8 @@ def requests(server: Server, pipeline: Direct, pictures: Sequence[bytes]) -> Non
                 return pipeline.run(what, clients, seconds)
 
             named = f"{what}, {clients} client{'s' if clients > 1 else ''}"
-            pairs, outcome = in_turn(ask, answer, server, named)
+            in_one_go = partial(pipeline.run, what, 0)
+            pairs, outcome = in_turn(ask, answer, server, named, in_one_go)
             ratio = median_ratio(pairs)
             figure(f"{named}: service / without", f"{ratio:.2f}", f"≥ {BOUND}", ratio >= BOUND)
             no_error(named, outcome)
