@@ -21,6 +21,7 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.records import uri_path
+from tests.unmeasured import unmeasured
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
 FULL = Path("/dev/full")
@@ -37,7 +38,7 @@ class Bench:
         self.cache.mkdir()
         (self.cache / "models").symlink_to(models)
         self.environment = {
-            **os.environ,
+            **unmeasured(),
             "LOOKALIKE_STORE": f"sqlite:///{self.database}",
             "LOOKALIKE_CACHE": str(self.cache),
         }

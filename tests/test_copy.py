@@ -53,6 +53,7 @@ from tests.contracts.store_contract import (
     record,
     scanned,
 )
+from tests.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("lookalike")
@@ -572,6 +573,7 @@ def test_a_collection_that_somebody_else_makes_meanwhile_keeps_what_it_has(
 
 
 def start(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
+    options = {"env": unmeasured(), **options}
     return subprocess.Popen(
         [PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )

@@ -27,6 +27,7 @@ from lookalike.stores import Store, open_store
 from tests.contracts.store_contract import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
 from tests.servers.elasticsearch import running
 from tests.servers.postgres import PASSWORD, postgres_process
+from tests.unmeasured import unmeasured
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
 LABELS = ("good", "bad", "worse")
@@ -138,7 +139,9 @@ def test_one_that_is_there_is_brought_up_to_date(file: Store, server: Store) -> 
 
 
 def start(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [PROGRAM, *words], env=unmeasured(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def call(*words: str, code: int = 0) -> str:
