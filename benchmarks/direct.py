@@ -123,22 +123,19 @@ class _Pipeline:
         # Features are kept, and what was seen in another run would not be embedded.
         with tempfile.TemporaryDirectory() as folder:
             kept = FeatureCache(Path(folder), model.fingerprint, model.dimension)
-            files = embed_files(self._uploads, model, kept)
-            # Threads run ahead of the answers, in the end as far as in the beginning: time begins with the
-            # first picture.
-            first = None if clients else next(files)
+            in_one_go = embed_files(self._uploads, model, kept)
+            callers: list[Files] = [
+                (embed_batch([upload], model, kept)[0] for upload in cycle(self._uploads[place::clients]))
+                for place in range(clients)
+            ]
+            if not callers:
+                # Its threads run ahead of the answers, in the end as far as in the beginning: time begins
+                # with the first picture.
+                callers = [chain([next(in_one_go)], in_one_go)]
             started, before = time.perf_counter(), time.process_time()
-            ends = started + seconds
-            if first is None:
-                each = (
-                    (embed_batch([upload], model, kept)[0] for upload in cycle(self._uploads[place::clients]))
-                    for place in range(clients)
-                )
-                count = _by_threads([partial(answer, some, ends) for some in each])
-            else:
-                count = answer(chain([first], files), ends)
+            count = _by_threads([partial(answer, files, started + seconds) for files in callers])
             done = Done(count, time.perf_counter() - started, time.process_time() - before)
-            files.close()
+            in_one_go.close()
             kept.close()
         return done
 

@@ -8,7 +8,6 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -335,10 +334,7 @@ def test_a_full_queue_answers_503_and_openais_client_asks_again(filled_store: Pa
         stack.callback(loop_thread.join)
         stack.callback(waited.set)
         loop_thread.start()
-        deadline = time.monotonic() + 60
-        while not app.state.service.embedding.waiting:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: app.state.service.embedding.waiting > 0)
         body = {"model": MODEL, "input": "a car"}
         answer = httpx.post(f"{address}/v1/embeddings", json=body, timeout=60)
         assert answer.status_code == 503

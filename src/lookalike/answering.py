@@ -11,6 +11,7 @@ from lookalike.asking.zero_shot import TEMPLATES, Named, label_vectors, name_ima
 from lookalike.errors import CollectionNotFound, FieldNotFound
 from lookalike.fitted import is_fitted
 from lookalike.metric import normalise
+from lookalike.neighbours import best_similarity
 from lookalike.pipeline import embed_files
 from lookalike.records import Skipped
 from lookalike.searching import Searching
@@ -128,11 +129,12 @@ class Answering(Searching):
                     if not labels:
                         return -math.inf
                     found, _ = self._nearest(collection, file, 1, among, [same], approximate=approximate)
-                    return found[0].similarity if found else -math.inf
+                    return best_similarity(found)
 
-                closest = neighbours[0].similarity if neighbours else -math.inf
                 if is_fitted(asked):
                     closest = self._closest(asked, file, where, same, by, approximate=approximate)
+                else:
+                    closest = best_similarity(neighbours)
                 prediction = judge(prediction, by, nearest, closest)
             used = collection.approximation if approximate else None
             yield Classified(file.path, prediction, len(same), used)

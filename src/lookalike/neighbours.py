@@ -27,6 +27,11 @@ TRIES = 100
 """Exchanges of names that one search may meet, before a mismatch is taken for a lasting one."""
 
 
+def best_similarity(neighbours: Sequence[Neighbour]) -> float:
+    """Return the similarity of the nearest of neighbours; −inf where there are none."""
+    return neighbours[0].similarity if neighbours else -math.inf
+
+
 class Neighbours(Opened):
     """What every question to a collection begins with."""
 
@@ -182,7 +187,7 @@ class Neighbours(Opened):
         plain = normalise(file.features[None])
         name = plain_name(collection)
         found = self.store.nearest(name, plain, 1, where, [same], by, approximate=approximate)[0]
-        return found[0].similarity if found else -math.inf
+        return best_similarity(found)
 
     def _fitting_of(self, collection: Collection) -> Fitting | None:
         if not is_fitted(collection):

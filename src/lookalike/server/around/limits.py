@@ -102,8 +102,9 @@ class Limits:
         except TimeoutError as error:
             line = f"the request did not arrive within {self._seconds:g} seconds"
             raise Refused(408, line, {"Connection": "close"}) from error
-        if complete and _is_multipart(scope):
-            if _is_cut_off(scope, body.end):
+        kind = _content_type(scope)
+        if complete and kind[:10].lower() == b"multipart/":
+            if _is_cut_off(kind, body.content):
                 raise Refused(400, "the multipart body was cut off: its closing boundary is missing")
         elif complete:
             check_values(body.content)
@@ -119,8 +120,6 @@ class _Body:
         self._message: Message | None = None
         self.size = 0
         """Bytes that are held."""
-        self.end = b""
-        """The last of them."""
 
     @property
     def content(self) -> bytes:
@@ -142,7 +141,6 @@ class _Body:
             parts.append(part)
             if not message.get("more_body", False):
                 body = parts[0] if len(parts) == 1 else b"".join(parts)
-                self.end = body[-_END:]
                 self._message = {"type": "http.request", "body": body, "more_body": False}
                 return True
 
@@ -170,14 +168,10 @@ def _length(scope: Scope) -> int | None:
     return length
 
 
-def _is_multipart(scope: Scope) -> bool:
-    return _content_type(scope)[:10].lower() == b"multipart/"
-
-
-def _is_cut_off(scope: Scope, end: bytes) -> bool:
+def _is_cut_off(kind: bytes, body: bytes) -> bool:
     """Tell whether a multipart body has no end: its last part would be left out in silence."""
-    boundary = parse_options_header(_content_type(scope))[1].get(b"boundary")
-    return boundary is not None and b"--" + boundary + b"--" not in end
+    boundary = parse_options_header(kind)[1].get(b"boundary")
+    return boundary is not None and b"--" + boundary + b"--" not in body[-_END:]
 
 
 def _content_type(scope: Scope) -> bytes:

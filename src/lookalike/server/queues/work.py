@@ -45,8 +45,8 @@ class Work:
         self._lock = threading.Lock()  # of `_calls`, `_idle` and `_began`
         self._began = 0.0  # when a call was begun last, or a thread woken
         self._looking = False  # whether the loop will look again
-        # What wakes each thread that is not at work. The one that worked last is woken first: its connection
-        # to the store and what it read there are still in the processor's caches.
+        # What wakes each thread that is not at work. The one that worked last is woken first: its memory is
+        # still in its core's caches.
         self._wakes: list[SimpleQueue[bool]] = [SimpleQueue() for _ in range(threads)]
         self._idle = list(self._wakes)
         self._threads = [

@@ -17,7 +17,7 @@ from lookalike.server.wire.problems import Refused
 from lookalike.server.wire.uploads import read_data_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from fastapi import Request
     from numpy.typing import NDArray
@@ -120,8 +120,7 @@ async def _pictures(
 ) -> dict[int, NDArray[np.float32]]:
     rows: dict[int, NDArray[np.float32]] = {}
     cache = await service.work(lambda: service.session.features(embedder))
-    for part in _parts(service, pictures):
-        await _check_waits(request)
+    async for part in _parts(request, service, pictures):
         files = await service.embedding.pictures(list(part.values()), embedder, cache)
         for place, file in zip(part, files, strict=True):
             if isinstance(file, Skipped):
@@ -134,24 +133,19 @@ async def _texts(
     request: Request, service: Service, embedder: TextEmbedder, texts: dict[int, str]
 ) -> dict[int, NDArray[np.float32]]:
     rows: dict[int, NDArray[np.float32]] = {}
-    for part in _parts(service, texts):
-        await _check_waits(request)
+    async for part in _parts(request, service, texts):
         found = await service.embedding.texts(list(part.values()), embedder)
         rows.update(zip(part, found, strict=True))
     return rows
 
 
-def _parts(service: Service, inputs: dict[int, _T]) -> Iterator[dict[int, _T]]:
-    """Yield as many inputs, by their places, as go to the queue at once."""
+async def _parts(request: Request, service: Service, inputs: dict[int, _T]) -> AsyncIterator[dict[int, _T]]:
+    """Yield as many inputs, by their places, as go to the queue at once; none for a client that has gone."""
     waiting = iter(inputs.items())
     while part := dict(islice(waiting, max(1, service.settings.queue // _PART))):
+        if await request.is_disconnected():
+            raise Refused(408, "the client hung up before all was embedded")
         yield part
-
-
-async def _check_waits(request: Request) -> None:
-    """Refuse to go on for nobody."""
-    if await request.is_disconnected():
-        raise Refused(408, "the client hung up before all was embedded")
 
 
 def _unit(rows: dict[int, NDArray[np.float32]]) -> Vectors:
