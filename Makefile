@@ -1,7 +1,10 @@
 # make demo    sets up and runs the main job on 2,000 real photographs
 # make test    sets up and runs lint, type check and tests
+# make fuzz    runs the property tests on examples that were not tried before
 # make test-torch  sets up torch and runs the tests that need it
+# make test-wheel  builds the wheel and runs the program from it, without this folder
 # make bench   prints the figures of the README and docs
+# make wheel   builds dist/lookalike-….whl, to install anywhere
 # make lock    pins every dependency anew
 
 PYTHON ?= python3
@@ -11,26 +14,37 @@ TORCH := .venv-torch
 SOURCES := src tests benchmarks examples tools
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-torch lint types tests bench lock clean
+.PHONY: help demo test fuzz test-torch test-wheel lint types tests bench wheel lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
-$(BIN)/python:
+# pip installs one package, uv, whose file is known by its hash. uv installs the rest as the locks have it:
+# nothing is resolved (--no-deps), so that nothing that appears in a registry later can change what is installed.
+$(BIN)/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lookalike needs Python 3.11 or later: make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python has no venv module: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-
-# Two stamps, one environment: the developers' lock holds everything that the demo's holds, at the same versions.
-$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/demo.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+# A registry that pip is configured for (pip.conf, PIP_INDEX_URL) is the one that uv asks, too.
+INDEX = $(shell $(BIN)/python -m pip config get global.index-url 2>/dev/null)
+UV = $(if $(PIP_INDEX_URL)$(INDEX),UV_DEFAULT_INDEX="$(or $(PIP_INDEX_URL),$(INDEX))" )$(BIN)/uv
+INSTALL = $(UV) pip install --quiet --no-deps
+LOCKED = $(INSTALL) --require-hashes
+OWN = $(INSTALL) --no-build-isolation --editable .
+
+# Two stamps, one environment: the developers' lock holds everything that the demo's holds, at the same versions.
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml | $(BIN)/uv
+	$(LOCKED) --python $(BIN)/python -r requirements/demo.txt
+	$(OWN) --python $(BIN)/python
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/uv
+	$(LOCKED) --python $(BIN)/python -r requirements/dev.txt
+	$(OWN) --python $(BIN)/python
 	@touch $@ $(VENV)/demo.stamp
 
 demo: $(VENV)/demo.stamp
@@ -48,27 +62,36 @@ types: $(VENV)/dev.stamp
 tests: $(VENV)/dev.stamp
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
 
-# By uv, which takes seconds where pip takes minutes: torch with its CUDA libraries is large.
-$(TORCH)/stamp: requirements/torch.txt pyproject.toml | $(VENV)/dev.stamp
-	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
-	$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --require-hashes -r requirements/torch.txt
-	$(BIN)/uv pip install --quiet --python $(TORCH)/bin/python --no-deps --no-build-isolation -e .
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/pytest -n 2 -m hypothesis --hypothesis-profile=fuzz
+
+$(TORCH)/stamp: requirements/torch.txt pyproject.toml | $(BIN)/uv
+	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv --without-pip $(TORCH)
+	$(LOCKED) --python $(TORCH)/bin/python -r requirements/torch.txt
+	$(OWN) --python $(TORCH)/bin/python
 	@touch $@
 
 test-torch: $(TORCH)/stamp
 	$(TORCH)/bin/python -m pytest -n 2 tests/torch
 
+# hnswlib has no wheel: it is built, with what the same lock has for it.
 $(VENV)/bench.stamp: requirements/bench.txt | $(VENV)/dev.stamp
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bench.txt
+	$(LOCKED) --python $(BIN)/python --build-constraints requirements/bench.txt -r requirements/bench.txt
 	@touch $@
 
 bench: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks
 
-# torch is in a lock of its own, because it is large; hnswlib too, because it is built from source.
-COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+wheel: $(VENV)/demo.stamp
+	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+	@ls dist/*.whl
+
+# The other extras' packages are in the developers' lock: torch has one of its own, because it is large; hnswlib too,
+# because it is built from source.
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 EXTRAS := approximate client demo elasticsearch oracle parquet postgres report serve text
-lock: $(VENV)/dev.stamp
+lock: | $(BIN)/uv
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) $(EXTRAS:%=--extra %) --group dev requirements/build.in pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --extra demo -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/demo.txt
 	$(COMPILE) --group bench -c requirements/dev.txt requirements/build.in -o requirements/bench.txt

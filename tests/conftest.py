@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conformal_clip_data import textile_simulated_root
+from hypothesis import settings
 
 from lookalike.cli import main
 from tests.contracts.exceptions import CANNOT
@@ -24,6 +25,11 @@ from tests.service import (  # noqa: F401 fixtures
     strangers,
     typed,
 )
+
+# `make test` tries the same examples in every run; `make fuzz` draws new ones (--hypothesis-profile=fuzz).
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("fuzz", print_blob=True)
+settings.load_profile("same")
 
 # The contracts are no test files by name; their assertions are to be explained all the same.
 pytest.register_assert_rewrite("tests.contracts.store_contract", "tests.contracts.embedder_contract")

@@ -372,8 +372,8 @@ def test_what_is_delivered_anew_counts_where_it_is_new(
     again = relabelled(one, delivered_again(one, new)[0])
     assert digest(delivered(again)) == digest(new)
     for name in {*label.fields, *new.fields, *changes}:
-        same = digest(Label({"x": new.fields.get(name) or ""}, {"is": name in new.fields})) == digest(
-            Label({"x": label.fields.get(name) or ""}, {"is": name in label.fields})
+        same = digest(Label({"x": new.fields.get(name, "")}, {"is": name in new.fields})) == digest(
+            Label({"x": label.fields.get(name, "")}, {"is": name in label.fields})
         )
         if same and name in marks_of(one).corrected:
             assert again.fields.get(name) == one.fields.get(name)

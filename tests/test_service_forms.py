@@ -69,7 +69,7 @@ PARTS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None)
 @given(parts=PARTS)
 def test_what_was_sent_is_read(parts: list[Part]) -> None:
     wanted = [Part(part.name.replace('"', "%22"), _quoted(part.filename), part.content) for part in parts]
@@ -80,14 +80,14 @@ def _quoted(name: str | None) -> str | None:
     return None if name is None else name.replace('"', "%22")
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None)
 @given(parts=st.lists(st.builds(Part, st.text("abc é한", min_size=1), st.just("a.png"), CONTENT), max_size=4))
 def test_it_is_read_as_starlette_reads_it(parts: list[Part]) -> None:
     body = form(parts)
     assert parts_of(body, BOUNDARY.encode(), 5) == as_starlette_reads(body)
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None)
 @given(parts=PARTS, at=st.integers(0, 400), cut=st.integers(0, 30), put=CONTENT)
 def test_what_is_damaged_is_refused_or_read(parts: list[Part], at: int, cut: int, put: bytes) -> None:
     body = form(parts)

@@ -359,7 +359,7 @@ _REQUESTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(requests=_REQUESTS, workers=st.integers(1, 3), limit=st.integers(1, 60), size=st.integers(1, 6))
 def test_whatever_is_asked_everybody_gets_their_own_answers(
     requests: list[dict[str, Any]], workers: int, limit: int, size: int

@@ -162,7 +162,6 @@ def test_an_approximate_search_says_so(service: InProcess, typed: Typed, strange
 @settings(
     max_examples=25,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
