@@ -30,7 +30,7 @@ ROWS = (
     ("judging",),
     ("finetuning", "contest"),
     ("fitted", "sides", "corrections", "fitting", "compare", "findings", "audit"),
-    ("index_report", "indexing", "adding", "indexed"),
+    ("index_report", "removals", "moves", "indexing", "adding", "indexed"),
     ("copying",),
     ("parity",),
     ("report",),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lookalike import adding, corrections, fitting, images, sides
 from lookalike.answering import DEFAULT_MODEL, Answering
 from lookalike.embedders.speeds import note_speed
-from lookalike.errors import CollectionExists, CollectionNotFound
+from lookalike.errors import CollectionExists, CollectionNotFound, PathNotFound
 from lookalike.fitted import is_fitted, plain_name, refuse_side
 from lookalike.indexed import forget_indexed, remember_indexed
 from lookalike.indexing import IndexReport, index
-from lookalike.records import Space
+from lookalike.records import Space, local_path
+from lookalike.removals import disagree, is_below
+from lookalike.walk import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from lookalike.adding import Picture
     from lookalike.fitting import FitReport
     from lookalike.records import Approximation, Collection, Record, Scalar
+    from lookalike.removals import Agree
 
 
 class Collecting(Answering):
@@ -44,6 +48,9 @@ class Collecting(Answering):
         model: str | None = None,
         labels: str = "auto",
         prune: bool = False,
+        prune_empty: bool = False,
+        agree: Agree = disagree,
+        verify: bool = False,
         max_pixels: int = images.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> IndexReport:
@@ -58,6 +65,9 @@ class Collecting(Answering):
                 that are not on this machine are fetched from the model hub.
             labels: auto, folders, json, table or none.
             prune: whether to remove records below the paths whose file is gone.
+            prune_empty: whether to do so too where it looks as though a disk were not mounted.
+            agree: asked before more than a tenth of the collection is removed.
+            verify: whether to read the files whose size and date are the same, and compare their digests.
             max_pixels: images with more pixels are skipped.
             progress: called with images done and images to do.
         """
@@ -65,22 +75,43 @@ class Collecting(Answering):
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
         embedder = self.embedder(model, download=True)
-        report = index(
-            self.store,
-            name,
-            paths,
-            embedder,
-            self.features(embedder),
-            labels=labels,
-            prune=prune,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
-        self._unnoted = remember_indexed(self.cache, self.store.url, name, paths)
+        try:
+            report = index(
+                self.store,
+                name,
+                paths,
+                embedder,
+                self.features(embedder),
+                labels=labels,
+                prune=prune,
+                prune_empty=prune_empty,
+                agree=agree,
+                verify=verify,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
+        except PathNotFound:
+            if prune:
+                remember_indexed(self.cache, self.store.url, name, [], self._left(name, paths))
+            raise
+        there = [path for path in paths if os.path.lexists(path)]
+        self._unnoted = remember_indexed(self.cache, self.store.url, name, there, self._left(name, paths))
         # Most of the time of a run in which nearly all were new to the model is the model's.
         if report.embedded >= 0.9 * report.images:
             note_speed(self.cache, embedder.name, report.embedded, report.seconds)
         return report
+
+    def _left(self, name: str, paths: Sequence[Path]) -> list[Path]:
+        """Return the paths that are gone, and that no record of the collection is below any more."""
+        gone = {absolute(path) for path in paths if not os.path.lexists(path)}
+        if not gone:
+            return []
+        with suppress(CollectionNotFound):
+            for uri in self.store.stamps(name):
+                path = local_path(uri)
+                if path is not None and is_below(path, gone):
+                    gone -= {path, *path.parents}
+        return sorted(gone)
 
     def create(self, name: str, model: str) -> Collection:
         """Make an empty collection.

@@ -41,8 +41,10 @@ class Indexed:
         return self.folders + self.files
 
 
-def remember_indexed(cache: Path, store: str, collection: str, paths: Sequence[Path]) -> str | None:
-    """Note that paths were indexed.
+def remember_indexed(
+    cache: Path, store: str, collection: str, paths: Sequence[Path], gone: Sequence[Path] = ()
+) -> str | None:
+    """Note that paths were indexed, and forget those that are gone.
 
     Args:
         cache: the user's cache folder.
@@ -50,18 +52,24 @@ def remember_indexed(cache: Path, store: str, collection: str, paths: Sequence[P
         collection: the name of the collection.
         paths: folders and files that exist; what lies below another of them, or of those that are noted
             already, goes with that.
+        gone: paths that do not exist any more, and whose records were removed or have moved.
 
     Returns:
         Why it could not be noted; None where all is well.
     """
     given = [absolute(path) for path in paths]
+    lost = {absolute(path) for path in gone}
     place, key = _place(store), same_name(collection)
 
     def add(notes: dict[str, object]) -> dict[str, object]:
         collections = _object(notes.get(place))
         known = _indexed(collections.get(key))
-        folders = _topmost({*known.folders, *(path for path in given if path.is_dir())})
-        files = {path for path in (*known.files, *given) if not _below(path, folders)} - folders
+        kept = [
+            {path for path in paths if path not in lost and not _below(path, lost)}
+            for paths in (known.folders, known.files)
+        ]
+        folders = _topmost({*kept[0], *(path for path in given if path.is_dir())})
+        files = {path for path in (*kept[1], *given) if not _below(path, folders)} - folders
         noted = {"folders": _texts(folders), "files": _texts(files)}
         return {**notes, place: {**collections, key: noted}}
 
