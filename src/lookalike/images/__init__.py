@@ -17,7 +17,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.images import containers, exif, samples
+from lookalike.images import containers, cost, decoder_pool, exif, jpeg_markers, samples
+from lookalike.images.budget import MemoryBudget
 from lookalike.images.containers import Container, Damaged
 
 if TYPE_CHECKING:
@@ -32,6 +33,13 @@ MAX_PIXELS = 2**27
 At the 4 bytes that Pillow holds a colour pixel in, these are 512 MiB; a medium-format camera of 102
 megapixels stays below (11,648 × 8,736). Pillow's own guard, `PIL.Image.MAX_IMAGE_PIXELS`, is 89,478,485.
 """
+
+MEMORY = 1 << 30
+"""1 GiB: what images that are decoded at the same time take together, as estimated; the next one waits."""
+
+# Images of less are not counted: two megapixels or so for each thread.
+_LITTLE_MEMORY = 1 << 25
+_MEMORY = MemoryBudget(MEMORY, _LITTLE_MEMORY)
 
 SPARE = 2
 """A JPEG is decoded to at least so many times the model's input, so that the resize still averages."""
@@ -61,11 +69,15 @@ def _plain(data: bytes) -> Container:
     return Container(BytesIO(data))
 
 
+def _jpeg(data: bytes) -> Container:
+    return Container(BytesIO(jpeg_markers.cleaned(data)))
+
+
 # Pillow's own classes, and not Image.open: that warns, through the process-wide `warnings`, of large images
 # and of formats it tried. The limit it warns from is a global of the program's, not of a library in it.
 # A text may begin with "BM" too; a bitmap goes on with the size of one of the headers that Pillow reads.
 _FORMATS = (
-    _Format("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _plain, _Jpeg),
+    _Format("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg, _Jpeg),
     _Format("PNG", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), containers.png, PngImageFile),
     _Format(
         "WebP", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", containers.webp, WebPImageFile
@@ -156,7 +168,8 @@ def decode(data: bytes, path: str, *, at_least: int, max_pixels: int = MAX_PIXEL
         Mode RGB, 8 bits a sample, of at least one pixel.
 
     Raises:
-        UnusableImage: no image of these formats, empty, truncated, damaged, or too large.
+        UnusableImage: no image of these formats, empty, truncated, damaged, too large, or too costly to
+        decode. DecodingStopped: the program stops, and this image may take long.
         InvalidArgument: `at_least` or `max_pixels` is below 1.
     """
     if at_least < 1 or max_pixels < 1:
@@ -166,6 +179,26 @@ def decode(data: bytes, path: str, *, at_least: int, max_pixels: int = MAX_PIXEL
     form = _format_of(data)
     if form is None:
         raise UnusableImage(path, "not an image: the content is neither JPEG, PNG, WebP, BMP, TIFF nor GIF")
+    try:
+        expected = cost.estimate(data, cost.Limits(max_pixels, at_least))
+    except cost.TooCostly as error:
+        raise UnusableImage(path, str(error)) from error
+    options = {"at_least": at_least, "max_pixels": max_pixels}
+    with _MEMORY.lend(expected.memory):
+        if expected.apart:
+            return decoder_pool.POOL.decode(data, path, options, expected.memory)
+        return decode_here(data, path, **options)
+
+
+def decode_here(data: bytes, path: str, *, at_least: int, max_pixels: int) -> Image.Image:
+    """Decode one image in the calling thread, whatever it costs; see `decode`, which asks that first.
+
+    Raises:
+        UnusableImage: see `decode`.
+    """
+    form = _format_of(data)
+    if form is None:
+        raise UnusableImage(path, "not an image")
     try:
         return _decode(form, data, at_least, max_pixels)
     except Exception as error:  # Pillow raises nearly anything on damaged data

@@ -34,6 +34,8 @@ def rgb(image: Image.Image, *, opaque: bool) -> Image.Image:
     return image
 
 
+# Whatever bits a float has (a signalling NaN, the largest number): NumPy would warn of each.
+@np.errstate(all="ignore")
 def deep_grey(image: ImageFile) -> NDArray[np.uint8] | None:
     """Return grey of more than 8 bits as 8 bits, shape (height, width); None for any other image.
 
