@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The corridor: a module imports from its own row or from rows above, never from below.
 ROWS = (
-    ("", "errors", "records", "progress"),
+    ("", "telemetry", "errors", "records", "progress"),
     ("notes", "images", "walk", "labels", "embedders"),
     ("discriminant", "metric", "ranking", "vote"),
     ("stores", "features"),
@@ -41,6 +41,7 @@ ROWS = (
     ("schemas",),
     ("server", "client"),
     ("cli",),
+    ("__main__",),
 )
 # The same within the service.
 SERVER_ROWS = (
