@@ -106,7 +106,7 @@ class Day:
             ):
                 continue
             for here, folder, path in _QUOTED.findall(rest):
-                found.add(os.path.normpath(os.path.join(here or folder, path)))
+                found.add(os.path.normpath(Path(here or folder, path)))
         return found
 
 
@@ -118,9 +118,8 @@ def day(tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[
     for program, what in ((alone[0], "util-linux"), ("strace", "strace")):
         if shutil.which(program) is None:
             pytest.skip(f"tracing: {program} is not here (Debian's package {what})")
-    tried = subprocess.run(
-        [*alone, "strace", "-f", "-qq", "-o", folder / "tried", "true"], capture_output=True
-    )
+    strace = [*alone, "strace", "-f", "--seccomp-bpf", "-qq", "-o"]
+    tried = subprocess.run([*strace, folder / "tried", "true"], capture_output=True)
     if tried.returncode:
         pytest.skip(f"tracing: no namespace or no tracing here: {tried.stderr.decode().strip()}")
     for name, files in textile_files.items():
@@ -134,8 +133,8 @@ def day(tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[
     calls = ",".join((*_SENDING, *_WRITING))
     command = Path(sys.executable).with_name("lookalike")
     ended = subprocess.run(
-        [*alone, "strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={calls}",
-         "-o", folder / "trace", sys.executable, Path(__file__).with_name("one_day.py"), command, folder],
+        [*strace, folder / "trace", "-y", "-s", "4096", "-e", "signal=none", "-e", f"trace={calls}",
+         sys.executable, Path(__file__).with_name("one_day.py"), command, folder],
         env=env, capture_output=True, text=True,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

@@ -2,11 +2,11 @@
 
 Each variable is set only where the user has not set it himself, and child processes inherit it.
 
-- `ORT_DISABLE_TELEMETRY`: ONNX Runtime's builds for Linux collect since 1.29 and are on by default: they write
-  a device's id and a database below the user's cache folder and send them to Microsoft. 1 or true stop both if
+- `ORT_DISABLE_TELEMETRY`: ONNX Runtime's builds for Linux collect since 1.29, by default: they write a
+  device's id and a database below the user's cache folder and send them to Microsoft. 1 or true stop both if
   set before the import (tried with 1.31.1; 0, false and an empty value leave it on).
-- `HF_HUB_DISABLE_TELEMETRY`: huggingface_hub and what uses it (transformers, sentence-transformers, timm,
-  open_clip): https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
+- `HF_HUB_DISABLE_TELEMETRY`: huggingface_hub and what uses it (transformers,
+  sentence-transformers, timm, open_clip): https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
 - `RAY_USAGE_STATS_ENABLED`: Ray: https://docs.ray.io/en/latest/cluster/usage-stats.html
 - `DO_NOT_TRACK`: the agreement that other packages look for: https://consoledonottrack.com
 """
