@@ -50,6 +50,8 @@ _QUICK_JPEG = 1 << 28  # pixels times scans
 _QUICK_BYTES = 1 << 28  # of samples, unpacked: PNG, TIFF
 # WebP is decoded with Python's lock held: a quarter of a second.
 _QUICK_WEBP = 1 << 22
+# Bytes a pixel of a PNG of 16-bit colours.
+_DEEP_PNG = 32
 # Coded arithmetically or without loss, a JPEG takes so many times as long.
 _UNUSUAL = 8
 
@@ -150,6 +152,9 @@ def _jpeg(data: bytes, limits: Limits) -> Cost:
     scale = next(each for each in (8, 4, 2, 1) if smaller >= each or each == 1)
     memory = 8 * pixels // scale**2 + (int(2 * frame.samples * pixels) if several else 0)
     work = pixels * scans * (_UNUSUAL if frame.is_unusual else 1)
+    if not data.endswith(b"\xff\xd9"):
+        # It may be cut off: whether it lacks more than its end is found out by decoding all of it twice more.
+        memory, work = memory + 10 * pixels, 3 * work
     return Cost(memory, apart=work > _QUICK_JPEG)
 
 
@@ -157,9 +162,11 @@ def _png(data: bytes, limits: Limits) -> Cost:
     width, height, depth, colour = struct.unpack_from(">LLBB", data, 16)
     check_pixels(width, height, limits.pixels)
     _check_chunks(data)
-    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
-    # As many bytes as one with transparency has: itself, a copy, and the white below.
-    return Cost(12 * width * height, apart=width * height * bits // 8 > _QUICK_BYTES)
+    pixels = width * height
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
+    if depth == 16 and samples > 1:  # its low bytes are decoded as another picture
+        return Cost(_DEEP_PNG * pixels, apart=4 * pixels * samples > _QUICK_BYTES)
+    return Cost(12 * pixels, apart=pixels * depth * samples // 8 > _QUICK_BYTES)
 
 
 def _check_chunks(data: bytes) -> None:
@@ -292,7 +299,8 @@ def _page(data: bytes, directory: Directory) -> tuple[_Page, list[int]]:
     # mask.
     worked_on = 24 if sample_bytes > 2 else 12 if sample_bytes > 1 or samples in (2, 4) else 8
     memory = strip * samples * sample_bytes + pixels * (sample_bytes * (sample_bytes > 1) + worked_on)
-    following = [directory.next(data, count)]
+    after = directory.after(data)
+    following = [] if after is None else [after.start]
     following += [int(each) for each in values.get(_SUB_PAGES, ())[:MOST_PAGES]]
     return _Page(width, height, memory, apart=not plain or unpacked > _QUICK_BYTES), following
 
@@ -315,6 +323,33 @@ def _heif(data: bytes, limits: Limits) -> Cost:
     return Cost(min(limits.memory, 20 * width * height), apart=True)
 
 
+def _jpeg2000(data: bytes, limits: Limits) -> Cost:
+    """ISO/IEC 15444-1, annex A.5.1: the size and the number of components."""
+    place = data.find(b"\xff\x4f\xff\x51")
+    right, bottom, left, top = struct.unpack_from(">4L", data, place + 8)
+    (components,) = struct.unpack_from(">H", data, place + 40)
+    width, height = right - left, bottom - top
+    if place < 0 or width < 1 or height < 1:
+        raise EOFError
+    check_pixels(width, height, limits.pixels)
+    # OpenJPEG works with 4 bytes a sample, twice.
+    return Cost((8 * components + 12) * width * height, apart=True)
+
+
+_PNM = re.compile(rb"P([1-6f])(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#)")
+
+
+def _pnm(data: bytes, limits: Limits) -> Cost:
+    """Netpbm's pbm(5), pgm(5), ppm(5): P1 … P3 have decimal digits, which Pillow reads in Python."""
+    found = _PNM.match(data)
+    if found is None:
+        raise EOFError
+    width, height = int(found[2]), int(found[3])
+    check_pixels(width, height, limits.pixels)
+    plain = found[1] in (b"1", b"2", b"3")
+    return Cost(24 * width * height, apart=plain or 6 * width * height > _QUICK_BYTES)
+
+
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Limits], Cost]], ...] = (
     (lambda data: data[:3] == b"\xff\xd8\xff", _jpeg),
     (lambda data: data[:8] == b"\x89PNG\r\n\x1a\n", _png),
@@ -323,4 +358,6 @@ _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Limits], Cost]],
     (lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
     (lambda data: data[:2] == b"BM", _bmp),
     (lambda data: data[4:8] == b"ftyp", _heif),
+    (lambda data: data[:4] == b"\xff\x4f\xff\x51" or data[4:8] == b"jP  ", _jpeg2000),
+    (lambda data: _PNM.match(data) is not None, _pnm),
 )

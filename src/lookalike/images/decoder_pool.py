@@ -83,8 +83,10 @@ class _Decoder:
         self.stopped = False
         """Whether it was ended because somebody said stop."""
 
-    def ask(self, data: bytes, name: str, options: dict[str, Any], memory: int) -> Image.Image | str:
-        """Return an image, or the reason why there is none.
+    def ask(
+        self, data: bytes, name: str, options: dict[str, Any], memory: int
+    ) -> tuple[Image.Image, tuple[str, ...]] | str:
+        """Return an image and its notes, or the reason why there is none.
 
         Raises:
             _Ended: the process ended first.
@@ -102,7 +104,7 @@ class _Decoder:
             answer = json.loads(line)
             if "reason" in answer:
                 return str(answer["reason"])
-            return self._received(answer["mode"], answer["size"], deadline)
+            return self._received(answer["mode"], answer["size"], deadline), tuple(answer["notes"])
         except OSError as error:  # a timeout is one
             raise _Ended from error
 
@@ -160,14 +162,19 @@ class DecoderPool:
         self._starting = 0
         self._stopping = 0
 
-    def decode(self, data: bytes, path: str, options: dict[str, Any], memory: int) -> Image.Image:
+    def decode(
+        self, data: bytes, path: str, options: dict[str, Any], memory: int
+    ) -> tuple[Image.Image, tuple[str, ...]]:
         """Decode one image in a process of its own.
 
         Args:
             data: the whole file.
             path: what the error calls it.
-            options: of `images.decode_here`.
+            options: `at_least`, `max_pixels` and, as text, `levels` of `images.decode_here`.
             memory: bytes that decoding may take.
+
+        Returns:
+            The image and its notes.
 
         Raises:
             UnusableImage: as `images.decode_here` says, or it took too long or too much, or its decoder

@@ -66,7 +66,7 @@ def _answer(connection: socket.socket, question: dict[str, Any], questions: Buff
     data = questions.read(question["length"])
     _limit(question["seconds"], question["memory"])
     try:
-        image = _decoded(data, question["name"], question["options"])
+        image, notes = _decoded(data, question["name"], question["options"])
     except MemoryError:
         _say(connection, {"reason": "not enough memory to decode it"})
         return
@@ -75,15 +75,18 @@ def _answer(connection: socket.socket, question: dict[str, Any], questions: Buff
         _say(connection, {"reason": reason})
         return
     del data
-    _say(connection, {"mode": image.mode, "size": image.size})
+    _say(connection, {"mode": image.mode, "size": image.size, "notes": notes})
     for band in bands(image):
         connection.sendall(band.tobytes())
 
 
-def _decoded(data: bytes, name: str, options: dict[str, Any]) -> Image:
+def _decoded(data: bytes, name: str, options: dict[str, Any]) -> tuple[Image, tuple[str, ...]]:
     from lookalike import images
 
-    return images.decode_here(data, name, **options)
+    levels = images.Range.parse(options["levels"])
+    return images.decode_here(
+        data, name, at_least=options["at_least"], max_pixels=options["max_pixels"], levels=levels
+    )
 
 
 def bands(image: Image) -> list[Image]:
