@@ -11,10 +11,12 @@ from lookalike.answering import DEFAULT_MODEL, Answering
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionExists, CollectionNotFound, PathNotFound
 from lookalike.fitted import is_fitted, plain_name, refuse_side
-from lookalike.indexed import forget_indexed, remember_indexed
+from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.indexing import IndexReport, index
+from lookalike.left_out import Patterns
 from lookalike.records import Space, local_path
 from lookalike.removals import disagree, is_below
+from lookalike.stores.checks import same_name
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ class Collecting(Answering):
         prune_empty: bool = False,
         agree: Agree = disagree,
         verify: bool = False,
+        exclude: Sequence[str] = (),
+        include: Sequence[str] = (),
+        as_before: bool = False,
         max_pixels: int = images.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> IndexReport:
@@ -68,6 +73,10 @@ class Collecting(Answering):
             prune_empty: whether to do so too where it looks as though a disk were not mounted.
             agree: asked before more than a tenth of the collection is removed.
             verify: whether to read the files whose size and date are the same, and compare their digests.
+            exclude: patterns of what is left out, see `left_out.Patterns`.
+            include: patterns of the only pictures that are taken.
+            as_before: whether to leave out what was left out when the same paths were indexed last on this
+                machine, instead.
             max_pixels: images with more pixels are skipped.
             progress: called with images done and images to do.
         """
@@ -75,6 +84,12 @@ class Collecting(Answering):
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
         embedder = self.embedder(model, download=True)
+        roots = [absolute(path) for path in paths]
+        given = Patterns(exclude, include)
+        patterns: Mapping[Path, Patterns] = dict.fromkeys(roots, given)
+        if as_before:
+            noted = indexed_paths(self.cache, self.store.url).get(same_name(name))
+            patterns = {} if noted is None else noted.patterns
         try:
             report = index(
                 self.store,
@@ -87,19 +102,25 @@ class Collecting(Answering):
                 prune_empty=prune_empty,
                 agree=agree,
                 verify=verify,
+                patterns=patterns,
                 max_pixels=max_pixels,
                 progress=progress,
             )
         except PathNotFound:
             if prune:
-                remember_indexed(self.cache, self.store.url, name, [], self._left(name, paths))
+                self._note(name, [], patterns, self._left(name, paths))
             raise
         there = [path for path in paths if os.path.lexists(path)]
-        self._unnoted = remember_indexed(self.cache, self.store.url, name, there, self._left(name, paths))
+        self._unnoted = self._note(name, there, patterns, self._left(name, paths))
         # Most of the time of a run in which nearly all were new to the model is the model's.
         if report.embedded >= 0.9 * report.images:
             note_speed(self.cache, embedder.name, report.embedded, report.seconds)
         return report
+
+    def _note(
+        self, name: str, there: Sequence[Path], patterns: Mapping[Path, Patterns], gone: Sequence[Path]
+    ) -> str | None:
+        return remember_indexed(self.cache, self.store.url, name, there, patterns, gone)
 
     def _left(self, name: str, paths: Sequence[Path]) -> list[Path]:
         """Return the paths that are gone, and that no record of the collection is below any more."""

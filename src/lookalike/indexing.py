@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,14 +13,17 @@ import numpy as np
 from lookalike import images
 from lookalike.corrections import indexed_again, marks_of, moved, stored
 from lookalike.errors import PathNotFound, Unanswerable
+from lookalike.file_names import read_name
 from lookalike.index_report import IndexReport
 from lookalike.labels import Label, read_labels
+from lookalike.left_out import LeftOut, Patterns, merged, unused_patterns
 from lookalike.metric import normalise
 from lookalike.moves import lost_records, pair
 from lookalike.pipeline import EmbeddedFile, embed_files, file_time, read_digests
 from lookalike.progress import silent
 from lookalike.records import (
     Record,
+    Remark,
     Skipped,
     Space,
     Stamp,
@@ -31,7 +35,7 @@ from lookalike.records import (
 )
 from lookalike.removals import Disk, Removal, check_emptied, disagree, find_gone, is_below
 from lookalike.sides import Sides
-from lookalike.walk import absolute, find
+from lookalike.walk import Found, absolute, find
 
 if TYPE_CHECKING:
     import os
@@ -105,6 +109,7 @@ def index(
     *,
     labels: str = "auto",
     prune: bool = False,
+    patterns: Mapping[Path, Patterns] | None = None,
     prune_empty: bool = False,
     agree: Agree = disagree,
     verify: bool = False,
@@ -129,10 +134,12 @@ def index(
         embedder: the collection's own.
         cache: the features of that embedder.
         labels: auto, folders, json, table or none.
-        prune: whether to remove records below the paths whose file is gone.
+        prune: whether to remove records below the paths whose file is gone. Those of files that are left out
+            stay as they are.
         prune_empty: whether to do so too where it looks as though a disk were not mounted.
         agree: asked before more than a tenth of the collection is removed.
         verify: whether to read the files whose size and date are the same, and compare their digests.
+        patterns: what is left out below which of the paths; by default nothing.
         max_pixels: images with more pixels are skipped.
         progress: told with images done and images to do.
 
@@ -152,8 +159,9 @@ def index(
     report = IndexReport(name)
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
+    by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = _survey(roots, labels, report, disk, prune=prune)
+    found = _survey(roots, labels, by_root, report, disk, prune=prune)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
@@ -163,6 +171,8 @@ def index(
         differing = _verify(sides, found.wanted, stamps, report, part) if verify else frozenset()
         jobs = _changed(sides, found.wanted, stamps, differing, report)
         jobs, origins = _move(sides, jobs, found.wanted, stamps, disk, cache, report, part)
+        if report.left_out and (kept := _left_in(roots, found.wanted, stamps)):
+            report.remarks.append(Remark("", _LEFT_IN.format(kept)))
         if prune:
             left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in origins}
             report.removed = _prune(
@@ -178,7 +188,18 @@ def index(
     return report
 
 
-def _survey(roots: Sequence[Path], mode: str, report: IndexReport, disk: Disk, *, prune: bool) -> _Found:
+_LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalike delete` removes it"
+
+
+def _survey(
+    roots: Sequence[Path],
+    mode: str,
+    patterns: Mapping[Path, Patterns],
+    report: IndexReport,
+    disk: Disk,
+    *,
+    prune: bool,
+) -> _Found:
     """Return what is below the roots; with `prune`, they may be empty or gone.
 
     Of several roots that an image is below, the first that has a label for it counts.
@@ -190,9 +211,11 @@ def _survey(roots: Sequence[Path], mode: str, report: IndexReport, disk: Disk, *
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    left_out: list[LeftOut] = []
+    name_readings: dict[Path, str] = {}
     for root in roots:
         try:
-            found = find(root)
+            found = find(root, patterns.get(root))
         except PathNotFound:
             if not prune:
                 raise
@@ -203,12 +226,15 @@ def _survey(roots: Sequence[Path], mode: str, report: IndexReport, disk: Disk, *
                 ) from None
             gone.append(root)
             continue
+        left_out += found.left_out
+        alone = [each.example for each in found.left_out] == [str(root)]
+        name_readings.update(_name_readings(root, found))
         if not found.images:
             imageless.append(root)
-        if not found.images and not prune:
+        if not found.images and not prune and not (alone and len(roots) > 1):
             files = f"; {len(found.others):,} other files are there" if found.others else ""
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
-            raise Unanswerable(f"no image below {root}{files}{first}")
+            raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
         labelling = read_labels(root, found.images, found.others, mode)
         report.labels.append(labelling.mode)
         others.update(found.others)
@@ -219,6 +245,10 @@ def _survey(roots: Sequence[Path], mode: str, report: IndexReport, disk: Disk, *
         for image in found.images:
             if wanted.get(image, NO_LABEL) is NO_LABEL:
                 wanted[image] = labelling.labels.get(image, NO_LABEL)
+    report.left_out = merged(left_out)
+    if not wanted and not prune:
+        raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
+    report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(name_readings)]
     report.other_files = len(others)
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
@@ -269,6 +299,39 @@ def _is_as_before(path: Path, stamp: Stamp) -> bool:
     except OSError:
         return False
     return (stamp.size, stamp.modified_ns) == (status.st_size, file_time(status))
+
+
+def _name_readings(root: Path, found: Found) -> dict[Path, str]:
+    """Return images whose names, or those of their folders below the root, are no UTF-8 or were misread."""
+    above = len(str(root.parent if found.images == [root] else root))
+    readings = ((image, read_name(str(image)[above:]).encoding) for image in found.images)
+    return {image: encoding for image, encoding in readings if encoding}
+
+
+def _assumed_names(readings: Mapping[Path, str]) -> list[Remark]:
+    counts = Counter(readings.values())
+    first = {encoding: path for path, encoding in reversed(list(readings.items()))}
+    return [
+        Remark(
+            str(first[encoding]),
+            f"its name, or a folder's, was taken for {encoding}; images of such names: {count:,}",
+        )
+        for encoding, count in sorted(counts.items())
+    ]
+
+
+def _left_out_text(left_out: Sequence[LeftOut]) -> str:
+    return "".join(f"; {each.count:,} left out: {each.reason}" for each in left_out)
+
+
+def _left_in(roots: Sequence[Path], wanted: Mapping[Path, Label], stamps: Mapping[str, Stamp]) -> int:
+    """Return how many records there are of files below the roots that are there and were not looked at."""
+    folders = {str(root) for root in roots if root.is_dir()}
+    count = 0
+    for uri in stamps:
+        if (path := local_path(uri)) is not None and path not in wanted:
+            count += any(str(parent) in folders for parent in path.parents) and path.is_file()
+    return count
 
 
 def _changed(

@@ -68,6 +68,20 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
     "--verify", is_flag=True, help="Read the files whose size and date are the same, and compare their bytes."
 )
 @click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files that match, as in .gitignore, relative to PATH: bad, '*.png', /raw/**/old. May be "
+    "given several times.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only images that match; what the pattern names is taken although it is left out otherwise: "
+    "ground_truth, .hidden. May be given several times; --exclude wins.",
+)
+@click.option(
     "--approximate",
     is_flag=True,
     help="Then build the approximate index, or bring it up to date, and measure how much it finds.",
@@ -82,6 +96,8 @@ def index(
     collection: str,
     labels: str,
     model: str | None,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     max_pixels: int,
     form: str,
     *,
@@ -107,6 +123,8 @@ def index(
             prune_empty=prune_empty,
             agree=_agree(progress, yes=yes),
             verify=verify,
+            exclude=exclude,
+            include=include,
             max_pixels=max_pixels,
             progress=progress,
         )
@@ -169,6 +187,11 @@ def _print_report(report: IndexReport) -> None:
         )
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
+    for each in report.left_out:
+        example = short_path(Path(each.example))
+        print_text(f"left out: {counted(each.count, 'image')} {each.reason}, such as {example}")
+    for remark in report.remarks:
+        print_text(f"{short_path(Path(remark.path))}: {remark.text}" if remark.path else remark.text)
     if report.skipped:
         rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
         print_table(("skipped", "because"), rows)
@@ -191,6 +214,10 @@ def _print_rest(count: int) -> None:
 def _print_report_lines(report: IndexReport) -> None:
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
+    for left_out in report.left_out:
+        print_line({"type": "left_out", **asdict(left_out)})
+    for remark in report.remarks:
+        print_line({"type": "remark", **asdict(remark)})
     for path in report.unlabelled:
         print_line({"type": "unlabelled", "path": path})
     for path in report.told_apart:
@@ -198,8 +225,9 @@ def _print_report_lines(report: IndexReport) -> None:
     for path in report.overruled:
         print_line({"type": "overruled", "path": path})
     summary = asdict(report)
-    for name in ("skipped", "unlabelled", "told_apart", "overruled"):
+    for name in ("skipped", "unlabelled", "told_apart", "overruled", "remarks"):
         summary[name] = len(summary[name])
+    summary["left_out"] = sum(each.count for each in report.left_out)
     print_line({"type": "summary", **summary})
 
 

@@ -12,7 +12,7 @@ from lookalike.fitted import refuse_side
 from lookalike.indexed import indexed_paths
 from lookalike.records import display, local_path
 from lookalike.removals import disagree
-from lookalike.schemas.jobs import Indexing, IndexQuery, Job, JobId
+from lookalike.schemas.jobs import Indexing, IndexQuery, Job, JobId, LeftOut
 from lookalike.schemas.values import Unusable
 from lookalike.server.access.guard import Writing
 from lookalike.server.routes.job_requests import ACCEPTED, accepted
@@ -98,6 +98,7 @@ def _index(service: Service, collection: Collection, query: IndexQuery, progress
             labels=query.labels,
             prune=query.prune,
             agree=(lambda _removal: True) if query.yes else disagree,
+            as_before=True,
             progress=progress,
         )
     except LookalikeError as error:
@@ -139,6 +140,13 @@ def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable])
         unlabelled=named(report.unlabelled),
         told_apart=named(report.told_apart),
         overruled=named(report.overruled),
+        left_out=[
+            LeftOut(
+                reason=display(each.reason), count=each.count, example=display(_without(roots, each.example))
+            )
+            for each in report.left_out
+        ],
+        remarks=named([f"{each.path}: {each.text}" if each.path else each.text for each in report.remarks]),
         other_files=report.other_files,
         seconds=report.seconds,
     )

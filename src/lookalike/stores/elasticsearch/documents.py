@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
+from lookalike.file_names import readable
 from lookalike.records import Record, Stamp, display, labels_digest, local_path
 from lookalike.stores.wording import record_text
 
@@ -119,7 +120,7 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
     """
     numbers = vector.tolist()
     place = local_path(record.uri)
-    path = unquote(record.uri) if place is None else str(place)
+    path = unquote(record.uri) if place is None else readable(str(place))
     made: dict[str, Any] = {
         "image_id": record.id,
         "image_name": _readable(path.rpartition("/")[2]),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
+from lookalike.file_names import readable
 from lookalike.records import Record, display, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 
@@ -266,7 +267,7 @@ def _cut(text: str, size: int) -> str:
 
 def _path(uri: str) -> str | None:
     place = local_path(uri)
-    path = "" if place is None else _sql_text(str(place))
+    path = "" if place is None else _sql_text(readable(str(place)))
     return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
 
 

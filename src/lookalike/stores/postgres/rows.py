@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import StoreCorrupt
+from lookalike.file_names import readable
 from lookalike.records import Record, Stamp, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.postgres.filters import matching
@@ -45,7 +46,7 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
     for record, vector in zip(records, binary_vectors(vectors), strict=True):
         metadata = metadata_text(record.id, record.metadata)
         place = local_path(record.uri)
-        path = None if place is None else readable_text(str(place))
+        path = None if place is None else readable_text(readable(str(place)))
         rows.append(
             (
                 record.id.encode(),
