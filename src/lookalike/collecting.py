@@ -43,6 +43,7 @@ class Collecting(Answering):
         *,
         model: str | None = None,
         labels: str = "auto",
+        encoding: str | None = None,
         prune: bool = False,
         max_pixels: int = images.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -57,6 +58,7 @@ class Collecting(Answering):
             model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
                 that are not on this machine are fetched from the model hub.
             labels: auto, folders, json, table or none.
+            encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
             max_pixels: images with more pixels are skipped.
             progress: called with images done and images to do.
@@ -72,6 +74,7 @@ class Collecting(Answering):
             embedder,
             self.features(embedder),
             labels=labels,
+            encoding=encoding,
             prune=prune,
             max_pixels=max_pixels,
             progress=progress,

@@ -12,11 +12,21 @@ import numpy as np
 from lookalike import images
 from lookalike.corrections import indexed_again, stored
 from lookalike.errors import Unanswerable
-from lookalike.index_report import IndexReport
-from lookalike.labels import Label, read_labels
+from lookalike.index_report import IndexReport, label_trouble
+from lookalike.labels import Label, alike_labels, read_labels
 from lookalike.metric import normalise
 from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.records import Record, Skipped, Space, Stamp, file_uri, labels_digest, record_id, uri_path
+from lookalike.records import (
+    Record,
+    Remark,
+    Skipped,
+    Space,
+    Stamp,
+    file_uri,
+    labels_digest,
+    record_id,
+    uri_path,
+)
 from lookalike.sides import Sides
 from lookalike.walk import absolute, find
 
@@ -56,6 +66,7 @@ def index(
     cache: FeatureCache,
     *,
     labels: str = "auto",
+    encoding: str | None = None,
     prune: bool = False,
     max_pixels: int = images.MAX_PIXELS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -78,6 +89,7 @@ def index(
         embedder: the collection's own.
         cache: the features of that embedder.
         labels: auto, folders, json, table or none.
+        encoding: of label files that are no Unicode by their marks; None to guess.
         prune: whether to remove records below the paths whose file is gone.
         max_pixels: images with more pixels are skipped.
         progress: called with images done and images to do.
@@ -89,14 +101,14 @@ def index(
         PathNotFound: a path does not exist.
         Unanswerable: there is no image below a path, and nothing to prune.
         SpaceMismatch: the collection holds vectors of another embedder.
-        InvalidArgument: the name is that of a fitted collection's plain side.
+        InvalidArgument: the name is that of a fitted collection's plain side, or there is no such encoding.
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
     report = IndexReport(name)
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
-    wanted = _survey(roots, labels, report, may_be_empty=prune)
+    wanted = _survey(roots, labels, encoding, report, may_be_empty=prune)
     if not wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
@@ -116,7 +128,7 @@ def index(
 
 
 def _survey(
-    roots: Sequence[Path], mode: str, report: IndexReport, *, may_be_empty: bool
+    roots: Sequence[Path], mode: str, encoding: str | None, report: IndexReport, *, may_be_empty: bool
 ) -> dict[Path, Label]:
     """Return every image below the roots with its label, in order.
 
@@ -127,17 +139,23 @@ def _survey(
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    unused: dict[Skipped, None] = {}
+    remarks: dict[Remark, None] = {}
+    expected = False
     for root in roots:
         found = find(root)
         if not found.images and not may_be_empty:
             files = f"; {len(found.others):,} other files are there" if found.others else ""
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
             raise Unanswerable(f"no image below {root}{files}{first}")
-        labelling = read_labels(root, found.images, found.others, mode)
+        labelling = read_labels(root, found.images, found.others, mode, encoding)
         report.labels.append(labelling.mode)
         others.update(found.others)
         skipped.update(dict.fromkeys([*found.skipped, *labelling.skipped]))
-        if labelling.labels:
+        unused.update(dict.fromkeys(labelling.skipped))
+        remarks.update(dict.fromkeys(labelling.remarks))
+        expected = expected or labelling.expected
+        if labelling.labels or labelling.expected:
             unlabelled.update(dict.fromkeys(labelling.unlabelled))
         told_apart.update(dict.fromkeys(labelling.told_apart))
         for image in found.images:
@@ -147,6 +165,11 @@ def _survey(
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
     report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
+    report.remarks += [*remarks, *alike_labels(label.fields for label in wanted.values())]
+    report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
+    report.label_trouble = label_trouble(
+        len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
+    )
     return wanted
 
 

@@ -44,8 +44,14 @@ if TYPE_CHECKING:
     "--labels",
     type=click.Choice(["auto", "folders", "json", "table", "none"]),
     default="auto",
-    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .jsonl, "
-    ".parquet or COCO), nowhere, or (auto) whichever of these is there.",
+    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
+    ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
+)
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
+    "it is guessed, and said.",
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
@@ -63,6 +69,7 @@ def index(
     paths: tuple[str, ...],
     collection: str,
     labels: str,
+    encoding: str | None,
     model: str | None,
     prune: bool,
     max_pixels: int,
@@ -81,6 +88,7 @@ def index(
             named,
             model=model,
             labels=labels,
+            encoding=encoding,
             prune=prune,
             max_pixels=max_pixels,
             progress=progress,
@@ -98,10 +106,12 @@ def index(
                 print_text(f"approximate index: {approximation_text(found)}")
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
-    return 0 if report.images or report.removed else 1
+    return 0 if (report.images or report.removed) and not report.labels_failed else 1
 
 
 def _print_report(report: IndexReport) -> None:
+    if report.label_trouble:
+        print_text(report.label_trouble)
     counts = [
         ("added", report.added),
         ("updated", report.updated),
@@ -116,6 +126,10 @@ def _print_report(report: IndexReport) -> None:
     print_text(f"{report.collection}: {said} (labels: {labels}; {report.seconds:.1f} s)")
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
+    if report.remarks:
+        remarks = [(each.path and short_path(Path(each.path)), each.text) for each in report.remarks[:SHOWN]]
+        print_table(("assumed, or to be looked at", ""), remarks)
+        _print_rest(len(report.remarks))
     if report.skipped:
         rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
         print_table(("skipped", "because"), rows)
@@ -136,6 +150,11 @@ def _print_rest(count: int) -> None:
 
 
 def _print_report_lines(report: IndexReport) -> None:
+    if report.label_trouble:
+        failed = report.labels_failed
+        print_line({"type": "label_trouble", "text": report.label_trouble, "all_failed": failed})
+    for remark in report.remarks:
+        print_line({"type": "remark", **asdict(remark)})
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
     for path in report.unlabelled:
@@ -145,7 +164,7 @@ def _print_report_lines(report: IndexReport) -> None:
     for path in report.overruled:
         print_line({"type": "overruled", "path": path})
     summary = asdict(report)
-    for name in ("skipped", "unlabelled", "told_apart", "overruled"):
+    for name in ("skipped", "unlabelled", "told_apart", "overruled", "remarks"):
         summary[name] = len(summary[name])
     print_line({"type": "summary", **summary})
 
