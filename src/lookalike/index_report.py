@@ -12,6 +12,7 @@ from lookalike.records import display
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.left_out import LeftOut
     from lookalike.records import Remark, Skipped
 
 A_FEW = 3
@@ -43,6 +44,9 @@ class IndexReport:
     overruled: list[str] = field(default_factory=list)
     """Paths of images whose labels a person had put right or confirmed, and whose file or label file says
     something else since: that counts now."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What is named like an image and was not looked at, by reason: masks, thumbnails, hidden files, what a
+    pattern leaves out."""
     remarks: list[Remark] = field(default_factory=list)
     """What was assumed, and what a person should look at."""
     label_trouble: str = ""

@@ -14,6 +14,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.file_names import decoded_bytes, readable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -210,8 +212,12 @@ def label_text(text: str) -> str:
 
 
 def display(text: str | Path) -> str:
-    """Return `text` fit for one line of a terminal: control characters and undecodable bytes are escaped."""
-    line = str(text)
+    """Return `text` fit for one line of a terminal.
+
+    Bytes of names that are no UTF-8 are shown as what they say, see `file_names`; control characters, and
+    bytes that say nothing, are escaped. So is a path that was read in the wrong code page.
+    """
+    line = decoded_bytes(text) if isinstance(text, str) else readable(str(text))
     if line.isprintable():
         return line
     return "".join(

@@ -56,6 +56,20 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files that match, as in .gitignore, relative to PATH: bad, '*.png', /raw/**/old. May be "
+    "given several times.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only images that match; what the pattern names is taken although it is left out otherwise: "
+    "ground_truth, .hidden. May be given several times; --exclude wins.",
+)
+@click.option(
     "--approximate",
     is_flag=True,
     help="Then build the approximate index, or bring it up to date, and measure how much it finds.",
@@ -72,6 +86,8 @@ def index(
     encoding: str | None,
     model: str | None,
     prune: bool,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     max_pixels: int,
     form: str,
     *,
@@ -90,6 +106,8 @@ def index(
             labels=labels,
             encoding=encoding,
             prune=prune,
+            exclude=exclude,
+            include=include,
             max_pixels=max_pixels,
             progress=progress,
         )
@@ -126,10 +144,11 @@ def _print_report(report: IndexReport) -> None:
     print_text(f"{report.collection}: {said} (labels: {labels}; {report.seconds:.1f} s)")
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
-    if report.remarks:
-        remarks = [(each.path and short_path(Path(each.path)), each.text) for each in report.remarks[:SHOWN]]
-        print_table(("assumed, or to be looked at", ""), remarks)
-        _print_rest(len(report.remarks))
+    for each in report.left_out:
+        example = short_path(Path(each.example))
+        print_text(f"left out: {counted(each.count, 'image')} {each.reason}, such as {example}")
+    for remark in report.remarks:
+        print_text(f"{short_path(Path(remark.path))}: {remark.text}" if remark.path else remark.text)
     if report.skipped:
         rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
         print_table(("skipped", "because"), rows)
@@ -153,10 +172,12 @@ def _print_report_lines(report: IndexReport) -> None:
     if report.label_trouble:
         failed = report.labels_failed
         print_line({"type": "label_trouble", "text": report.label_trouble, "all_failed": failed})
-    for remark in report.remarks:
-        print_line({"type": "remark", **asdict(remark)})
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
+    for left_out in report.left_out:
+        print_line({"type": "left_out", **asdict(left_out)})
+    for remark in report.remarks:
+        print_line({"type": "remark", **asdict(remark)})
     for path in report.unlabelled:
         print_line({"type": "unlabelled", "path": path})
     for path in report.told_apart:
@@ -166,6 +187,7 @@ def _print_report_lines(report: IndexReport) -> None:
     summary = asdict(report)
     for name in ("skipped", "unlabelled", "told_apart", "overruled", "remarks"):
         summary[name] = len(summary[name])
+    summary["left_out"] = sum(each.count for each in report.left_out)
     print_line({"type": "summary", **summary})
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
+from lookalike.file_names import possible_names, readable
 from lookalike.labels.labelling import Unusable
 from lookalike.records import display, label_text
 from lookalike.walk import SUFFIXES
@@ -27,8 +28,11 @@ _ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 
 
 def directories_below(root: Path, path: Path) -> Directories:
-    """Return the directories between `root` and the file `path`, which is below it (else ValueError)."""
-    return tuple(normalize("NFC", part) for part in path.relative_to(root).parts[:-1])
+    """Return the directories between `root` and the file `path`, which is below it (else ValueError).
+
+    Their names are as people read them: see `file_names`.
+    """
+    return tuple(normalize("NFC", readable(part)) for part in path.relative_to(root).parts[:-1])
 
 
 class Match(NamedTuple):
@@ -48,7 +52,8 @@ class Place(NamedTuple):
     image: Path
     how: str
     """What it took: nothing (`exact`), to disregard upper and lower case (`case`), its ending (`ending`) or
-    the folders before it (`folders`), or to look for its folder (`below`)."""
+    the folders before it (`folders`), to look for its folder (`below`), or to read it in another code page
+    (`packed`)."""
     name: str
     """As it was named, for telling two names of one image apart; empty where it is exact."""
     namesakes: bool = False
@@ -93,6 +98,8 @@ class ImageNames:
                     suffixes = _suffix(named, found), _suffix(label_directories, found)
                     agreement = (exact, *suffixes, _prefix(label_directories, found))
                     return Match(image, agreement, len(same_name) > 1)
+        if (packed := self._as_packed(file_name, label_directories)) is not None:
+            return packed
         raise Unusable(f"there is no image {file_name!r}")
 
     def locate(self, text: str, folder: Path) -> Place:
@@ -115,33 +122,40 @@ class ImageNames:
             Unusable: there is no such image, several agree equally well, or it lies outside the root.
         """
         spellings = _spellings(text)
+        outside = False
         for spelling in spellings:
             path = os.path.normpath(folder / spelling)
             if image := self._by_path.get(normalize("NFC", path)):
                 return Place(image, "exact", "")
-            if not _is_below(path, str(self._root)) and os.path.lexists(path):
+            outside = not _is_below(path, str(self._root))
+            if outside and os.path.lexists(path):
                 raise Unusable(f"{text!r} leads out of the folder that is indexed")
         base = self._bases.get(folder)
         if base is None:
             base = self._bases[folder] = directories_below(self._root, folder / "_")
         for level in _LEVELS:
-            paths, ends = self._spelt(level)
             for spelling in spellings:
-                parts = _parts(spelling)
-                for count in range(len(parts)):
-                    for start in (base, ()) if base else ((),):
-                        key = _key((*start, *parts[count:]), level)
-                        if found := paths.get(key):
-                            return self._place(
-                                found, (level, key), "folders" if count else level, parts, base
-                            )
-                    if count == 0 and (found := ends.get(key)):
-                        return self._place(found, (level, "", key), level, parts, base)
-        if not _is_below(os.path.normpath(folder / spellings[-1]), str(self._root)):
-            hint = self._hint(spellings[-1]) or "it leads out of the folder that is indexed"
-        else:
-            hint = self._hint(spellings[-1])
+                if place := self._near(_parts(spelling), base, level):
+                    return place
+        parts = _parts(spellings[-1])
+        packed = self._as_packed(spellings[-1], base)
+        if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self._root)):
+            return Place(packed.image, "packed", "/".join(parts).casefold(), packed.namesakes)
+        hint = self._hint(parts) or ("it leads out of the folder that is indexed" if outside else "")
         raise Unusable(f"there is no image {text!r}" + (f": {hint}" if hint else ""))
+
+    def _near(self, parts: Directories, base: Directories, level: str) -> Place | None:
+        """Return the image whose path is most like these parts; `base` is that of the table."""
+        paths, ends = self._spelt(level)
+        starts = (base, ()) if base else ((),)
+        for count in range(len(parts)):
+            for start in starts:
+                key = _key((*start, *parts[count:]), level)
+                if found := paths.get(key):
+                    return self._place(found, (level, key), "folders" if count else level, parts, base)
+            if count == 0 and (found := ends.get(key)):
+                return self._place(found, (level, "", key), level, parts, base)
+        return None
 
     def _place(
         self, found: list[Path], key: tuple[object, ...], how: str, parts: Directories, base: Directories
@@ -153,9 +167,9 @@ class ImageNames:
         """Return the path of an image below the root, as it is shown to people."""
         return display(image.relative_to(self._root))
 
-    def _hint(self, text: str) -> str:
+    def _hint(self, parts: Directories) -> str:
         """Say what comes nearest to a name that no image has."""
-        name = (_parts(text) or ("",))[-1]
+        name = parts[-1] if parts else ""
         if "\ufffd" in name or "?" in name:
             return "characters of its name were lost when the table was saved; save it as UTF-8"
         for key, difference in (
@@ -167,9 +181,43 @@ class ImageNames:
                 return f"{self.below(image)} {difference}"
         return ""
 
+    def _as_packed(self, file_name: str, label_directories: Directories) -> Match | None:
+        """Return the image whose name, read in another code page, is the one that a label gives, or None."""
+        parts = [part for part in normalize("NFC", file_name).replace("\\", "/").split("/") if part]
+        wanted = {parts[-1]} if parts else set()
+        wanted |= possible_names(parts[-1]) if parts else set()
+        same_name = list(
+            dict.fromkeys(
+                image
+                for name in sorted(wanted)
+                for image in (*self._by_possible_name.get(name, ()), *self._by_name.get(name, ()))
+            )
+        )
+        if not same_name:
+            return None
+        named = tuple(readable(part) for part in parts[:-1])
+        image = self._best(("packed", same_name[0].name), same_name, named, label_directories)
+        found = directories_below(self._root, image)
+        suffixes = _suffix(named, found), _suffix(label_directories, found)
+        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+
+    @cached_property
+    def _by_possible_name(self) -> dict[str, list[Path]]:
+        names: dict[str, list[Path]] = {}
+        for image in self._images:
+            for name in possible_names(image.name):
+                names.setdefault(name, []).append(image)
+        return names
+
     @cached_property
     def _by_path(self) -> dict[str, Path]:
-        return {normalize("NFC", str(image)): image for image in self._images}
+        paths = {}
+        for image in self._images:
+            as_read = readable(str(image.relative_to(self._root)))
+            paths[normalize("NFC", f"{self._root}/{as_read}")] = image
+        # What is spelt so on disk wins over what is read so.
+        paths.update((normalize("NFC", str(image)), image) for image in self._images)
+        return paths
 
     def _spelt(self, level: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
         """Return the images by their paths below the root, and by all that these end in, at one level.
@@ -180,7 +228,7 @@ class ImageNames:
             paths: dict[str, list[Path]] = {}
             ends: dict[str, list[Path]] = {}
             for image in self._images:
-                name = image.stem if level == "ending" else image.name
+                name = readable(image.stem if level == "ending" else image.name)
                 parts = (*directories_below(self._root, image), name)
                 paths.setdefault(_key(parts, level), []).append(image)
                 for count in range(len(parts)):

@@ -41,12 +41,13 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".parquet")
 # Rows above the heading that a table may have: a title, a date.
 _ROWS_ABOVE = 10
 # How sure a way of naming an image is; of two names for one image the surer counts.
-_SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1}
+_SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1, "packed": 1}
 _HOW = {
     "below": "lie in another folder than the table says",
     "case": "differ from their images by upper and lower case",
     "ending": "have no ending, and their images have",
     "folders": "have folders before them that are not here",
+    "packed": "have characters of another code page, or their images have",
 }
 
 
