@@ -69,7 +69,16 @@ class Installed:
         }
 
     def install(self, wanted: str, *options: str) -> None:
-        install = [UV, "pip", "install", "--quiet", "--python", self._bin / "python", *options, wanted]
+        install: list[str | Path] = [
+            UV,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            self._bin / "python",
+            *options,
+            wanted,
+        ]
         subprocess.run(install, check=True, cwd=self._folder)
 
     def popen(self, *words: str | Path) -> subprocess.Popen[str]:
