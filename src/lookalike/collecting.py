@@ -49,6 +49,7 @@ class Collecting(Answering):
         *,
         model: str | None = None,
         labels: str = "auto",
+        encoding: str | None = None,
         prune: bool = False,
         prune_empty: bool = False,
         agree: Agree = disagree,
@@ -69,6 +70,7 @@ class Collecting(Answering):
             model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
                 that are not on this machine are fetched from the model hub.
             labels: auto, folders, json, table or none.
+            encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
             prune_empty: whether to do so too where it looks as though a disk were not mounted.
             agree: asked before more than a tenth of the collection is removed.
@@ -98,6 +100,7 @@ class Collecting(Answering):
                 embedder,
                 self.features(embedder),
                 labels=labels,
+                encoding=encoding,
                 prune=prune,
                 prune_empty=prune_empty,
                 agree=agree,

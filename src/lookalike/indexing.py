@@ -14,8 +14,8 @@ from lookalike import images
 from lookalike.corrections import indexed_again, marks_of, moved, stored
 from lookalike.errors import PathNotFound, Unanswerable
 from lookalike.file_names import read_name
-from lookalike.index_report import IndexReport
-from lookalike.labels import Label, read_labels
+from lookalike.index_report import IndexReport, label_trouble
+from lookalike.labels import Label, alike_labels, read_labels
 from lookalike.left_out import LeftOut, Patterns, merged, unused_patterns
 from lookalike.metric import normalise
 from lookalike.moves import lost_records, pair
@@ -108,6 +108,7 @@ def index(
     cache: FeatureCache,
     *,
     labels: str = "auto",
+    encoding: str | None = None,
     prune: bool = False,
     patterns: Mapping[Path, Patterns] | None = None,
     prune_empty: bool = False,
@@ -134,6 +135,7 @@ def index(
         embedder: the collection's own.
         cache: the features of that embedder.
         labels: auto, folders, json, table or none.
+        encoding: of label files that are no Unicode by their marks; None to guess.
         prune: whether to remove records below the paths whose file is gone. Those of files that are left out
             stay as they are.
         prune_empty: whether to do so too where it looks as though a disk were not mounted.
@@ -152,7 +154,7 @@ def index(
         FolderEmpty: there are records to prune, and it looks as though a disk were not mounted.
         RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
         SpaceMismatch: the collection holds vectors of another embedder.
-        InvalidArgument: the name is that of a fitted collection's plain side.
+        InvalidArgument: the name is that of a fitted collection's plain side, or there is no such encoding.
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
@@ -161,7 +163,7 @@ def index(
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = _survey(roots, labels, by_root, report, disk, prune=prune)
+    found = _survey(roots, labels, encoding, by_root, report, disk, prune=prune)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
@@ -194,6 +196,7 @@ _LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalik
 def _survey(
     roots: Sequence[Path],
     mode: str,
+    encoding: str | None,
     patterns: Mapping[Path, Patterns],
     report: IndexReport,
     disk: Disk,
@@ -211,6 +214,9 @@ def _survey(
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    unused: dict[Skipped, None] = {}
+    remarks: dict[Remark, None] = {}
+    expected = False
     left_out: list[LeftOut] = []
     name_readings: dict[Path, str] = {}
     for root in roots:
@@ -235,11 +241,14 @@ def _survey(
             files = f"; {len(found.others):,} other files are there" if found.others else ""
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
             raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
-        labelling = read_labels(root, found.images, found.others, mode)
+        labelling = read_labels(root, found.images, found.others, mode, encoding)
         report.labels.append(labelling.mode)
         others.update(found.others)
         skipped.update(dict.fromkeys([*found.skipped, *labelling.skipped]))
-        if labelling.labels:
+        unused.update(dict.fromkeys(labelling.skipped))
+        remarks.update(dict.fromkeys(labelling.remarks))
+        expected = expected or labelling.expected
+        if labelling.labels or labelling.expected:
             unlabelled.update(dict.fromkeys(labelling.unlabelled))
         told_apart.update(dict.fromkeys(labelling.told_apart))
         for image in found.images:
@@ -253,6 +262,11 @@ def _survey(
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
     report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
+    report.remarks += [*remarks, *alike_labels(label.fields for label in wanted.values())]
+    report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
+    report.label_trouble = label_trouble(
+        len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
+    )
     return _Found(wanted, imageless, gone)
 
 

@@ -53,8 +53,14 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
     "--labels",
     type=click.Choice(["auto", "folders", "json", "table", "none"]),
     default="auto",
-    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .jsonl, "
-    ".parquet or COCO), nowhere, or (auto) whichever of these is there.",
+    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
+    ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
+)
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
+    "it is guessed, and said.",
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
@@ -95,6 +101,7 @@ def index(
     paths: tuple[str, ...],
     collection: str,
     labels: str,
+    encoding: str | None,
     model: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
@@ -119,6 +126,7 @@ def index(
             named,
             model=model,
             labels=labels,
+            encoding=encoding,
             prune=prune or prune_empty,
             prune_empty=prune_empty,
             agree=_agree(progress, yes=yes),
@@ -141,7 +149,7 @@ def index(
                 print_text(f"approximate index: {approximation_text(found)}")
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
-    return 0 if report.images or report.removed else 1
+    return 0 if (report.images or report.removed) and not report.labels_failed else 1
 
 
 def _agree(progress: Bar, *, yes: bool) -> Agree:
@@ -166,6 +174,8 @@ def _agree(progress: Bar, *, yes: bool) -> Agree:
 
 
 def _print_report(report: IndexReport) -> None:
+    if report.label_trouble:
+        print_text(report.label_trouble)
     counts = [
         ("added", report.added),
         ("updated", report.updated),
@@ -212,6 +222,9 @@ def _print_rest(count: int) -> None:
 
 
 def _print_report_lines(report: IndexReport) -> None:
+    if report.label_trouble:
+        failed = report.labels_failed
+        print_line({"type": "label_trouble", "text": report.label_trouble, "all_failed": failed})
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
     for left_out in report.left_out:
