@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
+from lookalike.file_names import readable
 from lookalike.records import Record, Stamp, display, labels_digest, uri_path
 from lookalike.stores.wording import record_text
 
@@ -118,7 +119,7 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
         kind: that of the collection's approximate index, if it has one.
     """
     numbers = vector.tolist()
-    path = str(uri_path(record.uri)) if record.uri.startswith("file:") else unquote(record.uri)
+    path = readable(str(uri_path(record.uri))) if record.uri.startswith("file:") else unquote(record.uri)
     made: dict[str, Any] = {
         "image_id": record.id,
         "image_name": _readable(path.rpartition("/")[2]),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
+from lookalike.file_names import readable
 from lookalike.records import Record, display, labels_digest, uri_path
 from lookalike.stores.checks import metadata_text
 
@@ -265,7 +266,7 @@ def _cut(text: str, size: int) -> str:
 
 
 def _path(uri: str) -> str | None:
-    path = _sql_text(str(uri_path(uri))) if uri.startswith("file:") else ""
+    path = _sql_text(readable(str(uri_path(uri)))) if uri.startswith("file:") else ""
     return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
 
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import StoreCorrupt
+from lookalike.file_names import readable
 from lookalike.records import Record, Stamp, labels_digest, uri_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.postgres.filters import matching
@@ -44,7 +45,7 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
     rows: list[tuple[bytes | None, ...]] = []
     for record, vector in zip(records, binary_vectors(vectors), strict=True):
         metadata = metadata_text(record.id, record.metadata)
-        path = readable_text(str(uri_path(record.uri))) if record.uri.startswith("file:") else None
+        path = readable_text(readable(str(uri_path(record.uri)))) if record.uri.startswith("file:") else None
         rows.append(
             (
                 record.id.encode(),
