@@ -81,6 +81,16 @@ class NearDuplicates:
     """What was taken apart, the largest first."""
 
 
+def chains_text(chains: Sequence[Chain]) -> str:
+    """Return in words what was taken apart, the largest first; at least one."""
+    several = len(chains) > 1
+    return (f"{len(chains):,} chains" if several else "a chain") + (
+        f" of near-duplicates {'were' if several else 'was'} taken apart into groups in which each is a "
+        f"near-duplicate of each other{'; the largest' if several else ''}: {chains[0].images:,} images, "
+        f"{chains[0].groups:,} groups, least similarity {chains[0].similarity:.4f}"
+    )
+
+
 def near_duplicate_groups(
     vectors: Vectors, digests: Sequence[str], progress: Progress = silent
 ) -> NDArray[np.intp]:
@@ -100,8 +110,8 @@ def find_near_duplicates(
 
     Returns:
         The groups: given the threshold, for which a thousand rows at equal steps are looked at, they do not
-        depend on the order of the rows. Takes n² · d multiplications, and for a chain of m images a few times m² · d more;
-        memory beside the arguments is bounded: some 100 MB.
+        depend on the order of the rows. Takes n² · d multiplications, and for a chain of m images a few times
+        m² · d more; memory beside the arguments is bounded: some 100 MB.
 
     Raises:
         InvalidArgument: not as many digests as vectors.

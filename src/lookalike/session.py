@@ -99,7 +99,13 @@ class Session(Collecting):
         return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
 
     def audit(
-        self, name: str, by: str, *, split: str | None = None, k: int = 5, progress: Progress = silent
+        self,
+        name: str,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        k: int = 5,
+        progress: Progress = silent,
     ) -> Audit:
         """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
 
