@@ -36,6 +36,7 @@ from lookalike.near_duplicates import find_near_duplicates
 from lookalike.progress import divided, silent
 from lookalike.ranking import leave_one_out_rows, nearest_rows
 from lookalike.records import Neighbour
+from lookalike.saved_again import join_saved_again
 from lookalike.vote import label_of, winning_codes
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def audit(
     fit: Fit | None = None,
     fit_by: str | None = None,
     seed: int = 0,
+    look: bool = False,
     progress: Progress = silent,
 ) -> Audit:
     """Hold a collection's labels against what its images say.
@@ -85,6 +87,7 @@ def audit(
         fit: makes the metric, anew in each fold; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
         seed: of the folds.
+        look: whether to read the pictures that may have been saved again, see `saved_again`.
         progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
@@ -106,19 +109,20 @@ def audit(
     count = len(records)
     work = [2 * count] if by is None else workload(count, k, fit, 1)
     # Each pair is looked at once for near-duplicates, twice for answers.
-    sizes = [count // 2, sum(work), count // 8, count // 8 + 1]
-    alike, judging, telling, copies = divided(progress, sizes)
+    sizes = [count // 2, 2 * count if look else 0, sum(work), count // 8, count // 8 + 1]
+    alike, looking, judging, telling, copies = divided(progress, sizes)
     near = find_near_duplicates(vectors, [record.digest for record in records], alike)
+    groups = join_saved_again(records, vectors, near, looking) if look else near.groups
     suspects: tuple[Suspect, ...] = ()
     small_classes: tuple[SmallClass, ...] = ()
     answers: HeldOut | None = None
     if by is None:
-        outliers = _outliers_of_all(records, vectors, near.groups, judging)
+        outliers = _outliers_of_all(records, vectors, groups, judging)
     else:
         # The labels are ranked by the first drawing of folds; others would only be counted.
         answers = held_out(
             records, vectors, by,
-            k=k, fit=fit, fit_by=fit_by, lots=near.groups, repeats=1, seed=seed, progress=judging,
+            k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed, progress=judging,
         )  # fmt: skip
         suspects = _suspects(records, answers, telling)
         outliers = _outliers(records, answers)
@@ -130,7 +134,7 @@ def audit(
         method="" if answers is None else answers.method,
         threshold=min(1.0, near.threshold),
         chains=near.chains,
-        duplicates=_duplicates(records, vectors, near.groups, by, split, copies),
+        duplicates=_duplicates(records, vectors, groups, by, split, copies),
         suspects=suspects,
         outliers=outliers,
         small_classes=small_classes,

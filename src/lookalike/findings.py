@@ -118,7 +118,8 @@ class Audit:
     method: str
     """How the answers were got that the labels were held against; empty in an audit without labels."""
     threshold: float
-    """Cosine similarity from which two images are near-duplicates."""
+    """Cosine similarity from which two images are near-duplicates; they may be less similar where their
+    pictures show that one was saved again as the other."""
     chains: tuple[Chain, ...]
     """Near-duplicates that are not all near each other, and were taken apart; the largest first."""
     suspects: tuple[Suspect, ...]

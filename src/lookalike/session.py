@@ -105,6 +105,7 @@ class Session(Collecting):
         *,
         split: str | None = None,
         k: int = 5,
+        look: bool = False,
         progress: Progress = silent,
     ) -> Audit:
         """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
@@ -120,7 +121,7 @@ class Session(Collecting):
             raise CollectionEmpty(name)
         return audit(
             records, vectors, by, split=split, k=k, fit=self.refit(name, pulse.beat),
-            fit_by=None if fitting is None else fitting.by, progress=comparing,
+            fit_by=None if fitting is None else fitting.by, look=look, progress=comparing,
         )  # fmt: skip
 
     def evaluate(

@@ -80,7 +80,7 @@ def audit(
     with settings.open() as session:
         fields = session.store.collection(collection).fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
-            found = session.audit(collection, by, split=split, k=k, progress=progress)
+            found = session.audit(collection, by, split=split, k=k, look=True, progress=progress)
         if report is not None:
             from lookalike.report import write_audit_report
 
