@@ -91,6 +91,7 @@ HEAVY = {
         "judging/selective.py",
         "near_duplicates.py",
     },
+    "chardet": {"labels/encodings.py"},
     "turbovec": {"stores/sqlite/shortlist.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }
