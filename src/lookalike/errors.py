@@ -283,6 +283,14 @@ class QueryRefused(LookalikeError):
         super().__init__(f"SQL: {reason}")
 
 
+class QueryStopped(LookalikeError):
+    """SQL that takes longer, or answers with more, than was allowed."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"SQL: {reason}")
+
+
 class Outcome(NamedTuple):
     """What a program sees of an error: the process's exit code and the HTTP status."""
 
@@ -314,6 +322,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     StoreReadOnly: Outcome(1, 403),
     StoreFull: Outcome(1, 507),
     QueryRefused: Outcome(2, 400),
+    QueryStopped: Outcome(1, 503),
 }
 
 
