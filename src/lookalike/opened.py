@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -64,7 +65,9 @@ class Opened:
     def problems(self) -> list[str]:
         """What went on without being as it should be: caches that cannot be kept, one line each."""
         return [
-            f"features are not kept ({cache.path}: {cache.problem})"
+            "features are not kept: no home folder is known (HOME), name one for them with --cache"
+            if cache.path.is_relative_to(os.devnull)
+            else f"features are not kept ({cache.path}: {cache.problem})"
             for cache in list(self._features.values())
             if cache.problem is not None
         ]

@@ -35,8 +35,9 @@ from lookalike.cli.output import (
     text_of,
     warn,
 )
-from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.errors import InvalidArgument, OutputFailed, Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
+from lookalike.outputs import check_file
 from lookalike.records import Skipped
 
 if TYPE_CHECKING:
@@ -249,13 +250,19 @@ def evaluate(
     where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
     together.
     """
+    if report is not None:
+        check_file(report, "the report")
     with settings.open() as session:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
             evaluation = session.evaluate(collection, by, progress=progress, **options)
+        trouble = None
         if report is not None:
             from lookalike.report import write_evaluation_report
 
-            write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+            try:
+                write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+            except OutputFailed as error:  # the figures took their time, and are shown all the same
+                trouble = error
     if form == "jsonl":
         from lookalike.judging.evaluate import evaluation_lines
 
@@ -263,5 +270,7 @@ def evaluate(
             print_line(line)
     else:
         print_evaluation(evaluation, everything=everything)
+    if trouble is not None:
+        raise trouble
     if report is not None:
         warn(f"the report is in {report}", quiet=settings.quiet)
