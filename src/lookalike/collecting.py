@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import adding, corrections, fitting, images, sides
 from lookalike.answering import DEFAULT_MODEL, Answering
+from lookalike.embedders import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionExists, CollectionNotFound
 from lookalike.fitted import is_fitted, plain_name, refuse_side
@@ -45,6 +46,7 @@ class Collecting(Answering):
         paths: Sequence[Path],
         *,
         model: str | None = None,
+        levels: images.Range | None = None,
         labels: str = "auto",
         prune: bool = False,
         exclude: Sequence[str] = (),
@@ -62,6 +64,8 @@ class Collecting(Answering):
             paths: folders and files.
             model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
                 that are not on this machine are fetched from the model hub.
+            levels: which samples of more than 8 bits become black and white, by default those that the
+                collection has been made by, or `AUTO` for a new one.
             labels: auto, folders, json, table or none.
             prune: whether to remove records below the paths whose file is gone.
             exclude: patterns of what is left out, see `left_out.Patterns`.
@@ -74,6 +78,8 @@ class Collecting(Answering):
         known = {collection.name.casefold(): collection for collection in self.store.collections()}
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
+        if levels is not None:
+            model = ranged_name(model, levels)
         embedder = self.embedder(model, download=True)
         roots = [absolute(path) for path in paths]
         given = Patterns(exclude, include)
@@ -96,7 +102,7 @@ class Collecting(Answering):
         self._unnoted = remember_indexed(self.cache, self.store.url, name, paths, patterns)
         # Most of the time of a run in which nearly all were new to the model is the model's.
         if report.embedded >= 0.9 * report.images:
-            note_speed(self.cache, embedder.name, report.embedded, report.seconds)
+            note_speed(self.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
         return report
 
     def create(self, name: str, model: str) -> Collection:

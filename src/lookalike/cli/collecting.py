@@ -30,6 +30,7 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
+from lookalike.images import Range
 from lookalike.records import display, file_uri, record_id
 from lookalike.walk import absolute
 
@@ -48,6 +49,13 @@ if TYPE_CHECKING:
     ".parquet or COCO), nowhere, or (auto) whichever of these is there.",
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
+@click.option(
+    "--range",
+    "levels",
+    metavar="RANGE",
+    help="Which samples become black and white in pictures of more than 8 bits: auto, full, or LOW:HIGH such "
+    "as 0:4095; of a new collection, by default auto.",
+)
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option(
     "--exclude",
@@ -78,6 +86,7 @@ def index(
     collection: str,
     labels: str,
     model: str | None,
+    levels: str | None,
     prune: bool,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
@@ -96,6 +105,7 @@ def index(
             collection,
             named,
             model=model,
+            levels=None if levels is None else Range.parse(levels),
             labels=labels,
             prune=prune,
             exclude=exclude,

@@ -46,6 +46,7 @@ __all__ = [
     "decode",
     "decode_noted",
     "file_type",
+    "format_name",
 ]
 
 MAX_PIXELS = 2**27
@@ -174,7 +175,7 @@ _TYPES = {
     "PNM": FileType("image/x-portable-anymap", ".pnm"),
 }
 
-SIGNED_BYTES = 32
+SIGNED_BYTES = 256
 """So many bytes at the beginning of a file tell which of the formats it has."""
 
 # What brings an image of each EXIF orientation upright (Exif 2.32, section 4.6.4, tag 274).
@@ -197,6 +198,16 @@ def file_type(data: bytes) -> FileType | None:
     """
     form = _format_of(data)
     return None if form is None else _TYPES[form.name]
+
+
+def format_name(data: bytes) -> str | None:
+    """Return what the format of an image file is called; None where it is none that is read.
+
+    Args:
+        data: its content, or the first `SIGNED_BYTES` of it.
+    """
+    form = _format_of(data)
+    return None if form is None else form.name
 
 
 def _format_of(data: bytes) -> _Format | None:
