@@ -125,4 +125,4 @@ def _predicted(piece: Array, predictor: int, bits: int | None, order: str) -> by
         most_first = piece.reshape(height, -1).astype(f">f{size}").view(np.uint8).reshape(height, -1, size)
         mixed = most_first.transpose(0, 2, 1).reshape(height, -1, count)
         return np.concatenate([mixed[:, :1], np.diff(mixed, axis=1)], axis=1).tobytes()
-    return piece.astype(piece.dtype.newbyteorder(order)).tobytes()
+    return piece.astype(f"{order}{piece.dtype.kind}{size}").tobytes()

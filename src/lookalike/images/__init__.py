@@ -337,8 +337,10 @@ def _lacks_only_its_end(form: _Format, data: bytes) -> bool:
     """Say whether a JPEG that breaks off has all of its pixels, and lacks no more than its end marker.
 
     Where pixels are missing, the decoder takes them from whatever comes next: then they differ with it. Where
-    none are, it goes on to the end marker.
+    none are, it goes on to the end marker. That scans are missing altogether it does not mind.
     """
+    if not containers.has_all_scans(data):
+        return False
     pictures = []
     for ending in (b"", _ANYTHING):
         image = form.plugin(BytesIO(data + ending + _END_OF_IMAGE), "")
