@@ -48,6 +48,7 @@ class Collecting(Answering):
         model: str | None = None,
         levels: images.Range | None = None,
         labels: str = "auto",
+        encoding: str | None = None,
         prune: bool = False,
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
@@ -67,6 +68,7 @@ class Collecting(Answering):
             levels: which samples of more than 8 bits become black and white, by default those that the
                 collection has been made by, or `AUTO` for a new one.
             labels: auto, folders, json, table or none.
+            encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
             exclude: patterns of what is left out, see `left_out.Patterns`.
             include: patterns of the only pictures that are taken.
@@ -94,6 +96,7 @@ class Collecting(Answering):
             embedder,
             self.features(embedder),
             labels=labels,
+            encoding=encoding,
             prune=prune,
             patterns=patterns,
             max_pixels=max_pixels,

@@ -64,8 +64,11 @@ class Planes(NamedTuple):
 
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_TELLING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0", b"Raw profile type APP1\0")
 _SAID = (b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"sBIT")
 _LONGEST_TEXT = 1 << 20
+# Of texts that may tell a rotation so many are looked at: each may be a kilobyte that becomes a megabyte.
+_MOST_TEXTS = 16
 
 
 def png(data: bytes) -> Container:
@@ -89,7 +92,7 @@ def png(data: bytes) -> Container:
     parts: list[bytes | memoryview] = [view[:8]]
     pixels: list[memoryview] = []
     said: dict[bytes, bytes] = {}
-    xmp = None
+    xmp, texts = None, 0
     position, name = 8, b""
     while name != b"IEND":
         if position == len(data) and pixels:
@@ -106,7 +109,8 @@ def png(data: bytes) -> Container:
             parts.append(_transparency(data, body) if name == b"tRNS" else view[position:end])
             if name == b"IDAT":
                 pixels.append(body)
-        elif name in _TEXTS:
+        elif name in _TEXTS and texts < _MOST_TEXTS and bytes(body[:32]).startswith(_TELLING):
+            texts += 1
             xmp = _text_orientation(name, bytes(body)) or xmp
         elif name in _SAID:
             said.setdefault(name, bytes(body))
@@ -360,7 +364,7 @@ def jpeg2000(data: bytes) -> Container:
     return Container(BytesIO(data), stated=Stated(high=65535.0 if 8 < bits < 16 else None))
 
 
-_PNM_HEADER = re.compile(rb"P[25](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d{1,5})")
+_PNM_HEADER = re.compile(rb"P[25](?:\s|#[^\n]*\n)++\d++(?:\s|#[^\n]*\n)++\d++(?:\s|#[^\n]*\n)++(\d{1,5})")
 
 
 def pnm(data: bytes) -> Container:

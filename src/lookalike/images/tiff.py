@@ -66,7 +66,9 @@ _MOST_SAMPLES = 64
 _MOST_DIRECTORIES = 64
 # Bytes of samples a pixel above which nobody asks for a picture.
 _MOST_BYTES = 32
-_IMAGEJ = re.compile(rb"^ImageJ=.*?^min=([-+.\deE]+)\s*^max=([-+.\deE]+)", re.DOTALL | re.MULTILINE)
+# ImageJ writes some hundred bytes about the range; long metadata may follow.
+_DESCRIBED = 1 << 16
+_IMAGEJ = re.compile(rb"\AImageJ=.*?^min=([-+.\deE]+)\s*^max=([-+.\deE]+)", re.DOTALL | re.MULTILINE)
 
 
 class _Tiff(TiffImageFile):
@@ -218,7 +220,7 @@ def _stated(page: _Page) -> Stated:
             low, high = float(min(page.numbers(least), default=0)), float(max(tops))
             break
     else:
-        match = _IMAGEJ.search(page.content(_DESCRIPTION))
+        match = _IMAGEJ.match(page.content(_DESCRIPTION)[:_DESCRIBED])
         if match is not None:
             low, high = _float(match[1]), _float(match[2])
     if low is None or high is None or not low < high:
