@@ -21,7 +21,7 @@ from lookalike.embedders import range_of
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.finetuning.answers import images_at_most, images_expected, trained_answers
 from lookalike.finetuning.folds import folds_of, lesson_of
-from lookalike.finetuning.pixels import CHANGED, closed_up, read_pixels
+from lookalike.finetuning.pixels import CHANGED, ELSEWHERE, closed_up, read_pixels
 from lookalike.fitted import refit_with
 from lookalike.judging.figures import class_figures
 from lookalike.judging.folds import FOLDS
@@ -31,7 +31,7 @@ from lookalike.metric import normalise
 from lookalike.near_duplicates import near_duplicate_groups
 from lookalike.pipeline import embed_files
 from lookalike.progress import silent
-from lookalike.records import PLAIN_METRIC, Skipped, uri_path
+from lookalike.records import PLAIN_METRIC, Skipped, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -211,9 +211,14 @@ def _embed(
 ) -> dict[str, NDArray[np.float32]]:
     """Return the features of each record by id; note in `lost` why there are none."""
     found: dict[str, NDArray[np.float32]] = {}
-    paths = [uri_path(record.uri) for record in records]
-    files = embed_files(paths, contender.embedder, contender.cache)
-    for record, file in zip(records, files, strict=True):
+    places = [(record, local_path(record.uri)) for record in records]
+    here = [(record, path) for record, path in places if path is not None]
+    for record, path in places:
+        if path is None:
+            step(1)
+            lost.setdefault(record.id, ELSEWHERE)
+    files = embed_files((path for _, path in here), contender.embedder, contender.cache)
+    for (record, _), file in zip(here, files, strict=True):
         step(1)
         if isinstance(file, Skipped):
             lost.setdefault(record.id, file.reason)
@@ -228,7 +233,9 @@ def _milliseconds(embedder: Embedder, records: Sequence[Record]) -> float:
     """Time the embedder on some of the images, one after another; NaN if none can be read any more."""
     contents = []
     for record in records[:_TIMED]:
-        path = uri_path(record.uri)
+        path = local_path(record.uri)
+        if path is None:
+            continue
         try:
             contents.append((path.read_bytes(), str(path)))
         except OSError:

@@ -103,7 +103,9 @@ def absolute(path: Path) -> Path:
         # After a link, `..` is not the folder before it.
         same = plain.samefile(path)
     except (OSError, ValueError):
-        same = False
+        # Nothing is there, or not any more; the folder that it lay in may be.
+        named = path.name not in ("", "..")
+        return absolute(path.parent) / path.name if named else path.absolute()
     return plain if same else path.absolute()
 
 

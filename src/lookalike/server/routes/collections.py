@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 
 from lookalike.embedders import TextEmbedder, cards, split_name
 from lookalike.errors import LookalikeError
-from lookalike.records import uri_path
+from lookalike.records import local_path
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
 from lookalike.schemas.values import Approximation
 from lookalike.server.access.guard import Writing
@@ -74,8 +74,8 @@ async def delete(name: str, service: Serving) -> Deleted:
         found = service.collection(name)
         added = []
         if service.uploads is not None:
-            paths = map(uri_path, service.session.store.stamps(found.name))
-            added = [path for path in paths if service.uploads.holds(path)]
+            paths = map(local_path, service.session.store.stamps(found.name))
+            added = [path for path in paths if path is not None and service.uploads.holds(path)]
         first, *_ = service.session.delete(found.name)
         service.changed(found.name)
         if service.uploads is not None and added:
