@@ -31,6 +31,7 @@ from lookalike.cli.output import (
 )
 from lookalike.errors import InvalidArgument
 from lookalike.records import display, file_uri, record_id
+from lookalike.stores import check_approximate
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def index(
     Files that did not change cost a look at their date. `-` reads paths from stdin, one a line.
     """
     named = read_paths(paths)
+    if approximate:
+        check_approximate(settings.store)
     with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
         report = session.index(
             collection,
