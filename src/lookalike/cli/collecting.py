@@ -35,6 +35,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.images import Range
 from lookalike.records import display, file_uri, record_id
 from lookalike.removals import disagree
+from lookalike.stores import check_approximate
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
@@ -129,6 +130,8 @@ def index(
     reads paths from stdin, one a line.
     """
     named = read_paths(paths)
+    if approximate:
+        check_approximate(settings.store)
     with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
         report = session.index(
             collection,
