@@ -30,7 +30,7 @@ ROWS = (
     ("near_duplicates", "plane"),
     ("judging",),
     ("finetuning", "contest"),
-    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "audit"),
+    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "saved_again", "audit"),
     ("index_report", "indexing", "adding", "indexed"),
     ("copying",),
     ("parity",),

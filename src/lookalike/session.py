@@ -99,7 +99,14 @@ class Session(Collecting):
         return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
 
     def audit(
-        self, name: str, by: str, *, split: str | None = None, k: int = 5, progress: Progress = silent
+        self,
+        name: str,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        k: int = 5,
+        look: bool = False,
+        progress: Progress = silent,
     ) -> Audit:
         """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
 
@@ -114,7 +121,7 @@ class Session(Collecting):
             raise CollectionEmpty(name)
         return audit(
             records, vectors, by, split=split, k=k, fit=self.refit(name, pulse.beat),
-            fit_by=None if fitting is None else fitting.by, progress=comparing,
+            fit_by=None if fitting is None else fitting.by, look=look, progress=comparing,
         )  # fmt: skip
 
     def evaluate(

@@ -57,10 +57,10 @@ def card(record: Record, names: Names, label: Scalar | None, note: str = "") -> 
     return {"id": record.id, "name": names(record), "label": shown(label), "note": note}
 
 
-def neighbour_cards(neighbours: Sequence[Neighbour], names: Names, by: str) -> list[dict[str, str]]:
+def neighbour_cards(neighbours: Sequence[Neighbour], names: Names, by: str | None) -> list[dict[str, str]]:
     """Return what a page shows of those that voted, the first five of them."""
     return [
-        card(each.record, names, each.record.fields.get(by), f"{each.similarity:.4f}")
+        card(each.record, names, None if by is None else each.record.fields.get(by), f"{each.similarity:.4f}")
         for each in neighbours[:_VOTERS]
     ]
 
