@@ -54,7 +54,7 @@ def read_delimited(text: str, speaks: Callable[[Sequence[str]], bool]) -> tuple[
         rows = list(_rows(text, separator, first, quoted=False))
     if not rows:
         raise Unusable("is empty")
-    if _is_uneven(rows) and f'{separator} "' in text:
+    if f'{separator} "' in text and any(value.startswith(' "') for _, values in rows for value in values):
         # Written by hand, with a blank before a quotation mark, which is none of CSV's then.
         try:
             closer = list(_rows(text, separator, first, blank=True))
