@@ -126,7 +126,7 @@ def test_each_image_and_annotation_that_cannot_be_used_is_reported(tmp_path: Pat
     ("change", "reason"),
     [
         ({"annotations": None}, "annotations is null, not a list"),
-        ({"categories": {}}, "categories is an object, not a list"),
+        ({"categories": 5}, "categories is a number, not a list"),
         ({"categories": [1]}, "categories[0] is a number, not an object"),
         ({"categories": [{"id": 1}]}, "categories[0].name is null, not a string"),
         ({"categories": [{"name": "x"}]}, "categories[0].id is null, not a number or string"),

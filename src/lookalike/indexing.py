@@ -154,6 +154,7 @@ def _survey(
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    remarks: dict[Remark, None] = {}
     left_out: list[LeftOut] = []
     name_readings: dict[Path, str] = {}
     for root in roots:
@@ -167,6 +168,7 @@ def _survey(
             raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
         labelling = read_labels(root, found.images, found.others, mode)
         report.labels.append(labelling.mode)
+        remarks.update(dict.fromkeys(labelling.remarks))
         others.update(found.others)
         skipped.update(dict.fromkeys([*found.skipped, *labelling.skipped]))
         if labelling.labels:
@@ -178,7 +180,7 @@ def _survey(
     report.left_out = merged(left_out)
     if not wanted and not may_be_empty:
         raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
-    report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(name_readings)]
+    report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(name_readings), *remarks]
     report.other_files = len(others)
     report.told_apart += map(str, told_apart)
     report.skipped += skipped

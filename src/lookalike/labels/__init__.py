@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, LabelsInvalid
-from lookalike.labels.annotations import file_name, named_images
+from lookalike.labels.annotations import members
 from lookalike.labels.coco import is_coco, read_coco
 from lookalike.labels.documents import read_documents
-from lookalike.labels.folders import read_folders
-from lookalike.labels.json_files import read_json_files
-from lookalike.labels.labelling import Label, Labelling, Unusable, settle
+from lookalike.labels.folders import read_folders, with_split
+from lookalike.labels.image_names import ImageNames
+from lookalike.labels.json_files import looks_like_labels, names_image, read_json_files, read_label_file
+from lookalike.labels.labelling import Label, Labelling, settle
 from lookalike.labels.tables import TABLE_NAMES, read_tables
-from lookalike.records import Skipped, display
+from lookalike.records import Remark, Skipped, display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,11 +61,13 @@ def read_labels(root: Path, images: Sequence[Path], others: Sequence[Path], mode
         if not path.is_relative_to(root):
             raise InvalidArgument(f"{display(path)} is not below {display(root)}")
     if mode == "folders":
-        return settle(mode, images, read_folders(root, images))
+        claims, said = read_folders(root, images)
+        return settle(mode, images, claims, remarks=said)
     tables = [path for path in others if path.name in TABLE_NAMES]
+    remarks: list[Remark] = []
     documents, broken = read_documents(path for path in others if path.suffix.lower() == ".json")
     if mode == "auto":
-        mode = _detect(tables, documents)
+        mode = _detect(root, images, tables, documents)
     elif mode == "table" and not tables and not any(is_coco(document.content) for document in documents):
         raise LabelsInvalid(display(root), _NO_TABLE)
     elif mode == "json" and not documents and not broken:
@@ -81,33 +84,41 @@ def read_labels(root: Path, images: Sequence[Path], others: Sequence[Path], mode
     elif mode == "json":
         claims, skipped = read_json_files(root, images, documents)
     else:
-        claims, skipped = read_folders(root, images), _passed_over(documents, "the labels are the folders")
+        claims, remarks = read_folders(root, images)
+        skipped = _passed_over(documents, "the labels are the folders")
         mode = "folders" if claims else "none"
-    return settle(mode, images, claims, [*broken, *skipped])
+    if mode in ("json", "table") and not tables:
+        claims = [with_split(root, claim) for claim in claims]
+    return settle(mode, images, claims, [*broken, *skipped], remarks=remarks)
 
 
-def _detect(tables: Sequence[Path], documents: Sequence[Document]) -> str:
-    labels = [document for document in documents if not _flaw(document)]
-    if tables or any(len(document.content["images"]) > 1 for document in labels):
+def _detect(root: Path, images: Sequence[Path], tables: Sequence[Path], documents: Sequence[Document]) -> str:
+    coco = [document for document in documents if is_coco(document.content)]
+    many = [document for document in coco if len(members(document.content["images"])) > 1]
+    if tables or many:
         return "table"
+    names = ImageNames(root, images)
+    labels = [document for document in documents if _is_label(root, names, document)]
     if len(labels) == 1 and is_coco(labels[0].content):
         return "table"
     return "json" if labels else "folders"
 
 
-def _flaw(document: Document) -> str:
-    """Return why a JSON file names no image, or nothing where it does."""
-    try:
-        file_name(named_images(document.content)[0], "images[0]")
-    except Unusable as error:
-        return str(error)
-    return ""
+def _is_label(root: Path, names: ImageNames, document: Document) -> bool:
+    """Tell whether a JSON file is a label: in a form that nothing else has, or by naming an image that is there."""
+    file = read_label_file(document)
+    if file.flaw:
+        return False
+    return file.is_export or looks_like_labels(document.content) or names_image(root, names, file)
 
 
 def _passed_over(documents: Sequence[Document], reason: str) -> list[Skipped]:
     """Report the JSON files that look like labels and are not read as such; others are no labels."""
-    return [
-        Skipped(str(document.path), _flaw(document) or f"not used: {reason}")
-        for document in documents
-        if isinstance(document.content, dict) and "images" in document.content
-    ]
+    found = []
+    for document in documents:
+        if looks_like_labels(document.content):
+            flaw = "" if is_coco(document.content) else read_label_file(document).flaw
+            found.append(Skipped(str(document.path), flaw or f"not used: {reason}"))
+        elif read_label_file(document).is_export:
+            found.append(Skipped(str(document.path), f"not used: {reason}"))
+    return found

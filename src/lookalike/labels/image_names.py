@@ -78,6 +78,32 @@ class ImageNames:
             return packed
         raise Unusable(f"there is no image {file_name!r}")
 
+    def has_stem(self, stem: str) -> bool:
+        """Tell whether there is an image of this name, but for its ending."""
+        return _folded(stem) in self._by_stem
+
+    def find_stem(self, stem: str, label_directories: Directories) -> Match:
+        """Return the image that is called so, but for its ending; of several, as `find` does.
+
+        Raises:
+            Unusable: there is no such image, or several agree equally well.
+        """
+        same_name = self._by_stem.get(_folded(stem), ())
+        if not same_name:
+            raise Unusable(f"there is no image {stem!r}")
+        image = self._best(("stem", _folded(stem)), list(same_name), (), label_directories)
+        found = directories_below(self._root, image)
+        suffixes = 0, _suffix(label_directories, found)
+        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        stems: dict[str, list[Path]] = {}
+        for image in self._images:
+            for stem in {_folded(image.stem), *map(_folded, possible_names(image.stem))}:
+                stems.setdefault(stem, []).append(image)
+        return stems
+
     def at(self, path: str) -> Path | None:
         """Return the image at this path, compared in form NFC, or None."""
         return self._by_path.get(normalize("NFC", path))
@@ -164,6 +190,10 @@ class ImageNames:
             if part in index:
                 return (*key, inside_out, part), index[part]
         return (*key, inside_out, ()), images
+
+
+def _folded(name: str) -> str:
+    return normalize("NFC", name).casefold()
 
 
 def common_suffix(one: Directories, other: Directories) -> Directories:
