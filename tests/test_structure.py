@@ -91,7 +91,9 @@ HEAVY = {
         "judging/selective.py",
         "near_duplicates.py",
     },
+    "chardet": {"labels/encodings.py"},
     "turbovec": {"stores/sqlite/shortlist.py"},
+    "yaml": {"labels/yolo.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }
 

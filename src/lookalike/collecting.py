@@ -46,6 +46,7 @@ class Collecting(Answering):
         *,
         model: str | None = None,
         labels: str = "auto",
+        encoding: str | None = None,
         prune: bool = False,
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
@@ -63,6 +64,7 @@ class Collecting(Answering):
             model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
                 that are not on this machine are fetched from the model hub.
             labels: auto, folders, json, table or none.
+            encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
             exclude: patterns of what is left out, see `left_out.Patterns`.
             include: patterns of the only pictures that are taken.
@@ -88,6 +90,7 @@ class Collecting(Answering):
             embedder,
             self.features(embedder),
             labels=labels,
+            encoding=encoding,
             prune=prune,
             patterns=patterns,
             max_pixels=max_pixels,

@@ -13,6 +13,7 @@
     │   └── CollectionEmpty
     ├── LabelsInvalid          a label file that cannot be read at all
     ├── UnusableImage          one file that is no picture we can read; `Skipped` carries its reason
+    ├── DecodingStopped        an image whose decoding was ended because the program stops
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
     │   └── TargetDiffers      a copy's target has a collection of that name and another space
     ├── WeightsInvalid         a weights file that is not the one it should be
@@ -138,6 +139,14 @@ class UnusableImage(LookalikeError):
         super().__init__(f"{path}: {reason}")
 
 
+class DecodingStopped(LookalikeError):
+    """An image was not decoded to the end, because the program stops; nothing is wrong with it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: it was not decoded to the end, because the program stops")
+
+
 class SpaceMismatch(LookalikeError):
     """Vectors that do not belong into the collection they were meant for."""
 
@@ -256,6 +265,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     Unanswerable: Outcome(1, 409),
     LabelsInvalid: Outcome(1, 422),
     UnusableImage: Outcome(1, 422),
+    DecodingStopped: Outcome(1, 503),
     SpaceMismatch: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),

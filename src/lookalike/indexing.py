@@ -14,8 +14,8 @@ from lookalike import images
 from lookalike.corrections import indexed_again, stored
 from lookalike.errors import Unanswerable
 from lookalike.file_names import read_name
-from lookalike.index_report import IndexReport
-from lookalike.labels import Label, read_labels
+from lookalike.index_report import IndexReport, label_trouble
+from lookalike.labels import Label, alike_labels, read_labels
 from lookalike.left_out import LeftOut, Patterns, merged, unused_patterns
 from lookalike.metric import normalise
 from lookalike.pipeline import EmbeddedFile, embed_files
@@ -69,6 +69,7 @@ def index(
     cache: FeatureCache,
     *,
     labels: str = "auto",
+    encoding: str | None = None,
     prune: bool = False,
     patterns: Mapping[Path, Patterns] | None = None,
     max_pixels: int = images.MAX_PIXELS,
@@ -92,6 +93,7 @@ def index(
         embedder: the collection's own.
         cache: the features of that embedder.
         labels: auto, folders, json, table or none.
+        encoding: of label files that are no Unicode by their marks; None to guess.
         prune: whether to remove records below the paths whose file is gone. Those of files that are left out
             stay as they are.
         patterns: what is left out below which of the paths; by default nothing.
@@ -105,7 +107,7 @@ def index(
         PathNotFound: a path does not exist.
         Unanswerable: there is no image below a path, and nothing to prune.
         SpaceMismatch: the collection holds vectors of another embedder.
-        InvalidArgument: the name is that of a fitted collection's plain side.
+        InvalidArgument: the name is that of a fitted collection's plain side, or there is no such encoding.
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
@@ -113,7 +115,7 @@ def index(
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
-    wanted = _survey(roots, labels, by_root, report, may_be_empty=prune)
+    wanted = _survey(roots, labels, encoding, by_root, report, may_be_empty=prune)
     if not wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
@@ -140,6 +142,7 @@ _LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalik
 def _survey(
     roots: Sequence[Path],
     mode: str,
+    encoding: str | None,
     patterns: Mapping[Path, Patterns],
     report: IndexReport,
     *,
@@ -154,7 +157,9 @@ def _survey(
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    unused: dict[Skipped, None] = {}
     remarks: dict[Remark, None] = {}
+    expected = False
     left_out: list[LeftOut] = []
     name_readings: dict[Path, str] = {}
     for root in roots:
@@ -166,12 +171,14 @@ def _survey(
             files = f"; {len(found.others):,} other files are there" if found.others else ""
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
             raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
-        labelling = read_labels(root, found.images, found.others, mode)
+        labelling = read_labels(root, found.images, found.others, mode, encoding)
         report.labels.append(labelling.mode)
-        remarks.update(dict.fromkeys(labelling.remarks))
         others.update(found.others)
         skipped.update(dict.fromkeys([*found.skipped, *labelling.skipped]))
-        if labelling.labels:
+        unused.update(dict.fromkeys(labelling.skipped))
+        remarks.update(dict.fromkeys(labelling.remarks))
+        expected = expected or labelling.expected
+        if labelling.labels or labelling.expected:
             unlabelled.update(dict.fromkeys(labelling.unlabelled))
         told_apart.update(dict.fromkeys(labelling.told_apart))
         for image in found.images:
@@ -185,6 +192,11 @@ def _survey(
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
     report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
+    report.remarks += [*remarks, *alike_labels(label.fields for label in wanted.values())]
+    report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
+    report.label_trouble = label_trouble(
+        len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
+    )
     return wanted
 
 

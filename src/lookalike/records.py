@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from unicodedata import normalize
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
@@ -194,6 +195,20 @@ def labels_digest(fields: Fields, metadata: Metadata) -> str:
     """Return a digest of what the labels say, 32 hexadecimal digits, independent of the order of keys."""
     text = json.dumps([dict(fields), dict(metadata)], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+# Characters without a width that copying and spreadsheets leave at the ends of a text, and which str.strip
+# keeps: zero-width space and joiners, marks of direction, word joiner, byte order mark (all of Unicode's Cf).
+_NO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+_BLANK = f"{_NO_WIDTH}{''.join(c for c in map(chr, range(0x3001)) if c.isspace())}"
+
+
+def label_text(text: str) -> str:
+    """Return a label or the name of a field as it is kept: in Unicode's form NFC, without blanks at its ends.
+
+    So `good ` is `good`, and what macOS writes in form NFD is the same label as elsewhere (Unicode annex 15).
+    """
+    return normalize("NFC", text).strip(_BLANK)
 
 
 def display(text: str | Path) -> str:

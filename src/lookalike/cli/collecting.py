@@ -44,8 +44,14 @@ if TYPE_CHECKING:
     "--labels",
     type=click.Choice(["auto", "folders", "json", "table", "none"]),
     default="auto",
-    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .jsonl, "
-    ".parquet or COCO), nowhere, or (auto) whichever of these is there.",
+    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
+    ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
+)
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
+    "it is guessed, and said.",
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
@@ -77,6 +83,7 @@ def index(
     paths: tuple[str, ...],
     collection: str,
     labels: str,
+    encoding: str | None,
     model: str | None,
     prune: bool,
     exclude: tuple[str, ...],
@@ -97,6 +104,7 @@ def index(
             named,
             model=model,
             labels=labels,
+            encoding=encoding,
             prune=prune,
             exclude=exclude,
             include=include,
@@ -116,10 +124,12 @@ def index(
                 print_text(f"approximate index: {approximation_text(found)}")
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
-    return 0 if report.images or report.removed else 1
+    return 0 if (report.images or report.removed) and not report.labels_failed else 1
 
 
 def _print_report(report: IndexReport) -> None:
+    if report.label_trouble:
+        print_text(report.label_trouble)
     counts = [
         ("added", report.added),
         ("updated", report.updated),
@@ -159,6 +169,9 @@ def _print_rest(count: int) -> None:
 
 
 def _print_report_lines(report: IndexReport) -> None:
+    if report.label_trouble:
+        failed = report.labels_failed
+        print_line({"type": "label_trouble", "text": report.label_trouble, "all_failed": failed})
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
     for left_out in report.left_out:

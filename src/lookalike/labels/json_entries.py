@@ -115,10 +115,9 @@ def json_entries(content: Any) -> list[Entry]:
     many = _many(content)
     if many:
         return many
-    entry = _one(content, "", {}, "")
-    if not entry.fields and not _annotations(content)[0]:
+    if not _annotations(content)[0] and not _image_fields(content, None, ""):
         raise Unusable(_NAMES_NONE)
-    return [Entry("", (), entry.fields, content, flaw=_NAMES_NONE)]
+    return [Entry("", (), _one(content, "", {}, "").fields, content, flaw=_NAMES_NONE)]
 
 
 _NAMES_NONE = "names no image: there is no images[].file_name"

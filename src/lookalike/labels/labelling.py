@@ -43,6 +43,8 @@ class Labelling:
     """Images of a name that others have too, whose label found them by their directories, in that order."""
     remarks: list[Remark] = field(default_factory=list)
     """What was assumed, and what a person should look at."""
+    expected: bool = False
+    """Whether there are files of labels, so that it is a failure where no image has got one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def settle(
     skipped: Iterable[Skipped] = (),
     *,
     remarks: Sequence[Remark] = (),
+    expected: bool = False,
 ) -> Labelling:
     """Give each image its label.
 
@@ -95,6 +98,7 @@ def settle(
         claims: labels with the images they name, which are all among `images`; in the order of their paths.
         skipped: labels that name no image.
         remarks: what was assumed.
+        expected: whether there are files of labels.
     """
     claims_on: dict[Path, list[Claim]] = {}
     for claim in claims:
@@ -110,7 +114,7 @@ def settle(
     rejected.sort(key=lambda skipped: skipped.path)
     unlabelled = [image for image in images if image not in labels]
     told_apart = [image for image in labels if any(claim.namesakes for claim in claims_on[image])]
-    return Labelling(mode, labels, rejected, unlabelled, told_apart, list(remarks))
+    return Labelling(mode, labels, rejected, unlabelled, told_apart, list(remarks), expected)
 
 
 def _choose(rivals: list[Claim]) -> tuple[Label | None, list[Skipped]]:

@@ -200,7 +200,7 @@ class ElasticsearchCatalogue:
         try:
             if source["format"] > FORMAT:
                 raise StoreNewer(
-                    self._url, "a later version of lookalike wrote it: pip install --upgrade lookalike"
+                    self._url, "a later version of lookalike wrote it: install that version or a later one"
                 )
             return parse(source["content"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:

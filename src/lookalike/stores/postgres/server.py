@@ -247,7 +247,8 @@ class PostgresServer:
             version = 1 if row is None else row[0] or 1
             if version > VERSION:
                 raise StoreNewer(
-                    self.url, "was written by a later version of lookalike: pip install --upgrade lookalike"
+                    self.url,
+                    "was written by a later version of lookalike: install that version or a later one",
                 )
         return Transaction(connection, version)
 
