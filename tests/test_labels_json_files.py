@@ -49,7 +49,9 @@ def test_the_hostile_delivery_gives_all_its_labels_and_names_each_trap(tmp_path:
         assert found.metadata["categories"] == [quality, part]
 
 
-def test_attributes_become_fields_nested_ones_by_both_names_and_lists_of_numbers_and_null_do_not(tmp_path: Path) -> None:
+def test_attributes_become_fields_nested_ones_by_both_names_and_lists_of_numbers_and_null_do_not(
+    tmp_path: Path,
+) -> None:
     given = {"part": "a", "n": 3, "x": 0.5, "ok": True, "no": None, "box": [1], "more": {"a": 1}, "": "z"}
     tree(tmp_path, {"a.jpg": None, "a.json": label("a.jpg", **given)})
     labelling = read(tmp_path, "json")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @collection_option
 @click.option(
     "--labels",
-    type=click.Choice(["auto", "folders", "json", "table", "none"]),
+    type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
     ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",

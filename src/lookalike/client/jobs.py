@@ -105,7 +105,7 @@ class Jobs(Connection):
         self,
         collection: str,
         *,
-        labels: Literal["auto", "folders", "json", "table", "none"] = "auto",
+        labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
         prune: bool = False,
     ) -> Job:
         """Begin to index again what was indexed there; a writing key is needed; see `indexing`.

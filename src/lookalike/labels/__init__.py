@@ -87,7 +87,9 @@ def read_labels(
     reading = _read(root, images, sources, chosen)
     if chosen == "folders" and not reading.claims:
         chosen = "other" if sources.other_tables else "none"
+        said = reading.remarks if chosen == "none" else []
         reading = _read(root, images, sources, chosen)
+        reading.remarks.extend(said)
     unread = [*_passed_over(reading.documents, reading.why), *sources.useless]
     if chosen != "other":
         unread += not_used(sources.other_tables, reading.why)

@@ -9,11 +9,13 @@ thing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
 from lookalike.labels.labelling import Unusable
+from lookalike.walk import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -392,6 +394,7 @@ def other_scalars(value: Mapping[str, Any]) -> dict[str, Scalar]:
         and plain_key(key) not in _ID_KEYS
         and plain_key(key) not in NAME_KEYS
         and not isinstance(each, list)
+        and not (isinstance(each, str) and PurePosixPath(each).suffix.lower() in SUFFIXES)
     }
     return scalar_fields(left)
 

@@ -93,7 +93,7 @@ def _read_file(
     categories = read_categories(content.get("categories", []))
     named = named_images(content)
     directories = directories_below(root, document.path)
-    annotations, astray = _by_image(annotation_list(content))
+    annotations, astray = _by_image(annotation_list(content), only=len(named) == 1)
     skipped += [Skipped(str(document.path), reason) for reason in astray]
     times = Counter(_key(image) for _, image in named)
     rank = _rank(content, annotations)
@@ -101,9 +101,11 @@ def _read_file(
     for place, image in named:
         try:
             name = file_name(image, place)
-            own = _own_annotations(image, place)
+            own = [*_own_annotations(image, place), *annotations.get(None, [])]
             key = None if own and _key(image) is None else _unique_key(image, place, times)
-            label = _label(image, [*annotations.get(key, []), *own], categories, split)
+            label = _label(
+                image, [*(annotations.get(key, []) if key is not None else []), *own], categories, split
+            )
             match = names.find(name, directories)
         except Unusable as error:
             reason = str(error)
@@ -113,7 +115,7 @@ def _read_file(
                 Claim(match.image, label, document.path, place, match.agreement, match.namesakes, rank)
             )
     for key, of_one_image in annotations.items():
-        if key not in times:
+        if key not in times and key is not None:
             reason = f"{of_one_image[0][0]}.image_id is {key!r}, which is not among the images"
             skipped.append(Skipped(str(document.path), reason))
 
@@ -154,14 +156,20 @@ def _key(image: Any) -> int | str | None:
 
 
 def _by_image(
-    annotations: list[tuple[str, Any]],
+    annotations: list[tuple[str, Any]], *, only: bool
 ) -> tuple[dict[int | str | None, list[tuple[str, Mapping[str, Any]]]], list[str]]:
-    """Return annotations with their places by image id, and the reasons why some belong to none."""
+    """Return annotations with their places by image id, and the reasons why some belong to none.
+
+    Where there is one image only, those without an id are its own: None.
+    """
     found: dict[int | str | None, list[tuple[str, Mapping[str, Any]]]] = {}
     astray: list[str] = []
     for place, annotation in annotations:
         if not isinstance(annotation, dict):
             astray.append(f"{place} is {kind(annotation)}, not an object")
+            continue
+        if only and annotation.get("image_id") is None:
+            found.setdefault(None, []).append((place, annotation))
             continue
         try:
             key = identifier(annotation.get("image_id"), f"{place}.image_id")

@@ -110,7 +110,7 @@ def json_entries(content: Any) -> list[Entry]:
     for key, about in _about_image(content):
         if (told := about if isinstance(about, str) else name_in(about, own=True)) is not None:
             return [_one(content, told, about, key)]
-    if (given := name_in(content)) is not None:
+    if (given := name_in(content) or _own_name(content)) is not None:
         return [_one(content, given, {}, "")]
     many = _many(content)
     if many:
@@ -126,6 +126,12 @@ _NAMES_NONE = "names no image: there is no images[].file_name"
 def names_no_image(entry: Entry) -> bool:
     """Tell whether all that an entry lacks is the name of its image, which the file's own may be."""
     return entry.flaw == _NAMES_NONE
+
+
+def _own_name(content: Mapping[str, Any]) -> str | None:
+    """Return the name of an image that stands under a key which may hold any name, or None."""
+    name = name_in(content, own=True)
+    return name if name is not None and _names_image(name) else None
 
 
 def _exported(content: Mapping[str, Any]) -> list[Entry]:
@@ -404,12 +410,18 @@ def _by_key(content: Mapping[str, Any]) -> list[Entry]:
     if not content:
         return []
     named = {key: _names_image(key) for key in content}
-    if all(named.values()):
+    if all(named.values()) and all(_says_something(value) for value in content.values()):
         return _gathered([_member(value, f"[{key!r}]", key) for key, value in content.items()])
     values = list(content.values())
     if all(isinstance(each, dict) and name_in(each) is not None for each in values):
         return _gathered([_via(each, f"[{key!r}]") for key, each in content.items()])
     return []
+
+
+def _says_something(value: Any) -> bool:
+    return isinstance(value, str | dict) or (
+        isinstance(value, list) and all(isinstance(each, str | dict) for each in value)
+    )
 
 
 def _via(value: Mapping[str, Any], place: str) -> Entry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.fields import category_fields, storable
 from lookalike.labels.image_names import ImageNames, common_suffix, directories_below
 from lookalike.labels.json_entries import Entry, is_export, json_entries, names_no_image
@@ -128,6 +129,8 @@ def read_json_files(
 def _label(root: Path, file: LabelFile, entry: Entry, match: Match) -> Label:
     above = directories_below(root, file.path)
     directories = common_suffix(above, directories_below(root, match.image)) or above
+    if all(map(is_data_folder, directories)):
+        directories = ()
     fields = {**category_fields(directories), **entry.fields}
     delivered: Mapping[str, Any] = entry.metadata
     return Label(fields, {"categories": [storable(directory) for directory in directories], **delivered})

@@ -70,8 +70,7 @@ def _names(value: str) -> list[str]:
         return []
     found = [*local, value, unquote(parts.path)]
     plain = [each for each in found if any(each.lower().endswith(suffix) for suffix in SUFFIXES)]
-    *_, last = [*plain, ""]
-    name = last.rpartition("/")[2]
+    name = plain[-1].rpartition("/")[2] if plain else ""
     return [*plain, *([_UPLOAD.sub("", name)] if _UPLOAD.match(name) else [])]
 
 
