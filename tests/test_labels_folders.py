@@ -107,6 +107,10 @@ def test_the_next_folder_above_is_the_label(tmp_path: Path) -> None:
     }
 
 
+def test_a_folder_in_a_folder_is_the_label_where_it_is_the_only_one(tmp_path: Path) -> None:
+    assert labels(tmp_path, "bad/worse/a.jpg") == {"bad/worse/a.jpg": "worse"}
+
+
 def test_unless_it_is_the_same_for_all(tmp_path: Path) -> None:
     assert labels(tmp_path, "lines/JPEGImages/a.jpg", "lines/JPEGImages/b.jpg") == {}
 

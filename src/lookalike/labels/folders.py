@@ -40,7 +40,7 @@ def read_folders(root: Path, images: Sequence[Path]) -> tuple[list[Claim], list[
     classes = _classes([directories for _, directories in found])
     labels = {directories: _label(directories, classes) for _, directories in found}
     # What is skipped leaves a name that tells images apart, or none.
-    skipped = {directories for directories, label in labels.items() if label != directories[-1:]}
+    skipped = {directories for directories, label in labels.items() if label != directories}
     if len(set(labels.values())) == 1 and len(labels) == len(skipped):
         labels = dict.fromkeys(labels, ())
     claims = []
