@@ -93,6 +93,7 @@ HEAVY = {
     },
     "chardet": {"labels/encodings.py"},
     "turbovec": {"stores/sqlite/shortlist.py"},
+    "yaml": {"labels/yolo.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }
 

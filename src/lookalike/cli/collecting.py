@@ -35,6 +35,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.images import Range
 from lookalike.records import display, file_uri, record_id
 from lookalike.removals import disagree
+from lookalike.stores import check_approximate
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 @collection_option
 @click.option(
     "--labels",
-    type=click.Choice(["auto", "folders", "json", "table", "none"]),
+    type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
     ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
@@ -129,6 +130,8 @@ def index(
     reads paths from stdin, one a line.
     """
     named = read_paths(paths)
+    if approximate:
+        check_approximate(settings.store)
     with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
         report = session.index(
             collection,
