@@ -32,8 +32,14 @@ class IndexReport:
     relabelled: int = 0
     """The file is the same, what is known of it had changed."""
     unchanged: int = 0
+    moved: int = 0
+    """The file was elsewhere when it was indexed; its record went with it."""
     removed: int = 0
     """Records whose file is gone (`prune`)."""
+    verified: int = 0
+    """Files whose bytes were looked at although their size and date are the same (`verify`)."""
+    differing: int = 0
+    """Of these, the ones whose bytes are others; they count as updated, or as skipped, too."""
     embedded: int = 0
     """Images that went through the model; the others' features were known."""
     skipped: list[Skipped] = field(default_factory=list)
@@ -61,7 +67,7 @@ class IndexReport:
     @property
     def images(self) -> int:
         """Images that are in the collection after this run because of these paths."""
-        return self.added + self.updated + self.relabelled + self.unchanged
+        return self.added + self.updated + self.relabelled + self.unchanged + self.moved
 
 
 def label_trouble(images: int, unlabelled: Sequence[str], unused: Sequence[Skipped], *, failed: bool) -> str:

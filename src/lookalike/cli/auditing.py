@@ -74,9 +74,9 @@ def audit(
     from lookalike.findings import audit_lines
 
     if report is not None:
-        from lookalike.report import check_writable
+        from lookalike.report import check_report
 
-        check_writable(report)
+        check_report(report)
     with settings.open() as session:
         fields = session.store.collection(collection).fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:

@@ -19,7 +19,7 @@ from lookalike.cli.options import (
 from lookalike.cli.output import counted, print_line, print_table, print_text, progress_bar, text_of, warn
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.records import display
-from lookalike.stores import open_store
+from lookalike.stores import check_approximate, open_store
 
 if TYPE_CHECKING:
     from lookalike.copying.copy import CopyReport
@@ -61,6 +61,8 @@ def copy(
     if every and named:
         raise InvalidArgument("--all and --collection exclude each other")
     code = 0
+    if approximate:
+        check_approximate(target)
     with open_store(source, settings.timeout) as here, open_store(target, settings.timeout) as there:
         names = copyable(here) if every else [collection]
         if not names:

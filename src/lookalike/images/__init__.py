@@ -47,6 +47,7 @@ __all__ = [
     "decode",
     "decode_noted",
     "file_type",
+    "format_name",
 ]
 
 MAX_PIXELS = 2**27
@@ -188,7 +189,7 @@ _TYPES = {
     "PNM": FileType("image/x-portable-anymap", ".pnm"),
 }
 
-SIGNED_BYTES = 32
+SIGNED_BYTES = 256
 """So many bytes at the beginning of a file tell which of the formats it has."""
 
 # What brings an image of each EXIF orientation upright (Exif 2.32, section 4.6.4, tag 274).
@@ -211,6 +212,16 @@ def file_type(data: bytes) -> FileType | None:
     """
     form = _format_of(data)
     return None if form is None else _TYPES[form.name]
+
+
+def format_name(data: bytes) -> str | None:
+    """Return what the format of an image file is called; None where it is none that is read.
+
+    Args:
+        data: its content, or the first `SIGNED_BYTES` of it.
+    """
+    form = _format_of(data)
+    return None if form is None else form.name
 
 
 def _format_of(data: bytes) -> _Format | None:
@@ -363,8 +374,10 @@ def _lacks_only_its_end(form: _Format, data: bytes) -> bool:
     """Say whether a JPEG that breaks off has all of its pixels, and lacks no more than its end marker.
 
     Where pixels are missing, the decoder takes them from whatever comes next: then they differ with it. Where
-    none are, it goes on to the end marker.
+    none are, it goes on to the end marker. That scans are missing altogether it does not mind.
     """
+    if not containers.has_all_scans(data):
+        return False
     pictures = []
     for ending in (b"", _ANYTHING):
         image = form.plugin(BytesIO(data + ending + _END_OF_IMAGE), "")

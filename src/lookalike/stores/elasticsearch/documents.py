@@ -13,7 +13,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
 from lookalike.file_names import readable
-from lookalike.records import Record, Stamp, display, labels_digest, uri_path
+from lookalike.records import Record, Stamp, display, labels_digest, local_path
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
         kind: that of the collection's approximate index, if it has one.
     """
     numbers = vector.tolist()
-    path = readable(str(uri_path(record.uri))) if record.uri.startswith("file:") else unquote(record.uri)
+    place = local_path(record.uri)
+    path = unquote(record.uri) if place is None else readable(str(place))
     made: dict[str, Any] = {
         "image_id": record.id,
         "image_name": _readable(path.rpartition("/")[2]),

@@ -17,7 +17,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreCorrupt
 from lookalike.file_names import readable
-from lookalike.records import Record, display, labels_digest, uri_path
+from lookalike.records import Record, display, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 
 if TYPE_CHECKING:
@@ -266,7 +266,8 @@ def _cut(text: str, size: int) -> str:
 
 
 def _path(uri: str) -> str | None:
-    path = _sql_text(readable(str(uri_path(uri)))) if uri.startswith("file:") else ""
+    place = local_path(uri)
+    path = "" if place is None else _sql_text(readable(str(place)))
     return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
 
 

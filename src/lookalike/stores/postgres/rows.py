@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import StoreCorrupt
 from lookalike.file_names import readable
-from lookalike.records import Record, Stamp, labels_digest, uri_path
+from lookalike.records import Record, Stamp, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.server import SQL
@@ -45,7 +45,8 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
     rows: list[tuple[bytes | None, ...]] = []
     for record, vector in zip(records, binary_vectors(vectors), strict=True):
         metadata = metadata_text(record.id, record.metadata)
-        path = readable_text(readable(str(uri_path(record.uri)))) if record.uri.startswith("file:") else None
+        place = local_path(record.uri)
+        path = None if place is None else readable_text(readable(str(place)))
         rows.append(
             (
                 record.id.encode(),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from contextlib import closing
+import threading
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
 from lookalike.errors import QueryRefused
 from lookalike.records import Table
+from lookalike.stores.answers import Room, too_long
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from lookalike.stores.sqlite.file import SqliteFile
@@ -21,8 +24,12 @@ if TYPE_CHECKING:
 _READING = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
-# Instructions of SQLite's machine between two looks at Ctrl-C: a few milliseconds.
+# Instructions of SQLite's machine between two looks at whether it is to end: a few milliseconds.
 _INSTRUCTIONS = 100_000
+# In which it then does, but for a single call that takes longer.
+_END_SECONDS = 1.0
+# Of one value, text or row, those that a statement makes up included (sqlite.org/limits.html: a billion).
+_VALUE_BYTES = 64 << 20
 _CACHE_KIB = 64 << 10
 _KEPT_BYTES = 128 << 20
 _BYTES = 4  # of a float32
@@ -30,11 +37,17 @@ _BYTES = 4  # of a float32
 _ROUNDING = 1e-6
 
 
-def answer(file: SqliteFile, statement: str) -> Table:
+def answer(file: SqliteFile, statement: str, seconds: float) -> Table:
     """Answer one statement on a connection of its own that can only read.
+
+    Args:
+        file: the store's.
+        statement: SQL.
+        seconds: after which it is stopped.
 
     Raises:
         QueryRefused: it does not parse, fails, would write, or is more than one statement.
+        QueryStopped: it takes longer, or its answer is too large to be held.
         StoreError: the store cannot be read.
     """
     with file.errors():
@@ -42,34 +55,84 @@ def answer(file: SqliteFile, statement: str) -> Table:
         with file.reading():
             pass
         stored = file.connect_reader(mode="ro")
-    with closing(stored or sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        cosine = _CosineSimilarity()
-        _restrict(connection, cosine)
+    work = _Work(
+        stored or sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), statement
+    )
+    # A thread of its own: what SQLite computes in one call (a pattern, say) can neither be interrupted nor
+    # lets Python see Ctrl-C. It is left to itself then, and ends with the process if not before.
+    thread = threading.Thread(target=work.run, name="lookalike-sql", daemon=True)
+    thread.start()
+    try:
+        thread.join(min(seconds, threading.TIMEOUT_MAX))
+        late = thread.is_alive()
+    finally:
+        work.end()
+        thread.join(_END_SECONDS)
+    if work.table is not None:
+        return work.table
+    if late or work.failure is None:
+        raise too_long(seconds)
+    with file.errors():
+        raise work.failure
+
+
+class _Work:
+    """A statement that is being answered on a thread."""
+
+    def __init__(self, connection: sqlite3.Connection, statement: str) -> None:
+        self.table: Table | None = None
+        self.failure: BaseException | None = None
+        self._connection: sqlite3.Connection | None = connection
+        self._statement = statement
+        self._ended = False
+        self._closing = threading.Lock()
+
+    def run(self) -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 it is called once
         try:
-            cursor = connection.execute(statement)
+            self.table = self._answer(connection)
+        except BaseException as failure:  # noqa: BLE001 whoever waits raises it
+            self.failure = failure
+        with self._closing:
+            self._connection = None
+            connection.close()
+
+    def end(self) -> None:
+        """Let it end at the next instruction of SQLite's machine."""
+        self._ended = True
+        with self._closing:
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def _answer(self, connection: sqlite3.Connection) -> Table:
+        cosine = _CosineSimilarity()
+        _restrict(connection, cosine, lambda: self._ended)
+        room = Room()
+        try:
+            cursor = connection.execute(self._statement)
             if cursor.description is None:
                 raise QueryRefused("there is no statement that reads in it")
-            return Table(tuple(column[0] for column in cursor.description), cursor.fetchall())
+            rows = []
+            for row in cursor:
+                room.take(row)
+                rows.append(row)
+            return Table(tuple(column[0] for column in cursor.description), rows)
         except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError, ValueError) as error:
             reason = _reason(error, cosine)
             if reason is not None:
                 raise QueryRefused(reason) from error
-            with file.errors():
-                raise
+            raise
 
 
 def _reason(error: Exception, cosine: _CosineSimilarity) -> str | None:
-    """Return why the statement is refused, None where it is the store that fails.
-
-    Raises:
-        KeyboardInterrupt: that is what ended it.
-    """
+    """Return why the statement is refused, None where it is the store that fails."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if isinstance(cosine.failure, ValueError):
         return str(cosine.failure)
     # sqlite3 replaces an exception that comes up in a callback by an error of its own.
-    if code == sqlite3.SQLITE_INTERRUPT or cosine.failure is not None:
-        raise KeyboardInterrupt from error
+    if cosine.failure is not None:
+        raise cosine.failure
     if code == sqlite3.SQLITE_AUTH or "not authorized" in str(error):
         return f"only statements that read are answered: {error}"
     if isinstance(error, sqlite3.DatabaseError) and code in (
@@ -82,15 +145,18 @@ def _reason(error: Exception, cosine: _CosineSimilarity) -> str | None:
     return str(error)
 
 
-def _restrict(connection: sqlite3.Connection, cosine: _CosineSimilarity) -> None:
+def _restrict(
+    connection: sqlite3.Connection, cosine: _CosineSimilarity, is_ended: Callable[[], bool]
+) -> None:
     connection.text_factory = _any_text
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     # These table-valued functions declare themselves by a CREATE TABLE when first used.
     connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
     connection.execute("PRAGMA query_only = ON")
     connection.create_function("cosine_similarity", 2, cosine, deterministic=True)
-    # Python sees Ctrl-C only when it runs some Python: without this an endless statement could not be ended.
-    connection.set_progress_handler(lambda: 0, _INSTRUCTIONS)
+    # A statement that was interrupted before it began would not know.
+    connection.set_progress_handler(is_ended, _INSTRUCTIONS)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
     connection.set_authorizer(
         lambda action, *_: sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
     )
