@@ -18,18 +18,13 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreError,
     StoreNewer,
+    StoreOlder,
     StoreReadOnly,
     StoreUnreachable,
 )
 from lookalike.records import file_uri
 from lookalike.stores.sqlite.refusals import store_error
-from lookalike.stores.sqlite.schema import (
-    MIGRATIONS,
-    ForeignFile,
-    NewerFile,
-    migrate,
-    stored_version,
-)
+from lookalike.stores.sqlite.schema import ForeignFile, NewerFile, OlderFile, make_tables, stored_version
 from lookalike.stores.sqlite.text import stored_text
 
 if TYPE_CHECKING:
@@ -112,7 +107,7 @@ class SqliteFile:
             self._check_place(self._writer)
             try:
                 self._begin(self._writer, "BEGIN IMMEDIATE")
-                migrate(self._writer)
+                make_tables(self._writer)
                 yield self._writer
                 self._writer.execute("COMMIT")
             finally:
@@ -141,13 +136,9 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        if version < len(MIGRATIONS):
+        if version == 0:
             connection.close()
-            if version == 0:
-                return None
-            with self.writing():
-                pass
-            return self.connect_reader(mode=mode)
+            return None
         connection.execute("PRAGMA query_only = ON")
         return connection
 
@@ -175,6 +166,8 @@ class SqliteFile:
             raise StoreNewer(
                 self.url, "was written by a later version of lookalike: pip install --upgrade lookalike"
             ) from error
+        except OlderFile as error:
+            raise StoreOlder(self.url) from error
         except UnicodeDecodeError as error:
             raise StoreCorrupt(self.url, "is damaged: it holds text that is no UTF-8") from error
 
@@ -267,7 +260,7 @@ class SqliteFile:
     def _begin(self, connection: sqlite3.Connection, how: str) -> None:
         self._patiently(connection, how)
         if how == "BEGIN":
-            # The first read fixes the state that the transaction sees; and another process may have migrated.
+            # The first read fixes the state that the transaction sees; and the file may be another since.
             self._first_read(connection)
 
     def _patiently(self, connection: sqlite3.Connection, statement: str) -> None:

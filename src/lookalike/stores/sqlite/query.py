@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
+from lookalike.checksums import vector_checksum
 from lookalike.errors import QueryRefused
 from lookalike.records import Table
+from lookalike.stores.damage import Fault
+from lookalike.stores.sqlite.text import quoted
+from lookalike.stores.sqlite.views import view_query
+from lookalike.stores.verification import vector_fault
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
 
 # Actions of a statement that reads: sqlite.org/c3ref/c_alter_table.html.
@@ -30,8 +36,15 @@ _BYTES = 4  # of a float32
 _ROUNDING = 1e-6
 
 
-def answer(file: SqliteFile, statement: str) -> Table:
+def answer(file: SqliteFile, statement: str, damage: DamageLog) -> Table:
     """Answer one statement on a connection of its own that can only read.
+
+    The vectors that it gets to see are verified; one that is damaged is NULL.
+
+    Args:
+        file: of the store.
+        statement: any text.
+        damage: where damaged vectors are noted.
 
     Raises:
         QueryRefused: it does not parse, fails, would write, or is more than one statement.
@@ -44,6 +57,10 @@ def answer(file: SqliteFile, statement: str) -> Table:
         stored = file.connect_reader(mode="ro")
     with closing(stored or sqlite3.connect(":memory:", isolation_level=None)) as connection:
         cosine = _CosineSimilarity()
+        faults: list[tuple[str, Fault]] = []
+        if stored is not None:
+            with file.errors():
+                _verify_vectors(connection, faults)
         _restrict(connection, cosine)
         try:
             cursor = connection.execute(statement)
@@ -56,6 +73,40 @@ def answer(file: SqliteFile, statement: str) -> Table:
                 raise QueryRefused(reason) from error
             with file.errors():
                 raise
+        finally:
+            for name, fault in dict.fromkeys(faults):
+                damage.note(name, [fault])
+
+
+def _verify_vectors(connection: sqlite3.Connection, faults: list[tuple[str, Fault]]) -> None:
+    """Put views before those of the collections, for this connection only, whose vectors are verified.
+
+    Only a statement that asks for vectors reads and verifies them.
+
+    Args:
+        connection: of the statement, which may still write what is temporary.
+        faults: gets what is wrong, with the name of the collection.
+    """
+    connection.execute("PRAGMA query_only = OFF")  # the file itself was opened to be read only
+    connection.execute("PRAGMA temp_store = MEMORY")
+    rows = connection.execute("SELECT collection, name, dimension FROM lookalike_collections").fetchall()
+    for number, name, dimension in rows:
+
+        def sound(
+            identity: object, checksum: object, content: object, name: str = name, dimension: int = dimension
+        ) -> bytes | None:
+            if not isinstance(identity, str) or not isinstance(content, bytes):
+                reason = vector_fault(content, dimension)
+            elif vector_checksum(identity, content) == checksum:
+                return content
+            else:
+                reason = vector_fault(content, dimension)
+            faults.append((name, Fault(str(identity), None, reason)))
+            return None
+
+        connection.create_function(f"lookalike_sound_{number:d}", 3, sound, deterministic=True)
+        vector = f"lookalike_sound_{number:d}(r.id, r.vector_checksum, r.vector)"
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {view_query(connection, number, vector)}")
 
 
 def _reason(error: Exception, cosine: _CosineSimilarity) -> str | None:
@@ -112,7 +163,9 @@ class _Vector(NamedTuple):
 
 
 class _CosineSimilarity:
-    """The SQL function: −1 … 1 for two BLOBs of little-endian float32, NULL where one is NULL or zero.
+    """The SQL function: −1 … 1 for two BLOBs of little-endian float32.
+
+    It is NULL where one of them is NULL, zero, or has a number that is not finite.
 
     A join calls it with one first argument for many rows, and again and again with the second ones in the
     same order; so vectors are kept, and the next one is looked for where that order expects it. It is called
@@ -171,7 +224,10 @@ def _read(content: object) -> _Vector:
         raise ValueError("cosine_similarity compares vectors, this is no BLOB")  # noqa: TRY004 as all others
     if len(content) % _BYTES:
         raise ValueError(f"cosine_similarity compares vectors of float32, this has {len(content)} bytes")
-    numbers = np.frombuffer(content, "<f4").astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns where it is converted
+        numbers = np.frombuffer(content, "<f4").astype(np.float64)
+    if not np.isfinite(numbers).all():
+        return _Vector(content, np.zeros_like(numbers), 0.0)
     length = math.sqrt(numbers.dot(numbers))
     return _Vector(content, numbers, 1.0 if abs(length - 1) <= _ROUNDING else length)
 
