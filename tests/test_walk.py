@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike.errors import PathNotFound
+from lookalike.left_out import LeftOut
 from lookalike.records import Skipped
 from lookalike.walk import SUFFIXES, Found, find
 
@@ -34,7 +35,8 @@ def test_images_are_told_by_their_suffix_in_any_case(tmp_path: Path) -> None:
     others = sorted(
         touch(tmp_path / name) for name in ("a.json", "b.jpg.txt", "jpg", ".jpg", "._x.jpg", "c.jpg~")
     )
-    assert find(tmp_path) == Found(images, others, [])
+    hidden = [LeftOut("with hidden names", 1, str(tmp_path / "._x.jpg"))]
+    assert find(tmp_path) == Found(images, others, [], hidden)
 
 
 def test_a_single_file_is_an_image_whatever_its_name(tmp_path: Path) -> None:
@@ -125,8 +127,9 @@ def test_korean_names_keep_their_normal_form(tmp_path: Path) -> None:
 
 def test_hidden_folders_are_not_visited_unless_asked_for(tmp_path: Path) -> None:
     hidden = touch(tmp_path / ".cache" / "a.jpg")
-    touch(tmp_path / ".cache.jpg" / "a.jpg")
-    assert find(tmp_path) == Found([], [], [])
+    touch(tmp_path / ".cache.jpg" / "b.jpg")
+    left_out = LeftOut("in hidden folders", 2, str(tmp_path / ".cache.jpg" / "b.jpg"))
+    assert find(tmp_path) == Found([], [], [], [left_out])
     assert find(tmp_path / ".cache").images == [hidden]
 
 

@@ -10,9 +10,12 @@ from lookalike.answering import DEFAULT_MODEL, Answering
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionExists, CollectionNotFound
 from lookalike.fitted import is_fitted, plain_name, refuse_side
-from lookalike.indexed import forget_indexed, remember_indexed
+from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.indexing import IndexReport, index
+from lookalike.left_out import Patterns
 from lookalike.records import Space
+from lookalike.stores.checks import same_name
+from lookalike.walk import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,6 +47,9 @@ class Collecting(Answering):
         model: str | None = None,
         labels: str = "auto",
         prune: bool = False,
+        exclude: Sequence[str] = (),
+        include: Sequence[str] = (),
+        as_before: bool = False,
         max_pixels: int = images.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> IndexReport:
@@ -58,6 +64,10 @@ class Collecting(Answering):
                 that are not on this machine are fetched from the model hub.
             labels: auto, folders, json, table or none.
             prune: whether to remove records below the paths whose file is gone.
+            exclude: patterns of what is left out, see `left_out.Patterns`.
+            include: patterns of the only pictures that are taken.
+            as_before: whether to leave out what was left out when the same paths were indexed last on this
+                machine, instead.
             max_pixels: images with more pixels are skipped.
             progress: called with images done and images to do.
         """
@@ -65,6 +75,12 @@ class Collecting(Answering):
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
         embedder = self.embedder(model, download=True)
+        roots = [absolute(path) for path in paths]
+        given = Patterns(exclude, include)
+        patterns: Mapping[Path, Patterns] = dict.fromkeys(roots, given)
+        if as_before:
+            noted = indexed_paths(self.cache, self.store.url).get(same_name(name))
+            patterns = {} if noted is None else noted.patterns
         report = index(
             self.store,
             name,
@@ -73,10 +89,11 @@ class Collecting(Answering):
             self.features(embedder),
             labels=labels,
             prune=prune,
+            patterns=patterns,
             max_pixels=max_pixels,
             progress=progress,
         )
-        self._unnoted = remember_indexed(self.cache, self.store.url, name, paths)
+        self._unnoted = remember_indexed(self.cache, self.store.url, name, paths, patterns)
         # Most of the time of a run in which nearly all were new to the model is the model's.
         if report.embedded >= 0.9 * report.images:
             note_speed(self.cache, embedder.name, report.embedded, report.seconds)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lookalike.records import Skipped
+    from lookalike.left_out import LeftOut
+    from lookalike.records import Remark, Skipped
 
 
 @dataclass(slots=True)
@@ -34,6 +35,11 @@ class IndexReport:
     overruled: list[str] = field(default_factory=list)
     """Paths of images whose labels a person had put right or confirmed, and whose file or label file says
     something else since: that counts now."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What is named like an image and was not looked at, by reason: masks, thumbnails, hidden files, what a
+    pattern leaves out."""
+    remarks: list[Remark] = field(default_factory=list)
+    """What was assumed, and what a person should look at."""
     other_files: int = 0
     """Files below the paths that are neither images nor labels."""
     seconds: float = 0.0

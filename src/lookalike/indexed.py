@@ -7,18 +7,21 @@ whether these are pictures that may be shown. What was given to `index` here doe
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from lookalike.errors import InvalidArgument
+from lookalike.left_out import Patterns, file_names
 from lookalike.notes import change_notes, read_notes
 from lookalike.stores.checks import same_name
 from lookalike.stores.sqlite.file import file_path
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _NAME = "indexed.json"
 _WAIT_S = 10.0
@@ -34,6 +37,8 @@ class Indexed:
     """Absolute, links in them not followed; in the order of their names, as `files`."""
     files: tuple[Path, ...] = ()
     """Single files."""
+    patterns: Mapping[Path, Patterns] = field(default_factory=dict)
+    """What was left out of which folder when it was last given to `index`."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -41,7 +46,13 @@ class Indexed:
         return self.folders + self.files
 
 
-def remember_indexed(cache: Path, store: str, collection: str, paths: Sequence[Path]) -> str | None:
+def remember_indexed(
+    cache: Path,
+    store: str,
+    collection: str,
+    paths: Sequence[Path],
+    patterns: Mapping[Path, Patterns] | None = None,
+) -> str | None:
     """Note that paths were indexed.
 
     Args:
@@ -50,11 +61,13 @@ def remember_indexed(cache: Path, store: str, collection: str, paths: Sequence[P
         collection: the name of the collection.
         paths: folders and files that exist; what lies below another of them, or of those that are noted
             already, goes with that.
+        patterns: what is left out below which of the paths, by their absolute paths.
 
     Returns:
         Why it could not be noted; None where all is well.
     """
-    given = [absolute(path) for path in paths]
+    left_out = patterns or {}
+    given = [path for path in map(absolute, paths) if not _is_left_out(path, left_out.get(path))]
     place, key = _place(store), same_name(collection)
 
     def add(notes: dict[str, object]) -> dict[str, object]:
@@ -62,7 +75,13 @@ def remember_indexed(cache: Path, store: str, collection: str, paths: Sequence[P
         known = _indexed(collections.get(key))
         folders = _topmost({*known.folders, *(path for path in given if path.is_dir())})
         files = {path for path in (*known.files, *given) if not _below(path, folders)} - folders
-        noted = {"folders": _texts(folders), "files": _texts(files)}
+        now = {**known.patterns, **{path: left_out.get(path, Patterns()) for path in given}}
+        noted: dict[str, object] = {"folders": _texts(folders), "files": _texts(files)}
+        noted["patterns"] = {
+            str(path): {"exclude": list(each.exclude), "include": list(each.include)}
+            for path, each in now.items()
+            if path in folders and (each.exclude or each.include)
+        }
         return {**notes, place: {**collections, key: noted}}
 
     return change_notes(_path(cache), add, _WAIT_S)
@@ -138,4 +157,20 @@ def _indexed(noted: object) -> Indexed:
         paths = _object(noted).get(name)
         return tuple(Path(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
 
-    return Indexed(read("folders"), read("files"))
+    return Indexed(read("folders"), read("files"), _patterns(_object(_object(noted).get("patterns"))))
+
+
+def _patterns(noted: dict[str, object]) -> dict[Path, Patterns]:
+    def texts(value: object) -> list[str]:
+        return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+    found = {}
+    for path, each in noted.items():
+        given = _object(each)
+        with suppress(InvalidArgument):
+            found[Path(path)] = Patterns(texts(given.get("exclude")), texts(given.get("include")))
+    return found
+
+
+def _is_left_out(path: Path, patterns: Patterns | None) -> bool:
+    return patterns is not None and path.is_file() and patterns.reason(file_names(path)) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,16 +13,28 @@ import numpy as np
 from lookalike import images
 from lookalike.corrections import indexed_again, stored
 from lookalike.errors import Unanswerable
+from lookalike.file_names import read_name
 from lookalike.index_report import IndexReport
 from lookalike.labels import Label, read_labels
+from lookalike.left_out import LeftOut, Patterns, merged, unused_patterns
 from lookalike.metric import normalise
 from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.records import Record, Skipped, Space, Stamp, file_uri, labels_digest, record_id, uri_path
+from lookalike.records import (
+    Record,
+    Remark,
+    Skipped,
+    Space,
+    Stamp,
+    file_uri,
+    labels_digest,
+    record_id,
+    uri_path,
+)
 from lookalike.sides import Sides
-from lookalike.walk import absolute, find
+from lookalike.walk import Found, absolute, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lookalike.embedders.protocol import Embedder
@@ -57,6 +70,7 @@ def index(
     *,
     labels: str = "auto",
     prune: bool = False,
+    patterns: Mapping[Path, Patterns] | None = None,
     max_pixels: int = images.MAX_PIXELS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> IndexReport:
@@ -78,7 +92,9 @@ def index(
         embedder: the collection's own.
         cache: the features of that embedder.
         labels: auto, folders, json, table or none.
-        prune: whether to remove records below the paths whose file is gone.
+        prune: whether to remove records below the paths whose file is gone. Those of files that are left out
+            stay as they are.
+        patterns: what is left out below which of the paths; by default nothing.
         max_pixels: images with more pixels are skipped.
         progress: called with images done and images to do.
 
@@ -96,12 +112,15 @@ def index(
     report = IndexReport(name)
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
-    wanted = _survey(roots, labels, report, may_be_empty=prune)
+    by_root = {absolute(path): given for path, given in (patterns or {}).items()}
+    wanted = _survey(roots, labels, by_root, report, may_be_empty=prune)
     if not wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
     try:
         jobs = _changed(sides, wanted, stamps, report)
+        if report.left_out and (kept := _left_in(roots, wanted, stamps)):
+            report.remarks.append(Remark("", _LEFT_IN.format(kept)))
         if prune:
             gone = _gone(roots, wanted, stamps)
             report.removed = sides.remove(gone) if gone else 0
@@ -115,8 +134,16 @@ def index(
     return report
 
 
+_LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalike delete` removes it"
+
+
 def _survey(
-    roots: Sequence[Path], mode: str, report: IndexReport, *, may_be_empty: bool
+    roots: Sequence[Path],
+    mode: str,
+    patterns: Mapping[Path, Patterns],
+    report: IndexReport,
+    *,
+    may_be_empty: bool,
 ) -> dict[Path, Label]:
     """Return every image below the roots with its label, in order.
 
@@ -127,12 +154,17 @@ def _survey(
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    left_out: list[LeftOut] = []
+    name_readings: dict[Path, str] = {}
     for root in roots:
-        found = find(root)
-        if not found.images and not may_be_empty:
+        found = find(root, patterns.get(root))
+        left_out += found.left_out
+        alone = [each.example for each in found.left_out] == [str(root)]
+        name_readings.update(_name_readings(root, found))
+        if not found.images and not may_be_empty and not (alone and len(roots) > 1):
             files = f"; {len(found.others):,} other files are there" if found.others else ""
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
-            raise Unanswerable(f"no image below {root}{files}{first}")
+            raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
         labelling = read_labels(root, found.images, found.others, mode)
         report.labels.append(labelling.mode)
         others.update(found.others)
@@ -143,11 +175,48 @@ def _survey(
         for image in found.images:
             if wanted.get(image, NO_LABEL) is NO_LABEL:
                 wanted[image] = labelling.labels.get(image, NO_LABEL)
+    report.left_out = merged(left_out)
+    if not wanted and not may_be_empty:
+        raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
+    report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(name_readings)]
     report.other_files = len(others)
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
     report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
     return wanted
+
+
+def _name_readings(root: Path, found: Found) -> dict[Path, str]:
+    """Return images whose names, or those of their folders below the root, are no UTF-8 or were misread."""
+    above = len(str(root.parent if found.images == [root] else root))
+    readings = ((image, read_name(str(image)[above:]).encoding) for image in found.images)
+    return {image: encoding for image, encoding in readings if encoding}
+
+
+def _assumed_names(readings: Mapping[Path, str]) -> list[Remark]:
+    counts = Counter(readings.values())
+    first = {encoding: path for path, encoding in reversed(list(readings.items()))}
+    return [
+        Remark(
+            str(first[encoding]),
+            f"its name, or a folder's, was taken for {encoding}; images of such names: {count:,}",
+        )
+        for encoding, count in sorted(counts.items())
+    ]
+
+
+def _left_out_text(left_out: Sequence[LeftOut]) -> str:
+    return "".join(f"; {each.count:,} left out: {each.reason}" for each in left_out)
+
+
+def _left_in(roots: Sequence[Path], wanted: dict[Path, Label], stamps: dict[str, Stamp]) -> int:
+    """Return how many records there are of files below the roots that are there and were not looked at."""
+    folders = {str(root) for root in roots if root.is_dir()}
+    count = 0
+    for uri in stamps:
+        if uri.startswith("file:") and (path := uri_path(uri)) not in wanted:
+            count += any(str(parent) in folders for parent in path.parents) and path.is_file()
+    return count
 
 
 def _changed(

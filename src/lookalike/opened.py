@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Self
 
-from lookalike.embedders import FAMILIES, cards, groups_of, open_embedder
+from lookalike.embedders import FAMILIES, cards, groups_of, open_embedder, split_name
 from lookalike.features import FeatureCache
 from lookalike.stores import TIMEOUT, open_store
 
@@ -98,5 +98,5 @@ class Opened:
         """Return the ranges of columns that belong together in the features of an embedder."""
         if model.partition(":")[0] in FAMILIES:
             return groups_of(self.embedder(model))
-        card = cards().get(model)
+        card = cards().get(split_name(model)[0])
         return () if card is None else card.groups

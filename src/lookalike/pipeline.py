@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import images
+from lookalike.embedders import range_of
 from lookalike.errors import UnusableImage
 from lookalike.records import Skipped, display
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
     from lookalike.embedders.protocol import Embedder
     from lookalike.features import FeatureCache
@@ -67,6 +67,8 @@ class EmbeddedFile:
     """Shape (dimension,), not normalised."""
     cached: bool
     """Whether the features were known before."""
+    notes: tuple[str, ...] = ()
+    """What was assumed when it was decoded, see `images.Decoded`."""
 
 
 def embed_files(
@@ -127,7 +129,7 @@ class _Read:
     modified_ns: int
     digest: str
     features: NDArray[np.float32] | None
-    image: Image | None
+    decoded: images.Decoded | None
 
 
 def _embed_task(
@@ -159,7 +161,7 @@ def embed_batch(
             outcomes.append(Skipped(_name(path), error.reason))
         except OSError as error:
             outcomes.append(Skipped(_name(path), f"cannot be read: {error.strerror or display(str(error))}"))
-    decoded = [read.image for read in outcomes if isinstance(read, _Read) and read.image is not None]
+    decoded = [read.decoded.image for read in outcomes if isinstance(read, _Read) and read.decoded]
     fresh = iter(embedder.embed(decoded) if decoded else ())
     answers: list[EmbeddedFile | Skipped] = []
     for read in outcomes:
@@ -171,7 +173,10 @@ def embed_batch(
         if not features.any():
             answers.append(Skipped(str(read.path), "the model sees nothing in it: all its features are 0"))
             continue
-        answers.append(EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached))
+        notes = read.decoded.notes if read.decoded else ()
+        answers.append(
+            EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, notes)
+        )
     return answers
 
 
@@ -194,7 +199,13 @@ def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: i
         data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     features = cache.get(digest)
-    image = None
+    decoded = None
     if features is None:
-        image = images.decode(data, _name(source), at_least=embedder.input_size, max_pixels=max_pixels)
-    return _Read(path, size, modified_ns, digest, features, image)
+        decoded = images.decode_noted(
+            data,
+            _name(source),
+            at_least=embedder.input_size,
+            max_pixels=max_pixels,
+            levels=range_of(embedder),
+        )
+    return _Read(path, size, modified_ns, digest, features, decoded)

@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.file_names import decoded_bytes, readable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -124,6 +126,15 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What was assumed of a file, or what a person should look at in it; the file is used all the same."""
+
+    path: str
+    """Of the file; empty where it is about all of them."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The label that the neighbours of one image vote for."""
 
@@ -186,8 +197,12 @@ def labels_digest(fields: Fields, metadata: Metadata) -> str:
 
 
 def display(text: str | Path) -> str:
-    """Return `text` fit for one line of a terminal: control characters and undecodable bytes are escaped."""
-    line = str(text)
+    """Return `text` fit for one line of a terminal.
+
+    Bytes of names that are no UTF-8 are shown as what they say, see `file_names`; control characters, and
+    bytes that say nothing, are escaped. So is a path that was read in the wrong code page.
+    """
+    line = decoded_bytes(text) if isinstance(text, str) else readable(str(text))
     if line.isprintable():
         return line
     return "".join(

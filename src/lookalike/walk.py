@@ -9,6 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lookalike.errors import PathNotFound
+from lookalike.left_out import (
+    LeftOut,
+    Patterns,
+    Tally,
+    file_names,
+    hidden_file,
+    left_out_folder,
+    split_masks,
+)
 from lookalike.records import Skipped
 
 SUFFIXES = frozenset(
@@ -27,17 +36,22 @@ class Found:
     """Regular files of any other name: labels may be among them."""
     skipped: list[Skipped] = field(default_factory=list)
     """Folders that cannot be read, and what is named like an image but is no file."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What is named like an image and is none to index, by reason: hidden files, thumbnails of a NAS, masks,
+    and what the patterns leave out."""
 
 
-def find(path: Path) -> Found:
+def find(path: Path, patterns: Patterns | None = None) -> Found:
     """List the images in a folder and in all folders below it.
 
     Links are followed, out of `path` too, and each real folder is visited once: by its own name where it lies
-    below `path`, else by the first link to it. Hidden folders are not visited, and hidden files are no images
-    (`._x.jpg` is what macOS leaves beside x.jpg); `path` itself may be hidden.
+    below `path`, else by the first link to it. Hidden folders and those of systems, see `left_out`, are only
+    looked into to count what is left out; hidden files are no images (`._x.jpg` is what macOS leaves beside
+    x.jpg), nor are masks. `path` itself may be any of these.
 
     Args:
         path: a folder, or a single file, which is an image whatever its name.
+        patterns: what the user leaves out or restricts the run to; by default nothing.
 
     Returns:
         What was found, below `path` made absolute; links in it are not resolved. Names are left as they are.
@@ -46,6 +60,7 @@ def find(path: Path) -> Found:
         PathNotFound: there is nothing at `path`.
     """
     root = absolute(path)
+    patterns = patterns or Patterns()
     try:
         status = root.stat()
     except PermissionError as error:
@@ -53,15 +68,23 @@ def find(path: Path) -> Found:
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise PathNotFound(str(path)) from error
     if stat.S_ISREG(status.st_mode):
-        return Found(images=[root])
+        reason = patterns.reason(file_names(root))
+        return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
     if not stat.S_ISDIR(status.st_mode):
         return Found(skipped=[Skipped(str(root), _NO_FILE)])
-    walk = _Walk()
+    walk = _Walk(patterns)
     walk.run(str(root))
+    images, masks = split_masks(str(root), walk.images, patterns)
+    below = len(str(root).rstrip("/")) + 1
+    if patterns.exclude or patterns.include:
+        images = [name for name in images if not walk.left_out.add(patterns.reason([name[below:]]), name)]
+        walk.others = [name for name in walk.others if not patterns.leaves_out(name[below:])]
+        walk.skipped = [skip for skip in walk.skipped if not patterns.leaves_out(skip.path[below:])]
     return Found(
-        images=[Path(name) for name in sorted(walk.images, key=os.fsencode)],
+        images=[Path(name) for name in sorted(images, key=os.fsencode)],
         others=[Path(name) for name in sorted(walk.others, key=os.fsencode)],
         skipped=sorted(walk.skipped, key=lambda skipped: os.fsencode(skipped.path)),
+        left_out=[*walk.left_out.counted(), *masks],
     )
 
 
@@ -87,10 +110,14 @@ def _words(error: OSError) -> str:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, patterns: Patterns) -> None:
+        self.left_out = Tally()
         self.images: list[str] = []
         self.others: list[str] = []
         self.skipped: list[Skipped] = []
+        self._patterns = patterns
+        self._unvisited: list[tuple[str, str]] = []
+        """Folders that are left out, and why."""
         self._seen: set[tuple[int, int]] = set()
         self._folders: list[str] = []
         self._links: list[tuple[bytes, str]] = []
@@ -100,6 +127,23 @@ class _Walk:
         self._folders.append(root)
         while self._folders or self._links:
             self._visit(self._folders.pop() if self._folders else heapq.heappop(self._links)[1])
+        for folder, reason in self._unvisited:
+            self._count(folder, reason)
+
+    def _count(self, folder: str, reason: str) -> None:
+        """Count the images in a folder that is left out, unless a link has led into it."""
+        for directory, folders, names in os.walk(folder):
+            try:
+                status = os.stat(directory)  # noqa: PTH116 as below
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) in self._seen:
+                folders.clear()
+                continue
+            self._seen.add((status.st_dev, status.st_ino))
+            for name in names:
+                if _is_image(name):
+                    self.left_out.add(reason, f"{directory}/{name}")
 
     def _visit(self, folder: str) -> None:
         try:
@@ -115,22 +159,36 @@ class _Walk:
 
     def _sort(self, entry: os.DirEntry[str]) -> None:
         name = entry.name
-        hidden = name.startswith(".")
-        image = not hidden and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - for speed, as above
+        hidden = hidden_file(name, self._patterns)
+        named = _is_image(name)
+        image = named and not hidden
         try:
             # The kernel tells the kind with the name; only links, and some file systems, cost a stat here.
             if entry.is_file():
                 (self.images if image else self.others).append(entry.path)
+                if named and hidden:
+                    self.left_out.add("with hidden names", entry.path)
             elif entry.is_dir():
-                if image:
-                    self.skipped.append(Skipped(entry.path, "a folder, although named like an image"))
-                if not hidden and entry.is_symlink():
-                    heapq.heappush(self._links, (os.fsencode(entry.path), entry.path))
-                elif not hidden:
-                    self._folders.append(entry.path)
+                self._sort_folder(entry, image=image)
             elif image:
                 broken = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110 - as above
                 self.skipped.append(Skipped(entry.path, "a link that leads nowhere" if broken else _NO_FILE))
         except OSError as error:  # a link into a folder that is closed to us, or one onto itself
             if image:
                 self.skipped.append(Skipped(entry.path, f"cannot be read: {_words(error)}"))
+
+    def _sort_folder(self, entry: os.DirEntry[str], *, image: bool) -> None:
+        if reason := left_out_folder(entry.name, self._patterns):
+            if not entry.is_symlink():
+                self._unvisited.append((entry.path, reason))
+            return
+        if image:
+            self.skipped.append(Skipped(entry.path, "a folder, although named like an image"))
+        if entry.is_symlink():
+            heapq.heappush(self._links, (os.fsencode(entry.path), entry.path))
+        else:
+            self._folders.append(entry.path)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - for speed, as above

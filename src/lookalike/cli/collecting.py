@@ -50,6 +50,20 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files that match, as in .gitignore, relative to PATH: bad, '*.png', /raw/**/old. May be "
+    "given several times.",
+)
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take only images that match; what the pattern names is taken although it is left out otherwise: "
+    "ground_truth, .hidden. May be given several times; --exclude wins.",
+)
+@click.option(
     "--approximate",
     is_flag=True,
     help="Then build the approximate index, or bring it up to date, and measure how much it finds.",
@@ -65,6 +79,8 @@ def index(
     labels: str,
     model: str | None,
     prune: bool,
+    exclude: tuple[str, ...],
+    include: tuple[str, ...],
     max_pixels: int,
     form: str,
     *,
@@ -82,6 +98,8 @@ def index(
             model=model,
             labels=labels,
             prune=prune,
+            exclude=exclude,
+            include=include,
             max_pixels=max_pixels,
             progress=progress,
         )
@@ -116,6 +134,11 @@ def _print_report(report: IndexReport) -> None:
     print_text(f"{report.collection}: {said} (labels: {labels}; {report.seconds:.1f} s)")
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
+    for each in report.left_out:
+        example = short_path(Path(each.example))
+        print_text(f"left out: {counted(each.count, 'image')} {each.reason}, such as {example}")
+    for remark in report.remarks:
+        print_text(f"{short_path(Path(remark.path))}: {remark.text}" if remark.path else remark.text)
     if report.skipped:
         rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
         print_table(("skipped", "because"), rows)
@@ -138,6 +161,10 @@ def _print_rest(count: int) -> None:
 def _print_report_lines(report: IndexReport) -> None:
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
+    for left_out in report.left_out:
+        print_line({"type": "left_out", **asdict(left_out)})
+    for remark in report.remarks:
+        print_line({"type": "remark", **asdict(remark)})
     for path in report.unlabelled:
         print_line({"type": "unlabelled", "path": path})
     for path in report.told_apart:
@@ -145,8 +172,9 @@ def _print_report_lines(report: IndexReport) -> None:
     for path in report.overruled:
         print_line({"type": "overruled", "path": path})
     summary = asdict(report)
-    for name in ("skipped", "unlabelled", "told_apart", "overruled"):
+    for name in ("skipped", "unlabelled", "told_apart", "overruled", "remarks"):
         summary[name] = len(summary[name])
+    summary["left_out"] = sum(each.count for each in report.left_out)
     print_line({"type": "summary", **summary})
 
 

@@ -92,6 +92,15 @@ _MEGABYTE = 1 << 20
     help="Let pages of this origin ask, https://example.org say. [env: LOOKALIKE_ALLOW_ORIGIN]",
 )
 @click.option(
+    "--allow-proxy",
+    "proxies",
+    multiple=True,
+    envvar="LOOKALIKE_ALLOW_PROXY",
+    metavar="ADDRESS",
+    help="Believe what the proxy at this address, or in this network, says of who asks (X-Forwarded-For and "
+    "-Proto). [env: LOOKALIKE_ALLOW_PROXY; default: this machine]",
+)
+@click.option(
     "--max-mb",
     type=click.IntRange(1),
     envvar="LOOKALIKE_MAX_MB",

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.embedders.protocol import Card, Described, Device, Embedder, TextEmbedder
+from lookalike.embedders.ranged import range_of, ranged_name, split_name, with_range
 from lookalike.errors import InvalidArgument, ModelNotFound
+from lookalike.images import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,10 @@ __all__ = [
     "groups_of",
     "known_cards",
     "open_embedder",
+    "range_of",
+    "ranged_name",
+    "split_name",
+    "with_range",
 ]
 
 FAMILIES = {
@@ -75,7 +81,8 @@ def open_embedder(
     """Open the embedder called `name`.
 
     Args:
-        name: a key of `cards()`, or a name as `FAMILIES` has them.
+        name: a key of `cards()`, or a name as `FAMILIES` has them; `@` and a range behind it, `full` or
+            LOW:HIGH, says how pictures of more than 8 bits are decoded for it.
         cache: the user's cache folder, where graphs that are built once are kept.
         weights: a folder with the weights, laid out as in the hub's repository; None: the hub's cache.
         device: where it runs.
@@ -92,6 +99,10 @@ def open_embedder(
         WeightsMissing: its weights are not here.
         WeightsInvalid: its weights are not the ones they should be.
     """
+    plain, levels = split_name(name)
+    if levels != AUTO:
+        opened = open_embedder(plain, cache, weights=weights, device=device, download=download)
+        return with_range(opened, levels)
     family, colon, rest = name.partition(":")
     if colon and family in FAMILIES:
         if not rest:

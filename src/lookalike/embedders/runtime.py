@@ -10,6 +10,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from lookalike.errors import InvalidArgument, WeightsInvalid
+from lookalike.telemetry import ONNX_RUNTIME, is_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.embedders.protocol import Device
+
+# Who imported ONNX Runtime before lookalike has its telemetry on by now.
+if is_off(ONNX_RUNTIME):
+    onnxruntime.disable_telemetry_events()
 
 _CUDA = "CUDAExecutionProvider"
 # ONNX Runtime's own exceptions have no common class below Exception.

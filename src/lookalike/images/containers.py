@@ -7,49 +7,94 @@ so the parts that are no pixels are taken out here, and Pillow never sees them.
 
 from __future__ import annotations
 
+import functools
+import re
 import struct
 import zlib
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from lookalike.images import exif
-from lookalike.images.exif import Directory, Entry
+from lookalike.images.colours import inflate_profile
+from lookalike.images.levels import Stated
+from lookalike.images.samples import Colours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lookalike.images.levels import Samples
 
 
 class Damaged(Exception):
     """A file that breaks the rules of its format; the text says which, in a few words."""
 
 
+class Unread(Exception):
+    """A file that is as it should be, and of a kind that is not read; the text says which, and what to do."""
+
+
 class Container(NamedTuple):
     """A file made ready for its decoder."""
 
     stream: BytesIO
-    orientation: int = exif.UPRIGHT
-    """EXIF orientation, 1 … 8."""
+    orientation: int | None = None
+    """EXIF orientation, 1 … 8; None: the file does not tell, or its decoder will."""
     size: tuple[int, int] | None = None
     """Width and height, where the decoder would allocate before it tells them."""
+    colours: Colours = Colours()
+    stated: Stated = Stated()
+    low_bytes: Callable[[], BytesIO] | None = None
+    """Of 16-bit samples that the decoder cuts to their high bytes: the same image of their low bytes."""
+    planes: Callable[[], Planes] | None = None
+    """What reads samples that the decoder would not, or not right."""
+
+
+class Planes(NamedTuple):
+    """Samples of an image as they are stored."""
+
+    samples: Samples
+    """Shape (height, width, colours): 1 of grey, 3 of RGB, 4 of CMYK."""
+    alpha: Samples | None
+    """Shape (height, width), of the type of the samples."""
+    inverted: bool
+    """Whether 0 is white."""
+    premultiplied: bool
+
+
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_SAID = (b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"sBIT")
+_LONGEST_TEXT = 1 << 20
 
 
 def png(data: bytes) -> Container:
     """Keep the chunks of a PNG that make up its picture, with their checksums checked.
 
-    Chunks, checksums and colour types: PNG specification, third edition, sections 5.3, 5.5 and 11.
+    Chunks, checksums and colour types: PNG specification, third edition, sections 5.3, 5.5 and 11. A file
+    that ends with its last chunk of pixels, and lacks only the end marker, is taken as it is: whether all
+    pixels are there is seen when they are decoded.
 
     Args:
         data: the whole file, signature checked.
 
     Returns:
-        The file without animation, texts and colour profiles, and its orientation.
+        The file without animation, texts and colour profiles, and what these say.
 
     Raises:
-        EOFError: it ends before its IEND chunk.
+        EOFError: it ends inside of a chunk.
         Damaged: a checksum does not match.
     """
     view = memoryview(data)
     parts: list[bytes | memoryview] = [view[:8]]
-    orientation = exif.UPRIGHT
+    pixels: list[memoryview] = []
+    said: dict[bytes, bytes] = {}
+    xmp = None
     position, name = 8, b""
     while name != b"IEND":
+        if position == len(data) and pixels:
+            parts.append(_chunk(b"IEND", b""))
+            break
         length, name = struct.unpack_from(">L4s", data, position)
         end = position + 12 + length
         if end > len(data):
@@ -59,10 +104,42 @@ def png(data: bytes) -> Container:
             if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
                 raise Damaged("a checksum does not match")
             parts.append(_transparency(data, body) if name == b"tRNS" else view[position:end])
-        elif name == b"eXIf":
-            orientation = exif.orientation(bytes(body))
+            if name == b"IDAT":
+                pixels.append(body)
+        elif name in _TEXTS:
+            xmp = _text_orientation(name, bytes(body)) or xmp
+        elif name in _SAID:
+            said.setdefault(name, bytes(body))
         position = end
-    return Container(BytesIO(b"".join(parts)), orientation)
+    depth, colour = data[24], data[25]
+    deep = depth == 16
+    return Container(
+        BytesIO(b"".join(parts)),
+        exif.orientation(said.get(b"eXIf", b"")) or xmp,
+        colours=_png_colours(said),
+        stated=Stated(_significant_bits(said.get(b"sBIT", b"")) if deep else None),
+        low_bytes=functools.partial(_low_bytes, data[:33], pixels) if deep and colour in (2, 4, 6) else None,
+    )
+
+
+def _png_colours(said: dict[bytes, bytes]) -> Colours:
+    """Return what chunks say of colours: section 4.3 tells which of several counts."""
+    if b"cICP" in said:
+        return Colours()  # what is no sRGB there is meant for screens with more light, and has no profile
+    if b"iCCP" in said:
+        return Colours(inflate_profile(said[b"iCCP"]) or b"")
+    gamma = int.from_bytes(said.get(b"gAMA", b"")[:4], "big") / 100_000
+    return Colours(None, gamma if gamma and b"sRGB" not in said else None)
+
+
+def _significant_bits(body: bytes) -> int | None:
+    """Return how many bits of 16 an sBIT chunk says count; None where all do."""
+    bits = max(body, default=16)
+    return bits if 8 < bits < 16 else None
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">L", len(body)) + name + body + struct.pack(">L", zlib.crc32(name + body))
 
 
 def _transparency(data: bytes, body: memoryview) -> bytes:
@@ -76,8 +153,73 @@ def _transparency(data: bytes, body: memoryview) -> bytes:
         values = struct.pack(">H", struct.unpack(">H", values)[0] * 255 // (2**depth - 1))
     elif colour == 2 and depth == 16:
         values = struct.pack(">3H", *(value >> 8 for value in struct.unpack(">3H", values)))
-    chunk = b"tRNS" + values
-    return struct.pack(">L", len(values)) + chunk + struct.pack(">L", zlib.crc32(chunk))
+    return _chunk(b"tRNS", values)
+
+
+def _text_orientation(name: bytes, body: bytes) -> int | None:
+    """Return the orientation in a text: XMP, or EXIF as ImageMagick wrote it before there was eXIf."""
+    keyword, _, rest = body.partition(b"\0")
+    if keyword == b"XML:com.adobe.xmp" and name == b"iTXt":
+        # A flag for compression, its method, language, translated keyword, text: section 11.3.3.4.
+        compressed, text = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+        return exif.xmp_orientation(_inflated(text) if compressed else text)
+    if keyword in (b"Raw profile type exif", b"Raw profile type APP1") and name in (b"tEXt", b"zTXt"):
+        lines = (_inflated(rest[1:]) if name == b"zTXt" else rest).split(b"\n")
+        try:  # an empty line, the name, the length, and then hexadecimal digits
+            return exif.orientation(bytes.fromhex(b"".join(lines[3:]).decode("ascii")))
+        except ValueError:
+            return None
+    return None
+
+
+def _inflated(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, _LONGEST_TEXT)
+    except zlib.error:
+        return b""
+
+
+# The passes of an interlaced PNG (section 8.1): where each begins, and how far apart its pixels are.
+_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def _low_bytes(head: bytes, pixels: list[memoryview]) -> BytesIO:
+    """Return a PNG of 8 bits whose samples are the low bytes of one of 16.
+
+    Filters (section 9.2) compare a byte with that of the pixel before it or above, byte by byte: the low
+    bytes of a filtered row are the filtered row of the low bytes.
+
+    Args:
+        head: signature and IHDR chunk; of more than one channel.
+        pixels: the contents of the IDAT chunks.
+
+    Raises:
+        EOFError: they are not all there.
+    """
+    width, height, _, colour, compression, filters, interlaced = struct.unpack(">LL5B", head[16:29])
+    channels = {2: 3, 4: 2, 6: 4}[colour]
+    sizes = [(width, height)]
+    if interlaced:
+        sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in _PASSES]
+    sizes = [(columns, rows) for columns, rows in sizes if columns > 0 and rows > 0]
+    total = sum(rows * (1 + 2 * channels * columns) for columns, rows in sizes)
+    inflate = zlib.decompressobj()
+    parts, left = [], total
+    for each in pixels:
+        parts.append(inflate.decompress(each, max(left, 1)))
+        left -= len(parts[-1])
+    rows_of_all = np.frombuffer(b"".join(parts), np.uint8)[:total]
+    if rows_of_all.size < total:
+        raise EOFError
+    lows, start = [], 0
+    for columns, rows in sizes:
+        length = rows * (1 + 2 * channels * columns)
+        filtered = rows_of_all[start : start + length].reshape(rows, -1)
+        lows.append(np.concatenate([filtered[:, :1], filtered[:, 2::2]], axis=1).tobytes())
+        start += length
+    header = struct.pack(">LL5B", width, height, 8, colour, compression, filters, interlaced)
+    body = zlib.compress(b"".join(lows), 1)
+    return BytesIO(head[:8] + _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b""))
 
 
 def gif(data: bytes) -> Container:
@@ -146,66 +288,46 @@ def webp(data: bytes) -> Container:
     return Container(BytesIO(data), size=size)
 
 
-# TIFF 6.0, section 2 (types 1 … 12), and the BigTIFF and IFD types of libtiff's tiff.h.
-_BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
-_SAMPLES_PER_PIXEL = 277
-_MOST_SAMPLES = 6  # PIL.TiffImagePlugin.MAX_SAMPLESPERPIXEL; above it Pillow logs an error and gives up
-# The tags that say how pixels are stored (TIFF 6.0, appendix A), of one value and of several.
-_SINGLE = {256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323, 332, 512, 513, 514, 515, 531}
-_SEVERAL = {258, 273, 279, 320, 324, 325, 338, 339, 347, 519, 520, 521, 529, 530, 532}
-
-
-def tiff(data: bytes) -> Container:
-    """Cut a TIFF's first directory down to the tags that say how its pixels are stored.
-
-    Args:
-        data: the whole file, signature checked.
-
-    Returns:
-        The first page, its orientation taken out and told.
+def heic(data: bytes) -> Container:
+    """Refuse a HEIC that is cut off: libheif would give what there is of it.
 
     Raises:
-        EOFError, struct.error: a tag that is needed lies beyond the end of the file.
-        Damaged: a tag that is needed makes no sense.
+        EOFError: a box ends beyond the end of the file (ISO/IEC 14496-12, section 4.2).
     """
-    directory = Directory.first(data)
-    kept: list[Entry] = []
-    orientation, outside = exif.UPRIGHT, 0
-    for entry in directory.entries(data):
-        if entry.tag == exif.ORIENTATION:
-            orientation = directory.orientation(entry)
-        if entry.tag not in _SINGLE | _SEVERAL or entry.length == 0:
-            continue
-        if entry.kind not in _BYTES or (entry.tag in _SINGLE and entry.length > 1):
-            raise Damaged(f"tag {entry.tag} is of the wrong type or length")
-        if entry.tag == _SAMPLES_PER_PIXEL and directory.number(entry) > _MOST_SAMPLES:
-            raise Damaged(f"more than {_MOST_SAMPLES} samples a pixel")
-        size = entry.length * _BYTES[entry.kind]
-        if size > len(entry.value):
-            outside += size
-            (offset,) = struct.unpack(directory.order + ("Q" if directory.big else "L"), entry.value)
-            if offset + size > len(data) or outside > len(data):
+    position = 0
+    while position < len(data):
+        size, name = struct.unpack_from(">L4s", data, position)
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, position + 8)
+        if size == 0:  # to the end of the file
+            break
+        if size < 8:
+            if position == 0:
+                raise Damaged("its first box has no size")
+            break  # what some programs leave behind
+        if position + size > len(data):
+            if name in (b"ftyp", b"meta", b"mdat"):
                 raise EOFError
-        kept.append(entry)
-    stream = BytesIO(data)
-    stream.seek(directory.start)
-    stream.write(directory.packed(kept))
-    stream.seek(0)
-    return Container(stream, orientation)
+            break
+        position += size
+    return Container(BytesIO(data))
+
+
+def jpeg2000(data: bytes) -> Container:
+    """Read how many bits the samples of a JPEG 2000 have (ISO/IEC 15444-1, annex A.5.1).
+
+    Pillow fills 16 bits with those of fewer: their white is then that of 16 bits.
+    """
+    place = data.find(b"\xffO\xffQ")
+    bits = (data[place + 42] & 0x7F) + 1 if 0 <= place < len(data) - 42 else 16
+    return Container(BytesIO(data), stated=Stated(high=65535.0 if 8 < bits < 16 else None))
+
+
+_PNM_HEADER = re.compile(rb"P[25](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d{1,5})")
+
+
+def pnm(data: bytes) -> Container:
+    """Read what a PGM says is white (netpbm's pgm(5)): Pillow scales it to 65,535, or to 255."""
+    match = _PNM_HEADER.match(data)
+    high = 65535.0 if match is not None and 255 < int(match[1]) < 65535 else None
+    return Container(BytesIO(data), stated=Stated(high=high))

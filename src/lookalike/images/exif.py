@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,44 @@ UPRIGHT = 1
 
 ORIENTATION = 274
 """The tag that tells it; TIFF 6.0 has the same."""
+
+BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+"""Bytes of a value by its type: TIFF 6.0, section 2 (1 … 12), and those of BigTIFF in libtiff's tiff.h."""
+
+# How struct writes those types that are numbers; a rational is two.
+_CODES = {
+    1: "B",
+    3: "H",
+    4: "L",
+    6: "b",
+    8: "h",
+    9: "l",
+    11: "f",
+    12: "d",
+    13: "L",
+    16: "Q",
+    17: "q",
+    18: "Q",
+}
+# As an attribute or as an element; XMP specification part 1, section 7, and part 2 for the tiff namespace.
+_XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|\s*>)\s*([1-8])\s*["'<]""")
 
 
 class Entry(NamedTuple):
@@ -40,9 +79,47 @@ class Directory(NamedTuple):
         order = "<" if data[:2] == b"II" else ">"
         big = struct.unpack_from(order + "H", data, 2) == (43,)
         (start,) = struct.unpack_from(order + ("Q" if big else "L"), data, 8 if big else 4)
-        if start > len(data):
+        return cls(order, big, start).checked(data)
+
+    def checked(self, data: bytes) -> Directory:
+        """Return the directory; EOFError where it begins beyond the end of the data."""
+        if self.start > len(data):
             raise EOFError
-        return cls(order, big, start)
+        return self
+
+    def after(self, data: bytes) -> Directory | None:
+        """Return the directory that follows; None where there is none, or it lies outside."""
+        (count,) = struct.unpack_from(self.order + ("Q" if self.big else "H"), data, self.start)
+        position = self.start + (8 + 20 * count if self.big else 2 + 12 * count)
+        if position + (8 if self.big else 4) > len(data):
+            return None
+        (start,) = struct.unpack_from(self.order + ("Q" if self.big else "L"), data, position)
+        return self._replace(start=start) if 0 < start < len(data) else None
+
+    def values(self, entry: Entry, data: bytes) -> tuple[float, ...]:
+        """Return the numbers of an entry, wherever they lie; none for texts, rationals and unknown types.
+
+        Raises:
+            EOFError: they lie beyond the end of the data.
+        """
+        code = _CODES.get(entry.kind)
+        if code is None:
+            return ()
+        return struct.unpack(f"{self.order}{entry.length}{code}", self.content(entry, data))
+
+    def content(self, entry: Entry, data: bytes) -> bytes:
+        """Return the bytes of an entry's value, wherever they lie; none for a type that is not known.
+
+        Raises:
+            EOFError: they lie beyond the end of the data.
+        """
+        size = entry.length * BYTES.get(entry.kind, 0)
+        if size <= len(entry.value):
+            return entry.value[:size]
+        (offset,) = struct.unpack(self.order + ("Q" if self.big else "L"), entry.value)
+        if offset + size > len(data):
+            raise EOFError
+        return data[offset : offset + size]
 
     def entries(self, data: bytes) -> Iterator[Entry]:
         """Yield the entries in their order; struct.error where the data end before they do."""
@@ -72,8 +149,8 @@ class Directory(NamedTuple):
         return value if 1 <= value <= 8 else UPRIGHT
 
 
-def orientation(block: bytes) -> int:
-    """Return the orientation that an EXIF block tells, 1 … 8: 1 where it tells none or is damaged."""
+def orientation(block: bytes) -> int | None:
+    """Return the orientation that an EXIF block tells, 1 … 8; None where it tells none or is damaged."""
     block = block.removeprefix(b"Exif\0\0")
     try:
         directory = Directory.first(block)
@@ -82,4 +159,10 @@ def orientation(block: bytes) -> int:
                 return directory.orientation(entry)
     except (EOFError, struct.error):
         pass
-    return UPRIGHT
+    return None
+
+
+def xmp_orientation(packet: bytes) -> int | None:
+    """Return the orientation that an XMP packet tells, 1 … 8; None where it tells none."""
+    match = _XMP.search(packet)
+    return None if match is None else int(match[1])

@@ -1,75 +1,105 @@
-"""From samples of any depth, and any colour model, to 8-bit RGB."""
+"""From a decoded image of any colour model to 8-bit RGB, on a background where it is transparent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
+
+from lookalike.images.colours import UNUSABLE, to_srgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.ImageFile import ImageFile
+
+ON_BLACK = "nearly white on transparency: laid onto black"
+"""What is said of a drawing that would vanish on white."""
+
+BLANK = "blank: one colour, with nothing in it to compare"
+"""What is said of an image without content."""
+
+# Levels of 255 from white below which nobody sees a drawing on white.
+_SEEN = 32
+# A drawing of which no more than this part is seen on white vanishes there.
+_VANISHING = 0.05
+# Of fewer visible pixels nothing is drawn.
+_ENOUGH = 16
+# Of more pixels than that only every n-th row is looked at.
+_LOOKED_AT = 1 << 22
+# Levels of 255 that the samples of one colour may differ by: rounding, and the noise of a lossy coder.
+_SAME = 3
 
 
-def rgb(image: Image.Image, *, opaque: bool) -> Image.Image:
-    """Return 8-bit RGB of an image of at most 8 bits a sample, transparency laid onto white.
+class Colours(NamedTuple):
+    """What a file says of its colours."""
+
+    profile: bytes | None = None
+    """An ICC profile."""
+    gamma: float | None = None
+    """Of a PNG without one."""
+
+
+def rgb(image: Image.Image, colours: Colours, *, opaque: bool) -> tuple[Image.Image, list[str]]:
+    """Return 8-bit RGB of an image of at most 8 bits a sample, and what was assumed.
+
+    Where it is transparent it is laid onto white; onto black if, of what is visible, hardly anything would be
+    seen on white.
 
     Args:
         image: decoded, of any mode of Pillow's but the deep ones.
+        colours: what the file says of them.
         opaque: take an image whose every pixel is invisible for one whose transparency was never set.
 
     Returns:
-        An image of mode RGB.
+        An image of mode RGB, and notes for the user.
     """
+    notes = []
+    alpha = None
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        if opaque and layer.getchannel("A").getextrema() == (0, 0):
-            layer.putalpha(255)
-        image = Image.new("RGB", image.size, "white")
-        image.paste(layer, mask=layer)
-    elif image.mode != "RGB":
+        layer = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        alpha = layer.getchannel("A")
+        lowest, highest = alpha.getextrema()
+        if lowest == 255 or (opaque and highest == 0):
+            alpha = None
+        grey = image.mode in ("1", "L", "LA", "La") and colours.profile is not None
+        image = layer.convert("L" if grey else "RGB")
+    elif image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    image, used = to_srgb(image, colours.profile, colours.gamma)
+    if not used:
+        notes.append(UNUSABLE)
+    if image.mode != "RGB":
         image = image.convert("RGB")
-    return image
+    if alpha is not None:
+        background = Image.new("RGB", image.size, "white")
+        if _vanishes(image, alpha):
+            background = Image.new("RGB", image.size, "black")
+            notes.append(ON_BLACK)
+        background.paste(image, mask=alpha)
+        image = background
+    if _blank(image):
+        notes.append(BLANK)
+    return image, notes
 
 
-def deep_grey(image: ImageFile) -> NDArray[np.uint8] | None:
-    """Return grey of more than 8 bits as 8 bits, shape (height, width); None for any other image.
-
-    Pillow would clip such samples when it converts them. Linear scaling with rounding, as section 9.1 of the
-    PNG specification 1.2 has it.
-    """
-    if not (image.mode.startswith("I;16") or image.mode in ("I", "F")):
-        return None
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
-    samples = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        (bits,) = tags.get(258, (16,))
-        white = 2**bits - 1
-        wide = samples.astype(np.uint32)
-        wide *= 255
-        wide += white // 2
-        wide //= white
-        levels = wide.astype(np.uint8)
-        if (transparent := image.info.get("transparency")) is not None:
-            levels[samples == transparent] = 255
-    else:
-        if image.mode == "I" and tags.get(258) == (32,) and tags.get(339, (1,)) == (1,):
-            samples = samples.view(np.uint32)  # Pillow reads them as signed
-        levels = _stretched(samples)
-    # TIFF's PhotometricInterpretation 0, white is zero: Pillow minds it up to 8 bits only.
-    return ~levels if tags.get(262) == 0 else levels
+def _vanishes(image: Image.Image, alpha: Image.Image) -> bool:
+    """Say whether the visible part of an image would hardly be seen on white, although it is there."""
+    step = 1 + alpha.width * alpha.height // _LOOKED_AT
+    every = slice(None, None, step)
+    visible = np.asarray(alpha)[every].astype(np.uint32)
+    total = int(visible.sum(dtype=np.uint64))
+    # What white lets be seen of a pixel: how far its darkest channel is from white, where it is opaque.
+    seen = visible * (255 - np.asarray(image)[every].min(axis=2).astype(np.uint32)) >= 255 * _SEEN
+    return total >= 255 * _ENOUGH and int(visible[seen].sum(dtype=np.uint64)) <= _VANISHING * total
 
 
-def _stretched(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
-    values = samples.astype(np.float64)
-    finite = values[np.isfinite(values)]
-    low, high = finite.min(), finite.max()
-    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
-        low, high = 0.0, 1.0
-    values -= low
-    values /= (high - low) or 1.0
-    values *= 255
-    np.nan_to_num(values, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-    return np.rint(values).astype(np.uint8)
+def _blank(image: Image.Image) -> bool:
+    # Nearly every picture shows at a few places that it is not of one colour.
+    width, height = image.size
+    few: NDArray[np.uint8] = np.array(
+        [image.getpixel((width * x // 4, height * y // 4)) for x in range(4) for y in range(4)]
+    )
+    if np.ptp(few.astype(int), axis=0).max() > _SAME:
+        return False
+    extremes: list[tuple[int, int]] = image.getextrema()  # type: ignore[assignment]  # a pair for each of R, G, B
+    return max(high - low for low, high in extremes) <= _SAME

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
+from lookalike.file_names import possible_names, readable
 from lookalike.labels.labelling import Unusable
 from lookalike.records import display
 
@@ -22,8 +23,11 @@ _NAMED_IN_A_DRAW = 3
 
 
 def directories_below(root: Path, path: Path) -> Directories:
-    """Return the directories between `root` and the file `path`, which is below it (else ValueError)."""
-    return tuple(normalize("NFC", part) for part in path.relative_to(root).parts[:-1])
+    """Return the directories between `root` and the file `path`, which is below it (else ValueError).
+
+    Their names are as people read them: see `file_names`.
+    """
+    return tuple(normalize("NFC", readable(part)) for part in path.relative_to(root).parts[:-1])
 
 
 class Match(NamedTuple):
@@ -70,11 +74,41 @@ class ImageNames:
                     suffixes = _suffix(named, found), _suffix(label_directories, found)
                     agreement = (exact, *suffixes, _prefix(label_directories, found))
                     return Match(image, agreement, len(same_name) > 1)
+        if (packed := self._as_packed(file_name, label_directories)) is not None:
+            return packed
         raise Unusable(f"there is no image {file_name!r}")
 
     def at(self, path: str) -> Path | None:
         """Return the image at this path, compared in form NFC, or None."""
         return self._by_path.get(normalize("NFC", path))
+
+    def _as_packed(self, file_name: str, label_directories: Directories) -> Match | None:
+        """Return the image whose name, read in another code page, is the one that a label gives, or None."""
+        parts = [part for part in normalize("NFC", file_name).replace("\\", "/").split("/") if part]
+        wanted = {parts[-1]} if parts else set()
+        wanted |= possible_names(parts[-1]) if parts else set()
+        same_name = list(
+            dict.fromkeys(
+                image
+                for name in sorted(wanted)
+                for image in (*self._by_possible_name.get(name, ()), *self._by_name.get(name, ()))
+            )
+        )
+        if not same_name:
+            return None
+        named = tuple(readable(part) for part in parts[:-1])
+        image = self._best(("packed", same_name[0].name), same_name, named, label_directories)
+        found = directories_below(self._root, image)
+        suffixes = _suffix(named, found), _suffix(label_directories, found)
+        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+
+    @cached_property
+    def _by_possible_name(self) -> dict[str, list[Path]]:
+        names: dict[str, list[Path]] = {}
+        for image in self._images:
+            for name in possible_names(image.name):
+                names.setdefault(name, []).append(image)
+        return names
 
     @cached_property
     def _by_path(self) -> dict[str, Path]:

@@ -100,6 +100,14 @@ class Jobs(Given):
     jobs: list[Job]
 
 
+class LeftOut(Given):
+    """Files that are named like images and were not looked at, for one reason."""
+
+    reason: str = Field(examples=["in @eaDir (thumbnails of a NAS)"])
+    count: int
+    example: str = Field(description="One of them.")
+
+
 class Indexing(Given):
     """What became of every file below the folders that were indexed."""
 
@@ -125,5 +133,10 @@ class Indexing(Given):
         description="Images whose labels a person had put right or confirmed, and of which the file or the "
         "label file says something else since: that counts now."
     )
+    left_out: list[LeftOut] = Field(
+        description="What is named like an image and is none to index: masks, thumbnails, hidden files, and "
+        "what the patterns leave out with which `lookalike index` was run."
+    )
+    remarks: list[str] = Field(description="What was assumed, and what a person should look at.")
     other_files: int = Field(description="Files that are neither images nor labels.")
     seconds: float

@@ -100,6 +100,8 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        # They would lead to whatever host a request names.
+        redirect_slashes=False,
         default_response_class=JsonAnswer,
         # Their pages fetch scripts from elsewhere.
         docs_url=None,

@@ -19,7 +19,15 @@ try:
 except ModuleNotFoundError as error:
     raise ExtraMissing("the service", "serve") from error
 
-from lookalike.server.around.listening import accept_all, is_loopback, listen, resolve, url
+from lookalike.server.around.listening import (
+    LOOPBACK,
+    accept_all,
+    check_proxies,
+    is_loopback,
+    listen,
+    resolve,
+    url,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -82,6 +90,7 @@ def serve(
             access_log=False,
             server_header=False,
             limit_concurrency=connection_limit(),
+            forwarded_allow_ips=list(check_proxies(settings.proxies)) or list(LOOPBACK),
         ),
         settings.body_seconds,
         lambda: announce(url(settings.host, sockets[0].getsockname()[1])),

@@ -27,6 +27,8 @@ class Settings:
     """The address that it listens on."""
     hosts: tuple[str, ...] = ()
     """Names that a request may call the service by, beside loopback and the address it listens on."""
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks whose `X-Forwarded-For` and `-Proto` are believed; empty: loopback."""
     origins: tuple[str, ...] = ()
     """Origins of other pages that may ask (CORS), as `https://example.org`."""
     keys_file: Path | None = None

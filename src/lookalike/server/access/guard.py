@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, Request
 
 from lookalike.errors import InvalidArgument
-from lookalike.records import display
 from lookalike.server.wire.problems import Refused, answer_problem
 
 if TYPE_CHECKING:
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 
 _OPEN = frozenset({"/", "/healthz", "/readyz"})
 _OPEN_BELOW = "/static/"
+_ASKERS = frozenset({b"host", b"origin", b"sec-fetch-site", b"authorization", b"cookie"})
+# A name or an address, and a port: RFC 3986, section 3.2.2.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.%A-Za-z]+\]|[\w.~!$&'()*+,;=%-]*)(?::\d{0,5})?", re.ASCII)
 _LOGIN = "/v1/login"
 # Schemes of `Authorization`: RFC 6750, and what Elastic's clients say.
 _SCHEMES = frozenset({"bearer", "apikey"})
@@ -92,28 +94,21 @@ class Guard:
         state = scope.setdefault("state", {})
         state["may"] = "write" if self._sessions is None else "read"
         method, path = scope["method"], scope["path"]
-        if method in ("GET", "HEAD") and (path in _OPEN or path.startswith(_OPEN_BELOW)):
+        reads = method in ("GET", "HEAD")
+        if reads and path in _OPEN:
             return
-        host = origin = site = authorization = cookie = None
-        for name, value in scope["headers"]:
-            if name == b"host":
-                if host is not None:  # RFC 9112, section 3.2; a proxy in front of us may have read the other
-                    raise Refused(400, "a request has one Host")
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"sec-fetch-site":
-                site = value
-            elif name == b"authorization":
-                authorization = value
-            elif name == b"cookie":
-                cookie = value
+        said = _said(scope)
+        host = said.get(b"host")
         if not self._any_host:
             self._check_host(host)
-        self._check_origin(host, origin, site)
+        elif host is not None and not _HOST.fullmatch(host):
+            raise Refused(400, "Host is a name or an address, and a port")
+        if reads and path.startswith(_OPEN_BELOW):
+            return
+        self._check_origin(host, said.get(b"origin"), said.get(b"sec-fetch-site"))
         if self._sessions is None or (path == _LOGIN and method in ("POST", "DELETE")):
             return
-        key = _key(self._sessions, scope, authorization, cookie)
+        key = _key(self._sessions, scope, said.get(b"authorization"), said.get(b"cookie"))
         state["may"] = key.may
         state["key"] = key.name
 
@@ -123,8 +118,8 @@ class Guard:
             return
         raise Refused(
             403,
-            f"the service is not called {display(name)!r}: ask by the address it listens on, or start it "
-            "with --allow-host NAME",
+            "the service is not called as the header Host says: ask by the address it listens on, or start "
+            "it with --allow-host NAME",
         )
 
     def _check_origin(self, host: bytes | None, origin: bytes | None, site: bytes | None) -> None:
@@ -141,6 +136,21 @@ class Guard:
                 403,
                 "a page of another origin asks; start the service with --allow-origin ORIGIN to let it",
             )
+
+
+def _said(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers that tell who asks, of each the last one.
+
+    Raises:
+        Refused: there are two hosts.
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        if name == b"host" and name in found:  # RFC 9112, section 3.2; a proxy may have read the other
+            raise Refused(400, "a request has one Host")
+        if name in _ASKERS:
+            found[name] = value
+    return found
 
 
 def _key(sessions: Sessions, scope: Scope, authorization: bytes | None, cookie: bytes | None) -> Key:

@@ -85,7 +85,7 @@ async def log_in(login: Login, request: Request) -> Response:
         max_age=SECONDS,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
     return response
 
@@ -98,7 +98,7 @@ async def log_out(request: Request) -> Response:
         cookie_name(request.scope),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.scope["scheme"] == "https",
     )
     return response
 

@@ -5,6 +5,7 @@ What nobody foresaw is answered here too, with a 500.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import random
 import re
@@ -85,10 +86,13 @@ class Envelope:
             method, route = scope["method"], _route(scope)
             self._metrics.answered(method, route, status, seconds)
             if _ACCESS.isEnabledFor(logging.INFO):
+                client, peer = _addresses(scope)
                 _ACCESS.info(
                     "answered",
                     extra={
                         "request": request_id,
+                        "client": client,
+                        **({} if peer is None or peer == client else {"proxy": peer}),
                         "key": state.get("key"),
                         "method": method,
                         "route": route,
@@ -106,6 +110,23 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
     return f"{random.getrandbits(64):016x}"
+
+
+def _addresses(scope: Scope) -> tuple[str | None, str | None]:
+    """Return the address that asks, and the one that connected, which is another one behind a proxy.
+
+    uvicorn believes only of proxies that are allowed to what they say of clients; what one says that is no
+    address is not taken for one.
+    """
+    client = scope.get("client")
+    found = str(client[0]) if client else None
+    peer = scope["state"].get("peer")
+    if found != peer:
+        try:
+            found = str(ipaddress.ip_address(found or ""))
+        except ValueError:
+            found = peer
+    return found, peer
 
 
 def _route(scope: Scope) -> str:

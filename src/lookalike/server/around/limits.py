@@ -23,6 +23,8 @@ _MEGABYTE = 1 << 20
 # Of a multipart body, so much is looked through for the boundary that closes it, of 70 characters at most
 # (RFC 2046, section 5.1.1); clients of today have nothing behind it.
 _END = 1024
+# Of 2 ** 63 - 1, the longest that llhttp reads with more than zeros.
+_MOST_DIGITS = 19
 
 
 class Held:
@@ -67,7 +69,11 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        length = _length(scope) if scope["type"] == "http" else 0
+        try:
+            length = _length(scope) if scope["type"] == "http" else 0
+        except Refused as refused:
+            await answer_problem(refused, scope, receive, send)
+            return
         if length == 0:
             await self._app(scope, receive, send)
             return
@@ -158,13 +164,24 @@ def _length(scope: Scope) -> int | None:
     """Return the bytes of a body as its head tells them; 0 where there is none, None where it is not told.
 
     A request has a body if it has one of these headers: RFC 9112, section 6.3.
+
+    Raises:
+        Refused: it is told in a way that nobody can rely on, or the body is encoded.
     """
     length: int | None = 0
     for name, value in scope["headers"]:
         if name == b"content-length":
-            length = int(value) if value.isdigit() else None
+            # More digits than a size has; some clients write zeros before it.
+            value = value.strip(b" \t")
+            if not value.isdigit() or len(value) > _MOST_DIGITS:
+                raise Refused(400, "Content-Length is no number of bytes", {"Connection": "close"})
+            length = int(value)
         elif name == b"transfer-encoding":
-            return None
+            if value.strip().lower() != b"chunked":
+                raise Refused(400, "of transfer encodings only chunked is read", {"Connection": "close"})
+            length = None
+        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            raise Refused(415, "a body is sent as it is, without Content-Encoding")
     return length
 
 

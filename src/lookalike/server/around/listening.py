@@ -48,6 +48,26 @@ def is_loopback(addresses: list[str]) -> bool:
     return all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in addresses)
 
 
+LOOPBACK = ("127.0.0.0/8", "::1")
+"""The addresses of this machine alone."""
+
+
+def check_proxies(proxies: Iterable[str]) -> tuple[str, ...]:
+    """Return addresses and networks of proxies as they were given.
+
+    Raises:
+        InvalidArgument: one is none.
+    """
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise InvalidArgument(
+                f"--allow-proxy {proxy}: write it as 10.0.0.7, 10.0.0.0/8 or 2001:db8::/32"
+            ) from error
+    return tuple(proxies)
+
+
 def listen(host: str, addresses: list[str], port: int) -> list[socket.socket]:
     """Listen on every address that this machine has of some, on one port.
 

@@ -11,7 +11,7 @@ from lookalike.errors import LookalikeError, Unanswerable
 from lookalike.fitted import refuse_side
 from lookalike.indexed import indexed_paths
 from lookalike.records import display, uri_path
-from lookalike.schemas.jobs import Indexing, IndexQuery, Job, JobId
+from lookalike.schemas.jobs import Indexing, IndexQuery, Job, JobId, LeftOut
 from lookalike.schemas.values import Unusable
 from lookalike.server.access.guard import Writing
 from lookalike.server.routes.job_requests import ACCEPTED, accepted
@@ -92,7 +92,7 @@ def _index(service: Service, collection: Collection, query: IndexQuery, progress
         raise Unanswerable("what was indexed is not there any more")
     try:
         report = service.session.index(
-            collection.name, there, labels=query.labels, prune=query.prune, progress=progress
+            collection.name, there, labels=query.labels, prune=query.prune, as_before=True, progress=progress
         )
     except LookalikeError as error:
         # Its line is shown to whoever asks for the job.
@@ -132,6 +132,13 @@ def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable])
         unlabelled=named(report.unlabelled),
         told_apart=named(report.told_apart),
         overruled=named(report.overruled),
+        left_out=[
+            LeftOut(
+                reason=display(each.reason), count=each.count, example=display(_without(roots, each.example))
+            )
+            for each in report.left_out
+        ],
+        remarks=named([f"{each.path}: {each.text}" if each.path else each.text for each in report.remarks]),
         other_files=report.other_files,
         seconds=report.seconds,
     )

@@ -103,9 +103,10 @@ async def page(if_none_match: IfNoneMatch = None) -> Response:
     return _answer(_THE_PAGE.page, "no-cache", if_none_match)
 
 
-@router.api_route(_STATIC + "{version}/{name:path}", methods=["GET", "HEAD"])
-async def static(version: str, name: str, if_none_match: IfNoneMatch = None) -> Response:
-    """Give a file that the page needs."""
+@router.api_route(_STATIC + "{path:path}", methods=["GET", "HEAD"])
+async def static(path: str, if_none_match: IfNoneMatch = None) -> Response:
+    """Give a file that the page needs, at the version of the page and its name."""
+    version, _, name = path.partition("/")
     file = _THE_PAGE.files.get(name)
     if file is None or version != _THE_PAGE.version:
         # Of another version: the page that asks is an old one, and is to be loaded again.

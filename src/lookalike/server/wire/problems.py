@@ -163,11 +163,11 @@ def answer_with_problems(app: FastAPI) -> None:
 
     @app.exception_handler(LookalikeError)
     async def ours(request: Request, error: LookalikeError) -> Response:
-        return translated(request.url.path, problem_of(error))
+        return translated(request.scope["path"], problem_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return translated(request.url.path, invalid_request(error.errors()))
+        return translated(request.scope["path"], invalid_request(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -176,7 +176,7 @@ def answer_with_problems(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
             headers |= _allowed(request)
-        return translated(request.url.path, problem(error.status_code, said, name, headers))
+        return translated(request.scope["path"], problem(error.status_code, said, name, headers))
 
 
 def _allowed(request: Request) -> dict[str, str]:

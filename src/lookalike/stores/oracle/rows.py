@@ -18,6 +18,7 @@ import numpy as np
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import readable
 from lookalike.records import display, labels_digest, uri_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
@@ -272,7 +273,7 @@ def _cut(text: str, size: int) -> str:
 
 
 def _path(uri: str) -> str | None:
-    path = _sql_text(str(uri_path(uri))) if uri.startswith("file:") else ""
+    path = _sql_text(readable(str(uri_path(uri)))) if uri.startswith("file:") else ""
     return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
 
 

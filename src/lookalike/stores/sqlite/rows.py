@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
+from lookalike.file_names import readable
 from lookalike.records import Approximation, Collection, Record, Space, labels_digest, uri_path
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
@@ -255,12 +256,12 @@ def _readable_path(uri: str) -> str | None:
         or file in ("", ".", "..")
         or any(sign in uri for sign in ("?", "#", "%2F", "%2f"))
     ):
-        return sql_text(str(uri_path(uri)))
-    return sql_text(f"{_folder(folders)}{os.fsdecode(unquote_to_bytes(file))}")
+        return sql_text(readable(str(uri_path(uri))))
+    return sql_text(f"{_folder(folders)}{readable(os.fsdecode(unquote_to_bytes(file)))}")
 
 
 @lru_cache(maxsize=4096)
 def _folder(uri: str) -> str:
-    """Return the path of a folder with a slash at its end; files come by the folder."""
-    path = str(uri_path(f"{uri}/"))
+    """Return the path of a folder, as people read it, with a slash at its end; files come by the folder."""
+    path = readable(str(uri_path(f"{uri}/")))
     return path if path.endswith("/") else f"{path}/"

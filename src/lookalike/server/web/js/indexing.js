@@ -134,6 +134,12 @@ function reportList(answer) {
         t("index.whyskipped", { count: skipped.length }),
         skipped.map((each) => [each.name, each.skipped]),
       ),
+    answer.left_out.length > 0 &&
+      nameList(
+        t("index.left_out", { count: answer.left_out.reduce((sum, each) => sum + each.count, 0) }),
+        answer.left_out.map((each) => [each.example, `${number(each.count)} ${each.reason}`]),
+      ),
+    names("remarks"),
     names("unlabelled"),
     names("told_apart"),
     names("overruled"),

@@ -354,6 +354,11 @@ export const en = {
     other: "{count} other files are neither images nor labels.",
   },
   "index.andmore": { one: "and {count} more", other: "and {count} more" },
+  "index.left_out": {
+    one: "{count} file that is named like an image was left out",
+    other: "{count} files that are named like images were left out",
+  },
+  "index.remarks": { one: "{count} remark on what was read", other: "{count} remarks on what was read" },
   "index.unlabelled": {
     one: "{count} image has no label although others have one",
     other: "{count} images have no label although others have one",

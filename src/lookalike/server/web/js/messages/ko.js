@@ -316,6 +316,8 @@ export const ko = {
   "index.took": "{time} 걸렸습니다.",
   "index.otherfiles": { other: "다른 파일 {count}개는 이미지도 레이블도 아닙니다." },
   "index.andmore": { other: "그 밖에 {count}개" },
+  "index.left_out": { other: "이미지 같은 이름이지만 제외한 파일 {count}개" },
+  "index.remarks": { other: "읽은 것에 대한 알림 {count}개" },
   "index.unlabelled": { other: "다른 이미지와 달리 레이블이 없는 이미지 {count}개" },
   "index.told_apart": { other: "다른 이미지와 이름이 같은 이미지 {count}개" },
   "index.overruled": { other: "파일이 바뀌어 밀려난 수정 {count}개" },
