@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,10 @@ from tests.contracts.store_contract import (
     CORNERS,
     SPACE,
     STRANGE_TEXTS,
+    Damage,
     StoreContract,
     fill,
+    flipped,
     random_vectors,
     record,
     scanned,
@@ -100,10 +104,31 @@ def no_catalogue_stays(elasticsearch_server: str) -> Iterator[None]:
     remove_indexes(elasticsearch_server, f"{PREFIX}.*")
 
 
+def damage_record(url: str, identity: str, part: str) -> None:
+    """Change one part of what is stored of a record, see `PARTS`."""
+    prefix = read_elasticsearch_address(url).prefix
+    path = f"/{prefix}-parts"
+    found = ask(url, "GET", f"{path}/_search?size=1000")["hits"]["hits"]
+    source = next(hit["_source"] for hit in found if hit["_id"] == identity)
+    other = next(hit["_source"] for hit in found if hit["_id"] != identity)
+    vector = flipped(base64.b64decode(source["vector"]), 14)
+    changed = {
+        "vector": {"vector": base64.b64encode(vector).decode()},
+        "exchanged": {name: other[name] for name in ("vector", "vector_checksum")},
+        "digest": {"digest": flipped(source["digest"].encode(), 3).decode()},
+        "fields": {"labels": source["labels"].replace("bad", "bae")},
+    }
+    ask(url, "POST", f"{path}/_update/{identity}?refresh=true", {"doc": changed[part]})
+
+
 class TestElasticsearchStore(StoreContract):
     @pytest.fixture
     def url(self, url: str) -> str:
         return url
+
+    @pytest.fixture
+    def damage(self, url: str) -> Damage:
+        return partial(damage_record, url)
 
     # Some six thousand requests: on a machine that does other things too they take minutes.
     @pytest.mark.timeout(900)

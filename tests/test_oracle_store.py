@@ -43,6 +43,7 @@ from lookalike.stores import open_store
 from lookalike.stores.batches import chunks
 from lookalike.stores.damage import Fault
 from lookalike.stores.oracle.address import OracleAddress, oracle_address
+from lookalike.stores.oracle.collections import must_find
 from lookalike.stores.oracle.errors import OracleRefusal, one_line, store_error
 from lookalike.stores.oracle.query import only_reading, shown
 from lookalike.stores.oracle.records import put_statement, relabel_statement
@@ -62,7 +63,15 @@ from lookalike.stores.oracle.store import OracleStore
 from lookalike.stores.oracle.views import view_statement
 from lookalike.stores.oracle.words import find_statement, table_statement
 from lookalike.stores.verification import CHANGED_LABELS, read_record
-from tests.contracts.store_contract import CORNERS, SPACE, STRANGE_TEXTS, StoreContract, record
+from tests.contracts.store_contract import (
+    CORNERS,
+    SPACE,
+    STRANGE_TEXTS,
+    Damage,
+    StoreContract,
+    flipped,
+    record,
+)
 from tests.contracts.store_model import same
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
 
@@ -87,6 +96,36 @@ class TestOracleStore(StoreContract):
     @pytest.fixture
     def url(self, oracle_url: str) -> str:
         return oracle_url
+
+    @pytest.fixture
+    def damage(self, url: str) -> Damage:
+        def change(identity: str, part: str) -> None:
+            with OracleStore(url) as store, store._server.session() as session:
+                table = f"lookalike_records_{must_find(session, store.url, 'parts').number}"
+                ((vector, digest, kept),) = session.query(
+                    f"SELECT embedding, digest, kept FROM {table} WHERE id = :id", {"id": identity}
+                )
+                turned = array("f", flipped(vector.tobytes(), 14))
+                labels = {**kept, "fields": kept["fields"].replace("bad", "bae")}
+                others = (
+                    f"SELECT embedding, vector_checksum FROM {table} WHERE id <> :id FETCH FIRST ROW ONLY"
+                )
+                changed: dict[str, tuple[str, dict[str, Any]]] = {
+                    "vector": ("embedding = :changed", {"changed": turned}),
+                    "exchanged": (f"(embedding, vector_checksum) = ({others})", {}),
+                    "digest": (
+                        "digest = :changed",
+                        {"changed": flipped(digest.encode(), 3).decode()},
+                    ),
+                    "fields": ("kept = :changed", {"changed": labels}),
+                }
+                what, binds = changed[part]
+                size = {"vector": "vector", "fields": "json"}.get(part)
+                sizes = {} if size is None else {"changed": size}
+                session.execute(f"UPDATE {table} SET {what} WHERE id = :id", {**binds, "id": identity}, sizes)
+                session.commit()
+
+        return change
 
 
 @pytest.fixture

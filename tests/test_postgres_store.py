@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -39,9 +40,11 @@ from tests.contracts.store_contract import (
     FIELDS,
     SPACE,
     STRANGE_TEXTS,
+    Damage,
     StoreContract,
     corners,
     fill,
+    flipped,
     random_vectors,
     record,
     scanned,
@@ -55,10 +58,33 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 
+def damage_record(administrator: psycopg.Connection[Any], identity: str, part: str) -> None:
+    """Change one part of what is stored of a record, see `PARTS`."""
+    found = administrator.execute(
+        "SELECT vector::text, digest, exact_fields FROM lookalike_c1 WHERE id = %s", (identity,)
+    ).fetchone()
+    assert found is not None
+    vector = flipped(np.array(json.loads(found[0]), "<f4").tobytes(), 14)
+    numbers = json.dumps(np.frombuffer(vector, "<f4").tolist())
+    others = "SELECT vector, vector_checksum FROM lookalike_c1 WHERE id <> %s LIMIT 1"
+    changed: dict[str, tuple[str, object]] = {
+        "vector": ("vector = %s", numbers),
+        "exchanged": (f"(vector, vector_checksum) = ({others})", identity),
+        "digest": ("digest = %s", flipped(found[1].encode(), 3).decode()),
+        "fields": ("exact_fields = %s", found[2].replace("bad", "bae")),
+    }
+    what, value = changed[part]
+    administrator.execute(f"UPDATE lookalike_c1 SET {what} WHERE id = %s".encode(), (value, identity))
+
+
 class TestPostgresStore(StoreContract):
     @pytest.fixture
     def url(self, postgres_url: str) -> str:
         return postgres_url
+
+    @pytest.fixture
+    def damage(self, administrator: psycopg.Connection[Any]) -> Damage:
+        return partial(damage_record, administrator)
 
 
 @pytest.fixture

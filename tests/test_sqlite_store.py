@@ -37,9 +37,11 @@ from tests.contracts.store_contract import (
     FIELDS,
     SPACE,
     STRANGE_TEXTS,
+    Damage,
     StoreContract,
     corners,
     fill,
+    flipped,
     random_vectors,
     record,
     scanned,
@@ -52,10 +54,36 @@ if TYPE_CHECKING:
 VERSION_1 = Path(__file__).parent / "data" / "store-v1.sqlite"
 
 
+OTHERS = "SELECT vector, vector_checksum FROM lookalike_records WHERE id <> ? LIMIT 1"
+
+
+def damage_record(file: Path, identity: str, part: str) -> None:
+    """Change one part of what is stored of a record, see `PARTS`."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        row = connection.execute(
+            "SELECT vector, digest, fields FROM lookalike_records WHERE id = ?", (identity,)
+        ).fetchone()
+        changed: dict[str, tuple[object, ...]] = {
+            "vector": ("vector = ?", flipped(row[0], 14)),
+            "exchanged": (f"(vector, vector_checksum) = ({OTHERS})", identity),
+            "digest": ("digest = ?", flipped(row[1].encode(), 3).decode()),
+            "fields": ("fields = ?", row[2].replace("bad", "bae")),
+        }
+        what, value = changed[part]
+        connection.execute(f"UPDATE lookalike_records SET {what} WHERE id = ?", (value, identity))
+
+
 class TestSqliteStore(StoreContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/parts.db"
+
+    @pytest.fixture
+    def damage(self, tmp_path: Path) -> Damage:
+        def change(identity: str, part: str) -> None:
+            damage_record(tmp_path / "parts.db", identity, part)
+
+        return change
 
 
 @pytest.fixture

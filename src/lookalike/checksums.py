@@ -53,5 +53,10 @@ def features_checksum(fingerprint: str, digest: str, content: bytes) -> bytes:
     return xxhash.xxh3_64_digest(_bytes(f"{fingerprint}\0{digest}\0") + content)
 
 
+def content_checksum(content: bytes) -> bytes:
+    """Return the checksum of any bytes."""
+    return xxhash.xxh3_64_digest(content)
+
+
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from lookalike.file_names import readable
 from lookalike.records import display, uri_text
 from lookalike.stores.checks import same_name
 
@@ -102,4 +103,4 @@ class DamageLog:
 def _path(uri: str | None) -> str:
     if uri is None:
         return ""
-    return uri_text(uri) if uri.startswith("file:") else uri
+    return readable(uri_text(uri)) if uri.startswith("file:") else uri

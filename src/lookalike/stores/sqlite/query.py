@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
 from lookalike.checksums import vector_checksum
-from lookalike.errors import QueryRefused
+from lookalike.errors import LookalikeError, QueryRefused
 from lookalike.records import Table
 from lookalike.stores.damage import Fault
+from lookalike.stores.sqlite.rows import collection_number, select_by_id
 from lookalike.stores.sqlite.text import quoted
 from lookalike.stores.sqlite.views import view_query
 from lookalike.stores.verification import vector_fault
@@ -74,8 +75,18 @@ def answer(file: SqliteFile, statement: str, damage: DamageLog) -> Table:
             with file.errors():
                 raise
         finally:
-            for name, fault in dict.fromkeys(faults):
-                damage.note(name, [fault])
+            _note(file, faults, damage)
+
+
+def _note(file: SqliteFile, faults: list[tuple[str, Fault]], damage: DamageLog) -> None:
+    """Note what a statement found damaged, with the URIs of these records."""
+    for name, fault in dict.fromkeys(faults):
+        uri = None
+        with suppress(LookalikeError), file.reading() as connection:
+            number = None if connection is None else collection_number(connection, name)
+            if connection is not None and number is not None:
+                uri = next((row[1] for row in select_by_id(connection, number, "id, uri", [fault.id])), None)
+        damage.note(name, [fault._replace(uri=uri)])
 
 
 def _verify_vectors(connection: sqlite3.Connection, faults: list[tuple[str, Fault]]) -> None:
