@@ -31,6 +31,13 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_no_registry_is_said_to_have_it(path: Path) -> None:
+    """With an extra it is another thing: pip then takes the lookalike that is installed."""
+    if path.name != "install.md":  # which says that it does not work
+        assert not re.search(r"pip install (--\S+ )*lookalike\b", path.read_text(encoding="utf-8"))
+
+
 @pytest.fixture
 def terminal(
     tmp_path: Path, cache: Path, textile_files: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch

@@ -211,7 +211,7 @@ ONE: list[Any] = [{"file_name": "a.jpg"}]
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\xff\xff", "the text is neither UTF-8 nor CP949"),
+        (b"\xff\xff\x81\x00", "is a binary file, no text"),
         ("", "not JSON: Expecting value (line 1, column 1)"),
         ("[" * 5000, f"nested more than {MAX_DEPTH} levels deep"),
         ("[" * 500 + "]" * 500, f"nested more than {MAX_DEPTH} levels deep"),

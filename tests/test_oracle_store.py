@@ -27,6 +27,7 @@ from lookalike.errors import (
     CollectionNotFound,
     InvalidArgument,
     QueryRefused,
+    QueryStopped,
     StoreBusy,
     StoreCorrupt,
     StoreDenied,
@@ -727,6 +728,16 @@ def test_sql_that_the_server_refuses_is_refused_in_one_line(
         store.sql("SELECT * FROM parts FOR UPDATE")
     assert "\n" not in str(refused.value)
     assert recorder.said[-1] == "ROLLBACK"
+
+
+def test_sql_that_takes_too_long_is_stopped(recorder: Recorder, store: OracleStore) -> None:
+    """The driver breaks it off, and the server says so; somebody else's break is not ours."""
+    broken = driver_error("ORA-01013: user requested cancel of current operation", 1013)
+    recorder.answer("FROM parts", broken, broken)
+    with pytest.raises(QueryStopped, match="not answered within 1e-09 seconds"):
+        store.sql("SELECT * FROM parts", 1e-9)
+    with pytest.raises(StoreBusy):
+        store.sql("SELECT * FROM parts", 1e9)
 
 
 def test_sql_waits_for_a_table_that_was_made_a_moment_ago(

@@ -24,6 +24,7 @@ from lookalike.cli import main
 from lookalike.errors import (
     InvalidArgument,
     QueryRefused,
+    QueryStopped,
     StoreCorrupt,
     StoreError,
     StoreNewer,
@@ -31,7 +32,7 @@ from lookalike.errors import (
     Unanswerable,
 )
 from lookalike.records import file_uri, record_id
-from lookalike.stores import open_store
+from lookalike.stores import answers, open_store
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.store import PostgresStore
 from lookalike.stores.postgres.text import given_text, stored_text
@@ -365,7 +366,9 @@ def test_vectors_compare_in_sql_as_nearest_does(store: PostgresStore) -> None:
     assert [row[2] for row in pairs.rows] == pytest.approx(similarities, abs=1e-6)
 
 
-def test_ctrl_c_ends_an_endless_statement(store: PostgresStore, postgres_url: str) -> None:
+def test_ctrl_c_ends_an_endless_statement(
+    store: PostgresStore, postgres_url: str, administrator: psycopg.Connection[Any]
+) -> None:
     program = (
         "import sys\nfrom lookalike.stores import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
@@ -386,6 +389,58 @@ def test_ctrl_c_ends_an_endless_statement(store: PostgresStore, postgres_url: st
             assert process.communicate(timeout=20)[0] == "interrupted\n"
         finally:
             process.kill()
+    until_none_runs(administrator, endless)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 0 FROM c) SELECT max(i) FROM c",
+        "SELECT count(*) FROM generate_series(1, 1000000000000)",
+        "SELECT pg_sleep_for(x) FROM (VALUES (interval '1 hour')) t(x)",
+    ],
+)
+def test_sql_that_takes_too_long_is_stopped(
+    store: PostgresStore, administrator: psycopg.Connection[Any], statement: str
+) -> None:
+    fill(store, 1)
+    with pytest.raises((QueryStopped, QueryRefused), match=r"within 0.5 seconds|volatile") as stopped:
+        store.sql(statement, 0.5)
+    assert "\n" not in str(stopped.value)
+    assert store.sql("SELECT count(*) FROM parts", 1e300).rows == [(1,)]
+    # Nothing of it is left running.
+    until_none_runs(administrator, statement)
+
+
+def until_none_runs(administrator: psycopg.Connection[Any], statement: str) -> None:
+    deadline = time.monotonic() + 30
+    while administrator.execute(
+        "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE %s AND pid <> pg_backend_pid()",
+        (f"%{statement[:40].replace('%', '_')}%",),
+    ).fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_sql_that_takes_too_much_memory_is_stopped(
+    store: PostgresStore, administrator: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers.Room.__init__, "__defaults__", (1 << 20,))
+    fill(store, 1)
+    statement = "SELECT i, repeat('x', 1000) FROM generate_series(1, 300000) AS s(i)"
+    with pytest.raises(QueryStopped, match="more than 1 MB"):
+        store.sql(statement)
+    until_none_runs(administrator, statement)
+    assert store.sql("SELECT count(*) FROM parts").rows == [(1,)]
+
+
+def test_an_answer_in_parts_is_whole(store: PostgresStore) -> None:
+    fill(store, 1)
+    found = store.sql("SELECT i, i || 'x' AS text FROM generate_series(1, 2500) AS s(i)")
+    assert found.columns == ("i", "text")
+    assert found.rows == [(number, f"{number}x") for number in range(1, 2501)]
+    with pytest.raises(QueryRefused, match="division by zero"):
+        store.sql("SELECT 1 / (2000 - i) FROM generate_series(1, 2500) AS s(i)")
 
 
 # The schema

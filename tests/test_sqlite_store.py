@@ -22,13 +22,14 @@ from lookalike.errors import (
     InvalidArgument,
     LookalikeError,
     QueryRefused,
+    QueryStopped,
     StoreCorrupt,
     StoreError,
     StoreNewer,
     StoreOlder,
 )
 from lookalike.records import file_uri, record_id
-from lookalike.stores import open_store
+from lookalike.stores import answers, open_store
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.stores.sqlite.words import ids_by_words
@@ -377,6 +378,67 @@ def test_ctrl_c_ends_an_endless_statement(store: SqliteStore, column: str) -> No
             assert process.communicate(timeout=20)[0] == "interrupted\n"
         finally:
             process.kill()
+
+
+ENDLESS = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c)"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"{ENDLESS} SELECT max(i) FROM c",
+        f"{ENDLESS} SELECT max(cosine_similarity(vector, vector)) FROM c, parts",
+        f"{ENDLESS} SELECT i FROM c WHERE i < 0",
+        f"{ENDLESS} SELECT i FROM c ORDER BY -i",
+        f"{ENDLESS} SELECT DISTINCT i FROM c",
+        # One call of SQLite's, which does not look up in between.
+        "SELECT instr(hex(zeroblob(760000)), hex(zeroblob(750000)) || '1')",
+    ],
+)
+def test_sql_that_takes_too_long_is_stopped(store: SqliteStore, tmp_path: Path, statement: str) -> None:
+    fill(store, 2)
+    with pytest.raises(QueryStopped, match=r"not answered within 0.3 seconds; .*--max-seconds") as stopped:
+        store.sql(statement, 0.3)
+    assert "\n" not in str(stopped.value)
+    assert store.sql("SELECT count(*) FROM parts").rows == [(2,)]
+    store.put("parts", [record(7)], CORNERS[:1])  # nothing holds the file
+
+
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("SELECT length(randomblob(2000000000))", QueryRefused),
+        ("SELECT length(zeroblob(2000000000))", QueryRefused),
+        ("SELECT hex(zeroblob(40000000))", QueryRefused),
+        ("SELECT group_concat(value) FROM json_each(printf('[%s1]', hex(zeroblob(40000000))))", QueryRefused),
+        (f"{ENDLESS} SELECT i, zeroblob(1000000) FROM c", QueryStopped),
+        (f"{ENDLESS} SELECT i FROM c", QueryStopped),
+    ],
+)
+def test_sql_that_takes_too_much_memory_is_stopped(
+    store: SqliteStore, statement: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers.Room.__init__, "__defaults__", (20 << 20,))
+    fill(store, 2)
+    with pytest.raises(error, match=r"too big|more than 20 MB"):
+        store.sql(statement)
+
+
+def test_sql_may_have_any_time_at_all(store: SqliteStore) -> None:
+    fill(store, 2)
+    for seconds in (1e300, float("inf"), 60):
+        assert store.sql("SELECT count(*) FROM parts", seconds).rows == [(2,)]
+
+
+def test_a_store_that_is_damaged_is_told_from_a_statement_that_is_wrong(store: SqliteStore) -> None:
+    fill(store, 200)
+    file = Path(store.url.removeprefix("sqlite:///"))
+    store.close()
+    content = bytearray(file.read_bytes())
+    content[20_000 : len(content)] = bytes(len(content) - 20_000)
+    file.write_bytes(content)
+    with pytest.raises(StoreCorrupt):
+        store.sql("SELECT * FROM parts")
 
 
 # The file

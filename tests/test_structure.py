@@ -30,8 +30,8 @@ ROWS = (
     ("near_duplicates", "plane"),
     ("judging",),
     ("finetuning", "contest"),
-    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "audit"),
-    ("index_report", "indexing", "adding", "indexed"),
+    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "saved_again", "audit"),
+    ("index_report", "other_files", "removals", "moves", "indexing", "adding", "indexed"),
     ("copying",),
     ("parity",),
     ("report",),
@@ -92,6 +92,7 @@ HEAVY = {
         "judging/selective.py",
         "near_duplicates.py",
     },
+    "chardet": {"labels/encodings.py"},
     "turbovec": {"stores/sqlite/shortlist.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }

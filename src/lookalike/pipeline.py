@@ -12,13 +12,14 @@ import stat
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike import images
 from lookalike.embedders import range_of
 from lookalike.errors import UnusableImage
+from lookalike.progress import silent
 from lookalike.records import Skipped, display
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.protocol import Embedder
     from lookalike.features import FeatureCache
+    from lookalike.progress import Progress
 
 MAX_BYTES = 1 << 30
 """Files above 1 GiB are skipped: a file is read whole, to take its digest and decode it in one pass."""
@@ -40,6 +42,10 @@ _TASK = 8
 _AHEAD = 3
 # Features kept at once; what a kill costs is at most this much of the cache.
 _KEEP = 64
+# What stores keep integers in.
+_INT64 = 1 << 63
+# Files whose digests are asked for at once.
+_DIGESTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,40 @@ def embed_files(
         cache.put(fresh)
 
 
+def file_time(status: os.stat_result) -> int:
+    """Return when a file was modified, in nanoseconds since 1970, as far as 64 bits go: to the year 2262."""
+    return max(-_INT64, min(status.st_mtime_ns, _INT64 - 1))
+
+
+def read_digests(paths: Sequence[Path], progress: Progress = silent) -> Iterator[str | Skipped]:
+    """Yield the SHA-256 of each file, in order, or why it cannot be read.
+
+    Args:
+        paths: of the files.
+        progress: told with files read and files to read.
+    """
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest")
+    try:
+        batches = (pool.map(_digest, paths[at : at + _DIGESTS]) for at in range(0, len(paths), _DIGESTS))
+        for done, found in enumerate(chain.from_iterable(batches), 1):
+            progress(done, len(paths))
+            yield found
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _digest(path: Path) -> str | Skipped:
+    try:
+        if not stat.S_ISREG(_status(path).st_mode):
+            return Skipped(str(path), "not a file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except UnusableImage as error:
+        return Skipped(error.path, error.reason)
+    except OSError as error:
+        return Skipped(str(path), f"cannot be read: {error.strerror or display(str(error))}")
+
+
 def _batches(paths: Iterable[Source], size: int) -> Iterator[list[Source]]:
     iterator = iter(paths)
     while batch := list(islice(iterator, size)):
@@ -180,6 +220,13 @@ def embed_batch(
     return answers
 
 
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except ValueError as error:  # a name with a null byte
+        raise UnusableImage(str(path), "cannot be read: no file has such a name") from error
+
+
 def _name(source: Source) -> str:
     return source.name if isinstance(source, Upload) else str(source)
 
@@ -190,8 +237,8 @@ def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: i
         path, data, size, modified_ns = Path(source.name), source.data, len(source.data), 0
     else:
         # The stamp is taken before the bytes: what is written meanwhile shows as a change the next time.
-        path, status = source, source.stat()
-        size, modified_ns = status.st_size, status.st_mtime_ns
+        path, status = source, _status(source)
+        size, modified_ns = status.st_size, file_time(status)
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImage(str(path), "not a file")
         if size > MAX_BYTES:

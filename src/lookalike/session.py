@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from lookalike.answering import DEFAULT_MODEL
 from lookalike.collecting import Collecting
-from lookalike.embedders import cards, groups_of, open_embedder
+from lookalike.embedders import cards, groups_of, open_embedder, ranged_name, split_name
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.fitted import is_fitted, read, read_plain, refit_with
+from lookalike.images import AUTO
 from lookalike.progress import Pulse, divided, silent
 
 if TYPE_CHECKING:
@@ -99,7 +100,14 @@ class Session(Collecting):
         return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
 
     def audit(
-        self, name: str, by: str, *, split: str | None = None, k: int = 5, progress: Progress = silent
+        self,
+        name: str,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        k: int = 5,
+        look: bool = False,
+        progress: Progress = silent,
     ) -> Audit:
         """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
 
@@ -114,7 +122,7 @@ class Session(Collecting):
             raise CollectionEmpty(name)
         return audit(
             records, vectors, by, split=split, k=k, fit=self.refit(name, pulse.beat),
-            fit_by=None if fitting is None else fitting.by, progress=comparing,
+            fit_by=None if fitting is None else fitting.by, look=look, progress=comparing,
         )  # fmt: skip
 
     def evaluate(
@@ -195,16 +203,22 @@ class Session(Collecting):
         trainees = open_trainees(
             finetune, self.cache, weights=self._weights, device=self._device, recipe=Recipe(epochs)
         )
-        opened = {model: self._compared(model) for model in models or cards()}
+        # As the collection's pictures were decoded.
+        _, levels = split_name(self.store.collection(name).space.embedder)
+        named = [
+            model if split_name(model)[1] != AUTO else ranged_name(model, levels)
+            for model in models or cards()
+        ]
+        opened = {model: self._compared(model) for model in named}
         entered = {m: Contender(e, self.features(e), groups_of(e)) for m, e in opened.items()}
         return compare(
             self.plain(name)[0], entered, by,
-            trainees=trainees, folder=self.cache, ks=ks, seed=seed, progress=progress,
+            trainees=trainees, levels=levels, folder=self.cache, ks=ks, seed=seed, progress=progress,
         )  # fmt: skip
 
     def _compared(self, model: str) -> Embedder:
         """Open an embedder; one that carries its weights leaves a folder of weights to the others."""
-        if self._weights is not None and model in cards():
+        if self._weights is not None and split_name(model)[0] in cards():
             return open_embedder(model, self.cache, device=self._device)
         return self.embedder(model)
 

@@ -20,7 +20,7 @@ from lookalike.cli.options import (
 from lookalike.cli.output import counted, print_line, print_table, print_text, progress_bar, text_of, warn
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.records import display
-from lookalike.stores import open_store
+from lookalike.stores import check_approximate, open_store
 
 if TYPE_CHECKING:
     from lookalike.copying.copy import CopyReport
@@ -62,6 +62,8 @@ def copy(
     if every and named:
         raise InvalidArgument("--all and --collection exclude each other")
     code = 0
+    if approximate:
+        check_approximate(target)
     with (
         watched(open_store(source, settings.timeout)) as here,
         watched(open_store(target, settings.timeout)) as there,

@@ -249,6 +249,10 @@ def evaluate(
     where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
     together.
     """
+    if report is not None:
+        from lookalike.report import check_report
+
+        check_report(report)
     with settings.open() as session:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
             evaluation = session.evaluate(collection, by, progress=progress, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,6 +71,17 @@ cache_option = click.option(
 )
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds in a range, which `nan` never is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it as a float."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return seconds
+
+
 def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--store`, `--cache`, `--timeout` and `--quiet`, handed on as one `settings`."""
 
@@ -83,7 +95,7 @@ def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @cache_option
     @click.option(
         "--timeout",
-        type=click.FloatRange(min=0),
+        type=Seconds(min=0),
         envvar="LOOKALIKE_TIMEOUT",
         default=TIMEOUT,
         metavar="SECONDS",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.records import display, uri_path
+from lookalike.records import display, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,10 +102,18 @@ def warn(text: str, *, quiet: bool = False) -> None:
 
 
 def short_path(path: Path | str) -> str:
-    """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be."""
-    path = uri_path(path) if isinstance(path, str) else path
-    here = Path.cwd()
-    return display(path.relative_to(here) if path.is_relative_to(here) else path)
+    """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be.
+
+    A URI of anything but a file on this machine stays as it is.
+    """
+    place = local_path(path) if isinstance(path, str) else path
+    if place is None:
+        return display(path)
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed under this process
+        return display(place)
+    return display(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
 def record_line(record: Record) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def record_line(record: Record) -> dict[str, Any]:
     return {
         "id": record.id,
         "uri": record.uri,
-        "path": str(uri_path(record.uri)),
+        "path": None if (path := local_path(record.uri)) is None else str(path),
         "fields": dict(record.fields),
     }
 
@@ -148,16 +156,43 @@ def describe(record: Record) -> str:
     return ", ".join(f"{name}={text_of(value)}" for name, value in sorted(record.fields.items()))
 
 
+class Bar:
+    """Tells how far a work is; can be hidden while something is asked."""
+
+    def __init__(
+        self, tell: Callable[[int, int], None], stop: Callable[[], None], start: Callable[[], None]
+    ) -> None:
+        self._tell = tell
+        self._stop = stop
+        self._start = start
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell that so much is done."""
+        self._tell(done, total)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to somebody else for a while."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
+
 @contextmanager
-def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(text: str, *, quiet: bool) -> Iterator[Bar]:
     """Show a progress bar on a terminal, and nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield Bar(lambda _done, _total: None, lambda: None, lambda: None)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # Results that go to a file or a pipe are not for the terminal that the bar is on.
+    shown = sys.stdout.isatty()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as bar:
         task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield Bar(lambda done, total: bar.update(task, completed=done, total=total), bar.stop, bar.start)

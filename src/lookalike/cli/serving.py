@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lookalike.cli.options import Settings, global_options, model_options
+from lookalike.cli.options import Seconds, Settings, global_options, model_options
 from lookalike.cli.output import print_text
 from lookalike.errors import InvalidArgument
 
@@ -126,7 +126,7 @@ _MEGABYTE = 1 << 20
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(0.1),
+    type=Seconds(0.1),
     envvar="LOOKALIKE_MAX_SECONDS",
     default=60.0,
     metavar="SECONDS",

@@ -23,7 +23,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.images import containers, exif, kinds, samples
+from lookalike.images import containers, cost, decoder_pool, exif, jpeg_markers, kinds, samples
+from lookalike.images.budget import MemoryBudget
 from lookalike.images.containers import Container, Damaged, Unread
 from lookalike.images.levels import AUTO, FULL, Range, lies_high, scale
 from lookalike.images.tiff import PLUGIN, tiff
@@ -46,6 +47,7 @@ __all__ = [
     "decode",
     "decode_noted",
     "file_type",
+    "format_name",
 ]
 
 MAX_PIXELS = 2**27
@@ -54,6 +56,13 @@ MAX_PIXELS = 2**27
 At the 4 bytes that Pillow holds a colour pixel in, these are 512 MiB; a medium-format camera of 102
 megapixels stays below (11,648 × 8,736). Pillow's own guard, `PIL.Image.MAX_IMAGE_PIXELS`, is 89,478,485.
 """
+
+MEMORY = 1 << 30
+"""1 GiB: what images that are decoded at the same time take together, as estimated; the next one waits."""
+
+# Images of less are not counted: two megapixels or so for each thread.
+_LITTLE_MEMORY = 1 << 25
+_MEMORY = MemoryBudget(MEMORY, _LITTLE_MEMORY)
 
 SPARE = 2
 """A JPEG is decoded to at least so many times the model's input, so that the resize still averages."""
@@ -73,6 +82,10 @@ class _Format(NamedTuple):
 
 def _plain(data: bytes) -> Container:
     return Container(BytesIO(data))
+
+
+def _jpeg(data: bytes) -> Container:
+    return Container(BytesIO(jpeg_markers.cleaned(data)))
 
 
 def _heif_file(stream: BytesIO, name: str) -> ImageFile:
@@ -96,6 +109,8 @@ def _avif_file(stream: BytesIO, name: str) -> ImageFile:
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _GENERAL_BRANDS = {b"mif1", b"msf1", b"miaf", b"mif2"}
+# Bytes of the box that names brands in which they are looked for; there are some ten of 4 bytes.
+_MOST_BRANDS = 1024
 
 
 def _branded(data: bytes, brands: set[bytes]) -> bool:
@@ -105,18 +120,18 @@ def _branded(data: bytes, brands: set[bytes]) -> bool:
     if data[8:12] in brands:
         return True
     size = int.from_bytes(data[:4], "big")
-    compatible = {data[place : place + 4] for place in range(16, min(size, len(data)), 4)}
+    compatible = {data[place : place + 4] for place in range(16, min(size, len(data), _MOST_BRANDS), 4)}
     return data[8:12] in _GENERAL_BRANDS and bool(compatible & brands)
 
 
-_PNM = re.compile(rb"(?:P[1-6]|Pf)(?:\s+|#[^\n]*\n)+\d")
+_PNM = re.compile(rb"(?:P[1-6]|Pf)(?:\s|#[^\n]*\n)++\d")
 
 # Pillow's own classes, and not Image.open: that warns, through the process-wide `warnings`, of large images
 # and of formats it tried. The limit it warns from is a global of the program's, not of a library in it.
 # A text may begin with "BM" or "P5" too; a bitmap goes on with the size of one of the headers that Pillow
 # reads, a PNM with numbers.
 _FORMATS = (
-    _Format("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _plain, _Jpeg),
+    _Format("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg, _Jpeg),
     _Format("PNG", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), containers.png, PngImageFile),
     _Format(
         "WebP", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", containers.webp, WebPImageFile
@@ -174,7 +189,7 @@ _TYPES = {
     "PNM": FileType("image/x-portable-anymap", ".pnm"),
 }
 
-SIGNED_BYTES = 32
+SIGNED_BYTES = 256
 """So many bytes at the beginning of a file tell which of the formats it has."""
 
 # What brings an image of each EXIF orientation upright (Exif 2.32, section 4.6.4, tag 274).
@@ -197,6 +212,16 @@ def file_type(data: bytes) -> FileType | None:
     """
     form = _format_of(data)
     return None if form is None else _TYPES[form.name]
+
+
+def format_name(data: bytes) -> str | None:
+    """Return what the format of an image file is called; None where it is none that is read.
+
+    Args:
+        data: its content, or the first `SIGNED_BYTES` of it.
+    """
+    form = _format_of(data)
+    return None if form is None else form.name
 
 
 def _format_of(data: bytes) -> _Format | None:
@@ -240,13 +265,36 @@ def decode_noted(
         levels: which samples of more than 8 bits become black and white.
 
     Raises:
-        UnusableImage: no image of these formats, empty, truncated, damaged, or too large.
+        UnusableImage: no image of these formats, empty, truncated, damaged, too large, or too costly.
+        DecodingStopped: the program stops, and this image may take long.
         InvalidArgument: `at_least` or `max_pixels` is below 1.
     """
     if at_least < 1 or max_pixels < 1:
         raise InvalidArgument(f"at_least ({at_least}) and max_pixels ({max_pixels}) must be at least 1")
     if not data:
         raise UnusableImage(path, "empty file")
+    form = _format_of(data)
+    if form is None:
+        raise UnusableImage(path, kinds.describe(data))
+    try:
+        expected = cost.estimate(data, cost.Limits(max_pixels, at_least))
+    except cost.TooCostly as error:
+        raise UnusableImage(path, str(error)) from error
+    with _MEMORY.lend(expected.memory):
+        if expected.apart:
+            options = {"at_least": at_least, "max_pixels": max_pixels, "levels": str(levels)}
+            return Decoded(*decoder_pool.POOL.decode(data, path, options, expected.memory))
+        return decode_here(data, path, at_least=at_least, max_pixels=max_pixels, levels=levels)
+
+
+def decode_here(
+    data: bytes, path: str, *, at_least: int, max_pixels: int = MAX_PIXELS, levels: Range = AUTO
+) -> Decoded:
+    """Decode one image in the calling thread, whatever it costs; `decode_noted` asks that first.
+
+    Raises:
+        UnusableImage: see `decode_noted`.
+    """
     form = _format_of(data)
     if form is None:
         raise UnusableImage(path, kinds.describe(data))
@@ -326,8 +374,10 @@ def _lacks_only_its_end(form: _Format, data: bytes) -> bool:
     """Say whether a JPEG that breaks off has all of its pixels, and lacks no more than its end marker.
 
     Where pixels are missing, the decoder takes them from whatever comes next: then they differ with it. Where
-    none are, it goes on to the end marker.
+    none are, it goes on to the end marker. That scans are missing altogether it does not mind.
     """
+    if not containers.has_all_scans(data):
+        return False
     pictures = []
     for ending in (b"", _ANYTHING):
         image = form.plugin(BytesIO(data + ending + _END_OF_IMAGE), "")

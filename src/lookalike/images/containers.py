@@ -64,8 +64,11 @@ class Planes(NamedTuple):
 
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_TELLING = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0", b"Raw profile type APP1\0")
 _SAID = (b"eXIf", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"sBIT")
 _LONGEST_TEXT = 1 << 20
+# Of texts that may tell a rotation so many are looked at: each may be a kilobyte that becomes a megabyte.
+_MOST_TEXTS = 16
 
 
 def png(data: bytes) -> Container:
@@ -89,7 +92,7 @@ def png(data: bytes) -> Container:
     parts: list[bytes | memoryview] = [view[:8]]
     pixels: list[memoryview] = []
     said: dict[bytes, bytes] = {}
-    xmp = None
+    xmp, texts = None, 0
     position, name = 8, b""
     while name != b"IEND":
         if position == len(data) and pixels:
@@ -106,7 +109,8 @@ def png(data: bytes) -> Container:
             parts.append(_transparency(data, body) if name == b"tRNS" else view[position:end])
             if name == b"IDAT":
                 pixels.append(body)
-        elif name in _TEXTS:
+        elif name in _TEXTS and texts < _MOST_TEXTS and bytes(body[:32]).startswith(_TELLING):
+            texts += 1
             xmp = _text_orientation(name, bytes(body)) or xmp
         elif name in _SAID:
             said.setdefault(name, bytes(body))
@@ -288,6 +292,43 @@ def webp(data: bytes) -> Container:
     return Container(BytesIO(data), size=size)
 
 
+# What follows the bits of a scan: FF and neither a stuffed 0, nor fill, nor a restart (ITU-T T.81, B.1.1.2).
+_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+
+
+def has_all_scans(data: bytes) -> bool:
+    """Say whether a JPEG's scans hold every coefficient of every component to its last bit.
+
+    ITU-T T.81, B.2.3 and G.1: a progressive JPEG sends ranges of coefficients (Ss to Se), and more of their
+    bits with each scan, down to Al = 0. Of others one scan holds all.
+
+    Args:
+        data: from its beginning to the end of its last scan; the bits of the scans are not looked at.
+    """
+    left: set[tuple[int, int]] = set()
+    progressive = False
+    position = 2
+    while position + 4 <= len(data):
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        body = data[position + 4 : position + 2 + length]
+        if data[position] != 0xFF or len(body) < length - 2:
+            return False
+        position += 2 + length
+        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) and len(body) >= 6:
+            progressive = marker in (0xC2, 0xCA)
+            left = {(one, n) for one in body[6::3] for n in (range(64) if progressive else (0,))}
+        elif marker == 0xDA and body:
+            count = body[0]
+            first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, 0, 0)
+            if bits == 0:
+                left -= {(one, n) for one in body[1 : 1 + 2 * count : 2] for n in range(first, last + 1)}
+            found = _AFTER_SCAN.search(data, position)
+            if found is None:
+                return not left
+            position = found.end() - 2
+    return False
+
+
 def heic(data: bytes) -> Container:
     """Refuse a HEIC that is cut off: libheif would give what there is of it.
 
@@ -323,7 +364,7 @@ def jpeg2000(data: bytes) -> Container:
     return Container(BytesIO(data), stated=Stated(high=65535.0 if 8 < bits < 16 else None))
 
 
-_PNM_HEADER = re.compile(rb"P[25](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d{1,5})")
+_PNM_HEADER = re.compile(rb"P[25](?:\s|#[^\n]*\n)++\d++(?:\s|#[^\n]*\n)++\d++(?:\s|#[^\n]*\n)++(\d{1,5})")
 
 
 def pnm(data: bytes) -> Container:

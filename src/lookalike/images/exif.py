@@ -6,14 +6,21 @@ import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 UPRIGHT = 1
 """The EXIF orientation of an image that is stored as it is to be seen (Exif 2.32, section 4.6.4, tag 274)."""
 
 ORIENTATION = 274
 """The tag that tells it; TIFF 6.0 has the same."""
+
+MOST_ENTRIES = 4096
+"""Entries of a directory that are read; libtiff takes one of more for no directory (tif_dirread.c)."""
 
 BYTES = {
     1: 1,
@@ -89,7 +96,7 @@ class Directory(NamedTuple):
 
     def after(self, data: bytes) -> Directory | None:
         """Return the directory that follows; None where there is none, or it lies outside."""
-        (count,) = struct.unpack_from(self.order + ("Q" if self.big else "H"), data, self.start)
+        count = self.count(data)
         position = self.start + (8 + 20 * count if self.big else 2 + 12 * count)
         if position + (8 if self.big else 4) > len(data):
             return None
@@ -121,12 +128,18 @@ class Directory(NamedTuple):
             raise EOFError
         return data[offset : offset + size]
 
+    def count(self, data: bytes) -> int:
+        """Return how many entries it says it has."""
+        return int(struct.unpack_from(self.order + ("Q" if self.big else "H"), data, self.start)[0])
+
     def entries(self, data: bytes) -> Iterator[Entry]:
-        """Yield the entries in their order; struct.error where the data end before they do."""
+        """Yield the entries in their order, `MOST_ENTRIES` of them at most.
+
+        struct.error where the data end before they do.
+        """
         layout = struct.Struct(self.order + ("HHQ8s" if self.big else "HHL4s"))
-        (count,) = struct.unpack_from(self.order + ("Q" if self.big else "H"), data, self.start)
         position = self.start + (8 if self.big else 2)
-        for _ in range(count):
+        for _ in range(min(self.count(data), MOST_ENTRIES)):
             tag, kind, length, value = layout.unpack_from(data, position)
             yield Entry(tag, kind, length, value, data[position : position + layout.size])
             position += layout.size
@@ -142,6 +155,26 @@ class Directory(NamedTuple):
         if not code or (code == "Q" and not self.big):
             return 0
         return int(struct.unpack_from(self.order + code, entry.value)[0])
+
+    def numbers(self, data: bytes, entry: Entry, kind: str) -> NDArray[np.unsignedinteger]:
+        """Return the numbers of an entry, shape (length,).
+
+        Args:
+            data: the whole file.
+            entry: of this directory.
+            kind: how each is stored: NumPy's name of an unsigned integer, without its order.
+
+        Raises:
+            EOFError: they lie beyond the end of the file.
+        """
+        dtype = np.dtype(self.order + kind)
+        size = entry.length * dtype.itemsize
+        if size <= len(entry.value):
+            return np.frombuffer(entry.value, dtype, entry.length)
+        (offset,) = struct.unpack(self.order + ("Q" if self.big else "L"), entry.value)
+        if offset + size > len(data):
+            raise EOFError
+        return np.frombuffer(data, dtype, entry.length, offset)
 
     def orientation(self, entry: Entry) -> int:
         """Return the orientation that an entry tells, 1 … 8; UPRIGHT where it makes no sense."""

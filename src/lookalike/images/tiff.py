@@ -66,7 +66,9 @@ _MOST_SAMPLES = 64
 _MOST_DIRECTORIES = 64
 # Bytes of samples a pixel above which nobody asks for a picture.
 _MOST_BYTES = 32
-_IMAGEJ = re.compile(rb"^ImageJ=.*?^min=([-+.\deE]+)\s*^max=([-+.\deE]+)", re.DOTALL | re.MULTILINE)
+# ImageJ writes some hundred bytes about the range; long metadata may follow.
+_DESCRIBED = 1 << 16
+_IMAGEJ = re.compile(rb"\AImageJ=.*?^min=([-+.\deE]+)\s*^max=([-+.\deE]+)", re.DOTALL | re.MULTILINE)
 
 
 class _Tiff(TiffImageFile):
@@ -218,7 +220,7 @@ def _stated(page: _Page) -> Stated:
             low, high = float(min(page.numbers(least), default=0)), float(max(tops))
             break
     else:
-        match = _IMAGEJ.search(page.content(_DESCRIPTION))
+        match = _IMAGEJ.match(page.content(_DESCRIPTION)[:_DESCRIBED])
         if match is not None:
             low, high = _float(match[1]), _float(match[2])
     if low is None or high is None or not low < high:
@@ -242,8 +244,10 @@ def _needs_samples(page: _Page) -> bool:
     photometric = page.number(_PHOTOMETRIC, 0)
     if photometric not in _COLOURS or page.number(_COMPRESSION, 1) not in _OF_BYTES:
         return False
-    if max(bits) > 8 or set(formats) - {1, 4}:
+    if max(bits) > 8 or set(formats) - {1, 4} or (page.number(_PLANAR, 1) == 2 and len(bits) > 1):
         return True
+    if page.directory.big and page.directory.order == ">" and min(bits) == 8:
+        return True  # Pillow (13.0) takes it for a TIFF that is not big
     order = b"II" if page.directory.order == "<" else b"MM"
     extra = page.numbers(_EXTRA)
     key = (order, photometric, (1,), page.number(_FILL_ORDER, 1), bits, extra)
@@ -281,7 +285,9 @@ def _planes(page: _Page) -> Planes:
         every = [_read(page, kind, 1, plane, count)[:, :, 0] for plane in wanted]
         samples = np.stack(every, axis=-1)
     else:
-        samples = _read(page, kind, count, 0, 1)[:, :, wanted]
+        samples = _read(page, kind, count, 0, 1)
+        if wanted != [*range(count)]:  # else it would be a copy of all of it
+            samples = samples[:, :, wanted]
     return Planes(
         samples[:, :, :colours],
         None if alpha is None else samples[:, :, colours],
@@ -336,6 +342,11 @@ def _read(page: _Page, kind: _Kind, count: int, plane: int, planes: int) -> Samp
     if len(places) < pieces * planes or len(sizes) < len(places):
         raise Damaged("some of its strips are missing")
     part = slice(pieces * plane, pieces * (plane + 1))
+    if page.number(_COMPRESSION, 1) == 1:
+        # Pillow reads as much as it needs, whatever lies there.
+        rows = [tall if tiled else min(tall, height - tall * n) for n in range(pieces)]
+        if any(place + row * each > len(page.data) for place, each in zip(places[part], rows, strict=True)):
+            raise EOFError
     stored = _stored(page, (row * columns, height), row, tall, places[part], sizes[part], tiled=tiled)
     cells = stored.reshape(height, columns, row)
     samples = _unpredicted(
@@ -355,7 +366,7 @@ def _stored(
     tiled: bool,
 ) -> NDArray[np.uint8]:
     """Return the bytes of strips or tiles, uncompressed: shape (height, bytes in a row of the picture)."""
-    order, big, data = page.directory.order, page.directory.big, page.data
+    data = page.data
     tags: dict[int, tuple[Any, ...]] = {
         _WIDTH: (size[0],), _HEIGHT: (size[1],), _BITS: (8,),
         _COMPRESSION: (page.number(_COMPRESSION, 1),), _PHOTOMETRIC: (1,),
@@ -365,23 +376,21 @@ def _stored(
         tags |= {_TILE_WIDTH: (row,), _TILE_HEIGHT: (tall,), _TILES: places, _TILE_BYTES: sizes}
     else:
         tags |= {_STRIPS: places, _STRIP_ROWS: (tall,), _STRIP_BYTES: sizes}
-    code, kind, room = ("Q", 16, 8) if big else ("L", 4, 4)
+    # Whatever the file is, this one is a plain TIFF of little-endian numbers.
     start = len(data) + len(data) % 2
-    count = struct.pack(order + ("Q" if big else "H"), len(tags))
-    after = start + len(count) + len(tags) * (4 + 2 * room) + room
-    directory, outside = [count], []
+    after = start + 2 + 12 * len(tags) + 4
+    directory, outside = [struct.pack("<H", len(tags))], []
     for tag, values in sorted(tags.items()):
-        packed = struct.pack(f"{order}{len(values)}{code}", *(int(value) for value in values))
-        if len(packed) > room:
+        packed = struct.pack(f"<{len(values)}L", *(int(value) for value in values))
+        if len(packed) > 4:
             outside.append(packed)
-            packed = struct.pack(order + code, after)
+            packed = struct.pack("<L", after)
             after += len(outside[-1])
-        directory.append(struct.pack(order + "HH" + code, tag, kind, len(values)) + packed)
+        directory.append(struct.pack("<HHL", tag, 4, len(values)) + packed)
     stream = BytesIO(data)
-    stream.seek(room)
-    stream.write(struct.pack(order + code, start))
+    stream.write(b"II*\0" + struct.pack("<L", start))
     stream.seek(start)
-    stream.write(b"".join([*directory, bytes(room), *outside]))
+    stream.write(b"".join([*directory, bytes(4), *outside]))
     stream.seek(0)
     with _Tiff(stream, "") as image:
         image.load()
@@ -416,7 +425,7 @@ def _unpredicted(
         return joined[..., 0].astype(f"=f{size}")
     if predictor not in (1, 2):
         raise Damaged("a predictor of no known kind")
-    words = cells.view(f"{order}u{size}").astype(f"=u{size}")
+    words = cells.view(f"{order}u{size}").astype(f"=u{size}", copy=False)
     if predictor == 2:
         pixels = words.reshape(height, columns, length // count, count)
         words = np.cumsum(pixels, axis=2, dtype=words.dtype).reshape(height, columns, length)

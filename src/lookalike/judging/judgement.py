@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lookalike.vote import Codes
 
 # Of the file format and of all that is computed into it: another number, and old files are not read.
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +236,10 @@ def open_judgement(
         # Each pair is looked at once for near-duplicates, twice for answers.
         work = [len(records) // 2, sum(workload(len(records), k, fit, 1)), len(records) // 8 + 1]
         alike, comparing, judging = divided(progress, work)
-        lots, _ = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
+        lots = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
         held = held_out(
             records, vectors, by,
-            k=k, fit=fit, fit_by=fit_by, lots=lots, repeats=1, seed=seed, progress=comparing,
+            k=k, fit=fit, fit_by=fit_by, lots=lots.together, repeats=1, seed=seed, progress=comparing,
         )  # fmt: skip
         made = judgement_of(held, seed=seed, progress=judging)
         progress(sum(work), sum(work))

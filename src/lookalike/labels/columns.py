@@ -54,3 +54,21 @@ def _number(text: str) -> int | float | None:
 
 def _boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
+
+
+_WITH_COMMA = re.compile(r"-?(?:0|[1-9][0-9]*)(?:,[0-9]+)?")
+_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+
+
+def decimal_comma(values: Sequence[str]) -> list[str] | None:
+    """Return the values of a column with points for decimal commas, or None where they are no such numbers.
+
+    `1,234` alone may be a thousand and more: a column where each comma has three digits after it is left
+    alone, but where a number begins with 0.
+    """
+    commas = [value for value in values if "," in value]
+    if not commas or not all(_WITH_COMMA.fullmatch(value) for value in values if value):
+        return None
+    if all(_THOUSANDS.fullmatch(value) for value in commas):
+        return None
+    return [value.replace(",", ".") for value in values]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.records import Skipped, display, labels_digest
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lookalike.records import Fields, Metadata
+    from lookalike.records import Fields, Metadata, Remark
 
 
 class Unusable(Exception):
@@ -41,6 +41,10 @@ class Labelling:
     """Images without a label, in the order in which they were given."""
     told_apart: list[Path]
     """Images of a name that others have too, whose label found them by their directories, in that order."""
+    remarks: list[Remark] = field(default_factory=list)
+    """What was assumed, and what a person should look at."""
+    expected: bool = False
+    """Whether there are files of labels, so that it is a failure where no image has got one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,13 @@ def skip(source: Path, place: str, reason: str) -> Skipped:
 
 
 def settle(
-    mode: str, images: Sequence[Path], claims: Iterable[Claim], skipped: Iterable[Skipped] = ()
+    mode: str,
+    images: Sequence[Path],
+    claims: Iterable[Claim],
+    skipped: Iterable[Skipped] = (),
+    *,
+    remarks: Sequence[Remark] = (),
+    expected: bool = False,
 ) -> Labelling:
     """Give each image its label.
 
@@ -84,6 +94,8 @@ def settle(
         images: every image below the root.
         claims: labels with the images they name, which are all among `images`; in the order of their paths.
         skipped: labels that name no image.
+        remarks: what was assumed.
+        expected: whether there are files of labels.
     """
     claims_on: dict[Path, list[Claim]] = {}
     for claim in claims:
@@ -99,7 +111,7 @@ def settle(
     rejected.sort(key=lambda skipped: skipped.path)
     unlabelled = [image for image in images if image not in labels]
     told_apart = [image for image in labels if any(claim.namesakes for claim in claims_on[image])]
-    return Labelling(mode, labels, rejected, unlabelled, told_apart)
+    return Labelling(mode, labels, rejected, unlabelled, told_apart, list(remarks), expected)
 
 
 def _choose(rivals: list[Claim]) -> tuple[Label | None, list[Skipped]]:

@@ -12,6 +12,7 @@ from lookalike.errors import ExtraMissing, InvalidArgument
 
 try:
     import uvicorn
+    import uvloop  # noqa: F401 which uvicorn imports only when it starts
 
     from lookalike.server.app import make_app
     from lookalike.server.around.connections import Connection, connection_limit, give_up_slow

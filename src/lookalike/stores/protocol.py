@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
+from lookalike.stores.answers import SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
@@ -201,11 +203,16 @@ class Store(Protocol):
         """
         ...
 
-    def sql(self, statement: str) -> Table:
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.
+
+        Args:
+            statement: in the store's own SQL.
+            seconds: after which it is stopped, above 0.
 
         Raises:
             QueryRefused: it does not parse, fails, or would write; or the store speaks no SQL.
+            QueryStopped: it takes longer, or its answer is larger than `answers.MOST_BYTES`.
         """
         ...
 

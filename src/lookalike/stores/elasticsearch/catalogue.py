@@ -199,7 +199,7 @@ class ElasticsearchCatalogue:
         try:
             if source["format"] > FORMAT:
                 raise StoreNewer(
-                    self._url, "a later version of lookalike wrote it: pip install --upgrade lookalike"
+                    self._url, "a later version of lookalike wrote it: install that version or a later one"
                 )
             if source["format"] < FORMAT:
                 raise StoreOlder(self._url)

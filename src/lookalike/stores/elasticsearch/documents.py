@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import readable
-from lookalike.records import Record, display, labels_digest, uri_path
+from lookalike.records import Record, display, labels_digest, local_path
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import (
     CHANGED_FILE,
@@ -137,7 +137,8 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
     content = vector.astype("<f4").tobytes()
     # As text in ASCII: what JSON can say and Elasticsearch's fields cannot stays as it was.
     labels = json.dumps({"fields": dict(record.fields), "metadata": record.metadata})
-    path = readable(str(uri_path(record.uri))) if record.uri.startswith("file:") else unquote(record.uri)
+    place = local_path(record.uri)
+    path = unquote(record.uri) if place is None else readable(str(place))
     made: dict[str, Any] = {
         "image_id": record.id,
         "image_name": _readable(path.rpartition("/")[2]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, QueryRefused
 from lookalike.records import Collection
+from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -286,7 +287,7 @@ class ElasticsearchStore:
         self._catalogue.change_state(entry.number, lambda state: state._replace(approximation=built))
         return built
 
-    def sql(self, statement: str) -> Table:  # noqa: ARG002 all are refused
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:  # noqa: ARG002 all are refused
         """Refuse, because Elasticsearch's SQL knows no vectors.
 
         Raises:

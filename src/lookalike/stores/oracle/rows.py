@@ -19,7 +19,7 @@ import numpy as np
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import readable
-from lookalike.records import display, labels_digest, uri_path
+from lookalike.records import display, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import vector_fault, verify_vectors
@@ -273,7 +273,8 @@ def _cut(text: str, size: int) -> str:
 
 
 def _path(uri: str) -> str | None:
-    path = _sql_text(readable(str(uri_path(uri)))) if uri.startswith("file:") else ""
+    place = local_path(uri)
+    path = "" if place is None else _sql_text(readable(str(place)))
     return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
 
 

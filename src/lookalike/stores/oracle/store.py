@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionEmpty, InvalidArgument, StoreBusy, StoreCorrupt
 from lookalike.records import Neighbour
+from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -285,9 +286,9 @@ class OracleStore:
             set_index(session, place.number, kind, measured)
         return measured
 
-    def sql(self, statement: str) -> Table:
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads; each collection is a view of its name."""
-        return answer(self._server, statement)
+        return answer(self._server, statement, seconds)
 
     def close(self) -> None:
         """Close the sessions. A second call does nothing; another call opens new ones."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
-from lookalike.records import labels_digest, uri_path
+from lookalike.records import labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
 from lookalike.stores.postgres.filters import matching
@@ -51,7 +51,8 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
     contents = [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
     for record, content, vector in zip(records, contents, binary_vectors(vectors), strict=True):
         fields, metadata = json.dumps(dict(record.fields)), metadata_text(record.id, record.metadata)
-        path = readable_text(readable(str(uri_path(record.uri)))) if record.uri.startswith("file:") else None
+        place = local_path(record.uri)
+        path = None if place is None else readable_text(readable(str(place)))
         rows.append(
             (
                 record.id.encode(),

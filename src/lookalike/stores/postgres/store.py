@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, Unanswerable
 from lookalike.records import Neighbour
+from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -288,7 +289,7 @@ class PostgresStore:
         self._server.write(lambda transaction: keep_recall(transaction.connection, found, measured))
         return measured
 
-    def sql(self, statement: str) -> Table:
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.
 
         Each collection is a view of its name; pgvector's operators compare vectors. Values are as JSON has
@@ -296,8 +297,9 @@ class PostgresStore:
 
         Raises:
             QueryRefused: it does not parse, fails, is more than one, or would write.
+            QueryStopped: it takes longer than `seconds`, or its answer is too large to be held.
         """
-        return answer(self._server, statement)
+        return answer(self._server, statement, seconds)
 
     def close(self) -> None:
         """Close the connections. A second call does nothing; another call opens others."""

@@ -164,7 +164,7 @@ class SqliteFile:
             raise StoreCorrupt(self.url, "is a database of another program; nothing was changed") from error
         except NewerFile as error:
             raise StoreNewer(
-                self.url, "was written by a later version of lookalike: pip install --upgrade lookalike"
+                self.url, "was written by a later version of lookalike: install that version or a later one"
             ) from error
         except OlderFile as error:
             raise StoreOlder(self.url) from error

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
-from lookalike.records import Approximation, Collection, Record, Space, labels_digest, uri_path
+from lookalike.records import Approximation, Collection, Record, Space, labels_digest, local_path, uri_path
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
 from lookalike.stores.sqlite.text import sql_text, text_bytes
@@ -248,15 +248,14 @@ def _label_columns(identity: str, fields: Fields, metadata: Metadata) -> tuple[s
 
 
 def _readable_path(uri: str) -> str | None:
-    if not uri.startswith("file:"):
-        return None
     folders, _, file = uri.rpartition("/")
     if (
         not uri.startswith("file:///")
         or file in ("", ".", "..")
         or any(sign in uri for sign in ("?", "#", "%2F", "%2f"))
     ):
-        return sql_text(readable(str(uri_path(uri))))
+        path = local_path(uri)
+        return None if path is None else sql_text(readable(str(path)))
     return sql_text(f"{_folder(folders)}{readable(os.fsdecode(unquote_to_bytes(file)))}")
 
 

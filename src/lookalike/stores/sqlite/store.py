@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
+from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -279,15 +280,16 @@ class SqliteStore:
         """
         return self._search.build_index(name)
 
-    def sql(self, statement: str) -> Table:
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.
 
         Each collection is a view of its name; `cosine_similarity(a, b)` compares two vectors.
 
         Raises:
             QueryRefused: it does not parse, fails, is more than one, or would write.
+            QueryStopped: it takes longer than `seconds`, or its answer is too large to be held.
         """
-        return answer(self._file, statement, self.damage)
+        return answer(self._file, statement, seconds, self.damage)
 
     def close(self) -> None:
         """Close the file and forget the vectors. A second call does nothing; another call opens it again."""

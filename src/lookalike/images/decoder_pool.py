@@ -1,0 +1,313 @@
+"""Decoding where it can be ended: in processes of their own, with a limit of memory and of time.
+
+A process is started when one is needed, kept for the next image, and ended with the program. It is ended,
+too, when an image takes longer than `SECONDS` of a core, when its decoder crashes, and when somebody says
+stop.
+"""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from lookalike.errors import DecodingStopped, UnusableImage
+from lookalike.images.decoder_process import band_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS = 30
+"""Of a core, for one image: 134 megapixels of JPEG 2000, the slowest format, take 22, at 2.5 GHz."""
+
+_WALL = 4 * SECONDS
+"""Seconds until an answer, however many others want the cores."""
+
+# Without -P and our own path, a file called json.py where the user happens to be would be run.
+_PROGRAM = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from lookalike.images.decoder_process import main
+main(int(sys.argv[2]), int(sys.argv[3]))
+"""
+
+
+class _Ended(Exception):
+    """The process ended before it had answered."""
+
+
+class _Decoder:
+    """One process."""
+
+    def __init__(self) -> None:
+        if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program again
+            raise OSError(errno.ENOEXEC, "this program has no interpreter of its own")
+        ours, theirs = socket.socketpair()
+        lifeline, self._lifeline = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-c", _PROGRAM),
+                    *(json.dumps(_search_path()), str(theirs.fileno()), str(lifeline)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), lifeline),
+                # Ctrl-C on the terminal is for the program.
+                start_new_session=True,
+                # One arena: each other one would take 64 MB of the address space.
+                env={**os.environ, "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        except BaseException:
+            ours.close()
+            os.close(self._lifeline)
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline)
+        self._socket = ours
+        self._answers = ours.makefile("rb")
+        self.stopped = False
+        """Whether it was ended because somebody said stop."""
+
+    def ask(
+        self, data: bytes, name: str, options: dict[str, Any], memory: int
+    ) -> tuple[Image.Image, tuple[str, ...]] | str:
+        """Return an image and its notes, or the reason why there is none.
+
+        Raises:
+            _Ended: the process ended first.
+        """
+        question = {"name": name, "options": options, "length": len(data)}
+        question |= {"seconds": SECONDS, "memory": memory}
+        deadline = time.monotonic() + _WALL
+        try:
+            self._socket.settimeout(_WALL)
+            self._socket.sendall(json.dumps(question).encode() + b"\n")
+            self._socket.sendall(data)
+            line = self._answers.readline()
+            if not line.endswith(b"\n"):
+                raise _Ended
+            answer = json.loads(line)
+            if "reason" in answer:
+                return str(answer["reason"])
+            return self._received(answer["mode"], answer["size"], deadline), tuple(answer["notes"])
+        except OSError as error:  # a timeout is one
+            raise _Ended from error
+
+    def _received(self, mode: str, size: list[int], deadline: float) -> Image.Image:
+        width, height = size
+        image = Image.new(mode, (width, height))
+        samples = len(image.getbands())
+        rows = band_rows(width, samples)
+        for top in range(0, height, rows):
+            count = min(rows, height - top)
+            wanted = count * width * samples
+            band = self._answers.read(wanted)
+            if len(band) < wanted or time.monotonic() > deadline:
+                raise _Ended
+            image.paste(Image.frombuffer(mode, (width, count), band, "raw", mode, 0, 1), (0, top))
+        return image
+
+    def is_alive(self) -> bool:
+        """Tell whether the process still runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process, from any thread."""
+        self._process.kill()
+
+    def close(self) -> int:
+        """End the process, from the thread that asks it, and return how it ended: a signal is negative."""
+        # It may be about to end by itself, which tells more.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)
+        self._process.kill()
+        code = self._process.wait()
+        self.forget()
+        return code
+
+    def forget(self) -> None:
+        """Close what leads to the process."""
+        self._answers.close()
+        self._socket.close()
+        os.close(self._lifeline)
+
+
+class DecoderPool:
+    """Processes that decode, one for each core at most; threads may share it."""
+
+    def __init__(self) -> None:
+        """Start none: the first image does."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._most = len(os.sched_getaffinity(0))
+        self._changed = threading.Condition()
+        self._idle: list[_Decoder] = []
+        self._busy: set[_Decoder] = set()
+        self._starting = 0
+        self._stopping = 0
+
+    def decode(
+        self, data: bytes, path: str, options: dict[str, Any], memory: int
+    ) -> tuple[Image.Image, tuple[str, ...]]:
+        """Decode one image in a process of its own.
+
+        Args:
+            data: the whole file.
+            path: what the error calls it.
+            options: `at_least`, `max_pixels` and, as text, `levels` of `images.decode_here`.
+            memory: bytes that decoding may take.
+
+        Returns:
+            The image and its notes.
+
+        Raises:
+            UnusableImage: as `images.decode_here` says, or it took too long or too much, or its decoder
+            crashed. DecodingStopped: somebody said stop.
+        """
+        try:
+            decoder = self._taken(path)
+        except OSError as error:
+            line = f"no process to decode it in can be started: {error.strerror}"
+            raise UnusableImage(path, line) from error
+        try:
+            answer = decoder.ask(data, path, options, memory)
+        except _Ended as error:
+            code = self._lost(decoder)
+            if decoder.stopped:
+                raise DecodingStopped(path) from error
+            raise UnusableImage(path, _ending(code)) from error
+        except BaseException:
+            self._lost(decoder)
+            raise
+        self._back(decoder)
+        if isinstance(answer, str):
+            raise UnusableImage(path, answer)
+        return answer
+
+    def stop(self) -> None:
+        """End what is being decoded: whoever waits for it gets `DecodingStopped`."""
+        with self._changed:
+            for decoder in self._busy:
+                decoder.stopped = True
+                decoder.kill()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Decode nothing for the time of a `with`: whoever wants that gets `DecodingStopped`."""
+        with self._changed:
+            self._stopping += 1
+            self._changed.notify_all()
+        self.stop()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._stopping -= 1
+
+    def close(self) -> None:
+        """End the processes that nobody asks, and those that somebody does."""
+        self.stop()
+        with self._changed:
+            idle, self._idle = self._idle, []
+        for decoder in idle:
+            decoder.kill()
+            decoder.close()
+
+    def forget(self) -> None:
+        """Leave the processes to whom they belong: this process is a copy of the one that started them."""
+        for decoder in (*self._idle, *self._busy):
+            decoder.forget()
+            _OF_OTHERS.append(decoder)
+        self._begin()  # a new lock, too: a thread that is not here may hold the old one
+
+    def _taken(self, path: str) -> _Decoder:
+        """Wait for a process that is free, or start one."""
+        with self._changed:
+            while True:
+                if self._is_stopping():
+                    raise DecodingStopped(path)
+                while self._idle:
+                    decoder = self._idle.pop()
+                    if decoder.is_alive():
+                        self._busy.add(decoder)
+                        return decoder
+                    decoder.close()  # the system has ended it, for want of memory, say
+                if len(self._busy) + self._starting < self._most:
+                    self._starting += 1
+                    break
+                self._changed.wait()
+        try:
+            decoder = _Decoder()
+        except BaseException:
+            with self._changed:
+                self._starting -= 1
+                self._changed.notify()
+            raise
+        with self._changed:
+            self._starting -= 1
+            self._busy.add(decoder)
+            if self._is_stopping():  # somebody said so while it began
+                decoder.stopped = True
+                decoder.kill()
+        return decoder
+
+    def _is_stopping(self) -> bool:
+        return self._stopping > 0
+
+    def _back(self, decoder: _Decoder) -> None:
+        with self._changed:
+            self._busy.discard(decoder)
+            self._idle.append(decoder)
+            self._changed.notify()
+
+    def _lost(self, decoder: _Decoder) -> int:
+        """Give up a process, and return how it ended."""
+        code = decoder.close()
+        with self._changed:
+            self._busy.discard(decoder)
+            self._changed.notify()
+        return code
+
+
+def _search_path() -> list[str]:
+    """Return where this program finds its modules, the folder where it was started apart."""
+    own = str(Path(__file__).parents[2])
+    return [own, *(each for each in sys.path if each not in ("", own))]
+
+
+def _ending(code: int) -> str:
+    """Say why a process ended before it had answered."""
+    if code == -signal.SIGXCPU:
+        return f"decoding it takes more than {SECONDS} seconds of a core"
+    if code == -signal.SIGKILL:
+        return "decoding it was ended by the system: it took too long, or too much memory"
+    if code < 0:
+        name = signal.Signals(-code).name if -code in {each.value for each in signal.Signals} else str(-code)
+        return f"its decoder crashed ({name})"
+    return f"its decoder ended with code {code}"
+
+
+# Of the process that this one is a fork of; they are not to be collected, which would complain.
+_OF_OTHERS: list[_Decoder] = []
+
+POOL = DecoderPool()
+"""The processes of this program."""
+
+atexit.register(POOL.close)
+os.register_at_fork(after_in_child=POOL.forget)

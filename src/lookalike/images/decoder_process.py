@@ -1,0 +1,125 @@
+"""The process that decodes what may cost too much: it is asked over a socket, and the kernel may end it.
+
+`lookalike.images.decoder_pool` starts it and asks it one image at a time. A question is a line of JSON with
+the name, the options and the length of the file, then the file; an answer is a line of JSON, and after an
+image's line its pixels.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from PIL.Image import Image
+
+BAND = 1 << 22
+"""Bytes of pixels that are copied at once."""
+
+# What a process takes beyond the image itself: libraries that are loaded late, stacks of threads.
+_SPARE = 1 << 28
+
+
+def main(channel: int, lifeline: int) -> None:
+    """Answer questions until nobody is there who asks.
+
+    Args:
+        channel: descriptor of the socket.
+        lifeline: descriptor of a pipe that nothing is written to; its other end closes when the program that
+        asks
+            ends, however it does.
+    """
+    _end_with(lifeline)
+    # Ctrl-C is for the program, which ends this one where it wants to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    # Loaded before the first question, so that it is not counted there.
+    from PIL import AvifImagePlugin
+
+    from lookalike import images  # noqa: F401
+
+    # One image keeps to one core: how long it takes is then the same on every machine.
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    with socket.socket(fileno=channel) as connection, connection.makefile("rb") as questions:
+        while line := questions.readline():
+            _answer(connection, json.loads(line), questions)
+
+
+def _end_with(lifeline: int) -> None:
+    """Let the kernel end this process when the other end of a pipe closes, whatever it is doing."""
+    # SIGIO, whose default action ends a process: fcntl(2), O_ASYNC.
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # it had closed before
+        raise SystemExit
+
+
+def _answer(connection: socket.socket, question: dict[str, Any], questions: BufferedReader) -> None:
+    data = questions.read(question["length"])
+    _limit(question["seconds"], question["memory"])
+    try:
+        image, notes = _decoded(data, question["name"], question["options"])
+    except MemoryError:
+        _say(connection, {"reason": "not enough memory to decode it"})
+        return
+    except Exception as error:  # noqa: BLE001 whatever a decoder raises, the next image gets its turn
+        reason = getattr(error, "reason", f"it cannot be decoded: {type(error).__name__}")
+        _say(connection, {"reason": reason})
+        return
+    del data
+    _say(connection, {"mode": image.mode, "size": image.size, "notes": notes})
+    for band in bands(image):
+        connection.sendall(band.tobytes())
+
+
+def _decoded(data: bytes, name: str, options: dict[str, Any]) -> tuple[Image, tuple[str, ...]]:
+    from lookalike import images
+
+    levels = images.Range.parse(options["levels"])
+    return images.decode_here(
+        data, name, at_least=options["at_least"], max_pixels=options["max_pixels"], levels=levels
+    )
+
+
+def bands(image: Image) -> list[Image]:
+    """Cut an image into bands of about `BAND` bytes, from top to bottom."""
+    rows = band_rows(image.width, len(image.getbands()))
+    return [
+        image.crop((0, top, image.width, min(top + rows, image.height)))
+        for top in range(0, image.height, rows)
+    ]
+
+
+def band_rows(width: int, samples: int) -> int:
+    """Return how many rows a band has."""
+    return max(1, BAND // max(1, width * samples))
+
+
+def _say(connection: socket.socket, answer: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _limit(seconds: int, memory: int) -> None:
+    """Let the kernel end this process after so many more seconds, and refuse it so many more bytes."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    _set_limit(resource.RLIMIT_CPU, int(used) + 1 + seconds)
+    try:
+        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 no need of pathlib for one line
+            pages = int(file.read().split()[0])
+    except OSError:
+        return
+    _set_limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory + _SPARE)
+
+
+def _set_limit(what: int, most: int) -> None:
+    """Set a limit, below the one that whoever started the program may have set."""
+    _, hard = resource.getrlimit(what)
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
