@@ -24,7 +24,14 @@ from lookalike.errors import (
 )
 from lookalike.records import file_uri
 from lookalike.stores.sqlite.refusals import store_error
-from lookalike.stores.sqlite.schema import ForeignFile, NewerFile, OlderFile, make_tables, stored_version
+from lookalike.stores.sqlite.schema import (
+    DamagedCatalog,
+    ForeignFile,
+    NewerFile,
+    OlderFile,
+    make_tables,
+    stored_version,
+)
 from lookalike.stores.sqlite.text import stored_text
 
 if TYPE_CHECKING:
@@ -165,6 +172,12 @@ class SqliteFile:
         except NewerFile as error:
             raise StoreNewer(
                 self.url, "was written by a later version of lookalike: install that version or a later one"
+            ) from error
+        except DamagedCatalog as error:
+            raise StoreCorrupt(
+                self.url,
+                "is damaged: its list of collections is not what was written; restore it or index into a new "
+                "store",
             ) from error
         except OlderFile as error:
             raise StoreOlder(self.url) from error

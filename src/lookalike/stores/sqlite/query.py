@@ -16,6 +16,7 @@ from lookalike.records import Table
 from lookalike.stores.answers import Room, too_long
 from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.rows import collection_number, select_by_id
+from lookalike.stores.sqlite.schema import read_catalog
 from lookalike.stores.sqlite.text import quoted
 from lookalike.stores.sqlite.views import view_query
 from lookalike.stores.verification import vector_fault
@@ -166,8 +167,8 @@ def _verify_vectors(connection: sqlite3.Connection, faults: dict[tuple[str, str]
     """
     connection.execute("PRAGMA query_only = OFF")  # the file itself was opened to be read only
     connection.execute("PRAGMA temp_store = MEMORY")
-    rows = connection.execute("SELECT collection, name, dimension FROM lookalike_collections").fetchall()
-    for number, name, dimension in rows:
+    for row in read_catalog(connection):
+        number, name, dimension = row.collection, row.name, row.dimension
 
         def sound(
             identity: object, checksum: object, content: object, name: str = name, dimension: int = dimension

@@ -14,6 +14,7 @@ from lookalike.file_names import readable
 from lookalike.records import Approximation, Collection, Record, Space, labels_digest, local_path, uri_path
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
+from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
 from lookalike.stores.sqlite.text import sql_text, text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
@@ -58,15 +59,13 @@ def select_by_id(
 
 def collection_number(connection: sqlite3.Connection, name: str) -> int | None:
     """Return the number of a collection, None where there is none of that name."""
-    key = same_name(name)
-    # The names are few, and sqlite3 cannot bind every text as a parameter.
-    rows = connection.execute("SELECT same_name, collection FROM lookalike_collections")
-    return next((number for other, number in rows if other == key), None)
+    row = read_catalog_row(connection, same_name(name))
+    return None if row is None else row.collection
 
 
 def collection_names(connection: sqlite3.Connection) -> list[str]:
     """Return the names of all collections."""
-    return [name for (name,) in connection.execute("SELECT name FROM lookalike_collections")]
+    return [row.name for row in read_catalog(connection)]
 
 
 def read_space(connection: sqlite3.Connection, number: int) -> Collection:

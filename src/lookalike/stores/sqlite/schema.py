@@ -17,14 +17,16 @@ has checksums, see `checksums`: of its file, of its labels, of its vector.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lookalike.checksums import content_checksum
 from lookalike.stores.checks import same_name
 from lookalike.stores.sqlite.views import create_view, drop_view, field_numbers
 from lookalike.stores.sqlite.words import create_words, drop_words
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from lookalike.records import Space
 
@@ -44,6 +46,7 @@ TABLES = (
         embedder_fingerprint TEXT NOT NULL,
         dimension INTEGER NOT NULL,
         metric_fingerprint TEXT NOT NULL,
+        checksum BLOB NOT NULL,
         revision INTEGER NOT NULL DEFAULT 0
     )""",
     # The vector is last, so that what stands before it is read without it.
@@ -119,6 +122,26 @@ class OlderFile(Exception):
     """A database that an earlier lookalike made."""
 
 
+class DamagedCatalog(Exception):
+    """A row of `lookalike_collections` that says something else than what was written."""
+
+
+class CatalogRow(NamedTuple):
+    """What the catalogue says of a collection."""
+
+    collection: int
+    """Its number."""
+    name: str
+    same_name: str
+    embedder: str
+    embedder_fingerprint: str
+    dimension: int
+    metric_fingerprint: str
+
+
+_CATALOG = ", ".join(CatalogRow._fields)
+
+
 def stored_version(connection: sqlite3.Connection) -> int:
     """Return the version of the schema in the database, 0 where there is none yet.
 
@@ -155,7 +178,7 @@ def add_collection(connection: sqlite3.Connection, name: str, space: Space, metr
     """Make an empty collection with its view and return its number."""
     (number,) = connection.execute(
         "INSERT INTO lookalike_collections (name, same_name, embedder, embedder_fingerprint, dimension,"
-        " metric_fingerprint) VALUES (?, ?, ?, ?, ?, ?) RETURNING collection",
+        " metric_fingerprint, checksum) VALUES (?, ?, ?, ?, ?, ?, x'') RETURNING collection",
         (
             name,
             same_name(name),
@@ -165,6 +188,7 @@ def add_collection(connection: sqlite3.Connection, name: str, space: Space, metr
             space.metric_fingerprint,
         ),
     ).fetchall()[0]
+    _seal(connection, number)
     if metric is not None:
         connection.execute(
             "INSERT INTO lookalike_metrics (collection, metric) VALUES (?, ?)", (number, metric)
@@ -203,4 +227,58 @@ def rename_collections(connection: sqlite3.Connection, names: dict[int, str]) ->
             "UPDATE lookalike_collections SET name = ?, same_name = ? WHERE collection = ?",
             (name, same_name(name), number),
         )
+        _seal(connection, number)
         create_view(connection, number)
+
+
+def read_catalog(connection: sqlite3.Connection) -> list[CatalogRow]:
+    """Return the row of every collection, by name.
+
+    Raises:
+        DamagedCatalog: one is not what was written.
+    """
+    rows = connection.execute(f"SELECT {_CATALOG}, checksum FROM lookalike_collections")  # noqa: S608 our own
+    return sorted((_catalog_row(row) for row in rows.fetchall()), key=lambda row: row.name)
+
+
+def read_catalog_row(connection: sqlite3.Connection, key: str) -> CatalogRow | None:
+    """Return the row of one collection; None where there is none.
+
+    Args:
+        connection: with a transaction open.
+        key: `same_name` of its name.
+
+    Raises:
+        DamagedCatalog: it is not what was written, or another is not, so that it may be that one.
+    """
+    # The names are few, and sqlite3 cannot bind every text as a parameter.
+    rows = connection.execute(f"SELECT {_CATALOG}, checksum FROM lookalike_collections").fetchall()  # noqa: S608
+    for row in rows:
+        if row[2] == key:
+            return _catalog_row(row)
+    for row in rows:
+        _catalog_row(row)
+    return None
+
+
+def _catalog_row(row: tuple[Any, ...]) -> CatalogRow:
+    *said, checksum = row
+    if _catalog_checksum(said) != checksum:
+        raise DamagedCatalog
+    return CatalogRow(*said)
+
+
+def _catalog_checksum(said: Sequence[Any]) -> bytes:
+    return content_checksum("\0".join(map(str, said)).encode("utf-8", "surrogatepass"))
+
+
+def _seal(connection: sqlite3.Connection, number: int) -> None:
+    """Write the checksum of what a row of the catalogue says now."""
+    said = connection.execute(
+        f"SELECT {_CATALOG} FROM lookalike_collections WHERE collection = ?",  # noqa: S608 our own
+        (number,),
+    ).fetchone()
+    connection.execute(
+        "UPDATE lookalike_collections SET checksum = ? WHERE collection = ?",
+        (_catalog_checksum(said), number),
+    )

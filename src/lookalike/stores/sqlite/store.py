@@ -34,7 +34,12 @@ from lookalike.stores.sqlite.rows import (
     remove_records,
     select_by_id,
 )
-from lookalike.stores.sqlite.schema import add_collection, remove_collection, rename_collections
+from lookalike.stores.sqlite.schema import (
+    add_collection,
+    read_catalog,
+    remove_collection,
+    rename_collections,
+)
 from lookalike.stores.sqlite.search import SqliteSearch
 from lookalike.stores.verification import sound_records, sound_stamps
 
@@ -95,8 +100,8 @@ class SqliteStore:
         with self._file.reading() as connection:
             if connection is None:
                 return []
-            numbers = connection.execute("SELECT collection FROM lookalike_collections ORDER BY name")
-            return [read_collection(connection, number, self._counted) for (number,) in numbers.fetchall()]
+            rows = read_catalog(connection)
+            return [read_collection(connection, row.collection, self._counted) for row in rows]
 
     def collection(self, name: str) -> Collection:
         """Return one collection."""
