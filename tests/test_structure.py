@@ -68,7 +68,7 @@ HEAVY = {
     "huggingface_hub": {"embedders/hub.py"},
     "onnxruntime": {"embedders/runtime.py"},
     "open_clip": {"embedders/open_clip_models.py"},
-    "pydantic": {"schemas/", "server/", "client/"},
+    "pydantic": {"schemas/", "server/", "client/", "embedders/model_documents.py"},
     "prometheus_client": {"server/around/metrics.py"},
     "pathspec": {"left_out.py"},
     "psycopg": {"stores/postgres/server.py"},
@@ -93,6 +93,7 @@ HEAVY = {
     },
     "chardet": {"labels/encodings.py"},
     "turbovec": {"stores/sqlite/shortlist.py"},
+    "yaml": {"labels/yolo.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }
 

@@ -8,6 +8,7 @@ cannot be written the work goes on without it, and `problem` says so.
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, numbers BLOB NOT NULL) WITHOUT ROWID"
+# What was assumed when a file was decoded, as JSON: said again when its features are taken from here.
+_NOTES_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS notes (digest TEXT PRIMARY KEY, notes TEXT NOT NULL) WITHOUT ROWID"
+)
 # How long to wait for another process that writes the same cache, in seconds.
 _BUSY_SECONDS = 10.0
 
@@ -79,6 +84,36 @@ class FeatureCache:
             except sqlite3.Error as error:
                 self._give_up(error)
 
+    def notes(self, digest: str) -> tuple[str, ...]:
+        """Return what was assumed when the file with this SHA-256 was decoded; see `put_notes`."""
+        with self._lock:
+            if self._connection is None:
+                return ()
+            try:
+                row = self._connection.execute(
+                    "SELECT notes FROM notes WHERE digest = ?", (digest,)
+                ).fetchone()
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return ()
+        try:
+            found = json.loads(row[0]) if row is not None else []
+        except (TypeError, ValueError):
+            return ()
+        return tuple(note for note in found if isinstance(note, str)) if isinstance(found, list) else ()
+
+    def put_notes(self, notes: Mapping[str, tuple[str, ...]]) -> None:
+        """Keep what was assumed of files, by their SHA-256; files without a note need not be there."""
+        rows = [(digest, json.dumps(said)) for digest, said in notes.items() if said]
+        with self._lock:
+            if self._connection is None or not rows:
+                return
+            try:
+                with self._connection:
+                    self._connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", rows)
+            except sqlite3.Error as error:
+                self._give_up(error)
+
     def close(self) -> None:
         """Give back the file."""
         with self._lock:
@@ -93,6 +128,7 @@ class FeatureCache:
             # A power cut may cost the last features, which are then computed again.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(_SCHEMA)
+            connection.execute(_NOTES_SCHEMA)
         except sqlite3.Error:
             connection.close()
             raise

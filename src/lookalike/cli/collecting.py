@@ -53,7 +53,7 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 @collection_option
 @click.option(
     "--labels",
-    type=click.Choice(["auto", "folders", "json", "table", "none"]),
+    type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
     ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",

@@ -29,10 +29,10 @@ from lookalike.images.decoder_process import band_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECONDS = 20
-"""Of a core, for one image: 134 megapixels of the slowest format take less than half of it, at 2.5 GHz."""
+SECONDS = 30
+"""Of a core, for one image: 134 megapixels of JPEG 2000, the slowest format, take 22, at 2.5 GHz."""
 
-_WALL = 6 * SECONDS
+_WALL = 4 * SECONDS
 """Seconds until an answer, however many others want the cores."""
 
 # Without -P and our own path, a file called json.py where the user happens to be would be run.

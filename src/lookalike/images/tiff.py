@@ -285,7 +285,9 @@ def _planes(page: _Page) -> Planes:
         every = [_read(page, kind, 1, plane, count)[:, :, 0] for plane in wanted]
         samples = np.stack(every, axis=-1)
     else:
-        samples = _read(page, kind, count, 0, 1)[:, :, wanted]
+        samples = _read(page, kind, count, 0, 1)
+        if wanted != [*range(count)]:  # else it would be a copy of all of it
+            samples = samples[:, :, wanted]
     return Planes(
         samples[:, :, :colours],
         None if alpha is None else samples[:, :, colours],
@@ -423,7 +425,7 @@ def _unpredicted(
         return joined[..., 0].astype(f"=f{size}")
     if predictor not in (1, 2):
         raise Damaged("a predictor of no known kind")
-    words = cells.view(f"{order}u{size}").astype(f"=u{size}")
+    words = cells.view(f"{order}u{size}").astype(f"=u{size}", copy=False)
     if predictor == 2:
         pixels = words.reshape(height, columns, length // count, count)
         words = np.cumsum(pixels, axis=2, dtype=words.dtype).reshape(height, columns, length)
