@@ -95,7 +95,8 @@ def _copy_one(
         report = copy_collection(here, there, name, prune=prune, progress=progress)
     approximation = None
     if approximate and report.verified and report.sides[-1].images:
-        approximation = there.build_index(report.collection)
+        with progress_bar("building the approximate index", quiet=settings.quiet):
+            approximation = there.build_index(report.collection)
     if report.fit_differs:
         warn(
             f"{report.collection}: {there.url} keeps its own fit of the same metric, made at another time",
