@@ -260,7 +260,8 @@ def evaluate(
         if report is not None:
             from lookalike.report import write_evaluation_report
 
-            write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+            with progress_bar("writing the report", quiet=settings.quiet):
+                write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
     if form == "jsonl":
         from lookalike.judging.evaluate import evaluation_lines
 
