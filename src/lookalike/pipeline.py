@@ -108,6 +108,7 @@ def embed_files(
     waiting: deque[Future[list[EmbeddedFile | Skipped]]] = deque()
     tasks = _batches(paths, max(embedder.batch_size, _TASK))
     fresh: dict[str, NDArray[np.float32]] = {}
+    notes: dict[str, tuple[str, ...]] = {}
     try:
         while True:
             for task in islice(tasks, workers * _AHEAD - len(waiting)):
@@ -117,14 +118,17 @@ def embed_files(
             for answer in waiting.popleft().result():
                 if isinstance(answer, EmbeddedFile) and not answer.cached:
                     fresh[answer.digest] = answer.features
+                    notes[answer.digest] = answer.notes
                 yield answer
             if len(fresh) >= _KEEP:
+                cache.put_notes(notes)
                 cache.put(fresh)
-                fresh = {}
+                fresh, notes = {}, {}
     finally:
         if waiting:  # nobody wants the rest
             under_way.end()
         pool.shutdown(wait=True, cancel_futures=True)
+        cache.put_notes(notes)
         cache.put(fresh)
 
 
@@ -256,8 +260,9 @@ def embed_batch(
         if not features.any():
             answers.append(Skipped(str(read.path), "the model sees nothing in it: all its features are 0"))
             continue
+        notes = cache.notes(read.digest) if cached else read.notes
         answers.append(
-            EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, read.notes)
+            EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, notes)
         )
     return answers
 

@@ -53,7 +53,7 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 @collection_option
 @click.option(
     "--labels",
-    type=click.Choice(["auto", "folders", "json", "table", "none"]),
+    type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
     ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
@@ -132,30 +132,32 @@ def index(
     named = read_paths(paths)
     if approximate:
         check_approximate(settings.store)
-    with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
-        report = session.index(
-            collection,
-            named,
-            model=model,
-            levels=None if levels is None else Range.parse(levels),
-            labels=labels,
-            encoding=encoding,
-            prune=prune or prune_empty,
-            prune_empty=prune_empty,
-            agree=_agree(progress, yes=yes),
-            verify=verify,
-            exclude=exclude,
-            include=include,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+    with settings.open() as session:
+        with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
+            report = session.index(
+                collection,
+                named,
+                model=model,
+                levels=None if levels is None else Range.parse(levels),
+                labels=labels,
+                encoding=encoding,
+                prune=prune or prune_empty,
+                prune_empty=prune_empty,
+                agree=_agree(progress, yes=yes),
+                verify=verify,
+                exclude=exclude,
+                include=include,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.
         if form == "jsonl":
             _print_report_lines(report)
         else:
             _print_report(report)
         if approximate:
-            found = session.build_index(collection)
+            with progress_bar("building the approximate index", quiet=settings.quiet):
+                found = session.build_index(collection)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:
