@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from lookalike import adding, corrections, fitting, images, sides
 from lookalike.answering import DEFAULT_MODEL, Answering
+from lookalike.embedders import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionExists, CollectionNotFound, PathNotFound
 from lookalike.fitted import is_fitted, plain_name, refuse_side
 from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.indexing import IndexReport, index
 from lookalike.left_out import Patterns
-from lookalike.records import Space, local_path
+from lookalike.records import Space, kept_name, local_path
 from lookalike.removals import disagree, is_below
 from lookalike.stores.checks import same_name
 from lookalike.walk import absolute
@@ -48,6 +49,7 @@ class Collecting(Answering):
         paths: Sequence[Path],
         *,
         model: str | None = None,
+        levels: images.Range | None = None,
         labels: str = "auto",
         encoding: str | None = None,
         prune: bool = False,
@@ -69,6 +71,8 @@ class Collecting(Answering):
             paths: folders and files.
             model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
                 that are not on this machine are fetched from the model hub.
+            levels: which samples of more than 8 bits become black and white, by default those that the
+                collection has been made by, or `AUTO` for a new one.
             labels: auto, folders, json, table or none.
             encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
@@ -85,6 +89,8 @@ class Collecting(Answering):
         known = {collection.name.casefold(): collection for collection in self.store.collections()}
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
+        if levels is not None:
+            model = ranged_name(model, levels)
         embedder = self.embedder(model, download=True)
         roots = [absolute(path) for path in paths]
         given = Patterns(exclude, include)
@@ -117,7 +123,7 @@ class Collecting(Answering):
         self._unnoted = self._note(name, there, patterns, self._left(name, paths))
         # Most of the time of a run in which nearly all were new to the model is the model's.
         if report.embedded >= 0.9 * report.images:
-            note_speed(self.cache, embedder.name, report.embedded, report.seconds)
+            note_speed(self.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
         return report
 
     def _note(
@@ -207,7 +213,8 @@ class Collecting(Answering):
         self, name: str, by: str, *, progress: Callable[[int, int], None] = lambda _done, _total: None
     ) -> FitReport:
         """Fit a metric to the labels of a collection: see `fitting.fit`."""
-        groups = self.groups(self.store.collection(name).space.embedder)
+        collection = self.store.collection(name)
+        groups, by = self.groups(collection.space.embedder), kept_name(by, collection)
         return fitting.fit(self.store, name, by, groups=groups, locks=self.cache / "locks", progress=progress)
 
     def undo_fit(self, name: str) -> int:

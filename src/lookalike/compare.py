@@ -17,6 +17,7 @@ import numpy as np
 
 from lookalike import images
 from lookalike.contest import FINE_TUNED, Contest, Place, paired_test
+from lookalike.embedders import range_of
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.finetuning.answers import images_at_most, images_expected, trained_answers
 from lookalike.finetuning.folds import folds_of, lesson_of
@@ -68,6 +69,7 @@ def compare(
     by: str,
     *,
     trainees: Sequence[Trainee] = (),
+    levels: images.Range = images.AUTO,
     folder: Path | None = None,
     ks: Sequence[int] = (1, 5),
     folds: int = FOLDS,
@@ -85,6 +87,7 @@ def compare(
         contenders: the embedders, by name; at least one.
         by: the field that holds the label.
         trainees: networks to train.
+        levels: by which their pictures are decoded; an embedder has its own.
         folder: where their pictures lie meanwhile; None: where temporary files do.
         ks: numbers of neighbours that vote, each at least 1.
         folds: how many.
@@ -115,7 +118,9 @@ def compare(
     for name, contender in contenders.items():
         vectors[name] = _embed(taking, contender, lost, steps.did)
     place = folder or Path(gettempdir())
-    pictures = [read_pixels(taking, one.network.preprocessing, place, lost, steps.did) for one in trainees]
+    pictures = [
+        read_pixels(taking, one.network.preprocessing, place, lost, steps.did, levels) for one in trainees
+    ]
     left_out = (*left_out, *(LeftOut(one, lost[one.id]) for one in taking if one.id in lost))
     kept = np.array([row for row, one in enumerate(taking) if one.id not in lost], dtype=np.intp)
     taking = [taking[row] for row in kept]
@@ -237,10 +242,11 @@ def _milliseconds(embedder: Embedder, records: Sequence[Record]) -> float:
             continue
     if not contents:
         return float("nan")
-    embedder.embed([images.decode(*contents[0], at_least=embedder.input_size)])  # warm
+    levels = range_of(embedder)
+    embedder.embed([images.decode(*contents[0], at_least=embedder.input_size, levels=levels)])  # warm
     started = time.perf_counter()
     for content, name in contents:
-        embedder.embed([images.decode(content, name, at_least=embedder.input_size)])
+        embedder.embed([images.decode(content, name, at_least=embedder.input_size, levels=levels)])
     return 1000 * (time.perf_counter() - started) / len(contents)
 
 

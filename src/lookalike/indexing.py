@@ -19,6 +19,7 @@ from lookalike.labels import Label, alike_labels, read_labels
 from lookalike.left_out import LeftOut, Patterns, merged, unused_patterns
 from lookalike.metric import normalise
 from lookalike.moves import lost_records, pair
+from lookalike.other_files import other_file_remarks
 from lookalike.pipeline import EmbeddedFile, embed_files, file_time, read_digests
 from lookalike.progress import silent
 from lookalike.records import (
@@ -58,6 +59,8 @@ NO_LABEL = Label({}, {})
 # what was embedded in this many seconds.
 _WRITE_RECORDS = 256
 _WRITE_SECONDS = 2.0
+# Images that the same was assumed of are named each where there are no more.
+_NAMED = 5
 # Labels that are written, and records that are read, at once.
 _RELABELLED = 1000
 
@@ -239,6 +242,7 @@ def _survey(
             imageless.append(root)
         if not found.images and not prune and not (alone and len(roots) > 1):
             files = f"; {len(found.others):,} other files are there" if found.others else ""
+            files += "".join(f"; {each.path}: {each.text}" for each in other_file_remarks(found.others)[:3])
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
             raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
         labelling = read_labels(root, found.images, found.others, mode, encoding)
@@ -258,6 +262,7 @@ def _survey(
     if not wanted and not prune:
         raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
     report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(name_readings)]
+    report.remarks += other_file_remarks(sorted(others))
     report.other_files = len(others)
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
@@ -561,6 +566,7 @@ def _write(
     `among` says whether the collection had records.
     """
     ready: list[tuple[_Job, EmbeddedFile]] = []
+    assumed: dict[str, list[str]] = {}
     last = time.monotonic()
     progress(0, len(jobs))
     with closing(embed_files((job.path for job in jobs), embedder, cache, max_pixels=max_pixels)) as outcomes:
@@ -570,6 +576,8 @@ def _write(
                     report.skipped.append(outcome)
                 else:
                     ready.append((job, outcome))
+                    for note in outcome.notes:
+                        assumed.setdefault(note, []).append(str(job.path))
                 if len(ready) >= _WRITE_RECORDS or time.monotonic() - last > _WRITE_SECONDS:
                     # Taken first: what the store refuses is not offered to it again below.
                     batch, ready = ready, []
@@ -579,7 +587,19 @@ def _write(
         finally:
             # Also when interrupted: what is embedded is kept.
             _put(sides, ready, report, among=among)
+    report.remarks += _assumptions(assumed)
     progress(len(jobs), len(jobs))
+
+
+def _assumptions(assumed: Mapping[str, Sequence[str]]) -> list[Remark]:
+    """Return what to say of images that something was assumed of: a few are named, of many one."""
+    remarks = []
+    for note, paths in assumed.items():
+        if len(paths) <= _NAMED:
+            remarks += [Remark(path, note) for path in paths]
+        else:
+            remarks.append(Remark(paths[0], f"{note} (and {len(paths) - 1:,} more)"))
+    return remarks
 
 
 def _put(sides: Sides, ready: list[tuple[_Job, EmbeddedFile]], report: IndexReport, *, among: bool) -> None:

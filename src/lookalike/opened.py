@@ -64,13 +64,17 @@ class Opened:
     @property
     def problems(self) -> list[str]:
         """What went on without being as it should be: caches that cannot be kept, one line each."""
-        return [
-            "features are not kept: no home folder is known (HOME), name one for them with --cache"
-            if cache.path.is_relative_to(os.devnull)
-            else f"features are not kept ({cache.path}: {cache.problem})"
-            for cache in list(self._features.values())
-            if cache.problem is not None
-        ]
+        found = []
+        for cache in list(self._features.values()):
+            if cache.problem is not None and cache.path.is_relative_to(os.devnull):
+                found.append("features are not kept: no home folder is known (HOME), name one with --cache")
+            elif cache.problem is not None:
+                found.append(f"features are not kept ({cache.path}: {cache.problem})")
+            damaged = cache.replaced + len(cache.damaged)
+            if damaged:
+                said = "1 image was" if damaged == 1 else f"{damaged:,} images were"
+                found.append(f"{said} embedded again: the features kept in {cache.path} were damaged")
+        return found
 
     def embedder(self, model: str, *, download: bool = False) -> Embedder:
         """Return the embedder called `model`, opened once.

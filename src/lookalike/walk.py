@@ -22,8 +22,10 @@ from lookalike.records import Skipped
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+    | {".heic", ".heics", ".heif", ".heifs", ".hif", ".avif", ".avifs"}
+    | {".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm"}
 )
-"""What an image's name ends in, in lower case: those that Pillow registers for the six formats."""
+"""What an image's name ends in, in lower case: as Pillow and pi-heif register it for those formats."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,9 +75,9 @@ def audit(
     from lookalike.findings import audit_lines
 
     if report is not None:
-        from lookalike.report import check_writable
+        from lookalike.report import check_report
 
-        check_writable(report)
+        check_report(report)
     with settings.open() as session:
         fields = session.store.collection(collection).fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
@@ -87,7 +87,8 @@ def audit(
             from lookalike.report import write_audit_report
 
             try:
-                write_audit_report(report, found, *session.read(collection), collection=collection)
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    write_audit_report(report, found, *session.read(collection), collection=collection)
             except OutputFailed as error:  # what was found took its time, and is shown all the same
                 trouble = error
     if form == "jsonl":

@@ -32,8 +32,10 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
+from lookalike.images import Range
 from lookalike.records import display, file_uri, record_id
 from lookalike.removals import disagree
+from lookalike.stores import check_approximate
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 @collection_option
 @click.option(
     "--labels",
-    type=click.Choice(["auto", "folders", "json", "table", "none"]),
+    type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
     ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
@@ -63,6 +65,13 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
     "it is guessed, and said.",
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
+@click.option(
+    "--range",
+    "levels",
+    metavar="RANGE",
+    help="Which samples become black and white in pictures of more than 8 bits: auto, full, or LOW:HIGH such "
+    "as 0:4095; of a new collection, by default auto.",
+)
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before --prune removes more than a tenth.")
 @click.option(
@@ -103,6 +112,7 @@ def index(
     labels: str,
     encoding: str | None,
     model: str | None,
+    levels: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
     max_pixels: int,
@@ -120,29 +130,34 @@ def index(
     reads paths from stdin, one a line.
     """
     named = read_paths(paths)
-    with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
-        report = session.index(
-            collection,
-            named,
-            model=model,
-            labels=labels,
-            encoding=encoding,
-            prune=prune or prune_empty,
-            prune_empty=prune_empty,
-            agree=_agree(progress, yes=yes),
-            verify=verify,
-            exclude=exclude,
-            include=include,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+    if approximate:
+        check_approximate(settings.store)
+    with settings.open() as session:
+        with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
+            report = session.index(
+                collection,
+                named,
+                model=model,
+                levels=None if levels is None else Range.parse(levels),
+                labels=labels,
+                encoding=encoding,
+                prune=prune or prune_empty,
+                prune_empty=prune_empty,
+                agree=_agree(progress, yes=yes),
+                verify=verify,
+                exclude=exclude,
+                include=include,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.
         if form == "jsonl":
             _print_report_lines(report)
         else:
             _print_report(report)
         if approximate:
-            found = session.build_index(collection)
+            with progress_bar("building the approximate index", quiet=settings.quiet):
+                found = session.build_index(collection)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:

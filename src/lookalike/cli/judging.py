@@ -37,8 +37,7 @@ from lookalike.cli.output import (
 )
 from lookalike.errors import InvalidArgument, OutputFailed, Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
-from lookalike.outputs import check_file
-from lookalike.records import Skipped
+from lookalike.records import Skipped, kept_name
 
 if TYPE_CHECKING:
     from lookalike.judging.evaluate import Options
@@ -154,6 +153,7 @@ def classify(
     where = parse_where(conditions)
     code = 0
     with settings.open() as session:
+        by = kept_name(by, session.store.collection(collection))
         with progress_bar("judging", quiet=settings.quiet) as progress:
             judge = session.judge(
                 collection, by, k=k, where=where, max_error=max_error, coverage=coverage,
@@ -251,7 +251,9 @@ def evaluate(
     together.
     """
     if report is not None:
-        check_file(report, "the report")
+        from lookalike.report import check_report
+
+        check_report(report)
     with settings.open() as session:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
             evaluation = session.evaluate(collection, by, progress=progress, **options)
@@ -260,7 +262,10 @@ def evaluate(
             from lookalike.report import write_evaluation_report
 
             try:
-                write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    write_evaluation_report(
+                        report, evaluation, *session.read(collection), collection=collection
+                    )
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error
     if form == "jsonl":

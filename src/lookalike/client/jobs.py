@@ -105,7 +105,7 @@ class Jobs(Connection):
         self,
         collection: str,
         *,
-        labels: Literal["auto", "folders", "json", "table", "none"] = "auto",
+        labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
         prune: bool = False,
         yes: bool = False,
     ) -> Job:

@@ -49,6 +49,7 @@ def read_pixels(
     folder: Path,
     lost: dict[str, str],
     step: Callable[[], None],
+    levels: images.Range = images.AUTO,
 ) -> Pixels:
     """Decode the pictures of records.
 
@@ -58,6 +59,7 @@ def read_pixels(
         folder: where the file with the pixels is; made if it is missing.
         lost: by id why a record has no pixels; added to.
         step: called for each record.
+        levels: which samples of more than 8 bits become black and white.
 
     Returns:
         (n, height, width, 3); zeros for those that are lost.
@@ -85,7 +87,7 @@ def read_pixels(
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != record.digest:
                 return CHANGED
-            image = images.decode(content, str(path), at_least=preprocessing.input_size)
+            image = images.decode(content, str(path), at_least=preprocessing.input_size, levels=levels)
         except UnusableImage as error:
             return error.reason
         except OSError as error:

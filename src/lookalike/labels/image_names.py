@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
+from contextlib import suppress
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,8 +78,9 @@ class ImageNames:
         r"""Return the image that a label names.
 
         The name must be equal, in form NFC; only where there is none such, upper and lower case are the
-        same. Of several, the image counts whose directories agree best with those that stand in
-        `file_name`, then with the label's, both from the inside out, then with the label's from the root.
+        same, then names in another code page, then a name without an ending is that of an image. Of
+        several, the image counts whose directories agree best with those that stand in `file_name`, then
+        with the label's, both from the inside out, then with the label's from the root.
 
         Args:
             file_name: as the label has it; directories may stand before the name, parted by `/` or `\`.
@@ -88,7 +90,7 @@ class ImageNames:
             Unusable: there is no such image, or several agree equally well.
         """
         for exact in (True, False):
-            for text in (file_name, file_name.replace("\\", "/")):
+            for text in _spellings(file_name):
                 parts = [part for part in normalize("NFC", text).split("/") if part not in ("", ".", "..")]
                 named, name = tuple(parts[:-1]), "".join(parts[-1:])
                 same_name = self._by_name.get(name) if exact else self._by_folded_name.get(name.casefold())
@@ -100,7 +102,41 @@ class ImageNames:
                     return Match(image, agreement, len(same_name) > 1)
         if (packed := self._as_packed(file_name, label_directories)) is not None:
             return packed
+        *outer, stem = _parts(_spellings(file_name)[-1]) or ("",)
+        if stem and _stem(stem) == _folded(stem) and self.has_stem(stem):
+            return self.find_stem(stem, label_directories, tuple(outer))
         raise Unusable(f"there is no image {file_name!r}")
+
+    def has_stem(self, stem: str) -> bool:
+        """Tell whether there is an image of this name, but for its ending."""
+        return _folded(stem) in self._by_stem
+
+    def find_stem(self, stem: str, label_directories: Directories, named: Directories = ()) -> Match:
+        """Return the image that is called so, but for its ending; of several, as `find` does.
+
+        Args:
+            stem: the name without an ending.
+            label_directories: those of the label below the root.
+            named: directories that stand before the name.
+
+        Raises:
+            Unusable: there is no such image, or several agree equally well.
+        """
+        same_name = self._by_stem.get(_folded(stem), ())
+        if not same_name:
+            raise Unusable(f"there is no image {stem!r}")
+        image = self._best(("stem", _folded(stem)), list(same_name), named, label_directories)
+        found = directories_below(self._root, image)
+        suffixes = _suffix(named, found), _suffix(label_directories, found)
+        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        stems: dict[str, list[Path]] = {}
+        for image in self._images:
+            for stem in {_folded(image.stem), *map(_folded, possible_names(image.stem))}:
+                stems.setdefault(stem, []).append(image)
+        return stems
 
     def locate(self, text: str, folder: Path) -> Place:
         r"""Return the image that a table names by its path.
@@ -138,7 +174,7 @@ class ImageNames:
                 if place := self._near(_parts(spelling), base, level):
                     return place
         parts = _parts(spellings[-1])
-        packed = self._as_packed(spellings[-1], base)
+        packed = None if spellings[-1].isascii() else self._as_packed(spellings[-1], base)
         if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self._root)):
             return Place(packed.image, "packed", "/".join(parts).casefold(), packed.namesakes)
         hint = self._hint(parts) or ("it leads out of the folder that is indexed" if outside else "")
@@ -299,6 +335,10 @@ class ImageNames:
         return (*key, inside_out, ()), images
 
 
+def _folded(name: str) -> str:
+    return normalize("NFC", name).casefold()
+
+
 def common_suffix(one: Directories, other: Directories) -> Directories:
     """Return the directories that both have, counted from the inside out, outermost first."""
     return one[len(one) - _suffix(one, other) :]
@@ -312,7 +352,8 @@ def _spellings(text: str) -> list[str]:
     if "\\" in text:
         spellings.append(text.replace("\\", "/"))
     if "://" in text:
-        spellings.append(urlsplit(text).path)
+        with suppress(ValueError):  # an address in brackets that is none
+            spellings.append(urlsplit(text).path)
     if "%" in text:
         spellings += [unquote(each) for each in spellings]
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":

@@ -61,6 +61,8 @@ class Claim:
     """How well the directories of label and image agree; the greater, the better."""
     namesakes: bool = False
     """Whether other images have the name that the label gives."""
+    rank: int = 0
+    """Which of several sources counts where they say different things: the highest; the others add to it."""
 
     def __str__(self) -> str:
         return display(f"{self.source}, {self.place}" if self.place else self.source)
@@ -87,7 +89,8 @@ def settle(
     """Give each image its label.
 
     Of several labels for one image, those whose directories agree best with the image's count. Where these
-    have equal fields the first is used; where they contradict each other none is, and each is reported.
+    have equal fields the first is used; where no field has two values they are put together; where they
+    contradict each other none is used, and each is reported. One of a lower rank only adds what others lack.
 
     Args:
         mode: the mode that was used.
@@ -126,18 +129,48 @@ def _choose(rivals: list[Claim]) -> tuple[Label | None, list[Skipped]]:
         for claim in rivals
         if claim.agreement != best
     ]
-    # Digests, because to Python True equals 1, and two labels that say so differ.
-    fields = labels_digest(first.label.fields, {})
-    contradiction = next((c for c in leaders if labels_digest(c.label.fields, {}) != fields), None)
+    ranked = sorted(leaders, key=lambda claim: -claim.rank)
+    equals = [claim for claim in ranked if claim.rank == ranked[0].rank]
+    contradiction = _contradiction(equals)
     if contradiction is not None:
+        one, other = contradiction
         for claim in leaders:
-            other = contradiction if claim is first else first
-            losers.append(claim.skip(f"contradicts {other} about {image}; neither is used"))
+            rival = other if claim is one else one
+            losers.append(claim.skip(f"contradicts {rival} about {image}; neither is used"))
         return None, losers
-    whole = labels_digest(first.label.fields, first.label.metadata)
-    losers += [
-        claim.skip(f"{image} has the same fields from {first}, whose metadata is kept")
-        for claim in leaders[1:]
-        if labels_digest(claim.label.fields, claim.label.metadata) != whole
-    ]
-    return first.label, losers
+    label = ranked[0].label
+    for claim in ranked[1:]:
+        if set(claim.label.fields) - set(label.fields) or _digest(claim.label) == _digest(label):
+            label = _both(label, claim.label)
+        elif claim.rank < ranked[0].rank or not claim.label.fields:
+            label = Label(label.fields, _both(label, claim.label).metadata)
+        elif claim.label.metadata != label.metadata:
+            losers.append(claim.skip(f"{image} has the same fields from {first}, whose metadata is kept"))
+    return label, losers
+
+
+def _digest(label: Label) -> str:
+    return labels_digest(label.fields, label.metadata)
+
+
+def _contradiction(claims: Sequence[Claim]) -> tuple[Claim, Claim] | None:
+    """Return two labels that give one field different values; None where all agree."""
+    by_name: dict[str, tuple[str, Claim]] = {}
+    for claim in claims:
+        for name, value in claim.label.fields.items():
+            # Digests, because to Python True equals 1, and two labels that say so differ.
+            digest = labels_digest({name: value}, {})
+            before = by_name.setdefault(name, (digest, claim))
+            if before[0] != digest:
+                return before[1], claim
+    return None
+
+
+def _both(one: Label, other: Label) -> Label:
+    """Return a label with all that two say: of what both have the first's, and lists one after the other."""
+    metadata = {**other.metadata, **one.metadata}
+    for key, value in other.metadata.items():
+        first = one.metadata.get(key)
+        if isinstance(value, list) and isinstance(first, list) and value != first:
+            metadata[key] = [*first, *value]
+    return Label({**other.fields, **one.fields}, metadata)

@@ -70,7 +70,7 @@ class MapQuery(Asked):
 class IndexQuery(Asked):
     """How to index again what was indexed; folders are never named by a client."""
 
-    labels: Literal["auto", "folders", "json", "table", "none"] = Field(
+    labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = Field(
         "auto", description="Where labels are read from."
     )
     prune: StrictBool = Field(False, description="Remove images whose file is gone.")

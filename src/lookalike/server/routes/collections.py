@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.embedders import TextEmbedder, cards
+from lookalike.embedders import TextEmbedder, cards, split_name
 from lookalike.errors import LookalikeError
 from lookalike.records import local_path
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
@@ -56,7 +56,9 @@ async def create(wanted: NewCollection, response: Response, service: Serving) ->
         raise Refused(403, "only collections that `lookalike serve --collection` names are served here")
 
     def act() -> Collection:
-        model = wanted.model if wanted.model in cards() else served_model(service, wanted.model)[1]
+        model = (
+            wanted.model if split_name(wanted.model)[0] in cards() else served_model(service, wanted.model)[1]
+        )
         return _described(service, service.session.create(wanted.name, model))
 
     made = await service.writing(act)

@@ -9,7 +9,7 @@ import { decimal, number, seconds, t } from "./language.js";
 import { report, said } from "./notices.js";
 import { short } from "./values.js";
 
-const LABELS = ["auto", "folders", "json", "table", "none"];
+const LABELS = ["auto", "folders", "json", "table", "xml", "yolo", "none"];
 /** Names of a list that are shown. */
 const LISTED = 100;
 

@@ -339,6 +339,8 @@ export const en = {
   "index.labels.folders": "folders",
   "index.labels.json": "JSON files",
   "index.labels.table": "table",
+  "index.labels.xml": "XML files (Pascal VOC, CVAT)",
+  "index.labels.yolo": "text files (YOLO)",
   "index.labels.none": "none",
   "index.prune": "Remove images whose file is gone",
   "index.yes": "even more than a tenth",

@@ -304,6 +304,8 @@ export const ko = {
   "index.labels.folders": "폴더 이름",
   "index.labels.json": "JSON 파일",
   "index.labels.table": "표",
+  "index.labels.xml": "XML 파일 (Pascal VOC, CVAT)",
+  "index.labels.yolo": "텍스트 파일 (YOLO)",
   "index.labels.none": "없음",
   "index.prune": "파일이 없어진 이미지 지우기",
   "index.yes": "10분의 1이 넘더라도",
