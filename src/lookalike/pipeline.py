@@ -102,6 +102,7 @@ def embed_files(
     waiting: deque[Future[list[EmbeddedFile | Skipped]]] = deque()
     tasks = _batches(paths, max(embedder.batch_size, _TASK))
     fresh: dict[str, NDArray[np.float32]] = {}
+    notes: dict[str, tuple[str, ...]] = {}
     try:
         while True:
             for task in islice(tasks, workers * _AHEAD - len(waiting)):
@@ -111,12 +112,15 @@ def embed_files(
             for answer in waiting.popleft().result():
                 if isinstance(answer, EmbeddedFile) and not answer.cached:
                     fresh[answer.digest] = answer.features
+                    notes[answer.digest] = answer.notes
                 yield answer
             if len(fresh) >= _KEEP:
+                cache.put_notes(notes)
                 cache.put(fresh)
-                fresh = {}
+                fresh, notes = {}, {}
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        cache.put_notes(notes)
         cache.put(fresh)
 
 
@@ -213,7 +217,7 @@ def embed_batch(
         if not features.any():
             answers.append(Skipped(str(read.path), "the model sees nothing in it: all its features are 0"))
             continue
-        notes = read.decoded.notes if read.decoded else ()
+        notes = read.decoded.notes if read.decoded else cache.notes(read.digest)
         answers.append(
             EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, notes)
         )

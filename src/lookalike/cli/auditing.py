@@ -84,7 +84,8 @@ def audit(
         if report is not None:
             from lookalike.report import write_audit_report
 
-            write_audit_report(report, found, *session.read(collection), collection=collection)
+            with progress_bar("writing the report", quiet=settings.quiet):
+                write_audit_report(report, found, *session.read(collection), collection=collection)
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

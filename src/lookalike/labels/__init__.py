@@ -228,8 +228,13 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
         return _Reading([], [], documents, "the labels are the folders")
     why = f"the labels are taken from {display(sources.other_tables[0].sheet.path.name)}"
     claims, skipped, remarks = [], [], []
+    taken: set[Path] = set()
     for table in sources.other_tables:
         found, unused, said = claim_rows(table.sheet, names)
+        if taken & {claim.image for claim in found}:
+            skipped += not_used([table], f"{why}, and it names the same images")
+            continue
+        taken.update(claim.image for claim in found)
         claims += found
         skipped += unused
         remarks += [Remark(str(table.sheet.path), f"read as a table of labels: {table}"), *said]
