@@ -43,6 +43,11 @@ def reasons(root: Path, labelling: Labelling) -> list[tuple[str, str]]:
     return [(skipped.path.removeprefix(f"{root}/"), skipped.reason) for skipped in labelling.skipped]
 
 
+def remarks(labelling: Labelling) -> list[str]:
+    """Return what was assumed."""
+    return [remark.text for remark in labelling.remarks]
+
+
 def label(name: str, **attributes: Any) -> dict[str, Any]:
     """Return a label file for one image."""
     return {"images": [{"file_name": name}], "annotations": [{"attributes": attributes}]}

@@ -65,11 +65,12 @@ def test_indexing_again_embeds_nothing_and_a_change_is_seen(lookalike: CommandLi
     shutil.copyfile(textile / "local" / "textile_0002.jpg", changed)
     assert index(lookalike, textile)["updated"] == 1
 
-    # A file that moved is a new record, whose features are known; its label is its new folder's.
+    # A file that moved takes its record along; its label is its new folder's.
     moved = textile / "nominal" / "moved.jpg"
     (textile / "global" / "textile_0003.jpg").rename(moved)
     report = index(lookalike, textile, "--prune")
-    assert (report["added"], report["removed"], report["embedded"], report["unchanged"]) == (1, 1, 0, 59)
+    assert (report["added"], report["removed"], report["embedded"], report["unchanged"]) == (0, 0, 0, 59)
+    assert report["moved"] == 1
     out, _ = lookalike("sql", "SELECT label FROM images WHERE path LIKE '%moved.jpg'", "--format", "jsonl")
     assert lines(out) == [{"label": "nominal"}]
 
@@ -81,7 +82,8 @@ def test_without_prune_what_is_gone_stays(lookalike: CommandLine, textile: Path)
     assert index(lookalike, textile / "global", "--prune")["removed"] == 0, (
         "only below the paths that are named"
     )
-    assert index(lookalike, textile, "--prune")["removed"] == 20
+    assert "20 of 60 records" in lookalike("index", textile, "--prune", code=2)[1]
+    assert index(lookalike, textile, "--prune", "--yes")["removed"] == 20
 
 
 def test_labels_that_change_are_written_without_embedding(lookalike: CommandLine, textile: Path) -> None:

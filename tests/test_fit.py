@@ -541,7 +541,7 @@ def test_index_after_a_fit_adds_relabels_and_prunes_without_a_new_one(
     (root / "bad" / "0.png").rename(root / "good" / "0.png")
     (root / "bad" / "2.png").unlink()
     report = session.index("parts", [root], prune=True)
-    assert (report.added, report.removed, report.unchanged) == (2, 2, 38)
+    assert (report.added, report.moved, report.removed, report.unchanged) == (1, 1, 1, 38)
     assert session.store.metric("parts") == before
     report = session.index("parts", [root / "good"], labels="none")
     assert (report.relabelled, report.embedded) == (22, 0)

@@ -89,10 +89,10 @@ def records_of(*fields: Mapping[str, Scalar]) -> list[Record]:
 def test_an_image_without_the_lots_field_is_a_lot_of_its_own() -> None:
     records = records_of({"q": 1, "roll": 1}, {"q": 2}, {"q": 1, "roll": 1}, {"q": 2}, {"roll": True})
     vectors = np.eye(5, dtype=np.float32)
-    lots, alike = lots_of(records, vectors, "q", group="roll", near_duplicates=False)
-    assert lots is not None
-    assert lots.tolist() == [0, 1, 0, 2, 3]
-    assert alike.tolist() == [0] * 5
+    lots = lots_of(records, vectors, "q", group="roll", near_duplicates=False)
+    assert lots.together is not None
+    assert lots.together.tolist() == [0, 1, 0, 2, 3]
+    assert lots.alike.tolist() == [0] * 5
     with pytest.raises(FieldNotFound):
         lots_of(records, vectors, "q", group="batch", near_duplicates=False)
     with pytest.raises(InvalidArgument):
@@ -103,8 +103,9 @@ def test_copies_are_found_and_where_nothing_is_alike_there_are_no_lots() -> None
     vectors = np.eye(20, dtype=np.float32)
     vectors[7] = vectors[3]
     records = records_of(*({"q": place % 2} for place in range(20)))
-    lots, alike = lots_of(records, vectors, "q", group=None, near_duplicates=True)
-    assert lots is not None
-    assert lots[7] == lots[3]
-    assert np.flatnonzero(alike).tolist() == [3, 7]
-    assert lots_of(records, np.eye(20, dtype=np.float32), "q", group=None, near_duplicates=True)[0] is None
+    lots = lots_of(records, vectors, "q", group=None, near_duplicates=True)
+    assert lots.together is not None
+    assert lots.together[7] == lots.together[3]
+    assert np.flatnonzero(lots.alike).tolist() == [3, 7]
+    nothing = lots_of(records, np.eye(20, dtype=np.float32), "q", group=None, near_duplicates=True)
+    assert nothing.together is None

@@ -10,11 +10,12 @@ import pytest
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.judging.comparison import CANDIDATE_KS
 from lookalike.judging.evaluate import evaluate, evaluation_lines
-from lookalike.judging.heldout import held_out
+from lookalike.judging.heldout import Ks, held_out
 from lookalike.metric import fit_metric, normalise
 from lookalike.ranking import BestOfClass, leave_one_out_rows, nearest_rows
 from lookalike.records import Record, Vectors, record_id
 from lookalike.vote import Codes
+from tests.test_near_duplicates import filmed
 
 
 def labelled(labels: Codes, **more: Codes) -> list[Record]:
@@ -105,6 +106,24 @@ def test_near_duplicates_are_kept_together_and_the_figure_without_is_shown() -> 
     assert found.accuracy < 0.75
     assert found.near_duplicates == 120
     assert evaluate(labelled(labels), vectors, "q", k=1).accuracy == 1.0
+
+
+@pytest.mark.parametrize("k", [1, "auto"])
+def test_a_chain_of_near_duplicates_does_not_decide_the_figure(k: Ks) -> None:
+    """Kept together as one, the frames had only strangers to be compared with, and all of them were wrong."""
+    vectors = filmed(400, 500)
+    # The film shows one thing, then another; the others are of many kinds, three of each.
+    labels = np.concatenate([np.arange(400) // 200, 2 + np.arange(500) // 3]).astype(np.intp)
+    vectors[400:] = vectors[400 + 3 * (np.arange(500) // 3)] + 0.8 * vectors[400:]
+    found = evaluate(labelled(labels), normalise(vectors), "q", k=k, near_duplicates=True, repeats=1)
+    assert found.apart is not None
+    assert found.apart.accuracy > 0.9
+    assert found.accuracy > found.apart.accuracy - 0.15
+    assert found.chains[0].images == 400
+    assert found.chains[0].similarity == pytest.approx(0, abs=1e-6)
+    summary = next(evaluation_lines(found))
+    assert summary["chains"][0]["images"] == 400
+    assert summary["apart"]["accuracy"] > summary["accuracy"]
 
 
 def test_k_is_chosen_from_the_images_held_in() -> None:

@@ -20,13 +20,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.images import MAX_PIXELS, decode
+from tests.tiff_files import Page, write_tiff
 
 Array = NDArray[Any]
+
+HEIC = Path(__file__).parent / "data"
+"""scene.heic, turned.heic and ten_bits.heic: `scene()` as pillow-heif 1.8.1 (with x265) writes it, upright,
+stored turned with the orientation 6, and of 10 bits. What decodes HEIC here does not encode it."""
 
 
 def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
@@ -430,6 +435,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 def samples() -> list[bytes]:
     """Small real images of every format and of the modes that take another path through the decoder."""
     image = scene(40, 30)
+    floats = np.asarray(image) / np.float32(255)
     return [
         *(encoded(image, form, **options) for form, options in FORMATS.items()),
         encoded(image, "JPEG", progressive=True, exif=exif(6)),
@@ -446,6 +452,18 @@ def samples() -> list[bytes]:
         ),
         encoded(image.convert("1"), "TIFF", compression="group4"),
         encoded(image, "TIFF", big_tiff=True, exif=exif(8)),
+        encoded(image, "AVIF", quality=60),
+        encoded(transparent("RGBA"), "AVIF", quality=60),
+        encoded(image, "JPEG2000", quality_layers=[20]),
+        encoded(Image.fromarray(DEEP), "JPEG2000"),
+        encoded(image, "PPM"),
+        b"P5 12 6 4095\n" + (np.tile(DEEP, (3, 2)) >> 4).astype(">u2").tobytes(),
+        *(file.read_bytes() for file in sorted(HEIC.glob("*.heic"))),
+        write_tiff(Page((np.asarray(image).astype(np.uint16) * 257), 2, deflate=True, predictor=2, tile=16)),
+        write_tiff(Page(floats, 2, planar=True, predictor=3, deflate=True), order=">"),
+        write_tiff(Page(np.asarray(image).astype(np.uint16), 2, bits=12, tags={281: (3, [900])}), big=True),
+        encoded(image, "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()),
+        png(4, 1, 16, 2, b"\0" + bytes(range(24)), (b"gAMA", b"\0\1\x86\xa0"), (b"sBIT", b"\x0c\x0c\x0c")),
         tiff(np.linspace(-1, 1, 96, dtype=np.float32).reshape(8, 12), kind=3),
     ]
 
@@ -526,13 +544,24 @@ def check_quiet(data: bytes, capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+STARTS = [
+    b"\x89PNG\r\n\x1a\n",
+    b"\0\0\0\x18ftypheic",
+    b"\0\0\0\x1cftypavif",
+    b"\xffO\xffQ",
+    b"\0\0\0\x0cjP  \r\n\x87\n",
+    b"P5 3 2 ",
+    b"Pf 3 2 ",
+    b"RIFF\xff\0\0\0WEBP",
+]
+
 # capfd hears what C libraries write. One capture for all examples is what is wanted: each reads it empty.
 fuzzed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(
     data=st.binary(max_size=300),
-    start=st.sampled_from([b"", b"\xff\xd8\xff", b"II*\0", b"MM\0+", b"GIF89a", b"BM"]),
+    start=st.sampled_from([b"", b"\xff\xd8\xff", b"II*\0", b"MM\0+", b"GIF89a", b"BM", *STARTS]),
 )
 @settings(fuzzed, max_examples=200)
 @example(data=b"", start=b"")

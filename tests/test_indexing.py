@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,38 +23,13 @@ from hypothesis.stateful import (
 )
 
 from lookalike import indexing
-from lookalike.errors import CollectionNotFound, SpaceMismatch, StoreFull, Unanswerable
-from lookalike.features import FeatureCache
-from lookalike.indexing import IndexReport, index
+from lookalike.errors import CollectionNotFound, FolderEmpty, SpaceMismatch, StoreFull, Unanswerable
+from lookalike.indexing import IndexReport
 from lookalike.metric import normalise
-from lookalike.records import Record, Skipped, Space, Vectors, uri_path
+from lookalike.records import Record, Skipped, Space, Vectors
 from lookalike.stores.sqlite.store import SqliteStore
+from tests.desk import Desk
 from tests.mean_colours import MeanColours, mean_colours, picture, save
-
-
-class Desk:
-    """A store, a cache and an embedder, with `index` on the collection `parts`."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.store = SqliteStore(f"sqlite:///{folder}/parts.db", timeout=0.5)
-        self.embedder = MeanColours()
-        self.cache = FeatureCache(folder / "cache", MeanColours.fingerprint, MeanColours.dimension)
-
-    def index(self, *paths: Path, **options: Any) -> IndexReport:
-        options = {"labels": "folders", **options}
-        return index(self.store, "parts", paths, self.embedder, self.cache, **options)
-
-    def records(self) -> dict[Path, tuple[Record, Vectors]]:
-        return {
-            uri_path(record.uri): (record, vector)
-            for batch, vectors in self.store.scan("parts")
-            for record, vector in zip(batch, vectors, strict=True)
-        }
-
-    def close(self) -> None:
-        self.cache.close()
-        self.store.close()
 
 
 @pytest.fixture
@@ -169,7 +145,10 @@ def test_prune_removes_also_the_last_image(desk: Desk, root: Path) -> None:
     desk.index(root)
     shutil.rmtree(root / "good")
     shutil.rmtree(root / "bad")
-    assert images(desk.index(root, prune=True)) == (0, 0, 0, 0, 12)
+    with pytest.raises(FolderEmpty, match="is a disk not mounted"):
+        desk.index(root, prune=True)
+    assert len(desk.records()) == 12
+    assert images(desk.index(root, prune=True, prune_empty=True)) == (0, 0, 0, 0, 12)
     assert desk.records() == {}
 
 
@@ -335,6 +314,15 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
             if path.is_file()
         }
 
+    def digests(self, files: dict[Path, tuple[str, str, int]]) -> Counter[str]:
+        return Counter(digest for digest, _, _ in files.values())
+
+    def moved(self, disk: dict[Path, tuple[str, str, int]]) -> Counter[str]:
+        """Return how many records of each digest an index moves: of gone files, to new ones."""
+        gone = {path: known for path, known in self.expected.items() if path not in disk}
+        new = {path: known for path, known in disk.items() if path not in self.expected}
+        return self.digests(gone) & self.digests(new)
+
     def put(self, path: Path, seed: int) -> None:
         save(path, seed)
         # Two changes within one tick of the file system's clock would look alike.
@@ -362,11 +350,18 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
     def index(self, again: bool) -> None:
         before = set(self.expected)
         disk = self.disk()
+        moved = self.moved(disk)
         report = self.desk.index(self.root)
-        assert report.added == len(set(disk) - before)
+        assert report.moved == moved.total()
+        assert report.added == len(set(disk) - before) - report.moved
         assert report.updated == sum(disk[path] != self.expected[path] for path in set(disk) & before)
         assert (report.relabelled, report.removed, report.skipped) == (0, 0, [])
-        self.expected |= disk
+        # Which of several records with the same bytes has moved is no matter here.
+        left = set(self.desk.records()) - set(disk)
+        assert left <= before
+        gone = {path: self.expected[path] for path in before - set(disk)}
+        assert self.digests(gone) - moved == self.digests({path: gone[path] for path in left})
+        self.expected = {**{path: gone[path] for path in left}, **disk}
         if again:
             assert images(self.desk.index(self.root)) == (0, 0, 0, len(disk), 0)
 
@@ -374,8 +369,10 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
     @rule()
     def prune(self) -> None:
         disk = self.disk()
-        report = self.desk.index(self.root, prune=True)
-        assert report.removed == len(set(self.expected) - set(disk))
+        moved = self.moved(disk).total()
+        report = self.desk.index(self.root, prune=True, prune_empty=True)
+        assert report.moved == moved
+        assert report.removed == len(set(self.expected) - set(disk)) - moved
         self.expected = disk
 
     @precondition(lambda self: self.disk())

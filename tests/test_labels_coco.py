@@ -100,7 +100,7 @@ def test_each_image_and_annotation_that_cannot_be_used_is_reported(tmp_path: Pat
         {"image_id": []},
         {"image_id": 99},
         {"image_id": 7, "category_id": 9},
-        {"image_id": 8, "attributes": []},
+        {"image_id": 8, "attributes": 5},
     ]
     tree(tmp_path, {f"{name}.jpg": None for name in "abcde"} | {"x/twin.jpg": None, "y/twin.jpg": None})
     tree(tmp_path, {"coco.json": coco(images, annotations)})
@@ -117,7 +117,7 @@ def test_each_image_and_annotation_that_cannot_be_used_is_reported(tmp_path: Pat
         "images[6]: the id 6 is given to 2 images",
         "images[7]: the id 6 is given to 2 images",
         "images[8]: annotations[4].category_id is 9, which is not among the categories",
-        "images[9]: annotations[5].attributes is a list, not an object",
+        "images[9]: annotations[5].attributes is a number, not an object",
         "annotations[3].image_id is 99, which is not among the images",
     ]
 
@@ -126,7 +126,7 @@ def test_each_image_and_annotation_that_cannot_be_used_is_reported(tmp_path: Pat
     ("change", "reason"),
     [
         ({"annotations": None}, "annotations is null, not a list"),
-        ({"categories": {}}, "categories is an object, not a list"),
+        ({"categories": 5}, "categories is a number, not a list"),
         ({"categories": [1]}, "categories[0] is a number, not an object"),
         ({"categories": [{"id": 1}]}, "categories[0].name is null, not a string"),
         ({"categories": [{"name": "x"}]}, "categories[0].id is null, not a number or string"),

@@ -49,11 +49,13 @@ def test_the_hostile_delivery_gives_all_its_labels_and_names_each_trap(tmp_path:
         assert found.metadata["categories"] == [quality, part]
 
 
-def test_attributes_become_fields_and_nested_values_and_null_do_not(tmp_path: Path) -> None:
+def test_attributes_become_fields_nested_ones_by_both_names_and_lists_of_numbers_and_null_do_not(
+    tmp_path: Path,
+) -> None:
     given = {"part": "a", "n": 3, "x": 0.5, "ok": True, "no": None, "box": [1], "more": {"a": 1}, "": "z"}
     tree(tmp_path, {"a.jpg": None, "a.json": label("a.jpg", **given)})
     labelling = read(tmp_path, "json")
-    assert fields(tmp_path, labelling) == {"a.jpg": {"part": "a", "n": 3, "x": 0.5, "ok": True}}
+    assert fields(tmp_path, labelling) == {"a.jpg": {"part": "a", "n": 3, "x": 0.5, "ok": True, "more_a": 1}}
     assert labelling.labels[tmp_path / "a.jpg"].metadata["annotations"][0]["attributes"] == given
 
 
@@ -211,28 +213,29 @@ ONE: list[Any] = [{"file_name": "a.jpg"}]
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"\xff\xff", "the text is neither UTF-8 nor CP949"),
+        (b"\xff\xff\x81\x00", "is a binary file, no text"),
         ("", "not JSON: Expecting value (line 1, column 1)"),
         ("[" * 5000, f"nested more than {MAX_DEPTH} levels deep"),
         ("[" * 500 + "]" * 500, f"nested more than {MAX_DEPTH} levels deep"),
         ("1" * 5000, "not JSON that can be read: an integer has too many digits"),
-        ([1], "names no image: there is no images[].file_name"),
+        ([1], "names no image: no member of the list has a file_name"),
         ({"name": "package"}, "names no image: there is no images[].file_name"),
-        ({"images": {}}, "images is an object, not a list"),
+        ({"images": {}}, "names no image: images is empty"),
+        ({"images": 5}, "images is a number, not a list"),
         ({"images": None}, "images is null, not a list"),
         ({"images": []}, "names no image: images is empty"),
-        ({"images": ["a.jpg"]}, "images[0] is a string, not an object"),
+        ({"images": ["a"]}, "images[0] is a string, not an object"),
         ({"images": [{}]}, "names no image: images[0] has no file_name"),
         ({"images": [{"file_name": 7}]}, "images[0].file_name is a number, not a string"),
         ({"images": [{"file_name": ""}]}, "images[0].file_name is empty"),
         ({"images": [{"file_name": ".."}]}, "there is no image '..'"),
         ({"images": [{"file_name": "b.jpg"}]}, "there is no image 'b.jpg'"),
         ({"images": ONE, "annotations": None}, "annotations is null, not a list"),
-        ({"images": ONE, "annotations": {}}, "annotations is an object, not a list"),
+        ({"images": ONE, "annotations": 5}, "annotations is a number, not a list"),
         ({"images": ONE, "annotations": [True]}, "annotations[0] is a boolean, not an object"),
         (
-            {"images": ONE, "annotations": [{}, {"attributes": []}]},
-            "annotations[1].attributes is a list, not an object",
+            {"images": ONE, "annotations": [{}, {"attributes": 5}]},
+            "annotations[1].attributes is a number, not an object",
         ),
         ({"images": ONE * 2}, "names 2 images: such a file (COCO) is read by --labels table"),
         (

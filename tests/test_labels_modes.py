@@ -32,8 +32,8 @@ def test_each_folder_is_a_field_and_the_innermost_is_the_label(tmp_path: Path) -
 
 
 def test_an_unknown_mode_is_refused_with_the_ones_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="auto, folders, json, table, none"):
-        read_labels(tmp_path, [], [], "xml")
+    with pytest.raises(InvalidArgument, match="auto, folders, json, table, xml, yolo, none"):
+        read_labels(tmp_path, [], [], "voc")
 
 
 def test_paths_that_do_not_begin_with_the_root_are_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from lookalike.errors import ExtraMissing, LabelsInvalid
 from lookalike.labels import read_labels
 from lookalike.labels.columns import typed
 from lookalike.labels.tables import TABLE_NAMES
-from tests.labelled_tree import fields, read, reasons, tree
+from tests.labelled_tree import fields, read, reasons, remarks, tree
 
 
 def write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
@@ -145,15 +145,31 @@ def test_without_pyarrow_a_parquet_file_names_the_package_to_install(
         read(tmp_path, "table")
 
 
-def test_rows_that_contradict_each_other_are_reported_and_equal_ones_are_one(tmp_path: Path) -> None:
-    rows = "file_name,label\na.jpg,x\nb.jpg,y\na.jpg,z\nb.jpg,y\n"
+def test_several_rows_of_an_image_are_joined_and_said_and_equal_ones_are_one(tmp_path: Path) -> None:
+    rows = "file_name,label,n\na.jpg,x,1\nb.jpg,y,2\na.jpg,z,1\nb.jpg,y,2\na.jpg,x,1\n"
     tree(tmp_path, {"a.jpg": None, "b.jpg": None, "metadata.csv": rows})
     labelling = read(tmp_path, "table")
-    assert fields(tmp_path, labelling) == {"b.jpg": {"label": "y"}}
-    table = tmp_path / "metadata.csv"
+    assert fields(tmp_path, labelling) == {
+        "a.jpg": {"label": "x, z", "n": 1},
+        "b.jpg": {"label": "y", "n": 2},
+    }
+    assert labelling.labels[tmp_path / "a.jpg"].metadata == {
+        "rows": [{"file_name": "a.jpg", "label": label, "n": "1"} for label in "xz"]
+    }
+    assert labelling.labels[tmp_path / "b.jpg"].metadata == {"file_name": "b.jpg", "label": "y", "n": "2"}
+    assert reasons(tmp_path, labelling) == []
+    assert remarks(labelling) == ["1 image has several rows, which are joined: a.jpg is label=x, z, n=1"]
+
+
+def test_tables_that_contradict_each_other_are_reported(tmp_path: Path) -> None:
+    tree(tmp_path, {"x/a.jpg": None, "x/metadata.csv": "file_name,label\na.jpg,x\n"})
+    tree(tmp_path, {"metadata.csv": "file_name,label\nx/a.jpg,z\n"})
+    labelling = read(tmp_path, "table")
+    assert labelling.labels == {}
+    one, two = tmp_path / "metadata.csv", tmp_path / "x/metadata.csv"
     assert reasons(tmp_path, labelling) == [
-        ("metadata.csv", f"line 2: contradicts {table}, line 4 about a.jpg; neither is used"),
-        ("metadata.csv", f"line 4: contradicts {table}, line 2 about a.jpg; neither is used"),
+        ("metadata.csv", f"line 2: contradicts {two}, line 2 about a.jpg; neither is used"),
+        ("x/metadata.csv", f"line 2: contradicts {one}, line 2 about a.jpg; neither is used"),
     ]
 
 
@@ -162,12 +178,15 @@ def test_rows_that_contradict_each_other_are_reported_and_equal_ones_are_one(tmp
     ("name", "content", "reason"),
     [
         ("metadata.csv", "", "is empty"),
-        ("metadata.csv", "name,label\na.jpg,x\n", "no column file_name: the columns are name, label"),
-        ("metadata.csv", "file_name,n,n\na.jpg,1,2\n", "two columns of one name"),
+        ("metadata.csv", "part,label\nhull,x\n", "no column file_name: the columns are part, label"),
         ("metadata.csv", 'file_name,n\na.jpg,"x\n', "line 2: unexpected end of data"),
-        ("metadata.csv", b"\xff\xff", "neither UTF-8 nor CP949"),
+        ("metadata.csv", b"\xff\xff\x81\x00", "a binary file"),
+        ("metadata.csv", b"\xff\xfea", "begins as UTF-16 and is damaged"),
+        ("metadata.csv", b"PK\x03\x04...xl/workbook.xml", "is an Excel workbook (.xlsx): save it as CSV"),
+        ("metadata.csv", "<!DOCTYPE html><html>", "is a page of the web (HTML)"),
+        ("metadata.csv", "version https://git-lfs.github.com/spec/v1\n", "`git lfs pull` fetches"),
         ("metadata.jsonl", "", "no line has a file_name"),
-        ("metadata.jsonl", '{"name": "a.jpg"}', "no line has a file_name"),
+        ("metadata.jsonl", '{"part": "hull"}', "no line has a file_name"),
         ("metadata.parquet", b"PAR1", "cannot be read as Parquet"),
     ],
 )
@@ -193,8 +212,8 @@ def test_a_named_pipe_is_no_table_and_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_parquet_file_without_the_column_or_with_one_twice_is_an_error(tmp_path: Path) -> None:
     tree(tmp_path, {"a.jpg": None})
     path = tmp_path / "metadata.parquet"
-    write_parquet(path, {"name": ["a.jpg"]})
-    with pytest.raises(LabelsInvalid, match="no column file_name: the columns are name"):
+    write_parquet(path, {"part": ["hull"]})
+    with pytest.raises(LabelsInvalid, match="no column file_name: the columns are part"):
         read(tmp_path, "table")
     parquet.write_table(pa.Table.from_arrays([pa.array(["a.jpg"])] * 2, names=["file_name"] * 2), path)
     with pytest.raises(LabelsInvalid, match="two columns of one name"):
@@ -275,6 +294,6 @@ def test_any_text_in_a_csv_file_is_read_back(
     tree(root, {"metadata.csv": text.getvalue()})
     labelling = read(root, "table")
     for image, label in labelling.labels.items():
-        assert label.metadata["text"] in {value for name, value in rows if name == image.name}
-    for image in labelling.unlabelled:
-        assert len({value for name, value in rows if name == image.name}) != 1
+        read_back = [row["text"] for row in label.metadata.get("rows", [label.metadata])]
+        assert read_back == list(dict.fromkeys(value for name, value in rows if name == image.name))
+    assert {image.name for image in labelling.labels} == {name for name, _ in rows}

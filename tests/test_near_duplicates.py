@@ -1,4 +1,4 @@
-"""Near-duplicates: what is found, what is not, and that copies connect what they lie between."""
+"""Near-duplicates: what is found, what is not, and that no chain of them becomes one group."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from lookalike import near_duplicates
 from lookalike.embedders import open_embedder
 from lookalike.errors import InvalidArgument
 from lookalike.metric import normalise
-from lookalike.near_duplicates import near_duplicate_groups, near_duplicate_threshold
+from lookalike.near_duplicates import (
+    find_near_duplicates,
+    near_duplicate_groups,
+    near_duplicate_threshold,
+)
 from lookalike.records import Vectors
 
 
@@ -109,16 +115,73 @@ def test_equal_vectors_are_near_duplicates_though_all_are_equal() -> None:
     assert not near_duplicate_groups(vectors, distinct(5_000)).any()
 
 
-def test_a_chain_of_near_duplicates_is_one_group_across_blocks() -> None:
-    """A slow turn through 4,000 frames, each near only the next ones, among images that are far away."""
-    turn = np.radians(np.linspace(0, 90, 4_000))
-    frames = np.zeros((4_000, 34), np.float32)
+def filmed(count: int, among: int, degrees: float = 90) -> Vectors:
+    """Return a slow turn through `count` frames, each near the next ones only, before others far away."""
+    turn = np.radians(np.linspace(0, degrees, count))
+    frames = np.zeros((count, 34), np.float32)
     frames[:, 32], frames[:, 33] = np.cos(turn), np.sin(turn)
-    others = np.concatenate([scattered(4_200), np.zeros((4_200, 2), np.float32)], axis=1)
-    order = np.random.default_rng(0).permutation(8_200)
-    groups = near_duplicate_groups(np.concatenate([frames, others])[order], distinct(8_200))
-    assert len(set(groups[order < 4_000].tolist())) == 1
-    assert len(set(groups.tolist())) == 4_201
+    return np.concatenate(
+        [frames, np.concatenate([scattered(among), np.zeros((among, 2), np.float32)], axis=1)]
+    )
+
+
+def least_inside(vectors: Vectors, groups: NDArray[np.intp]) -> float:
+    """Return the least similarity between two rows of one group."""
+    return min(
+        float((vectors[groups == group] @ vectors[groups == group].T).min()) for group in np.unique(groups)
+    )
+
+
+@pytest.mark.parametrize("at_once", [64, 2048])
+def test_a_chain_is_taken_apart_and_told(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By single linkage the frames were one group, though the first and the last have nothing in common."""
+    monkeypatch.setattr(near_duplicates, "_LINKED", at_once)
+    vectors = filmed(1_300, 1_500)
+    order = np.random.default_rng(0).permutation(len(vectors))
+    found = find_near_duplicates(vectors[order], distinct(len(order)))
+    groups = found.groups[np.argsort(order)]
+    assert found.threshold > 0.8
+    assert least_inside(vectors, groups) >= found.threshold - 1e-6
+    # A group spans no more than the angle of the threshold; complete linkage fills at least a third of it.
+    spanned = np.degrees(np.arccos(found.threshold))
+    assert 90 / spanned <= len(set(groups[:1_300].tolist())) <= 3 * 90 / spanned
+    assert len(set(groups[1_300:].tolist())) == 1_500
+    (chain,) = found.chains
+    assert (chain.images, chain.groups) == (1_300, len(set(groups[:1_300].tolist())))
+    assert chain.similarity == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [64, 2048])
+def test_copies_of_frames_stay_together_wherever_the_chain_is_cut(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(near_duplicates, "_LINKED", at_once)
+    vectors = filmed(300, 800)
+    frames = vectors[:300]
+    again = nudged(frames, 1e-4)
+    groups = near_duplicate_groups(np.concatenate([vectors, again]), distinct(1_400))
+    assert groups[:300].tolist() == groups[1_100:].tolist()
+    assert len(set(groups[:300].tolist())) > 2
+
+
+@pytest.mark.parametrize("at_once", [50, 2048])
+def test_very_many_copies_of_one_picture_are_one_group_beside_a_chain(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera that stood still for 400 frames before it turned away."""
+    monkeypatch.setattr(near_duplicates, "_LINKED", at_once)
+    film = filmed(60, 1_000, 60)
+    still = nudged(np.repeat(film[:1], 400, axis=0), 1e-4)
+    groups = near_duplicate_groups(np.concatenate([film, still]), distinct(1_460))
+    assert len(set(groups[1_060:].tolist())) == 1
+
+
+def test_the_order_of_the_images_makes_no_difference_to_where_a_chain_is_cut() -> None:
+    vectors, digests = filmed(200, 300), distinct(500)
+    groups = near_duplicate_groups(vectors, digests)
+    order = np.random.default_rng(1).permutation(500)
+    again = near_duplicate_groups(vectors[order], [digests[row] for row in order.tolist()])
+    assert near_duplicates._numbered_by_first_row(again[np.argsort(order)]).tolist() == groups.tolist()
 
 
 def test_as_many_digests_as_vectors_are_needed() -> None:
@@ -132,19 +195,26 @@ def test_as_many_digests_as_vectors_are_needed() -> None:
     seed=st.integers(0, 999),
     digests=st.lists(st.integers(0, 12), min_size=30, max_size=30),
 )
-def test_groups_are_what_connected_pairs_say(count: int, seed: int, digests: list[int]) -> None:
-    """Against the plainest way: unite the two groups of every pair until nothing changes."""
+def test_groups_are_cliques_that_cannot_be_joined(count: int, seed: int, digests: list[int]) -> None:
+    """Against the pairs themselves: all of a group are near, and no two whole groups are all near."""
     rng = np.random.default_rng(seed)
     vectors = scattered(count, seed, 4)
     vectors[rng.integers(count, size=count // 3)] = vectors[rng.integers(count)]
     names = [str(digest) for digest in digests[:count]]
-    threshold = near_duplicate_threshold(vectors)
-    expected = list(range(count))
-    for a in range(count):
-        for b in range(a):
-            if names[a] == names[b] or float(vectors[a] @ vectors[b]) >= threshold:
-                old, new = expected[a], expected[b]
-                expected = [new if group == old else group for group in expected]
-    numbers: dict[int, int] = {}
-    expected = [numbers.setdefault(group, len(numbers)) for group in expected]
-    assert near_duplicate_groups(vectors, names).tolist() == expected
+    # The same bytes have the same vector.
+    vectors = vectors[[names.index(name) for name in names]]
+    found = find_near_duplicates(vectors, names)
+    similarities = vectors @ vectors.T
+    near = similarities >= found.threshold
+    unsure = np.abs(similarities - found.threshold) < 1e-6
+    numbers = range(int(found.groups.max()) + 1)
+    members = [np.flatnonzero(found.groups == number) for number in numbers]
+    for number in numbers:
+        own = np.ix_(members[number], members[number])
+        assert (near | unsure)[own].all()
+        for other in range(number):
+            assert not (near & ~unsure)[np.ix_(members[number], members[other])].all()
+    assert len({(name, group) for name, group in zip(names, found.groups.tolist(), strict=True)}) == len(
+        set(names)
+    )
+    assert [chain for chain in found.chains if chain.groups < 2] == []

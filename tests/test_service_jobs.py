@@ -378,7 +378,18 @@ def test_what_was_indexed_is_indexed_again(service: InProcess, pictures: Path, t
     other = textile.parent / "other"
     save(other / "one.png", 2)
     service.session.index("mine", [other])
+    shutil.rmtree(textile / "local")
+    problem = ended(service, start(service, "indexings", {"prune": True}, "mine"))["problem"]
+    assert (problem["status"], problem["error"]) == (409, "RemovalUnconfirmed")
+    assert "21 of 61 records" in problem["detail"]
+    found = got(service, f"{done(service, 'indexings', {'prune': True, 'yes': True}, 'mine')}/indexing")
+    assert (found["images"], found["removed"]) == (40, 21)
     shutil.rmtree(textile)
+    textile.mkdir()
+    problem = ended(service, start(service, "indexings", {"prune": True, "yes": True}, "mine"))["problem"]
+    assert (problem["status"], problem["error"]) == (409, "FolderEmpty")
+    assert str(textile.parent) not in json.dumps(problem)
+    textile.rmdir()
     found = got(service, f"{done(service, 'indexings', {'prune': True}, 'mine')}/indexing")
     assert [each["name"] for each in found["skipped"]] == ["textile"]
     assert (found["images"], found["removed"]) == (1, 0)

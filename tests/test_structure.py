@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The corridor: a module imports from its own row or from rows above, never from below.
 ROWS = (
-    ("", "telemetry", "errors", "file_names", "records", "progress"),
+    ("", "telemetry", "checksums", "errors", "file_names", "records", "progress"),
     ("left_out",),
     ("notes", "images", "walk", "labels", "embedders"),
     ("discriminant", "metric", "ranking", "vote"),
@@ -30,8 +30,8 @@ ROWS = (
     ("near_duplicates", "plane"),
     ("judging",),
     ("finetuning", "contest"),
-    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "audit"),
-    ("index_report", "indexing", "adding", "indexed"),
+    ("fitted", "sides", "corrections", "fitting", "compare", "findings", "saved_again", "audit"),
+    ("index_report", "other_files", "removals", "moves", "indexing", "adding", "indexed"),
     ("copying",),
     ("parity",),
     ("report",),
@@ -68,7 +68,7 @@ HEAVY = {
     "huggingface_hub": {"embedders/hub.py"},
     "onnxruntime": {"embedders/runtime.py"},
     "open_clip": {"embedders/open_clip_models.py"},
-    "pydantic": {"schemas/", "server/", "client/"},
+    "pydantic": {"schemas/", "server/", "client/", "embedders/model_documents.py"},
     "prometheus_client": {"server/around/metrics.py"},
     "pathspec": {"left_out.py"},
     "psycopg": {"stores/postgres/server.py"},
@@ -83,6 +83,7 @@ HEAVY = {
     "transformers": {"embedders/sentence_transformers_models.py"},
     "rich": {"cli/output.py"},
     "starlette": {"server/"},
+    "xxhash": {"checksums.py"},
     "uvicorn": {"server/serving.py", "server/around/connections.py"},
     "scipy": {
         "contest.py",
@@ -91,7 +92,9 @@ HEAVY = {
         "judging/selective.py",
         "near_duplicates.py",
     },
+    "chardet": {"labels/encodings.py"},
     "turbovec": {"stores/sqlite/shortlist.py"},
+    "yaml": {"labels/yolo.py"},
     "sklearn": {"judging/calibration.py", "judging/folds.py", "plane.py"},
 }
 

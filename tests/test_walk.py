@@ -8,6 +8,7 @@ import socket
 import tempfile
 from pathlib import Path
 
+import pi_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,8 +26,9 @@ def touch(path: Path) -> Path:
     return path
 
 
-def test_suffixes_are_those_that_pillow_knows_for_the_six_formats() -> None:
-    forms = {"JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"}
+def test_suffixes_are_those_that_pillow_and_pi_heif_know_for_the_formats_that_are_read() -> None:
+    pi_heif.register_heif_opener()
+    forms = {"JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM"}
     assert {suffix for suffix, form in Image.registered_extensions().items() if form in forms} == SUFFIXES
 
 

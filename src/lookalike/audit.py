@@ -32,10 +32,11 @@ from lookalike.findings import (
     split_key,
 )
 from lookalike.judging.heldout import held_out, workload
-from lookalike.near_duplicates import near_duplicate_groups, near_duplicate_threshold
+from lookalike.near_duplicates import find_near_duplicates
 from lookalike.progress import divided, silent
-from lookalike.ranking import leave_one_out_rows
+from lookalike.ranking import leave_one_out_rows, nearest_rows
 from lookalike.records import Neighbour
+from lookalike.saved_again import join_saved_again
 from lookalike.vote import label_of, winning_codes
 
 if TYPE_CHECKING:
@@ -62,13 +63,14 @@ _TOLD = 1024
 def audit(
     records: Sequence[Record],
     vectors: Vectors,
-    by: str,
+    by: str | None,
     *,
     split: str | None = None,
     k: int = 5,
     fit: Fit | None = None,
     fit_by: str | None = None,
     seed: int = 0,
+    look: bool = False,
     progress: Progress = silent,
 ) -> Audit:
     """Hold a collection's labels against what its images say.
@@ -78,13 +80,14 @@ def audit(
     Args:
         records: all records of the collection.
         vectors: plain (not fitted) vectors, float32 of shape (len(records), d), each row of length 1.
-        by: the field that holds the label.
+        by: the field that holds the label; None looks for near-duplicates and outliers only.
         split: the field that tells training images from test images; None takes the first field, by name,
             all of whose values are such names (`SPLITS`).
         k: how many neighbours vote on a label, and are its evidence; at least 1.
         fit: makes the metric, anew in each fold; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
         seed: of the folds.
+        look: whether to read the pictures that may have been saved again, see `saved_again`.
         progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
@@ -97,33 +100,45 @@ def audit(
     """
     if len(records) != len(vectors):
         raise InvalidArgument(f"{len(records)} records need as many vectors, not {len(vectors)}")
-    if split == by:
+    if split is not None and split == by:
         raise InvalidArgument(f"by and split are both {by!r}: a label is no split")
     if split is None:
         split = _split_field(records, by)
     elif all(label_of(record, split) is None for record in records):
         raise FieldNotFound(split, {name for record in records for name in record.fields} - {split})
     count = len(records)
+    work = [2 * count] if by is None else workload(count, k, fit, 1)
     # Each pair is looked at once for near-duplicates, twice for answers.
-    sizes = [count // 2, sum(workload(count, k, fit, 1)), count // 8, count // 8, count // 8 + 1]
-    alike, judging, scale, copies, telling = divided(progress, sizes)
-    groups = near_duplicate_groups(vectors, [record.digest for record in records], alike)
-    # The labels are ranked by the first drawing of folds; others would only be counted.
-    answers = held_out(
-        records, vectors, by,
-        k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed, progress=judging,
-    )  # fmt: skip
+    sizes = [count // 2, 2 * count if look else 0, sum(work), count // 8, count // 8 + 1]
+    alike, looking, judging, telling, copies = divided(progress, sizes)
+    near = find_near_duplicates(vectors, [record.digest for record in records], alike)
+    groups = join_saved_again(records, vectors, near, looking) if look else near.groups
+    suspects: tuple[Suspect, ...] = ()
+    small_classes: tuple[SmallClass, ...] = ()
+    answers: HeldOut | None = None
+    if by is None:
+        outliers = _outliers_of_all(records, vectors, groups, judging)
+    else:
+        # The labels are ranked by the first drawing of folds; others would only be counted.
+        answers = held_out(
+            records, vectors, by,
+            k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed, progress=judging,
+        )  # fmt: skip
+        suspects = _suspects(records, answers, telling)
+        outliers = _outliers(records, answers)
+        small_classes = _small_classes(answers)
     found = Audit(
         by=by,
         split=split,
         images=len(records),
-        method=answers.method,
-        threshold=min(1.0, near_duplicate_threshold(vectors, scale)),
+        method="" if answers is None else answers.method,
+        threshold=min(1.0, near.threshold),
+        chains=near.chains,
         duplicates=_duplicates(records, vectors, groups, by, split, copies),
-        suspects=_suspects(records, answers, telling),
-        outliers=_outliers(records, answers),
-        small_classes=_small_classes(answers),
-        left_out=answers.left_out,
+        suspects=suspects,
+        outliers=outliers,
+        small_classes=small_classes,
+        left_out=() if answers is None else answers.left_out,
     )
     progress(sum(sizes), sum(sizes))
     return found
@@ -196,7 +211,7 @@ def _duplicates(
     records: Sequence[Record],
     vectors: Vectors,
     groups: Codes,
-    by: str,
+    by: str | None,
     split: str | None,
     progress: Progress,
 ) -> tuple[Duplicates, ...]:
@@ -215,7 +230,7 @@ def _duplicates(
         found.append(
             Duplicates(
                 records=tuple(records[row] for row in rows),
-                labels=tuple(label_of(records[row], by) for row in rows),
+                labels=tuple(None if by is None else label_of(records[row], by) for row in rows),
                 similarity=float(nearest[rows].min()),
                 splits=() if split is None else tuple(label_of(records[row], split) for row in rows),
             )
@@ -232,6 +247,30 @@ def _outliers(records: Sequence[Record], held: HeldOut) -> tuple[Outlier, ...]:
             record = records[held.rows[place]]
             label = held.labels[held.truth[place]]
             found.append(Outlier(record, label, neighbours[0], float(deviations[place])))
+    return tuple(sorted(found, key=lambda outlier: (-outlier.deviation, outlier.record.uri)))
+
+
+def _outliers_of_all(
+    records: Sequence[Record], vectors: Vectors, groups: Codes, progress: Progress
+) -> tuple[Outlier, ...]:
+    """Return the images that are further from the nearest than is usual in the whole collection."""
+    if len(records) < SMALL:
+        # So few have no usual distance.
+        return ()
+    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
+    alike = [each.tolist() for each in members]
+    excluded = [alike[group] for group in groups.tolist()]
+    rows, similarities = nearest_rows(vectors, vectors, 1, excluded, progress=progress)
+    others = np.flatnonzero(rows[:, 0] >= 0)
+    if not len(others):
+        return ()
+    distances = 1.0 - similarities[others, 0]
+    deviations = _deviations(distances, np.zeros(len(others), dtype=np.intp), 1)
+    found = []
+    for place in np.flatnonzero(deviations > DEVIATION).tolist():
+        row = int(others[place])
+        nearest = Neighbour(records[rows[row, 0]], float(similarities[row, 0]))
+        found.append(Outlier(records[row], None, nearest, float(deviations[place])))
     return tuple(sorted(found, key=lambda outlier: (-outlier.deviation, outlier.record.uri)))
 
 
@@ -256,7 +295,7 @@ def _small_classes(held: HeldOut) -> tuple[SmallClass, ...]:
     return tuple(sorted(small, key=lambda each: each.count))
 
 
-def _split_field(records: Sequence[Record], by: str) -> str | None:
+def _split_field(records: Sequence[Record], by: str | None) -> str | None:
     """Return the first field, by name, that holds at least two names of splits and nothing else."""
     for name in sorted({name for record in records for name in record.fields} - {by}):
         values = {record.fields[name] for record in records if name in record.fields}

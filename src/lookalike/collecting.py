@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lookalike import adding, corrections, fitting, images, sides
 from lookalike.answering import DEFAULT_MODEL, Answering
+from lookalike.embedders import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
-from lookalike.errors import CollectionExists, CollectionNotFound
+from lookalike.errors import CollectionExists, CollectionNotFound, PathNotFound
 from lookalike.fitted import is_fitted, plain_name, refuse_side
 from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.indexing import IndexReport, index
 from lookalike.left_out import Patterns
-from lookalike.records import Space
+from lookalike.records import Space, kept_name, local_path
+from lookalike.removals import disagree, is_below
 from lookalike.stores.checks import same_name
 from lookalike.walk import absolute
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from lookalike.adding import Picture
     from lookalike.fitting import FitReport
     from lookalike.records import Approximation, Collection, Record, Scalar
+    from lookalike.removals import Agree
 
 
 class Collecting(Answering):
@@ -45,8 +49,13 @@ class Collecting(Answering):
         paths: Sequence[Path],
         *,
         model: str | None = None,
+        levels: images.Range | None = None,
         labels: str = "auto",
+        encoding: str | None = None,
         prune: bool = False,
+        prune_empty: bool = False,
+        agree: Agree = disagree,
+        verify: bool = False,
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
         as_before: bool = False,
@@ -62,8 +71,14 @@ class Collecting(Answering):
             paths: folders and files.
             model: the embedder, by default that of the collection, or `DEFAULT_MODEL` for a new one. Weights
                 that are not on this machine are fetched from the model hub.
+            levels: which samples of more than 8 bits become black and white, by default those that the
+                collection has been made by, or `AUTO` for a new one.
             labels: auto, folders, json, table or none.
+            encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
+            prune_empty: whether to do so too where it looks as though a disk were not mounted.
+            agree: asked before more than a tenth of the collection is removed.
+            verify: whether to read the files whose size and date are the same, and compare their digests.
             exclude: patterns of what is left out, see `left_out.Patterns`.
             include: patterns of the only pictures that are taken.
             as_before: whether to leave out what was left out when the same paths were indexed last on this
@@ -74,6 +89,8 @@ class Collecting(Answering):
         known = {collection.name.casefold(): collection for collection in self.store.collections()}
         collection = known.get(name.casefold())
         model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
+        if levels is not None:
+            model = ranged_name(model, levels)
         embedder = self.embedder(model, download=True)
         roots = [absolute(path) for path in paths]
         given = Patterns(exclude, include)
@@ -81,23 +98,50 @@ class Collecting(Answering):
         if as_before:
             noted = indexed_paths(self.cache, self.store.url).get(same_name(name))
             patterns = {} if noted is None else noted.patterns
-        report = index(
-            self.store,
-            name,
-            paths,
-            embedder,
-            self.features(embedder),
-            labels=labels,
-            prune=prune,
-            patterns=patterns,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
-        self._unnoted = remember_indexed(self.cache, self.store.url, name, paths, patterns)
+        try:
+            report = index(
+                self.store,
+                name,
+                paths,
+                embedder,
+                self.features(embedder),
+                labels=labels,
+                encoding=encoding,
+                prune=prune,
+                prune_empty=prune_empty,
+                agree=agree,
+                verify=verify,
+                patterns=patterns,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
+        except PathNotFound:
+            if prune:
+                self._note(name, [], patterns, self._left(name, paths))
+            raise
+        there = [path for path in paths if os.path.lexists(path)]
+        self._unnoted = self._note(name, there, patterns, self._left(name, paths))
         # Most of the time of a run in which nearly all were new to the model is the model's.
         if report.embedded >= 0.9 * report.images:
-            note_speed(self.cache, embedder.name, report.embedded, report.seconds)
+            note_speed(self.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
         return report
+
+    def _note(
+        self, name: str, there: Sequence[Path], patterns: Mapping[Path, Patterns], gone: Sequence[Path]
+    ) -> str | None:
+        return remember_indexed(self.cache, self.store.url, name, there, patterns, gone)
+
+    def _left(self, name: str, paths: Sequence[Path]) -> list[Path]:
+        """Return the paths that are gone, and that no record of the collection is below any more."""
+        gone = {absolute(path) for path in paths if not os.path.lexists(path)}
+        if not gone:
+            return []
+        with suppress(CollectionNotFound):
+            for uri in self.store.stamps(name):
+                path = local_path(uri)
+                if path is not None and is_below(path, gone):
+                    gone -= {path, *path.parents}
+        return sorted(gone)
 
     def create(self, name: str, model: str) -> Collection:
         """Make an empty collection.
@@ -169,7 +213,8 @@ class Collecting(Answering):
         self, name: str, by: str, *, progress: Callable[[int, int], None] = lambda _done, _total: None
     ) -> FitReport:
         """Fit a metric to the labels of a collection: see `fitting.fit`."""
-        groups = self.groups(self.store.collection(name).space.embedder)
+        collection = self.store.collection(name)
+        groups, by = self.groups(collection.space.embedder), kept_name(by, collection)
         return fitting.fit(self.store, name, by, groups=groups, locks=self.cache / "locks", progress=progress)
 
     def undo_fit(self, name: str) -> int:

@@ -17,10 +17,11 @@ import numpy as np
 
 from lookalike import images
 from lookalike.contest import FINE_TUNED, Contest, Place, paired_test
+from lookalike.embedders import range_of
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.finetuning.answers import images_at_most, images_expected, trained_answers
 from lookalike.finetuning.folds import folds_of, lesson_of
-from lookalike.finetuning.pixels import CHANGED, closed_up, read_pixels
+from lookalike.finetuning.pixels import CHANGED, ELSEWHERE, closed_up, read_pixels
 from lookalike.fitted import refit_with
 from lookalike.judging.figures import class_figures
 from lookalike.judging.folds import FOLDS
@@ -30,7 +31,7 @@ from lookalike.metric import normalise
 from lookalike.near_duplicates import near_duplicate_groups
 from lookalike.pipeline import embed_files
 from lookalike.progress import silent
-from lookalike.records import PLAIN_METRIC, Skipped, uri_path
+from lookalike.records import PLAIN_METRIC, Skipped, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,6 +69,7 @@ def compare(
     by: str,
     *,
     trainees: Sequence[Trainee] = (),
+    levels: images.Range = images.AUTO,
     folder: Path | None = None,
     ks: Sequence[int] = (1, 5),
     folds: int = FOLDS,
@@ -85,6 +87,7 @@ def compare(
         contenders: the embedders, by name; at least one.
         by: the field that holds the label.
         trainees: networks to train.
+        levels: by which their pictures are decoded; an embedder has its own.
         folder: where their pictures lie meanwhile; None: where temporary files do.
         ks: numbers of neighbours that vote, each at least 1.
         folds: how many.
@@ -115,7 +118,9 @@ def compare(
     for name, contender in contenders.items():
         vectors[name] = _embed(taking, contender, lost, steps.did)
     place = folder or Path(gettempdir())
-    pictures = [read_pixels(taking, one.network.preprocessing, place, lost, steps.did) for one in trainees]
+    pictures = [
+        read_pixels(taking, one.network.preprocessing, place, lost, steps.did, levels) for one in trainees
+    ]
     left_out = (*left_out, *(LeftOut(one, lost[one.id]) for one in taking if one.id in lost))
     kept = np.array([row for row, one in enumerate(taking) if one.id not in lost], dtype=np.intp)
     taking = [taking[row] for row in kept]
@@ -206,9 +211,14 @@ def _embed(
 ) -> dict[str, NDArray[np.float32]]:
     """Return the features of each record by id; note in `lost` why there are none."""
     found: dict[str, NDArray[np.float32]] = {}
-    paths = [uri_path(record.uri) for record in records]
-    files = embed_files(paths, contender.embedder, contender.cache)
-    for record, file in zip(records, files, strict=True):
+    places = [(record, local_path(record.uri)) for record in records]
+    here = [(record, path) for record, path in places if path is not None]
+    for record, path in places:
+        if path is None:
+            step(1)
+            lost.setdefault(record.id, ELSEWHERE)
+    files = embed_files((path for _, path in here), contender.embedder, contender.cache)
+    for (record, _), file in zip(here, files, strict=True):
         step(1)
         if isinstance(file, Skipped):
             lost.setdefault(record.id, file.reason)
@@ -223,17 +233,20 @@ def _milliseconds(embedder: Embedder, records: Sequence[Record]) -> float:
     """Time the embedder on some of the images, one after another; NaN if none can be read any more."""
     contents = []
     for record in records[:_TIMED]:
-        path = uri_path(record.uri)
+        path = local_path(record.uri)
+        if path is None:
+            continue
         try:
             contents.append((path.read_bytes(), str(path)))
         except OSError:
             continue
     if not contents:
         return float("nan")
-    embedder.embed([images.decode(*contents[0], at_least=embedder.input_size)])  # warm
+    levels = range_of(embedder)
+    embedder.embed([images.decode(*contents[0], at_least=embedder.input_size, levels=levels)])  # warm
     started = time.perf_counter()
     for content, name in contents:
-        embedder.embed([images.decode(content, name, at_least=embedder.input_size)])
+        embedder.embed([images.decode(content, name, at_least=embedder.input_size, levels=levels)])
     return 1000 * (time.perf_counter() - started) / len(contents)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from lookalike.errors import ImageNotFound, InvalidArgument
 from lookalike.fitted import plain_name
 from lookalike.labels import Label
-from lookalike.records import OWN_KEY, display
+from lookalike.records import OWN_KEY, Record, display
 from lookalike.sides import Sides
 from lookalike.stores.checks import check_fields
 from lookalike.vote import label_key
@@ -22,7 +22,7 @@ from lookalike.vote import label_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.records import Fields, Record, Scalar
+    from lookalike.records import Fields, Scalar
     from lookalike.stores.protocol import Store
 
 MOST_FIELDS = 1_000
@@ -32,7 +32,7 @@ LONGEST_NAME = 10_000
 LONGEST_VALUE = 100_000
 """Characters in a string."""
 
-_PARTS = frozenset({"name", "corrected", "confirmed", "delivered"})
+_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class Marks:
     """Fields that a person has put right, with the value that was delivered; None: there was none."""
     confirmed: Mapping[str, Scalar] = field(default_factory=dict)
     """Fields that a person has looked at and found right, with that value."""
+    moved_from: str | None = None
+    """The id that the record had while its file was elsewhere, until that record is removed."""
 
 
 NO_MARKS = Marks()
@@ -57,7 +59,13 @@ def marks_of(record: Record) -> Marks:
         return NO_MARKS
     name = kept.get("name")
     confirmed = {one: value for one, value in _scalars(kept.get("confirmed")).items() if value is not None}
-    return Marks(name if isinstance(name, str) else None, _scalars(kept.get("corrected")), confirmed)
+    origin = kept.get("moved_from")
+    return Marks(
+        name if isinstance(name, str) else None,
+        _scalars(kept.get("corrected")),
+        confirmed,
+        origin if isinstance(origin, str) else None,
+    )
 
 
 def is_confirmed(record: Record, by: str) -> bool:
@@ -98,6 +106,8 @@ def stored(label: Label, marks: Marks = NO_MARKS) -> Label:
         own["corrected"] = dict(marks.corrected)
     if marks.confirmed:
         own["confirmed"] = dict(marks.confirmed)
+    if marks.moved_from is not None:
+        own["moved_from"] = marks.moved_from
     return Label(label.fields, {**metadata, OWN_KEY: own})
 
 
@@ -132,7 +142,7 @@ def corrected(record: Record, changes: Mapping[str, Scalar | None], confirm: Ite
     # What was delivered may be more than a person may say.
     check_labels({name: value for name, value in changes.items() if value is not None})
     check_count(fields, len(record.fields))
-    return stored(Label(fields, label.metadata), Marks(marks.name, put_right, confirmed))
+    return stored(Label(fields, label.metadata), Marks(marks.name, put_right, confirmed, marks.moved_from))
 
 
 def delivered_again(record: Record, label: Label, name: str | None = None) -> tuple[Label, bool]:
@@ -160,7 +170,7 @@ def delivered_again(record: Record, label: Label, name: str | None = None) -> tu
             given_up = True
     confirmed = _still(marks.confirmed, fields)
     given_up = given_up or len(confirmed) < len(marks.confirmed)
-    kept = Marks(marks.name if name is None else name, put_right, confirmed)
+    kept = Marks(marks.name if name is None else name, put_right, confirmed, marks.moved_from)
     return stored(Label(fields, label.metadata), kept), given_up
 
 
@@ -182,6 +192,19 @@ def indexed_again(record: Record, label: Label, digest: str) -> tuple[Label, boo
     if marks.name is not None:
         return Label(record.fields, record.metadata), False
     return delivered_again(record, label)
+
+
+def moved(label: Label, origin: str | None) -> Label:
+    """Return labels as a record has them, with a note of where it came from, or without one.
+
+    Args:
+        label: as a record has them.
+        origin: the id of the record that is to be removed; None: there is none any more.
+    """
+    before = Record("", "", "", label.fields, label.metadata, 0, 0)
+    return stored(
+        Label(label.fields, delivered(before).metadata), replace(marks_of(before), moved_from=origin)
+    )
 
 
 def check_labels(fields: Fields) -> None:

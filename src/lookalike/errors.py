@@ -2,7 +2,8 @@
 
     LookalikeError
     ├── InvalidArgument        the call's words are off
-    │   └── CollectionExists   a name for a new collection that one has already
+    │   ├── CollectionExists   a name for a new collection that one has already
+    │   └── RemovalUnconfirmed more than a tenth of a collection would go, and nobody said yes
     ├── NotFound
     │   ├── PathNotFound       no such file or folder
     │   ├── CollectionNotFound
@@ -10,8 +11,10 @@
     │   ├── ImageNotFound      no record of the collection has that id
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
-    │   └── CollectionEmpty
+    │   ├── CollectionEmpty
+    │   └── FolderEmpty        nothing is where records say that files are: a disk that is not mounted?
     ├── LabelsInvalid          a label file that cannot be read at all
+    ├── OutputFailed           a file that was asked for cannot be written
     ├── UnusableImage          one file that is no picture we can read; `Skipped` carries its reason
     ├── DecodingStopped        an image whose decoding was ended because the program stops
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
@@ -27,7 +30,8 @@
         ├── StoreReadOnly
         ├── StoreFull          no space left
         ├── StoreCorrupt
-        └── StoreNewer         written by a later version of lookalike
+        ├── StoreNewer         written by a later version of lookalike
+        └── StoreOlder         written by an earlier version, without what this one needs
 
 Each carries what it speaks of as attributes, and its text says what to do. `outcome` maps a class to the
 exit code of the command line and to the status of the HTTP service.
@@ -57,6 +61,19 @@ class CollectionExists(InvalidArgument):
         super().__init__(f"there is a collection {name!r} already")
 
 
+class RemovalUnconfirmed(InvalidArgument):
+    """So many records would be removed that somebody has to say yes, and nobody did."""
+
+    def __init__(self, collection: str, count: int, total: int) -> None:
+        self.collection = collection
+        self.count = count
+        self.total = total
+        super().__init__(
+            f"the files of {count:,} of {total:,} records of {collection!r} are gone, which is more than a "
+            f"tenth: nothing was removed; if that is right, say so (--yes)"
+        )
+
+
 class NotFound(LookalikeError):
     """Something that was named does not exist."""
 
@@ -64,9 +81,9 @@ class NotFound(LookalikeError):
 class PathNotFound(NotFound):
     """A file or folder that was named does not exist."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, more: str = "") -> None:
         self.path = path
-        super().__init__(f"no such file or folder: {path}")
+        super().__init__(f"no such file or folder: {path}{more and f', {more}'}")
 
 
 class CollectionNotFound(NotFound):
@@ -119,6 +136,28 @@ class CollectionEmpty(Unanswerable):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+
+
+class FolderEmpty(Unanswerable):
+    """A folder that is there and empty, where records say that their files are."""
+
+    def __init__(self, path: str, count: int) -> None:
+        self.path = path
+        self.count = count
+        records = "the file of 1 record was" if count == 1 else f"the files of {count:,} records were"
+        super().__init__(
+            f"no image is in {path}, where {records}: is a disk not mounted? Nothing was removed; if it was "
+            f"emptied, say so (--prune-empty)"
+        )
+
+
+class OutputFailed(LookalikeError):
+    """A file or folder that was asked for and cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path} cannot be written: {reason}")
 
 
 class LabelsInvalid(LookalikeError):
@@ -237,8 +276,27 @@ class StoreNewer(StoreError):
     """A later version of lookalike wrote this store."""
 
 
+class StoreOlder(StoreError):
+    """An earlier version of lookalike wrote this store, without what this one needs."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            url,
+            "was written by an earlier version of lookalike, without checksums: index the images again into "
+            "a new store",
+        )
+
+
 class QueryRefused(LookalikeError):
     """SQL that does not parse, fails, or would change something."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"SQL: {reason}")
+
+
+class QueryStopped(LookalikeError):
+    """SQL that takes longer, or answers with more, than was allowed."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -258,6 +316,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     LookalikeError: Outcome(1, 500),
     InvalidArgument: Outcome(2, 400),
     CollectionExists: Outcome(2, 409),
+    RemovalUnconfirmed: Outcome(2, 409),
     NotFound: Outcome(1, 404),
     PathNotFound: Outcome(2, 404),
     FieldNotFound: Outcome(2, 400),
@@ -275,6 +334,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     StoreReadOnly: Outcome(1, 403),
     StoreFull: Outcome(1, 507),
     QueryRefused: Outcome(2, 400),
+    QueryStopped: Outcome(1, 503),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lookalike.judging.figures import wilson_interval
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lookalike.judging.participants import LeftOut
+    from lookalike.near_duplicates import Chain
     from lookalike.records import Neighbour, Record, Scalar
 
 SMALL = 10
@@ -83,11 +84,13 @@ class Outlier:
     """An image that is unlike all others."""
 
     record: Record
-    label: Scalar
+    label: Scalar | None
+    """None in an audit without labels."""
     nearest: Neighbour
     """The most similar of the others."""
     deviation: float
-    """Modified z-score of its distance to the nearest among the images of its label; above `DEVIATION`."""
+    """Modified z-score of its distance to the nearest among the images of its label, or among all in an audit
+    without labels; above `DEVIATION`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +110,18 @@ class SmallClass:
 class Audit:
     """What was found, the most striking first."""
 
-    by: str
+    by: str | None
+    """The field that holds the label; None in an audit without labels."""
     split: str | None
     """The field that holds the split; None where there is none."""
     images: int
     method: str
-    """How the answers were got that the labels were held against."""
+    """How the answers were got that the labels were held against; empty in an audit without labels."""
     threshold: float
-    """Cosine similarity from which two images are near-duplicates."""
+    """Cosine similarity from which two images are near-duplicates; they may be less similar where their
+    pictures show that one was saved again as the other."""
+    chains: tuple[Chain, ...]
+    """Near-duplicates that are not all near each other, and were taken apart; the largest first."""
     suspects: tuple[Suspect, ...]
     """Every image that was judged: those contradicted first, then by falling score."""
     duplicates: tuple[Duplicates, ...]
@@ -152,7 +159,7 @@ def audit_lines(audit: Audit) -> Iterator[dict[str, Any]]:
         "type": "summary",
         "by": audit.by,
         "split": audit.split,
-        "method": audit.method,
+        "method": audit.method or None,
         "images": audit.images,
         "judged": len(audit.suspects),
         "contradicted": len(audit.contradicted),
@@ -160,6 +167,7 @@ def audit_lines(audit: Audit) -> Iterator[dict[str, Any]]:
         "disagreeing": sum(group.disagree for group in audit.duplicates),
         "straddling": len(audit.straddling),
         "threshold": audit.threshold,
+        "chains": [asdict(chain) for chain in audit.chains],
         "outliers": len(audit.outliers),
         "small_classes": len(audit.small_classes),
         "left_out": len(audit.left_out),
@@ -205,9 +213,9 @@ def _image(record: Record) -> dict[str, Any]:
     return {"id": record.id, "uri": record.uri}
 
 
-def _neighbour_line(neighbour: Neighbour, by: str) -> dict[str, Any]:
+def _neighbour_line(neighbour: Neighbour, by: str | None) -> dict[str, Any]:
     return {
         **_image(neighbour.record),
-        "label": label_of(neighbour.record, by),
+        "label": None if by is None else label_of(neighbour.record, by),
         "similarity": neighbour.similarity,
     }

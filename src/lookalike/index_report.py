@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lookalike.records import display
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lookalike.left_out import LeftOut
     from lookalike.records import Remark, Skipped
+
+A_FEW = 3
+"""So many labels that cannot be used, or images without one, are told at the end; more come first."""
 
 
 @dataclass(slots=True)
@@ -23,8 +32,14 @@ class IndexReport:
     relabelled: int = 0
     """The file is the same, what is known of it had changed."""
     unchanged: int = 0
+    moved: int = 0
+    """The file was elsewhere when it was indexed; its record went with it."""
     removed: int = 0
     """Records whose file is gone (`prune`)."""
+    verified: int = 0
+    """Files whose bytes were looked at although their size and date are the same (`verify`)."""
+    differing: int = 0
+    """Of these, the ones whose bytes are others; they count as updated, or as skipped, too."""
     embedded: int = 0
     """Images that went through the model; the others' features were known."""
     skipped: list[Skipped] = field(default_factory=list)
@@ -40,6 +55,11 @@ class IndexReport:
     pattern leaves out."""
     remarks: list[Remark] = field(default_factory=list)
     """What was assumed, and what a person should look at."""
+    label_trouble: str = ""
+    """Where more than a few labels could not be used, or images have none: how many, with one example and the
+    likely reason. Empty where all is well."""
+    labels_failed: bool = False
+    """There are files of labels, and not one image has got a label from them."""
     other_files: int = 0
     """Files below the paths that are neither images nor labels."""
     seconds: float = 0.0
@@ -47,4 +67,39 @@ class IndexReport:
     @property
     def images(self) -> int:
         """Images that are in the collection after this run because of these paths."""
-        return self.added + self.updated + self.relabelled + self.unchanged
+        return self.added + self.updated + self.relabelled + self.unchanged + self.moved
+
+
+def label_trouble(images: int, unlabelled: Sequence[str], unused: Sequence[Skipped], *, failed: bool) -> str:
+    """Say that labels failed: nothing where they did for a few only.
+
+    Args:
+        images: how many there are.
+        unlabelled: those that have no label although others have.
+        unused: labels and label files that could not be used.
+        failed: whether not one image has a label although there are label files.
+    """
+    if not failed and len(unlabelled) <= A_FEW and len(unused) <= A_FEW:
+        return ""
+    if failed:
+        said = f"no image has a label: {_number(images, 'image')}"
+    else:
+        said = f"labels are missing: {len(unlabelled):,} of {_number(images, 'image')} without one"
+    if unused:
+        said += f", {_number(len(unused), 'label')} or label files that could not be used"
+        example = _typical(unused)
+        return f"{said}; for example {display(example.path)}: {example.reason}"
+    if unlabelled:
+        return f"{said}; for example {display(unlabelled[0])}, which no label names"
+    return f"{said}; the label files name them and say nothing of them"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _typical(unused: Sequence[Skipped]) -> Skipped:
+    """Return the first of those that the most are like, apart from names and numbers."""
+    kinds = [re.sub(r"'[^']*'|\S*\.\w+|\d+", "", each.reason) for each in unused]
+    (most, _), *_ = Counter(kinds).most_common(1)
+    return unused[kinds.index(most)]

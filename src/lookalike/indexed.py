@@ -52,8 +52,9 @@ def remember_indexed(
     collection: str,
     paths: Sequence[Path],
     patterns: Mapping[Path, Patterns] | None = None,
+    gone: Sequence[Path] = (),
 ) -> str | None:
-    """Note that paths were indexed.
+    """Note that paths were indexed, and forget those that are gone.
 
     Args:
         cache: the user's cache folder.
@@ -62,19 +63,25 @@ def remember_indexed(
         paths: folders and files that exist; what lies below another of them, or of those that are noted
             already, goes with that.
         patterns: what is left out below which of the paths, by their absolute paths.
+        gone: paths that do not exist any more, and whose records were removed or have moved.
 
     Returns:
         Why it could not be noted; None where all is well.
     """
     left_out = patterns or {}
     given = [path for path in map(absolute, paths) if not _is_left_out(path, left_out.get(path))]
+    lost = {absolute(path) for path in gone}
     place, key = _place(store), same_name(collection)
 
     def add(notes: dict[str, object]) -> dict[str, object]:
         collections = _object(notes.get(place))
         known = _indexed(collections.get(key))
-        folders = _topmost({*known.folders, *(path for path in given if path.is_dir())})
-        files = {path for path in (*known.files, *given) if not _below(path, folders)} - folders
+        kept = [
+            {path for path in paths if path not in lost and not _below(path, lost)}
+            for paths in (known.folders, known.files)
+        ]
+        folders = _topmost({*kept[0], *(path for path in given if path.is_dir())})
+        files = {path for path in (*kept[1], *given) if not _below(path, folders)} - folders
         now = {**known.patterns, **{path: left_out.get(path, Patterns()) for path in given}}
         noted: dict[str, object] = {"folders": _texts(folders), "files": _texts(files)}
         noted["patterns"] = {

@@ -11,34 +11,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike import images
-from lookalike.corrections import indexed_again, stored
-from lookalike.errors import Unanswerable
+from lookalike.corrections import indexed_again, marks_of, moved, stored
+from lookalike.errors import PathNotFound, Unanswerable
 from lookalike.file_names import read_name
-from lookalike.index_report import IndexReport
-from lookalike.labels import Label, read_labels
+from lookalike.index_report import IndexReport, label_trouble
+from lookalike.labels import Label, alike_labels, read_labels
 from lookalike.left_out import LeftOut, Patterns, merged, unused_patterns
 from lookalike.metric import normalise
-from lookalike.pipeline import EmbeddedFile, embed_files
+from lookalike.moves import lost_records, pair
+from lookalike.other_files import other_file_remarks
+from lookalike.pipeline import EmbeddedFile, embed_files, file_time, read_digests
+from lookalike.progress import silent
 from lookalike.records import (
     Record,
     Remark,
     Skipped,
     Space,
     Stamp,
+    display,
     file_uri,
     labels_digest,
+    local_path,
     record_id,
-    uri_path,
 )
+from lookalike.removals import Disk, Removal, check_emptied, disagree, find_gone, is_below
 from lookalike.sides import Sides
 from lookalike.walk import Found, absolute, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lookalike.embedders.protocol import Embedder
     from lookalike.features import FeatureCache
+    from lookalike.moves import Move
+    from lookalike.progress import Progress
+    from lookalike.records import Vectors
+    from lookalike.removals import Agree
     from lookalike.stores.protocol import Store
 
 __all__ = ["NO_LABEL", "IndexReport", "index", "record_of"]
@@ -49,7 +59,9 @@ NO_LABEL = Label({}, {})
 # what was embedded in this many seconds.
 _WRITE_RECORDS = 256
 _WRITE_SECONDS = 2.0
-# Labels that are written at once.
+# Images that the same was assumed of are named each where there are no more.
+_NAMED = 5
+# Labels that are written, and records that are read, at once.
 _RELABELLED = 1000
 
 
@@ -59,6 +71,36 @@ class _Job:
     uri: str
     label: Label
     known: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is below the roots."""
+
+    wanted: dict[Path, Label]
+    """Every image with its label, in order."""
+    imageless: list[Path]
+    """Roots that are there and without an image."""
+    gone: list[Path]
+    """Roots that are not there."""
+
+
+class _Part:
+    """Tells how far the parts of a run are, one after another, as one: never less than before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._before = 0
+        self._total = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self._total = self._before + total
+        self._progress(self._before + done, self._total)
+
+    def end(self) -> None:
+        """End the part: what follows comes on top of it."""
+        self._before = self._total
 
 
 def index(
@@ -69,17 +111,21 @@ def index(
     cache: FeatureCache,
     *,
     labels: str = "auto",
+    encoding: str | None = None,
     prune: bool = False,
     patterns: Mapping[Path, Patterns] | None = None,
+    prune_empty: bool = False,
+    agree: Agree = disagree,
+    verify: bool = False,
     max_pixels: int = images.MAX_PIXELS,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = silent,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
     Files that did not change since they were indexed cost one look at their date and size. Interrupted at any
     moment, it leaves a collection that the same call completes. Of a fitted collection both sides are
     written, the plain one first; the metric stays as it was fitted. What people have put right stays, see
-    `corrections`.
+    `corrections`, also where a file was moved: see `moves`.
 
     A file is known by its absolute path, however that was spelt; links in it stay, so that a folder and a
     link to it are two. The record of a file that is no usable image any more stays as it was, and the file is
@@ -88,24 +134,30 @@ def index(
     Args:
         store: where the collection lives.
         name: the collection, made if it is missing.
-        paths: folders and files.
+        paths: folders and files; with `prune`, also such as are gone and have records.
         embedder: the collection's own.
         cache: the features of that embedder.
         labels: auto, folders, json, table or none.
+        encoding: of label files that are no Unicode by their marks; None to guess.
         prune: whether to remove records below the paths whose file is gone. Those of files that are left out
             stay as they are.
+        prune_empty: whether to do so too where it looks as though a disk were not mounted.
+        agree: asked before more than a tenth of the collection is removed.
+        verify: whether to read the files whose size and date are the same, and compare their digests.
         patterns: what is left out below which of the paths; by default nothing.
         max_pixels: images with more pixels are skipped.
-        progress: called with images done and images to do.
+        progress: told with images done and images to do.
 
     Returns:
         What became of every file.
 
     Raises:
-        PathNotFound: a path does not exist.
+        PathNotFound: a path does not exist, and there is nothing to prune below it.
         Unanswerable: there is no image below a path, and nothing to prune.
+        FolderEmpty: there are records to prune, and it looks as though a disk were not mounted.
+        RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
         SpaceMismatch: the collection holds vectors of another embedder.
-        InvalidArgument: the name is that of a fitted collection's plain side.
+        InvalidArgument: the name is that of a fitted collection's plain side, or there is no such encoding.
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
@@ -113,18 +165,25 @@ def index(
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
-    wanted = _survey(roots, labels, by_root, report, may_be_empty=prune)
-    if not wanted:
+    disk = Disk()
+    found = _survey(roots, labels, encoding, by_root, report, disk, prune=prune)
+    if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
+    part = _Part(progress)
     try:
-        jobs = _changed(sides, wanted, stamps, report)
-        if report.left_out and (kept := _left_in(roots, wanted, stamps)):
+        _check_gone(found.gone, name, stamps)
+        differing = _verify(sides, found.wanted, stamps, report, part) if verify else frozenset()
+        jobs = _changed(sides, found.wanted, stamps, differing, report)
+        jobs, origins = _move(sides, jobs, found.wanted, stamps, disk, cache, report, part)
+        if report.left_out and (kept := _left_in(roots, found.wanted, stamps)):
             report.remarks.append(Remark("", _LEFT_IN.format(kept)))
         if prune:
-            gone = _gone(roots, wanted, stamps)
-            report.removed = sides.remove(gone) if gone else 0
-        _write(sides, jobs, embedder, cache, max_pixels, report, progress)
+            left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in origins}
+            report.removed = _prune(
+                sides, name, frozenset(roots), found, left, disk, agree, len(stamps), prune_empty=prune_empty
+            )
+        _write(sides, jobs, embedder, cache, max_pixels, report, part, among=bool(stamps))
     finally:
         # What a run before this one was killed over, or a fit that ran meanwhile did not see.
         sides.level()
@@ -140,50 +199,125 @@ _LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalik
 def _survey(
     roots: Sequence[Path],
     mode: str,
+    encoding: str | None,
     patterns: Mapping[Path, Patterns],
     report: IndexReport,
+    disk: Disk,
     *,
-    may_be_empty: bool,
-) -> dict[Path, Label]:
-    """Return every image below the roots with its label, in order.
+    prune: bool,
+) -> _Found:
+    """Return what is below the roots; with `prune`, they may be empty or gone.
 
     Of several roots that an image is below, the first that has a label for it counts.
     """
     wanted: dict[Path, Label] = {}
+    imageless: list[Path] = []
+    gone: list[Path] = []
     others: set[Path] = set()
     skipped: dict[Skipped, None] = {}
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
+    unused: dict[Skipped, None] = {}
+    remarks: dict[Remark, None] = {}
+    expected = False
     left_out: list[LeftOut] = []
     name_readings: dict[Path, str] = {}
     for root in roots:
-        found = find(root, patterns.get(root))
+        try:
+            found = find(root, patterns.get(root))
+        except PathNotFound:
+            if not prune:
+                raise
+            if not disk.is_gone(root):
+                raise PathNotFound(
+                    display(root),
+                    "for a link on the way leads nowhere: is a disk not mounted? Nothing was removed",
+                ) from None
+            gone.append(root)
+            continue
         left_out += found.left_out
         alone = [each.example for each in found.left_out] == [str(root)]
         name_readings.update(_name_readings(root, found))
-        if not found.images and not may_be_empty and not (alone and len(roots) > 1):
+        if not found.images:
+            imageless.append(root)
+        if not found.images and not prune and not (alone and len(roots) > 1):
             files = f"; {len(found.others):,} other files are there" if found.others else ""
+            files += "".join(f"; {each.path}: {each.text}" for each in other_file_remarks(found.others)[:3])
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
             raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
-        labelling = read_labels(root, found.images, found.others, mode)
+        labelling = read_labels(root, found.images, found.others, mode, encoding)
         report.labels.append(labelling.mode)
         others.update(found.others)
         skipped.update(dict.fromkeys([*found.skipped, *labelling.skipped]))
-        if labelling.labels:
+        unused.update(dict.fromkeys(labelling.skipped))
+        remarks.update(dict.fromkeys(labelling.remarks))
+        expected = expected or labelling.expected
+        if labelling.labels or labelling.expected:
             unlabelled.update(dict.fromkeys(labelling.unlabelled))
         told_apart.update(dict.fromkeys(labelling.told_apart))
         for image in found.images:
             if wanted.get(image, NO_LABEL) is NO_LABEL:
                 wanted[image] = labelling.labels.get(image, NO_LABEL)
     report.left_out = merged(left_out)
-    if not wanted and not may_be_empty:
+    if not wanted and not prune:
         raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
     report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(name_readings)]
+    report.remarks += other_file_remarks(sorted(others))
     report.other_files = len(others)
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
     report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
-    return wanted
+    report.remarks += [*remarks, *alike_labels(label.fields for label in wanted.values())]
+    report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
+    report.label_trouble = label_trouble(
+        len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
+    )
+    return _Found(wanted, imageless, gone)
+
+
+def _check_gone(gone: Sequence[Path], name: str, stamps: Mapping[str, Stamp]) -> None:
+    """Refuse roots that are gone and have no records: they were misspelt, or pruned before."""
+    for root in gone:
+        if not any((path := local_path(uri)) and is_below(path, (root,)) for uri in stamps):
+            raise PathNotFound(
+                display(root), f"and collection {name!r} has no record below it: there is nothing to prune"
+            )
+
+
+def _verify(
+    sides: Sides,
+    wanted: Mapping[Path, Label],
+    stamps: Mapping[str, Stamp],
+    report: IndexReport,
+    progress: _Part,
+) -> frozenset[Path]:
+    """Read the files whose size and date are the same; return those whose bytes are not."""
+    same: dict[str, Path] = {}
+    for path in wanted:
+        stamp = stamps.get(file_uri(path))
+        if stamp is not None and _is_as_before(path, stamp):
+            same[stamp.id] = path
+    digests = {
+        record.id: record.digest for some in _portions(list(same), _RELABELLED) for record in sides.get(some)
+    }
+    paths = [path for identity, path in same.items() if identity in digests]
+    differing = set()
+    for path, found in zip(paths, read_digests(paths, progress), strict=True):
+        report.verified += 1
+        # What cannot be read is looked at again, and reported, where it would be embedded.
+        if isinstance(found, Skipped) or found != digests[record_id(file_uri(path))]:
+            report.differing += not isinstance(found, Skipped)
+            differing.add(path)
+    progress.end()
+    return frozenset(differing)
+
+
+def _is_as_before(path: Path, stamp: Stamp) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (stamp.size, stamp.modified_ns) == (status.st_size, file_time(status))
 
 
 def _name_readings(root: Path, found: Found) -> dict[Path, str]:
@@ -209,18 +343,22 @@ def _left_out_text(left_out: Sequence[LeftOut]) -> str:
     return "".join(f"; {each.count:,} left out: {each.reason}" for each in left_out)
 
 
-def _left_in(roots: Sequence[Path], wanted: dict[Path, Label], stamps: dict[str, Stamp]) -> int:
+def _left_in(roots: Sequence[Path], wanted: Mapping[Path, Label], stamps: Mapping[str, Stamp]) -> int:
     """Return how many records there are of files below the roots that are there and were not looked at."""
     folders = {str(root) for root in roots if root.is_dir()}
     count = 0
     for uri in stamps:
-        if uri.startswith("file:") and (path := uri_path(uri)) not in wanted:
+        if (path := local_path(uri)) is not None and path not in wanted:
             count += any(str(parent) in folders for parent in path.parents) and path.is_file()
     return count
 
 
 def _changed(
-    sides: Sides, wanted: dict[Path, Label], stamps: dict[str, Stamp], report: IndexReport
+    sides: Sides,
+    wanted: Mapping[Path, Label],
+    stamps: Mapping[str, Stamp],
+    differing: frozenset[Path],
+    report: IndexReport,
 ) -> list[_Job]:
     """Sort out what has not changed, write labels that have, and return the images to embed."""
     jobs: list[_Job] = []
@@ -234,19 +372,24 @@ def _changed(
             report.skipped.append(Skipped(str(path), f"cannot be read: {error.strerror}"))
             continue
         kept = stored(label)
-        if stamp is None or (stamp.size, stamp.modified_ns) != (status.st_size, status.st_mtime_ns):
-            jobs.append(_Job(path, uri, label, known=stamp is not None))
+        now = status.st_size, file_time(status)
+        if stamp is None or (stamp.size, stamp.modified_ns) != now or path in differing:
+            jobs.append(_Job(path, uri, label, known=stamp is not None, size=status.st_size))
         elif stamp.labels_digest != labels_digest(kept.fields, kept.metadata):
             relabel[stamp.id] = path, label
         else:
             report.unchanged += 1
-    ids = list(relabel)
-    for start in range(0, len(ids), _RELABELLED):
-        some = {one: relabel[one] for one in ids[start : start + _RELABELLED]}
+    for ids in _portions(list(relabel), _RELABELLED):
+        some = {one: relabel[one] for one in ids}
         _relabel(sides, some, report)
         # Those that somebody has removed meanwhile.
-        jobs += (_Job(path, file_uri(path), label, known=False) for path, label in some.values())
+        jobs += (_Job(path, file_uri(path), label, known=False, size=-1) for path, label in some.values())
     return jobs
+
+
+def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
 
 
 def _relabel(sides: Sides, labels: dict[str, tuple[Path, Label]], report: IndexReport) -> None:
@@ -258,38 +401,153 @@ def _relabel(sides: Sides, labels: dict[str, tuple[Path, Label]], report: IndexR
         report: gets the counts.
     """
     changed = []
+    arrived: list[str] = []
     for record in sides.get(list(labels)):
         path, label = labels.pop(record.id)
         kept, given_up = indexed_again(record, label, record.digest)
         if given_up:
             report.overruled.append(str(path))
-        if labels_digest(kept.fields, kept.metadata) == labels_digest(record.fields, record.metadata):
+        origin = marks_of(record).moved_from
+        if origin is not None:  # a run before this one was killed over it
+            kept = moved(kept, None)
+            arrived.append(origin)
+            changed.append((record.id, kept.fields, kept.metadata))
+        elif labels_digest(kept.fields, kept.metadata) == labels_digest(record.fields, record.metadata):
             report.unchanged += 1
         else:
             changed.append((record.id, kept.fields, kept.metadata))
+            report.relabelled += 1
+    if arrived:
+        disk = Disk()
+        left = [record.id for record in sides.get(arrived) if _is_gone(record, disk)]
+        report.moved += sides.remove(left) if left else 0
+        report.unchanged += len(arrived) - len(left)
     if changed:
         sides.relabel(changed)
-        report.relabelled += len(changed)
 
 
-def _gone(roots: Sequence[Path], wanted: dict[Path, Label], stamps: dict[str, Stamp]) -> list[str]:
-    """Return the ids of records below the roots whose file is no longer there."""
-    gone = []
-    for uri, stamp in stamps.items():
-        path = uri_path(uri)
-        if path not in wanted and any(path.is_relative_to(root) for root in roots) and _missing(path):
-            gone.append(stamp.id)
-    return gone
+def _is_gone(record: Record, disk: Disk) -> bool:
+    path = local_path(record.uri)
+    return path is not None and disk.is_gone(path)
 
 
-def _missing(path: Path) -> bool:
+def _move(
+    sides: Sides,
+    jobs: Sequence[_Job],
+    wanted: Mapping[Path, Label],
+    stamps: Mapping[str, Stamp],
+    disk: Disk,
+    cache: FeatureCache,
+    report: IndexReport,
+    progress: _Part,
+) -> tuple[list[_Job], frozenset[str]]:
+    """Let records follow files that were moved.
+
+    Returns:
+        The jobs that are left, and the ids that moved records had.
+    """
+    new = {job.path: job for job in jobs if not job.known}
+    lost = lost_records({job.size for job in new.values()}, wanted, stamps, disk) if stamps else []
+    records = [record for some in _portions(lost, _RELABELLED) for record in sides.get(some)]
+    sizes = {record.size for record in records}
+    statuses = {job.path: _status(job.path) for job in new.values() if job.size in sizes}
+    paths = [path for path, status in statuses.items() if status is not None]
+    found = {
+        path: digest
+        for path, digest in zip(paths, read_digests(paths, progress), strict=True)
+        if isinstance(digest, str)
+    }
+    if paths:
+        progress.end()
+    moves = pair(records, found)
+    origins = {move.record.id for move in moves}
+    vectors: dict[str, Vectors] = {}
+    for move in moves:
+        features = cache.get(move.record.digest)
+        if features is not None:
+            vectors[move.record.id] = normalise(features[None])[0]
+    done: set[Path] = set()
+
+    def put(some: Sequence[tuple[Move, Vectors]]) -> None:
+        _put_moved(
+            sides,
+            [(new[move.path], move.record, statuses[move.path]) for move, _ in some],
+            np.stack([vector for _, vector in some]),
+            report,
+        )
+        done.update(move.path for move, _ in some)
+
+    known = [(move, vectors[move.record.id]) for move in moves if move.record.id in vectors]
+    for start in range(0, len(known), _WRITE_RECORDS):
+        put(known[start : start + _WRITE_RECORDS])
+    todo = {move.record.id: move for move in moves if move.record.id not in vectors}
+    if todo:
+        for some, rows in sides.vectors(todo.keys()):
+            put([(todo[record.id], row) for record, row in zip(some, rows, strict=True)])
+    return [job for job in jobs if job.path not in done], frozenset(origins)
+
+
+def _status(path: Path) -> os.stat_result | None:
     try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # a folder that is closed to us: who knows what is in it
-        return False
-    return False
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _put_moved(
+    sides: Sides,
+    some: Sequence[tuple[_Job, Record, os.stat_result | None]],
+    vectors: Vectors,
+    report: IndexReport,
+) -> None:
+    """Put records where their files are now, then remove those of the old paths.
+
+    At no moment is a record at neither place; the new one says which it came from until that is removed, so
+    that a run which is killed in between is completed by the next.
+    """
+    records = []
+    settled = []
+    for job, before, status in some:
+        label, given_up = indexed_again(before, job.label, before.digest)
+        if given_up:
+            report.overruled.append(str(job.path))
+        identity = record_id(job.uri)
+        marked, plain = moved(label, before.id), moved(label, None)
+        modified_ns = 0 if status is None else file_time(status)
+        records.append(
+            Record(identity, job.uri, before.digest, marked.fields, marked.metadata, before.size, modified_ns)
+        )
+        settled.append((identity, plain.fields, plain.metadata))
+    sides.put(records, vectors)
+    sides.remove([before.id for _, before, _ in some])
+    sides.relabel(settled)
+    report.moved += len(some)
+
+
+def _prune(
+    sides: Sides,
+    name: str,
+    roots: frozenset[Path],
+    found: _Found,
+    stamps: Mapping[str, Stamp],
+    disk: Disk,
+    agree: Agree,
+    total: int,
+    *,
+    prune_empty: bool,
+) -> int:
+    """Remove the records below the roots whose file is gone, and return how many there were."""
+    gone = find_gone(roots, found.wanted, stamps, disk)
+    if not prune_empty:
+        check_emptied(found.imageless, gone, stamps, disk)
+    removal = Removal(name, len(gone), total)
+    if removal.large:
+        if not agree(removal):
+            return 0
+        # A disk may have been mounted while somebody thought about it.
+        again = Disk()
+        gone = {identity: path for identity, path in gone.items() if again.is_gone(path)}
+    return sides.remove(list(gone)) if gone else 0
 
 
 def _write(
@@ -299,10 +557,16 @@ def _write(
     cache: FeatureCache,
     max_pixels: int,
     report: IndexReport,
-    progress: Callable[[int, int], None],
+    progress: Progress,
+    *,
+    among: bool,
 ) -> None:
-    """Embed the jobs and put them in the store, a batch at a time."""
+    """Embed the jobs and put them in the store, a batch at a time.
+
+    `among` says whether the collection had records.
+    """
     ready: list[tuple[_Job, EmbeddedFile]] = []
+    assumed: dict[str, list[str]] = {}
     last = time.monotonic()
     progress(0, len(jobs))
     with closing(embed_files((job.path for job in jobs), embedder, cache, max_pixels=max_pixels)) as outcomes:
@@ -312,22 +576,38 @@ def _write(
                     report.skipped.append(outcome)
                 else:
                     ready.append((job, outcome))
+                    for note in outcome.notes:
+                        assumed.setdefault(note, []).append(str(job.path))
                 if len(ready) >= _WRITE_RECORDS or time.monotonic() - last > _WRITE_SECONDS:
                     # Taken first: what the store refuses is not offered to it again below.
                     batch, ready = ready, []
-                    _put(sides, batch, report)
+                    _put(sides, batch, report, among=among)
                     last = time.monotonic()
                     progress(done, len(jobs))
         finally:
             # Also when interrupted: what is embedded is kept.
-            _put(sides, ready, report)
+            _put(sides, ready, report, among=among)
+    report.remarks += _assumptions(assumed)
     progress(len(jobs), len(jobs))
 
 
-def _put(sides: Sides, ready: list[tuple[_Job, EmbeddedFile]], report: IndexReport) -> None:
+def _assumptions(assumed: Mapping[str, Sequence[str]]) -> list[Remark]:
+    """Return what to say of images that something was assumed of: a few are named, of many one."""
+    remarks = []
+    for note, paths in assumed.items():
+        if len(paths) <= _NAMED:
+            remarks += [Remark(path, note) for path in paths]
+        else:
+            remarks.append(Remark(paths[0], f"{note} (and {len(paths) - 1:,} more)"))
+    return remarks
+
+
+def _put(sides: Sides, ready: list[tuple[_Job, EmbeddedFile]], report: IndexReport, *, among: bool) -> None:
     if not ready:
         return
-    before = {one.id: one for one in sides.get([record_id(job.uri) for job, _ in ready if job.known])}
+    # Also of those that are new: another process may have moved a record here meanwhile, corrections and all.
+    ids = [record_id(job.uri) for job, _ in ready if job.known or among]
+    before = {one.id: one for one in sides.get(ids)}
     records = []
     for job, file in ready:
         known = before.get(record_id(job.uri))

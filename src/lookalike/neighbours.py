@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.embedders import TextEmbedder, known_cards
@@ -11,13 +12,12 @@ from lookalike.fitted import fitting_of, is_fitted, plain_name
 from lookalike.metric import normalise
 from lookalike.opened import Opened
 from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.records import Space, uri_path
+from lookalike.records import Space, uri_text
 from lookalike.stores import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from lookalike.embedders import Device, Embedder
     from lookalike.fitted import Fitting
@@ -131,7 +131,7 @@ class Neighbours(Opened):
         """
         record, vector = self._recorded(collection, identity)
         return EmbeddedFile(
-            uri_path(record.uri), record.size, record.modified_ns, record.digest, vector, cached=True
+            Path(uri_text(record.uri)), record.size, record.modified_ns, record.digest, vector, cached=True
         )
 
     def _nearest(

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Unpack
 
 from lookalike.answering import DEFAULT_MODEL
 from lookalike.collecting import Collecting
-from lookalike.embedders import cards, groups_of, open_embedder
+from lookalike.embedders import cards, groups_of, open_embedder, ranged_name, split_name
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.fitted import is_fitted, read, read_plain, refit_with
+from lookalike.images import AUTO
 from lookalike.progress import Pulse, divided, silent
+from lookalike.records import kept_filter, kept_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +45,8 @@ class Session(Collecting):
         """Return what the held-out answers of a collection say: see `judgement.open_judgement`."""
         from lookalike.judging.judgement import open_judgement
 
+        collection = self.store.collection(name)
+        by, where = kept_name(by, collection), kept_filter(where, collection)
         collection = self._ready(name, where)
         if by not in collection.fields:
             raise FieldNotFound(by, collection.fields)
@@ -99,7 +103,14 @@ class Session(Collecting):
         return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
 
     def audit(
-        self, name: str, by: str, *, split: str | None = None, k: int = 5, progress: Progress = silent
+        self,
+        name: str,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        k: int = 5,
+        look: bool = False,
+        progress: Progress = silent,
     ) -> Audit:
         """Look for wrong labels, near-duplicates, outliers and small classes: see `audit.audit`.
 
@@ -107,14 +118,16 @@ class Session(Collecting):
         """
         from lookalike.audit import audit
 
-        fitting = self.fitting(name)
-        pulse, reading, comparing = _pulse(progress, self.store.collection(name))
+        fitting, collection = self.fitting(name), self.store.collection(name)
+        by = None if by is None else kept_name(by, collection)
+        split = None if split is None else kept_name(split, collection)
+        pulse, reading, comparing = _pulse(progress, collection)
         records, vectors = self.plain(name, reading)
         if not records:
             raise CollectionEmpty(name)
         return audit(
             records, vectors, by, split=split, k=k, fit=self.refit(name, pulse.beat),
-            fit_by=None if fitting is None else fitting.by, progress=comparing,
+            fit_by=None if fitting is None else fitting.by, look=look, progress=comparing,
         )  # fmt: skip
 
     def evaluate(
@@ -135,15 +148,20 @@ class Session(Collecting):
         from lookalike.judging.evaluate import evaluate
 
         options = {"near_duplicates": True, **options}
-        fitting = self.fitting(name)
-        pulse, reading, comparing = _pulse(progress, self.store.collection(name))
+        fitting, collection = self.fitting(name), self.store.collection(name)
+        by = kept_name(by, collection)
+        if (within := options.get("within")) is not None:
+            options["within"] = kept_name(within, collection)
+        if (group := options.get("group")) is not None:
+            options["group"] = kept_name(group, collection)
+        pulse, reading, comparing = _pulse(progress, collection)
         if fitting is not None:
             options = {"fit": self.refit(name, pulse.beat), "fit_by": fitting.by, **options}
         return evaluate(*self.plain(name, reading), by, progress=comparing, **options)
 
     def read(self, name: str, where: Where | None = None) -> tuple[list[Record], Vectors]:
         """Return all matching records of a collection and their vectors, in order of id."""
-        return read(self.store, name, where)
+        return read(self.store, name, kept_filter(where, self.store.collection(name)))
 
     def plain(self, name: str, progress: Progress = silent) -> tuple[list[Record], Vectors]:
         """Return all records of a collection and their plain vectors, in order of id, fitted or not."""
@@ -195,16 +213,22 @@ class Session(Collecting):
         trainees = open_trainees(
             finetune, self.cache, weights=self._weights, device=self._device, recipe=Recipe(epochs)
         )
-        opened = {model: self._compared(model) for model in models or cards()}
+        # As the collection's pictures were decoded.
+        _, levels = split_name(self.store.collection(name).space.embedder)
+        named = [
+            model if split_name(model)[1] != AUTO else ranged_name(model, levels)
+            for model in models or cards()
+        ]
+        opened = {model: self._compared(model) for model in named}
         entered = {m: Contender(e, self.features(e), groups_of(e)) for m, e in opened.items()}
         return compare(
-            self.plain(name)[0], entered, by,
-            trainees=trainees, folder=self.cache, ks=ks, seed=seed, progress=progress,
+            self.plain(name)[0], entered, kept_name(by, self.store.collection(name)),
+            trainees=trainees, levels=levels, folder=self.cache, ks=ks, seed=seed, progress=progress,
         )  # fmt: skip
 
     def _compared(self, model: str) -> Embedder:
         """Open an embedder; one that carries its weights leaves a folder of weights to the others."""
-        if self._weights is not None and model in cards():
+        if self._weights is not None and split_name(model)[0] in cards():
             return open_embedder(model, self.cache, device=self._device)
         return self.embedder(model)
 

@@ -6,13 +6,17 @@ So whatever a kill interrupts can be made good from the plain side, and the next
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from lookalike.errors import CollectionNotFound, SpaceMismatch
 from lookalike.fitted import Fitting, fitting_of, is_fitted, plain_name, refuse_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Collection as Ids
 
     from lookalike.metric import Metric
     from lookalike.records import Collection, Fields, Metadata, Record, Space, Vectors
@@ -68,6 +72,28 @@ class Sides:
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
         return self._repeat(lambda fitted: self._store.get(self._names(fitted)[0], ids))
+
+    def vectors(self, ids: Ids[str]) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield records with their plain vectors, bit by bit; reads the whole collection.
+
+        Args:
+            ids: of the records; those that are not there are left out.
+        """
+
+        def begin(fitted: Collection | None) -> Iterator[tuple[list[Record], Vectors]]:
+            name = self._names(fitted)[0]
+            batches = self._store.scan(name)
+            # A collection that is renamed after its first batch is read to its end.
+            first = next(batches, ([], np.empty((0, self._space.dimension), np.float32)))
+            found = self._store.collection(name).space
+            if found != self._space:
+                raise SpaceMismatch(name, str(found), str(self._space))
+            return chain([first], batches)
+
+        for some, rows in self._repeat(begin):
+            wanted = [row for row, record in enumerate(some) if record.id in ids]
+            if wanted:
+                yield [some[row] for row in wanted], rows[wanted]
 
     def put(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Add or replace records; `vectors` are plain."""

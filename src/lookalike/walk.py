@@ -22,8 +22,10 @@ from lookalike.records import Skipped
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+    | {".heic", ".heics", ".heif", ".heifs", ".hif", ".avif", ".avifs"}
+    | {".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm"}
 )
-"""What an image's name ends in, in lower case: those that Pillow registers for the six formats."""
+"""What an image's name ends in, in lower case: as Pillow and pi-heif register it for those formats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,9 @@ def absolute(path: Path) -> Path:
         # After a link, `..` is not the folder before it.
         same = plain.samefile(path)
     except (OSError, ValueError):
-        same = False
+        # Nothing is there, or not any more; the folder that it lay in may be.
+        named = path.name not in ("", "..")
+        return absolute(path.parent) / path.name if named else path.absolute()
     return plain if same else path.absolute()
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.judging import by_option
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import (
     counted,
@@ -19,10 +18,11 @@ from lookalike.cli.output import (
     short_path,
     text_of,
 )
+from lookalike.near_duplicates import chains_text
 from lookalike.records import display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lookalike.findings import Audit, Duplicates
     from lookalike.records import Neighbour, Scalar
@@ -32,7 +32,11 @@ _SHOWN = 10
 
 
 @click.command()
-@by_option
+@click.option(
+    "--by",
+    metavar="FIELD",
+    help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
+)
 @click.option(
     "--split",
     metavar="FIELD",
@@ -54,7 +58,7 @@ _SHOWN = 10
 @model_options
 def audit(
     settings: Settings,
-    by: str,
+    by: str | None,
     split: str | None,
     k: int,
     everything: bool,
@@ -70,48 +74,44 @@ def audit(
     from lookalike.findings import audit_lines
 
     if report is not None:
-        from lookalike.report import check_writable
+        from lookalike.report import check_report
 
-        check_writable(report)
+        check_report(report)
     with settings.open() as session:
+        fields = session.store.collection(collection).fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
-            found = session.audit(collection, by, split=split, k=k, progress=progress)
+            found = session.audit(collection, by, split=split, k=k, look=True, progress=progress)
         if report is not None:
             from lookalike.report import write_audit_report
 
-            write_audit_report(report, found, *session.read(collection), collection=collection)
+            with progress_bar("writing the report", quiet=settings.quiet):
+                write_audit_report(report, found, *session.read(collection), collection=collection)
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)
     else:
-        _print_audit(found, None if everything else _SHOWN)
+        _print_audit(found, fields, None if everything else _SHOWN)
         if report is not None:
             print_text(f"report: {display(report)}")
 
 
-def _print_audit(found: Audit, shown: int | None) -> None:
-    print_text(f"audit by {display(found.by)}: {counted(found.images, 'image')}, answers by {found.method}")
-    contradicted = found.contradicted
-    print_text(
-        f"{counted(len(contradicted), 'label')} of {len(found.suspects):,} contradicted by the neighbours"
-    )
-    if contradicted:
-        print_table(
-            ("suspect", found.by, "more like", "score", "neighbours"),
-            [
-                (
-                    short_path(each.record.uri),
-                    each.label,
-                    each.suggested,
-                    each.score,
-                    _evidence(each.neighbours, found.by),
-                )
-                for each in contradicted[:shown]
-            ],
+def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> None:
+    if found.by is None:
+        print_text(f"audit without labels: {counted(found.images, 'image')}")
+        if fields:
+            names = ", ".join(display(name) for name in sorted(fields))
+            print_text(f"--by FIELD holds labels against the neighbours, too: the fields are {names}")
+    else:
+        print_text(
+            f"audit by {display(found.by)}: {counted(found.images, 'image')}, answers by {found.method}"
         )
-        print_rest(len(contradicted), shown, "suspects")
+        _print_suspects(found, found.by, shown)
     if found.duplicates:
         _print_duplicates(found, found.duplicates, shown)
+    elif found.by is None:
+        print_text("no near-duplicates")
+    if found.chains:
+        print_text(chains_text(found.chains))
     straddling = [group for group in found.straddling if group not in found.duplicates[:shown]]
     if straddling:
         print_text(
@@ -120,11 +120,11 @@ def _print_audit(found: Audit, shown: int | None) -> None:
         _print_duplicates(found, straddling, shown)
     if found.outliers:
         print_table(
-            ("outlier", found.by, "deviations", "nearest", "similarity"),
+            ("outlier", *([] if found.by is None else [found.by]), "deviations", "nearest", "similarity"),
             [
                 (
                     short_path(each.record.uri),
-                    each.label,
+                    *([] if found.by is None else [each.label]),
                     each.deviation,
                     short_path(each.nearest.record.uri),
                     each.nearest.similarity,
@@ -133,6 +133,8 @@ def _print_audit(found: Audit, shown: int | None) -> None:
             ],
         )
         print_rest(len(found.outliers), shown, "outliers")
+    elif found.by is None:
+        print_text("no outliers")
     if found.small_classes:
         print_table(
             ("too small to judge", "images", "right answers may be as few as"),
@@ -147,10 +149,33 @@ def _print_audit(found: Audit, shown: int | None) -> None:
         print_rest(len(found.left_out), shown, "images left out")
 
 
+def _print_suspects(found: Audit, by: str, shown: int | None) -> None:
+    contradicted = found.contradicted
+    print_text(
+        f"{counted(len(contradicted), 'label')} of {len(found.suspects):,} contradicted by the neighbours"
+    )
+    if contradicted:
+        print_table(
+            ("suspect", by, "more like", "score", "neighbours"),
+            [
+                (
+                    short_path(each.record.uri),
+                    each.label,
+                    each.suggested,
+                    each.score,
+                    _evidence(each.neighbours, by),
+                )
+                for each in contradicted[:shown]
+            ],
+        )
+        print_rest(len(contradicted), shown, "suspects")
+
+
 def _print_duplicates(found: Audit, groups: Sequence[Duplicates], shown: int | None) -> None:
     rows = []
     for group in groups[:shown]:
-        values: list[tuple[Scalar | None, ...]] = [group.labels, *([group.splits] if found.split else [])]
+        values: list[tuple[Scalar | None, ...]] = [group.labels] if found.by is not None else []
+        values += [group.splits] if found.split else []
         what = [
             what for what, so in (("labels differ", group.disagree), ("splits differ", group.straddle)) if so
         ]
@@ -163,7 +188,7 @@ def _print_duplicates(found: Audit, groups: Sequence[Duplicates], shown: int | N
                 ", ".join([*(["same bytes"] if group.identical else []), *what]),
             )
         )
-    heads = (found.by, found.split) if found.split else (found.by,)
+    heads = [name for name in (found.by, found.split) if name is not None]
     print_table(("near-duplicates", *heads, "similarity", ""), rows)
     print_rest(len(groups), shown, "groups of near-duplicates")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -30,11 +32,20 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
+from lookalike.images import Range
 from lookalike.records import display, file_uri, record_id
+from lookalike.removals import disagree
+from lookalike.stores import check_approximate
 from lookalike.walk import absolute
 
 if TYPE_CHECKING:
+    from lookalike.cli.output import Bar
     from lookalike.indexing import IndexReport
+    from lookalike.removals import Agree, Removal
+
+
+# RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.
+_URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @click.command()
@@ -42,13 +53,35 @@ if TYPE_CHECKING:
 @collection_option
 @click.option(
     "--labels",
-    type=click.Choice(["auto", "folders", "json", "table", "none"]),
+    type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
-    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .jsonl, "
-    ".parquet or COCO), nowhere, or (auto) whichever of these is there.",
+    help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
+    ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
+)
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
+    "it is guessed, and said.",
 )
 @click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
+@click.option(
+    "--range",
+    "levels",
+    metavar="RANGE",
+    help="Which samples become black and white in pictures of more than 8 bits: auto, full, or LOW:HIGH such "
+    "as 0:4095; of a new collection, by default auto.",
+)
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before --prune removes more than a tenth.")
+@click.option(
+    "--prune-empty",
+    is_flag=True,
+    help="Prune also where a folder is empty that had images, as that of a disk is which is not mounted.",
+)
+@click.option(
+    "--verify", is_flag=True, help="Read the files whose size and date are the same, and compare their bytes."
+)
 @click.option(
     "--exclude",
     multiple=True,
@@ -77,61 +110,106 @@ def index(
     paths: tuple[str, ...],
     collection: str,
     labels: str,
+    encoding: str | None,
     model: str | None,
-    prune: bool,
+    levels: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
     max_pixels: int,
     form: str,
     *,
+    prune: bool,
+    yes: bool,
+    prune_empty: bool,
+    verify: bool,
     approximate: bool,
 ) -> int:
     """Add the images below PATH to a collection, or bring it up to date.
 
-    Files that did not change cost a look at their date. `-` reads paths from stdin, one a line.
+    Files that did not change cost a look at their date; the record of a file that was moved goes with it. `-`
+    reads paths from stdin, one a line.
     """
     named = read_paths(paths)
-    with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
-        report = session.index(
-            collection,
-            named,
-            model=model,
-            labels=labels,
-            prune=prune,
-            exclude=exclude,
-            include=include,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+    if approximate:
+        check_approximate(settings.store)
+    with settings.open() as session:
+        with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
+            report = session.index(
+                collection,
+                named,
+                model=model,
+                levels=None if levels is None else Range.parse(levels),
+                labels=labels,
+                encoding=encoding,
+                prune=prune or prune_empty,
+                prune_empty=prune_empty,
+                agree=_agree(progress, yes=yes),
+                verify=verify,
+                exclude=exclude,
+                include=include,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.
         if form == "jsonl":
             _print_report_lines(report)
         else:
             _print_report(report)
         if approximate:
-            found = session.build_index(collection)
+            with progress_bar("building the approximate index", quiet=settings.quiet):
+                found = session.build_index(collection)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:
                 print_text(f"approximate index: {approximation_text(found)}")
         for problem in session.problems:
             warn(problem, quiet=settings.quiet)
-    return 0 if report.images or report.removed else 1
+    return 0 if (report.images or report.removed) and not report.labels_failed else 1
+
+
+def _agree(progress: Bar, *, yes: bool) -> Agree:
+    """Return what asks whether so many records may be removed."""
+
+    def agree(removal: Removal) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            return disagree(removal)
+        question = (
+            f"The files of {removal.count:,} of {removal.total:,} records of {removal.collection!r} are "
+            "gone: remove these records?"
+        )
+        with progress.hidden():
+            said = click.confirm(question, err=True)
+        if not said:
+            print_text("nothing was removed")
+        return said
+
+    return agree
 
 
 def _print_report(report: IndexReport) -> None:
+    if report.label_trouble:
+        print_text(report.label_trouble)
     counts = [
         ("added", report.added),
         ("updated", report.updated),
         ("relabelled", report.relabelled),
         ("unchanged", report.unchanged),
+        ("moved", report.moved),
         ("removed", report.removed),
         ("skipped", len(report.skipped)),
         ("without a label", len(report.unlabelled)),
     ]
     said = ", ".join(f"{count:,} {what}" for what, count in counts if count) or "nothing to do"
     labels = " and ".join(sorted(set(report.labels)))
-    print_text(f"{report.collection}: {said} (labels: {labels}; {report.seconds:.1f} s)")
+    read = f"labels: {labels}; " if labels else ""
+    print_text(f"{report.collection}: {said} ({read}{report.seconds:.1f} s)")
+    if report.verified:
+        said = f"{report.differing:,}" if report.differing else "none"
+        print_text(
+            f"{counted(report.verified, 'file')} of the same size and date read: {said} with other bytes"
+        )
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
     for each in report.left_out:
@@ -159,6 +237,9 @@ def _print_rest(count: int) -> None:
 
 
 def _print_report_lines(report: IndexReport) -> None:
+    if report.label_trouble:
+        failed = report.labels_failed
+        print_line({"type": "label_trouble", "text": report.label_trouble, "all_failed": failed})
     for skipped in report.skipped:
         print_line({"type": "skipped", **asdict(skipped)})
     for left_out in report.left_out:
@@ -186,12 +267,12 @@ def _print_report_lines(report: IndexReport) -> None:
 def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) -> None:
     """Delete a collection, or only the records of some IMAGEs; no image file is touched.
 
-    An IMAGE is a path or an id. With a fitted collection its plain vectors go too.
+    An IMAGE is a path, an id or a URI. With a fitted collection its plain vectors go too.
     """
     with settings.open() as session:
         found = session.store.collection(name)
         if images:
-            wanted = [image if _is_id(image) else _id_of(Path(image)) for image in images]
+            wanted = [_id_of(image) for image in images]
             there = {record.id for record in session.store.get(name, wanted)}
             for image, key in zip(images, wanted, strict=True):
                 if key not in there:
@@ -214,9 +295,13 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
             print_text(f"its plain vectors, collection {other.name}, were deleted too")
 
 
-def _id_of(path: Path) -> str:
-    """Return the id of the record for `path`, whose file may be gone."""
-    return record_id(file_uri(absolute(path.parent) / path.name))
+def _id_of(image: str) -> str:
+    """Return the id of the record that a path names, whose file may be gone, or a URI, or an id."""
+    if _is_id(image):
+        return image
+    if _URI.match(image) and not os.path.lexists(image):
+        return record_id(image)
+    return record_id(file_uri(absolute(Path(image))))
 
 
 def _is_id(text: str) -> bool:

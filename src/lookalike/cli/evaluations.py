@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.cli.output import counted, print_rest, print_table, print_text, short_path, text_of
+from lookalike.near_duplicates import chains_text
 from lookalike.vote import label_key
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _print_method(evaluation: Evaluation) -> None:
             f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
             f"{apart.accuracy:.4f} ({apart.correct:,} of {apart.evaluated:,})"
         )
+    if evaluation.chains:
+        print_text(chains_text(evaluation.chains))
 
 
 def _print_trust(evaluation: Evaluation, *, everything: bool) -> None:

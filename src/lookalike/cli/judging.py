@@ -37,7 +37,7 @@ from lookalike.cli.output import (
 )
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
-from lookalike.records import Skipped
+from lookalike.records import Skipped, kept_name
 
 if TYPE_CHECKING:
     from lookalike.judging.evaluate import Options
@@ -153,6 +153,7 @@ def classify(
     where = parse_where(conditions)
     code = 0
     with settings.open() as session:
+        by = kept_name(by, session.store.collection(collection))
         with progress_bar("judging", quiet=settings.quiet) as progress:
             judge = session.judge(
                 collection, by, k=k, where=where, max_error=max_error, coverage=coverage,
@@ -249,13 +250,18 @@ def evaluate(
     where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
     together.
     """
+    if report is not None:
+        from lookalike.report import check_report
+
+        check_report(report)
     with settings.open() as session:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
             evaluation = session.evaluate(collection, by, progress=progress, **options)
         if report is not None:
             from lookalike.report import write_evaluation_report
 
-            write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+            with progress_bar("writing the report", quiet=settings.quiet):
+                write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
     if form == "jsonl":
         from lookalike.judging.evaluate import evaluation_lines
 

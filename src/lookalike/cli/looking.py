@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.options import (
+    Seconds,
     Settings,
     format_option,
     global_options,
@@ -16,6 +17,7 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import print_line, print_table, warn
 from lookalike.records import Skipped
+from lookalike.stores.answers import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,16 +27,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("statement")
+@click.option(
+    "--max-seconds",
+    type=Seconds(min=0, min_open=True),
+    default=SECONDS,
+    metavar="SECONDS",
+    help=f"Stop a statement that is not answered by then. [default: {SECONDS:g}]",
+)
 @format_option
 @global_options
-def sql(settings: Settings, statement: str, form: str) -> None:
+def sql(settings: Settings, statement: str, max_seconds: float, form: str) -> None:
     """Answer one SQL STATEMENT that only reads.
 
     Each collection is a view of its name, with a column for each field beside id, path, uri, digest, metadata
     and vector; cosine_similarity(a, b) compares two vectors.
     """
     with settings.open() as session:
-        table = session.store.sql(statement)
+        table = session.store.sql(statement, max_seconds)
     if form == "jsonl":
         for row in table.rows:
             print_line(dict(zip(table.columns, row, strict=True)))

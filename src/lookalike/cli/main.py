@@ -58,13 +58,16 @@ def _load() -> Callable[[Sequence[str] | None], int]:
 
 
 def _open_streams() -> None:
-    """Give the process streams that take any text."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller: lookalike … >&-
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123,SIM115 open to the end
+    """Give the process streams that take any text; those that the caller closed (`<&-`, `>&-`) lead nowhere.
+
+    They are opened in the order of their numbers, so that no file of ours gets one of these.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123,SIM115 open to the end
         stream = getattr(sys, name)
         # A name that the terminal cannot show is escaped, not fatal.
-        if hasattr(stream, "reconfigure"):
+        if mode == "w" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 

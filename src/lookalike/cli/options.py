@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lookalike.embedders import Device
     from lookalike.records import Scalar, Where
     from lookalike.session import Session
+    from lookalike.stores import Store
 
 DEFAULT_STORE = "sqlite:///lookalike.db"
 DEFAULT_COLLECTION = "images"
@@ -37,11 +39,27 @@ class Settings:
     weights: Path | None = None
     device: Device = "auto"
 
-    def open(self) -> Session:
-        """Open the store."""
+    def open(self, *, serving: bool = False) -> Session:
+        """Open the store.
+
+        Args:
+            serving: whether a service works with it, which says itself what it finds damaged.
+        """
         from lookalike.session import Session
 
-        return Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
+        session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
+        if not serving:
+            watched(session.store)
+        return session
+
+
+def watched(store: Store) -> Store:
+    """Return a store, having noted that its damaged records are to be told when the command ends."""
+    context = click.get_current_context(silent=True)
+    stores = None if context is None else context.find_object(list)
+    if stores is not None:
+        stores.append(store)
+    return store
 
 
 cache_option = click.option(
@@ -51,6 +69,17 @@ cache_option = click.option(
     default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
     help="Folder for models and features. [env: LOOKALIKE_CACHE; default: the user's cache folder]",
 )
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds in a range, which `nan` never is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it as a float."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return seconds
 
 
 def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,7 +95,7 @@ def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @cache_option
     @click.option(
         "--timeout",
-        type=click.FloatRange(min=0),
+        type=Seconds(min=0),
         envvar="LOOKALIKE_TIMEOUT",
         default=TIMEOUT,
         metavar="SECONDS",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import os
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.records import display, uri_path
+from lookalike.errors import InvalidArgument
+from lookalike.progress import Lines
+from lookalike.records import display, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
 _WIDEST = 1_000_000
 # Rows of a list that a table shows; JSON lines have them all.
 SHOWN = 50
+# The variable that says how many seconds there are between lines of progress, and what it says by default.
+_BETWEEN = "LOOKALIKE_PROGRESS"
+_SECONDS = 10.0
 
 
 def print_line(value: object) -> None:
@@ -102,10 +110,18 @@ def warn(text: str, *, quiet: bool = False) -> None:
 
 
 def short_path(path: Path | str) -> str:
-    """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be."""
-    path = uri_path(path) if isinstance(path, str) else path
-    here = Path.cwd()
-    return display(path.relative_to(here) if path.is_relative_to(here) else path)
+    """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be.
+
+    A URI of anything but a file on this machine stays as it is.
+    """
+    place = local_path(path) if isinstance(path, str) else path
+    if place is None:
+        return display(path)
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed under this process
+        return display(place)
+    return display(place.relative_to(here) if place.is_relative_to(here) else place)
 
 
 def record_line(record: Record) -> dict[str, Any]:
@@ -113,7 +129,7 @@ def record_line(record: Record) -> dict[str, Any]:
     return {
         "id": record.id,
         "uri": record.uri,
-        "path": str(uri_path(record.uri)),
+        "path": None if (path := local_path(record.uri)) is None else str(path),
         "fields": dict(record.fields),
     }
 
@@ -148,16 +164,90 @@ def describe(record: Record) -> str:
     return ", ".join(f"{name}={text_of(value)}" for name, value in sorted(record.fields.items()))
 
 
+class Bar:
+    """Tells how far a work is; can be hidden while something is asked."""
+
+    def __init__(
+        self, tell: Callable[[int, int], None], stop: Callable[[], None], start: Callable[[], None]
+    ) -> None:
+        self._tell = tell
+        self._stop = stop
+        self._start = start
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell that so much is done."""
+        self._tell(done, total)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave the terminal to somebody else for a while."""
+        self._stop()
+        try:
+            yield
+        finally:
+            self._start()
+
+
+def _seconds_between_lines() -> float:
+    """Return what the environment says of lines of progress; 0 is for none."""
+    said = os.environ.get(_BETWEEN, "")
+    try:
+        seconds = float(said) if said else _SECONDS
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise InvalidArgument(f"{_BETWEEN} is {said!r}: write a number of seconds, or 0 for no lines")
+    return seconds
+
+
 @contextmanager
-def progress_bar(text: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar on a terminal, and nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
+def _progress_lines(text: str, unit: str, seconds: float) -> Iterator[Bar]:
+    """Say on stderr how far a work is, a line now and then."""
+    lines = Lines(text, seconds, unit)
+    ended = threading.Event()
+
+    def say() -> None:
+        while not ended.wait(min(1.0, seconds)):
+            if line := lines.line():
+                warn(line)
+
+    thread = threading.Thread(target=say, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield Bar(lines, lambda: None, lambda: None)
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def progress_bar(text: str, *, quiet: bool, unit: str = "") -> Iterator[Bar]:
+    """Show a progress bar on a terminal, and elsewhere a line now and then.
+
+    Args:
+        text: the work, as in `evaluating`.
+        quiet: whether to show nothing.
+        unit: what is counted, as in `images`; empty where the counts mean nothing to people.
+    """
+    if quiet:
+        yield Bar(lambda _done, _total: None, lambda: None, lambda: None)
+        return
+    if not sys.stderr.isatty():
+        if seconds := _seconds_between_lines():
+            with _progress_lines(text, unit, seconds) as bar:
+                yield bar
+        else:
+            yield Bar(lambda _done, _total: None, lambda: None, lambda: None)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    # Results that go to a file or a pipe are not for the terminal that the bar is on.
+    shown = sys.stdout.isatty()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as drawn:
+        task = drawn.add_task(text, total=None)
+        yield Bar(
+            lambda done, total: drawn.update(task, completed=done, total=total), drawn.stop, drawn.start
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lookalike.cli.options import Settings, global_options, model_options
+from lookalike.cli.options import Seconds, Settings, global_options, model_options
 from lookalike.cli.output import print_text
 from lookalike.errors import InvalidArgument
 
@@ -126,7 +126,7 @@ _MEGABYTE = 1 << 20
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(0.1),
+    type=Seconds(0.1),
     envvar="LOOKALIKE_MAX_SECONDS",
     default=60.0,
     metavar="SECONDS",
@@ -170,7 +170,7 @@ def serve(settings: Settings, port: int, max_mb: int, max_seconds: float, memory
         raise InvalidArgument(f"--max-mb {max_mb}: a request that large would not fit into --memory {memory}")
     if served.uploads is not None:
         served.uploads.mkdir(parents=True, exist_ok=True)
-    with settings.open() as session:
+    with settings.open(serving=True) as session:
         return serve_until_stopped(session, served, port, quiet=settings.quiet, announce=_announce)
 
 

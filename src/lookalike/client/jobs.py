@@ -105,8 +105,9 @@ class Jobs(Connection):
         self,
         collection: str,
         *,
-        labels: Literal["auto", "folders", "json", "table", "none"] = "auto",
+        labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
         prune: bool = False,
+        yes: bool = False,
     ) -> Job:
         """Begin to index again what was indexed there; a writing key is needed; see `indexing`.
 
@@ -114,8 +115,10 @@ class Jobs(Connection):
             collection: its name.
             labels: where labels are read from.
             prune: remove images whose file is gone.
+            yes: even where these are more than a tenth of the collection; else the job fails.
         """
-        return self._begin(collection, "indexings", IndexQuery, {"labels": labels, "prune": prune})
+        asked = {"labels": labels, "prune": prune, "yes": yes}
+        return self._begin(collection, "indexings", IndexQuery, asked)
 
     def jobs(self) -> list[Job]:
         """Return the jobs that wait, run, or ended last; the newest first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from itertools import accumulate, pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,12 @@ OUTPUTS = (
 )
 """Outputs that are taken, in this order, where the card names none: those of transformers and ours."""
 
+MOST_NUMBERS = 1 << 26
+"""Of an image: 3 × 4,096 × 4,096 of its pixels, and what comes out, before tokens are pooled."""
+TRY_SECONDS = 60.0
+"""Within which a graph must have answered for one blank picture, when it is opened."""
+
+_MOST_BATCH = 1024
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _WHOLE = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
 # Images a call on a GPU: it idles on fewer.
@@ -85,7 +92,10 @@ class OnnxEmbedder(Embedder, Described):
         self._device = device
         self._graph = _open(model.graph, device)
         self._input = _port(model.graph, self._graph.inputs, model.input, "input")
-        self._output = _port(model.graph, self._graph.outputs, model.output, "output").name
+        output = _port(model.graph, self._graph.outputs, model.output, "output")
+        self._output = output.name
+        for port in (self._input, output):
+            _check_size(model.graph, port)
         if self._input.type not in _TYPES:
             raise WeightsInvalid(
                 str(model.graph), f"its input {self._input.name} is {self._input.type}, not floats"
@@ -103,7 +113,7 @@ class OnnxEmbedder(Embedder, Described):
         self._fingerprint = hashlib.sha256(f"onnx 1; {weights}; {recipe}".encode()).hexdigest()
         # An inference tells the dimension where the graph leaves it open, and that the card fits the graph.
         blank = [np.zeros(_shape(view.preprocessing), np.float32) for view in model.views]
-        widths = [self._infer(view[np.newaxis]).shape[1] for view in blank]
+        widths = [self._infer(view[np.newaxis], tries=True).shape[1] for view in blank]
         self._dimension = int(sum(widths))
         if model.groups and sum(model.groups) != self._dimension:
             raise WeightsInvalid(
@@ -165,18 +175,23 @@ class OnnxEmbedder(Embedder, Described):
         features = embed_views(images, self._model.views, self._infer, self._dimension, self.batch_size)
         return _finite(self._model.graph, features)
 
-    def _infer(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _infer(self, pixels: NDArray[np.float32], *, tries: bool = False) -> NDArray[np.float32]:
         """Run the graph on a batch, which is filled up where the graph takes a fixed number."""
         count = len(pixels)
         if self._fixed and count < self._fixed:
             pixels = np.concatenate([pixels, np.zeros((self._fixed - count, *pixels.shape[1:]), np.float32)])
         feeds = {self._input.name: pixels.astype(_TYPES[self._input.type], copy=False)}
-        (found,) = self._graph.run([self._output], feeds)
+        if tries:
+            (found,) = self._graph.try_out([self._output], feeds, TRY_SECONDS)
+        else:
+            (found,) = self._graph.run([self._output], feeds)
         return _rows(self._model.graph, self._output, found, self._model.pool)[:count]
 
 
 class OnnxTextEmbedder(OnnxEmbedder, TextEmbedder):
     """An ONNX image encoder with its text encoder; the text side is opened when the first text comes."""
+
+    _knows_texts = False  # whether its graph has answered once
 
     @property
     def vocabulary(self) -> str | None:
@@ -200,10 +215,17 @@ class OnnxTextEmbedder(OnnxEmbedder, TextEmbedder):
         """
         refuse_blank(texts)
         graph, tokens = self._text_graph, self._tokens
-        output = _port(self._text.graph, graph.outputs, self._text.output, "output").name
+        port = _port(self._text.graph, graph.outputs, self._text.output, "output")
+        _check_size(self._text.graph, port)
+        output = port.name
         features = np.empty((len(texts), self.dimension), np.float32)
         for row, text in zip(features, texts, strict=True):
-            (found,) = graph.run([output], self._feeds(graph, *tokens(text)))
+            feeds = self._feeds(graph, *tokens(text))
+            if self._knows_texts:
+                (found,) = graph.run([output], feeds)
+            else:
+                (found,) = graph.try_out([output], feeds, TRY_SECONDS)
+                self._knows_texts = True
             vector = _rows(self._text.graph, output, found, None)[0]
             if len(vector) != self.dimension:
                 raise WeightsInvalid(
@@ -245,7 +267,22 @@ class OnnxTextEmbedder(OnnxEmbedder, TextEmbedder):
 def _open(path: Path, device: Device) -> Graph:
     if missing := [file for file in external_data(path) if not file.is_file()]:
         raise WeightsInvalid(str(path), f"its tensors lie in {missing[0].name}, which is not beside it")
-    return Graph(path, device)
+    return Graph(path, device, files=[path, *external_data(path)])
+
+
+def _check_size(path: Path, port: Port) -> None:
+    """Refuse what is larger than any features or pixels of an image are, as far as the graph says its size.
+
+    Raises:
+        WeightsInvalid: it is.
+    """
+    images, *each = port.shape or (1,)
+    if prod(size for size in each if size is not None) > MOST_NUMBERS or (images or 1) > _MOST_BATCH:
+        raise WeightsInvalid(
+            str(path),
+            f"its {port.name} has the shape {list(port.shape)}: more than {MOST_NUMBERS:,} numbers an image, "
+            f"or {_MOST_BATCH:,} images",
+        )
 
 
 def _shape(preprocessing: Any) -> tuple[int, ...]:

@@ -7,17 +7,18 @@ preprocessor_config.json, config.json, tokenizer.json and tokenizer_config.json.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from lookalike.embedders.onnx_card import CARD_NAME, EXAMPLE, OnnxModel, TextSide, read_card
-from lookalike.embedders.preprocessing import RESAMPLING, Preprocessing, View
+from lookalike.embedders.preprocessing import Preprocessing, Resize, View
 from lookalike.errors import PathNotFound, WeightsInvalid
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lookalike.embedders.model_documents import Processor
 
 _VISION = ("vision_model.onnx", "onnx/vision_model.onnx", "model.onnx", "onnx/model.onnx")
 _TEXT = ("text_model.onnx", "onnx/text_model.onnx")
@@ -76,17 +77,10 @@ def _from_hub(folder: Path) -> OnnxModel:
     )
 
 
-def _json(folder: Path, name: str) -> dict[str, Any] | None:
-    path = folder / name
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsInvalid(str(path), f"cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise WeightsInvalid(str(path), "no JSON object")
-    return found
+def _object(path: Path) -> dict[str, Any] | None:
+    from lookalike.embedders.model_documents import read_object
+
+    return read_object(path) if path.is_file() else None
 
 
 def read_preprocessing(folder: Path) -> Preprocessing:
@@ -95,77 +89,96 @@ def read_preprocessing(folder: Path) -> Preprocessing:
     Raises:
         WeightsInvalid: there is none, or it does something that is not done here.
     """
+    from lookalike.embedders.model_documents import Processor, read_fields
+
     path = folder / "preprocessor_config.json"
-    settings = _json(folder, path.name)
+    settings = _object(path)
     if settings is None:
         # Since transformers 5, images and texts share one file.
         path = folder / "processor_config.json"
-        settings = (_json(folder, path.name) or {}).get("image_processor")
+        settings = (_object(path) or {}).get("image_processor")
     if not isinstance(settings, dict):
         raise WeightsInvalid(str(folder), f"neither {CARD_NAME} nor preprocessor_config.json is there")
     for key in _OTHER_STEPS:
         if settings.get(key):
             raise WeightsInvalid(str(path), f"{key} is not done here; write a card {CARD_NAME}: {EXAMPLE}")
-    try:
-        return _steps(settings)
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsInvalid(
-            str(path), f"says no size, mean or deviation that can be used: {error!r}"
-        ) from error
+    return _steps(path, read_fields(path, settings, Processor))
 
 
-def _steps(settings: dict[str, Any]) -> Preprocessing:
-    size, cropped = settings["size"], settings.get("do_center_crop", False)
-    kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
+def _steps(path: Path, settings: Processor) -> Preprocessing:
+    from lookalike.embedders.model_documents import MOST_PIXELS, wrong
+
+    cropped = bool(settings.do_center_crop)
+    kind = settings.image_processor_type or settings.feature_extractor_type or ""
+    size = settings.size
+    resize: Resize
     # A bare number: the shorter side where CLIP's processor crops afterwards, both sides elsewhere.
     if isinstance(size, int):
-        size = {"shortest_edge": size} if cropped or "CLIP" in kind else {"height": size, "width": size}
-    if "shortest_edge" in size:
-        side = int(size["shortest_edge"])
-        resize, to = "shortest", (side, side)
+        resize, to = ("shortest" if cropped or "CLIP" in kind else "squash"), (size, size)
+    elif size.shortest_edge is not None:
+        resize, to = "shortest", (size.shortest_edge, size.shortest_edge)
+    elif size.height is not None and size.width is not None:
+        resize, to = "squash", (size.height, size.width)
     else:
-        resize, to = "squash", (int(size["height"]), int(size["width"]))
-    crop = settings.get("crop_size", to[0]) if cropped else list(to)
-    if isinstance(crop, dict):
-        crop = [crop["height"], crop["width"]]
-    height, width = (crop, crop) if isinstance(crop, int) else crop
+        raise WeightsInvalid(str(path), "size has neither shortest_edge nor height and width")
+    height, width = to
+    if cropped and settings.crop_size is not None:
+        cut = settings.crop_size
+        if isinstance(cut, int):
+            height, width = cut, cut
+        elif cut.height is not None and cut.width is not None:
+            height, width = cut.height, cut.width
+        else:
+            raise WeightsInvalid(str(path), "crop_size has no height and width")
+    elif cropped:
+        height, width = to[0], to[0]
     if resize == "shortest" and not cropped:
-        raise ValueError("the shorter side alone is given, and nothing is cut out")
-    if height > to[0] or width > to[1]:
-        raise ValueError("more is cut out than there is")
-    normalised = settings.get("do_normalize", True)
-    filter_name = Image.Resampling(settings.get("resample", Image.Resampling.BILINEAR)).name.lower()
+        raise WeightsInvalid(
+            str(path), "size gives the shorter side alone, and nothing is cut out: that is not done here"
+        )
+    if height > to[0] or width > to[1] or max(height, width) > MOST_PIXELS:
+        raise wrong(path, "crop_size", [height, width], f"at most the size, nor more than {MOST_PIXELS:,}")
+    mean, deviation = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if settings.do_normalize:
+        if settings.image_mean is None or settings.image_std is None:
+            missing = "image_mean" if settings.image_mean is None else "image_std"
+            raise wrong(path, missing, None, "3 numbers")
+        mean, deviation = _three(settings.image_mean), _three(settings.image_std)
+    resample = Image.Resampling.BILINEAR if settings.resample is None else settings.resample
     return Preprocessing(
-        size=(int(height), int(width)),
-        resize=cast("Any", resize),
+        size=(height, width),
+        resize=resize,
         resize_to=to,
         crop="floor",
-        interpolation=filter_name if filter_name in RESAMPLING else "bilinear",
-        scale=float(settings.get("rescale_factor", 1 / 255)) if settings.get("do_rescale", True) else 1.0,
-        mean=_three(settings["image_mean"]) if normalised else (0.0, 0.0, 0.0),
-        deviation=_three(settings["image_std"]) if normalised else (1.0, 1.0, 1.0),
+        interpolation=Image.Resampling(resample).name.lower(),
+        scale=settings.rescale_factor if settings.do_rescale else 1.0,
+        mean=mean,
+        deviation=deviation,
     )
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:
     red, green, blue = values
-    return float(red), float(green), float(blue)
+    return red, green, blue
 
 
 def _text_side(folder: Path, graph: Path) -> TextSide:
-    config = _json(folder, "config.json") or {}
-    settings = _json(folder, "tokenizer_config.json") or {}
-    context = (config.get("text_config") or {}).get("max_position_embeddings")
-    limit = settings.get("model_max_length")
-    length = limit if isinstance(limit, int) and 0 < limit < _UNLIMITED else context
-    length = min(length, context) if isinstance(length, int) and isinstance(context, int) else length
-    pad = settings.get("pad_token")
-    length = length if isinstance(length, int) else _CONTEXT
+    from lookalike.embedders.model_documents import AddedToken, Config, TokenizerConfig, read_fields
+
+    path = folder / "config.json"
+    config = read_fields(path, _object(path) or {}, Config)
+    path = folder / "tokenizer_config.json"
+    settings = read_fields(path, _object(path) or {}, TokenizerConfig)
+    context = None if config.text_config is None else config.text_config.max_position_embeddings
+    limit = settings.model_max_length
+    limits = [] if limit is None or not 1 <= limit < _UNLIMITED else [int(limit)]
+    length = min([*limits, *([] if context is None else [context])], default=_CONTEXT)
+    pad = settings.pad_token
     return TextSide(
         graph,
         folder / "tokenizer.json",
         length,
         # SigLIP was trained on texts filled up to its context, and without a mask.
-        pad_to=length if str(config.get("model_type", "")).startswith("siglip") else None,
-        pad_token=pad["content"] if isinstance(pad, dict) else pad,
+        pad_to=length if (config.model_type or "").startswith("siglip") else None,
+        pad_token=pad.content if isinstance(pad, AddedToken) else pad,
     )

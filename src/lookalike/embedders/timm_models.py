@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from itertools import accumulate, pairwise
 from math import floor
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.embedders.file_digests import digest_of
 from lookalike.embedders.graph_cache import built_once
+from lookalike.embedders.model_documents import read_object
 from lookalike.embedders.preprocessing import RESAMPLING, Preprocessing, View
 from lookalike.embedders.protocol import Card
 from lookalike.embedders.torch_networks import embedder_of, seeded, unlike, width_of
@@ -87,14 +87,14 @@ def _settings(name: str, folder: Path, config: Any) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         return settings
+    found = read_object(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
         architecture = found.get("architecture", name.partition(".")[0])
         beside = found.get("pretrained_cfg", {})
         if architecture != name.partition(".")[0]:
             raise WeightsInvalid(str(path), f"these are weights of {architecture}, and not of {name}")
         return settings | {key: value for key, value in beside.items() if value is not None}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise WeightsInvalid(str(path), f"cannot be read: {error}") from error
 
 

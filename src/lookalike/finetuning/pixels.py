@@ -17,7 +17,7 @@ import numpy as np
 
 from lookalike import images
 from lookalike.errors import UnusableImage
-from lookalike.records import uri_path
+from lookalike.records import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     """(n, height, width, 3), RGB."""
 
 CHANGED = "its file has changed since it was indexed"
+ELSEWHERE = "it is no file on this machine"
 
 
 def with_margin(preprocessing: Preprocessing) -> Preprocessing:
@@ -48,6 +49,7 @@ def read_pixels(
     folder: Path,
     lost: dict[str, str],
     step: Callable[[], None],
+    levels: images.Range = images.AUTO,
 ) -> Pixels:
     """Decode the pictures of records.
 
@@ -57,6 +59,7 @@ def read_pixels(
         folder: where the file with the pixels is; made if it is missing.
         lost: by id why a record has no pixels; added to.
         step: called for each record.
+        levels: which samples of more than 8 bits become black and white.
 
     Returns:
         (n, height, width, 3); zeros for those that are lost.
@@ -77,16 +80,20 @@ def read_pixels(
         record = records[row]
         if record.id in lost:
             return lost[record.id]
-        path = uri_path(record.uri)
+        path = local_path(record.uri)
+        if path is None:
+            return ELSEWHERE
         try:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() != record.digest:
                 return CHANGED
-            image = images.decode(content, str(path), at_least=preprocessing.input_size)
+            image = images.decode(content, str(path), at_least=preprocessing.input_size, levels=levels)
         except UnusableImage as error:
             return error.reason
         except OSError as error:
             return f"cannot be read: {error.strerror or type(error).__name__}"
+        except ValueError:  # a name that no file can have, in a store made elsewhere
+            return ELSEWHERE
         pixels[row] = preprocessing.pixels(image)
         return None
 

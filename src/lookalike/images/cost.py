@@ -31,7 +31,7 @@ SCANS_OF_ALL_PIXELS = 32
 """So many times the limit of pixels are the pixels of all scans: nearly twice what libjpeg writes at most."""
 
 BYTES_A_PIXEL = 12
-"""Memory for each pixel of the limit of pixels: what a PNG with transparency takes while it is decoded."""
+"""Memory for each pixel of the limit of pixels: of 8 bits, turned, with a colour profile it takes as many."""
 
 LEAST_MEMORY = 1 << 26
 """64 MiB: below, memory is no reason to refuse an image, however low the limit of pixels is."""
@@ -50,8 +50,14 @@ _QUICK_JPEG = 1 << 28  # pixels times scans
 _QUICK_BYTES = 1 << 28  # of samples, unpacked: PNG, TIFF
 # WebP is decoded with Python's lock held: a quarter of a second.
 _QUICK_WEBP = 1 << 22
-# Bytes a pixel of a PNG of 16-bit colours.
-_DEEP_PNG = 32
+# Before its pixels a PNG says in so many bytes, nearly always, whether it has a transparent colour.
+_HEAD = 1 << 16
+# Bytes a pixel: of a picture with transparency, itself, its colours, its alpha, and what it is laid onto; of
+# a PNG of 16-bit colours; of a WebP, whose decoder, that of animations, has two canvases beside the frame.
+# Measured with 16 megapixels, as all estimates here.
+_WITH_ALPHA, _DEEP_PNG, _WEBP, _WEBP_WITH_ALPHA = 14, 28, 16, 22
+# Rows of a TIFF.
+_MOST_ROWS = 1 << 16
 # Coded arithmetically or without loss, a JPEG takes so many times as long.
 _UNUSUAL = 8
 
@@ -154,7 +160,7 @@ def _jpeg(data: bytes, limits: Limits) -> Cost:
     work = pixels * scans * (_UNUSUAL if frame.is_unusual else 1)
     if not data.endswith(b"\xff\xd9"):
         # It may be cut off: whether it lacks more than its end is found out by decoding all of it twice more.
-        memory, work = memory + 10 * pixels, 3 * work
+        memory, work = memory + 13 * pixels, 3 * work
     return Cost(memory, apart=work > _QUICK_JPEG)
 
 
@@ -165,8 +171,9 @@ def _png(data: bytes, limits: Limits) -> Cost:
     pixels = width * height
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 4)
     if depth == 16 and samples > 1:  # its low bytes are decoded as another picture
-        return Cost(_DEEP_PNG * pixels, apart=4 * pixels * samples > _QUICK_BYTES)
-    return Cost(12 * pixels, apart=pixels * depth * samples // 8 > _QUICK_BYTES)
+        return Cost(_DEEP_PNG * pixels, apart=8 * pixels * samples > _QUICK_BYTES)
+    memory = (_WITH_ALPHA if colour in (4, 6) or b"tRNS" in data[:_HEAD] else 12) * pixels
+    return Cost(memory, apart=pixels * depth * samples // 8 > _QUICK_BYTES)
 
 
 def _check_chunks(data: bytes) -> None:
@@ -208,9 +215,9 @@ def _webp(data: bytes, limits: Limits) -> Cost:
     else:
         width, height = (each & 0x3FFF for each in struct.unpack_from("<HH", data, 26))
     check_pixels(width, height, limits.pixels)
-    # libwebp's animation decoder, which Pillow uses for any WebP, has two canvases of 4 bytes a pixel; the
-    # frame itself takes 4 more, and Pillow copies it.
-    return Cost(16 * width * height, apart=width * height > _QUICK_WEBP)
+    alpha = bool(data[20] & 0x10) if kind == b"VP8X" else kind == b"VP8L" and bool(data[24] & 0x10)
+    each = _WEBP_WITH_ALPHA if alpha else _WEBP
+    return Cost(each * width * height, apart=width * height > _QUICK_WEBP)
 
 
 def _bmp(data: bytes, limits: Limits) -> Cost:
@@ -295,14 +302,17 @@ def _page(data: bytes, directory: Directory) -> tuple[_Page, list[int]]:
     unpacked = max(pixels, tile) * samples * sample_bytes
     # Strips that lie on top of each other, or of a codec that cannot be bounded, may take any time.
     plain = value(_COMPRESSION, 1) in _PLAIN_COMPRESSIONS and packed <= 2 * len(data)
-    # Pillow's 4 bytes and a copy; with transparency one more; what is deeper is worked on as float64, with a
-    # mask.
-    worked_on = 24 if sample_bytes > 2 else 12 if sample_bytes > 1 or samples in (2, 4) else 8
-    memory = strip * samples * sample_bytes + pixels * (sample_bytes * (sample_bytes > 1) + worked_on)
+    if sample_bytes > 1:
+        # The samples, as they are unpacked, as they are given, as numbers, and while they are scaled.
+        memory = 5 * unpacked + 4 * pixels
+    else:
+        memory = strip * samples + pixels * (_WITH_ALPHA if samples in (2, 4) else 8)
+    # What has no whole bytes is unpacked row by row.
+    apart = not plain or (1 + (sample_bytes > 1)) * unpacked > _QUICK_BYTES or height > _MOST_ROWS
     after = directory.after(data)
     following = [] if after is None else [after.start]
     following += [int(each) for each in values.get(_SUB_PAGES, ())[:MOST_PAGES]]
-    return _Page(width, height, memory, apart=not plain or unpacked > _QUICK_BYTES), following
+    return _Page(width, height, memory, apart), following
 
 
 _EXTENT = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
@@ -320,7 +330,7 @@ def _heif(data: bytes, limits: Limits) -> Cost:
     width, height = max(extents, key=lambda each: each[0] * each[1])
     check_pixels(width, height, limits.pixels)
     # Planes of up to 16 bits, their conversion, and the picture with its copy.
-    return Cost(min(limits.memory, 20 * width * height), apart=True)
+    return Cost(min(limits.memory, 14 * width * height), apart=True)
 
 
 def _jpeg2000(data: bytes, limits: Limits) -> Cost:
@@ -332,8 +342,8 @@ def _jpeg2000(data: bytes, limits: Limits) -> Cost:
     if place < 0 or width < 1 or height < 1:
         raise EOFError
     check_pixels(width, height, limits.pixels)
-    # OpenJPEG works with 4 bytes a sample, twice.
-    return Cost((8 * components + 12) * width * height, apart=True)
+    # OpenJPEG works with 4 bytes a sample.
+    return Cost((4 * components + 8) * width * height, apart=True)
 
 
 _PNM = re.compile(rb"P([1-6f])(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#)")
@@ -347,7 +357,7 @@ def _pnm(data: bytes, limits: Limits) -> Cost:
     width, height = int(found[2]), int(found[3])
     check_pixels(width, height, limits.pixels)
     plain = found[1] in (b"1", b"2", b"3")
-    return Cost(24 * width * height, apart=plain or 6 * width * height > _QUICK_BYTES)
+    return Cost(12 * width * height, apart=plain or 6 * width * height > _QUICK_BYTES)
 
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Limits], Cost]], ...] = (

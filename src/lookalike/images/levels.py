@@ -26,6 +26,8 @@ import numpy as np
 from lookalike.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 Samples = np.ndarray[Any, np.dtype[np.number[Any]]]
@@ -84,6 +86,10 @@ AUTO = Range()
 FULL = Range(full=True)
 
 
+class NoNumber(ValueError):
+    """Not one sample is a number."""
+
+
 class Stated(NamedTuple):
     """What a file says of its samples."""
 
@@ -112,11 +118,11 @@ def scale(samples: Samples, wanted: Range, stated: Stated = Stated()) -> Scaled:
         stated: what the file says of it.
 
     Raises:
-        ValueError: not one of them is a number.
+        NoNumber: not one of them is a number.
     """
     values, counts = _counted(samples, stated.no_data)
     if not values.size:
-        raise ValueError("no sample is a number")
+        raise NoNumber("not one of its samples is a number")
     low, high, note = _choose(samples, values, counts, wanted, stated)
     if samples.dtype in (np.uint8, np.uint16):
         table = _levels(np.arange(2 ** (8 * samples.dtype.itemsize), dtype=np.float64), low, high)
@@ -130,32 +136,50 @@ def lies_high(levels: NDArray[np.uint8]) -> bool:
     Args:
         levels: the high bytes, of any shape.
     """
-    counts = np.bincount(levels.ravel(), minlength=256)
+    counts = _numbers(levels)
     values = np.flatnonzero(counts)
     low, high = _ends(values.astype(np.float64), counts[values])
     return high > _WHITES[-2] >> 8 and high - low > 256 // _NARROW
 
 
 def _levels(samples: Samples, low: float, high: float) -> NDArray[np.uint8]:
-    # In float64 the difference of two float32 does not overflow. A signalling NaN is invalid in any sum.
-    with np.errstate(all="ignore"):
-        values = samples.astype(np.float64)
-        values -= low
-        values /= (high - low) or 1.0
-        values *= 255
-    np.nan_to_num(values, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
-    np.clip(values, 0, 255, out=values)
-    return np.rint(values, out=values).astype(np.uint8)
+    levels = np.empty(samples.shape, np.uint8)
+    for piece in _pieces(samples):
+        # In float64 the difference of two float32 does not overflow. A signalling NaN is invalid in any sum.
+        with np.errstate(all="ignore"):
+            values = samples[piece].astype(np.float64)
+            values -= low
+            values /= (high - low) or 1.0
+            values *= 255
+        np.nan_to_num(values, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+        np.clip(values, 0, 255, out=values)
+        levels[piece] = np.rint(values, out=values)
+    return levels
+
+
+def _pieces(samples: Samples) -> Iterator[slice]:
+    """Yield slices of the first axis of about `_LOOKED_AT` samples: in float64 all of them would be much."""
+    rows = max(1, _LOOKED_AT // max(1, math.prod(samples.shape[1:])))
+    for start in range(0, samples.shape[0], rows):
+        yield slice(start, start + rows)
+
+
+def _numbers(samples: Samples) -> NDArray[np.int64]:
+    """Count how often each value occurs, shape (256 or 65,536,); NumPy makes int64 of all it counts."""
+    numbers = np.zeros(2 ** (8 * samples.dtype.itemsize), np.int64)
+    for piece in _pieces(samples):
+        numbers += np.bincount(samples[piece].ravel(), minlength=numbers.size)
+    return numbers
 
 
 def _counted(samples: Samples, no_data: float | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the different values that count, sorted, and how many of each there are."""
-    flat = samples.ravel()
-    if flat.dtype in (np.uint8, np.uint16):
-        numbers = np.bincount(flat)
+    if samples.dtype in (np.uint8, np.uint16):
+        numbers = _numbers(samples)
         found = np.flatnonzero(numbers)
-        values, counts = found.astype(np.float64), numbers[found].astype(np.int64)
+        values, counts = found.astype(np.float64), numbers[found]
     else:
+        flat = samples.ravel()
         flat = flat[:: -(-flat.size // _LOOKED_AT)]
         with np.errstate(all="ignore"):
             wide = flat.astype(np.float64)

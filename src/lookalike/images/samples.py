@@ -26,6 +26,8 @@ _VANISHING = 0.05
 _ENOUGH = 16
 # Of more pixels than that only every n-th row is looked at.
 _LOOKED_AT = 1 << 22
+# Of so many rows each is taken out alone, which needs less memory; more of them would take long.
+_MOST_ROWS = 1 << 15
 # Levels of 255 that the samples of one colour may differ by: rounding, and the noise of a lossy coder.
 _SAME = 3
 
@@ -56,13 +58,15 @@ def rgb(image: Image.Image, colours: Colours, *, opaque: bool) -> tuple[Image.Im
     notes = []
     alpha = None
     if image.has_transparency_data:
-        layer = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+        layer = image.convert("LA") if image.mode == "La" else image
+        layer = layer if layer.mode == "RGBA" else layer.convert("RGBA")  # a copy of a large one is much
         alpha = layer.getchannel("A")
         lowest, highest = alpha.getextrema()
         if lowest == 255 or (opaque and highest == 0):
             alpha = None
         grey = image.mode in ("1", "L", "LA", "La") and colours.profile is not None
         image = layer.convert("L" if grey else "RGB")
+        del layer
     elif image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("L" if image.mode == "1" else "RGB")
     image, used = to_srgb(image, colours.profile, colours.gamma)
@@ -71,10 +75,10 @@ def rgb(image: Image.Image, colours: Colours, *, opaque: bool) -> tuple[Image.Im
     if image.mode != "RGB":
         image = image.convert("RGB")
     if alpha is not None:
-        background = Image.new("RGB", image.size, "white")
-        if _vanishes(image, alpha):
-            background = Image.new("RGB", image.size, "black")
+        vanishes = _vanishes(image, alpha)
+        if vanishes:
             notes.append(ON_BLACK)
+        background = Image.new("RGB", image.size, "black" if vanishes else "white")
         background.paste(image, mask=alpha)
         image = background
     if _blank(image):
@@ -84,13 +88,21 @@ def rgb(image: Image.Image, colours: Colours, *, opaque: bool) -> tuple[Image.Im
 
 def _vanishes(image: Image.Image, alpha: Image.Image) -> bool:
     """Say whether the visible part of an image would hardly be seen on white, although it is there."""
-    step = 1 + alpha.width * alpha.height // _LOOKED_AT
-    every = slice(None, None, step)
-    visible = np.asarray(alpha)[every].astype(np.uint32)
+    visible = _some_rows(alpha).astype(np.uint32)
     total = int(visible.sum(dtype=np.uint64))
     # What white lets be seen of a pixel: how far its darkest channel is from white, where it is opaque.
-    seen = visible * (255 - np.asarray(image)[every].min(axis=2).astype(np.uint32)) >= 255 * _SEEN
+    seen = visible * (255 - _some_rows(image).min(axis=2).astype(np.uint32)) >= 255 * _SEEN
     return total >= 255 * _ENOUGH and int(visible[seen].sum(dtype=np.uint64)) <= _VANISHING * total
+
+
+def _some_rows(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image, or of a large one every n-th row."""
+    step = 1 + image.width * image.height // _LOOKED_AT
+    if step == 1 or image.height // step > _MOST_ROWS:
+        return np.asarray(image)[::step]
+    return np.concatenate(
+        [np.asarray(image.crop((0, top, image.width, top + 1))) for top in range(0, image.height, step)]
+    )
 
 
 def _blank(image: Image.Image) -> bool:

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 
 def thumbnails(
-    data: bytes, name: str, sizes: Sequence[int], *, quality: int, max_pixels: int = images.MAX_PIXELS
+    data: bytes,
+    name: str,
+    sizes: Sequence[int],
+    *,
+    quality: int,
+    max_pixels: int = images.MAX_PIXELS,
+    levels: images.Range = images.AUTO,
 ) -> list[bytes]:
-    """Return an image in several small sizes, as WebP, upright, with white where it is transparent.
+    """Return an image in several small sizes, as WebP, upright, and as it is embedded.
 
     Args:
         data: the whole file.
@@ -24,11 +30,12 @@ def thumbnails(
         sizes: of the longer side in pixels, the largest first. Nothing is enlarged.
         quality: of WebP, 0 to 100.
         max_pixels: an image with more pixels is refused.
+        levels: which samples of more than 8 bits become black and white.
 
     Raises:
         UnusableImage: see `images.decode`.
     """
-    image = images.decode(data, name, at_least=sizes[0], max_pixels=max_pixels)
+    image = images.decode(data, name, at_least=sizes[0], max_pixels=max_pixels, levels=levels)
     made = []
     for size in sizes:
         # Pillow's thumbnail keeps the proportions and enlarges nothing.

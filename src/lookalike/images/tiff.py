@@ -59,7 +59,11 @@ _OTHERS = {
     34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 # Colours by PhotometricInterpretation, of those that are read as samples.
-_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4, 8: 3}
+_YCBCR, _LAB = 6, 8
+# What Pillow knows of; the others are LogL, LogLuv, ICCLab, ITULab and depth or masks.
+_KNOWN = {0, 1, 2, 3, 5, _YCBCR, _LAB}
+_SUBSAMPLING = 530
 _RAW = {32803, 34892}  # a colour filter array, and LinearRaw of DNG
 _REDUCED, _MASK = 1, 4
 _MOST_SAMPLES = 64
@@ -135,6 +139,7 @@ def tiff(data: bytes) -> Container:
         raise Unread("a camera's raw picture (DNG, NEF, ARW or the like): export it as JPEG, TIFF or PNG")
     page = next((page for page in pages if not page.part), pages[0])
     needed = _needs_samples(page)
+    _check_colours(page, needed=needed)
     if not needed and page.number(_SAMPLES, 1) > MAX_SAMPLESPERPIXEL:  # Pillow would log an error
         raise Damaged(f"more than {MAX_SAMPLESPERPIXEL} samples a pixel")
     order = exif.UPRIGHT
@@ -237,15 +242,47 @@ def _float(text: bytes) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _photometric(page: _Page) -> int:
+    """Return the colour model; where none is told, what libtiff takes it for (tif_dirread.c)."""
+    return page.number(_PHOTOMETRIC, 2 if page.number(_SAMPLES, 1) >= 3 else 1)
+
+
+def _check_colours(page: _Page, *, needed: bool) -> None:
+    """Refuse colours that would come out wrong.
+
+    Raises:
+        Unread: they are of a kind that is not read.
+    """
+    photometric, bits = _photometric(page), max(page.numbers(_BITS), default=1)
+    if photometric not in _KNOWN:
+        raise Unread(f"TIFF of an unusual colour model ({photometric}): export it as RGB")
+    if bits > 8 and not needed:
+        stored = _OTHERS.get(page.number(_COMPRESSION, 1))
+        what = "in its colour model" if stored is None else f"compressed as {stored}"
+        raise Unread(f"TIFF of {bits:.0f} bits a sample {what}: export it as RGB without compression")
+    if photometric == _YCBCR and page.number(_COMPRESSION, 1) == 1:
+        # Samples lie in groups, of 2 × 2 where nothing is said (TIFF 6.0, section 21); Pillow ignores it.
+        told = page.numbers(_SUBSAMPLING)
+        whole = 3 * page.number(_WIDTH, 0) * page.number(_HEIGHT, 0) <= sum(page.numbers(_STRIP_BYTES))
+        if (told and set(told) != {1}) or not (told or whole):
+            raise Unread("TIFF of YCbCr with fewer colours than pixels, not compressed: export it as RGB")
+
+
 def _needs_samples(page: _Page) -> bool:
     """Say whether Pillow would not decode the page, or not right."""
     bits = page.numbers(_BITS) or (1,)
     formats = page.numbers(_FORMAT) or (1,)
-    photometric = page.number(_PHOTOMETRIC, 0)
+    photometric = _photometric(page)
     if photometric not in _COLOURS or page.number(_COMPRESSION, 1) not in _OF_BYTES:
         return False
-    if max(bits) > 8 or set(formats) - {1, 4}:
+    if photometric == _LAB:
+        return set(bits) == {16} or (page.number(_PLANAR, 1) == 2 and set(bits) == {8})
+    if _PHOTOMETRIC not in page.entries and min(bits) >= 8:
         return True
+    if max(bits) > 8 or set(formats) - {1, 4} or (page.number(_PLANAR, 1) == 2 and len(bits) > 1):
+        return True
+    if page.directory.big and page.directory.order == ">" and min(bits) == 8:
+        return True  # Pillow (13.0) takes it for a TIFF that is not big
     order = b"II" if page.directory.order == "<" else b"MM"
     extra = page.numbers(_EXTRA)
     key = (order, photometric, (1,), page.number(_FILL_ORDER, 1), bits, extra)
@@ -265,7 +302,7 @@ def _planes(page: _Page) -> Planes:
     formats = tuple(int(n) for n in page.numbers(_FORMAT) or (1,))
     if len(bits) == 1:
         bits *= count
-    photometric = page.number(_PHOTOMETRIC, 0)
+    photometric = _photometric(page)
     colours = _COLOURS[photometric]
     if len(bits) != count or count < colours or len(formats) not in (1, count):
         raise Damaged("its tags disagree on how many samples a pixel has")
@@ -283,11 +320,14 @@ def _planes(page: _Page) -> Planes:
         every = [_read(page, kind, 1, plane, count)[:, :, 0] for plane in wanted]
         samples = np.stack(every, axis=-1)
     else:
-        samples = _read(page, kind, count, 0, 1)[:, :, wanted]
+        samples = _read(page, kind, count, 0, 1)
+        if wanted != [*range(count)]:  # else it would be a copy of all of it
+            samples = samples[:, :, wanted]
     return Planes(
         samples[:, :, :colours],
         None if alpha is None else samples[:, :, colours],
         inverted=photometric == 0,
+        lab=photometric == _LAB,
         premultiplied=alpha is not None and extra[alpha - colours] == 1,
     )
 
@@ -338,6 +378,11 @@ def _read(page: _Page, kind: _Kind, count: int, plane: int, planes: int) -> Samp
     if len(places) < pieces * planes or len(sizes) < len(places):
         raise Damaged("some of its strips are missing")
     part = slice(pieces * plane, pieces * (plane + 1))
+    if page.number(_COMPRESSION, 1) == 1:
+        # Pillow reads as much as it needs, whatever lies there.
+        rows = [tall if tiled else min(tall, height - tall * n) for n in range(pieces)]
+        if any(place + row * each > len(page.data) for place, each in zip(places[part], rows, strict=True)):
+            raise EOFError
     stored = _stored(page, (row * columns, height), row, tall, places[part], sizes[part], tiled=tiled)
     cells = stored.reshape(height, columns, row)
     samples = _unpredicted(
@@ -357,7 +402,7 @@ def _stored(
     tiled: bool,
 ) -> NDArray[np.uint8]:
     """Return the bytes of strips or tiles, uncompressed: shape (height, bytes in a row of the picture)."""
-    order, big, data = page.directory.order, page.directory.big, page.data
+    data = page.data
     tags: dict[int, tuple[Any, ...]] = {
         _WIDTH: (size[0],), _HEIGHT: (size[1],), _BITS: (8,),
         _COMPRESSION: (page.number(_COMPRESSION, 1),), _PHOTOMETRIC: (1,),
@@ -367,23 +412,21 @@ def _stored(
         tags |= {_TILE_WIDTH: (row,), _TILE_HEIGHT: (tall,), _TILES: places, _TILE_BYTES: sizes}
     else:
         tags |= {_STRIPS: places, _STRIP_ROWS: (tall,), _STRIP_BYTES: sizes}
-    code, kind, room = ("Q", 16, 8) if big else ("L", 4, 4)
+    # Whatever the file is, this one is a plain TIFF of little-endian numbers.
     start = len(data) + len(data) % 2
-    count = struct.pack(order + ("Q" if big else "H"), len(tags))
-    after = start + len(count) + len(tags) * (4 + 2 * room) + room
-    directory, outside = [count], []
+    after = start + 2 + 12 * len(tags) + 4
+    directory, outside = [struct.pack("<H", len(tags))], []
     for tag, values in sorted(tags.items()):
-        packed = struct.pack(f"{order}{len(values)}{code}", *(int(value) for value in values))
-        if len(packed) > room:
+        packed = struct.pack(f"<{len(values)}L", *(int(value) for value in values))
+        if len(packed) > 4:
             outside.append(packed)
-            packed = struct.pack(order + code, after)
+            packed = struct.pack("<L", after)
             after += len(outside[-1])
-        directory.append(struct.pack(order + "HH" + code, tag, kind, len(values)) + packed)
+        directory.append(struct.pack("<HHL", tag, 4, len(values)) + packed)
     stream = BytesIO(data)
-    stream.seek(room)
-    stream.write(struct.pack(order + code, start))
+    stream.write(b"II*\0" + struct.pack("<L", start))
     stream.seek(start)
-    stream.write(b"".join([*directory, bytes(room), *outside]))
+    stream.write(b"".join([*directory, bytes(4), *outside]))
     stream.seek(0)
     with _Tiff(stream, "") as image:
         image.load()
@@ -418,7 +461,7 @@ def _unpredicted(
         return joined[..., 0].astype(f"=f{size}")
     if predictor not in (1, 2):
         raise Damaged("a predictor of no known kind")
-    words = cells.view(f"{order}u{size}").astype(f"=u{size}")
+    words = cells.view(f"{order}u{size}").astype(f"=u{size}", copy=False)
     if predictor == 2:
         pixels = words.reshape(height, columns, length // count, count)
         words = np.cumsum(pixels, axis=2, dtype=words.dtype).reshape(height, columns, length)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from lookalike.judging.comparison import Fit
     from lookalike.judging.heldout import HeldOut, Ks
+    from lookalike.judging.lots import Lots
     from lookalike.judging.trust import Trust
     from lookalike.progress import Progress
     from lookalike.records import Record, Vectors
@@ -128,12 +129,10 @@ def evaluate(
     little = len(records) // 8 + 1
     sizes = [len(records) // 2 if near_duplicates else 0, work, work, little, little]
     alikeness, together, singly, judging, telling = divided(progress, sizes)
-    lots, alike = lots_of(
-        records, vectors, by, group=group, near_duplicates=near_duplicates, progress=alikeness
-    )
-    held = answers(lots, together)
+    lots = lots_of(records, vectors, by, group=group, near_duplicates=near_duplicates, progress=alikeness)
+    held = answers(lots.together, together)
     apart = None
-    if lots is not None:
+    if lots.together is not None:
         loose = answers(None, singly)
         apart = Apart(len(loose.rows), int(loose.right.sum()))
     trust, no_trust = None, None
@@ -149,8 +148,7 @@ def evaluate(
     except Unanswerable as error:
         no_trust = str(error)
     mistakes = _mistakes(records, held, by, telling)
-    similar = int(alike[held.rows].sum())
-    found = _evaluation(records, held, by, within, group, similar, apart, trust, no_trust, mistakes)
+    found = _evaluation(records, held, by, within, group, lots, apart, trust, no_trust, mistakes)
     progress(sum(sizes), sum(sizes))
     return found
 
@@ -161,7 +159,7 @@ def _evaluation(
     by: str,
     within: str | None,
     group: str | None,
-    near_duplicates: int,
+    lots: Lots,
     apart: Apart | None,
     trust: Trust | None,
     no_trust: str | None,
@@ -177,7 +175,8 @@ def _evaluation(
         k=held.k,
         ks=held.ks,
         group=group,
-        near_duplicates=near_duplicates,
+        near_duplicates=int(lots.alike[held.rows].sum()),
+        chains=lots.chains,
         apart=apart,
         repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),
         classes=class_figures(held.truth, held.predicted, held.labels),

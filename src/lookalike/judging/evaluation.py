@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lookalike.judging.heldout import HeldOut
     from lookalike.judging.participants import LeftOut
     from lookalike.judging.trust import Trust
+    from lookalike.near_duplicates import Chain
     from lookalike.records import Neighbour, Prediction, Record, Scalar
 
 
@@ -58,6 +59,8 @@ class Evaluation:
     """The field whose lots were kept together."""
     near_duplicates: int
     """Evaluated images that have a near-duplicate in the collection, and were kept together with it."""
+    chains: tuple[Chain, ...]
+    """Near-duplicates that are not all near each other, and were taken apart; the largest first."""
     apart: Apart | None
     """The figure without keeping anything together, where that differs in what was compared."""
     repeats: tuple[float, ...]
@@ -161,6 +164,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "repeats": list(evaluation.repeats),
         "group": evaluation.group,
         "near_duplicates": evaluation.near_duplicates,
+        "chains": [asdict(chain) for chain in evaluation.chains],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
         **_trust_summary(evaluation),
     }

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lookalike.vote import Codes
 
 # Of the file format and of all that is computed into it: another number, and old files are not read.
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +147,16 @@ def judgement_key(space: Space, stamps: Iterable[Stamp], **options: object) -> s
     return digest.hexdigest()
 
 
-def cached_judgement(cache: Path, key: str, make: Callable[[], Judgement]) -> Judgement:
+def cached_judgement(
+    cache: Path, key: str, make: Callable[[], Judgement], whole: Callable[[], bool] = lambda: True
+) -> Judgement:
     """Return the judgement kept under `key`, or make it and keep it; that it cannot be kept is no error.
 
     Args:
         cache: the user's cache folder.
         key: as `judgement_key` has it.
         make: called where nothing usable is kept.
+        whole: called after that: whether all records that the key speaks of went into it, so that it is kept.
     """
     path = cache / "judgements" / f"{key}.npz"
     try:
@@ -163,6 +166,8 @@ def cached_judgement(cache: Path, key: str, make: Callable[[], Judgement]) -> Ju
     if kept is not None:
         return kept
     made = make()
+    if not whole():
+        return made
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -231,13 +236,13 @@ def open_judgement(
         # Each pair is looked at once for near-duplicates, twice for answers.
         work = [len(records) // 2, sum(workload(len(records), k, fit, 1)), len(records) // 8 + 1]
         alike, comparing, judging = divided(progress, work)
-        lots, _ = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
+        lots = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
         held = held_out(
             records, vectors, by,
-            k=k, fit=fit, fit_by=fit_by, lots=lots, repeats=1, seed=seed, progress=comparing,
+            k=k, fit=fit, fit_by=fit_by, lots=lots.together, repeats=1, seed=seed, progress=comparing,
         )  # fmt: skip
         made = judgement_of(held, seed=seed, progress=judging)
         progress(sum(work), sum(work))
         return made
 
-    return cached_judgement(cache, key, make)
+    return cached_judgement(cache, key, make, lambda: not store.damage.found())

@@ -6,21 +6,35 @@ picture twice. Neither may answer for the other when a collection is judged.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike.errors import FieldNotFound, InvalidArgument
-from lookalike.near_duplicates import near_duplicate_groups
+from lookalike.near_duplicates import find_near_duplicates
 from lookalike.progress import silent
 from lookalike.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from lookalike.near_duplicates import Chain
     from lookalike.progress import Progress
     from lookalike.records import Record, Vectors
     from lookalike.vote import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Lots:
+    """Which of n images are to be kept together, and why."""
+
+    together: Codes | None
+    """(n,): the lot of each; None where every image is its own."""
+    alike: Codes
+    """(n,): 1 for each image that has a near-duplicate, 0 for the others."""
+    chains: tuple[Chain, ...] = ()
+    """Near-duplicates that were taken apart, the largest first."""
 
 
 def lots_of(
@@ -31,7 +45,7 @@ def lots_of(
     group: str | None,
     near_duplicates: bool,
     progress: Progress = silent,
-) -> tuple[Codes | None, Codes]:
+) -> Lots:
     """Return which images are to be kept together.
 
     Args:
@@ -42,10 +56,6 @@ def lots_of(
         near_duplicates: whether near-duplicates share a lot.
         progress: called with what is compared and what is to be, where near-duplicates are looked for.
 
-    Returns:
-        The lot of each record, None where every record is its own; and 1 for each record that has a
-        near-duplicate, 0 for the others.
-
     Raises:
         InvalidArgument: `group` is `by`.
         FieldNotFound: no record has the field `group`.
@@ -55,6 +65,7 @@ def lots_of(
     count = len(records)
     groupings = []
     alike = np.zeros(count, dtype=np.intp)
+    chains: tuple[Chain, ...] = ()
     if group is not None:
         values = [label_of(record, group) for record in records]
         if records and all(value is None for value in values):
@@ -68,13 +79,14 @@ def lots_of(
         in_order = vectors if (np.diff(order) > 0).all() else vectors[order]
         found = np.empty(count, dtype=np.intp)
         digests = [records[row].digest for row in order.tolist()]
-        found[order] = near_duplicate_groups(in_order, digests, progress)
+        near = find_near_duplicates(in_order, digests, progress)
+        found[order], chains = near.groups, near.chains
         groupings.append(found)
         alike = (np.bincount(found)[found] > 1).astype(np.intp)
     if not groupings:
-        return None, alike
+        return Lots(None, alike)
     lots = merged_lots(*groupings)
-    return (lots if int(lots.max(initial=-1)) + 1 < count else None), alike
+    return Lots(lots if int(lots.max(initial=-1)) + 1 < count else None, alike, chains)
 
 
 def merged_lots(*groupings: Codes) -> Codes:

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, LabelsInvalid
-from lookalike.labels.annotations import file_name, named_images
-from lookalike.labels.coco import is_coco, read_coco
+from lookalike.labels.alike import alike_labels
+from lookalike.labels.annotations import members
+from lookalike.labels.coco import is_coco, lesser_files, read_coco
 from lookalike.labels.documents import read_documents
-from lookalike.labels.folders import read_folders
-from lookalike.labels.json_files import read_json_files
-from lookalike.labels.labelling import Label, Labelling, Unusable, settle
-from lookalike.labels.tables import TABLE_NAMES, read_tables
-from lookalike.records import Skipped, display
+from lookalike.labels.encodings import Encodings
+from lookalike.labels.folders import read_folders, with_split
+from lookalike.labels.image_names import ImageNames
+from lookalike.labels.json_files import (
+    LabelFile,
+    looks_like_labels,
+    names_image,
+    read_json_files,
+    read_label_file,
+)
+from lookalike.labels.labelling import Claim, Label, Labelling, settle
+from lookalike.labels.other_tables import find_other_tables, not_used
+from lookalike.labels.tables import claim_rows, is_table, read_tables
+from lookalike.labels.xml_files import XmlFile, read_xml_documents, read_xml_files, xml_forms
+from lookalike.labels.yolo import YoloFiles, find_yolo, read_yolo
+from lookalike.records import Remark, Skipped, display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from lookalike.labels.documents import Document
+    from lookalike.labels.other_tables import OtherTable
 
-__all__ = ["MODES", "Label", "Labelling", "read_labels"]
+__all__ = ["MODES", "Label", "Labelling", "alike_labels", "read_labels"]
 
-MODES = ("auto", "folders", "json", "table", "none")
+MODES = ("auto", "folders", "json", "table", "xml", "yolo", "none")
 
 
 _NO_TABLE = (
-    "no metadata.csv, .jsonl or .parquet is there, and no COCO file; "
-    "JSON files of one image each are read by --labels json"
+    "no metadata.csv, .tsv, .jsonl or .parquet is there, no other table with a column file_name that names "
+    "images, and no COCO file; JSON files of one image each are read by --labels json"
 )
 
 
-def read_labels(root: Path, images: Sequence[Path], others: Sequence[Path], mode: str) -> Labelling:
+def read_labels(
+    root: Path, images: Sequence[Path], others: Sequence[Path], mode: str, encoding: str | None = None
+) -> Labelling:
     """Read the labels of all images below a folder.
 
     Args:
@@ -39,75 +56,235 @@ def read_labels(root: Path, images: Sequence[Path], others: Sequence[Path], mode
         images: paths of the images below it, sorted, each beginning with `root` as it is spelt.
         others: such paths of all other files below it, sorted; labels are looked for among them.
         mode: where the labels stand. `folders`: the directories; `json`: a JSON file for each image;
-            `table`: metadata.csv, .jsonl or .parquet, or, where there is none, COCO files; `none`: nowhere;
-            `auto`: the first of table, json, folders that is there, else none. A COCO file of one image is
-            a JSON file for one image where there are more such files.
+            `table`: metadata.csv, .tsv, .jsonl or .parquet, or, where there is none, COCO files, or other
+            tables; `none`: nowhere; `auto`: the first of table, json, folders that is there, else a table of
+            another name, else none. A COCO file of one image is a JSON file for one image where there are
+            more such files.
+        encoding: of label files that are no Unicode by their marks; None to guess.
 
     Returns:
         Every image, with a label or without, and every label that cannot be used.
 
     Raises:
-        InvalidArgument: no such mode, or a path that does not begin with `root`.
-        LabelsInvalid: `json` or `table` was asked for and there is none; a table cannot be read at all, or
-            has no column file_name.
+        InvalidArgument: no such mode or encoding, or a path that does not begin with `root`.
+        LabelsInvalid: `json` or `table` was asked for and there is none; a table called metadata cannot be
+            read at all, or has no column that names images.
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
     if mode not in MODES:
         raise InvalidArgument(f"no labels {mode!r}: one of {', '.join(MODES)}")
+    encodings = Encodings(images, encoding, root)
     if mode == "none" or not root.is_dir():
         return settle("none", images, [])
     for path in (*images, *others):
         if not path.is_relative_to(root):
             raise InvalidArgument(f"{display(path)} is not below {display(root)}")
     if mode == "folders":
-        return settle(mode, images, read_folders(root, images))
-    tables = [path for path in others if path.name in TABLE_NAMES]
-    documents, broken = read_documents(path for path in others if path.suffix.lower() == ".json")
+        claims, remarks = read_folders(root, images)
+        return settle(mode, images, claims, remarks=remarks)
+    sources = _find(root, images, others, encodings)
+    chosen = _choose(root, sources, mode)
+    reading = _read(root, images, sources, chosen)
+    if chosen == "folders" and not reading.claims:
+        chosen = "other" if sources.other_tables else "none"
+        said = reading.remarks if chosen == "none" else []
+        reading = _read(root, images, sources, chosen)
+        reading.remarks.extend(said)
+    unread = [*_passed_over(reading.documents, reading.why), *sources.useless]
+    if chosen != "other":
+        unread += not_used(sources.other_tables, reading.why)
+    skipped = [*reading.skipped, *unread, *sources.broken]
+    claims = reading.claims
+    if chosen in ("coco", "json", "xml", "yolo"):
+        claims = [with_split(root, claim) for claim in claims]
+    return settle(
+        "table" if chosen in ("coco", "other") else chosen,
+        images,
+        claims,
+        skipped,
+        remarks=[*encodings.remarks(), *reading.remarks, *_other_forms(sources, chosen)],
+        expected=chosen not in ("folders", "none") or (chosen == "none" and bool(unread)),
+    )
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """The files that labels may stand in."""
+
+    names: ImageNames
+    encodings: Encodings
+    tables: list[Path]
+    """Those called metadata."""
+    other_tables: list[OtherTable]
+    useless: list[Skipped]
+    """Other tables that are called like labels, and are none."""
+    other_encodings: Encodings
+    documents: list[Document]
+    broken: list[Skipped]
+    """JSON files that are no JSON."""
+    files: list[LabelFile]
+    """What the JSON files that are not COCO's say of which images."""
+    others: Sequence[Path]
+
+    @cached_property
+    def form_encodings(self) -> Encodings:
+        """Of XML files and YOLO's: what is assumed of them concerns nobody unless they are chosen."""
+        return self.encodings.fresh()
+
+    @cached_property
+    def xml(self) -> list[XmlFile]:
+        """The XML files; they are read when it is asked for."""
+        paths = (path for path in self.others if path.suffix.lower() == ".xml")
+        return read_xml_documents(paths, self.form_encodings.text)
+
+    @cached_property
+    def yolo(self) -> YoloFiles | None:
+        """What looks like a data set of YOLO."""
+        return find_yolo(self.names, self.others, self.form_encodings.text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What was read from those of them that were chosen."""
+
+    claims: list[Claim]
+    skipped: list[Skipped] = field(default_factory=list)
+    documents: Sequence[Document] = ()
+    """JSON files that were not read."""
+    why: str = ""
+    """The reason of that."""
+    remarks: list[Remark] = field(default_factory=list)
+
+
+def _find(root: Path, images: Sequence[Path], others: Sequence[Path], encodings: Encodings) -> _Sources:
+    names = ImageNames(root, images)
+    # What is assumed of tables that are only looked into concerns nobody.
+    other_encodings = encodings.fresh()
+    other_tables, useless = find_other_tables(others, names, other_encodings)
+    documents, broken = read_documents((path for path in others if path.suffix.lower() == ".json"), encodings)
+    tables = [path for path in others if is_table(path)]
+    files = [read_label_file(document) for document in documents if not is_coco(document.content)]
+    return _Sources(
+        names, encodings, tables, other_tables, useless, other_encodings, documents, broken, files, others
+    )
+
+
+def _choose(root: Path, sources: _Sources, mode: str) -> str:
+    """Return what is read: table (metadata), coco, json, folders or other (tables of other names).
+
+    Raises:
+        LabelsInvalid: what was asked for is not there.
+    """
+    any_coco = any(is_coco(document.content) for document in sources.documents)
     if mode == "auto":
-        mode = _detect(tables, documents)
-    elif mode == "table" and not tables and not any(is_coco(document.content) for document in documents):
-        raise LabelsInvalid(display(root), _NO_TABLE)
-    elif mode == "json" and not documents and not broken:
+        mode = _detect(root, sources)
+        any_coco = True
+    if mode == "json" and not sources.documents and not sources.broken:
         raise LabelsInvalid(display(root), "no JSON file is there")
-    if mode == "table" and tables:
-        claims, skipped = read_tables(root, images, tables)
-        skipped += _passed_over(documents, f"the labels are taken from {display(tables[0].name)}")
-    elif mode == "table":
-        claims, skipped = read_coco(root, images, [d for d in documents if is_coco(d.content)])
-        others_than_coco = [d for d in documents if not is_coco(d.content)]
-        skipped += _passed_over(
-            others_than_coco, "no COCO file; labels of one image are read by --labels json"
+    if mode == "xml" and not sources.xml:
+        raise LabelsInvalid(display(root), "no XML file is there")
+    if mode == "yolo" and sources.yolo is None:
+        raise LabelsInvalid(
+            display(root), "no text file is called as an image is and holds classes and boxes"
         )
-    elif mode == "json":
+    if mode != "table" or sources.tables:
+        return mode
+    if any_coco:
+        return "coco"
+    if sources.other_tables:
+        return "other"
+    seen = [f"{display(each.path)} {each.reason}" for each in sources.useless[:1]]
+    raise LabelsInvalid(display(root), "; ".join([_NO_TABLE, *seen]))
+
+
+def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) -> _Reading:
+    """Read the labels from what was chosen."""
+    documents, names = sources.documents, sources.names
+    if chosen == "table":
+        claims, skipped, remarks = read_tables(sources.tables, names, sources.encodings)
+        why = f"the labels are taken from {display(sources.tables[0].name)}"
+        return _Reading(claims, skipped, documents, why, remarks)
+    if chosen == "coco":
+        coco = [document for document in documents if is_coco(document.content)]
+        rest = [document for document in documents if not is_coco(document.content)]
+        claims, skipped = read_coco(root, images, coco)
+        why = "no COCO file; labels of one image are read by --labels json"
+        return _Reading(claims, skipped, rest, why, lesser_files(coco))
+    if chosen == "json":
         claims, skipped = read_json_files(root, images, documents)
-    else:
-        claims, skipped = read_folders(root, images), _passed_over(documents, "the labels are the folders")
-        mode = "folders" if claims else "none"
-    return settle(mode, images, claims, [*broken, *skipped])
+        return _Reading(claims, skipped, why="the labels are JSON files")
+    if chosen == "xml":
+        claims, skipped, remarks = read_xml_files(root, images, sources.xml, sources.others)
+        remarks += sources.form_encodings.remarks()
+        return _Reading(claims, skipped, documents, "the labels are XML files", remarks)
+    if chosen == "yolo" and sources.yolo is not None:
+        claims, skipped, remarks = read_yolo(root, images, sources.yolo, sources.form_encodings.text)
+        remarks += sources.form_encodings.remarks()
+        return _Reading(claims, skipped, documents, "the labels are YOLO's text files", remarks)
+    if chosen == "folders":
+        claims, remarks = read_folders(root, images)
+        return _Reading(claims, [], documents, "the labels are the folders", remarks)
+    if chosen == "none":
+        return _Reading([], [], documents, "the labels are the folders")
+    why = f"the labels are taken from {display(sources.other_tables[0].sheet.path.name)}"
+    claims, skipped, remarks = [], [], []
+    taken: set[Path] = set()
+    for table in sources.other_tables:
+        found, unused, said = claim_rows(table.sheet, names)
+        if taken & {claim.image for claim in found}:
+            skipped += not_used([table], f"{why}, and it names the same images")
+            continue
+        taken.update(claim.image for claim in found)
+        claims += found
+        skipped += unused
+        remarks += [Remark(str(table.sheet.path), f"read as a table of labels: {table}"), *said]
+    paths = {table.sheet.path for table in sources.other_tables}
+    return _Reading(claims, skipped, documents, why, [*sources.other_encodings.remarks(paths), *remarks])
 
 
-def _detect(tables: Sequence[Path], documents: Sequence[Document]) -> str:
-    labels = [document for document in documents if not _flaw(document)]
-    if tables or any(len(document.content["images"]) > 1 for document in labels):
+def _detect(root: Path, sources: _Sources) -> str:
+    """Return the first of table, json, xml and yolo that is there, else folders."""
+    coco = [document for document in sources.documents if is_coco(document.content)]
+    if sources.tables or any(len(members(document.content["images"])) > 1 for document in coco):
         return "table"
-    if len(labels) == 1 and is_coco(labels[0].content):
+    labels = [file for file in sources.files if _is_label(root, sources.names, file)]
+    if len(coco) == 1 and not labels:
         return "table"
-    return "json" if labels else "folders"
+    if coco or labels:
+        return "json"
+    if xml_forms(sources.xml):
+        return "xml"
+    return "folders" if sources.yolo is None else "yolo"
 
 
-def _flaw(document: Document) -> str:
-    """Return why a JSON file names no image, or nothing where it does."""
-    try:
-        file_name(named_images(document.content)[0], "images[0]")
-    except Unusable as error:
-        return str(error)
-    return ""
+def _is_label(root: Path, names: ImageNames, file: LabelFile) -> bool:
+    """Tell whether a JSON file is a label: it has a form of its own, or names an image that is there."""
+    if file.flaw:
+        return False
+    return file.is_export or looks_like_labels(file.content) or names_image(root, names, file)
 
 
 def _passed_over(documents: Sequence[Document], reason: str) -> list[Skipped]:
     """Report the JSON files that look like labels and are not read as such; others are no labels."""
-    return [
-        Skipped(str(document.path), _flaw(document) or f"not used: {reason}")
-        for document in documents
-        if isinstance(document.content, dict) and "images" in document.content
-    ]
+    found = []
+    for document in documents:
+        file = LabelFile(document.path, None) if is_coco(document.content) else read_label_file(document)
+        if looks_like_labels(document.content) or file.is_export:
+            found.append(Skipped(str(document.path), file.flaw or f"not used: {reason}"))
+    return found
+
+
+def _other_forms(sources: _Sources, chosen: str) -> list[Remark]:
+    """Say which labels of other forms are there, and not used."""
+    remarks = []
+    if chosen in ("table", "coco", "json", "other", "yolo", "none"):
+        files = sources.xml
+        for form, count in sorted(xml_forms(files).items()):
+            first = next(file.path for file in files if file.form == form)
+            text = f"looks like {form}'s, as {count:,} XML files do: not used; --labels xml reads them"
+            remarks.append(Remark(str(first), text))
+    if chosen in ("table", "coco", "json", "xml", "other") and (yolo := sources.yolo) is not None:
+        count = len(yolo.labels)
+        text = f"looks like YOLO's, as {count:,} text files do: not used; --labels yolo reads them"
+        remarks.append(Remark(str(yolo.labels[0]), text))
+    return remarks

@@ -1,4 +1,4 @@
-"""Reads text and JSON of any origin."""
+"""Reads JSON of any origin."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lookalike.labels.encodings import Encodings
 from lookalike.labels.labelling import Unusable
 from lookalike.records import Skipped
 
@@ -25,29 +26,6 @@ class Document:
 
     path: Path
     content: Any
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, with a byte order mark or without, else in CP949.
-
-    CP949 is what Korean Windows writes; UTF-8 first, because other text is hardly ever valid UTF-8.
-
-    Raises:
-        Unusable: the file cannot be read, or is in neither encoding.
-    """
-    try:
-        # A named pipe would be waited on for ever.
-        if not path.is_file():
-            raise Unusable("not a regular file")
-        data = path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"cannot be read: {error.strerror or error}") from error
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise Unusable("the text is neither UTF-8 nor CP949")
 
 
 def parse_json(text: str) -> Any:
@@ -72,20 +50,58 @@ def parse_json(text: str) -> Any:
     return value
 
 
-def read_documents(paths: Iterable[Path]) -> tuple[list[Document], list[Skipped]]:
+def parse_json_file(text: str) -> Any:
+    """Return the value of a text that is JSON, or a list of those in its lines: JSON Lines called .json.
+
+    Raises:
+        Unusable: it is neither; where one line is JSON and others are not, as JSON.
+    """
+    try:
+        return parse_json(text)
+    except Unusable:
+        # Not str.splitlines, which also parts at characters that may stand inside a JSON string.
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) < 2 or not all(line.strip().startswith("{") for line in lines):
+            raise
+        try:
+            return [parse_json(line) for line in lines]
+        except Unusable:
+            pass
+        raise
+
+
+def read_documents(
+    paths: Iterable[Path], encodings: Encodings | None = None
+) -> tuple[list[Document], list[Skipped]]:
     """Read JSON files, each once.
+
+    Args:
+        paths: the files.
+        encodings: of the label files below the folder that they lie in; by default a guess by themselves.
 
     Returns:
         Those that are JSON, and those that are not with the reason, both in the order given.
     """
-    documents: list[Document] = []
-    skipped: list[Skipped] = []
+    encodings = encodings or Encodings()
+    found: dict[Path, Document | Skipped] = {}
+    uncertain: dict[Path, bytes] = {}
     for path in paths:
         try:
-            documents.append(Document(path, parse_json(read_text(path))))
+            text = encodings.read(path)
+            if isinstance(text, bytes):
+                uncertain[path] = text
+            found[path] = Document(path, None if isinstance(text, bytes) else parse_json_file(text))
         except Unusable as error:
-            skipped.append(Skipped(str(path), str(error)))
-    return documents, skipped
+            found[path] = Skipped(str(path), str(error))
+    for path, guessed in encodings.guess(uncertain).items():
+        try:
+            if isinstance(guessed, Unusable):
+                raise guessed
+            found[path] = Document(path, parse_json_file(guessed))
+        except Unusable as error:
+            found[path] = Skipped(str(path), str(error))
+    documents = [each for each in found.values() if isinstance(each, Document)]
+    return documents, [each for each in found.values() if isinstance(each, Skipped)]
 
 
 def kind(value: object) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os.path
+import re
+from contextlib import suppress
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
 
 from lookalike.file_names import possible_names, readable
 from lookalike.labels.labelling import Unusable
-from lookalike.records import display
+from lookalike.records import display, label_text
+from lookalike.walk import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +24,8 @@ Directories = tuple[str, ...]
 """Names of directories, outermost first, in Unicode's form NFC: macOS delivers NFD (Unicode annex 15)."""
 
 _NAMED_IN_A_DRAW = 3
+_DRIVE = re.compile(r"^(?:[A-Za-z]:)?/+|^[A-Za-z]:")
+_ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 
 
 def directories_below(root: Path, path: Path) -> Directories:
@@ -41,20 +47,40 @@ class Match(NamedTuple):
     """Whether there are other images of that name."""
 
 
+class Place(NamedTuple):
+    """The image that a row of a table names."""
+
+    image: Path
+    how: str
+    """What it took: nothing (`exact`), to disregard upper and lower case (`case`), its ending (`ending`) or
+    the folders before it (`folders`), to look for its folder (`below`), or to read it in another code page
+    (`packed`)."""
+    name: str
+    """As it was named, for telling two names of one image apart; empty where it is exact."""
+    namesakes: bool = False
+    """Whether others would be meant as well, but for the directories of the table."""
+
+
+_LEVELS = ("below", "case", "ending")
+
+
 class ImageNames:
     """The images below one root, by name."""
 
     def __init__(self, root: Path, images: Sequence[Path]) -> None:
         self._root = root
         self._images = images
+        self._bases: dict[Path, Directories] = {}
+        self._levels: dict[str, tuple[dict[str, list[Path]], dict[str, list[Path]]]] = {}
         self._indexes: dict[tuple[object, ...], dict[Directories, list[Path]]] = {}
 
     def find(self, file_name: str, label_directories: Directories) -> Match:
         r"""Return the image that a label names.
 
         The name must be equal, in form NFC; only where there is none such, upper and lower case are the
-        same. Of several, the image counts whose directories agree best with those that stand in
-        `file_name`, then with the label's, both from the inside out, then with the label's from the root.
+        same, then names in another code page, then a name without an ending is that of an image. Of
+        several, the image counts whose directories agree best with those that stand in `file_name`, then
+        with the label's, both from the inside out, then with the label's from the root.
 
         Args:
             file_name: as the label has it; directories may stand before the name, parted by `/` or `\`.
@@ -64,7 +90,7 @@ class ImageNames:
             Unusable: there is no such image, or several agree equally well.
         """
         for exact in (True, False):
-            for text in (file_name, file_name.replace("\\", "/")):
+            for text in _spellings(file_name):
                 parts = [part for part in normalize("NFC", text).split("/") if part not in ("", ".", "..")]
                 named, name = tuple(parts[:-1]), "".join(parts[-1:])
                 same_name = self._by_name.get(name) if exact else self._by_folded_name.get(name.casefold())
@@ -76,11 +102,120 @@ class ImageNames:
                     return Match(image, agreement, len(same_name) > 1)
         if (packed := self._as_packed(file_name, label_directories)) is not None:
             return packed
+        *outer, stem = _parts(_spellings(file_name)[-1]) or ("",)
+        if stem and _stem(stem) == _folded(stem) and self.has_stem(stem):
+            return self.find_stem(stem, label_directories, tuple(outer))
         raise Unusable(f"there is no image {file_name!r}")
 
-    def at(self, path: str) -> Path | None:
-        """Return the image at this path, compared in form NFC, or None."""
-        return self._by_path.get(normalize("NFC", path))
+    def has_stem(self, stem: str) -> bool:
+        """Tell whether there is an image of this name, but for its ending."""
+        return _folded(stem) in self._by_stem
+
+    def find_stem(self, stem: str, label_directories: Directories, named: Directories = ()) -> Match:
+        """Return the image that is called so, but for its ending; of several, as `find` does.
+
+        Args:
+            stem: the name without an ending.
+            label_directories: those of the label below the root.
+            named: directories that stand before the name.
+
+        Raises:
+            Unusable: there is no such image, or several agree equally well.
+        """
+        same_name = self._by_stem.get(_folded(stem), ())
+        if not same_name:
+            raise Unusable(f"there is no image {stem!r}")
+        image = self._best(("stem", _folded(stem)), list(same_name), named, label_directories)
+        found = directories_below(self._root, image)
+        suffixes = _suffix(named, found), _suffix(label_directories, found)
+        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        stems: dict[str, list[Path]] = {}
+        for image in self._images:
+            for stem in {_folded(image.stem), *map(_folded, possible_names(image.stem))}:
+                stems.setdefault(stem, []).append(image)
+        return stems
+
+    def locate(self, text: str, folder: Path) -> Place:
+        r"""Return the image that a table names by its path.
+
+        Tried in this order, each first as it is spelt, then in any case, then without an ending:
+
+        - the path from `folder`, then from the root;
+        - a path that ends so, where there is one only, or one whose directories agree best with `folder`;
+        - the path without its outer directories, from `folder`, then from the root: what was
+          `C:\data\images\001.jpg` elsewhere is images/001.jpg or 001.jpg here.
+
+        An image in another directory than the one that `text` names last is never meant.
+
+        Args:
+            text: a path relative to `folder` or absolute, with `/` or `\`, perhaps percent-encoded or a URL.
+            folder: where the table lies, at the root or below it.
+
+        Raises:
+            Unusable: there is no such image, several agree equally well, or it lies outside the root.
+        """
+        spellings = _spellings(text)
+        outside = False
+        for spelling in spellings:
+            path = os.path.normpath(folder / spelling)
+            if image := self._by_path.get(normalize("NFC", path)):
+                return Place(image, "exact", "")
+            outside = not _is_below(path, str(self._root))
+            if outside and os.path.lexists(path):
+                raise Unusable(f"{text!r} leads out of the folder that is indexed")
+        base = self._bases.get(folder)
+        if base is None:
+            base = self._bases[folder] = directories_below(self._root, folder / "_")
+        for level in _LEVELS:
+            for spelling in spellings:
+                if place := self._near(_parts(spelling), base, level):
+                    return place
+        parts = _parts(spellings[-1])
+        packed = None if spellings[-1].isascii() else self._as_packed(spellings[-1], base)
+        if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self._root)):
+            return Place(packed.image, "packed", "/".join(parts).casefold(), packed.namesakes)
+        hint = self._hint(parts) or ("it leads out of the folder that is indexed" if outside else "")
+        raise Unusable(f"there is no image {text!r}" + (f": {hint}" if hint else ""))
+
+    def _near(self, parts: Directories, base: Directories, level: str) -> Place | None:
+        """Return the image whose path is most like these parts; `base` is that of the table."""
+        paths, ends = self._spelt(level)
+        starts = (base, ()) if base else ((),)
+        for count in range(len(parts)):
+            for start in starts:
+                key = _key((*start, *parts[count:]), level)
+                if found := paths.get(key):
+                    return self._place(found, (level, key), "folders" if count else level, parts, base)
+            if count == 0 and (found := ends.get(key)):
+                return self._place(found, (level, "", key), level, parts, base)
+        return None
+
+    def _place(
+        self, found: list[Path], key: tuple[object, ...], how: str, parts: Directories, base: Directories
+    ) -> Place:
+        image = self._best(key, found, (), base) if len(found) > 1 else found[0]
+        return Place(image, how, "/".join(parts).casefold(), len(found) > 1)
+
+    def below(self, image: Path) -> str:
+        """Return the path of an image below the root, as it is shown to people."""
+        return display(image.relative_to(self._root))
+
+    def _hint(self, parts: Directories) -> str:
+        """Say what comes nearest to a name that no image has."""
+        name = parts[-1] if parts else ""
+        if "\ufffd" in name or "?" in name:
+            return "characters of its name were lost when the table was saved; save it as UTF-8"
+        for key, difference in (
+            (("name", normalize("NFC", name).casefold()), "has that name, in another folder"),
+            (("stem", _stem(name)), "differs by its ending"),
+            (("number", _stem(name).lstrip("0")), "differs by zeros before its number"),
+        ):
+            if image := self._nearest.get(key):
+                return f"{self.below(image)} {difference}"
+        return ""
 
     def _as_packed(self, file_name: str, label_directories: Directories) -> Match | None:
         """Return the image whose name, read in another code page, is the one that a label gives, or None."""
@@ -112,7 +247,41 @@ class ImageNames:
 
     @cached_property
     def _by_path(self) -> dict[str, Path]:
-        return {normalize("NFC", str(image)): image for image in self._images}
+        paths = {}
+        for image in self._images:
+            as_read = readable(str(image.relative_to(self._root)))
+            paths[normalize("NFC", f"{self._root}/{as_read}")] = image
+        # What is spelt so on disk wins over what is read so.
+        paths.update((normalize("NFC", str(image)), image) for image in self._images)
+        return paths
+
+    def _spelt(self, level: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+        """Return the images by their paths below the root, and by all that these end in, at one level.
+
+        Made when it is asked for: most tables spell every name as it is.
+        """
+        if level not in self._levels:
+            paths: dict[str, list[Path]] = {}
+            ends: dict[str, list[Path]] = {}
+            for image in self._images:
+                name = readable(image.stem if level == "ending" else image.name)
+                parts = (*directories_below(self._root, image), name)
+                paths.setdefault(_key(parts, level), []).append(image)
+                for count in range(len(parts)):
+                    ends.setdefault(_key(parts[count:], level), []).append(image)
+            self._levels[level] = paths, ends
+        return self._levels[level]
+
+    @cached_property
+    def _nearest(self) -> dict[tuple[str, str], Path]:
+        nearest: dict[tuple[str, str], Path] = {}
+        for image in self._images:
+            stem = _stem(image.name)
+            nearest.setdefault(("name", normalize("NFC", image.name).casefold()), image)
+            nearest.setdefault(("stem", stem), image)
+            if number := stem.lstrip("0"):
+                nearest.setdefault(("number", number), image)
+        return nearest
 
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
@@ -166,9 +335,52 @@ class ImageNames:
         return (*key, inside_out, ()), images
 
 
+def _folded(name: str) -> str:
+    return normalize("NFC", name).casefold()
+
+
 def common_suffix(one: Directories, other: Directories) -> Directories:
     """Return the directories that both have, counted from the inside out, outermost first."""
     return one[len(one) - _suffix(one, other) :]
+
+
+def _spellings(text: str) -> list[str]:
+    r"""Return what a path may mean: as it is, with `\` between directories, percent-decoded, as a URL."""
+    # Blanks at its ends may belong to it, though hardly ever.
+    spellings = [text, label_text(text)]
+    text = spellings[1]
+    if "\\" in text:
+        spellings.append(text.replace("\\", "/"))
+    if "://" in text:
+        with suppress(ValueError):  # an address in brackets that is none
+            spellings.append(urlsplit(text).path)
+    if "%" in text:
+        spellings += [unquote(each) for each in spellings]
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
+        spellings.append(text[1:-1])
+    return [each for each in dict.fromkeys(spellings) if "\0" not in each]
+
+
+def _parts(path: str) -> Directories:
+    """Return the parts of a path, without a drive, and without the steps that go up at its beginning."""
+    plain = os.path.normpath(_DRIVE.sub("/", path))
+    return tuple(part for part in normalize("NFC", plain).split("/") if part not in ("", ".", ".."))
+
+
+def _key(parts: Sequence[str], level: str) -> str:
+    text = "/".join(parts)
+    return normalize("NFC", text) if level == "below" else normalize("NFKC", text).casefold()
+
+
+def _stem(name: str) -> str:
+    folded = normalize("NFKC", name).casefold()
+    stem, dot, ending = folded.rpartition(".")
+    ending = dot + ending
+    return stem if ending in SUFFIXES or _ENDING.fullmatch(ending) else folded
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")
 
 
 def _part(directories: Directories, count: int, *, inside_out: bool) -> Directories:

@@ -1,38 +1,102 @@
-"""Labels from JSON files, one for each image, that name their image in images[0].file_name."""
+"""Labels from JSON files that name their images: one file for each image, or the export of a tool."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lookalike.labels.annotations import (
-    annotation_fields,
-    annotation_list,
-    file_name,
-    named_images,
-    read_categories,
-)
+from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.fields import category_fields, storable
 from lookalike.labels.image_names import ImageNames, common_suffix, directories_below
-from lookalike.labels.labelling import Claim, Label, Unusable
+from lookalike.labels.json_entries import Entry, is_export, json_entries, names_no_image
+from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.records import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.labels.annotations import Category
     from lookalike.labels.documents import Document
+    from lookalike.labels.image_names import Match
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """A JSON file, and what it says of which images."""
+
+    path: Path
+    content: Any
+    entries: list[Entry] = field(default_factory=list)
+    flaw: str = ""
+    """Why there are no entries."""
+
+    @property
+    def is_one_image(self) -> bool:
+        """Whether it is about one image, as a whole."""
+        return len(self.entries) == 1 and not self.entries[0].place
+
+    @property
+    def is_export(self) -> bool:
+        """Whether only a tool for labels writes such a file."""
+        return is_export(self.content)
+
+
+def read_label_file(document: Document) -> LabelFile:
+    """Return what a JSON file says of which images."""
+    content = document.content
+    try:
+        return LabelFile(document.path, content, json_entries(content))
+    except Unusable as error:
+        return LabelFile(document.path, content, flaw=str(error))
+
+
+def find_entry(root: Path, names: ImageNames, file: LabelFile, entry: Entry) -> Match:
+    """Return the image of an entry: by the names that it has, else, for a whole file, by the file's own name.
+
+    Raises:
+        Unusable: there is none of these names, or several.
+    """
+    if entry.flaw and not names_no_image(entry):
+        raise Unusable(entry.flaw)
+    directories = directories_below(root, file.path)
+    given = [*entry.names]
+    if not entry.place and (not given or file.is_export):
+        given.append(file.path.stem)
+    flaw = entry.flaw
+    for name in given:
+        try:
+            return names.find(name, directories)
+        except Unusable as error:
+            flaw = flaw or str(error)
+    raise Unusable(flaw)
+
+
+def looks_like_labels(content: Any) -> bool:
+    """Tell whether a file has `images`, as COCO's and deliveries have, whatever is in it."""
+    return isinstance(content, dict) and "images" in content
+
+
+def names_image(root: Path, names: ImageNames, file: LabelFile) -> bool:
+    """Tell whether a JSON file, in whatever form, names an image that is there."""
+    for entry in file.entries:
+        try:
+            find_entry(root, names, file, entry)
+        except Unusable:
+            continue
+        return True
+    return False
 
 
 def read_json_files(
     root: Path, images: Sequence[Path], documents: Iterable[Document]
 ) -> tuple[list[Claim], list[Skipped]]:
-    """Read labels that stand in one JSON file each, wherever below the root.
+    """Read labels that stand in JSON files, wherever below the root.
 
-    The fields are category1, category2, …: the directories that label and image have in common from the
-    inside out, or, where there are none, the label's; and the attributes of all annotations, which win over
-    a category of the same name. A file that lists COCO's categories too gives the field `label`. The
-    metadata is the whole file, with the directories as `categories` unless it has such a key.
+    The fields of a file for one image are category1, category2, …: the directories that label and image
+    have in common from the inside out, or, where there are none, the label's; and what its annotations say,
+    which wins over a category of the same name. A file that lists COCO's categories, or calls something its
+    label, gives the field `label`. The metadata is the whole file, with the directories as `categories`
+    unless it has such a key. Of a file for many images, fields and metadata are what it says of each.
 
     Args:
         root: the folder that was walked.
@@ -46,31 +110,27 @@ def read_json_files(
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     for document in documents:
-        try:
-            claims.append(_claim(root, names, document))
-        except Unusable as error:
-            skipped.append(Skipped(str(document.path), str(error)))
+        file = read_label_file(document)
+        if file.flaw:
+            skipped.append(Skipped(str(file.path), file.flaw))
+        for entry in file.entries:
+            try:
+                match = find_entry(root, names, file, entry)
+            except Unusable as error:
+                skipped.append(skip(file.path, entry.place, str(error)))
+                continue
+            label = (
+                _label(root, file, entry, match) if file.is_one_image else Label(entry.fields, entry.metadata)
+            )
+            claims.append(Claim(match.image, label, file.path, entry.place, match.agreement, match.namesakes))
     return claims, skipped
 
 
-def _claim(root: Path, names: ImageNames, document: Document) -> Claim:
-    content = document.content
-    named = named_images(content)
-    if len(named) > 1:
-        raise Unusable(f"names {len(named)} images: such a file (COCO) is read by --labels table")
-    name = file_name(named[0], "images[0]")
-    own = annotation_fields(enumerate(annotation_list(content)), _categories(content))
-    label_directories = directories_below(root, document.path)
-    match = names.find(name, label_directories)
-    directories = common_suffix(label_directories, directories_below(root, match.image)) or label_directories
-    fields = {**category_fields(directories), **own}
-    metadata = {"categories": [storable(directory) for directory in directories], **content}
-    return Claim(match.image, Label(fields, metadata), document.path, "", match.agreement, match.namesakes)
-
-
-def _categories(content: Mapping[str, Any]) -> dict[int | str, Category] | None:
-    """Return COCO's categories; None where the file has none, or something else of that name."""
-    try:
-        return read_categories(content.get("categories")) or None
-    except Unusable:
-        return None
+def _label(root: Path, file: LabelFile, entry: Entry, match: Match) -> Label:
+    above = directories_below(root, file.path)
+    directories = common_suffix(above, directories_below(root, match.image)) or above
+    if all(map(is_data_folder, directories)):
+        directories = ()
+    fields = {**category_fields(directories), **entry.fields}
+    delivered: Mapping[str, Any] = entry.metadata
+    return Label(fields, {"categories": [storable(directory) for directory in directories], **delivered})

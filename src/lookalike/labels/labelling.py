@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.records import Skipped, display, labels_digest
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lookalike.records import Fields, Metadata
+    from lookalike.records import Fields, Metadata, Remark
 
 
 class Unusable(Exception):
@@ -41,6 +41,10 @@ class Labelling:
     """Images without a label, in the order in which they were given."""
     told_apart: list[Path]
     """Images of a name that others have too, whose label found them by their directories, in that order."""
+    remarks: list[Remark] = field(default_factory=list)
+    """What was assumed, and what a person should look at."""
+    expected: bool = False
+    """Whether there are files of labels, so that it is a failure where no image has got one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Claim:
     """How well the directories of label and image agree; the greater, the better."""
     namesakes: bool = False
     """Whether other images have the name that the label gives."""
+    rank: int = 0
+    """Which of several sources counts where they say different things: the highest; the others add to it."""
 
     def __str__(self) -> str:
         return display(f"{self.source}, {self.place}" if self.place else self.source)
@@ -72,18 +78,27 @@ def skip(source: Path, place: str, reason: str) -> Skipped:
 
 
 def settle(
-    mode: str, images: Sequence[Path], claims: Iterable[Claim], skipped: Iterable[Skipped] = ()
+    mode: str,
+    images: Sequence[Path],
+    claims: Iterable[Claim],
+    skipped: Iterable[Skipped] = (),
+    *,
+    remarks: Sequence[Remark] = (),
+    expected: bool = False,
 ) -> Labelling:
     """Give each image its label.
 
     Of several labels for one image, those whose directories agree best with the image's count. Where these
-    have equal fields the first is used; where they contradict each other none is, and each is reported.
+    have equal fields the first is used; where no field has two values they are put together; where they
+    contradict each other none is used, and each is reported. One of a lower rank only adds what others lack.
 
     Args:
         mode: the mode that was used.
         images: every image below the root.
         claims: labels with the images they name, which are all among `images`; in the order of their paths.
         skipped: labels that name no image.
+        remarks: what was assumed.
+        expected: whether there are files of labels.
     """
     claims_on: dict[Path, list[Claim]] = {}
     for claim in claims:
@@ -99,7 +114,7 @@ def settle(
     rejected.sort(key=lambda skipped: skipped.path)
     unlabelled = [image for image in images if image not in labels]
     told_apart = [image for image in labels if any(claim.namesakes for claim in claims_on[image])]
-    return Labelling(mode, labels, rejected, unlabelled, told_apart)
+    return Labelling(mode, labels, rejected, unlabelled, told_apart, list(remarks), expected)
 
 
 def _choose(rivals: list[Claim]) -> tuple[Label | None, list[Skipped]]:
@@ -114,18 +129,48 @@ def _choose(rivals: list[Claim]) -> tuple[Label | None, list[Skipped]]:
         for claim in rivals
         if claim.agreement != best
     ]
-    # Digests, because to Python True equals 1, and two labels that say so differ.
-    fields = labels_digest(first.label.fields, {})
-    contradiction = next((c for c in leaders if labels_digest(c.label.fields, {}) != fields), None)
+    ranked = sorted(leaders, key=lambda claim: -claim.rank)
+    equals = [claim for claim in ranked if claim.rank == ranked[0].rank]
+    contradiction = _contradiction(equals)
     if contradiction is not None:
+        one, other = contradiction
         for claim in leaders:
-            other = contradiction if claim is first else first
-            losers.append(claim.skip(f"contradicts {other} about {image}; neither is used"))
+            rival = other if claim is one else one
+            losers.append(claim.skip(f"contradicts {rival} about {image}; neither is used"))
         return None, losers
-    whole = labels_digest(first.label.fields, first.label.metadata)
-    losers += [
-        claim.skip(f"{image} has the same fields from {first}, whose metadata is kept")
-        for claim in leaders[1:]
-        if labels_digest(claim.label.fields, claim.label.metadata) != whole
-    ]
-    return first.label, losers
+    label = ranked[0].label
+    for claim in ranked[1:]:
+        if set(claim.label.fields) - set(label.fields) or _digest(claim.label) == _digest(label):
+            label = _both(label, claim.label)
+        elif claim.rank < ranked[0].rank or not claim.label.fields:
+            label = Label(label.fields, _both(label, claim.label).metadata)
+        elif claim.label.metadata != label.metadata:
+            losers.append(claim.skip(f"{image} has the same fields from {first}, whose metadata is kept"))
+    return label, losers
+
+
+def _digest(label: Label) -> str:
+    return labels_digest(label.fields, label.metadata)
+
+
+def _contradiction(claims: Sequence[Claim]) -> tuple[Claim, Claim] | None:
+    """Return two labels that give one field different values; None where all agree."""
+    by_name: dict[str, tuple[str, Claim]] = {}
+    for claim in claims:
+        for name, value in claim.label.fields.items():
+            # Digests, because to Python True equals 1, and two labels that say so differ.
+            digest = labels_digest({name: value}, {})
+            before = by_name.setdefault(name, (digest, claim))
+            if before[0] != digest:
+                return before[1], claim
+    return None
+
+
+def _both(one: Label, other: Label) -> Label:
+    """Return a label with all that two say: of what both have the first's, and lists one after the other."""
+    metadata = {**other.metadata, **one.metadata}
+    for key, value in other.metadata.items():
+        first = one.metadata.get(key)
+        if isinstance(value, list) and isinstance(first, list) and value != first:
+            metadata[key] = [*first, *value]
+    return Label({**other.fields, **one.fields}, metadata)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read_parquet(path: Path, column: str) -> list[dict[str, Any]]:
+def read_parquet(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a Parquet file as JSON would have them.
 
     Dates and times are in ISO 8601, decimals and durations are text; what has no form in JSON, such as the
@@ -20,11 +20,10 @@ def read_parquet(path: Path, column: str) -> list[dict[str, Any]]:
 
     Args:
         path: the file.
-        column: name of a column that it must have.
 
     Raises:
         ExtraMissing: pyarrow is not installed.
-        Unusable: it is no Parquet file, has no such column, or two of one name.
+        Unusable: it is no Parquet file, or has two columns of one name.
     """
     try:
         import pyarrow as pa
@@ -36,8 +35,6 @@ def read_parquet(path: Path, column: str) -> list[dict[str, Any]]:
             raise Unusable("not a regular file")
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
-            if column not in schema.names:
-                raise Unusable(f"no column {column}: the columns are {', '.join(schema.names)}")
             if len(set(schema.names)) < len(schema.names):
                 raise Unusable(f"two columns of one name: the columns are {', '.join(schema.names)}")
             names = [field.name for field in schema if not _is_binary(pa.types, field.type)]

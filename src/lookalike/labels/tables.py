@@ -1,35 +1,54 @@
-"""Labels from tables: metadata.csv, metadata.jsonl or metadata.parquet with a column file_name.
+"""Labels from tables: one row for an image, with a column that names it.
 
-Names and rules are those of Hugging Face's ImageFolder
-(https://huggingface.co/docs/datasets/image_dataset#imagefolder): a table may stand in any folder, file_name
-is relative to that folder, and where there is a table the names of folders say nothing.
+A table is metadata.csv, .tsv, .jsonl or .parquet with the column file_name, as Hugging Face's ImageFolder has
+it (https://huggingface.co/docs/datasets/image_dataset#imagefolder): it may stand in any folder, file_name is
+relative to that folder, and where there is a table the names of folders say nothing. What people bring is
+read too where it can only mean one thing: other headings, other separators, paths of another machine.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-import os.path
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LabelsInvalid
-from lookalike.labels.columns import typed
-from lookalike.labels.documents import kind, parse_json, read_text
-from lookalike.labels.fields import scalar_fields
-from lookalike.labels.image_names import ImageNames
+from lookalike.labels.columns import decimal_comma, listed, typed
+from lookalike.labels.delimited import read_delimited
+from lookalike.labels.documents import kind, parse_json
+from lookalike.labels.fields import joined, scalar_fields, storable
+from lookalike.labels.headings import FILE_NAME, field_name, file_column, is_file_heading, is_image_name
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
-from lookalike.records import display
+from lookalike.records import Remark, display, label_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from lookalike.labels.encodings import Encodings
+    from lookalike.labels.image_names import ImageNames, Place
     from lookalike.records import Scalar, Skipped
 
-TABLE_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-_FILE_NAME = "file_name"
+TABLE_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
+"""Names of files that are read as tables of labels, in any case."""
+
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".parquet")
+"""What the name of any table ends in, in lower case."""
+
+# Rows above the heading that a table may have: a title, a date.
+_ROWS_ABOVE = 10
+# How sure a way of naming an image is; of two names for one image the surer counts.
+_SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1, "packed": 1}
+_HOW = {
+    "below": "lie in another folder than the table says",
+    "case": "differ from their images by upper and lower case",
+    "ending": "have no ending, and their images have",
+    "folders": "have folders before them that are not here",
+    "packed": "have characters of another code page, or their images have",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,124 +59,342 @@ class Row:
     """Its line in the file, as an editor counts, or its number in a parquet file, from 1."""
     delivered: Mapping[str, Any]
     fields: Mapping[str, Scalar]
+    name: object = None
+    """What names the image."""
     flaw: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The rows of one table."""
+
+    path: Path
+    rows: list[Row]
+    heading: str
+    """Of the column that names the images; empty where there are no headings."""
+    fields: int
+    """Columns beside it."""
+    remarks: list[str] = field(default_factory=list)
+
+
+def is_table(path: Path) -> bool:
+    """Tell whether a file is a table of labels by its name."""
+    return path.name.casefold() in TABLE_NAMES
+
+
 def read_tables(
-    root: Path, images: Sequence[Path], tables: Iterable[Path]
-) -> tuple[list[Claim], list[Skipped]]:
+    tables: Iterable[Path], names: ImageNames, encodings: Encodings
+) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Read the labels that stand in tables.
 
     Every other column is a field. Of a CSV file a column is of numbers, or of booleans, where all its values
     are; an empty value is absent. JSON Lines and Parquet keep their types, and their nested values only in
-    the metadata, which is the row.
+    the metadata, which is the row. Several rows of one image are joined as `fields.joined` says.
 
     Args:
-        root: the folder that was walked.
-        images: absolute paths below `root`.
-        tables: paths whose names are among `TABLE_NAMES`.
+        tables: paths below the folder that was walked.
+        names: the images below it.
+        encodings: of its label files.
 
     Returns:
-        The labels with their images, and the rows that cannot be used with the reason, in order.
+        The labels with their images, the rows that cannot be used with the reason, and what was assumed.
 
     Raises:
-        LabelsInvalid: a table cannot be read, or has no column file_name.
+        LabelsInvalid: a table cannot be read, or has no column that names images.
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
-    names = ImageNames(root, images)
     claims: list[Claim] = []
     skipped: list[Skipped] = []
+    remarks: list[Remark] = []
+    for sheet in read_sheets(tables, names, encodings):
+        if isinstance(sheet, LabelsInvalid):
+            raise sheet
+        found, unused, said = claim_rows(sheet, names)
+        claims += found
+        skipped += unused
+        remarks += said
+    return claims, skipped, remarks
+
+
+def read_sheets(
+    tables: Iterable[Path], names: ImageNames, encodings: Encodings
+) -> list[Sheet | LabelsInvalid]:
+    """Return tables in the order given, each or why it cannot be used.
+
+    Raises:
+        ExtraMissing: a Parquet file, and no pyarrow to read it.
+    """
+    texts: dict[Path, str | Unusable] = {}
+    uncertain: dict[Path, bytes] = {}
     for table in tables:
-        for row in _rows(table):
-            if row.flaw:
-                skipped.append(skip(table, row.place, row.flaw))
-                continue
-            try:
-                image = _image(root, table, names, row.delivered.get(_FILE_NAME))
-            except Unusable as error:
-                skipped.append(skip(table, row.place, str(error)))
-            else:
-                claims.append(Claim(image, Label(row.fields, row.delivered), table, row.place))
-    return claims, skipped
+        try:
+            read = "" if table.suffix.lower() == ".parquet" else encodings.read(table)
+            texts[table] = "" if isinstance(read, bytes) else read
+            if isinstance(read, bytes):
+                uncertain[table] = read
+        except Unusable as error:
+            texts[table] = error
+    texts |= encodings.guess(uncertain)
+    sheets: list[Sheet | LabelsInvalid] = []
+    for table, text in texts.items():
+        try:
+            sheets.append(_sheet(table, text, names) if isinstance(text, str) else _invalid(table, text))
+        except Unusable as error:
+            sheets.append(_invalid(table, error))
+    return sheets
 
 
-def _image(root: Path, table: Path, names: ImageNames, file_name: object) -> Path:
-    if file_name is None or file_name == "":
-        raise Unusable("names no image: file_name is empty")
-    if not isinstance(file_name, str):
-        raise Unusable(f"file_name is {kind(file_name)}, not a string")
-    for text in (file_name, file_name.replace("\\", "/")):
-        path = os.path.normpath(table.parent / text)
-        if Path(path).is_relative_to(root) and (image := names.at(path)):
-            return image
-    if not Path(path).is_relative_to(root):
-        raise Unusable(f"{file_name!r} leads out of the folder that is indexed")
-    raise Unusable(f"there is no image {file_name!r}")
+def _invalid(table: Path, error: Unusable) -> LabelsInvalid:
+    invalid = LabelsInvalid(str(table), display(str(error)))
+    invalid.__cause__ = error
+    return invalid
 
 
-def _rows(table: Path) -> list[Row]:
+def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipped], list[Remark]]:
+    """Return the labels of a table with their images, the rows that cannot be used, and what was assumed."""
+    skipped: list[Skipped] = []
+    found: dict[tuple[Path, str], list[tuple[Row, Place]]] = {}
+    how: dict[str, list[str]] = {}
+    for row in sheet.rows:
+        try:
+            name = _file_name(row, sheet.heading or FILE_NAME)
+            place = names.locate(name, sheet.path.parent)
+        except Unusable as error:
+            skipped.append(skip(sheet.path, row.place, str(error)))
+            continue
+        # Names that differ by folders that are not here may have been two images; others are one.
+        apart = place.name if place.how in ("folders", "packed") else ""
+        found.setdefault((place.image, apart), []).append((row, place))
+        if place.how != "exact":
+            how.setdefault(place.how, []).append(f"{name} is {names.below(place.image)}")
+    claims = []
+    several: list[Claim] = []
+    for (image, _), rows in found.items():
+        first, place = rows[0]
+        sure = (max(_SURE[each.how] for _, each in rows),)
+        different = list({_key(row): row for row, _ in rows}.values())
+        if len(different) == 1:
+            label = Label(first.fields, first.delivered)
+        else:
+            label = Label(_joined_fields(different), {"rows": [dict(row.delivered) for row in different]})
+        claims.append(Claim(image, label, sheet.path, first.place, sure, place.namesakes))
+        if len(different) > 1:
+            several.append(claims[-1])
+    said = [*sheet.remarks]
+    if several:
+        count = f"{len(several):,} images have" if len(several) > 1 else "1 image has"
+        fields = ", ".join(f"{name}={value}" for name, value in list(several[0].label.fields.items())[:3])
+        said.append(f"{count} several rows, which are joined: {several[0].image.name} is {fields}")
+    for way, examples in how.items():
+        count = f"{len(examples):,} names" if len(examples) > 1 else "1 name"
+        verb = _HOW[way] if len(examples) > 1 else _singular(_HOW[way])
+        said.append(f"{count} {verb}: {examples[0]}")
+    return claims, skipped, [Remark(str(sheet.path), display(text)) for text in said]
+
+
+def _singular(words: str) -> str:
+    for many, one in (("lie", "lies"), ("differ", "differs"), ("have", "has")):
+        words = re.sub(rf"^{many}\b", one, words)
+    return (
+        words.replace("their images have", "its image has")
+        .replace("their images", "its image")
+        .replace("before them", "before it")
+    )
+
+
+def _key(row: Row) -> str:
+    return repr(sorted(row.delivered.items(), key=str))
+
+
+def _joined_fields(rows: Iterable[Row]) -> dict[str, Scalar]:
+    values: dict[str, list[Scalar]] = {}
+    for row in rows:
+        for name, value in row.fields.items():
+            values.setdefault(name, []).append(value)
+    found = {name: joined(several) for name, several in values.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _file_name(row: Row, heading: str) -> str:
+    name, heading = row.name, label_text(heading)
+    if row.flaw:
+        raise Unusable(row.flaw)
+    if name is None:
+        raise Unusable(f"names no image: {heading} is empty")
+    if not isinstance(name, str):
+        raise Unusable(f"{heading} is {kind(name)}, not a string")
+    if not label_text(name):
+        raise Unusable(f"names no image: {heading} is empty")
+    return name
+
+
+def _sheet(table: Path, text: str, names: ImageNames) -> Sheet:
+    def is_there(value: str) -> bool:
+        try:
+            names.locate(value, table.parent)
+        except Unusable:
+            return False
+        return True
+
+    suffix = table.suffix.lower()
+    if suffix == ".parquet":
+        rows = [(f"row {n}", row) for n, row in enumerate(read_parquet(table), 1)]
+        return _typed_sheet(table, rows, is_there, "no column file_name: the columns are ")
+    if suffix in (".jsonl", ".ndjson"):
+        return _json_sheet(table, text, is_there)
     try:
-        if table.suffix == ".parquet":
-            delivered = read_parquet(table, _FILE_NAME)
-            return [_typed_row(f"row {n}", row) for n, row in enumerate(delivered, 1)]
-        text = read_text(table)
-        return _csv_rows(text) if table.suffix == ".csv" else _jsonl_rows(text)
-    except Unusable as error:
-        raise LabelsInvalid(str(table), display(str(error))) from error
+        return _text_sheet(table, text, is_there)
+    except csv.Error as error:
+        raise Unusable(str(error)) from error
 
 
-def _typed_row(place: str, delivered: Mapping[str, Any]) -> Row:
-    fields = scalar_fields({name: value for name, value in delivered.items() if name != _FILE_NAME})
-    return Row(place, delivered, fields)
+def _typed_sheet(
+    table: Path,
+    rows: Sequence[tuple[str, Mapping[str, Any] | str]],
+    is_there: Callable[[str], bool],
+    none: str,
+) -> Sheet:
+    """Return rows that have types; a text in place of a row is what is wrong with it."""
+    columns = list(dict.fromkeys(name for _, row in rows if not isinstance(row, str) for name in row))
+    column = file_column(
+        columns, lambda n: [row.get(columns[n]) for _, row in rows if not isinstance(row, str)], is_there
+    )
+    if column is None:
+        raise Unusable(none + ", ".join(columns) if none.endswith(" ") else none)
+    found = []
+    for place, row in rows:
+        if isinstance(row, str):
+            found.append(Row(place, {}, {}, flaw=row))
+            continue
+        fields = scalar_fields(
+            {field_name(name): value for name, value in row.items() if name != columns[column]}
+        )
+        found.append(Row(place, row, fields, row.get(columns[column])))
+    return Sheet(table, found, columns[column], len(columns) - 1, _about(columns[column]))
 
 
-def _jsonl_rows(text: str) -> list[Row]:
-    rows = []
+def _json_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Sheet:
+    rows: list[tuple[str, Mapping[str, Any] | str]] = []
     # Not str.splitlines, which also parts at characters that may stand inside a JSON string.
-    for n, line in enumerate(text.split("\n"), 1):
+    for n, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         if not line.strip():
             continue
-        place = f"line {n}"
         try:
             row = parse_json(line)
         except Unusable as error:
-            rows.append(Row(place, {}, {}, flaw=str(error)))
+            rows.append((f"line {n}", str(error)))
             continue
-        if isinstance(row, dict):
-            rows.append(_typed_row(place, row))
-        else:
-            rows.append(Row(place, {}, {}, flaw=f"is {kind(row)}, not an object"))
-    if not any(_FILE_NAME in row.delivered for row in rows):
-        raise Unusable(f"no line has a {_FILE_NAME}")
-    return rows
+        rows.append((f"line {n}", row if isinstance(row, dict) else f"is {kind(row)}, not an object"))
+    if all(isinstance(row, str) for _, row in rows):
+        # A JSON text of one list, whatever its name says.
+        try:
+            whole = parse_json(text)
+        except Unusable:
+            whole = None
+        if isinstance(whole, list):
+            rows = [
+                (f"[{n}]", row if isinstance(row, dict) else f"is {kind(row)}, not an object")
+                for n, row in enumerate(whole)
+            ]
+    return _typed_sheet(table, rows, is_there, "no line has a file_name")
 
 
-def _csv_rows(text: str) -> list[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, list[str]]] = []
-    line = 1
-    try:
-        for values in reader:
-            if values:
-                rows.append((line, values))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise Unusable(f"line {line}: {error}") from error
-    if not rows:
-        raise Unusable("is empty")
-    header = rows.pop(0)[1]
-    if _FILE_NAME not in header:
-        raise Unusable(f"no column {_FILE_NAME}: the columns are {', '.join(header)}")
-    if len(set(header)) < len(header):
-        raise Unusable(f"two columns of one name: the columns are {', '.join(header)}")
-    complete = [dict(zip(header, values, strict=False)) for _, values in rows]
-    columns = {name: typed([row.get(name, "") for row in complete]) for name in header if name != _FILE_NAME}
+def _about(heading: str) -> list[str]:
+    plain = label_text(heading)
+    return [] if plain.casefold() == FILE_NAME else [f"its column {plain!r} names the images"]
+
+
+def _text_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Sheet:
+    def speaks(values: Sequence[str]) -> bool:
+        return any(is_file_heading(value) or is_image_name(value) for value in values)
+
+    separator, lines = read_delimited(text, speaks)
+    remarks: list[str] = []
+    header, lines = _headed(lines, is_there, remarks)
+    column = file_column(header, lambda n: [values[n] for _, values in lines if len(values) > n], is_there)
+    if column is None:
+        raise Unusable(f"no column {FILE_NAME}: the columns are {', '.join(header)}")
+    if header[column]:
+        remarks += _about(header[column])
+    wide = len(header)
+    columns: list[list[str]] = [
+        [label_text(values[n]) if n < len(values) else "" for _, values in lines] for n in range(wide)
+    ]
+    keys = _keys(header, columns, remarks)
+    values_of: dict[int, list[Scalar | None]] = {}
+    for n in range(wide):
+        if n == column or not label_text(keys[n]):
+            continue
+        cells = columns[n]
+        if separator != "," and (points := decimal_comma(cells)) is not None:
+            cells = points
+            remarks.append(f"the numbers of {keys[n]} have a decimal comma")
+        values_of[n] = typed(cells)
     found = []
-    for n, ((line, values), row) in enumerate(zip(rows, complete, strict=True)):
-        given = ((name, column[n]) for name, column in columns.items() if name)
-        fields = {name: value for name, value in given if value is not None}
+    for at, (line, values) in enumerate(lines):
+        fields: dict[str, Scalar] = {}
+        for n, column_values in values_of.items():
+            cell = column_values[at]
+            if isinstance(cell, str):
+                cell = joined(listed(cell) or [cell])
+            if cell is not None:
+                fields[storable(field_name(keys[n]))] = cell
         flaw = ""
-        if len(values) > len(header):
-            flaw = f"has {len(values)} values for {len(header)} columns"
-        found.append(Row(f"line {line}", row, fields, flaw))
-    return found
+        if any(label_text(value) for value in values[wide:]):
+            flaw = f"has {len(values)} values for {wide} columns"
+        name = values[column] if column < len(values) else None
+        delivered = dict(zip(keys, values, strict=False))
+        found.append(Row(f"line {line}", delivered, fields, name, flaw))
+    return Sheet(table, found, header[column] or FILE_NAME, len(values_of), remarks)
+
+
+def _headed(
+    lines: list[tuple[int, list[str]]], is_there: Callable[[str], bool], remarks: list[str]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the headings of a table and its other rows; headings of our own where it has none."""
+    for n, (line, values) in enumerate(lines[:_ROWS_ABOVE]):
+        heads = any(is_file_heading(value) for value in values) and not any(map(is_image_name, values))
+        if heads and (n == 0 or all(_filled(above) < _filled(values) for _, above in lines[:n])):
+            if n:
+                remarks.append(f"line {line} is taken for its headings")
+            return values, lines[n + 1 :]
+        if any(is_image_name(value) for value in values):
+            break
+    first = lines[0][1]
+    named = [
+        n for n, value in enumerate(first) if is_image_name(value) or (len(lines) > 1 and is_there(value))
+    ]
+    if not named:
+        return first, lines[1:]
+    wide = max(len(values) for _, values in lines)
+    header = [f"column{n}" for n in range(1, wide + 1)]
+    header[named[0]] = FILE_NAME
+    if wide == 2:
+        header[1 - named[0]] = "label"
+    remarks.append(f"has no headings; its columns are taken for {', '.join(header)}")
+    return header, lines
+
+
+def _filled(values: Sequence[str]) -> int:
+    return sum(bool(label_text(value)) for value in values)
+
+
+def _keys(header: Sequence[str], columns: Sequence[Sequence[str]], remarks: list[str]) -> list[str]:
+    """Return the headings, different ones for columns that have the same; of two equal columns one counts."""
+    keys: list[str] = []
+    seen: dict[str, int] = {}
+    times: Counter[str] = Counter()
+    for n, name in enumerate(header):
+        plain = field_name(name)
+        if plain in seen and plain:
+            times[plain] += 1
+            if columns[n] == columns[seen[plain]]:
+                keys.append("")
+                continue
+            renamed = f"{plain}_{times[plain] + 1}"
+            remarks.append(f"two columns are called {plain}: the later one is {renamed}")
+            keys.append(renamed)
+            continue
+        seen[plain] = n
+        keys.append(name)
+    return keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.near_duplicates import chains_text
 from lookalike.report.evaluation_report import draw_map
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
@@ -53,7 +54,10 @@ def write_audit_report(
         "audit.html",
         thumbnails,
         {"map": draw_map(records, vectors, audit.by, names, thumbnails, notes, " (contradicted)")},
-        title=f"{shown(collection)}: audit by {shown(audit.by)}",
+        title=f"{shown(collection)}: audit by {shown(audit.by)}"
+        if audit.by is not None
+        else f"{shown(collection)}: audit without labels",
+        chains=chains_text(audit.chains) if audit.chains else "",
         audit=audit,
         by=shown(audit.by),
         split=shown(audit.split),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.near_duplicates import chains_text
 from lookalike.plane import evenly, plane
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
@@ -82,6 +83,7 @@ def write_evaluation_report(
         evaluation=evaluation,
         by=shown(evaluation.by),
         trust=trust,
+        chains=chains_text(evaluation.chains) if evaluation.chains else "",
         fitted=evaluation.held.refitted,
         points=min(len(records), _MAP_POINTS),
         classes=[(shown(each.label), each) for each in evaluation.classes],
@@ -95,7 +97,7 @@ def write_evaluation_report(
 def draw_map(
     records: Sequence[Record],
     vectors: Vectors,
-    by: str,
+    by: str | None,
     names: Names,
     thumbnails: Thumbnails,
     notes: dict[str, str],
@@ -106,7 +108,7 @@ def draw_map(
     Args:
         records: all records.
         vectors: theirs, in which the map is drawn.
-        by: the field that gives the colour.
+        by: the field that gives the colour; None: all are of one.
         names: of the images.
         thumbnails: to which the pictures are added that it lacks.
         notes: by id, what is said of the images that are marked.
@@ -118,7 +120,7 @@ def draw_map(
     chosen = [records[row] for row in rows]
     points, variance = plane(vectors if len(rows) == len(vectors) else vectors[rows])
     thumbnails.add(chosen, BUDGET - thumbnails.size, _MAP_SIZE)
-    labels = [label_of(record, by) for record in chosen]
+    labels = [None if by is None else label_of(record, by) for record in chosen]
     keys = {label_key(label): label for label in labels if label is not None}
     codes = {key: code for code, key in enumerate(sorted(keys))}
     return plots.collection_map(

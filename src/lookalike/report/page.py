@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import __version__
 from lookalike.errors import ExtraMissing, InvalidArgument
-from lookalike.records import display, uri_path
+from lookalike.records import display, local_path, uri_text
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,7 +40,8 @@ class Names:
     """The paths of a collection's images, without the folder that all of them share."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        folders = {str(uri_path(record.uri).parent) for record in records}
+        places = (local_path(record.uri) for record in records)
+        folders = {str(path.parent) for path in places if path is not None}
         try:
             self._root = os.path.commonpath(folders) if folders else ""
         except ValueError:
@@ -48,7 +49,9 @@ class Names:
 
     def __call__(self, record: Record) -> str:
         """Return the name of one image, fit for a line of a page."""
-        path = uri_path(record.uri)
+        path = local_path(record.uri)
+        if path is None:
+            return shown(uri_text(record.uri))
         return shown(str(path.relative_to(self._root) if path.is_relative_to(self._root) else path))
 
 
@@ -57,10 +60,10 @@ def card(record: Record, names: Names, label: Scalar | None, note: str = "") -> 
     return {"id": record.id, "name": names(record), "label": shown(label), "note": note}
 
 
-def neighbour_cards(neighbours: Sequence[Neighbour], names: Names, by: str) -> list[dict[str, str]]:
+def neighbour_cards(neighbours: Sequence[Neighbour], names: Names, by: str | None) -> list[dict[str, str]]:
     """Return what a page shows of those that voted, the first five of them."""
     return [
-        card(each.record, names, each.record.fields.get(by), f"{each.similarity:.4f}")
+        card(each.record, names, None if by is None else each.record.fields.get(by), f"{each.similarity:.4f}")
         for each in neighbours[:_VOTERS]
     ]
 

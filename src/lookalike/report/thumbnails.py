@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import UnusableImage
 from lookalike.images.thumbnails import thumbnails
 from lookalike.pipeline import MAX_BYTES
-from lookalike.records import display, uri_path
+from lookalike.records import display, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,9 @@ class Thumbnails:
 
 def _pictures(record: Record, sizes: Sequence[int]) -> tuple[list[str], str]:
     """Return the picture of a record in several sizes, the largest first; or none and the reason."""
-    path = uri_path(record.uri)
+    path = local_path(record.uri)
+    if path is None:
+        return [], "it is no file on this machine"
     try:
         if path.stat().st_size > MAX_BYTES:
             return [], f"more than {MAX_BYTES:,} bytes"

@@ -70,10 +70,13 @@ class MapQuery(Asked):
 class IndexQuery(Asked):
     """How to index again what was indexed; folders are never named by a client."""
 
-    labels: Literal["auto", "folders", "json", "table", "none"] = Field(
+    labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = Field(
         "auto", description="Where labels are read from."
     )
     prune: StrictBool = Field(False, description="Remove images whose file is gone.")
+    yes: StrictBool = Field(
+        False, description="Even where these are more than a tenth of the collection; else the job fails."
+    )
 
 
 class Job(Given):
@@ -120,6 +123,9 @@ class Indexing(Given):
     updated: int = Field(description="The file had changed.")
     relabelled: int = Field(description="The file is the same, what is known of it had changed.")
     unchanged: int
+    moved: int = Field(
+        description="The file was elsewhere before; its image kept what people had said of it."
+    )
     removed: int = Field(description="Images whose file is gone (`prune`).")
     embedded: int = Field(description="Images that went through the model; the others' features were known.")
     skipped: list[Unusable] = Field(description="Files that could not be used.")

@@ -15,6 +15,14 @@ class Apart(Given):
     accuracy: float
 
 
+class Chain(Given):
+    """Images that near-duplicates connect though they are not all near-duplicates of each other."""
+
+    images: int
+    groups: int = Field(description="That it was taken apart into: in each, all are near-duplicates.")
+    similarity: float = Field(description="The least between two of its images.")
+
+
 class Selection(Given):
     """Which answers are given so that the error stays below a promise."""
 
@@ -61,6 +69,7 @@ class EvaluationSummary(Given):
     repeats: list[float] = Field(description="The accuracy of each drawing of the folds.")
     group: str | None
     near_duplicates: int = Field(description="Images that were kept together with a near-duplicate.")
+    chains: list[Chain] = Field(description="Chains of near-duplicates, the largest first.")
     apart: Apart | None
     trust: str | None = Field(None, description="Why no confidence can be given; null where it can.")
     brier: float | None = Field(None, description="0 is perfect, 0.25 knows nothing.")
@@ -153,6 +162,7 @@ class AuditSummary(Given):
     disagreeing: int = Field(description="Those of them with different labels.")
     straddling: int = Field(description="Those of them in two splits at once.")
     threshold: float = Field(description="Similarity from which two images are near-duplicates.")
+    chains: list[Chain] = Field(description="Chains of near-duplicates, the largest first.")
     outliers: int
     small_classes: int
     left_out: int

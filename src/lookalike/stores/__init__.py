@@ -5,7 +5,7 @@ from __future__ import annotations
 from lookalike.errors import InvalidArgument
 from lookalike.stores.protocol import Store
 
-__all__ = ["TIMEOUT", "Store", "open_store"]
+__all__ = ["TIMEOUT", "Store", "check_approximate", "open_store"]
 
 TIMEOUT = 30.0
 """Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
@@ -50,3 +50,18 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
         "no store speaks that URL: it begins with sqlite:///, postgresql://, elasticsearch+http://, "
         "elasticsearch+https:// or oracle://"
     )
+
+
+def check_approximate(url: str) -> None:
+    """Refuse to build an approximate index that could not be built, before the work that comes first.
+
+    Args:
+        url: as for `open_store`; servers have indexes of their own.
+
+    Raises:
+        ExtraMissing: the package that makes it is not installed.
+    """
+    if url.partition(":")[0].lower() == "sqlite":
+        from lookalike.stores.sqlite.shortlist import check_installed
+
+        check_installed()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
+from lookalike.stores.answers import SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import DamageLog
 
 
 class Store(Protocol):
@@ -33,6 +36,14 @@ class Store(Protocol):
     @property
     def url(self) -> str:
         """The URL it was opened with, without a password."""
+        ...
+
+    @property
+    def damage(self) -> DamageLog:
+        """The records that were found damaged since it was opened; they are in no answer but `collections`.
+
+        Each vector is verified when it is read into memory, and what else a record says when it is read.
+        """
         ...
 
     def collections(self) -> list[Collection]:
@@ -192,11 +203,16 @@ class Store(Protocol):
         """
         ...
 
-    def sql(self, statement: str) -> Table:
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.
+
+        Args:
+            statement: in the store's own SQL.
+            seconds: after which it is stopped, above 0.
 
         Raises:
             QueryRefused: it does not parse, fails, or would write; or the store speaks no SQL.
+            QueryStopped: it takes longer, or its answer is larger than `answers.MOST_BYTES`.
         """
         ...
 

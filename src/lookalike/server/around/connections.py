@@ -39,8 +39,10 @@ LINGER_SECONDS = 30.0
 LINGER_BYTES = 1 << 30
 """Of that, so many at most: what a client sends in `LINGER_SECONDS` over a fast line."""
 
-# Within which some of it must come: as long as nginx waits (lingering_timeout).
+# Within which some of it must come: as long as nginx waits (lingering_timeout). Where the request was read to
+# its end, nothing more is to be expected.
 _LINGER_SILENCE = 5.0
+_LINGER_SILENCE_AFTER = 1.0
 # Connections beyond the limit that may do so: they come out of `_OTHER_FILES`.
 _MOST_LINGER = 64
 # Beyond the time of a body: for the answer that says that it took too long.
@@ -386,7 +388,9 @@ class Connection(HttpToolsProtocol):
         if self._together.lingers:
             if unsent:
                 self._lingers_since = self._drained_at = now
-            elif now - self._drained_at > min(seconds, _LINGER_SILENCE) or (
+                return
+            silence = _LINGER_SILENCE_AFTER if self._began is None else _LINGER_SILENCE
+            if now - self._drained_at > min(seconds, silence) or (
                 now - self._lingers_since > min(seconds, LINGER_SECONDS)
             ):
                 self._together.close_now()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.corrections import marks_of
 from lookalike.indexed import indexed_paths, notes_state
-from lookalike.records import uri_path, uri_text
+from lookalike.records import local_path, uri_text
 from lookalike.server.wire.problems import Refused
 from lookalike.stores.checks import same_name
 
@@ -92,9 +92,12 @@ class Roots:
             Refused: 403 where the file lies below no root or may not be read, 404 where it is gone.
         """
         try:
-            path = _real(named := uri_path(record.uri))
+            named = local_path(record.uri)
+            path = None if named is None else _real(named)
         except ValueError as error:  # a name that no file can have, in a store made elsewhere
             raise _outside() from error
+        if path is None:  # an object in some store of objects: no file of this machine
+            raise _outside()
         known, key = self._now(), same_name(collection)
         # A root may be a link too, and lead elsewhere by now: so it is followed each time.
         roots = map(_real, (*self._given, *known.folders.get(key, ())))

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.embedders import TextEmbedder, cards
+from lookalike.embedders import TextEmbedder, cards, split_name
 from lookalike.errors import LookalikeError
-from lookalike.records import uri_path
+from lookalike.records import local_path
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
 from lookalike.schemas.values import Approximation
 from lookalike.server.access.guard import Writing
@@ -56,7 +56,9 @@ async def create(wanted: NewCollection, response: Response, service: Serving) ->
         raise Refused(403, "only collections that `lookalike serve --collection` names are served here")
 
     def act() -> Collection:
-        model = wanted.model if wanted.model in cards() else served_model(service, wanted.model)[1]
+        model = (
+            wanted.model if split_name(wanted.model)[0] in cards() else served_model(service, wanted.model)[1]
+        )
         return _described(service, service.session.create(wanted.name, model))
 
     made = await service.writing(act)
@@ -72,8 +74,8 @@ async def delete(name: str, service: Serving) -> Deleted:
         found = service.collection(name)
         added = []
         if service.uploads is not None:
-            paths = map(uri_path, service.session.store.stamps(found.name))
-            added = [path for path in paths if service.uploads.holds(path)]
+            paths = map(local_path, service.session.store.stamps(found.name))
+            added = [path for path in paths if path is not None and service.uploads.holds(path)]
         first, *_ = service.session.delete(found.name)
         service.changed(found.name)
         if service.uploads is not None and added:

@@ -17,7 +17,7 @@ from lookalike.errors import InvalidArgument, StoreError
 from lookalike.labels import Label
 from lookalike.labels.documents import MAX_DEPTH, is_deep
 from lookalike.pipeline import Upload
-from lookalike.records import Skipped, uri_path
+from lookalike.records import Skipped, local_path
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.values import Id, Unusable, Value
 from lookalike.server.access.guard import Writing
@@ -147,8 +147,9 @@ async def remove(name: str, id: Id, service: Serving) -> None:  # noqa: A002
         collection, record = service.record(name, id)
         service.session.remove(collection.name, [id])
         service.changed(collection.name)
-        if service.uploads is not None:
-            remove_files(service.session.store, service.uploads, [uri_path(record.uri)])
+        path = local_path(record.uri)
+        if service.uploads is not None and path is not None:
+            remove_files(service.session.store, service.uploads, [path])
 
     await service.writing(act)
 
@@ -183,7 +184,7 @@ def remove_files(store: Store, folder: UploadFolder, paths: Iterable[Path]) -> N
             for path in paths
             if folder.holds(path)
             and not any(
-                uri_path(record.uri).name == path.name
+                (other := local_path(record.uri)) is not None and other.name == path.name
                 for name in names
                 for record in store.get(name, store.ids_by_digest(name, path.stem))
             )

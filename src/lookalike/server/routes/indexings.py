@@ -10,7 +10,8 @@ from fastapi import APIRouter, Response
 from lookalike.errors import LookalikeError, Unanswerable
 from lookalike.fitted import refuse_side
 from lookalike.indexed import indexed_paths
-from lookalike.records import display, uri_path
+from lookalike.records import display, local_path
+from lookalike.removals import disagree
 from lookalike.schemas.jobs import Indexing, IndexQuery, Job, JobId, LeftOut
 from lookalike.schemas.values import Unusable
 from lookalike.server.access.guard import Writing
@@ -64,7 +65,7 @@ def indexed_roots(service: Service, collection: Collection) -> list[Path]:
     paths = [] if noted is None else list(noted.paths)
     roots = [root.absolute() for root in service.settings.roots]
     if roots and (paths or collection.count):
-        files = [uri_path(uri) for uri in session.store.stamps(collection.name)]
+        files = [path for uri in session.store.stamps(collection.name) if (path := local_path(uri))]
         roots = [root for root in roots if any(file.is_relative_to(root) for file in files)]
     return list(dict.fromkeys([*paths, *roots]))
 
@@ -92,7 +93,13 @@ def _index(service: Service, collection: Collection, query: IndexQuery, progress
         raise Unanswerable("what was indexed is not there any more")
     try:
         report = service.session.index(
-            collection.name, there, labels=query.labels, prune=query.prune, as_before=True, progress=progress
+            collection.name,
+            there,
+            labels=query.labels,
+            prune=query.prune,
+            agree=(lambda _removal: True) if query.yes else disagree,
+            as_before=True,
+            progress=progress,
         )
     except LookalikeError as error:
         # Its line is shown to whoever asks for the job.
@@ -116,6 +123,7 @@ def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable])
         updated=report.updated,
         relabelled=report.relabelled,
         unchanged=report.unchanged,
+        moved=report.moved,
         removed=report.removed,
         embedded=report.embedded,
         skipped=[

@@ -13,7 +13,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
-from lookalike.images import SIGNED_BYTES, file_type
+from lookalike.embedders import split_name
+from lookalike.images import SIGNED_BYTES, file_type, may_take_long
 from lookalike.images.thumbnails import thumbnails
 from lookalike.pipeline import MAX_BYTES
 from lookalike.records import display
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from lookalike.images import FileType
-    from lookalike.records import Record
+    from lookalike.records import Collection, Record
 
 router = APIRouter(tags=["images"])
 
@@ -64,7 +65,11 @@ async def thumbnail(
     headers = {"ETag": f'"{record.digest}-{size}"', "Cache-Control": _CACHED}
     if _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    picture = await service.drawing(lambda: _small(service, collection.name, record, int(size)))
+    picture = await service.drawing(lambda: _small(service, collection, record, int(size)))
+    if picture is None:
+        picture = await service.drawing_long(
+            lambda: _small(service, collection, record, int(size), take_long=True)
+        )
     return Response(picture, headers=headers, media_type="image/webp")
 
 
@@ -119,18 +124,24 @@ def disposition(name: str, suffix: str) -> str:
     return f"inline; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(stem, safe='!#$&+-.^_`|~')}"
 
 
-def _small(service: Service, collection: str, record: Record, size: int) -> bytes:
-    with service.roots.open(collection, record) as file:
+def _small(
+    service: Service, collection: Collection, record: Record, size: int, *, take_long: bool = False
+) -> bytes | None:
+    """Return an image small; None where that may take long, and it must not."""
+    _, levels = split_name(collection.space.embedder)
+    with service.roots.open(collection.name, record) as file:
         status = _check_size(file.fileno(), record)
         # What changes whenever the file does: a file system sets it, and nobody else can.
-        key = record.digest, size, status.st_dev, status.st_ino, status.st_ctime_ns
+        key = record.digest, size, str(levels), status.st_dev, status.st_ino, status.st_ctime_ns
         known = service.small.get(key)
         if known is not None:
             return known
         data = file.read(record.size + 1)
     if hashlib.sha256(data).hexdigest() != record.digest:
         raise _changed()
-    (picture,) = thumbnails(data, display(service.roots.name(record)), [size], quality=QUALITY)
+    if not take_long and may_take_long(data, size):
+        return None
+    (picture,) = thumbnails(data, display(service.roots.name(record)), [size], quality=QUALITY, levels=levels)
     service.small.put(key, picture)
     return picture
 

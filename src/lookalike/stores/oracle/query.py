@@ -8,8 +8,9 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import QueryRefused, StoreCorrupt, StoreDenied, StoreReadOnly
+from lookalike.errors import QueryRefused, StoreBusy, StoreCorrupt, StoreDenied, StoreReadOnly
 from lookalike.records import Table
+from lookalike.stores.answers import too_long
 from lookalike.stores.oracle.errors import CHANGED_SINCE, READ_ONLY_TRANSACTION, OracleRefusal
 from lookalike.stores.oracle.views import refresh_views
 
@@ -23,23 +24,34 @@ _WORD = re.compile(r"[A-Za-z]+")
 _PAUSE = 1.0
 
 
-def answer(server: OracleServer, statement: str) -> Table:
+def answer(server: OracleServer, statement: str, seconds: float) -> Table:
     """Answer one statement that begins with SELECT or WITH.
 
     A read-only transaction refuses what would write (SQL Language Reference, "SET TRANSACTION"). Functions
     that somebody put into the database may write in transactions of their own: their EXECUTE right decides.
 
+    Args:
+        server: the store's.
+        statement: SQL.
+        seconds: after which it is stopped.
+
     Raises:
         QueryRefused: it does not parse, fails, is more than one statement, or would write.
+        QueryStopped: it takes longer.
         StoreError: the store cannot be read.
     """
     statement = only_reading(statement)
     deadline = time.monotonic() + server.timeout
     with server.session(patient=True) as session:
         refresh_views(session)
+        end = time.monotonic() + seconds
         while True:
             try:
-                return _answer(session, statement)
+                return _answer(session, statement, end)
+            except StoreBusy as error:
+                if time.monotonic() < end:
+                    raise
+                raise too_long(seconds) from error
             except OracleRefusal as error:
                 # A table that was made a moment ago is too new for the server's clock of changes.
                 if error.code != CHANGED_SINCE or time.monotonic() >= deadline:
@@ -81,8 +93,8 @@ def shown(value: Any) -> Any:
     return str(value)
 
 
-def _answer(session: OracleSession, statement: str) -> Table:
-    with session.reading():
+def _answer(session: OracleSession, statement: str, end: float) -> Table:
+    with session.reading(), session.stopped_after(end - time.monotonic()):
         columns, rows = session.table(statement)
     return Table(columns, [tuple(shown(value) for value in row) for row in rows])
 

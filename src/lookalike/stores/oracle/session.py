@@ -67,6 +67,21 @@ class OracleSession:
                 return (), []
             return tuple(column[0] for column in cursor.description), cursor.fetchall()
 
+    @contextmanager
+    def stopped_after(self, seconds: float) -> Iterator[None]:
+        """Break off what the server does in the block after so many seconds (ORA-01013 is raised)."""
+        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), self._cancel)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cancel(self) -> None:
+        with suppress(oracledb.Error, OSError):
+            self._connection.cancel()
+
     def execute(self, statement: str, binds: Binds | None = None, sizes: Sizes | None = None) -> int:
         """Run a statement that answers with no rows; return how many it changed. DDL commits."""
         with self._errors(), self._connection.cursor() as cursor:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import math
 import re
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import QueryRefused, StoreError
+from lookalike.errors import QueryRefused
 from lookalike.records import Table
+from lookalike.stores.answers import Room, too_long
 from lookalike.stores.postgres.errors import one_line
-from lookalike.stores.postgres.server import Connection, Error, Result, execute_one
+from lookalike.stores.postgres.server import Connection, Error, Result, execute_in_parts, execute_one
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lookalike.stores.postgres.server import PostgresServer
 
@@ -41,33 +43,57 @@ _WORD = re.compile(r"[^\W\d][\w$]*")
 _GAP = r'"?(?:\s|--[^\n]*|/\*.*?\*/|\*/)*\('
 # Identifiers spelt in code points: U&"\0061" is a.
 _SPELT = re.compile(r'u&"', re.IGNORECASE)
+_CANCELLED = "57014"  # query_canceled: by statement_timeout
+# After which a server that does not keep its own limit is waited for no longer, in seconds.
+_MARGIN = 5.0
+_MOST_MILLISECONDS = 2**31 - 1
 # Errors that are the server's: resources, shutdown, input and output, damage. All others are the statement's.
 _SERVER = ("53", "57P", "58", "XX")
 
 
-def answer(server: PostgresServer, statement: str) -> Table:
+def answer(server: PostgresServer, statement: str, seconds: float) -> Table:
     """Answer one statement on a connection of its own that can only read.
+
+    Args:
+        server: the store's.
+        statement: SQL.
+        seconds: after which it is stopped.
 
     Raises:
         QueryRefused: it does not parse, fails, would write, or is more than one statement.
+        QueryStopped: it takes longer, or its answer is too large to be held.
         StoreError: the store cannot be read.
     """
     if "\0" in statement or not _encodable(statement):
         raise QueryRefused("a statement is text without NUL characters that UTF-8 can encode")
+    deadline = time.monotonic() + seconds + _MARGIN
     with closing(server.begin_alone().connection) as connection:
         try:
+            milliseconds = max(1, min(round(seconds * 1000), _MOST_MILLISECONDS))
+            connection.execute(f"SET LOCAL statement_timeout = {milliseconds:d}".encode())
             _refuse_functions(connection, statement)
             # The cursor is never read: it would be planned for its first rows, and not in parallel.
             execute_one(connection, b"DECLARE lookalike_statement CURSOR FOR " + statement.encode())
             connection.execute("CLOSE lookalike_statement")
-            result = execute_one(connection, statement.encode())
+            return _table(execute_in_parts(connection, statement.encode(), deadline))
+        except TimeoutError as error:
+            _cancel(connection)
+            raise too_long(seconds) from error
         except Error as error:
+            if error.sqlstate == _CANCELLED:
+                raise too_long(seconds) from error
             if connection.broken or error.sqlstate is None or error.sqlstate.startswith(_SERVER):
                 raise server.error(error) from error
             raise QueryRefused(_reason(error)) from error
-        if result is None:
-            raise StoreError(server.url, "the server gave no answer")
-        return _table(result)
+        except BaseException:  # its answer is too large, or Ctrl-C
+            _cancel(connection)
+            raise
+
+
+def _cancel(connection: Connection) -> None:
+    """Tell the server that nobody waits for its answer."""
+    with suppress(Error):
+        connection.cancel_safe(timeout=_MARGIN)
 
 
 def _encodable(text: str) -> bool:
@@ -111,20 +137,22 @@ def _reason(error: Error) -> str:
     return f"{text} ({one_line(hint)})" if hint else text
 
 
-def _table(result: Result) -> Table:
-    columns = range(result.nfields)
-    names = tuple(_text(result.fname(column) or b"") for column in columns)
-    read = [_VALUES.get(result.ftype(column), _text) for column in columns]
-    return Table(
-        names,
-        [
-            tuple(
+def _table(results: Iterator[Result]) -> Table:
+    names: tuple[str, ...] = ()
+    rows: list[tuple[Any, ...]] = []
+    room = Room()
+    for result in results:
+        columns = range(result.nfields)
+        names = tuple(_text(result.fname(column) or b"") for column in columns)
+        read = [_VALUES.get(result.ftype(column), _text) for column in columns]
+        for row in range(result.ntuples):
+            values = tuple(
                 None if (value := result.get_value(row, column)) is None else read[column](value)
                 for column in columns
             )
-            for row in range(result.ntuples)
-        ],
-    )
+            room.take(values)
+            rows.append(values)
+    return Table(names, rows)
 
 
 def _text(value: bytes) -> str:

@@ -8,13 +8,21 @@ loses the reason.
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from lookalike.errors import ExtraMissing, InvalidArgument, StoreError, StoreNewer, StoreUnreachable
+from lookalike.errors import (
+    ExtraMissing,
+    InvalidArgument,
+    StoreError,
+    StoreNewer,
+    StoreOlder,
+    StoreUnreachable,
+)
 from lookalike.stores.postgres.errors import UNDEFINED_TABLE, connection_error, is_starting, store_error
 
 try:
@@ -28,7 +36,7 @@ except ImportError as missing:
     raise ExtraMissing("PostgreSQL", "postgres") from missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lookalike.stores.postgres.address import PostgresAddress
 
@@ -43,14 +51,15 @@ __all__ = [
     "Result",
     "Transaction",
     "Wire",
+    "execute_in_parts",
     "execute_one",
 ]
 
 Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 _T = TypeVar("_T")
 
-VERSION = 2
-"""Version of the schema that this program writes, in `lookalike_schema`."""
+VERSION = 3
+"""Version of the schema that this program writes, in `lookalike_schema`: since 3 with checksums."""
 
 _READ = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 # Not READ WRITE: a database that is set to be read-only stays so.
@@ -70,6 +79,8 @@ _SETTINGS = SQL(
 _KEPT = 4  # connections that nobody uses
 _ATTEMPTS = 3  # where tables vanish because another process deleted a collection
 _PAUSE_SECONDS = 0.1
+_PART_ROWS = 1_000
+_LOOK_SECONDS = 1.0  # between two looks at the clock while the server says nothing
 _LONGEST_SECONDS = 32_000  # keepalives take no more: tcp(7) of Linux
 
 
@@ -96,6 +107,42 @@ def execute_one(connection: Connection, statement: bytes) -> Result | None:
     return cursor.pgresult
 
 
+def execute_in_parts(connection: Connection, statement: bytes, deadline: float) -> Iterator[Result]:
+    """Execute one statement, and give its answer in parts as they come; the first one may be without rows.
+
+    psycopg would hold all of the answer before it gives any.
+
+    Args:
+        connection: that does nothing else; it is of no use any more where the last part was not taken.
+        statement: which no other can follow.
+        deadline: by the monotonic clock, after which the server is waited for no longer.
+
+    Raises:
+        TimeoutError: it has passed.
+        Error: what the server says.
+    """
+    raw = connection.pgconn
+    raw.send_query_params(statement, None)
+    if psycopg.capabilities.has_stream_chunked():
+        raw.set_chunked_rows_mode(_PART_ROWS)
+    else:
+        raw.set_single_row_mode()
+    while True:
+        raw.flush()
+        while raw.is_busy():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            select.select([raw.socket], [], [], min(left, _LOOK_SECONDS))
+            raw.consume_input()
+        result = raw.get_result()
+        if result is None:
+            return
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.errors.error_from_result(result)
+        yield result
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """An open transaction; our schema is the first in its search path."""
@@ -108,11 +155,6 @@ class Transaction:
     def exists(self) -> bool:
         """Whether our tables are there."""
         return self.version > 0
-
-    @property
-    def is_old(self) -> bool:
-        """Whether an earlier version of this program made them."""
-        return 0 < self.version < VERSION
 
 
 class PostgresServer:
@@ -250,6 +292,8 @@ class PostgresServer:
                     self.url,
                     "was written by a later version of lookalike: install that version or a later one",
                 )
+            if version < VERSION:
+                raise StoreOlder(self.url)
         return Transaction(connection, version)
 
     def _take(self) -> tuple[Connection, int]:

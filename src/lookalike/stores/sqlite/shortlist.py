@@ -244,6 +244,15 @@ def _padded(vectors: Vectors) -> Vectors:
     return np.pad(vectors, ((0, 0), (0, padding))) if padding else np.ascontiguousarray(vectors)
 
 
+def check_installed() -> None:
+    """Import what makes shortlists.
+
+    Raises:
+        ExtraMissing: turbovec is not installed.
+    """
+    _turbovec()
+
+
 def _turbovec() -> Any:
     try:
         import turbovec

@@ -9,7 +9,7 @@ import { decimal, number, seconds, t } from "./language.js";
 import { report, said } from "./notices.js";
 import { short } from "./values.js";
 
-const LABELS = ["auto", "folders", "json", "table", "none"];
+const LABELS = ["auto", "folders", "json", "table", "xml", "yolo", "none"];
 /** Names of a list that are shown. */
 const LISTED = 100;
 
@@ -65,6 +65,7 @@ function againSection(signal, changed) {
     LABELS.map((each) => el("option", { value: each }, t(`index.labels.${each}`))),
   );
   const prune = el("input", { type: "checkbox" });
+  const yes = el("input", { type: "checkbox" });
   const told = el("div", {});
   const result = el("div", { class: "result" });
   const follow = (id, news) =>
@@ -77,7 +78,11 @@ function againSection(signal, changed) {
     event.preventDefault();
     told.replaceChildren();
     try {
-      const job = await startJob("indexings", { labels: labels.value, prune: prune.checked }, signal);
+      const job = await startJob(
+        "indexings",
+        { labels: labels.value, prune: prune.checked, yes: yes.checked },
+        signal,
+      );
       await follow(job.id, true);
     } catch (error) {
       report(told, error);
@@ -96,6 +101,7 @@ function againSection(signal, changed) {
       { class: "asker-row", onsubmit: start },
       labelled(t("index.labels"), labels),
       el("label", { class: "choice" }, prune, t("index.prune")),
+      el("label", { class: "choice" }, yes, t("index.yes")),
       el("button", { class: "primary" }, t("index.start")),
     ),
     told,
@@ -103,7 +109,7 @@ function againSection(signal, changed) {
   );
 }
 
-const COUNTS = ["added", "updated", "relabelled", "unchanged", "removed"];
+const COUNTS = ["added", "updated", "relabelled", "unchanged", "moved", "removed"];
 
 function reportList(answer) {
   const tiles = COUNTS.filter((each) => answer[each] > 0 || each === "added").map((each) =>

@@ -1,0 +1,59 @@
+"""Labels that look alike and are different: `good` beside `Good`, or letters of full width."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+from lookalike.records import Remark, display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lookalike.records import Fields
+
+# Fields with more values are names or remarks, no classes.
+_MOST_VALUES = 10_000
+_SHOWN = 10
+
+
+def alike_labels(labels: Iterable[Fields]) -> list[Remark]:
+    """Return a remark for each group of labels that differ by case, width or blanks only, and of such fields.
+
+    Args:
+        labels: the fields of every image.
+    """
+    counts: dict[str, Counter[str]] = {}
+    names: Counter[str] = Counter()
+    for fields in labels:
+        for name, value in fields.items():
+            names[name] += 1
+            if isinstance(value, str):
+                values = counts.setdefault(name, Counter())
+                if len(values) < _MOST_VALUES:
+                    values[value] += 1
+    fields_of: dict[str, list[str]] = {}
+    for name, values in counts.items():
+        if len(values) < _MOST_VALUES:
+            for group in _groups(values):
+                fields_of.setdefault(group, []).append(name)
+    said = [
+        f"{', '.join(of)}: {group} differ by case, width or blanks only; each is a label of its own"
+        for group, of in fields_of.items()
+    ]
+    said += [f"the fields {group} differ by case, width or blanks only" for group in _groups(names)]
+    more = [f"and {len(said) - _SHOWN:,} more groups of labels that look alike"] if len(said) > _SHOWN else []
+    return [Remark("", display(text)) for text in [*said[:_SHOWN], *more]]
+
+
+def _groups(counts: Counter[str]) -> list[str]:
+    """Return the groups of texts that look alike, with how often each is there, most often first."""
+    alike: dict[str, list[str]] = {}
+    for text in counts:
+        alike.setdefault("".join(normalize("NFKC", text).casefold().split()), []).append(text)
+    return [
+        " and ".join(f"{text!r} ({counts[text]:,})" for text in sorted(group, key=lambda t: (-counts[t], t)))
+        for group in alike.values()
+        if len(group) > 1
+    ]

@@ -1,0 +1,37 @@
+"""A place to index at: a store, a cache and a quick embedder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lookalike.features import FeatureCache
+from lookalike.indexing import IndexReport, index
+from lookalike.records import Record, Vectors, uri_path
+from lookalike.stores.sqlite.store import SqliteStore
+from tests.mean_colours import MeanColours
+
+
+class Desk:
+    """A store, a cache and an embedder, with `index` on the collection `parts`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.store = SqliteStore(f"sqlite:///{folder}/parts.db", timeout=0.5)
+        self.embedder = MeanColours()
+        self.cache = FeatureCache(folder / "cache", MeanColours.fingerprint, MeanColours.dimension)
+
+    def index(self, *paths: Path, **options: Any) -> IndexReport:
+        options = {"labels": "folders", "agree": lambda _removal: True, **options}
+        return index(self.store, "parts", paths, self.embedder, self.cache, **options)
+
+    def records(self) -> dict[Path, tuple[Record, Vectors]]:
+        return {
+            uri_path(record.uri): (record, vector)
+            for batch, vectors in self.store.scan("parts")
+            for record, vector in zip(batch, vectors, strict=True)
+        }
+
+    def close(self) -> None:
+        self.cache.close()
+        self.store.close()
