@@ -48,6 +48,7 @@ __all__ = [
     "decode_noted",
     "file_type",
     "format_name",
+    "may_take_long",
 ]
 
 MAX_PIXELS = 2**27
@@ -293,6 +294,22 @@ def decode_noted(
             options = {"at_least": at_least, "max_pixels": max_pixels, "levels": str(levels)}
             return Decoded(*decoder_pool.POOL.decode(data, path, options, expected.memory))
         return decode_here(data, path, at_least=at_least, max_pixels=max_pixels, levels=levels)
+
+
+def may_take_long(data: bytes, at_least: int, max_pixels: int = MAX_PIXELS) -> bool:
+    """Tell whether a file would be decoded in a process of its own; one that would be refused would not.
+
+    Args:
+        data: the whole file, of any kind.
+        at_least: see `decode_noted`.
+        max_pixels: see `decode_noted`.
+    """
+    if _format_of(data) is None:
+        return False
+    try:
+        return cost.estimate(data, cost.Limits(max_pixels, at_least)).apart
+    except cost.TooCostly:
+        return False
 
 
 def decode_here(
