@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -30,6 +31,9 @@ from tests.service import (  # noqa: F401 fixtures
 settings.register_profile("same", derandomize=True, database=None)
 settings.register_profile("fuzz", print_blob=True)
 settings.load_profile("same")
+
+# Lines of progress come by the clock: what a test reads on stderr must not depend on how slow a machine is.
+os.environ["LOOKALIKE_PROGRESS"] = "0"
 
 # The contracts are no test files by name; their assertions are to be explained all the same.
 pytest.register_assert_rewrite("tests.contracts.store_contract", "tests.contracts.embedder_contract")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lookalike.errors import (
     QueryRefused,
     StoreCorrupt,
     StoreNewer,
+    StoreOlder,
     Unanswerable,
 )
 from lookalike.records import Record, file_uri
@@ -27,12 +29,9 @@ from lookalike.stores import Store, open_store
 from lookalike.stores.elasticsearch import (
     catalogue,
     collections,
-    documents,
-    fields,
     nearest,
     pages,
     words,
-    writing,
 )
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.client import ElasticsearchClient
@@ -41,8 +40,10 @@ from tests.contracts.store_contract import (
     CORNERS,
     SPACE,
     STRANGE_TEXTS,
+    Damage,
     StoreContract,
     fill,
+    flipped,
     random_vectors,
     record,
     scanned,
@@ -103,10 +104,31 @@ def no_catalogue_stays(elasticsearch_server: str) -> Iterator[None]:
     remove_indexes(elasticsearch_server, f"{PREFIX}.*")
 
 
+def damage_record(url: str, identity: str, part: str) -> None:
+    """Change one part of what is stored of a record, see `PARTS`."""
+    prefix = read_elasticsearch_address(url).prefix
+    path = f"/{prefix}-parts"
+    found = ask(url, "GET", f"{path}/_search?size=1000")["hits"]["hits"]
+    source = next(hit["_source"] for hit in found if hit["_id"] == identity)
+    other = next(hit["_source"] for hit in found if hit["_id"] != identity)
+    vector = flipped(base64.b64decode(source["vector"]), 14)
+    changed = {
+        "vector": {"vector": base64.b64encode(vector).decode()},
+        "exchanged": {name: other[name] for name in ("vector", "vector_checksum")},
+        "digest": {"digest": flipped(source["digest"].encode(), 3).decode()},
+        "fields": {"labels": source["labels"].replace("bad", "bae")},
+    }
+    ask(url, "POST", f"{path}/_update/{identity}?refresh=true", {"doc": changed[part]})
+
+
 class TestElasticsearchStore(StoreContract):
     @pytest.fixture
     def url(self, url: str) -> str:
         return url
+
+    @pytest.fixture
+    def damage(self, url: str) -> Damage:
+        return partial(damage_record, url)
 
     # Some six thousand requests: on a machine that does other things too they take minutes.
     @pytest.mark.timeout(900)
@@ -488,74 +510,6 @@ def test_two_prefixes_are_two_stores(store: ElasticsearchStore, fresh_url: str) 
 # Words
 
 
-@contextmanager
-def format_1(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Write as a program of format 1 did, which knew no words."""
-
-    def without_words(made: Any) -> Any:
-        return lambda *args: {name: value for name, value in made(*args).items() if name != "words"}
-
-    def mapping(dimension: int) -> dict[str, Any]:
-        made = documents.mapping(dimension)
-        del made["properties"]["words"]
-        return made
-
-    def entries_text(entries: Any) -> str:
-        return json.dumps([row[:5] for row in json.loads(catalogue_text(entries))])
-
-    catalogue_text = catalogue._entries_text
-    with monkeypatch.context() as patched:
-        patched.setattr(catalogue, "FORMAT", 1)
-        patched.setattr(catalogue, "_entries_text", entries_text)
-        patched.setattr(collections, "mapping", mapping)
-        patched.setattr(collections, "add_words", lambda *args: args[-1])
-        patched.setattr(writing, "document", without_words(documents.document))
-        yield
-
-
-@pytest.mark.parametrize(
-    "first",
-    [
-        lambda store: store.search_words("parts", "red", 9),
-        lambda store: store.put("parts", [record("later", {"a": "red"})], CORNERS[:1]),
-        lambda store: store.relabel("parts", []),
-        lambda store: store.build_index("parts"),
-    ],
-)
-def test_a_collection_of_format_1_gets_its_words_when_they_are_needed(
-    fresh_url: str, monkeypatch: pytest.MonkeyPatch, first: Any
-) -> None:
-    with ElasticsearchStore(fresh_url) as store:
-        with format_1(monkeypatch):
-            records = fill(store, 30, [{"a": "red"}, {"a": "blue"}])
-            store.create("others", SPACE)
-        assert scanned(store) == records
-        assert len(store.nearest("parts", CORNERS[:1], 5)[0]) == 5
-        assert not store._catalogue.find("parts").words
-        first(store)
-        assert store._catalogue.find("parts").words
-        assert not store._catalogue.find("others").words
-        assert len(store.search_words("parts", "red", 99)) == 15 + store.collection("parts").count - 30
-        assert [one for one in scanned(store) if one in records] == records
-        store.rename({"parts": "others", "others": "parts"})
-        assert len(store.search_words("others", "blue", 99)) == 15
-        assert store.search_words("parts", "blue", 99) == []
-
-
-def test_words_that_a_kill_left_half_written_are_completed(
-    fresh_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with ElasticsearchStore(fresh_url) as store:
-        with format_1(monkeypatch):
-            fill(store, 30, [{"a": "red"}])
-        with monkeypatch.context() as patched:
-            patched.setattr(fields, "write_field", lambda *_: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                store.search_words("parts", "red", 99)
-        assert not store._catalogue.find("parts").words
-        assert len(store.search_words("parts", "red", 99)) == 30
-
-
 def test_more_records_than_one_search_gives_are_found_by_words(
     store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,7 +539,7 @@ def test_what_a_later_version_wrote_is_not_touched(fresh_url: str) -> None:
         number = store._catalogue.find("parts").number
         path = f"/{prefix}.catalogue/_doc"
         for name in (number, "names"):
-            ask(fresh_url, "PUT", f"{path}/{name}", {"format": 3, "content": {"anything": 1}})
+            ask(fresh_url, "PUT", f"{path}/{name}", {"format": 4, "content": {"anything": 1}})
             with pytest.raises(StoreNewer, match="later version"):
                 store.collection("parts")
         for call in (
@@ -599,6 +553,16 @@ def test_what_a_later_version_wrote_is_not_touched(fresh_url: str) -> None:
                 call()
         (index,) = ask(fresh_url, "GET", f"/{prefix}.*.data/_alias")
         assert ask(fresh_url, "GET", f"/{index}/_count")["count"] == 2
+
+
+def test_what_an_earlier_version_wrote_says_what_to_do(fresh_url: str) -> None:
+    prefix = read_elasticsearch_address(fresh_url).prefix
+    with ElasticsearchStore(fresh_url) as store:
+        fill(store, 2)
+        ask(fresh_url, "PUT", f"/{prefix}.catalogue/_doc/names", {"format": 2, "content": "[]"})
+        for call in (store.collections, lambda: store.put("parts", [record(9)], CORNERS[:1])):
+            with pytest.raises(StoreOlder, match="index the images again into a new store"):
+                call()
 
 
 def test_an_index_that_was_deleted_on_the_server_is_named(store: ElasticsearchStore, url: str) -> None:
@@ -625,7 +589,7 @@ def test_an_index_that_was_deleted_on_the_server_is_named(store: ElasticsearchSt
 def test_a_catalogue_that_does_not_read_is_named(fresh_url: str) -> None:
     with ElasticsearchStore(fresh_url) as store:
         fill(store, 1)
-        ask(fresh_url, "PUT", f"/{store._catalogue.index}/_doc/names", {"format": 1, "content": "{"})
+        ask(fresh_url, "PUT", f"/{store._catalogue.index}/_doc/names", {"format": 3, "content": "{"})
         with pytest.raises(StoreCorrupt, match="does not read"):
             store.collections()
 

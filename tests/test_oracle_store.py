@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot.errors import ParseError
 
+from lookalike.checksums import file_checksum, vector_checksum
 from lookalike.errors import (
     CollectionNotFound,
     InvalidArgument,
@@ -33,6 +34,7 @@ from lookalike.errors import (
     StoreError,
     StoreFull,
     StoreNewer,
+    StoreOlder,
     StoreReadOnly,
     StoreUnreachable,
     Unanswerable,
@@ -40,7 +42,9 @@ from lookalike.errors import (
 from lookalike.records import Approximation, Space, Stamp
 from lookalike.stores import open_store
 from lookalike.stores.batches import chunks
+from lookalike.stores.damage import Fault
 from lookalike.stores.oracle.address import OracleAddress, oracle_address
+from lookalike.stores.oracle.collections import must_find
 from lookalike.stores.oracle.errors import OracleRefusal, one_line, store_error
 from lookalike.stores.oracle.query import only_reading, shown
 from lookalike.stores.oracle.records import put_statement, relabel_statement
@@ -51,7 +55,7 @@ from lookalike.stores.oracle.rows import (
     in_list,
     plan_fields,
     record_binds,
-    record_from,
+    record_row,
     value_key,
 )
 from lookalike.stores.oracle.schema import TABLES, collection_tables
@@ -59,20 +63,32 @@ from lookalike.stores.oracle.search import filter_of, index_statement, nearest_s
 from lookalike.stores.oracle.store import OracleStore
 from lookalike.stores.oracle.views import view_statement
 from lookalike.stores.oracle.words import find_statement, table_statement
-from tests.contracts.store_contract import CORNERS, SPACE, STRANGE_TEXTS, StoreContract, record
+from lookalike.stores.verification import CHANGED_LABELS, read_record
+from tests.contracts.store_contract import (
+    CORNERS,
+    SPACE,
+    STRANGE_TEXTS,
+    Damage,
+    StoreContract,
+    flipped,
+    record,
+)
 from tests.contracts.store_model import same
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lookalike.records import Record
+
 __all__ = ["oracle_url", "recorder"]
 
+FETCHED = ("id", "uri", "digest", "size_bytes", "modified_ns", "kept", "file_checksum", "labels_checksum")
 ROOT = Path(__file__).parents[1]
 URL = "oracle://scott:tiger%2F1@db.example:1522/parts_pdb"
 SHOWN = "oracle://scott@db.example:1522/parts_pdb"
 ONE = "ON c.name_key = :name_key"
-PLACE = (1, 7, "parts", "some-model", "ab" * 32, 4, "cosine", '"PARTS"', None, None, None, None)
+PLACE = (2, 7, "parts", "some-model", "ab" * 32, 4, "cosine", '"PARTS"', None, None, None, None)
 
 
 class TestOracleStore(StoreContract):
@@ -81,6 +97,36 @@ class TestOracleStore(StoreContract):
     @pytest.fixture
     def url(self, oracle_url: str) -> str:
         return oracle_url
+
+    @pytest.fixture
+    def damage(self, url: str) -> Damage:
+        def change(identity: str, part: str) -> None:
+            with OracleStore(url) as store, store._server.session() as session:
+                table = f"lookalike_records_{must_find(session, store.url, 'parts').number}"
+                ((vector, digest, kept),) = session.query(
+                    f"SELECT embedding, digest, kept FROM {table} WHERE id = :id", {"id": identity}
+                )
+                turned = array("f", flipped(vector.tobytes(), 14))
+                labels = {**kept, "fields": kept["fields"].replace("bad", "bae")}
+                others = (
+                    f"SELECT embedding, vector_checksum FROM {table} WHERE id <> :id FETCH FIRST ROW ONLY"
+                )
+                changed: dict[str, tuple[str, dict[str, Any]]] = {
+                    "vector": ("embedding = :changed", {"changed": turned}),
+                    "exchanged": (f"(embedding, vector_checksum) = ({others})", {}),
+                    "digest": (
+                        "digest = :changed",
+                        {"changed": flipped(digest.encode(), 3).decode()},
+                    ),
+                    "fields": ("kept = :changed", {"changed": labels}),
+                }
+                what, binds = changed[part]
+                size = {"vector": "vector", "fields": "json"}.get(part)
+                sizes = {} if size is None else {"changed": size}
+                session.execute(f"UPDATE {table} SET {what} WHERE id = :id", {**binds, "id": identity}, sizes)
+                session.commit()
+
+        return change
 
 
 @pytest.fixture
@@ -165,7 +211,8 @@ SELECT lookalike_numbers.NEXTVAL FROM dual
 
 CREATE TABLE lookalike_records_7 ( id VARCHAR2(512) PRIMARY KEY, uri VARCHAR2(1000), path VARCHAR2(1000),
     digest VARCHAR2(512), size_bytes NUMBER(19) NOT NULL, modified_ns NUMBER(19) NOT NULL,
-    labels_digest VARCHAR2(64) NOT NULL, fields JSON, metadata JSON, kept JSON, embedding VECTOR(4, FLOAT32) )
+    labels_digest VARCHAR2(64) NOT NULL, fields JSON, metadata JSON, kept JSON, file_checksum RAW(8) NOT NULL,
+    labels_checksum RAW(8) NOT NULL, vector_checksum RAW(8) NOT NULL, embedding VECTOR(4, FLOAT32) )
 
 CREATE INDEX lookalike_digests_7 ON lookalike_records_7 (digest, id)
 
@@ -209,7 +256,7 @@ CLOSE
 
 
 def test_a_collection_that_another_process_made_first_is_taken_and_our_tables_go(recorder: Recorder) -> None:
-    recorder.answer(ONE, [(1, *[None] * 11)], [PLACE])
+    recorder.answer(ONE, [(2, *[None] * 11)], [PLACE])
     recorder.answer("SELECT version", [(1,)])
     recorder.answer("NEXTVAL", [(8,)])
     recorder.answer("SELECT COUNT(*)", [(3,)])
@@ -250,10 +297,12 @@ UPDATE lookalike_collections SET revision = revision + 1 WHERE collection_id = :
 MERGE INTO lookalike_records_7 t USING (SELECT :id AS id FROM dual) s ON (t.id = s.id)
     WHEN MATCHED THEN UPDATE SET t.uri = :uri, t.path = :path, t.digest = :digest, t.size_bytes = :size_bytes,
     t.modified_ns = :modified_ns, t.labels_digest = :labels_digest, t.fields = :fields,
-    t.metadata = :metadata, t.kept = :kept, t.embedding = :embedding
+    t.metadata = :metadata, t.kept = :kept, t.labels_checksum = :labels_checksum,
+    t.file_checksum = :file_checksum, t.vector_checksum = :vector_checksum, t.embedding = :embedding
     WHEN NOT MATCHED THEN INSERT (id, uri, path, digest, size_bytes, modified_ns, labels_digest, fields,
-    metadata, kept, embedding) VALUES (s.id, :uri, :path, :digest, :size_bytes, :modified_ns, :labels_digest,
-    :fields, :metadata, :kept, :embedding)
+    metadata, kept, labels_checksum, file_checksum, vector_checksum, embedding) VALUES (s.id, :uri, :path,
+    :digest, :size_bytes, :modified_ns, :labels_digest, :fields, :metadata, :kept, :labels_checksum,
+    :file_checksum, :vector_checksum, :embedding)
 
 DELETE FROM lookalike_values_7 WHERE id IN (:id0)
 
@@ -320,7 +369,7 @@ def test_relabel_changes_only_the_records_that_are_there(recorder: Recorder, sto
     ((statement, rows),) = recorder.asked("UPDATE lookalike_records_7")
     assert statement == golden("""
 UPDATE lookalike_records_7 SET labels_digest = :labels_digest, fields = :fields, metadata = :metadata,
-    kept = :kept WHERE id = :id
+    kept = :kept, labels_checksum = :labels_checksum WHERE id = :id
 """)
     assert [row["id"] for row in rows] == [record(1).id]
     ((_, fields),) = recorder.asked("MERGE INTO lookalike_fields")
@@ -338,15 +387,15 @@ def test_remove_counts_what_was_there(recorder: Recorder, store: OracleStore) ->
 
 def test_nearest_asks_exactly_and_binds_everything(recorder: Recorder, store: OracleStore) -> None:
     recorder.answer("SELECT name_key, field_id", lookup("label", 3) + lookup("count", 4))
-    near = [(record(n).id, array("f", CORNERS[n])) for n in (0, 8, 1)]
+    near = [embedded(n) for n in (0, 8, 1)]
     recorder.answer("VECTOR_DISTANCE", near)
-    recorder.answer("r.kept FROM", [row(n) for n in (0, 8)])
+    recorder.answer("r.labels_checksum FROM", [row(n) for n in (0, 8)])
     where = {"label": ["bad", "worse"]}
     (hits,) = store.nearest("parts", CORNERS[:1], 2, where, [[record(1).id]], "count")
     assert [(hit.record, hit.similarity) for hit in hits] == [(record(0), 1.0), (record(8), 0.5)]
     ((statement, (binds,)),) = recorder.asked("VECTOR_DISTANCE")
     assert statement == golden("""
-SELECT r.id, r.embedding FROM lookalike_records_7 r
+SELECT r.id, r.vector_checksum, r.embedding FROM lookalike_records_7 r
     WHERE r.id IN (SELECT v.id FROM lookalike_values_7 v WHERE v.field_id = :field0
     AND v.value_key IN (:value0_0, :value0_1, :value0_2, :value0_3, :value0_4, :value0_5, :value0_6,
     :value0_7))
@@ -359,9 +408,10 @@ SELECT r.id, r.embedding FROM lookalike_records_7 r
         value_key("bad"),
         value_key("worse"),
     }
-    ((statement, _),) = recorder.asked("r.kept FROM")
+    ((statement, _),) = recorder.asked("r.labels_checksum FROM")
     assert statement == golden("""
-SELECT r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept FROM lookalike_records_7 r
+SELECT r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum
+    FROM lookalike_records_7 r
     WHERE r.id IN (:id0, :id1, :id2, :id3, :id4, :id5, :id6, :id7)
 """)
 
@@ -388,9 +438,9 @@ def test_an_unknown_field_is_not_asked_for(recorder: Recorder, store: OracleStor
 
 def test_approximate_search_asks_again_exactly_where_few_came(recorder: Recorder, store: OracleStore) -> None:
     recorder.answer(ONE, [(*PLACE[:8], "hnsw", 0.99, 10, 200)])
-    recorder.answer("FETCH APPROX", [(record(8).id, array("f", CORNERS[8]))])
-    recorder.answer("FETCH EXACT", [(record(n).id, array("f", CORNERS[n])) for n in (0, 8)])
-    recorder.answer("r.kept FROM", [row(n) for n in (0, 8)])
+    recorder.answer("FETCH APPROX", [embedded(8)])
+    recorder.answer("FETCH EXACT", [embedded(n) for n in (0, 8)])
+    recorder.answer("r.labels_checksum FROM", [row(n) for n in (0, 8)])
     found = store.nearest("parts", CORNERS[:2], 2, approximate=True)
     assert [len(hits) for hits in found] == [2, 2]
     asked = [statement.partition("FETCH ")[2] for statement, _ in recorder.asked("VECTOR_DISTANCE")]
@@ -408,9 +458,9 @@ def test_without_an_index_approximate_search_is_exact(recorder: Recorder, store:
 def test_a_record_that_is_removed_during_a_search_is_not_missed(
     recorder: Recorder, store: OracleStore
 ) -> None:
-    both = [(record(n).id, array("f", CORNERS[n])) for n in (0, 8)]
+    both = [embedded(n) for n in (0, 8)]
     recorder.answer("VECTOR_DISTANCE", both, both[1:])
-    recorder.answer("r.kept FROM", [row(8)])
+    recorder.answer("r.labels_checksum FROM", [row(8)])
     (hits,) = store.nearest("parts", CORNERS[:1], 2)
     assert [hit.record for hit in hits] == [record(8)]
 
@@ -465,7 +515,7 @@ def test_an_empty_collection_gets_no_index(recorder: Recorder, store: OracleStor
 def test_words_are_asked_for_as_data(recorder: Recorder, store: OracleStore) -> None:
     recorder.answer("SELECT name_key, field_id", lookup("label", 3))
     recorder.answer("CONTAINS", [(record(8).id,), (record(0).id,)])
-    recorder.answer("r.kept FROM", [row(n) for n in (0, 8)])
+    recorder.answer("r.labels_checksum FROM", [row(n) for n in (0, 8)])
     found = store.search_words("parts", "{weld} AND 탱크 & w%", 2, {"label": ["bad"]})
     assert found == [record(8), record(0)]
     ((statement, (binds,)),) = recorder.asked("CONTAINS")
@@ -494,7 +544,7 @@ def test_of_a_long_question_as_many_words_are_asked_for_as_one_bind_takes(
 
 
 def test_without_oracle_text_all_else_works(recorder: Recorder, store: OracleStore) -> None:
-    recorder.answer(ONE, [(1, *[None] * 11)], [PLACE])
+    recorder.answer(ONE, [(2, *[None] * 11)], [PLACE])
     recorder.answer("SELECT version", [(1,)])
     recorder.answer("NEXTVAL", [(7,)])
     recorder.answer("CTXSYS.CONTEXT", driver_error("ORA-29833: indextype does not exist", 29833))
@@ -514,7 +564,7 @@ def test_without_oracle_text_all_else_works(recorder: Recorder, store: OracleSto
 
 
 def test_names_change_hands_in_one_transaction(recorder: Recorder) -> None:
-    other = (1, 9, "others", *PLACE[3:])
+    other = (2, 9, "others", *PLACE[3:])
     by_name = [PLACE], [other]
     recorder.answer(ONE, *by_name * 3)
     with OracleStore(URL, timeout=9) as store:
@@ -533,7 +583,7 @@ UPDATE lookalike_collections SET name_key = :name_key, name = NVL(:name, name), 
 def test_a_name_that_changed_hands_before_it_was_locked_is_locked_again(
     recorder: Recorder, store: OracleStore
 ) -> None:
-    renamed = (1, 9, *PLACE[2:])
+    renamed = (2, 9, *PLACE[2:])
     recorder.answer(ONE, [PLACE], [renamed])
     assert store.remove("parts", []) == 0
     locked = [rows[0]["collection_id"] for _, rows in recorder.asked("FOR UPDATE")]
@@ -560,7 +610,7 @@ def test_delete_takes_the_row_first_and_what_cannot_be_dropped_stays_for_later(
 
 
 def test_what_a_kill_left_behind_is_cleared_away(recorder: Recorder) -> None:
-    recorder.answer(ONE, [(1, *[None] * 11)], [PLACE])
+    recorder.answer(ONE, [(2, *[None] * 11)], [PLACE])
     recorder.answer("SELECT version", [(1,)])
     recorder.answer("NEXTVAL", [(7,)])
     recorder.answer("SELECT COUNT(*)", [(0,)])
@@ -588,8 +638,8 @@ def test_a_scan_reads_ids_first_and_ends_where_the_collection_does(
     recorder.answer("ORDER BY r.id", [(f"{n:032x}",) for n in range(1_500)])
     recorder.answer(
         "r.embedding FROM",
-        [(*row(0), array("f", CORNERS[0]))],
-        [(*row(1), array("f", CORNERS[1]))],
+        [(*row(0), *embedded(0)[1:])],
+        [(*row(1), *embedded(1)[1:])],
         driver_error("ORA-00942: table or view does not exist", 942),
     )
     ((records, vectors),) = store.scan("parts")
@@ -600,14 +650,32 @@ def test_a_scan_reads_ids_first_and_ends_where_the_collection_does(
 
 def test_what_is_read_comes_from_rows_as_they_are(recorder: Recorder, store: OracleStore) -> None:
     long = record("x" * 5_000, {"b": 1})
-    other = (1, 9, "others", *PLACE[3:8], "ivf", 1, 10, 200)
+    other = (2, 9, "others", *PLACE[3:8], "ivf", 1, 10, 200)
     recorder.answer("ON c.collection_id > 0", [PLACE, other])
     recorder.answer("lookalike_records_9", driver_error("ORA-00942: dropped just now", 942))
     recorder.answer(
         "SELECT field_id, name,", [(1, {"name": '"\\udcff"'}, "_", 1), (2, {"name": '"a"'}, "A", 0)]
     )
     recorder.answer("SELECT metric", [(b"metric",)], [])
-    recorder.answer("r.labels_digest", [(record(1).uri, record(1).id, 5, 6, "d"), (None, long.id, 7, 8, "e")])
+    recorder.answer(
+        "r.labels_digest",
+        [
+            (
+                one.uri if one is not long else None,
+                one.id,
+                one.size,
+                one.modified_ns,
+                "d",
+                one.digest,
+                checksum,
+            )
+            for one, checksum in (
+                (one, file_checksum(one.id, one.uri, one.digest, one.size, one.modified_ns))
+                for one in (record(1), long, record(2))
+            )
+        ]
+        + [(record(3).uri, record(3).id, 5, 6, "d", record(3).digest, b"other")],
+    )
     recorder.answer("SELECT r.id, r.kept", [(long.id, record_binds(long, CORNERS[0], {"b": "B"})["kept"])])
     (collection,) = store.collections()
     assert (collection.name, collection.fields, collection.count) == ("parts", ("a", "\udcff"), 0)
@@ -615,20 +683,20 @@ def test_what_is_read_comes_from_rows_as_they_are(recorder: Recorder, store: Ora
     assert store.collection("parts").approximation == Approximation("ivf", 1.0, 10, 200)
     assert [store.metric("parts"), store.metric("parts")] == [b"metric", None]
     assert store.stamps("parts") == {
-        record(1).uri: Stamp(record(1).id, 5, 6, "d"),
-        long.uri: Stamp(long.id, 7, 8, "e"),
+        one.uri: Stamp(one.id, one.size, one.modified_ns, "d") for one in (record(1), long, record(2))
     }
+    assert [damage.id for damage in store.damage.found("parts")] == [record(3).id]
 
 
 @pytest.mark.parametrize(
     ("again", "error"),
-    [([PLACE], StoreCorrupt), ([(1, 8, *PLACE[2:])], StoreBusy), ([(1, *[None] * 11)], CollectionNotFound)],
+    [([PLACE], StoreCorrupt), ([(2, 8, *PLACE[2:])], StoreBusy), ([(2, *[None] * 11)], CollectionNotFound)],
 )
 def test_a_table_that_goes_while_it_is_read_is_told(
     recorder: Recorder, store: OracleStore, again: Any, error: type[Exception]
 ) -> None:
     recorder.answer(ONE, [PLACE], again)
-    recorder.answer("r.kept FROM", driver_error("ORA-08103: object no longer exists", 8103))
+    recorder.answer("r.labels_checksum FROM", driver_error("ORA-08103: object no longer exists", 8103))
     with pytest.raises(error):
         store.get("parts", [record(1).id])
 
@@ -738,7 +806,7 @@ def test_no_text_of_a_user_is_in_a_statement(recorder: Recorder, store: OracleSt
     store.ids_by_digest("parts", text)
     with pytest.raises(InvalidArgument):
         store.create(text + " ", SPACE)
-    recorder.answer(ONE, [(1, *[None] * 11)])
+    recorder.answer(ONE, [(2, *[None] * 11)])
     with pytest.raises(CollectionNotFound):
         store.collection(text)
     for statement, _ in recorder.binds:
@@ -837,7 +905,21 @@ def test_these_statements_no_parser_here_can_read(statement: str) -> None:
 
 def row(number: int) -> tuple[Any, ...]:
     one = record_binds(record(number), CORNERS[0], {})
-    return tuple(one[name] for name in ("id", "uri", "digest", "size_bytes", "modified_ns", "kept"))
+    return tuple(one[name] for name in FETCHED)
+
+
+def embedded(number: int) -> tuple[Any, ...]:
+    """Return what a search fetches of a record whose vector is the corner of its number."""
+    return (
+        record(number).id,
+        vector_checksum(record(number).id, CORNERS[number].tobytes()),
+        array("f", CORNERS[number]),
+    )
+
+
+def stamp_row(one: Record) -> tuple[Any, ...]:
+    checksum = file_checksum(one.id, one.uri, one.digest, one.size, one.modified_ns)
+    return one.uri, one.id, one.size, one.modified_ns, "d", one.digest, checksum
 
 
 def lookup(name: str, number: int) -> list[tuple[str, int]]:
@@ -884,9 +966,7 @@ def test_a_record_comes_back_from_its_row_as_it_was(fields: dict[str, Any], docu
     for text in (*binds["kept"].values(), *binds["fields"]):
         text.encode()
     json.dumps(binds["fields"], allow_nan=False).encode()
-    back = record_from(
-        SHOWN, tuple(binds[n] for n in ("id", "uri", "digest", "size_bytes", "modified_ns", "kept"))
-    )
+    back = read_record(record_row(tuple(binds[name] for name in FETCHED)))
     assert repr(back) == repr(one)
     assert np.array_equal(np.frombuffer(binds["embedding"], np.float32), CORNERS[3])
 
@@ -895,14 +975,14 @@ def test_a_uri_too_long_for_its_column_comes_back_too() -> None:
     one = record("x" * 5_000)
     binds = record_binds(one, CORNERS[0], {})
     assert binds["uri"] is binds["path"] is None
-    row = tuple(binds[n] for n in ("id", "uri", "digest", "size_bytes", "modified_ns", "kept"))
-    assert record_from(SHOWN, row) == one
+    assert read_record(record_row(tuple(binds[name] for name in FETCHED))) == one
 
 
 @pytest.mark.parametrize("kept", [None, {}, {"fields": "{", "metadata": "{}"}, "x"])
 def test_a_row_that_holds_no_record_is_told(kept: Any) -> None:
-    with pytest.raises(StoreCorrupt, match="record abc does not read"):
-        record_from(SHOWN, ("abc", "file:///a", "d", 1, 2, kept))
+    binds = {**record_binds(record(1), CORNERS[0], {}), "kept": kept}
+    found = read_record(record_row(tuple(binds[name] for name in FETCHED)))
+    assert found == Fault(record(1).id, record(1).uri, CHANGED_LABELS)
 
 
 @given(documents)
@@ -1132,13 +1212,20 @@ def test_threads_have_a_session_each_and_more_wait_or_give_up(
 
 
 def test_a_later_version_is_not_touched(recorder: Recorder, store: OracleStore) -> None:
-    recorder.answer(ONE, [(2, *PLACE[1:])])
+    recorder.answer(ONE, [(3, *PLACE[1:])])
     for call in (store.collection, store.delete):
         with pytest.raises(StoreNewer, match="later version"):
             call("parts")
     with pytest.raises(StoreNewer):
         store.create("parts", SPACE)
     assert {line.split()[0] for line in recorder.said} <= {"ALTER", "SELECT", "ROLLBACK"}
+
+
+def test_an_earlier_version_says_what_to_do(recorder: Recorder, store: OracleStore) -> None:
+    recorder.answer(ONE, [(1, *PLACE[1:])])
+    for call in (store.collection, store.delete):
+        with pytest.raises(StoreOlder, match="index the images again into a new store"):
+            call("parts")
 
 
 @pytest.mark.parametrize("dimension", [0, 65_536])

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -27,6 +28,7 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreError,
     StoreNewer,
+    StoreOlder,
     Unanswerable,
 )
 from lookalike.records import file_uri, record_id
@@ -39,9 +41,11 @@ from tests.contracts.store_contract import (
     FIELDS,
     SPACE,
     STRANGE_TEXTS,
+    Damage,
     StoreContract,
     corners,
     fill,
+    flipped,
     random_vectors,
     record,
     scanned,
@@ -55,10 +59,33 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 
+def damage_record(administrator: psycopg.Connection[Any], identity: str, part: str) -> None:
+    """Change one part of what is stored of a record, see `PARTS`."""
+    found = administrator.execute(
+        "SELECT vector::text, digest, exact_fields FROM lookalike_c1 WHERE id = %s", (identity,)
+    ).fetchone()
+    assert found is not None
+    vector = flipped(np.array(json.loads(found[0]), "<f4").tobytes(), 14)
+    numbers = json.dumps(np.frombuffer(vector, "<f4").tolist())
+    others = "SELECT vector, vector_checksum FROM lookalike_c1 WHERE id <> %s LIMIT 1"
+    changed: dict[str, tuple[str, object]] = {
+        "vector": ("vector = %s", numbers),
+        "exchanged": (f"(vector, vector_checksum) = ({others})", identity),
+        "digest": ("digest = %s", flipped(found[1].encode(), 3).decode()),
+        "fields": ("exact_fields = %s", found[2].replace("bad", "bae")),
+    }
+    what, value = changed[part]
+    administrator.execute(f"UPDATE lookalike_c1 SET {what} WHERE id = %s".encode(), (value, identity))
+
+
 class TestPostgresStore(StoreContract):
     @pytest.fixture
     def url(self, postgres_url: str) -> str:
         return postgres_url
+
+    @pytest.fixture
+    def damage(self, administrator: psycopg.Connection[Any]) -> Damage:
+        return partial(damage_record, administrator)
 
 
 @pytest.fixture
@@ -298,7 +325,7 @@ def test_sql_reads_in_every_way(store: PostgresStore) -> None:
             "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c) SELECT * FROM c LIMIT 2",
             [(1,), (2,)],
         ),
-        ("TABLE lookalike_schema", [(2,)]),
+        ("TABLE lookalike_schema", [(3,)]),
         ("SELECT n, row_number() OVER (ORDER BY n DESC) FROM parts ORDER BY 2 LIMIT 1", [(2, 1)]),
         ("SELECT count(*) FROM parts WHERE their_writer LIKE '%s'", [(2,)]),
         ("SELECT avg(n) + 0.25, 0.1 + 0.2 FROM parts WHERE n = 1", [(1.25, 0.3)]),
@@ -437,59 +464,19 @@ def test_a_store_of_a_later_version_is_left_alone(
     assert administrator.execute("SELECT count(*) FROM lookalike_c1").fetchone() == (1,)
 
 
-def make_old(administrator: psycopg.Connection[Any], *numbers: int) -> None:
-    """Make of the store what version 1 of the schema was."""
-    for number in numbers:
-        administrator.execute(SQL("DROP TABLE {}").format(Identifier(f"lookalike_w{number}")))
-    administrator.execute("UPDATE lookalike_schema SET version = 1")
-
-
-@pytest.mark.parametrize(
-    "first",
-    [
-        lambda store: store.search_words("parts", "red", 9),
-        lambda store: store.put("parts", [record("later", {"a": "red"})], CORNERS[:1]),
-        lambda store: store.relabel("others", [(record("x").id, {"a": "b"}, {})]),
-        lambda store: store.remove("parts", ["nobody"]),
-        lambda store: store.create("more", SPACE),
-    ],
-)
-def test_a_store_of_version_1_gets_its_words_when_they_are_needed(
-    store: PostgresStore, administrator: psycopg.Connection[Any], first: Any
+def test_a_store_of_an_earlier_version_says_what_to_do(
+    store: PostgresStore, administrator: psycopg.Connection[Any]
 ) -> None:
-    records = fill(store, 1_100, [{"a": "red"}, {"a": "blue"}])
-    store.create("others", SPACE)
-    store.put("others", [record("x", {"a": "red"})], CORNERS[:1])
-    make_old(administrator, 1, 2)
-    assert scanned(store) == records
-    assert len(store.nearest("parts", CORNERS[:1], 5)[0]) == 5
-    assert administrator.execute("SELECT version FROM lookalike_schema").fetchone() == (1,)
-    first(store)
-    assert administrator.execute("SELECT version FROM lookalike_schema").fetchone() == (2,)
-    found = store.search_words("parts", "red", 9_999, {"a": ["red"]})
-    assert len(found) == len([one for one in records if one.fields["a"] == "red"]) + (
-        store.collection("parts").count - len(records)
-    )
-    assert [one.uri for one in store.search_words("others", "x", 9)] == [record("x").uri]
-
-
-def test_a_store_of_version_1_is_made_anew_by_one_process_only(
-    store: PostgresStore, administrator: psycopg.Connection[Any], postgres_url: str
-) -> None:
-    fill(store, 300, [{"a": "red"}])
-    make_old(administrator, 1)
-    counts: list[int] = []
-
-    def work() -> None:
-        with PostgresStore(postgres_url) as own:
-            counts.append(len(own.search_words("parts", "red", 999)))
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert counts == [300] * 4
+    fill(store, 1)
+    administrator.execute("UPDATE lookalike_schema SET version = 2")
+    for call in (
+        store.collections,
+        lambda: store.create("others", SPACE),
+        lambda: store.put("parts", [record(2)], CORNERS[:1]),
+        lambda: store.sql("SELECT 1"),
+    ):
+        with pytest.raises(StoreOlder, match="index the images again into a new store"):
+            call()
 
 
 def test_a_rare_word_weighs_more_than_a_frequent_one(store: PostgresStore) -> None:

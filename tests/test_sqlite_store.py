@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +26,10 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreError,
     StoreNewer,
+    StoreOlder,
 )
 from lookalike.records import file_uri, record_id
 from lookalike.stores import answers, open_store
-from lookalike.stores.sqlite import file as sqlite_file
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.stores.sqlite.words import ids_by_words
@@ -39,9 +38,11 @@ from tests.contracts.store_contract import (
     FIELDS,
     SPACE,
     STRANGE_TEXTS,
+    Damage,
     StoreContract,
     corners,
     fill,
+    flipped,
     random_vectors,
     record,
     scanned,
@@ -54,10 +55,36 @@ if TYPE_CHECKING:
 VERSION_1 = Path(__file__).parent / "data" / "store-v1.sqlite"
 
 
+OTHERS = "SELECT vector, vector_checksum FROM lookalike_records WHERE id <> ? LIMIT 1"
+
+
+def damage_record(file: Path, identity: str, part: str) -> None:
+    """Change one part of what is stored of a record, see `PARTS`."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        row = connection.execute(
+            "SELECT vector, digest, fields FROM lookalike_records WHERE id = ?", (identity,)
+        ).fetchone()
+        changed: dict[str, tuple[object, ...]] = {
+            "vector": ("vector = ?", flipped(row[0], 14)),
+            "exchanged": (f"(vector, vector_checksum) = ({OTHERS})", identity),
+            "digest": ("digest = ?", flipped(row[1].encode(), 3).decode()),
+            "fields": ("fields = ?", row[2].replace("bad", "bae")),
+        }
+        what, value = changed[part]
+        connection.execute(f"UPDATE lookalike_records SET {what} WHERE id = ?", (value, identity))
+
+
 class TestSqliteStore(StoreContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/parts.db"
+
+    @pytest.fixture
+    def damage(self, tmp_path: Path) -> Damage:
+        def change(identity: str, part: str) -> None:
+            damage_record(tmp_path / "parts.db", identity, part)
+
+        return change
 
 
 @pytest.fixture
@@ -441,7 +468,7 @@ def test_after_close_one_file_is_left(store: SqliteStore, file: Path, tmp_path: 
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA application_id").fetchone() == (sqlite_schema.APPLICATION_ID,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(sqlite_schema.MIGRATIONS),)
+        assert connection.execute("PRAGMA user_version").fetchone() == (sqlite_schema.VERSION,)
 
 
 def test_a_relative_url_is_relative_to_where_it_was_opened(
@@ -583,62 +610,23 @@ def test_a_damaged_file_gives_errors_of_ours_only(tmp_path: Path) -> None:
     assert refused
 
 
-def test_an_older_file_is_migrated_when_first_opened(
-    store: SqliteStore, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    records = fill(store, 3)
-    store.close()
-    later = (*sqlite_schema.MIGRATIONS, ("ALTER TABLE lookalike_records ADD COLUMN width INTEGER DEFAULT 7",))
-    monkeypatch.setattr(sqlite_schema, "MIGRATIONS", later)
-    monkeypatch.setattr(sqlite_file, "MIGRATIONS", later)
-    assert scanned(store) == records
-    assert store.sql("SELECT DISTINCT width FROM lookalike_records").rows == [(7,)]
-    monkeypatch.undo()
-    with open_store(store.url) as today, pytest.raises(StoreNewer, match="later version of lookalike"):
-        today.collections()
-
-
-def test_a_file_of_version_1_is_migrated_with_all_it_holds(store: SqliteStore, file: Path) -> None:
-    """The file was written by the last program of version 1."""
-    shutil.copyfile(VERSION_1, file)
-    assert [(c.name, c.space, c.count) for c in store.collections()] == [
-        ("Empty", SPACE, 0),
-        ("parts", SPACE, 7),
-    ]
-    records = {one.id: one for one in scanned(store)}
-    for number in range(1, 7):
-        fields = FIELDS if number % 2 else {"quality": "good"}
-        expected = record(number, fields, metadata={"n": number, "part": "탱크"})
-        assert records[expected.id] == expected
-    assert records[record(0).id].fields == {"quality": "bad", "note": "it's"}
-    (hit,) = store.nearest("parts", CORNERS[3:4], 1)[0]
-    assert (hit.record.id, hit.similarity) == (record(3).id, 1.0)
-    assert store.metric("parts") is None
-    store.create("fitted", replace(SPACE, metric_fingerprint="cd" * 32), b"metric")
-    store.rename({"parts": "parts-unfitted", "fitted": "parts"})
-    assert store.metric("parts") == b"metric"
-    assert store.sql('SELECT count(*) FROM "parts-unfitted" WHERE note NOT NULL').rows == [(1,)]
-    assert {one.id for one in store.search_words("parts-unfitted", "탱크", 9)} == records.keys() - {
-        record(0).id
-    }
-    assert store.search_words("parts-unfitted", "it's", 9) == [records[record(0).id]]
-    assert store.search_words("empty", "탱크", 9) == []
-    store.close()
-    with closing(sqlite3.connect(file)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
-def test_a_record_that_does_not_read_keeps_no_file_from_being_migrated(
+def test_a_file_of_an_earlier_version_says_what_to_do_and_stays_as_it_is(
     store: SqliteStore, file: Path
 ) -> None:
+    """The file was written by the last program of version 1."""
     shutil.copyfile(VERSION_1, file)
-    with closing(sqlite3.connect(file)) as connection, connection:
-        damaged = record(1).id
-        connection.execute("UPDATE lookalike_records SET metadata = '{' WHERE id = ?", (damaged,))
-    assert len(store.search_words("parts", "탱크", 9)) == 5
-    with pytest.raises(StoreCorrupt, match=damaged):
-        store.get("parts", [damaged])
+    before = file.read_bytes()
+    for call in (
+        store.collections,
+        lambda: store.nearest("parts", CORNERS[:1], 1),
+        lambda: store.create("others", SPACE),
+        lambda: store.put("parts", [record(1)], CORNERS[:1]),
+        lambda: store.sql("SELECT * FROM parts"),
+    ):
+        with pytest.raises(StoreOlder, match="index the images again into a new store"):
+            call()
+    store.close()
+    assert file.read_bytes() == before
 
 
 def test_the_words_of_one_collection_do_not_weigh_in_another(store: SqliteStore, file: Path) -> None:
@@ -703,16 +691,16 @@ def test_a_neighbour_that_is_removed_during_the_search_is_replaced(store: Sqlite
     read = store._search._records
     asked = []
 
-    def read_after_a_removal(connection: sqlite3.Connection, number: int, found: Any) -> Any:
-        asked.append(found)
+    def read_after_a_removal(connection: sqlite3.Connection, number: int, name: str, ids: list[str]) -> Any:
+        asked.append(ids)
         if len(asked) == 1:
             connection.execute("ROLLBACK")
             with open_store(store.url) as other:
                 other.remove("parts", [before[1].record.id])
             connection.execute("BEGIN")
-        return read(connection, number, found)
+        return read(connection, number, name, ids)
 
-    store._search._records = read_after_a_removal  # type: ignore[method-assign]  # to come between
+    store._search._records = read_after_a_removal  # type: ignore[assignment,method-assign]  # to come between
     (hits,) = store.nearest("parts", CORNERS[:1], 3)
     assert [hits[0], hits[1]] == [before[0], before[2]]
     assert len(hits) == 3

@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The corridor: a module imports from its own row or from rows above, never from below.
 ROWS = (
-    ("", "telemetry", "errors", "file_names", "records", "progress"),
+    ("", "telemetry", "checksums", "errors", "file_names", "records", "progress"),
     ("left_out",),
     ("notes", "images", "walk", "labels", "embedders"),
     ("discriminant", "metric", "ranking", "vote"),
@@ -83,6 +83,7 @@ HEAVY = {
     "transformers": {"embedders/sentence_transformers_models.py"},
     "rich": {"cli/output.py"},
     "starlette": {"server/"},
+    "xxhash": {"checksums.py"},
     "uvicorn": {"server/serving.py", "server/around/connections.py"},
     "scipy": {
         "contest.py",

@@ -30,7 +30,8 @@
         ├── StoreReadOnly
         ├── StoreFull          no space left
         ├── StoreCorrupt
-        └── StoreNewer         written by a later version of lookalike
+        ├── StoreNewer         written by a later version of lookalike
+        └── StoreOlder         written by an earlier version, without what this one needs
 
 Each carries what it speaks of as attributes, and its text says what to do. `outcome` maps a class to the
 exit code of the command line and to the status of the HTTP service.
@@ -273,6 +274,17 @@ class StoreCorrupt(StoreError):
 
 class StoreNewer(StoreError):
     """A later version of lookalike wrote this store."""
+
+
+class StoreOlder(StoreError):
+    """An earlier version of lookalike wrote this store, without what this one needs."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            url,
+            "was written by an earlier version of lookalike, without checksums: index the images again into "
+            "a new store",
+        )
 
 
 class QueryRefused(LookalikeError):

@@ -1,8 +1,9 @@
 """The feature cache: what one embedder has seen once is never embedded again.
 
 One SQLite file per embedder fingerprint, so that features of two models never meet and a model that is no
-longer used can be forgotten by deleting its file. It is a cache: when it is damaged it is made anew, when it
-cannot be written the work goes on without it, and `problem` says so.
+longer used can be forgotten by deleting its file. It is a cache: features are verified by their checksum, and
+damaged ones are as good as none; a damaged file is made anew; when it cannot be written the work goes on
+without it, and `problem` says so.
 """
 
 from __future__ import annotations
@@ -15,13 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.checksums import features_checksum
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, numbers BLOB NOT NULL) WITHOUT ROWID"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, checksum BLOB NOT NULL,"
+    " numbers BLOB NOT NULL) WITHOUT ROWID"
+)
+# Of the schema, in `PRAGMA user_version`: since 1 with checksums.
+_VERSION = 1
 # What was assumed when a file was decoded, as JSON: said again when its features are taken from here.
 _NOTES_SCHEMA = (
     "CREATE TABLE IF NOT EXISTS notes (digest TEXT PRIMARY KEY, notes TEXT NOT NULL) WITHOUT ROWID"
@@ -44,6 +52,11 @@ class FeatureCache:
         self.path = cache / "features" / f"{fingerprint}.db"
         self.problem: str | None = None
         """Why features are not kept, in a few words, or None."""
+        self.damaged: set[str] = set()
+        """Digests of files whose features were found damaged since, and not put again."""
+        self.replaced = 0
+        """How many damaged features were put again."""
+        self._fingerprint = fingerprint
         self._dimension = dimension
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -56,20 +69,25 @@ class FeatureCache:
             self.problem = error.strerror or "cannot be opened"
 
     def get(self, digest: str) -> NDArray[np.float32] | None:
-        """Return the features of the file with this SHA-256, shape (dimension,), or None."""
+        """Return the features of the file with this SHA-256, shape (dimension,); None without sound ones."""
         with self._lock:
             if self._connection is None:
                 return None
             try:
                 row = self._connection.execute(
-                    "SELECT numbers FROM features WHERE digest = ?", (digest,)
+                    "SELECT checksum, numbers FROM features WHERE digest = ?", (digest,)
                 ).fetchone()
             except sqlite3.Error as error:
                 self._give_up(error)
                 return None
-        if row is None or not isinstance(row[0], bytes) or len(row[0]) != 4 * self._dimension:
+            if row is None:
+                return None
+            if not sound_features(self._fingerprint, digest, *row):
+                self.damaged.add(digest)
+                return None
+        if len(row[1]) != 4 * self._dimension:
             return None
-        numbers = np.frombuffer(row[0], dtype="<f4").astype(np.float32)
+        numbers = np.frombuffer(row[1], dtype="<f4").astype(np.float32)
         return numbers if np.isfinite(numbers).all() else None
 
     def put(self, features: Mapping[str, NDArray[np.float32]]) -> None:
@@ -77,12 +95,20 @@ class FeatureCache:
         with self._lock:
             if self._connection is None or not features:
                 return
-            rows = [(digest, numbers.astype("<f4").tobytes()) for digest, numbers in features.items()]
+            rows = []
+            for digest, numbers in features.items():
+                content = numbers.astype("<f4").tobytes()
+                rows.append((digest, features_checksum(self._fingerprint, digest, content), content))
             try:
                 with self._connection:
-                    self._connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+                    self._connection.executemany(
+                        "INSERT OR REPLACE INTO features (digest, checksum, numbers) VALUES (?, ?, ?)", rows
+                    )
             except sqlite3.Error as error:
                 self._give_up(error)
+            else:
+                self.replaced += len(self.damaged & features.keys())
+                self.damaged -= features.keys()
 
     def notes(self, digest: str) -> tuple[str, ...]:
         """Return what was assumed when the file with this SHA-256 was decoded; see `put_notes`."""
@@ -127,8 +153,9 @@ class FeatureCache:
             connection.execute("PRAGMA journal_mode = WAL")
             # A power cut may cost the last features, which are then computed again.
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(_SCHEMA)
+            _make_table(connection)
             connection.execute(_NOTES_SCHEMA)
+            _check_table(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -161,3 +188,45 @@ class FeatureCache:
         """Remove the file with its log, which must not meet another file of that name."""
         for suffix in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def sound_features(fingerprint: str, digest: str, checksum: object, content: object) -> bool:
+    """Tell whether kept features are those that were put.
+
+    Args:
+        fingerprint: of the embedder.
+        digest: SHA-256 of the file that they are of.
+        checksum: as it was read.
+        content: the numbers, as they were read.
+    """
+    return isinstance(content, bytes) and features_checksum(fingerprint, digest, content) == checksum
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    """Make the table, unless it is there; that of an earlier version is emptied."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == _VERSION:
+        connection.execute(_SCHEMA)
+        return
+    # In one transaction, and looked at again in it: another process may be doing the same.
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version != _VERSION:
+            connection.execute("DROP TABLE IF EXISTS features")
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_VERSION:d}")
+
+
+def _check_table(connection: sqlite3.Connection) -> None:
+    """Refuse a file whose table is another one than ours.
+
+    Raises:
+        sqlite3.DatabaseError: it is.
+    """
+    try:
+        connection.execute("SELECT digest, checksum, numbers FROM features LIMIT 0")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            raise
+        raise sqlite3.DatabaseError(str(error)) from error

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.checksums import CHECKSUM_BYTES, content_checksum
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, StoreCorrupt
 from lookalike.metric import FittedMetric
 from lookalike.progress import silent
@@ -58,7 +59,7 @@ class Fitting:
     """A digest of the images and labels that it learned from, see `lesson_of`."""
 
     def to_bytes(self) -> bytes:
-        """Return it as bytes: one line of JSON, then those of the metric."""
+        """Return it as bytes: one line of JSON, those of the metric, and the checksum of both."""
         facts = {
             "by": self.by,
             "at": self.at,
@@ -67,17 +68,21 @@ class Fitting:
             "digests": sorted(self.digests),
             "lesson": self.lesson,
         }
-        return json.dumps(facts).encode() + b"\n" + self.metric.to_bytes()
+        content = json.dumps(facts).encode() + b"\n" + self.metric.to_bytes()
+        return content + content_checksum(content)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fitting:
         """Return what `to_bytes` made the bytes of.
 
         Raises:
-            ValueError: the first line is damaged.
+            ValueError: the bytes are not those, or the first line is damaged.
             InvalidArgument: the metric is damaged.
         """
-        line, _, metric = data.partition(b"\n")
+        content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
+        if content_checksum(content) != checksum:
+            raise ValueError("its checksum differs")
+        line, _, metric = content.partition(b"\n")
         facts = json.loads(line)
         try:
             facts["digests"] = frozenset(facts["digests"])
@@ -186,7 +191,8 @@ def read_plain(store: Store, name: str, progress: Progress = silent) -> tuple[li
             # Twice, perhaps: what was read then is gone by half, or of another space. Where records do
             # disappear, they are not waited for.
             tries -= 1
-            if found[1].shape[1] == plain.space.dimension and (len(found[0]) >= plain.count or tries <= 0):
+            whole = len(found[0]) + len(store.damage.ids(plain.name)) >= plain.count
+            if found[1].shape[1] == plain.space.dimension and (whole or tries <= 0):
                 return found
 
 

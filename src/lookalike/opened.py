@@ -63,11 +63,15 @@ class Opened:
     @property
     def problems(self) -> list[str]:
         """What went on without being as it should be: caches that cannot be kept, one line each."""
-        return [
-            f"features are not kept ({cache.path}: {cache.problem})"
-            for cache in list(self._features.values())
-            if cache.problem is not None
-        ]
+        found = []
+        for cache in list(self._features.values()):
+            if cache.problem is not None:
+                found.append(f"features are not kept ({cache.path}: {cache.problem})")
+            damaged = cache.replaced + len(cache.damaged)
+            if damaged:
+                said = "1 image was" if damaged == 1 else f"{damaged:,} images were"
+                found.append(f"{said} embedded again: the features kept in {cache.path} were damaged")
+        return found
 
     def embedder(self, model: str, *, download: bool = False) -> Embedder:
         """Return the embedder called `model`, opened once.

@@ -1,7 +1,8 @@
-"""How far a work is: whom it tells, and how a work of several parts tells as one."""
+"""How far a work is: whom it tells, how one of several parts tells as one, and what lines say of it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeAlias
@@ -34,6 +35,66 @@ class Pulse:
     def beat(self) -> None:
         """Tell that it still runs, from inside a step that cannot say how far it is."""
         self._progress(*self._last)
+
+
+# Part of the time that a work has taken by which the next line waits: a day has some 40 lines then.
+_GROWTH = 0.25
+
+
+class Lines:
+    """What is said of a work in lines, now and then, where there is no terminal for a bar.
+
+    It is told of progress in the thread of the work, and asked for lines in another one: a step that cannot
+    say how far it is still shows that it runs.
+    """
+
+    def __init__(
+        self, what: str, seconds: float, unit: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin.
+
+        Args:
+            what: the work, as in `evaluating`.
+            seconds: until the first line, and at least between two.
+            unit: what is counted, as in `images`; empty where the counts mean nothing to people.
+            clock: returns seconds.
+        """
+        self._what = what
+        self._seconds = seconds
+        self._unit = unit
+        self._clock = clock
+        self._state = 0, 0
+        self._began = clock()
+        self._due = self._began + seconds
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take how far the work is."""
+        self._state = done, total
+
+    def line(self) -> str | None:
+        """Return a line if it is time for one."""
+        now = self._clock()
+        if now < self._due:
+            return None
+        elapsed = now - self._began
+        self._due = now + max(self._seconds, _GROWTH * elapsed)
+        done, total = self._state
+        if done <= 0 or total <= 0:
+            return f"{self._what}: {_duration(elapsed)} so far"
+        said = [f"{done:,} of {total:,} {self._unit}"] if self._unit else []
+        said.append(f"{100 * done // total} %")
+        if done < total:
+            said.append(f"about {_duration(elapsed * (total - done) / done)} left")
+        return f"{self._what}: {', '.join(said)}"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people say it: `40 s`, `7 min`, `2.5 h`."""
+    if seconds < 99.5:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 99.5 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def divided(progress: Progress, sizes: Sequence[int]) -> list[Progress]:

@@ -1,4 +1,7 @@
-"""What every store promises. A store's tests subclass `StoreContract` and give it one fixture, `url`."""
+"""What every store promises.
+
+A store's tests subclass `StoreContract` and give it two fixtures: `url` and `damage`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import itertools
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -33,7 +36,7 @@ from lookalike.stores.wording import query_terms
 from tests.contracts.store_model import StoreModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.records import Metadata, Scalar, Vectors
 
@@ -80,6 +83,13 @@ def random_vectors(count: int, dimension: int, seed: int = 0) -> Vectors:
     return unit
 
 
+def flipped(content: bytes, bit: int) -> bytes:
+    """Return bytes with one bit turned."""
+    turned = bytearray(content)
+    turned[bit // 8] ^= 1 << bit % 8
+    return bytes(turned)
+
+
 def fill(store: Store, count: int, fields: Sequence[Mapping[str, Scalar]] = ({},)) -> list[Record]:
     """Put `count` records into the collection `parts`, with these fields by turns; return them by id."""
     records = [record(number, fields[number % len(fields)]) for number in range(count)]
@@ -92,6 +102,13 @@ def scanned(store: Store, name: str = "parts", **how: Any) -> list[Record]:
     return [one for records, _ in store.scan(name, **how) for one in records]
 
 
+Damage: TypeAlias = "Callable[[str, str], None]"
+"""Changes one part of what is stored of the record with this id: see `PARTS`."""
+
+PARTS = ("vector", "exchanged", "digest", "fields")
+"""A bit of the vector; the vector of another record, with its checksum; the file's digest; the labels."""
+
+
 class StoreContract:
     """One suite for all stores."""
 
@@ -99,6 +116,11 @@ class StoreContract:
     def url(self) -> str:
         """Name a store that is empty."""
         raise NotImplementedError("a store's tests say where it is")
+
+    @pytest.fixture
+    def damage(self, url: str) -> Damage:
+        """Change what is stored of a record of the collection `parts`, without the store's knowledge."""
+        raise NotImplementedError("a store's tests say how")
 
     @pytest.fixture
     def store(self, url: str) -> Iterator[Store]:
@@ -925,6 +947,96 @@ class StoreContract:
             assert all("a" in hit.record.fields and hit.record.id not in out for hit in hits)
         (hits,) = store.nearest("parts", vectors[:1], 1_000, having="a", approximate=True)
         assert len(hits) == 100
+
+    # Damage
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_a_damaged_record_is_named_and_in_no_answer(
+        self, store: Store, url: str, damage: Damage, part: str
+    ) -> None:
+        records = fill(store, 40, [{**FIELDS, "n": "odd"}, {**FIELDS, "n": "even"}])
+        bad = next(one for one in records if one.fields["n"] == "odd")
+        damage(bad.id, part)
+        sound = [one for one in records if one != bad]
+        with open_store(url) as reader:
+            assert scanned(reader) == sound
+            (found,) = reader.damage.found()
+            assert (found.store, found.collection, found.id) == (reader.url, "parts", bad.id)
+            assert bad.uri.removeprefix("file://") in str(found)
+            assert "\n" not in str(found)
+        hows: list[dict[str, Any]] = [
+            {},
+            {"where": {"n": ["odd"]}},
+            {"having": "n"},
+            {"exclude": [[sound[0].id]]},
+        ]
+        for how in hows:
+            without = {**how, "exclude": [[bad.id, *how.get("exclude", [[]])[0]]]}
+            with open_store(url) as reader, open_store(url) as whole:
+                (hits,) = reader.nearest("parts", CORNERS[:1], 100, **how)
+                assert whole.nearest("parts", CORNERS[:1], 100, **without) == [hits]
+                assert len(hits) == (19 if "where" in how else 39 - ("exclude" in how))
+                assert reader.nearest("parts", CORNERS[:1], 3, **how) == [hits[:3]]
+                assert [one.id for one in reader.damage.found("PARTS")] == [bad.id]
+        with open_store(url) as reader:
+            there = reader.get("parts", [one.id for one in records])
+            words = reader.search_words("parts", "bad", 100)
+            if part in ("vector", "exchanged"):
+                assert there == records
+            else:
+                assert there == sound
+                assert {one.id for one in words} == {one.id for one in sound}
+                assert len(reader.search_words("parts", "bad", 20)) == 20
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_a_damaged_record_that_is_put_again_is_whole(
+        self, store: Store, url: str, damage: Damage, part: str
+    ) -> None:
+        records = fill(store, 5, [FIELDS])
+        damage(records[2].id, part)
+        with open_store(url) as reader:
+            assert len(scanned(reader)) == len(reader.nearest("parts", CORNERS[:1], 9)[0]) == 4
+            reader.put("parts", [records[2]], CORNERS[:1])
+            assert scanned(reader) == records
+            assert len(reader.nearest("parts", CORNERS[:1], 9)[0]) == 5
+            assert reader.damage.found() == []
+
+    def test_a_record_whose_digest_is_damaged_has_no_stamp(
+        self, store: Store, url: str, damage: Damage
+    ) -> None:
+        records = fill(store, 3)
+        damage(records[0].id, "digest")
+        with open_store(url) as reader:
+            assert {stamp.id for stamp in reader.stamps("parts").values()} == {one.id for one in records[1:]}
+            assert [one.id for one in reader.damage.found()] == [records[0].id]
+
+    def test_an_approximate_search_leaves_damaged_records_out(
+        self, store: Store, url: str, damage: Damage
+    ) -> None:
+        vectors = random_vectors(300, 64)
+        records = [record(number, {"n": number}) for number in range(300)]
+        store.create("parts", replace(SPACE, dimension=64))
+        store.put("parts", records, vectors)
+        store.build_index("parts")
+        for number in (0, 1, 2):
+            damage(records[number].id, "vector")
+        with open_store(url) as reader:
+            found = reader.nearest("parts", vectors[:3], 5, approximate=True)
+            assert [len(hits) for hits in found] == [5, 5, 5]
+            assert {hit.record.id for hits in found for hit in hits}.isdisjoint(
+                {one.id for one in records[:3]}
+            )
+            reader.build_index("parts")
+            assert {one.id for one in reader.damage.found()} <= {one.id for one in records[:3]}
+
+    def test_where_all_are_damaged_nothing_is_found(self, store: Store, url: str, damage: Damage) -> None:
+        records = fill(store, 3)
+        for one in records:
+            damage(one.id, "vector")
+        with open_store(url) as reader:
+            assert scanned(reader) == []
+            assert reader.nearest("parts", CORNERS[:2], 3) == [[], []]
+            assert len(reader.damage.found()) == 3
 
     # Several at once
 

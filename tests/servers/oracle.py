@@ -195,7 +195,8 @@ class RecordingCursor:
             assert isinstance(value, str)
             assert value.isascii()
         else:
-            assert value is None or isinstance(value, (str, int, float))
+            # Bytes are bound as RAW (python-oracledb, "Supported Python types").
+            assert value is None or isinstance(value, (str, int, float, bytes))
             assert not isinstance(value, bool)
             if isinstance(value, str):
                 value.encode()  # no lone surrogate reaches the driver

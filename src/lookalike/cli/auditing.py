@@ -84,7 +84,11 @@ def audit(
         if report is not None:
             from lookalike.report import write_audit_report
 
-            write_audit_report(report, found, *session.read(collection), collection=collection)
+            with progress_bar("writing the report", quiet=settings.quiet):
+                model = session.store.collection(collection).space.embedder
+                write_audit_report(
+                    report, found, *session.read(collection), collection=collection, model=model
+                )
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

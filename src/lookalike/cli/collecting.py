@@ -132,30 +132,32 @@ def index(
     named = read_paths(paths)
     if approximate:
         check_approximate(settings.store)
-    with settings.open() as session, progress_bar("embedding", quiet=settings.quiet) as progress:
-        report = session.index(
-            collection,
-            named,
-            model=model,
-            levels=None if levels is None else Range.parse(levels),
-            labels=labels,
-            encoding=encoding,
-            prune=prune or prune_empty,
-            prune_empty=prune_empty,
-            agree=_agree(progress, yes=yes),
-            verify=verify,
-            exclude=exclude,
-            include=include,
-            max_pixels=max_pixels,
-            progress=progress,
-        )
+    with settings.open() as session:
+        with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
+            report = session.index(
+                collection,
+                named,
+                model=model,
+                levels=None if levels is None else Range.parse(levels),
+                labels=labels,
+                encoding=encoding,
+                prune=prune or prune_empty,
+                prune_empty=prune_empty,
+                agree=_agree(progress, yes=yes),
+                verify=verify,
+                exclude=exclude,
+                include=include,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.
         if form == "jsonl":
             _print_report_lines(report)
         else:
             _print_report(report)
         if approximate:
-            found = session.build_index(collection)
+            with progress_bar("building the approximate index", quiet=settings.quiet):
+                found = session.build_index(collection)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:

@@ -14,6 +14,7 @@ from lookalike.cli.options import (
     format_option,
     global_options,
     parse_where,
+    watched,
     where_option,
 )
 from lookalike.cli.output import counted, print_line, print_table, print_text, progress_bar, text_of, warn
@@ -63,7 +64,10 @@ def copy(
     code = 0
     if approximate:
         check_approximate(target)
-    with open_store(source, settings.timeout) as here, open_store(target, settings.timeout) as there:
+    with (
+        watched(open_store(source, settings.timeout)) as here,
+        watched(open_store(target, settings.timeout)) as there,
+    ):
         names = copyable(here) if every else [collection]
         if not names:
             raise Unanswerable(f"{here.url} has no collections: there is nothing to copy")
@@ -91,7 +95,8 @@ def _copy_one(
         report = copy_collection(here, there, name, prune=prune, progress=progress)
     approximation = None
     if approximate and report.verified and report.sides[-1].images:
-        approximation = there.build_index(report.collection)
+        with progress_bar("building the approximate index", quiet=settings.quiet):
+            approximation = there.build_index(report.collection)
     if report.fit_differs:
         warn(
             f"{report.collection}: {there.url} keeps its own fit of the same metric, made at another time",
@@ -182,7 +187,7 @@ def parity(
 
     where = parse_where(conditions) if conditions else None
     with ExitStack() as opened:
-        there = [opened.enter_context(open_store(url, settings.timeout)) for url in stores]
+        there = [opened.enter_context(watched(open_store(url, settings.timeout))) for url in stores]
         with progress_bar("asking", quiet=settings.quiet) as progress:
             found = ask(
                 there,

@@ -24,6 +24,12 @@ from lookalike.errors import LookalikeError, outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.stores import Store
+
+
+# Damaged records that are named one by one.
+_DAMAGES = 20
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="lookalike")
@@ -65,14 +71,26 @@ def run(arguments: Sequence[str] | None) -> int:
         arguments: those after the program's name, None for the process's own.
 
     Returns:
-        The exit code.
+        The exit code; not 0 where records were found damaged, which are told at the end.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or a question whose answer never came.
         OSError: an error that no room expected; the output cannot be written, say.
     """
+    stores: list[Store] = []
+    code = _run(arguments, stores)
+    found = [damage for store in stores for damage in store.damage.found()]
+    for damage in found[:_DAMAGES]:
+        warn(str(damage))
+    if len(found) > _DAMAGES:
+        warn(f"… and {len(found) - _DAMAGES:,} more damaged records: `lookalike check` lists them all")
+    return code or int(bool(found))
+
+
+def _run(arguments: Sequence[str] | None, stores: list[Store]) -> int:
+    """Run one command; `stores` gets those that it opens."""
     try:
-        code = group(args=arguments, prog_name="lookalike", standalone_mode=False)
+        code = group(args=arguments, prog_name="lookalike", standalone_mode=False, obj=stores)
     except click.ClickException as error:
         with suppress(OSError):
             error.show()

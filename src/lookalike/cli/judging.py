@@ -37,7 +37,7 @@ from lookalike.cli.output import (
 )
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
-from lookalike.records import Skipped
+from lookalike.records import Skipped, kept_name
 
 if TYPE_CHECKING:
     from lookalike.judging.evaluate import Options
@@ -153,6 +153,7 @@ def classify(
     where = parse_where(conditions)
     code = 0
     with settings.open() as session:
+        by = kept_name(by, session.store.collection(collection))
         with progress_bar("judging", quiet=settings.quiet) as progress:
             judge = session.judge(
                 collection, by, k=k, where=where, max_error=max_error, coverage=coverage,
@@ -259,7 +260,11 @@ def evaluate(
         if report is not None:
             from lookalike.report import write_evaluation_report
 
-            write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+            with progress_bar("writing the report", quiet=settings.quiet):
+                model = session.store.collection(collection).space.embedder
+                write_evaluation_report(
+                    report, evaluation, *session.read(collection), collection=collection, model=model
+                )
     if form == "jsonl":
         from lookalike.judging.evaluate import evaluation_lines
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lookalike.embedders import Device
     from lookalike.records import Scalar, Where
     from lookalike.session import Session
+    from lookalike.stores import Store
 
 DEFAULT_STORE = "sqlite:///lookalike.db"
 DEFAULT_COLLECTION = "images"
@@ -38,11 +39,27 @@ class Settings:
     weights: Path | None = None
     device: Device = "auto"
 
-    def open(self) -> Session:
-        """Open the store."""
+    def open(self, *, serving: bool = False) -> Session:
+        """Open the store.
+
+        Args:
+            serving: whether a service works with it, which says itself what it finds damaged.
+        """
         from lookalike.session import Session
 
-        return Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
+        session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
+        if not serving:
+            watched(session.store)
+        return session
+
+
+def watched(store: Store) -> Store:
+    """Return a store, having noted that its damaged records are to be told when the command ends."""
+    context = click.get_current_context(silent=True)
+    stores = None if context is None else context.find_object(list)
+    if stores is not None:
+        stores.append(store)
+    return store
 
 
 cache_option = click.option(

@@ -85,7 +85,7 @@ class Levelling:
         for identity, ours, theirs in rows:
             if ours is None:
                 extra.append(identity)
-                differ += self._prune
+                differ += self._prune and identity not in self._source.damage.ids(self._name)
             else:
                 tally.images += 1
                 digest.update(ours.digest)
@@ -128,7 +128,9 @@ class Levelling:
         self._target.put(self._name_there, [row.record for row in rows], vectors, space=self._space)
 
     def _remove(self, ids: list[str]) -> None:
-        if ids and self._prune:
-            self._tally.removed += self._target.remove(self._name_there, ids)
-        else:
-            self._tally.only_there += len(ids)
+        # What is damaged at the source is left out of what it gives, and is not gone.
+        damaged = self._source.damage.ids(self._name)
+        gone = [identity for identity in ids if identity not in damaged] if self._prune else []
+        if gone:
+            self._tally.removed += self._target.remove(self._name_there, gone)
+        self._tally.only_there += len(ids) - len(gone)

@@ -147,13 +147,16 @@ def judgement_key(space: Space, stamps: Iterable[Stamp], **options: object) -> s
     return digest.hexdigest()
 
 
-def cached_judgement(cache: Path, key: str, make: Callable[[], Judgement]) -> Judgement:
+def cached_judgement(
+    cache: Path, key: str, make: Callable[[], Judgement], whole: Callable[[], bool] = lambda: True
+) -> Judgement:
     """Return the judgement kept under `key`, or make it and keep it; that it cannot be kept is no error.
 
     Args:
         cache: the user's cache folder.
         key: as `judgement_key` has it.
         make: called where nothing usable is kept.
+        whole: called after that: whether all records that the key speaks of went into it, so that it is kept.
     """
     path = cache / "judgements" / f"{key}.npz"
     try:
@@ -163,6 +166,8 @@ def cached_judgement(cache: Path, key: str, make: Callable[[], Judgement]) -> Ju
     if kept is not None:
         return kept
     made = make()
+    if not whole():
+        return made
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -240,4 +245,4 @@ def open_judgement(
         progress(sum(work), sum(work))
         return made
 
-    return cached_judgement(cache, key, make)
+    return cached_judgement(cache, key, make, lambda: not store.damage.found())

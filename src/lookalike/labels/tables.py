@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LabelsInvalid
-from lookalike.labels.columns import decimal_comma, typed
+from lookalike.labels.columns import decimal_comma, listed, typed
 from lookalike.labels.delimited import read_delimited
 from lookalike.labels.documents import kind, parse_json
 from lookalike.labels.fields import joined, scalar_fields, storable
@@ -162,14 +162,16 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
         except Unusable as error:
             skipped.append(skip(sheet.path, row.place, str(error)))
             continue
-        found.setdefault((place.image, place.name), []).append((row, place))
+        # Names that differ by folders that are not here may have been two images; others are one.
+        apart = place.name if place.how in ("folders", "packed") else ""
+        found.setdefault((place.image, apart), []).append((row, place))
         if place.how != "exact":
             how.setdefault(place.how, []).append(f"{name} is {names.below(place.image)}")
     claims = []
     several: list[Claim] = []
     for (image, _), rows in found.items():
         first, place = rows[0]
-        sure = (_SURE[place.how],)
+        sure = (max(_SURE[each.how] for _, each in rows),)
         different = list({_key(row): row for row, _ in rows}.values())
         if len(different) == 1:
             label = Label(first.fields, first.delivered)
@@ -333,8 +335,10 @@ def _text_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Shee
         fields: dict[str, Scalar] = {}
         for n, column_values in values_of.items():
             cell = column_values[at]
+            if isinstance(cell, str):
+                cell = joined(listed(cell) or [cell])
             if cell is not None:
-                fields[storable(field_name(keys[n]))] = storable(cell) if isinstance(cell, str) else cell
+                fields[storable(field_name(keys[n]))] = cell
         flaw = ""
         if any(label_text(value) for value in values[wide:]):
             flaw = f"has {len(values)} values for {wide} columns"

@@ -37,3 +37,11 @@ class Alive(Given):
     """The service runs."""
 
     status: Literal["ok"] = "ok"
+
+
+class Ready(Alive):
+    """The service answers."""
+
+    damaged: int = Field(
+        0, description="Records that were found damaged and are in no answer; the service's log names them."
+    )

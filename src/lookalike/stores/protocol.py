@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import DamageLog
 
 
 class Store(Protocol):
@@ -35,6 +36,14 @@ class Store(Protocol):
     @property
     def url(self) -> str:
         """The URL it was opened with, without a password."""
+        ...
+
+    @property
+    def damage(self) -> DamageLog:
+        """The records that were found damaged since it was opened; they are in no answer but `collections`.
+
+        Each vector is verified when it is read into memory, and what else a record says when it is read.
+        """
         ...
 
     def collections(self) -> list[Collection]:

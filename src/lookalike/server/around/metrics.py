@@ -100,6 +100,11 @@ class _Read(Collector):
             ("requests_in_flight", "Requests that are being answered.", self._metrics.in_flight),
             ("embed_waiting", "Pictures and texts that wait to be embedded.", service.embedding.waiting),
             ("held_bytes", "Bytes of requests that are held.", self._held.bytes),
+            (
+                "damaged_records",
+                "Records that were found damaged and are in no answer.",
+                len(service.session.store.damage.found()),
+            ),
         ):
             yield GaugeMetricFamily(f"lookalike_{name}", what, value)
         for name, what, value in (
@@ -112,6 +117,7 @@ class _Read(Collector):
             ("asking", service.work),
             ("changing", service.writing),
             ("drawing", service.drawing),
+            ("drawing_long", service.drawing_long),
         ):
             work.add_metric([of], pool.under_way)
         yield work

@@ -15,7 +15,7 @@ from PIL import Image
 from lookalike.asking.queries import Term
 from lookalike.embedders import TextEmbedder
 from lookalike.errors import CollectionEmpty, ExtraMissing, InvalidArgument, LookalikeError
-from lookalike.schemas.service import Alive
+from lookalike.schemas.service import Alive, Ready
 from lookalike.server.around.metrics import CONTENT_TYPE, Metrics
 from lookalike.server.wire.problems import Refused
 
@@ -61,6 +61,11 @@ class Readiness:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._warm, name="warm", daemon=True)
         self._known: tuple[float, str | None] = (float("-inf"), None)
+
+    @property
+    def damaged(self) -> int:
+        """How many records were found damaged."""
+        return len(self._service.session.store.damage.found())
 
     def start(self) -> None:
         """Open models and read collections, on a thread of its own."""
@@ -165,13 +170,13 @@ async def alive() -> Alive:
 
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
-async def ready(request: Request) -> Alive:
+async def ready(request: Request) -> Ready:
     """Say whether the store answers and the models are open; asks for no key."""
     readiness: Readiness = request.app.state.readiness
     reason = await readiness.problem()
     if reason is not None:
         raise NotReady(reason)
-    return Alive()
+    return Ready(damaged=readiness.damaged)
 
 
 @router.get("/metrics", response_class=Response)

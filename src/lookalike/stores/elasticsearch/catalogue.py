@@ -13,7 +13,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt, StoreNewer
+from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt, StoreNewer, StoreOlder
 from lookalike.records import Approximation, Space
 from lookalike.stores.checks import same_name
 from lookalike.stores.elasticsearch.documents import FORMAT
@@ -44,8 +44,6 @@ class Entry(NamedTuple):
     """That of the approximate index that every document is written for."""
     metric_parts: int | None = None
     """Documents that its metric is in; None where it has none."""
-    words: bool = True
-    """Whether its documents have their words; those of format 1 have not."""
 
 
 class State(NamedTuple):
@@ -87,6 +85,7 @@ class ElasticsearchCatalogue:
 
         Raises:
             StoreNewer: a later version of lookalike wrote it.
+            StoreOlder: an earlier one did.
         """
         return self._read("names", _entries)[0]
 
@@ -202,6 +201,8 @@ class ElasticsearchCatalogue:
                 raise StoreNewer(
                     self._url, "a later version of lookalike wrote it: install that version or a later one"
                 )
+            if source["format"] < FORMAT:
+                raise StoreOlder(self._url)
             return parse(source["content"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreCorrupt(self._url, f"is damaged: the index {self.index} does not read") from error
@@ -238,16 +239,16 @@ class ElasticsearchCatalogue:
 
 def _entries(text: str | None) -> dict[str, Entry]:
     found = {}
-    for name, number, space, kind, metric_parts, *words in json.loads(text or "[]"):
-        found[same_name(name)] = Entry(name, number, Space(*space), kind, metric_parts, words == [True])
+    for name, number, space, kind, metric_parts in json.loads(text or "[]"):
+        found[same_name(name)] = Entry(name, number, Space(*space), kind, metric_parts)
     return found
 
 
 def _entries_text(entries: Iterable[Entry]) -> str:
     rows = []
-    for name, number, space, kind, metric_parts, words in entries:
+    for name, number, space, kind, metric_parts in entries:
         named = (space.embedder, space.embedder_fingerprint, space.dimension, space.metric_fingerprint)
-        rows.append((name, number, named, kind, metric_parts, words))
+        rows.append((name, number, named, kind, metric_parts))
     return json.dumps(rows)
 
 

@@ -18,7 +18,6 @@ from lookalike.records import Collection
 from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.elasticsearch.catalogue import Entry, State
 from lookalike.stores.elasticsearch.documents import MOST_DIMENSIONS, mapping
-from lookalike.stores.elasticsearch.fields import add_words
 from lookalike.stores.elasticsearch.refusals import IndexGone
 
 if TYPE_CHECKING:
@@ -71,10 +70,6 @@ class ElasticsearchCollections:
             except IndexGone:
                 self._check_there([entry])
         raise self._too_many_changes()
-
-    def at_worded(self, name: str, act: Callable[[Entry], _T]) -> _T:
-        """Do something that writes documents, or finds them by their words: see `at`."""
-        return self.at(name, lambda entry: act(add_words(self._client, self._catalogue, entry)))
 
     def one(self, name: str) -> Collection:
         """Return one collection."""

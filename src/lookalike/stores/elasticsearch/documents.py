@@ -9,30 +9,42 @@ import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-import numpy as np
-
-from lookalike.errors import InvalidArgument, StoreCorrupt
+from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
+from lookalike.errors import InvalidArgument
 from lookalike.file_names import readable
-from lookalike.records import Record, Stamp, display, labels_digest, local_path
+from lookalike.records import Record, display, labels_digest, local_path
+from lookalike.stores.damage import Fault
+from lookalike.stores.verification import (
+    CHANGED_FILE,
+    CHANGED_FILTER,
+    CHANGED_LABELS,
+    fields_match,
+    sound_stamps,
+    vector_fault,
+    verify_vectors,
+)
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lookalike.records import Scalar, Vectors, Where
+    from lookalike.records import Scalar, Stamp, Vectors, Where
 
-FORMAT = 2
-"""Of documents and catalogue; a later one is not read. Since 2 documents have their words."""
+FORMAT = 3
+"""Of documents and catalogue; no other is read. Since 3 documents have checksums."""
 
 MOST_DIMENSIONS = 4096
 """Of a `dense_vector` (Elastic's reference of the field type)."""
 
-RECORD_FIELDS = ("uri", "digest", "size", "modified_ns", "labels")
+RECORD_FIELDS = ("uri", "digest", "size", "modified_ns", "labels", "file_checksum", "labels_checksum")
 """Fields of a document that make a record."""
 
-STAMP_FIELDS = ("uri", "size", "modified_ns", "labels_digest")
+STAMP_FIELDS = ("uri", "size", "modified_ns", "labels_digest", "digest", "file_checksum")
 
 VECTOR_FIELD = "vector"
+
+VECTOR_FIELDS = (VECTOR_FIELD, "vector_checksum")
+"""Fields of a document that make a vector."""
 
 WORDS_FIELD = "words"
 
@@ -76,6 +88,9 @@ def mapping(dimension: int) -> dict[str, Any]:
             "match": keyword,
             WORDS_FIELD: WORDS_MAPPING,
             VECTOR_FIELD: {"type": "binary"},
+            "file_checksum": {"type": "binary"},
+            "labels_checksum": {"type": "binary"},
+            "vector_checksum": {"type": "binary"},
         },
     }
 
@@ -119,6 +134,9 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
         kind: that of the collection's approximate index, if it has one.
     """
     numbers = vector.tolist()
+    content = vector.astype("<f4").tobytes()
+    # As text in ASCII: what JSON can say and Elasticsearch's fields cannot stays as it was.
+    labels = json.dumps({"fields": dict(record.fields), "metadata": record.metadata})
     place = local_path(record.uri)
     path = unquote(record.uri) if place is None else readable(str(place))
     made: dict[str, Any] = {
@@ -135,63 +153,131 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
         "digest": record.digest,
         "size": record.size,
         "modified_ns": record.modified_ns,
-        # As text in ASCII: what JSON can say and Elasticsearch's fields cannot stays as it was.
-        "labels": json.dumps({"fields": dict(record.fields), "metadata": record.metadata}),
+        "labels": labels,
         "labels_digest": labels_digest(record.fields, record.metadata),
         "match": list(_tokens(record)),
-        # With a sign that is no word: so a document without words is none that an earlier version wrote.
-        WORDS_FIELD: f"_ {record_text(record.uri, record.fields, record.metadata)}",
+        WORDS_FIELD: record_text(record.uri, record.fields, record.metadata),
         # Bit by bit: the server keeps vectors normalised anew, and may leave them out of its answers.
-        VECTOR_FIELD: base64.b64encode(vector.astype("<f4").tobytes()).decode(),
+        VECTOR_FIELD: _binary(content),
+        "file_checksum": _binary(
+            file_checksum(record.id, record.uri, record.digest, record.size, record.modified_ns)
+        ),
+        "labels_checksum": _binary(labels_checksum(record.id, labels, "")),
+        "vector_checksum": _binary(vector_checksum(record.id, content)),
     }
     if kind is not None:
         made[embedding_field(kind)] = numbers
     return made
 
 
-def read_record(url: str, hit: dict[str, Any]) -> Record:
-    """Return the record of a document that was asked for with `RECORD_FIELDS`.
-
-    Raises:
-        StoreCorrupt: it does not hold one.
-    """
+def read_record(hit: dict[str, Any]) -> Record | Fault:
+    """Return the record of a document that was asked for with `RECORD_FIELDS`, or what is wrong with it."""
+    identity = str(hit["_id"])
+    source = hit.get("_source") or {}
+    read: list[Any] = [source.get(name) for name in RECORD_FIELDS]
+    uri, digest, size, modified_ns, labels, of_file, of_labels = read
+    known_uri = uri if isinstance(uri, str) else None
+    if file_checksum(identity, str(uri), str(digest), size, modified_ns) != _bytes(of_file):
+        return Fault(identity, known_uri, CHANGED_FILE)
+    if labels_checksum(identity, str(labels), "") != _bytes(of_labels):
+        return Fault(identity, known_uri, CHANGED_LABELS)
     try:
-        source = hit["_source"]
-        labels = json.loads(source["labels"])
-        uri, digest, size, modified_ns, _ = (source[name] for name in RECORD_FIELDS)
-        return Record(hit["_id"], uri, digest, labels["fields"], labels["metadata"], size, modified_ns)
+        said = json.loads(labels)
+        return Record(identity, uri, digest, said["fields"], said["metadata"], size, modified_ns)
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreCorrupt(url, f"is damaged: document {display(hit['_id'])} does not read") from error
+        return Fault(identity, known_uri, f"its labels do not read: {error}")
 
 
-def read_stamp(url: str, hit: dict[str, Any]) -> tuple[str, Stamp]:
-    """Return URI and stamp of a document that was asked for with `STAMP_FIELDS`.
+def read_records(
+    hits: Sequence[dict[str, Any]], where: Where | None = None, having: str | None = None
+) -> tuple[dict[str, Record], list[Fault]]:
+    """Return the sound records of documents by id, and what is wrong with the others.
 
-    Raises:
-        StoreCorrupt: it does not hold them.
+    Args:
+        hits: asked for with `RECORD_FIELDS`.
+        where: what they were found by.
+        having: the same.
     """
+    records: dict[str, Record] = {}
+    faults: list[Fault] = []
+    for record in map(read_record, hits):
+        if isinstance(record, Fault):
+            faults.append(record)
+        elif fields_match(record.fields, where, having):
+            records[record.id] = record
+        else:
+            faults.append(Fault(record.id, record.uri, CHANGED_FILTER))
+    return records, faults
+
+
+def read_stamps(hits: Iterable[dict[str, Any]], note: Callable[[list[Fault]], None]) -> dict[str, Stamp]:
+    """Return the stamps of documents that were asked for with `STAMP_FIELDS`, by uri.
+
+    Args:
+        hits: the documents.
+        note: told what is wrong with those that are left out.
+    """
+    return sound_stamps(map(_stamp_row, hits), note)
+
+
+def _stamp_row(hit: dict[str, Any]) -> tuple[Any, ...]:
+    source = hit.get("_source") or {}
+    uri, size, modified_ns, labels, digest, checksum = (source.get(name) for name in STAMP_FIELDS)
+    return uri, hit["_id"], size, modified_ns, labels, digest, _bytes(checksum)
+
+
+def read_vectors(hits: Sequence[dict[str, Any]], dimension: int) -> tuple[Vectors, list[Fault]]:
+    """Return the vectors of documents, shape (hits, dimension), and what is wrong with damaged ones.
+
+    Args:
+        hits: asked for with `VECTOR_FIELDS`, and `uri` for what is said of damage.
+        dimension: of the vectors.
+    """
+    sources = [hit.get("_source") or {} for hit in hits]
+    ids = [str(hit["_id"]) for hit in hits]
+    contents, checksums = ([_bytes(source.get(name)) for source in sources] for name in VECTOR_FIELDS)
+    vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
+    return vectors, [
+        Fault(ids[row], sources[row].get("uri"), vector_fault(contents[row], dimension)) for row in wrong
+    ]
+
+
+def sound_hits(
+    hits: Sequence[dict[str, Any]],
+    dimension: int,
+    where: Where | None = None,
+    having: str | None = None,
+) -> tuple[list[dict[str, Any]], list[Record], Vectors, list[Fault]]:
+    """Return the documents that are sound, their records and vectors, and what is wrong with the others.
+
+    Args:
+        hits: asked for with `RECORD_FIELDS` and `VECTOR_FIELDS`.
+        dimension: of the vectors.
+        where: what they were found by.
+        having: the same.
+    """
+    records, faults = read_records(hits, where, having)
+    vectors, more = read_vectors(hits, dimension)
+    wrong = {fault.id for fault in more}
+    rows = [row for row, hit in enumerate(hits) if hit["_id"] in records and hit["_id"] not in wrong]
+    return (
+        [hits[row] for row in rows],
+        [records[hits[row]["_id"]] for row in rows],
+        vectors[rows],
+        faults + more,
+    )
+
+
+def _binary(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _bytes(text: object) -> bytes | None:
+    """Return the content of a binary field, None where it holds none."""
     try:
-        uri, size, modified_ns, digest = (hit["_source"][name] for name in STAMP_FIELDS)
-    except KeyError as error:
-        raise StoreCorrupt(url, f"is damaged: document {display(hit['_id'])} does not read") from error
-    return uri, Stamp(hit["_id"], size, modified_ns, digest)
-
-
-def read_vectors(url: str, hits: Sequence[dict[str, Any]], dimension: int) -> Vectors:
-    """Return the vectors of documents that were asked for with `VECTOR_FIELD`: shape (hits, dimension).
-
-    Raises:
-        StoreCorrupt: one is not there, or has another dimension.
-    """
-    vectors = np.empty((len(hits), dimension), np.float32)
-    for row, hit in enumerate(hits):
-        try:
-            vectors[row] = np.frombuffer(base64.b64decode(hit["_source"][VECTOR_FIELD]), "<f4")
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreCorrupt(
-                url, f"is damaged: the vector of {display(hit['_id'])} does not read"
-            ) from error
-    return vectors
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def matching(where: Where | None, having: str | None = None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Fields that the documents of a collection get after it was made: of an approximate index, and of words."""
+"""The field that the documents of a collection get with an approximate index."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import CollectionEmpty, Unanswerable
 from lookalike.stores.elasticsearch.documents import (
-    WORDS_FIELD,
-    WORDS_MAPPING,
     embedding_field,
     embedding_mapping,
 )
 from lookalike.stores.elasticsearch.writing import write_field
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lookalike.records import Collection
+    from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
 
@@ -38,12 +39,24 @@ def check_buildable(collection: Collection, kind: str) -> None:
 
 
 def add_embedding(
-    client: ElasticsearchClient, catalogue: ElasticsearchCatalogue, entry: Entry, kind: str
+    client: ElasticsearchClient,
+    catalogue: ElasticsearchCatalogue,
+    entry: Entry,
+    kind: str,
+    note: Callable[[list[Fault]], None],
 ) -> Entry:
     """Put an approximate index of this kind onto all vectors of a collection, and return that.
 
     From the first step on everybody writes for it, and searches it: documents that lack the field are
-    searched exactly beside it, so that a kill in the middle leaves a collection that is only slower.
+    searched exactly beside it, so that a kill in the middle leaves a collection that is only slower. One that
+    is damaged stays without.
+
+    Args:
+        client: where it asks.
+        catalogue: of the store.
+        entry: the collection.
+        kind: of the index.
+        note: told of damaged documents.
     """
     field = embedding_field(kind)
     mapping = embedding_mapping(entry.space.dimension, kind)
@@ -55,23 +68,5 @@ def add_embedding(
             one._replace(kind=kind) if one.number == entry.number else one for one in entries.values()
         ]
     )
-    write_field(client, alias, built, field)
+    write_field(client, alias, built, field, note)
     return built
-
-
-def add_words(client: ElasticsearchClient, catalogue: ElasticsearchCatalogue, entry: Entry) -> Entry:
-    """Give the documents of a collection that an earlier version made their words, and return that.
-
-    The catalogue says so at the end: after a kill in the middle the next one goes on.
-    """
-    if entry.words:
-        return entry
-    alias = catalogue.alias(entry.number)
-    client.request("PUT", f"/{alias}/_mapping", {"properties": {WORDS_FIELD: WORDS_MAPPING}})
-    write_field(client, alias, entry, WORDS_FIELD)
-    catalogue.change(
-        lambda entries: [
-            one._replace(words=True) if one.number == entry.number else one for one in entries.values()
-        ]
-    )
-    return entry._replace(words=True)

@@ -13,20 +13,22 @@ from lookalike.stores.elasticsearch.client import search_lines
 from lookalike.stores.elasticsearch.documents import (
     EMBEDDING,
     RECORD_FIELDS,
-    VECTOR_FIELD,
+    VECTOR_FIELDS,
     embedding_field,
-    read_record,
-    read_vectors,
+    matching,
+    sound_hits,
     usable_id,
 )
 from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.reranking import exact_nearest, rerank
+from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Sequence
 
-    from lookalike.records import Record, Vectors
+    from lookalike.records import Record, Vectors, Where
+    from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
     from lookalike.stores.reranking import Candidates
 
@@ -52,8 +54,10 @@ class Question(NamedTuple):
     dimension: int
     kind: str | None
     """The approximate index to use; None for exact search."""
-    clauses: list[dict[str, Any]]
+    where: Where | None
     """What must hold for a neighbour."""
+    having: str | None
+    """A field that it must have."""
     exclude: Sequence[Ids[str]] | None
     """For each query, ids that are left out."""
 
@@ -65,14 +69,31 @@ class _TooMany(Exception):
 class ElasticsearchNeighbours:
     """Answers one question for some queries."""
 
-    def __init__(self, client: ElasticsearchClient, question: Question, queries: Vectors) -> None:
+    def __init__(
+        self,
+        client: ElasticsearchClient,
+        question: Question,
+        queries: Vectors,
+        note: Callable[[list[Fault]], None],
+    ) -> None:
         self._client = client
+        self._note = note
         self._question = question
         self._queries = queries
+        self._clauses = matching(question.where, question.having)
         self._records: dict[str, Record] = {}
+        self._damaged: set[str] = set()
 
     def nearest(self, k: int) -> list[list[Neighbour]]:
         """Return the k nearest neighbours of each query, by falling similarity, then by rising id."""
+        while True:
+            try:
+                return self._nearest(k)
+            except DamagedCandidates as found:
+                self._note(found.faults)
+                self._damaged |= {fault.id for fault in found.faults}
+
+    def _nearest(self, k: int) -> list[list[Neighbour]]:
         if self._question.kind is None or _OVERSAMPLE * k > _MOST_CANDIDATES // 2:
             found = self._exact(list(range(len(self._queries))), k)
         else:
@@ -137,7 +158,7 @@ class ElasticsearchNeighbours:
                 "k": count,
                 "num_candidates": width,
                 # Inside knn: a filter beside it would look only at what was found.
-                "filter": {"bool": {"filter": self._question.clauses, "must_not": [*without, *more]}},
+                "filter": {"bool": {"filter": self._clauses, "must_not": [*without, *more]}},
             }
 
         if kind is None:
@@ -150,28 +171,35 @@ class ElasticsearchNeighbours:
         return {
             "knn": knn,
             "size": len(knn) * count,
-            "_source": [*RECORD_FIELDS, VECTOR_FIELD],
+            "_source": [*RECORD_FIELDS, *VECTOR_FIELDS],
             "track_total_hits": False,
         }
 
     def _without(self, row: int) -> list[dict[str, Any]]:
         exclude = self._question.exclude
-        ids = sorted(set(filter(usable_id, exclude[row]))) if exclude is not None else []
+        ids = sorted(self._damaged | set(filter(usable_id, exclude[row] if exclude is not None else ())))
         return [{"ids": {"values": ids}}] if ids else []
 
     def _candidates(self, hits: list[dict[str, Any]]) -> Candidates:
-        for hit in hits:
-            if hit["_id"] not in self._records:
-                self._records[hit["_id"]] = read_record(self._client.url, hit)
-        vectors = read_vectors(self._client.url, hits, self._question.dimension)
-        return [hit["_id"] for hit in hits], vectors
+        """Return the documents as candidates.
+
+        Raises:
+            DamagedCandidates: some are damaged, and were not known to be.
+        """
+        asked = self._question
+        known = [hit for hit in hits if hit["_id"] not in self._damaged]
+        _, records, vectors, faults = sound_hits(known, asked.dimension, asked.where, asked.having)
+        if faults:
+            raise DamagedCandidates(faults)
+        self._records.update((record.id, record) for record in records)
+        return [record.id for record in records], vectors
 
     def _read_all(self, rows: list[int], k: int) -> list[list[tuple[str, float]]]:
         """Rank every record that matches, page by page: where more are asked for than one search gives."""
         exclude = self._question.exclude
         best: list[list[tuple[str, float]]] = [[] for _ in rows]
-        source = [*RECORD_FIELDS, VECTOR_FIELD]
-        for hits in pages(self._client, self._question.alias, self._question.clauses, source, _PAGE):
+        source = [*RECORD_FIELDS, *VECTOR_FIELDS]
+        for hits in pages(self._client, self._question.alias, self._clauses, source, _PAGE):
             ids, vectors = self._candidates(hits)
             for place, row in enumerate(rows):
                 out = set() if exclude is None else set(exclude[row])

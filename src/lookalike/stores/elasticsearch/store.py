@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, QueryRefused
@@ -17,6 +18,7 @@ from lookalike.stores.checks import (
     of_space,
     unit_vectors,
 )
+from lookalike.stores.damage import DamageLog
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
 from lookalike.stores.elasticsearch.client import ElasticsearchClient
@@ -24,12 +26,12 @@ from lookalike.stores.elasticsearch.collections import ElasticsearchCollections
 from lookalike.stores.elasticsearch.documents import (
     RECORD_FIELDS,
     STAMP_FIELDS,
-    VECTOR_FIELD,
+    VECTOR_FIELDS,
     check_ids,
     matching,
-    read_record,
-    read_stamp,
-    read_vectors,
+    read_records,
+    read_stamps,
+    sound_hits,
     usable_id,
 )
 from lookalike.stores.elasticsearch.fields import add_embedding, check_buildable
@@ -86,6 +88,7 @@ class ElasticsearchStore:
         self._url = address.url
         self._kind = address.approximate
         self._client = ElasticsearchClient(address, timeout)
+        self.damage = DamageLog(address.url)
         self._catalogue = ElasticsearchCatalogue(self._client, address, timeout)
         self._collections = ElasticsearchCollections(self._client, self._catalogue, address)
 
@@ -124,10 +127,13 @@ class ElasticsearchStore:
     def rename(self, names: Mapping[str, str]) -> None:
         """Give collections other names by one change of one document; the readable aliases follow."""
         self._collections.rename(names)
+        self.damage.forget()
 
     def delete(self, name: str) -> int:
         """Delete a collection and its index, and return how many records it had."""
-        return self._collections.delete(self._catalogue.find(name))
+        count = self._collections.delete(self._catalogue.find(name))
+        self.damage.forget(name)
+        return count
 
     def put(
         self, name: str, records: Sequence[Record], vectors: Vectors, *, space: Space | None = None
@@ -143,10 +149,11 @@ class ElasticsearchStore:
             self._catalogue.add_fields(entry.number, {field for record in records for field in record.fields})
             put_documents(self._client, self._catalogue.alias(entry.number), records, checked, entry.kind)
 
-        self._collections.at_worded(name, act)
+        self._collections.at(name, act)
+        self.damage.forget(name, [record.id for record in records])
 
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
-        """Replace fields and metadata of the records with these ids; unknown ids are ignored."""
+        """Replace fields and metadata of the records with these ids; others and damaged ones are ignored."""
         for identity, fields, metadata in labels:
             check_fields(identity, fields)
             metadata_text(identity, metadata)
@@ -158,23 +165,26 @@ class ElasticsearchStore:
                 {label[0]: label for label in labels if usable_id(label[0])},
                 entry,
                 lambda fields: self._catalogue.add_fields(entry.number, fields),
+                partial(self.damage.note, name),
             )
 
-        self._collections.at_worded(name, act)
+        self._collections.at(name, act)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id and return how many there were."""
         usable = list(dict.fromkeys(filter(usable_id, ids)))
-        return self._collections.at(
+        count = self._collections.at(
             name, lambda entry: remove_documents(self._client, self._catalogue.alias(entry.number), usable)
         )
+        self.damage.forget(name, usable)
+        return count
 
     def stamps(self, name: str) -> dict[str, Stamp]:
-        """Return the stamp of every record, by uri."""
+        """Return the stamp of every record, by uri; a record that names another file than it did has none."""
 
         def act(entry: Entry) -> dict[str, Stamp]:
             found = pages(self._client, self._catalogue.alias(entry.number), [], STAMP_FIELDS)
-            return dict(read_stamp(self._url, hit) for hits in found for hit in hits)
+            return read_stamps((hit for hits in found for hit in hits), partial(self.damage.note, name))
 
         return self._collections.at(name, act)
 
@@ -186,8 +196,10 @@ class ElasticsearchStore:
             found: dict[str, Record] = {}
             index = self._catalogue.alias(entry.number)
             for start in range(0, len(usable), _FETCH):
-                for hit in self._client.fetch(index, usable[start : start + _FETCH], RECORD_FIELDS):
-                    found[hit["_id"]] = read_record(self._url, hit)
+                hits = self._client.fetch(index, usable[start : start + _FETCH], RECORD_FIELDS)
+                records, faults = read_records(hits)
+                self.damage.note(name, faults)
+                found |= records
             return found
 
         records = self._collections.at(name, act)
@@ -208,14 +220,15 @@ class ElasticsearchStore:
         entry, ids = self._collections.at(name, lambda entry: (entry, self._ids(entry, clauses)))
         index = self._catalogue.alias(entry.number)
         for some in chunks(ids, SCAN_BATCH):
-            source = [*RECORD_FIELDS, VECTOR_FIELD]
+            source = [*RECORD_FIELDS, *VECTOR_FIELDS]
             try:
                 hits = self._client.fetch(index, some, source)
             except IndexGone:
                 return
-            if hits:
-                records = [read_record(self._url, hit) for hit in hits]
-                yield records, read_vectors(self._url, hits, entry.space.dimension)
+            _, records, vectors, faults = sound_hits(hits, entry.space.dimension)
+            self.damage.note(name, faults)
+            if records:
+                yield records, vectors
 
     def nearest(
         self,
@@ -234,26 +247,26 @@ class ElasticsearchStore:
         The server finds candidates, exactly unless told otherwise; their similarities are computed here.
         """
         check_k(k)
-        clauses = matching(where, having)
 
         def act(entry: Entry) -> list[list[Neighbour]]:
             checked = unit_vectors(of_space(_bare(entry), space), queries)
             kind = entry.kind if approximate else None
             index = self._catalogue.alias(entry.number)
-            question = Question(index, entry.space.dimension, kind, clauses, exclude)
-            return ElasticsearchNeighbours(self._client, question, checked).nearest(k)
+            question = Question(index, entry.space.dimension, kind, where, having, exclude)
+            note = partial(self.damage.note, name)
+            return ElasticsearchNeighbours(self._client, question, checked, note).nearest(k)
 
         return self._collections.at(name, act)
 
     def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
         """Return the records that have any of the words, best first by the server's BM25, then by id."""
         check_k(k)
-        terms, clauses = query_terms(words), matching(where)
+        terms, note = query_terms(words), partial(self.damage.note, name)
 
         def act(entry: Entry) -> list[Record]:
-            return records_by_words(self._client, self._catalogue.alias(entry.number), terms, clauses, k)
+            return records_by_words(self._client, self._catalogue.alias(entry.number), terms, where, k, note)
 
-        return self._collections.at_worded(name, act)
+        return self._collections.at(name, act)
 
     def build_index(self, name: str) -> Approximation:
         """Make the collection's approximate index, or bring it up to date, and measure its recall.
@@ -264,8 +277,11 @@ class ElasticsearchStore:
             Unanswerable: the collection is empty, or its vectors are too short for bbq_hnsw.
         """
         check_buildable(self.collection(name), self._kind)
-        entry = self._collections.at_worded(
-            name, lambda entry: add_embedding(self._client, self._catalogue, entry, self._kind)
+        entry = self._collections.at(
+            name,
+            lambda entry: add_embedding(
+                self._client, self._catalogue, entry, self._kind, partial(self.damage.note, name)
+            ),
         )
         built = measure_recall(self, name, self._kind)
         self._catalogue.change_state(entry.number, lambda state: state._replace(approximation=built))

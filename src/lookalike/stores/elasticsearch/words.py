@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.elasticsearch.documents import RECORD_FIELDS, WORDS_FIELD, read_record
+from lookalike.stores.elasticsearch.documents import RECORD_FIELDS, WORDS_FIELD, matching, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.records import Record
+    from lookalike.records import Record, Where
+    from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
 
 # Above it a search needs a point in time: index.max_result_window, unless it was changed.
@@ -20,7 +21,12 @@ _PARAMS = {"search_type": "dfs_query_then_fetch", "allow_partial_search_results"
 
 
 def records_by_words(
-    client: ElasticsearchClient, index: str, terms: Sequence[str], clauses: Sequence[dict[str, Any]], k: int
+    client: ElasticsearchClient,
+    index: str,
+    terms: Sequence[str],
+    where: Where | None,
+    k: int,
+    note: Callable[[list[Fault]], None],
 ) -> list[Record]:
     """Return the records that have any of the words, best first, then by rising id.
 
@@ -28,8 +34,9 @@ def records_by_words(
         client: where it asks.
         index: the alias of the collection's index.
         terms: from `query_terms`; their analyzer sees only the spaces between them.
-        clauses: what must hold, as `documents.matching` makes them.
+        where: only records that match.
         k: records, at most.
+        note: told of damaged documents, which are left out.
 
     Raises:
         IndexGone: the index is not there.
@@ -38,18 +45,26 @@ def records_by_words(
         return []
     body: dict[str, Any] = {
         "query": {
-            "bool": {"must": [{"match": {WORDS_FIELD: " ".join(terms)}}], "filter": list(clauses)},
+            "bool": {"must": [{"match": {WORDS_FIELD: " ".join(terms)}}], "filter": matching(where)},
         },
         "sort": [{"_score": "desc"}, {"image_id": "asc"}],
         "_source": list(RECORD_FIELDS),
         "track_total_hits": False,
     }
-    if k <= _WINDOW:
-        answer = client.request("POST", f"/{index}/_search", {**body, "size": k}, params=_PARAMS).body
-        hits = answer["hits"]["hits"]
-    else:
-        hits = list(_many(client, index, body, k))
-    return [read_record(client.url, hit) for hit in hits]
+    wanted = k
+    while True:
+        if wanted <= _WINDOW:
+            answer = client.request(
+                "POST", f"/{index}/_search", {**body, "size": wanted}, params=_PARAMS
+            ).body
+            hits = answer["hits"]["hits"]
+        else:
+            hits = list(_many(client, index, body, wanted))
+        records, faults = read_records(hits, where)
+        note(faults)
+        if len(records) >= k or len(hits) < wanted:
+            return list(records.values())[:k]
+        wanted *= 2  # some are damaged, and others take their places
 
 
 def _many(client: ElasticsearchClient, index: str, body: dict[str, Any], k: int) -> Iterator[dict[str, Any]]:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from lookalike.stores.elasticsearch.client import action_lines
 from lookalike.stores.elasticsearch.documents import (
     RECORD_FIELDS,
-    VECTOR_FIELD,
+    VECTOR_FIELDS,
     document,
-    read_record,
-    read_vectors,
+    sound_hits,
 )
 from lookalike.stores.elasticsearch.pages import pages
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.records import Fields, Metadata, Record, Vectors
+    from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.catalogue import Entry
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
 
@@ -58,8 +58,9 @@ def relabel_documents(
     labels: Mapping[str, tuple[str, Fields, Metadata]],
     entry: Entry,
     add_fields: Callable[[set[str]], None],
+    note: Callable[[list[Fault]], None],
 ) -> None:
-    """Replace fields and metadata of the documents that are there.
+    """Replace fields and metadata of the documents that are there, but for those that are damaged.
 
     Args:
         client: where it asks.
@@ -67,6 +68,7 @@ def relabel_documents(
         labels: those of each document, by its id.
         entry: the collection.
         add_fields: told of all fields of documents that will be written, before they are.
+        note: told of damaged documents.
     """
 
     def change(record: Record) -> Record:
@@ -74,17 +76,20 @@ def relabel_documents(
         return replace(record, fields=fields, metadata=metadata)
 
     for some in _parts(list(labels)):
-        _rewrite(client, index, some, entry, change, add_fields)
+        _rewrite(client, index, some, entry, change, note, add_fields)
 
 
-def write_field(client: ElasticsearchClient, index: str, entry: Entry, field: str) -> None:
-    """Write all documents anew that lack a field which documents now have.
+def write_field(
+    client: ElasticsearchClient, index: str, entry: Entry, field: str, note: Callable[[list[Fault]], None]
+) -> None:
+    """Write all documents anew that lack a field which documents now have, but for those that are damaged.
 
     Args:
         client: where it asks.
         index: the alias of the collection's index.
         entry: the collection as it is to be written.
         field: is in the mapping already.
+        note: told of damaged documents.
     """
     lacking = {"exists": {"field": field}}
     for _ in range(_ROUNDS):
@@ -92,7 +97,7 @@ def write_field(client: ElasticsearchClient, index: str, entry: Entry, field: st
         for hits in pages(client, index, [], None, without=[lacking]):
             found = True
             for some in _parts([hit["_id"] for hit in hits]):
-                _rewrite(client, index, some, entry, lambda record: record)
+                _rewrite(client, index, some, entry, lambda record: record, note)
         if not found:
             return
 
@@ -103,14 +108,16 @@ def _rewrite(
     ids: Sequence[str],
     entry: Entry,
     change: Callable[[Record], Record],
+    note: Callable[[list[Fault]], None],
     add_fields: Callable[[set[str]], None] = lambda _: None,
 ) -> None:
     """Replace the documents that are there, each only as it was read, or read again."""
     todo = list(ids)
     while todo:
-        hits = client.fetch(index, todo, [*RECORD_FIELDS, VECTOR_FIELD])
-        records = [change(read_record(client.url, hit)) for hit in hits]
-        vectors = read_vectors(client.url, hits, entry.space.dimension)
+        read = client.fetch(index, todo, [*RECORD_FIELDS, *VECTOR_FIELDS])
+        hits, found, vectors, faults = sound_hits(read, entry.space.dimension)
+        note(faults)
+        records = [change(record) for record in found]
         add_fields({field for record in records for field in record.fields})
         actions = (
             action_lines(_if_unchanged(hit), document(record, vector, entry.kind))

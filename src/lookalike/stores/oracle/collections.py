@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from lookalike.errors import CollectionNotFound, InvalidArgument, StoreNewer
+from lookalike.errors import CollectionNotFound, InvalidArgument, StoreNewer, StoreOlder
 from lookalike.records import Approximation, Collection, Space
 from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.oracle.errors import NOT_UNIQUE, OracleRefusal
@@ -258,6 +258,8 @@ def _places(session: OracleSession, url: str, statement: str, binds: Mapping[str
         raise StoreNewer(
             url, "was written by a later version of lookalike: install that version or a later one"
         )
+    if any(row[0] < VERSION for row in rows):
+        raise StoreOlder(url)
     return [_place(*row[1:]) for row in rows if row[1] is not None]
 
 

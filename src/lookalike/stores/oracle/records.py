@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lookalike.records import Stamp
 from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.collections import put_fields, read_fields
 from lookalike.stores.oracle.errors import NO_SUCH_TABLE
@@ -18,26 +17,31 @@ from lookalike.stores.oracle.rows import (
     plan_fields,
     read_vectors,
     record_binds,
-    record_from,
+    record_row,
     usable_ids,
     value_rows,
 )
 from lookalike.stores.oracle.schema import records_table, suppress_code, values_table
 from lookalike.stores.oracle.search import read_filter
 from lookalike.stores.oracle.words import ids_by_words, put_words, remove_words
+from lookalike.stores.verification import sound_records, sound_stamps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Record, Vectors, Where
+    from lookalike.records import Fields, Metadata, Record, Stamp, Vectors, Where
+    from lookalike.stores.damage import Fault
     from lookalike.stores.oracle.rows import Row
     from lookalike.stores.oracle.search import Filter
     from lookalike.stores.oracle.session import OracleSession
 
-RECORD_COLUMNS = "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept"
+RECORD_COLUMNS = (
+    "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum"
+)
 
-_LABELS = ("labels_digest", "fields", "metadata", "kept")
-_COLUMNS = ("uri", "path", "digest", "size_bytes", "modified_ns", *_LABELS, "embedding")
+_LABELS = ("labels_digest", "fields", "metadata", "kept", "labels_checksum")
+_FILE = ("uri", "path", "digest", "size_bytes", "modified_ns")
+_COLUMNS = (*_FILE, *_LABELS, "file_checksum", "vector_checksum", "embedding")
 _SIZES: dict[str, str | int] = {
     "id": ID_LENGTH,
     "uri": TEXT_LENGTH,
@@ -89,11 +93,14 @@ def put_labels(
     session: OracleSession, collection: int, labels: Sequence[tuple[str, Fields, Metadata]]
 ) -> bool:
     """Replace labels of the records of a locked collection that are there; tell whether its view is stale."""
-    uris = _uris(session, collection, [one for one, _, _ in labels])
+    uris = uris_of(session, collection, [one for one, _, _ in labels])
     known = {one: (fields, metadata) for one, fields, metadata in labels if one in uris}
     columns, numbers, stale = _columns(session, collection, [fields for fields, _ in known.values()])
     for some in chunks(list(known.items()), TOGETHER):
         rows = [{"id": one, **label_binds(one, *labels_of, columns)} for one, labels_of in some]
+        for row in rows:
+            if len(uris[row["id"]]) > TEXT_LENGTH:
+                row["kept"]["uri"] = uris[row["id"]]
         sizes = {name: _SIZES[name] for name in ("id", "fields", "metadata", "kept")}
         session.execute_many(relabel_statement(collection), rows, sizes)
     _put_values(session, collection, {one: fields for one, (fields, _) in known.items()}, numbers)
@@ -123,17 +130,19 @@ def select_by_id(session: OracleSession, collection: int, columns: str, ids: Seq
         )
 
 
-def read_stamps(session: OracleSession, collection: int) -> dict[str, Stamp]:
-    """Return the stamp of every record, by uri."""
+def read_stamps(
+    session: OracleSession, collection: int, note: Callable[[list[Fault]], None]
+) -> dict[str, Stamp]:
+    """Return the stamp of every record that names the file it did, by uri."""
     rows = session.query(
-        "SELECT r.uri, r.id, r.size_bytes, r.modified_ns, r.labels_digest"  # noqa: S608
+        "SELECT r.uri, r.id, r.size_bytes, r.modified_ns, r.labels_digest, r.digest, r.file_checksum"  # noqa: S608
         f" FROM {records_table(collection)} r"
     )
-    stamps = {uri: Stamp(*stamp) for uri, *stamp in rows if uri is not None}
+    found = [row for row in rows if row[0] is not None]
     long = {row[1]: row[1:] for row in rows if row[0] is None}
     for identity, kept in select_by_id(session, collection, "r.id, r.kept", list(long)):
-        stamps[kept_uri(None, kept)] = Stamp(*long[identity])
-    return stamps
+        found.append((kept_uri(None, kept), *long[identity]))
+    return sound_stamps(((*row[:5], row[5] or "", row[6]) for row in found), note)
 
 
 def ids_of_digest(session: OracleSession, collection: int, digest: str) -> list[str]:
@@ -158,7 +167,7 @@ def matching_ids(session: OracleSession, collection: int, matching: Filter) -> l
     return [identity for (identity,) in rows]
 
 
-def _uris(session: OracleSession, collection: int, ids: Sequence[str]) -> dict[str, str]:
+def uris_of(session: OracleSession, collection: int, ids: Sequence[str]) -> dict[str, str]:
     """Return the uri of each record that is there, by id."""
     uris: dict[str, Any] = dict(select_by_id(session, collection, "r.id, r.uri", ids))
     long = [identity for identity, uri in uris.items() if uri is None]
@@ -166,40 +175,60 @@ def _uris(session: OracleSession, collection: int, ids: Sequence[str]) -> dict[s
     return uris | {identity: kept_uri(None, one) for identity, one in kept}
 
 
-def read_records(session: OracleSession, url: str, collection: int, ids: Sequence[str]) -> dict[str, Record]:
-    """Return the records with these ids that there are, by id.
-
-    Raises:
-        StoreCorrupt: a row does not hold one.
-    """
-    rows = select_by_id(session, collection, RECORD_COLUMNS, ids)
-    return {row[0]: record_from(url, row) for row in rows}
+def read_records(
+    session: OracleSession, collection: int, ids: Sequence[str], note: Callable[[list[Fault]], None]
+) -> dict[str, Record]:
+    """Return the sound records with these ids, by id; `note` is told what is wrong with others."""
+    return sound_records(map(record_row, select_by_id(session, collection, RECORD_COLUMNS, ids)), note)
 
 
 def records_by_words(
-    session: OracleSession, url: str, collection: int, terms: Sequence[str], k: int, where: Where | None
+    session: OracleSession,
+    collection: int,
+    terms: Sequence[str],
+    k: int,
+    where: Where | None,
+    note: Callable[[list[Fault]], None],
 ) -> list[Record]:
-    """Return the records that have any of the words and match, see `ids_by_words`."""
+    """Return the sound records that have any of the words and match, see `ids_by_words`."""
     matching = read_filter(session, collection, where)
-    ids = [] if matching is None else ids_by_words(session, collection, terms, k, matching)
-    found = read_records(session, url, collection, ids)
-    return [found[identity] for identity in ids if identity in found]
+    wanted = k
+    while True:
+        ids = [] if matching is None else ids_by_words(session, collection, terms, wanted, matching)
+        found = read_records(session, collection, ids, note)
+        there = [found[identity] for identity in ids if identity in found]
+        if len(there) >= k or len(ids) < wanted:
+            return there[:k]
+        wanted *= 2  # some are damaged, and others take their places
 
 
 def read_batch(
-    session: OracleSession, url: str, collection: int, dimension: int, ids: Sequence[str]
+    session: OracleSession,
+    collection: int,
+    dimension: int,
+    ids: Sequence[str],
+    note: Callable[[list[Fault]], None],
 ) -> tuple[list[Record], Vectors]:
-    """Return the records with these ids that there are, with their vectors, in order of id.
+    """Return the sound records with these ids, with their vectors, in order of id.
 
-    Raises:
-        StoreCorrupt: a row does not hold one.
+    Args:
+        session: lent for as long as that takes.
+        collection: its number.
+        dimension: of its vectors.
+        ids: of any records.
+        note: told what is wrong with others.
     """
     found: list[Row] = []
     with suppress_code(*NO_SUCH_TABLE):
-        rows = select_by_id(session, collection, f"{RECORD_COLUMNS}, r.embedding", ids)
+        rows = select_by_id(session, collection, f"{RECORD_COLUMNS}, r.vector_checksum, r.embedding", ids)
         found = sorted(rows, key=lambda row: str(row[0]))
-    vectors = read_vectors(url, [row[-1] for row in found], dimension)
-    return [record_from(url, row[:-1]) for row in found], vectors
+    vectors, faults = read_vectors([(row[0], *row[-2:]) for row in found], dimension)
+    wrong = {fault.id for fault in faults}
+    uris = {row[0]: record_row(row[:-2])[1] for row in found}
+    note([fault._replace(uri=uris.get(fault.id)) for fault in faults])
+    records = sound_records((record_row(row[:-2]) for row in found), note)
+    sound = [place for place, row in enumerate(found) if row[0] in records and row[0] not in wrong]
+    return [records[found[place][0]] for place in sound], vectors[sound]
 
 
 def _columns(

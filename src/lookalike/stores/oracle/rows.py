@@ -11,19 +11,23 @@ import hashlib
 import json
 import math
 from array import array
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lookalike.errors import InvalidArgument, StoreCorrupt
+from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
+from lookalike.errors import InvalidArgument
 from lookalike.file_names import readable
-from lookalike.records import Record, display, labels_digest, local_path
+from lookalike.records import display, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
+from lookalike.stores.damage import Fault
+from lookalike.stores.verification import vector_fault, verify_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Scalar, Vectors
+    from lookalike.records import Fields, Metadata, Record, Scalar, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
 
@@ -114,24 +118,30 @@ def vector_bind(vector: Vectors) -> array[float]:
     return array("f", vector.tobytes())
 
 
-def read_vectors(url: str, found: Sequence[Any], dimension: int) -> Vectors:
-    """Return fetched vectors as float32 of shape (found, dimension).
+def vector_content(found: object) -> bytes | None:
+    """Return the numbers of a fetched vector as little-endian float32; None where it is of another format."""
+    if not isinstance(found, array) or found.typecode != "f":
+        return None
+    return np.frombuffer(found, np.float32).astype("<f4").tobytes()
 
-    Raises:
-        StoreCorrupt: one has another dimension or format.
+
+def read_vectors(rows: Sequence[Row], dimension: int) -> tuple[Vectors, list[Fault]]:
+    """Return the vectors of rows, shape (rows, dimension), and what is wrong with those that are damaged.
+
+    Args:
+        rows: id, vector_checksum and embedding, as they were fetched.
+        dimension: of the vectors.
     """
-    vectors = np.empty((len(found), dimension), np.float32)
-    for row, vector in zip(vectors, found, strict=True):
-        if not isinstance(vector, array) or vector.typecode != "f" or len(vector) != dimension:
-            raise StoreCorrupt(url, f"is damaged: a vector has not {dimension} dimensions of FLOAT32")
-        row[:] = np.frombuffer(vector, np.float32)
-    return vectors
+    ids, checksums = [row[0] for row in rows], [row[1] for row in rows]
+    contents = [vector_content(row[2]) for row in rows]
+    vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
+    return vectors, [Fault(str(ids[row]), None, vector_fault(contents[row], dimension)) for row in wrong]
 
 
 def label_binds(
     identity: str, fields: Fields, metadata: Metadata, columns: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the binds of labels_digest, fields, metadata and kept.
+    """Return the binds of labels_digest, fields, metadata, kept and labels_checksum.
 
     Args:
         identity: the id of the record, for messages.
@@ -143,11 +153,13 @@ def label_binds(
         InvalidArgument: the metadata is not JSON.
     """
     text = metadata_text(identity, metadata)
+    kept_fields, kept_metadata = json.dumps(dict(fields)), json.dumps(json.loads(text))
     return {
         "labels_digest": labels_digest(fields, metadata),
         "fields": {columns[name]: for_sql(value) for name, value in fields.items()},
         "metadata": for_sql(json.loads(text)),
-        "kept": {"fields": json.dumps(dict(fields)), "metadata": json.dumps(json.loads(text))},
+        "kept": {"fields": kept_fields, "metadata": kept_metadata},
+        "labels_checksum": labels_checksum(identity, kept_fields, kept_metadata),
     }
 
 
@@ -171,31 +183,26 @@ def record_binds(record: Record, vector: Vectors, columns: Mapping[str, str]) ->
         "size_bytes": record.size,
         "modified_ns": record.modified_ns,
         **binds,
+        "file_checksum": file_checksum(record.id, record.uri, record.digest, record.size, record.modified_ns),
+        "vector_checksum": vector_checksum(record.id, vector.astype("<f4").tobytes()),
         "embedding": vector_bind(vector),
     }
 
 
-def record_from(url: str, row: Row) -> Record:
-    """Return the record of a row of id, uri, digest, size_bytes, modified_ns and kept.
+def record_row(row: Row) -> tuple[Any, ...]:
+    """Return a row of `records.RECORD_COLUMNS` as `verification.read_record` takes it."""
+    identity, uri, digest, size, modified_ns, kept, of_file, of_labels = row
+    said = kept if isinstance(kept, dict) else {}
+    known = kept_uri(uri, said)
+    return (
+        *(identity, known, digest or "", said.get("fields"), said.get("metadata")),
+        *(_whole(size), _whole(modified_ns), of_file, of_labels),
+    )
 
-    Raises:
-        StoreCorrupt: the row does not hold one.
-    """
-    identity, uri, digest, size, modified_ns, kept = row
-    try:
-        return Record(
-            identity,
-            kept_uri(uri, kept),
-            digest or "",
-            json.loads(kept["fields"]),
-            json.loads(kept["metadata"]),
-            int(size),
-            int(modified_ns),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreCorrupt(
-            url, f"is damaged: record {identity} does not read: {display(str(error))}"
-        ) from error
+
+def _whole(number: object) -> Any:
+    """Return a number of the driver's as an integer, and anything else as it is."""
+    return int(number) if isinstance(number, (int, float, Decimal)) else number
 
 
 def kept_uri(uri: str | None, kept: Mapping[str, str]) -> str:

@@ -28,8 +28,8 @@ from lookalike.stores.oracle.words import make_words, words_table
 if TYPE_CHECKING:
     from lookalike.stores.oracle.session import OracleSession
 
-VERSION = 1
-"""Of the tables; a store of a later one is not touched."""
+VERSION = 2
+"""Of the tables; a store of another one is not touched. Since 2 with checksums."""
 
 LONGEST_VECTOR = 65_535
 """Dimensions of a VECTOR: AI Vector Search User's Guide, "Create Tables Using the VECTOR Data Type"."""
@@ -119,6 +119,9 @@ def collection_tables(collection: int, dimension: int) -> tuple[str, ...]:
         fields JSON,
         metadata JSON,
         kept JSON,
+        file_checksum RAW(8) NOT NULL,
+        labels_checksum RAW(8) NOT NULL,
+        vector_checksum RAW(8) NOT NULL,
         embedding VECTOR({dimension:d}, FLOAT32)
     )""",
         f"CREATE INDEX lookalike_digests_{collection:d} ON {records} (digest, id)",

@@ -13,10 +13,11 @@ from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.rows import TOGETHER, in_list, read_vectors, text_key, value_key, vector_bind
 from lookalike.stores.oracle.schema import records_table, values_table, vector_index
 from lookalike.stores.reranking import exact_nearest, rerank
+from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.records import Vectors, Where
     from lookalike.stores.oracle.session import OracleSession
@@ -66,7 +67,7 @@ def nearest_statement(collection: int, condition: str, *, approximate: bool) -> 
     where = f" WHERE {condition}" if condition else ""
     kind, accuracy = ("APPROX", f" WITH TARGET ACCURACY {ACCURACY:d}") if approximate else ("EXACT", "")
     return (
-        f"SELECT r.id, r.embedding FROM {records_table(collection)} r{where}"  # noqa: S608 our own conditions
+        f"SELECT r.id, r.vector_checksum, r.embedding FROM {records_table(collection)} r{where}"  # noqa: S608 our own conditions
         f" ORDER BY VECTOR_DISTANCE(r.embedding, :query, COSINE)"
         f" FETCH {kind} FIRST :fetched ROWS ONLY{accuracy}"
     )
@@ -135,7 +136,6 @@ class Search:
     def __init__(
         self,
         session: OracleSession,
-        url: str,
         collection: int,
         queries: Vectors,
         matching: Filter,
@@ -145,7 +145,6 @@ class Search:
 
         Args:
             session: lent for as long as that takes.
-            url: of the store.
             collection: its number.
             queries: float32 of shape (queries, dimension), each row of length 1.
             matching: what records must match.
@@ -153,14 +152,22 @@ class Search:
                 list is short, and a condition with all of them would make each statement another.
         """
         self._session = session
-        self._url = url
         self._collection = collection
         self._queries = queries
         self._matching = matching
         self._exclude = [frozenset(ids) for ids in exclude] if exclude is not None else None
 
+    def leave_out(self, ids: Iterable[str]) -> None:
+        """Leave records out of all that is asked from now on."""
+        some = frozenset(ids)
+        self._exclude = [known | some for known in self._exclude or [frozenset[str]() for _ in self._queries]]
+
     def exact(self, k: int) -> list[list[tuple[str, float]]]:
-        """Return ids and similarities of the exact nearest neighbours of each query, in order."""
+        """Return ids and similarities of the exact nearest neighbours of each query, in order.
+
+        Raises:
+            DamagedCandidates: it has to be asked again without these.
+        """
         return exact_nearest(self._queries, k, self._fetch)
 
     def approximate(self, k: int) -> list[list[tuple[str, float]]]:
@@ -192,6 +199,8 @@ class Search:
             {**self._matching.sizes, "query": "vector"},
             rows=fetched,
         )
-        kept = [(identity, vector) for identity, vector in rows if identity not in left_out]
-        vectors = read_vectors(self._url, [vector for _, vector in kept], self._queries.shape[1])
-        return [identity for identity, _ in kept], vectors
+        kept = [row for row in rows if row[0] not in left_out]
+        vectors, faults = read_vectors(kept, self._queries.shape[1])
+        if faults:
+            raise DamagedCandidates(faults)
+        return [row[0] for row in kept], vectors

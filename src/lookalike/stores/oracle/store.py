@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionEmpty, InvalidArgument, StoreBusy, StoreCorrupt
@@ -17,6 +18,7 @@ from lookalike.stores.checks import (
     of_space,
     unit_vectors,
 )
+from lookalike.stores.damage import DamageLog
 from lookalike.stores.oracle.collections import (
     counted,
     find,
@@ -40,12 +42,14 @@ from lookalike.stores.oracle.records import (
     read_stamps,
     records_by_words,
     remove_records,
+    uris_of,
 )
 from lookalike.stores.oracle.schema import LONGEST_VECTOR, is_missing_table, suppress_code
 from lookalike.stores.oracle.search import Search, read_filter
 from lookalike.stores.oracle.server import OracleServer
 from lookalike.stores.oracle.views import refresh_views
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import Fault
     from lookalike.stores.oracle.collections import Place
     from lookalike.stores.oracle.session import OracleSession
 
@@ -83,6 +88,7 @@ class OracleStore:
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         self._server = OracleServer(url, timeout)
+        self.damage = DamageLog(self._server.url)
 
     @property
     def url(self) -> str:
@@ -126,6 +132,7 @@ class OracleStore:
             places = lock(session, self.url, list(names), self._server.wait)
             rename(session, dict(zip(names, places, strict=True)), names)
             session.commit()
+            self.damage.forget()
             refresh_views(session)
 
     def delete(self, name: str) -> int:
@@ -133,6 +140,7 @@ class OracleStore:
         with self._writing(name) as (session, place):
             count = counted(session, place).count
             delete_collection(session, place)
+            self.damage.forget(name)
             return count
 
     def put(
@@ -146,6 +154,7 @@ class OracleStore:
             unit_vectors(of_space(place.collection, space), vectors[:0])
             stale = put_records(session, place.number, records, vectors)
             session.commit()
+            self.damage.forget(name, [record.id for record in records])
             if stale:
                 refresh_views(session)
 
@@ -156,6 +165,7 @@ class OracleStore:
         with self._writing(name) as (session, place):
             stale = put_labels(session, place.number, labels)
             session.commit()
+            self.damage.forget(name, [identity for identity, _, _ in labels])
             if stale:
                 refresh_views(session)
 
@@ -164,17 +174,18 @@ class OracleStore:
         with self._writing(name) as (session, place):
             removed = remove_records(session, place.number, ids)
             session.commit()
+            self.damage.forget(name, ids)
             return removed
 
     def stamps(self, name: str) -> dict[str, Stamp]:
-        """Return the stamp of every record, by uri."""
+        """Return the stamp of every record, by uri; a record that names another file than it did has none."""
         with self._reading(name) as (session, place):
-            return read_stamps(session, place.number)
+            return read_stamps(session, place.number, partial(self.damage.note, name))
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
         with self._reading(name) as (session, place):
-            found = read_records(session, self.url, place.number, ids)
+            found = read_records(session, place.number, ids, partial(self.damage.note, name))
         return [found[identity] for identity in ids if identity in found]
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
@@ -194,9 +205,11 @@ class OracleStore:
             if matching is None:
                 return
             ids = matching_ids(session, place.number, matching)
+            dimension = place.collection.space.dimension
+        note = partial(self.damage.note, name)
         for some in chunks(ids, SCAN_BATCH):
             with self._server.session() as session:
-                batch = read_batch(session, self.url, place.number, place.collection.space.dimension, some)
+                batch = read_batch(session, place.number, dimension, some, note)
             if batch[0]:
                 yield batch
 
@@ -214,20 +227,34 @@ class OracleStore:
     ) -> list[list[Neighbour]]:
         """Return the nearest neighbours of each query, by falling similarity, then by rising id."""
         check_k(k)
+        damaged: set[str] = set()
+
+        def note(faults: list[Fault]) -> None:
+            self.damage.note(name, faults)
+            damaged.update(fault.id for fault in faults)
+
         while True:
             with self._reading(name) as (session, place):
                 queries = unit_vectors(of_space(place.collection, space), queries)
                 matching = read_filter(session, place.number, where, having)
                 if matching is None:
                     return [[] for _ in queries]
-                search = Search(session, self.url, place.number, queries, matching, exclude)
+                left_out = list(exclude) if exclude is not None else [()] * len(queries)
+                without = [[*some, *damaged] for some in left_out] if damaged else exclude
+                search = Search(session, place.number, queries, matching, without)
                 by_index = approximate and place.index_kind is not None
-                found = search.approximate(k) if by_index else search.exact(k)
+                try:
+                    found = search.approximate(k) if by_index else search.exact(k)
+                except DamagedCandidates as error:
+                    uris = uris_of(session, place.number, [fault.id for fault in error.faults])
+                    note([fault._replace(uri=uris.get(fault.id)) for fault in error.faults])
+                    continue
                 ids = list({identity for row in found for identity, _ in row})
-                records = read_records(session, self.url, place.number, ids)
+                records = read_records(session, place.number, ids, note)
             if all(identity in records for identity in ids):
                 return [[Neighbour(records[identity], value) for identity, value in row] for row in found]
-            # One of them was removed while we searched: fewer than k must not come back, so ask again.
+            # One of them was removed while we searched, or is damaged: fewer than k must not come back, so
+            # ask again.
 
     def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
         """Return the records that have any of the words, best first by Oracle's score, then by rising id.
@@ -237,7 +264,8 @@ class OracleStore:
         """
         check_k(k)
         with self._reading(name) as (session, place):
-            return records_by_words(session, self.url, place.number, query_terms(words), k, where)
+            note = partial(self.damage.note, name)
+            return records_by_words(session, place.number, query_terms(words), k, where, note)
 
     def build_index(self, name: str) -> Approximation:
         """Build the collection's vector index anew and measure its recall.

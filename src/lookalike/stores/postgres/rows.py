@@ -5,30 +5,35 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lookalike.errors import StoreCorrupt
+from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
-from lookalike.records import Record, Stamp, labels_digest, local_path
+from lookalike.records import labels_digest, local_path
 from lookalike.stores.checks import metadata_text
+from lookalike.stores.damage import Fault
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.server import SQL
-from lookalike.stores.postgres.text import binary_vectors, read_vectors, readable_text, stored_fields
+from lookalike.stores.postgres.text import binary_vectors, little_endian, readable_text, stored_fields
 from lookalike.stores.postgres.views import add_fields, column_types, table
 from lookalike.stores.postgres.words import add_words, remove_words
-from lookalike.stores.record_rows import record_from
+from lookalike.stores.verification import sound_records, sound_stamps, vector_fault, verify_vectors
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Vectors, Where
+    from lookalike.records import Fields, Metadata, Record, Stamp, Vectors, Where
     from lookalike.stores.postgres.server import Connection, Transaction
 
 Row: TypeAlias = "tuple[Any, ...]"
 
-RECORD_COLUMNS = SQL("id, uri, digest, exact_fields, metadata::text, size, modified_ns")
+RECORD_COLUMNS = SQL(
+    "id, uri, digest, exact_fields, metadata::text, size, modified_ns, file_checksum, labels_checksum"
+)
+"""Those of `verification.read_record`."""
+
 _COPY = SQL(
     "COPY {} (id, uri, path, digest, size, modified_ns, labels_digest, fields, exact_fields, metadata,"
-    " vector) FROM STDIN (FORMAT BINARY)"
+    " file_checksum, labels_checksum, vector_checksum, vector) FROM STDIN (FORMAT BINARY)"
 )
 
 
@@ -43,8 +48,9 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
         InvalidArgument: metadata is not JSON.
     """
     rows: list[tuple[bytes | None, ...]] = []
-    for record, vector in zip(records, binary_vectors(vectors), strict=True):
-        metadata = metadata_text(record.id, record.metadata)
+    contents = [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
+    for record, content, vector in zip(records, contents, binary_vectors(vectors), strict=True):
+        fields, metadata = json.dumps(dict(record.fields)), metadata_text(record.id, record.metadata)
         place = local_path(record.uri)
         path = None if place is None else readable_text(readable(str(place)))
         rows.append(
@@ -57,8 +63,11 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
                 record.modified_ns.to_bytes(8, signed=True),
                 labels_digest(record.fields, record.metadata).encode(),
                 b"\1" + stored_fields(record.fields).encode(),  # the version of jsonb's binary form
-                json.dumps(dict(record.fields)).encode(),
+                fields.encode(),
                 metadata.encode(),
+                file_checksum(record.id, record.uri, record.digest, record.size, record.modified_ns),
+                labels_checksum(record.id, fields, metadata),
+                vector_checksum(record.id, content),
                 vector,
             )
         )
@@ -105,24 +114,19 @@ def put_labels(
     uris: dict[str, str] = dict(there.fetchall())
     known = [labels[identity] for identity in uris]
     add_fields(connection, number, column_types(fields for _, fields, _ in known))
-    rows = [
-        (
-            name,
-            labels_digest(fields, metadata),
-            stored_fields(fields),
-            json.dumps(dict(fields)),
-            metadata_text(name, metadata),
-        )
-        for name, fields, metadata in known
-    ]
+    rows = []
+    for name, fields, metadata in known:
+        exact, text = json.dumps(dict(fields)), metadata_text(name, metadata)
+        digest, checksum = labels_digest(fields, metadata), labels_checksum(name, exact, text)
+        rows.append((name, digest, stored_fields(fields), exact, text, checksum))
     connection.execute(
         SQL(
             "UPDATE {} AS r SET labels_digest = n.digest, fields = n.fields::jsonb,"
-            " exact_fields = n.exact_fields, metadata = n.metadata::json"
-            " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])"
-            " AS n(id, digest, fields, exact_fields, metadata) WHERE r.id = n.id"
+            " exact_fields = n.exact_fields, metadata = n.metadata::json, labels_checksum = n.checksum"
+            " FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+            " AS n(id, digest, fields, exact_fields, metadata, checksum) WHERE r.id = n.id"
         ).format(table(number)),
-        [[row[column] for row in rows] for column in range(5)],
+        [[row[column] for row in rows] for column in range(6)],
     )
     remove_words(connection, number, list(uris))
     add_words(
@@ -160,35 +164,75 @@ def select_labels(connection: Connection, number: int, ids: Iterable[str]) -> li
     return _select(connection, SQL("SELECT {} FROM {} WHERE id = ANY(%s::text[])"), number, ids)
 
 
-def read_records(url: str, connection: Connection, number: int, ids: Iterable[str]) -> dict[str, Record]:
-    """Return the records with these ids that there are, by id.
+def read_records(
+    connection: Connection,
+    number: int,
+    ids: Iterable[str],
+    note: Callable[[list[Fault]], None],
+    where: Where | None = None,
+    having: str | None = None,
+) -> dict[str, Record]:
+    """Return the sound records with these ids, by id.
 
-    Raises:
-        StoreCorrupt: a row does not hold one.
+    Args:
+        connection: with a transaction open.
+        number: of the collection.
+        ids: of any records.
+        note: told what is wrong with others.
+        where: what the ids were found by.
+        having: the same.
     """
-    return {row[0]: record_from(url, row) for row in select_labels(connection, number, ids)}
+    return sound_records(select_labels(connection, number, ids), note, where, having)
+
+
+def uris_of(connection: Connection, number: int, ids: Iterable[str]) -> dict[str, str]:
+    """Return the URIs of the records with these ids, by id."""
+    statement = SQL("SELECT id, uri FROM {} WHERE id = ANY(%s::text[])").format(table(number))
+    return dict(connection.execute(statement, (plain_ids(ids),)).fetchall())
 
 
 def read_batch(
-    url: str, transaction: Transaction, number: int, dimension: int, ids: Sequence[str]
+    transaction: Transaction,
+    number: int,
+    dimension: int,
+    ids: Sequence[str],
+    note: Callable[[list[Fault]], None],
 ) -> tuple[list[Record], Vectors]:
-    """Return the records with these ids that there are, with their vectors, in order of id.
+    """Return the sound records with these ids, with their vectors, in order of id.
 
-    Raises:
-        StoreCorrupt: a row does not hold one.
+    Args:
+        transaction: that is open.
+        number: of the collection.
+        dimension: of its vectors.
+        ids: of any records.
+        note: told what is wrong with others.
     """
     there = transaction.connection.execute(
         "SELECT to_regclass(%s) IS NOT NULL", (f"lookalike_c{number}",)
     ).fetchone()
     rows: list[Row] = []
     if there is not None and there[0]:
-        statement = SQL("SELECT {}, vector FROM {} WHERE id = ANY(%s::text[]) ORDER BY id")
+        statement = SQL("SELECT {}, vector_checksum, vector FROM {} WHERE id = ANY(%s::text[]) ORDER BY id")
         rows = _select(transaction.connection, statement, number, ids)
-    try:
-        vectors = read_vectors([row[-1] for row in rows], dimension)
-    except ValueError as error:
-        raise StoreCorrupt(url, f"is damaged: {error}") from error
-    return [record_from(url, row[:-1]) for row in rows], vectors
+    vectors, faults = read_verified([(row[0], *row[-2:]) for row in rows], dimension)
+    wrong = {fault.id for fault in faults}
+    note([fault._replace(uri=row[1]) for row in rows for fault in faults if fault.id == row[0]])
+    records = sound_records((row[:-2] for row in rows), note)
+    sound = [place for place, row in enumerate(rows) if row[0] in records and row[0] not in wrong]
+    return [records[rows[place][0]] for place in sound], vectors[sound]
+
+
+def read_verified(rows: Sequence[Row], dimension: int) -> tuple[Vectors, list[Fault]]:
+    """Return the vectors of rows of id, checksum and vector, and what is wrong with those that are damaged.
+
+    Args:
+        rows: vectors are in pgvector's binary form.
+        dimension: of the vectors.
+    """
+    ids, checksums = [row[0] for row in rows], [row[1] for row in rows]
+    contents = little_endian([row[2] for row in rows], dimension)
+    vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
+    return vectors, [Fault(str(ids[row]), None, vector_fault(contents[row], dimension)) for row in wrong]
 
 
 def _select(connection: Connection, statement: SQL, number: int, ids: Iterable[str]) -> list[Row]:
@@ -197,12 +241,10 @@ def _select(connection: Connection, statement: SQL, number: int, ids: Iterable[s
         return cursor.fetchall()
 
 
-def read_stamps(connection: Connection, number: int) -> dict[str, Stamp]:
-    """Return the stamp of every record, by uri."""
-    rows = connection.execute(
-        SQL("SELECT uri, id, size, modified_ns, labels_digest FROM {}").format(table(number))
-    )
-    return {uri: Stamp(*stamp) for uri, *stamp in rows}
+def read_stamps(connection: Connection, number: int, note: Callable[[list[Fault]], None]) -> dict[str, Stamp]:
+    """Return the stamp of every record that names the file it did, by uri."""
+    columns = SQL("uri, id, size, modified_ns, labels_digest, digest, file_checksum")
+    return sound_stamps(connection.execute(SQL("SELECT {} FROM {}").format(columns, table(number))), note)
 
 
 def matching_ids(connection: Connection, number: int, where: Where | None) -> list[str]:

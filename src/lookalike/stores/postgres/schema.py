@@ -19,7 +19,7 @@ from lookalike.errors import InvalidArgument, StoreDenied, StoreError
 from lookalike.stores.checks import same_name
 from lookalike.stores.postgres.server import SQL, VERSION, Identifier, Literal
 from lookalike.stores.postgres.views import create_view, drop_view, table, view_name
-from lookalike.stores.postgres.words import create_words, drop_words, index_words
+from lookalike.stores.postgres.words import create_words, drop_words
 
 if TYPE_CHECKING:
     from lookalike.records import Space
@@ -74,7 +74,7 @@ def lock_schema(connection: Connection, schema: str) -> None:
     )
 
 
-def migrate(server: PostgresServer, transaction: Transaction, schema: str) -> None:
+def make_schema(server: PostgresServer, transaction: Transaction, schema: str) -> None:
     """Make the schema, the extension and our tables, where they are not there; the schema is locked.
 
     Raises:
@@ -94,7 +94,6 @@ def migrate(server: PostgresServer, transaction: Transaction, schema: str) -> No
     assert row is not None  # noqa: S101 for the type
     has_schema, has_tables, has_extension, available, public, encoding = row
     if has_tables:
-        bring_up_to_date(transaction, schema)
         return
     if encoding != "UTF8":
         raise StoreError(server.url, f"the database keeps text as {encoding}; make one with ENCODING 'UTF8'")
@@ -110,22 +109,6 @@ def migrate(server: PostgresServer, transaction: Transaction, schema: str) -> No
     for statement in _TABLES:
         connection.execute(SQL(statement))
     connection.execute("INSERT INTO lookalike_schema (version) VALUES (%s)", (VERSION,))
-
-
-def bring_up_to_date(transaction: Transaction, schema: str) -> None:
-    """Give the collections of an earlier version what they lack: since version 2 the table of words."""
-    if not transaction.is_old:
-        return
-    connection = transaction.connection
-    lock_schema(connection, schema)
-    row = connection.execute("SELECT max(version) FROM lookalike_schema").fetchone()
-    if row is not None and row[0] == VERSION:  # another process was faster
-        return
-    # Who writes to a collection ends before, and who comes after sees the new version.
-    rows = connection.execute("SELECT collection FROM lookalike_collections ORDER BY collection FOR UPDATE")
-    for (number,) in rows.fetchall():
-        index_words(connection, number)
-    connection.execute("UPDATE lookalike_schema SET version = %s", (VERSION,))
 
 
 def _add_extension(server: PostgresServer, connection: Connection, schema: str) -> None:
@@ -189,6 +172,9 @@ def _create_table(number: int, dimension: int) -> Composed:
             fields jsonb NOT NULL,
             exact_fields text NOT NULL,
             metadata json NOT NULL,
+            file_checksum bytea NOT NULL,
+            labels_checksum bytea NOT NULL,
+            vector_checksum bytea NOT NULL,
             vector vector({dimension}) NOT NULL
         ) WITH (toast_tuple_target = {room});
         ALTER TABLE {table} ALTER vector SET STORAGE {storage};

@@ -7,18 +7,19 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import CollectionEmpty, StoreCorrupt, Unanswerable
+from lookalike.errors import CollectionEmpty, Unanswerable
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.rows import plain_ids
+from lookalike.stores.postgres.rows import plain_ids, read_verified
 from lookalike.stores.postgres.schema import index
 from lookalike.stores.postgres.server import SQL, Composed, Literal, Wire
-from lookalike.stores.postgres.text import binary_vectors, read_vectors
+from lookalike.stores.postgres.text import binary_vectors
 from lookalike.stores.postgres.views import table
 from lookalike.stores.reranking import exact_nearest, rerank
+from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lookalike.records import Approximation, Vectors, Where
     from lookalike.stores.postgres.address import PostgresAddress
@@ -111,7 +112,6 @@ class PostgresSearch:
 
     Args:
         connection: with the transaction.
-        url: of the store, for errors.
         found: the collection.
         queries: float32 of shape (queries, dimension), each row of length 1.
         where: only records that match.
@@ -122,7 +122,6 @@ class PostgresSearch:
     def __init__(
         self,
         connection: Connection,
-        url: str,
         found: Found,
         queries: Vectors,
         where: Where | None,
@@ -130,12 +129,16 @@ class PostgresSearch:
         having: str | None,
     ) -> None:
         self._connection = connection
-        self._url = url
         self._found = found
         self._queries = queries
         self._binary = [Wire(row) for row in binary_vectors(queries)]
         self._exclude = [plain_ids(ids) for ids in exclude] if exclude is not None else None
         self._condition, self._bound = matching(where, having)
+
+    def leave_out(self, ids: Iterable[str]) -> None:
+        """Leave records out of all that is asked from now on."""
+        some = list(ids)
+        self._exclude = [[*known, *some] for known in self._exclude or [[] for _ in self._binary]]
 
     def exact(self, k: int) -> list[list[tuple[str, float]]]:
         """Return ids and similarities of the exact nearest neighbours of each query."""
@@ -175,10 +178,14 @@ class PostgresSearch:
         )
 
     def _fetch(self, order: SQL | Composed, rows: Sequence[int], count: int) -> list[Candidates]:
-        """Ask for the first `count` of each query, several queries in one round trip."""
+        """Ask for the first `count` of each query, several queries in one round trip.
+
+        Raises:
+            DamagedCandidates: it has to be asked again without these.
+        """
         dimension = self._found.space.dimension
         left_out = SQL("") if self._exclude is None else SQL(" AND id <> ALL(%s::text[])")
-        statement = SQL("SELECT id, vector FROM {} WHERE {}{} ORDER BY {} LIMIT %s").format(
+        statement = SQL("SELECT id, vector_checksum, vector FROM {} WHERE {}{} ORDER BY {} LIMIT %s").format(
             table(self._found.number), self._condition, left_out, order
         )
         step = max(1, _ANSWER_BYTES // (4 * dimension * count))
@@ -201,7 +208,7 @@ class PostgresSearch:
         return [*self._bound, *left_out, self._binary[row], count]
 
     def _candidates(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> Candidates:
-        try:
-            return [row[0] for row in rows], read_vectors([row[1] for row in rows], dimension)
-        except ValueError as error:
-            raise StoreCorrupt(self._url, f"is damaged: {error}") from error
+        vectors, faults = read_verified(rows, dimension)
+        if faults:
+            raise DamagedCandidates(faults)
+        return [row[0] for row in rows], vectors

@@ -15,7 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from lookalike.errors import ExtraMissing, InvalidArgument, StoreError, StoreNewer, StoreUnreachable
+from lookalike.errors import (
+    ExtraMissing,
+    InvalidArgument,
+    StoreError,
+    StoreNewer,
+    StoreOlder,
+    StoreUnreachable,
+)
 from lookalike.stores.postgres.errors import UNDEFINED_TABLE, connection_error, is_starting, store_error
 
 try:
@@ -51,8 +58,8 @@ __all__ = [
 Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 _T = TypeVar("_T")
 
-VERSION = 2
-"""Version of the schema that this program writes, in `lookalike_schema`."""
+VERSION = 3
+"""Version of the schema that this program writes, in `lookalike_schema`: since 3 with checksums."""
 
 _READ = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 # Not READ WRITE: a database that is set to be read-only stays so.
@@ -148,11 +155,6 @@ class Transaction:
     def exists(self) -> bool:
         """Whether our tables are there."""
         return self.version > 0
-
-    @property
-    def is_old(self) -> bool:
-        """Whether an earlier version of this program made them."""
-        return 0 < self.version < VERSION
 
 
 class PostgresServer:
@@ -290,6 +292,8 @@ class PostgresServer:
                     self.url,
                     "was written by a later version of lookalike: install that version or a later one",
                 )
+            if version < VERSION:
+                raise StoreOlder(self.url)
         return Transaction(connection, version)
 
     def _take(self) -> tuple[Connection, int]:

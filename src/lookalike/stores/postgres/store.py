@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, Unanswerable
@@ -18,6 +19,7 @@ from lookalike.stores.checks import (
     of_space,
     unit_vectors,
 )
+from lookalike.stores.damage import DamageLog
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.catalog import (
     all_collections,
@@ -38,18 +40,19 @@ from lookalike.stores.postgres.rows import (
     read_stamps,
     record_rows,
     remove_records,
+    uris_of,
 )
 from lookalike.stores.postgres.schema import (
     add_collection,
-    bring_up_to_date,
     lock_schema,
-    migrate,
+    make_schema,
     remove_collection,
 )
 from lookalike.stores.postgres.search import PostgresSearch, create_index, keep_recall
 from lookalike.stores.postgres.server import PostgresServer
 from lookalike.stores.postgres.words import ids_by_words
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import Fault
     from lookalike.stores.postgres.catalog import Found
     from lookalike.stores.postgres.server import Connection, Transaction
 
@@ -93,6 +97,7 @@ class PostgresStore:
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         self._address = read_postgres_address(url)
         self._server = PostgresServer(self._address, timeout)
+        self.damage = DamageLog(self._address.masked)
 
     @property
     def url(self) -> str:
@@ -116,7 +121,7 @@ class PostgresStore:
         def make(transaction: Transaction) -> Collection:
             connection = transaction.connection
             lock_schema(connection, self._address.schema)
-            migrate(self._server, transaction, self._address.schema)
+            make_schema(self._server, transaction, self._address.schema)
             if find_collection(connection, name) is None:  # another process may have been faster
                 add_collection(connection, name, space, metric)
             found = find_collection(connection, name)
@@ -132,6 +137,7 @@ class PostgresStore:
     def rename(self, names: Mapping[str, str]) -> None:
         """Give collections other names in one transaction; their views are renamed with them."""
         self._server.write(lambda transaction: rename_all(transaction, names, self._address.schema))
+        self.damage.forget()
 
     def delete(self, name: str) -> int:
         """Delete a collection and its view, and return how many records it had."""
@@ -140,7 +146,9 @@ class PostgresStore:
             remove_collection(connection, found.number)
             return found.records
 
-        return self._writing(name, write)
+        count = self._writing(name, write)
+        self.damage.forget(name)
+        return count
 
     def put(
         self, name: str, records: Sequence[Record], vectors: Vectors, *, space: Space | None = None
@@ -156,6 +164,7 @@ class PostgresStore:
             put_rows(connection, found.number, records, rows)
 
         self._writing(name, write)
+        self.damage.forget(name, [record.id for record in records])
 
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids, in one transaction."""
@@ -164,18 +173,23 @@ class PostgresStore:
             metadata_text(identity, metadata)
         by_id = {label[0]: label for label in labels}
         self._writing(name, lambda connection, found: put_labels(connection, found.number, by_id))
+        self.damage.forget(name, by_id)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id, in one transaction, and return how many there were."""
-        return self._writing(name, lambda connection, found: remove_records(connection, found.number, ids))
+        count = self._writing(name, lambda connection, found: remove_records(connection, found.number, ids))
+        self.damage.forget(name, ids)
+        return count
 
     def stamps(self, name: str) -> dict[str, Stamp]:
-        """Return the stamp of every record, by uri."""
-        return self._reading(name, lambda connection, found: read_stamps(connection, found.number))
+        """Return the stamp of every record, by uri; a record that names another file than it did has none."""
+        note = partial(self.damage.note, name)
+        return self._reading(name, lambda connection, found: read_stamps(connection, found.number, note))
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
-        by_id = self._reading(name, lambda one, found: read_records(self.url, one, found.number, ids))
+        note = partial(self.damage.note, name)
+        by_id = self._reading(name, lambda one, found: read_records(one, found.number, ids, note))
         return [by_id[identity] for identity in ids if identity in by_id]
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
@@ -197,15 +211,11 @@ class PostgresStore:
                 matching_ids(connection, found.number, where),
             ),
         )
+        note = partial(self.damage.note, name)
         for some in chunks(ids, SCAN_BATCH):
-            batch = self._batch(number, dimension, some)
+            batch = self._server.read(partial(_batch, number, dimension, some, note))
             if batch[0]:
                 yield batch
-
-    def _batch(self, number: int, dimension: int, ids: Sequence[str]) -> tuple[list[Record], Vectors]:
-        return self._server.read(
-            lambda transaction: read_batch(self.url, transaction, number, dimension, ids)
-        )
 
     def nearest(
         self,
@@ -221,31 +231,47 @@ class PostgresStore:
     ) -> list[list[Neighbour]]:
         """Return the nearest neighbours of each query, the exact ones unless told otherwise."""
         check_k(k)
+        note = partial(self.damage.note, name)
 
         def read(connection: Connection, found: Found) -> list[list[Neighbour]]:
             unit = unit_vectors(of_space(collection_from(connection, found), space), queries)
             if not len(unit):
                 return []
-            search = PostgresSearch(connection, self.url, found, unit, where, exclude, having)
-            if approximate and found.index_kind is not None:
-                hits = search.approximate(k, self._address.ef_search)
-            else:
-                hits = search.exact(k)
-            records = read_records(self.url, connection, found.number, (i for row in hits for i, _ in row))
-            return [[Neighbour(records[identity], value) for identity, value in row] for row in hits]
+            search = PostgresSearch(connection, found, unit, where, exclude, having)
+            while True:
+                try:
+                    if approximate and found.index_kind is not None:
+                        hits = search.approximate(k, self._address.ef_search)
+                    else:
+                        hits = search.exact(k)
+                except DamagedCandidates as damaged:
+                    uris = uris_of(connection, found.number, [fault.id for fault in damaged.faults])
+                    note([fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults])
+                    search.leave_out(fault.id for fault in damaged.faults)
+                    continue
+                ids = {identity for row in hits for identity, _ in row}
+                records = read_records(connection, found.number, ids, note, where, having)
+                if len(records) == len(ids):
+                    return [[Neighbour(records[identity], value) for identity, value in row] for row in hits]
+                search.leave_out(ids - records.keys())
 
         return self._reading(name, read)
 
     def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
         """Return the records that have any of the words, best first by BM25, then by rising id."""
         check_k(k)
-        if self._server.read(lambda transaction: transaction.is_old):
-            self._server.write(lambda transaction: bring_up_to_date(transaction, self._address.schema))
+        terms = query_terms(words)
+        note = partial(self.damage.note, name)
 
         def read(connection: Connection, found: Found) -> list[Record]:
-            ids = ids_by_words(connection, found, query_terms(words), k, where)
-            records = read_records(self.url, connection, found.number, ids)
-            return [records[identity] for identity in ids if identity in records]
+            wanted = k
+            while True:
+                ids = ids_by_words(connection, found, terms, wanted, where)
+                records = read_records(connection, found.number, ids, note, where)
+                there = [records[identity] for identity in ids if identity in records]
+                if len(there) >= k or len(ids) < wanted:
+                    return there[:k]
+                wanted *= 2  # some are damaged, and others take their places
 
         return self._reading(name, read)
 
@@ -295,7 +321,16 @@ class PostgresStore:
         """Change the collection `name` in one transaction; other writers of it wait."""
 
         def write(transaction: Transaction) -> _T:
-            bring_up_to_date(transaction, self._address.schema)
             return work(transaction.connection, existing(transaction, name, lock=True))
 
         return self._server.write(write)
+
+
+def _batch(
+    number: int,
+    dimension: int,
+    ids: Sequence[str],
+    note: Callable[[list[Fault]], None],
+    transaction: Transaction,
+) -> tuple[list[Record], Vectors]:
+    return read_batch(transaction, number, dimension, ids, note)

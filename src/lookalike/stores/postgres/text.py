@@ -83,6 +83,21 @@ def read_vectors(rows: Sequence[bytes], dimension: int) -> Vectors:
     return found["numbers"].astype(np.float32)
 
 
+def little_endian(rows: Sequence[bytes], dimension: int) -> list[bytes]:
+    """Return the numbers of the vectors of `binary_vectors` as little-endian float32.
+
+    Those of another dimension come as they are, without the head.
+    """
+    try:
+        whole = read_vectors(rows, dimension).astype("<f4", copy=False).tobytes()
+    except ValueError:
+        return [
+            np.frombuffer(row[4 : len(row) - len(row) % 4], ">f4").astype("<f4").tobytes() for row in rows
+        ]
+    size = 4 * dimension
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
+
+
 def _layout(dimension: int) -> np.dtype[np.void]:
     # vector_send in pgvector's src/vector.c.
     return np.dtype([("dimension", ">u2"), ("unused", ">u2"), ("numbers", ">f4", (dimension,))])

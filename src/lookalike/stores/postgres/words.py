@@ -9,17 +9,15 @@ rare. So the score is BM25, with the counts that `ts_rank_cd` gives for a single
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.server import SQL, Composed, Identifier, Literal
 from lookalike.stores.postgres.views import table
-from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from lookalike.records import Where
     from lookalike.stores.postgres.catalog import Found
@@ -30,7 +28,6 @@ _LAST_POSITION = 16_383
 _MOST_POSITIONS = 255
 # k1 and b of BM25 as Lucene and FTS5 have them.
 _SATURATION, _LENGTH = 1.2, 0.75
-_BATCH = 1000
 _MOST_ROWS = 2**62
 
 # How often a word is in a text is what ts_rank_cd says of that word alone, where every position weighs 1.
@@ -94,35 +91,6 @@ def add_words(connection: Connection, number: int, texts: Iterable[tuple[str, st
 def remove_words(connection: Connection, number: int, ids: Sequence[str]) -> None:
     """Remove the words of the records of these ids."""
     connection.execute(SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(words_table(number)), (ids,))
-
-
-def index_words(connection: Connection, number: int) -> None:
-    """Make the table of words for a collection that an earlier version made, and fill it."""
-    create_words(connection, number)
-    for texts in _batches(connection, number):
-        add_words(connection, number, texts)
-
-
-def _batches(connection: Connection, number: int) -> Iterator[list[tuple[str, str]]]:
-    last = ""
-    while True:
-        rows = connection.execute(
-            SQL(
-                "SELECT id, uri, exact_fields, metadata::text FROM {} WHERE id > %s ORDER BY id LIMIT %s"
-            ).format(table(number)),
-            (last, _BATCH),
-        ).fetchall()
-        if not rows:
-            return
-        found = []
-        for identity, uri, fields, metadata in rows:
-            try:
-                labels = dict(json.loads(fields)), dict(json.loads(metadata))
-            except (TypeError, ValueError):
-                continue  # who reads the record is told that it is damaged
-            found.append((identity, record_text(uri, *labels)))
-        yield found
-        last = rows[-1][0]
 
 
 def ids_by_words(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lookalike.stores.reranking import rerank
-from lookalike.stores.sqlite.matrix import read_vectors
+from lookalike.stores.sqlite.matrix import verified
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.records import Vectors
+    from lookalike.stores.damage import Fault
     from lookalike.stores.sqlite.matches import Numbers
     from lookalike.stores.sqlite.shortlist import Shortlist
 
@@ -39,7 +40,6 @@ def candidate_count(k: int, exclude: Sequence[Ids[str]] | None) -> int | None:
 
 
 def nearest_candidates(
-    url: str,
     connection: sqlite3.Connection,
     shortlist: Shortlist,
     queries: Vectors,
@@ -47,11 +47,10 @@ def nearest_candidates(
     count: int,
     matches: Numbers | None = None,
     exclude: Sequence[Ids[str]] | None = None,
-) -> list[list[tuple[str, float]]]:
+) -> tuple[list[list[tuple[str, float]]], list[Fault]]:
     """Return ids and exact similarities of the nearest among the candidates of a shortlist.
 
     Args:
-        url: of the store, for what is wrong with it.
         connection: its open transaction sees the records that the shortlist was made of.
         shortlist: who is asked for candidates.
         queries: float32 of shape (queries, dimension), each row of length 1.
@@ -61,7 +60,8 @@ def nearest_candidates(
         exclude: for each query, ids that are left out.
 
     Returns:
-        A list a query, by falling similarity, then by rising id; of at least k where as many match.
+        A list a query, by falling similarity, then by rising id; of at least k where as many match, apart
+        from those candidates whose vector is damaged. And these.
 
     Raises:
         StrayCandidate: the shortlist is of another state of the collection.
@@ -73,23 +73,24 @@ def nearest_candidates(
     except KeyError as error:
         raise StrayCandidate from error
     wanted = np.unique(numbers)
-    ids: list[str] = []
-    contents: list[bytes] = []
+    read: list[tuple[Any, ...]] = []
     for start in range(0, len(wanted), _CHUNK):
         some = wanted[start : start + _CHUNK].tolist()
         rows = connection.execute(
-            f"SELECT id, vector FROM lookalike_records"  # noqa: S608 marks are our own
+            f"SELECT record, id, vector_checksum, vector FROM lookalike_records"  # noqa: S608 marks are our own
             f" WHERE record IN ({', '.join('?' * len(some))}) ORDER BY record",
             some,
         ).fetchall()
         if len(rows) < len(some):
             raise StrayCandidate
-        ids += [identity for identity, _ in rows]
-        contents += [vector for _, vector in rows]
-    vectors = read_vectors(url, contents, len(contents), queries.shape[1])
+        read += rows
+    those = verified(connection, read, queries.shape[1])
+    ids, vectors, sound = [row[1] for row in read], those.vectors, those.sound
     found = []
     for place, query in enumerate(queries):
         left_out = set(exclude[place]) if exclude is not None else ()
-        rows = [row for row in np.searchsorted(wanted, numbers[place]) if ids[row] not in left_out]
+        rows = [
+            row for row in np.searchsorted(wanted, numbers[place]) if sound[row] and ids[row] not in left_out
+        ]
         found.append(rerank(query, ([ids[row] for row in rows], vectors[rows]))[:k])
-    return found
+    return found, those.faults

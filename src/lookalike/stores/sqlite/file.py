@@ -18,16 +18,18 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreError,
     StoreNewer,
+    StoreOlder,
     StoreReadOnly,
     StoreUnreachable,
 )
 from lookalike.records import file_uri
 from lookalike.stores.sqlite.refusals import store_error
 from lookalike.stores.sqlite.schema import (
-    MIGRATIONS,
+    DamagedCatalog,
     ForeignFile,
     NewerFile,
-    migrate,
+    OlderFile,
+    make_tables,
     stored_version,
 )
 from lookalike.stores.sqlite.text import stored_text
@@ -112,7 +114,7 @@ class SqliteFile:
             self._check_place(self._writer)
             try:
                 self._begin(self._writer, "BEGIN IMMEDIATE")
-                migrate(self._writer)
+                make_tables(self._writer)
                 yield self._writer
                 self._writer.execute("COMMIT")
             finally:
@@ -141,13 +143,9 @@ class SqliteFile:
         except BaseException:
             connection.close()
             raise
-        if version < len(MIGRATIONS):
+        if version == 0:
             connection.close()
-            if version == 0:
-                return None
-            with self.writing():
-                pass
-            return self.connect_reader(mode=mode)
+            return None
         connection.execute("PRAGMA query_only = ON")
         return connection
 
@@ -175,6 +173,14 @@ class SqliteFile:
             raise StoreNewer(
                 self.url, "was written by a later version of lookalike: install that version or a later one"
             ) from error
+        except DamagedCatalog as error:
+            raise StoreCorrupt(
+                self.url,
+                "is damaged: its list of collections is not what was written; restore it or index into a new "
+                "store",
+            ) from error
+        except OlderFile as error:
+            raise StoreOlder(self.url) from error
         except UnicodeDecodeError as error:
             raise StoreCorrupt(self.url, "is damaged: it holds text that is no UTF-8") from error
 
@@ -267,7 +273,7 @@ class SqliteFile:
     def _begin(self, connection: sqlite3.Connection, how: str) -> None:
         self._patiently(connection, how)
         if how == "BEGIN":
-            # The first read fixes the state that the transaction sees; and another process may have migrated.
+            # The first read fixes the state that the transaction sees; and the file may be another since.
             self._first_read(connection)
 
     def _patiently(self, connection: sqlite3.Connection, statement: str) -> None:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
-from lookalike.errors import QueryRefused
+from lookalike.checksums import vector_checksum
+from lookalike.errors import LookalikeError, QueryRefused
 from lookalike.records import Table
 from lookalike.stores.answers import Room, too_long
+from lookalike.stores.damage import Fault
+from lookalike.stores.sqlite.rows import collection_number, select_by_id
+from lookalike.stores.sqlite.schema import read_catalog
+from lookalike.stores.sqlite.text import quoted
+from lookalike.stores.sqlite.views import view_query
+from lookalike.stores.verification import vector_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
 
 # Actions of a statement that reads: sqlite.org/c3ref/c_alter_table.html.
@@ -37,13 +46,16 @@ _BYTES = 4  # of a float32
 _ROUNDING = 1e-6
 
 
-def answer(file: SqliteFile, statement: str, seconds: float) -> Table:
+def answer(file: SqliteFile, statement: str, seconds: float, damage: DamageLog) -> Table:
     """Answer one statement on a connection of its own that can only read.
+
+    The vectors that it gets to see are verified; one that is damaged is NULL.
 
     Args:
         file: the store's.
         statement: SQL.
         seconds: after which it is stopped.
+        damage: where damaged vectors are noted.
 
     Raises:
         QueryRefused: it does not parse, fails, would write, or is more than one statement.
@@ -55,9 +67,16 @@ def answer(file: SqliteFile, statement: str, seconds: float) -> Table:
         with file.reading():
             pass
         stored = file.connect_reader(mode="ro")
-    work = _Work(
-        stored or sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False), statement
-    )
+    connection = stored or sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    faults: dict[tuple[str, str], str] = {}
+    if stored is not None:
+        try:
+            with file.errors():
+                _verify_vectors(connection, faults)
+        except BaseException:
+            connection.close()
+            raise
+    work = _Work(connection, statement)
     # A thread of its own: what SQLite computes in one call (a pattern, say) can neither be interrupted nor
     # lets Python see Ctrl-C. It is left to itself then, and ends with the process if not before.
     thread = threading.Thread(target=work.run, name="lookalike-sql", daemon=True)
@@ -68,6 +87,7 @@ def answer(file: SqliteFile, statement: str, seconds: float) -> Table:
     finally:
         work.end()
         thread.join(_END_SECONDS)
+        _note(file, faults, damage)
     if work.table is not None:
         return work.table
     if late or work.failure is None:
@@ -125,6 +145,49 @@ class _Work:
             raise
 
 
+def _note(file: SqliteFile, faults: dict[tuple[str, str], str], damage: DamageLog) -> None:
+    """Note what a statement found damaged, with the URIs of these records."""
+    for (name, identity), reason in list(faults.items()):
+        uri = None
+        with suppress(LookalikeError), file.reading() as connection:
+            number = None if connection is None else collection_number(connection, name)
+            if connection is not None and number is not None:
+                uri = next((row[0] for row in select_by_id(connection, number, "uri", [identity])), None)
+        damage.note(name, [Fault(identity, uri, reason)])
+
+
+def _verify_vectors(connection: sqlite3.Connection, faults: dict[tuple[str, str], str]) -> None:
+    """Put views before those of the collections, for this connection only, whose vectors are verified.
+
+    Only a statement that asks for vectors reads and verifies them.
+
+    Args:
+        connection: of the statement, which may still write what is temporary.
+        faults: gets what is wrong with a vector, by collection and id.
+    """
+    connection.execute("PRAGMA query_only = OFF")  # the file itself was opened to be read only
+    connection.execute("PRAGMA temp_store = MEMORY")
+    for row in read_catalog(connection):
+        number, name, dimension = row.collection, row.name, row.dimension
+
+        def sound(
+            identity: object, checksum: object, content: object, name: str = name, dimension: int = dimension
+        ) -> bytes | None:
+            if (
+                isinstance(identity, str)
+                and isinstance(content, bytes)
+                and vector_checksum(identity, content) == checksum
+            ):
+                return content
+            if (name, str(identity)) not in faults:
+                faults[name, str(identity)] = vector_fault(content, dimension)
+            return None
+
+        connection.create_function(f"lookalike_sound_{number:d}", 3, sound, deterministic=True)
+        vector = f"lookalike_sound_{number:d}(r.id, r.vector_checksum, r.vector)"
+        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {view_query(connection, number, vector)}")
+
+
 def _reason(error: Exception, cosine: _CosineSimilarity) -> str | None:
     """Return why the statement is refused, None where it is the store that fails."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -178,7 +241,9 @@ class _Vector(NamedTuple):
 
 
 class _CosineSimilarity:
-    """The SQL function: −1 … 1 for two BLOBs of little-endian float32, NULL where one is NULL or zero.
+    """The SQL function: −1 … 1 for two BLOBs of little-endian float32.
+
+    It is NULL where one of them is NULL, zero, or has a number that is not finite.
 
     A join calls it with one first argument for many rows, and again and again with the second ones in the
     same order; so vectors are kept, and the next one is looked for where that order expects it. It is called
@@ -237,7 +302,10 @@ def _read(content: object) -> _Vector:
         raise ValueError("cosine_similarity compares vectors, this is no BLOB")  # noqa: TRY004 as all others
     if len(content) % _BYTES:
         raise ValueError(f"cosine_similarity compares vectors of float32, this has {len(content)} bytes")
-    numbers = np.frombuffer(content, "<f4").astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns where it is converted
+        numbers = np.frombuffer(content, "<f4").astype(np.float64)
+    if not np.isfinite(numbers).all():
+        return _Vector(content, np.zeros_like(numbers), 0.0)
     length = math.sqrt(numbers.dot(numbers))
     return _Vector(content, numbers, 1.0 if abs(length - 1) <= _ROUNDING else length)
 

@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
+from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
 from lookalike.records import Approximation, Collection, Record, Space, labels_digest, local_path, uri_path
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
+from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
 from lookalike.stores.sqlite.text import sql_text, text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = "tuple[Any, ...]"
 
-RECORD_COLUMNS = "id, uri, digest, fields, metadata, size, modified_ns"
+RECORD_COLUMNS = "id, uri, digest, fields, metadata, size, modified_ns, file_checksum, labels_checksum"
+"""Those of `verification.read_record`."""
 
 # Below the 32,766 parameters that a statement may have (sqlite.org/limits.html, section 9).
 _CHUNK = 1000
@@ -56,15 +59,13 @@ def select_by_id(
 
 def collection_number(connection: sqlite3.Connection, name: str) -> int | None:
     """Return the number of a collection, None where there is none of that name."""
-    key = same_name(name)
-    # The names are few, and sqlite3 cannot bind every text as a parameter.
-    rows = connection.execute("SELECT same_name, collection FROM lookalike_collections")
-    return next((number for other, number in rows if other == key), None)
+    row = read_catalog_row(connection, same_name(name))
+    return None if row is None else row.collection
 
 
 def collection_names(connection: sqlite3.Connection) -> list[str]:
     """Return the names of all collections."""
-    return [name for (name,) in connection.execute("SELECT name FROM lookalike_collections")]
+    return [row.name for row in read_catalog(connection)]
 
 
 def read_space(connection: sqlite3.Connection, number: int) -> Collection:
@@ -75,6 +76,14 @@ def read_space(connection: sqlite3.Connection, number: int) -> Collection:
         (number,),
     ).fetchone()
     return Collection(name, Space(*space), 0, ())
+
+
+def read_revision(connection: sqlite3.Connection, number: int) -> int | None:
+    """Return the revision of a collection, None where there is none of that number."""
+    row = connection.execute(
+        "SELECT revision FROM lookalike_collections WHERE collection = ?", (number,)
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def read_collection(
@@ -118,11 +127,13 @@ def put_records(
     """Insert records, or replace those of the same id."""
     connection.executemany(
         "INSERT INTO lookalike_records (collection, id, uri, path, digest, size, modified_ns, labels_digest,"
-        " fields, metadata, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " fields, metadata, labels_checksum, file_checksum, vector_checksum, vector)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (collection, id) DO UPDATE SET uri = excluded.uri, path = excluded.path,"
         " digest = excluded.digest, size = excluded.size, modified_ns = excluded.modified_ns,"
         " labels_digest = excluded.labels_digest, fields = excluded.fields, metadata = excluded.metadata,"
-        " vector = excluded.vector",
+        " labels_checksum = excluded.labels_checksum, file_checksum = excluded.file_checksum,"
+        " vector_checksum = excluded.vector_checksum, vector = excluded.vector",
         (
             (
                 collection,
@@ -133,7 +144,9 @@ def put_records(
                 record.size,
                 record.modified_ns,
                 *_label_columns(record.id, record.fields, record.metadata),
-                vector.tobytes(),
+                file_checksum(record.id, record.uri, record.digest, record.size, record.modified_ns),
+                vector_checksum(record.id, content := vector.tobytes()),
+                content,
             )
             for record, vector in zip(records, vectors.astype("<f4", copy=False), strict=True)
         ),
@@ -158,7 +171,8 @@ def put_labels(
     there = {row[0]: row for row in select_by_id(connection, collection, "id, record, uri", ids)}
     known = {there[label[0]][1]: label for label in labels if label[0] in there}
     connection.executemany(
-        "UPDATE lookalike_records SET labels_digest = ?, fields = ?, metadata = ? WHERE record = ?",
+        "UPDATE lookalike_records SET labels_digest = ?, fields = ?, metadata = ?, labels_checksum = ?"
+        " WHERE record = ?",
         ((*_label_columns(*label), number) for number, label in known.items()),
     )
     _put_values(connection, collection, {number: fields for number, (_, fields, _) in known.items()})
@@ -226,10 +240,10 @@ def _remove_values(connection: sqlite3.Connection, collection: int, records: Seq
     )
 
 
-def _label_columns(identity: str, fields: Fields, metadata: Metadata) -> tuple[str, str, str]:
-    """Return labels_digest, fields and metadata as the columns hold them."""
-    text = metadata_text(identity, metadata)
-    return labels_digest(fields, metadata), json.dumps(dict(fields)), text
+def _label_columns(identity: str, fields: Fields, metadata: Metadata) -> tuple[str, str, str, bytes]:
+    """Return labels_digest, fields, metadata and labels_checksum as the columns hold them."""
+    said, text = json.dumps(dict(fields)), metadata_text(identity, metadata)
+    return labels_digest(fields, metadata), said, text, labels_checksum(identity, said, text)
 
 
 def _readable_path(uri: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,19 +10,21 @@ import numpy as np
 from lookalike.errors import CollectionEmpty, CollectionNotFound
 from lookalike.records import Neighbour
 from lookalike.stores.checks import check_k, of_space, unit_vectors
-from lookalike.stores.record_rows import record_from
+from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.matches import SqliteMatches
-from lookalike.stores.sqlite.matrix import SqliteMatrices
+from lookalike.stores.sqlite.matrix import LOST, SqliteMatrices
 from lookalike.stores.sqlite.named import reading_named
 from lookalike.stores.sqlite.rows import (
     RECORD_COLUMNS,
     collection_names,
     read_collection,
+    read_revision,
     read_space,
     select_by_id,
 )
 from lookalike.stores.sqlite.shortlists import SqliteShortlists
 from lookalike.stores.sqlite.words import ids_by_words
+from lookalike.stores.verification import CHANGED_FILTER, fields_match, sound_records
 from lookalike.stores.wording import query_terms
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.records import Approximation, Record, Space, Vectors, Where
+    from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
 
 # Queries whose candidates are fetched in one transaction.
@@ -39,11 +43,12 @@ _TOGETHER = 64
 class SqliteSearch:
     """What a store remembers to search quickly: vectors, answers to filters, shortlists."""
 
-    def __init__(self, file: SqliteFile, timeout: float) -> None:
+    def __init__(self, file: SqliteFile, timeout: float, damage: DamageLog) -> None:
         self.matches = SqliteMatches()
         self._file = file
-        self._matrices = SqliteMatrices(file.url)
-        self._shortlists = SqliteShortlists(file, timeout)
+        self._damage = damage
+        self._matrices = SqliteMatrices(damage)
+        self._shortlists = SqliteShortlists(file, timeout, damage)
 
     @property
     def problems(self) -> list[str]:
@@ -68,8 +73,12 @@ class SqliteSearch:
         found = None
         if approximate:
             found = self._over_shortlist(name, queries, k, where, exclude, having, space)
+        left_out: set[str] = set()
         while found is None:
-            found = self._exact(name, queries, k, where, exclude, having, space)
+            without = exclude
+            if left_out:
+                without = [{*some, *left_out} for some in exclude or [()] * len(queries)]
+            found = self._exact(name, queries, k, where, without, having, space, left_out)
         return found
 
     def search_words(self, name: str, words: str, k: int, where: Where | None) -> list[Record]:
@@ -79,10 +88,15 @@ class SqliteSearch:
         with reading_named(self._file, name) as (connection, number):
             if not terms:
                 return []
-            ids = ids_by_words(connection, number, terms, k, self.matches.read(connection, number, where))
-            rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
-            records = {row[0]: record_from(self._file.url, row) for row in rows}
-        return [records[identity] for identity in ids if identity in records]
+            matches = self.matches.read(connection, number, where)
+            wanted = k
+            while True:
+                ids = ids_by_words(connection, number, terms, wanted, matches)
+                records = self._records(connection, number, name, ids, where)
+                found = [records[identity] for identity in ids if identity in records]
+                if len(found) >= k or len(ids) < wanted:
+                    return found[:k]
+                wanted *= 2  # some are damaged, and others take their places
 
     def build_index(self, name: str) -> Approximation:
         """Build a collection's shortlist: see `SqliteStore.build_index`."""
@@ -118,19 +132,31 @@ class SqliteSearch:
         exclude: Sequence[Ids[str]] | None,
         having: str | None,
         space: Space | None,
+        left_out: set[str],
     ) -> list[list[Neighbour]] | None:
-        """Return the exact neighbours; None where one was removed while we computed: ask again."""
+        """Return the exact neighbours; None where one was removed while we computed: ask again.
+
+        The same where a record is damaged, whose id is then added to `left_out`.
+        """
         with reading_named(self._file, name) as (connection, number):
             collection = of_space(read_space(connection, number), space)
             queries = unit_vectors(collection, queries)
             matrix = self._matrices.read(connection, number)
             matches = self.matches.read(connection, number, where, having)
         found = matrix.nearest(queries, k, matches, exclude)
+        ids = {identity for row in found for identity, _ in row}
         with reading_named(self._file, name) as (connection, number):
-            records = self._records(connection, number, found)
-        if not all(identity in records for row in found for identity, _ in row):
-            return None
-        return _neighbours(found, records)
+            records = self._records(connection, number, name, list(ids))
+            unchanged = read_revision(connection, number) == matrix.revision
+        lost = ids - records.keys()
+        if unchanged:
+            # Else somebody has changed it since.
+            wrong = [one for one in records.values() if not fields_match(one.fields, where, having)]
+            self._damage.note(name, [Fault(one.id, one.uri, CHANGED_FILTER) for one in wrong])
+            self._damage.note(name, [Fault(each, None, LOST) for each in lost - self._damage.ids(name)])
+            lost |= {one.id for one in wrong}
+            left_out |= lost
+        return None if lost else _neighbours(found, records)
 
     def _over_shortlist(
         self,
@@ -154,15 +180,25 @@ class SqliteSearch:
                 found = self._shortlists.nearest(connection, number, some, k, matches, left_out)
                 if found is None:
                     return None
-                answers += _neighbours(found, self._records(connection, number, found))
+                ids = {identity for row in found for identity, _ in row}
+                records = self._records(connection, number, name, list(ids), where, having)
+                if len(records) < len(ids):
+                    return None
+                answers += _neighbours(found, records)
         return answers
 
     def _records(
-        self, connection: sqlite3.Connection, number: int, found: list[list[tuple[str, float]]]
+        self,
+        connection: sqlite3.Connection,
+        number: int,
+        name: str,
+        ids: list[str],
+        where: Where | None = None,
+        having: str | None = None,
     ) -> dict[str, Record]:
-        ids = list({identity for row in found for identity, _ in row})
+        """Return the sound records of these ids that match, by id."""
         rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
-        return {row[0]: record_from(self._file.url, row) for row in rows}
+        return sound_records(rows, partial(self._damage.note, name), where, having)
 
 
 def _neighbours(found: list[list[tuple[str, float]]], records: dict[str, Record]) -> list[list[Neighbour]]:

@@ -15,7 +15,7 @@ from lookalike.ranking import nearest_rows
 from lookalike.records import Approximation
 from lookalike.stores.recall import QUERIES, K, part_found
 from lookalike.stores.sqlite.candidates import candidate_count, nearest_candidates
-from lookalike.stores.sqlite.matrix import read_vectors, vectors_by_number
+from lookalike.stores.sqlite.matrix import vectors_by_number, verified
 from lookalike.stores.sqlite.shortlist import KIND, SAMPLE, Shortlist, find_centres
 from lookalike.stores.sqlite.shortlist_file import Moment
 
@@ -42,7 +42,6 @@ class Held:
 
 
 def make_shortlist(
-    url: str,
     connection: sqlite3.Connection,
     collection: int,
     dimension: int,
@@ -50,33 +49,39 @@ def make_shortlist(
 ) -> Shortlist:
     """Make the shortlist of all vectors of a collection; of the same vectors always the same one.
 
+    A damaged one is in it as an axis of the space: whoever searches verifies what it is led to.
+
     Args:
-        url: of the store, for what is wrong with it.
         connection: its open transaction sees the collection.
         collection: the number of the collection.
         dimension: of its vectors.
-        look: called with all numbers and vectors that go in, some at a time.
+        look: called with all numbers and vectors that are sound, some at a time.
     """
-    _, _, sample = read_sample(url, connection, collection, dimension, SAMPLE)
+    _, _, sample = read_sample(connection, collection, dimension, SAMPLE)
     shortlist = Shortlist(find_centres(sample) if len(sample) else np.zeros((1, dimension), np.float32))
     rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (collection,))
     numbers = np.sort(np.fromiter((number for (number,) in rows), np.int64))
-    for some, vectors in vectors_by_number(url, connection, numbers, dimension):
-        shortlist.add(some, vectors)
-        look(some, vectors)
+    for some in vectors_by_number(connection, numbers, dimension):
+        shortlist.add(some.numbers, some.vectors)
+        look(some.numbers[some.sound], some.vectors[some.sound])
     return shortlist
 
 
 def read_sample(
-    url: str, connection: sqlite3.Connection, collection: int, dimension: int, count: int
+    connection: sqlite3.Connection, collection: int, dimension: int, count: int
 ) -> tuple[list[int], list[str], Vectors]:
-    """Return numbers, ids and vectors of the first records by id: ids are digests, so a random sample."""
+    """Return numbers, ids and vectors of the first records by id: ids are digests, so a random sample.
+
+    Those that are damaged are left out.
+    """
     rows = connection.execute(
-        "SELECT record, id, vector FROM lookalike_records WHERE collection = ? ORDER BY id LIMIT ?",
+        "SELECT record, id, vector_checksum, vector FROM lookalike_records WHERE collection = ?"
+        " ORDER BY id LIMIT ?",
         (collection, count),
     ).fetchall()
-    vectors = read_vectors(url, (vector for _, _, vector in rows), len(rows), dimension)
-    return [number for number, _, _ in rows], [identity for _, identity, _ in rows], vectors
+    found = verified(connection, rows, dimension)
+    sound = np.flatnonzero(found.sound)
+    return found.numbers[sound].tolist(), [rows[row][1] for row in sound], found.vectors[sound]
 
 
 class _ExactNeighbours:
@@ -130,14 +135,14 @@ def build_shortlist(
         if row is None:
             return None
         name, dimension, revision = row
-        numbers, ids, queries = read_sample(file.url, connection, collection, dimension, QUERIES)
+        numbers, ids, queries = read_sample(connection, collection, dimension, QUERIES)
         if not ids:
             raise CollectionEmpty(name)
         exact = _ExactNeighbours(numbers, queries)
-        shortlist = make_shortlist(file.url, connection, collection, dimension, exact.look)
+        shortlist = make_shortlist(connection, collection, dimension, exact.look)
         itself = [[identity] for identity in ids]
         count = candidate_count(K, itself) or len(shortlist)
-        found = nearest_candidates(file.url, connection, shortlist, queries, K, count, exclude=itself)
+        found, _ = nearest_candidates(connection, shortlist, queries, K, count, exclude=itself)
     similarities = [[similarity for _, similarity in some] for some in found]
     recall = part_found(zip(exact.similarities(), similarities, strict=True))
     approximation = Approximation(KIND, recall, K, len(ids))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.records import Vectors
+    from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
     from lookalike.stores.sqlite.matches import Numbers
 
@@ -41,10 +42,11 @@ _UNWRITTEN_PART = 0.02
 class SqliteShortlists:
     """The shortlists of the collections that were searched; threads may share them."""
 
-    def __init__(self, file: SqliteFile, timeout: float) -> None:
+    def __init__(self, file: SqliteFile, timeout: float, damage: DamageLog) -> None:
         self.problem: str | None = None
         """Why a shortlist is only in memory; None where nothing is wrong."""
         self._file = file
+        self._damage = damage
         self._files = SqliteShortlistFiles(file.path)
         self._timeout = timeout
         self._held: dict[int, Held] = {}
@@ -84,12 +86,21 @@ class SqliteShortlists:
             if held is None or count is None:
                 return None
             try:
-                return nearest_candidates(
-                    self._file.url, connection, held.shortlist, queries, k, count, matches, exclude
+                found, faults = nearest_candidates(
+                    connection, held.shortlist, queries, k, count, matches, exclude
                 )
             except StrayCandidate:
                 self._files.remove(held.token)
                 self.forget(collection)
+                continue
+            if not faults:
+                return found
+            (name,) = connection.execute(
+                "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
+            ).fetchone()
+            self._damage.note(name, faults)
+            # Where a damaged one has taken a place among the candidates, others may have got none.
+            return found if all(len(some) >= k for some in found) else None
         return None
 
     def build(self, collection: int) -> Approximation | None:
@@ -194,7 +205,7 @@ class SqliteShortlists:
     def _make(
         self, connection: sqlite3.Connection, collection: int, token: str, dimension: int, revision: int
     ) -> Held:
-        shortlist = make_shortlist(self._file.url, connection, collection, dimension)
+        shortlist = make_shortlist(connection, collection, dimension)
         return Held(token, shortlist, Moment(revision, _mark(connection, collection, 0, revision)))
 
     def _follow(
@@ -208,8 +219,8 @@ class SqliteShortlists:
         numbers = np.sort(np.fromiter((number for (number,) in rows), np.int64))
         for number in numbers.tolist():
             held.shortlist.remove(number)
-        for some, vectors in vectors_by_number(self._file.url, connection, numbers, dimension):
-            held.shortlist.add(some, vectors)
+        for some in vectors_by_number(connection, numbers, dimension):
+            held.shortlist.add(some.numbers, some.vectors)
         held.moment = Moment(revision, _mark(connection, collection, 0, revision))
         held.unwritten += len(numbers)
         if held.unwritten >= max(_UNWRITTEN, _UNWRITTEN_PART * len(held.shortlist)):

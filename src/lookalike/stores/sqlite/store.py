@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
-from lookalike.records import Stamp
 from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
@@ -16,9 +16,9 @@ from lookalike.stores.checks import (
     same_name,
     unit_vectors,
 )
-from lookalike.stores.record_rows import record_from
+from lookalike.stores.damage import DamageLog
 from lookalike.stores.sqlite.file import SqliteFile
-from lookalike.stores.sqlite.matrix import read_vectors
+from lookalike.stores.sqlite.matrix import verified
 from lookalike.stores.sqlite.named import reading_named, writing_named
 from lookalike.stores.sqlite.query import answer
 from lookalike.stores.sqlite.rows import (
@@ -29,12 +29,19 @@ from lookalike.stores.sqlite.rows import (
     put_labels,
     put_records,
     read_collection,
+    read_revision,
     read_space,
     remove_records,
     select_by_id,
 )
-from lookalike.stores.sqlite.schema import add_collection, remove_collection, rename_collections
+from lookalike.stores.sqlite.schema import (
+    add_collection,
+    read_catalog,
+    remove_collection,
+    rename_collections,
+)
 from lookalike.stores.sqlite.search import SqliteSearch
+from lookalike.stores.verification import sound_records, sound_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
@@ -48,6 +55,7 @@ if TYPE_CHECKING:
         Neighbour,
         Record,
         Space,
+        Stamp,
         Table,
         Vectors,
         Where,
@@ -73,7 +81,8 @@ class SqliteStore:
 
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         self._file = SqliteFile(url, timeout)
-        self._search = SqliteSearch(self._file, timeout)
+        self.damage = DamageLog(url)
+        self._search = SqliteSearch(self._file, timeout, self.damage)
         self._counted: dict[int, Counted] = {}
 
     @property
@@ -91,8 +100,8 @@ class SqliteStore:
         with self._file.reading() as connection:
             if connection is None:
                 return []
-            numbers = connection.execute("SELECT collection FROM lookalike_collections ORDER BY name")
-            return [read_collection(connection, number, self._counted) for (number,) in numbers.fetchall()]
+            rows = read_catalog(connection)
+            return [read_collection(connection, row.collection, self._counted) for row in rows]
 
     def collection(self, name: str) -> Collection:
         """Return one collection."""
@@ -138,6 +147,7 @@ class SqliteStore:
                 if collection_number(connection, new) not in (None, *renamed):
                     raise InvalidArgument(f"there is a collection {new!r}")
             rename_collections(connection, renamed)
+        self.damage.forget()
 
     def delete(self, name: str) -> int:
         """Delete a collection and its view, and return how many records it had."""
@@ -145,6 +155,7 @@ class SqliteStore:
             count = read_collection(connection, number).count
             token = remove_collection(connection, number)
         self._search.forget(number, token)
+        self.damage.forget(name)
         return count
 
     def put(
@@ -160,6 +171,7 @@ class SqliteStore:
             collection = read_space(connection, number)
             unit_vectors(of_space(collection, space), vectors[:0])
             put_records(connection, number, records, vectors)
+        self.damage.forget(name, [record.id for record in records])
 
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids, in one transaction."""
@@ -167,27 +179,30 @@ class SqliteStore:
             check_fields(identity, fields)
         with writing_named(self._file, name) as (connection, number):
             put_labels(connection, number, labels)
+        self.damage.forget(name, [identity for identity, _, _ in labels])
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id, in one transaction, and return how many there were."""
         with writing_named(self._file, name) as (connection, number):
-            return remove_records(connection, number, ids)
+            count = remove_records(connection, number, ids)
+        self.damage.forget(name, ids)
+        return count
 
     def stamps(self, name: str) -> dict[str, Stamp]:
-        """Return the stamp of every record, by uri."""
+        """Return the stamp of every record, by uri; a record that names another file than it did has none."""
         with reading_named(self._file, name) as (connection, number):
             rows = connection.execute(
-                "SELECT uri, id, size, modified_ns, labels_digest FROM lookalike_records"
-                " WHERE collection = ?",
+                "SELECT uri, id, size, modified_ns, labels_digest, digest, file_checksum"
+                " FROM lookalike_records WHERE collection = ?",
                 (number,),
             )
-            return {uri: Stamp(*stamp) for uri, *stamp in rows}
+            return sound_stamps(rows, partial(self.damage.note, name))
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
         with reading_named(self._file, name) as (connection, number):
             rows = select_by_id(connection, number, RECORD_COLUMNS, ids)
-            found = {row[0]: record_from(self.url, row) for row in rows}
+            found = sound_records(rows, partial(self.damage.note, name))
         return [found[identity] for identity in ids if identity in found]
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
@@ -209,19 +224,29 @@ class SqliteStore:
         """
         with reading_named(self._file, name) as (connection, number):
             dimension = read_space(connection, number).space.dimension
-            rows = connection.execute(
+            keys = connection.execute(
                 "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (number,)
             ).fetchall()
             found = self._search.matches.read(connection, number, where)
+            revision = read_revision(connection, number)
+        note = partial(self.damage.note, name)
         matches = None if found is None else set(found.tolist())
-        ids = [identity for record, identity in rows if matches is None or record in matches]
-        for some in chunks(ids, SCAN_BATCH):
+        wanted = [identity for record, identity in keys if matches is None or record in matches]
+        for some in chunks(wanted, SCAN_BATCH):
             with self._file.reading() as reader:
-                columns = f"{RECORD_COLUMNS}, vector"
-                batch = [] if reader is None else sorted(select_by_id(reader, number, columns, some))
-            if batch:
-                records = [record_from(self.url, row[:-1]) for row in batch]
-                yield records, read_vectors(self.url, (row[-1] for row in batch), len(batch), dimension)
+                if reader is None:
+                    return
+                columns = f"{RECORD_COLUMNS}, record, id, vector_checksum, vector"
+                batch = sorted(select_by_id(reader, number, columns, some), key=lambda row: str(row[0]))
+                vectors = verified(reader, [row[-4:] for row in batch], dimension)
+                # What matched may match no more where somebody has changed it since.
+                asked = where if read_revision(reader, number) == revision else None
+            note(vectors.faults)
+            records = sound_records((row[:-4] for row in batch), note, asked)
+            ids = [str(row[0]) for row in batch]
+            rows = [row for row, name in enumerate(ids) if vectors.sound[row] and name in records]
+            if rows:
+                yield [records[ids[row]] for row in rows], vectors.vectors[rows]
 
     def nearest(
         self,
@@ -269,7 +294,7 @@ class SqliteStore:
             QueryRefused: it does not parse, fails, is more than one, or would write.
             QueryStopped: it takes longer than `seconds`, or its answer is too large to be held.
         """
-        return answer(self._file, statement, seconds)
+        return answer(self._file, statement, seconds, self.damage)
 
     def close(self) -> None:
         """Close the file and forget the vectors. A second call does nothing; another call opens it again."""

@@ -51,6 +51,19 @@ def create_view(connection: sqlite3.Connection, collection: int) -> None:
     (name,) = connection.execute(
         "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
     ).fetchone()
+    query = view_query(connection, collection, "r.vector")
+    connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+    connection.execute(f"CREATE VIEW {quoted(name)} AS {query}")
+
+
+def view_query(connection: sqlite3.Connection, collection: int, vector: str) -> str:
+    """Return the SELECT that is the view of a collection.
+
+    Args:
+        connection: that sees the collection.
+        collection: its number.
+        vector: the expression of the column `vector`, over a record `r`.
+    """
     room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(VIEW_COLUMNS)
     fields = connection.execute(
         "SELECT field, column_name FROM lookalike_fields WHERE collection = ? ORDER BY field LIMIT ?",
@@ -62,11 +75,9 @@ def create_view(connection: sqlite3.Connection, collection: int) -> None:
         f" AS {quoted(column)}"
         for field, column in fields
     )
-    connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-    connection.execute(
-        f"CREATE VIEW {quoted(name)} AS"  # noqa: S608 our own number and quoted names
-        f" SELECT r.id AS id, r.uri AS uri, r.path AS path, r.digest AS digest"
-        f"{columns}, r.metadata AS metadata, r.vector AS vector"
+    return (
+        f"SELECT r.id AS id, r.uri AS uri, r.path AS path, r.digest AS digest"  # noqa: S608 as above
+        f"{columns}, r.metadata AS metadata, {vector} AS vector"
         f" FROM lookalike_records AS r WHERE r.collection = {collection}"
     )
 

@@ -9,7 +9,6 @@ text otherwise.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,10 @@ from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from lookalike.records import Fields, Metadata
     from lookalike.stores.sqlite.matches import Numbers
-
-# Records that are read at once when an older file gets its words.
-_BATCH = 1000
 
 
 def create_words(connection: sqlite3.Connection, collection: int) -> None:
@@ -96,31 +92,6 @@ def ids_by_words(
             if len(found) == k:
                 break
     return found
-
-
-def index_all(connection: sqlite3.Connection) -> None:
-    """Give the collections of an older file their words, in the transaction that is open."""
-    for (collection,) in connection.execute("SELECT collection FROM lookalike_collections").fetchall():
-        create_words(connection, collection)
-        put_words(connection, collection, _labels(connection, collection))
-
-
-def _labels(
-    connection: sqlite3.Connection, collection: int
-) -> Iterator[tuple[int, str, str, Fields, Metadata]]:
-    """Yield the labels of all records, without those that do not read: who reads them is told."""
-    rows = [(0, "", "", "", "")]
-    while rows:
-        rows = connection.execute(
-            "SELECT record, id, uri, fields, metadata FROM lookalike_records"
-            " WHERE collection = ? AND record > ? ORDER BY record LIMIT ?",
-            (collection, rows[-1][0], _BATCH),
-        ).fetchall()
-        for number, identity, uri, fields, metadata in rows:
-            try:
-                yield number, identity, uri, dict(json.loads(fields)), dict(json.loads(metadata))
-            except (TypeError, ValueError):
-                continue
 
 
 def _table(collection: int) -> str:
