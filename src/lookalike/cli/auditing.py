@@ -88,7 +88,10 @@ def audit(
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
-                    write_audit_report(report, found, *session.read(collection), collection=collection)
+                    model = session.store.collection(collection).space.embedder
+                    write_audit_report(
+                        report, found, *session.read(collection), collection=collection, model=model
+                    )
             except OutputFailed as error:  # what was found took its time, and is shown all the same
                 trouble = error
     if form == "jsonl":

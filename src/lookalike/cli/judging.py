@@ -263,8 +263,9 @@ def evaluate(
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
+                    model = session.store.collection(collection).space.embedder
                     write_evaluation_report(
-                        report, evaluation, *session.read(collection), collection=collection
+                        report, evaluation, *session.read(collection), collection=collection, model=model
                     )
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error
