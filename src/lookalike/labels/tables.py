@@ -154,7 +154,8 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
     """Return the labels of a table with their images, the rows that cannot be used, and what was assumed."""
     skipped: list[Skipped] = []
     found: dict[tuple[Path, str], list[tuple[Row, Place]]] = {}
-    how: dict[str, list[str]] = {}
+    how: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for row in sheet.rows:
         try:
             name = _file_name(row, sheet.heading or FILE_NAME)
@@ -166,7 +167,9 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
         apart = place.name if place.how in ("folders", "packed") else ""
         found.setdefault((place.image, apart), []).append((row, place))
         if place.how != "exact":
-            how.setdefault(place.how, []).append(f"{name} is {names.below(place.image)}")
+            how[place.how] += 1
+            if place.how not in examples:
+                examples[place.how] = f"{name} is {names.below(place.image)}"
     claims = []
     several: list[Claim] = []
     for (image, _), rows in found.items():
@@ -185,10 +188,9 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
         count = f"{len(several):,} images have" if len(several) > 1 else "1 image has"
         fields = ", ".join(f"{name}={value}" for name, value in list(several[0].label.fields.items())[:3])
         said.append(f"{count} several rows, which are joined: {several[0].image.name} is {fields}")
-    for way, examples in how.items():
-        count = f"{len(examples):,} names" if len(examples) > 1 else "1 name"
-        verb = _HOW[way] if len(examples) > 1 else _singular(_HOW[way])
-        said.append(f"{count} {verb}: {examples[0]}")
+    for way, times in how.items():
+        names_are = f"{times:,} names {_HOW[way]}" if times > 1 else f"1 name {_singular(_HOW[way])}"
+        said.append(f"{names_are}: {examples[way]}")
     return claims, skipped, [Remark(str(sheet.path), display(text)) for text in said]
 
 
