@@ -197,7 +197,15 @@ def test_a_signalling_nan_is_no_number_and_nothing_warns() -> None:
 
 
 def test_floats_without_a_single_number_are_refused() -> None:
-    assert reason(grey(np.full((8, 8), np.nan, np.float32))).startswith("damaged TIFF")
+    nothing = grey(np.full((8, 8), np.nan, np.float32))
+    assert reason(nothing) == "damaged TIFF: not one of its samples is a number"
+
+
+def test_the_bits_of_alpha_say_nothing_of_the_colours() -> None:
+    dim = np.rint(1000 * RAMP).astype(np.uint16)
+    opaque = np.full_like(dim, 65535)
+    data = png16(np.stack([dim, opaque], axis=-1), (b"sBIT", b"\x0c\x10"))
+    assert close(data, np.rint(dim / 4095 * 255))
 
 
 # --- what the file says ---
@@ -241,6 +249,11 @@ def test_a_pgm_states_its_white() -> None:
     data = b"P5\n# a camera's\n80 60\n4095\n" + dim.tobytes()
     assert close(data, np.rint(dim.astype(float) / 4095 * 255))
     assert close(b"P5 80 60 65535\n" + dim.tobytes(), np.rint(dim.astype(float) / 1023 * 255))
+    colours = np.rint(MEANT / 255 * 4095).astype(">u2")
+    for white in (b"4095", b"65535"):
+        data = b"P6 80 60 " + white + b"\n" + colours.tobytes()
+        assert np.abs(read(data).astype(int) - MEANT).max() <= 1
+        assert reason(data[:-1]) == "truncated PNM"
 
 
 # --- what the user says ---

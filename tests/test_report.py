@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from lookalike.audit import audit
 from lookalike.errors import InvalidArgument
+from lookalike.images import AUTO, FULL, Range
 from lookalike.judging.evaluate import evaluate
 from lookalike.metric import normalise
 from lookalike.records import Record, Vectors, file_uri, record_id
@@ -143,6 +146,19 @@ def test_both_reports_open_offline_show_pictures_and_take_names_for_text(
     page, _ = opened(browser, tmp_path / "e.html", width)
     assert page.locator("#confusion table td").count() == 9
     page.close()
+
+
+def test_pictures_of_a_report_are_shown_by_the_range_of_the_model(tmp_path: Path) -> None:
+    samples = np.linspace(0, 2047, 60 * 40).reshape(40, 60).astype(np.uint16)
+    Image.fromarray(samples).save(tmp_path / "dim.png")
+    record = Record("a" * 32, file_uri(tmp_path / "dim.png"), "b" * 64, {}, {}, 1, 1)
+    brightest = []
+    for levels in (AUTO, Range.parse("0:2047"), FULL):
+        thumbnails = Thumbnails(levels)
+        thumbnails.add([record], 10_000)
+        picture = Image.open(BytesIO(b64decode(thumbnails.pictures[record.id]))).convert("L")
+        brightest.append(picture.getextrema()[1])
+    assert brightest == pytest.approx([128, 255, 8], abs=8)
 
 
 def test_a_picture_that_cannot_be_read_has_its_reason_in_its_place(pictures: list[Path]) -> None:

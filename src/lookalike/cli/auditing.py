@@ -85,7 +85,10 @@ def audit(
             from lookalike.report import write_audit_report
 
             with progress_bar("writing the report", quiet=settings.quiet):
-                write_audit_report(report, found, *session.read(collection), collection=collection)
+                model = session.store.collection(collection).space.embedder
+                write_audit_report(
+                    report, found, *session.read(collection), collection=collection, model=model
+                )
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

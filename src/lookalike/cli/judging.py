@@ -261,7 +261,10 @@ def evaluate(
             from lookalike.report import write_evaluation_report
 
             with progress_bar("writing the report", quiet=settings.quiet):
-                write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+                model = session.store.collection(collection).space.embedder
+                write_evaluation_report(
+                    report, evaluation, *session.read(collection), collection=collection, model=model
+                )
     if form == "jsonl":
         from lookalike.judging.evaluate import evaluation_lines
 

@@ -86,6 +86,10 @@ AUTO = Range()
 FULL = Range(full=True)
 
 
+class NoNumber(ValueError):
+    """Not one sample is a number."""
+
+
 class Stated(NamedTuple):
     """What a file says of its samples."""
 
@@ -114,11 +118,11 @@ def scale(samples: Samples, wanted: Range, stated: Stated = Stated()) -> Scaled:
         stated: what the file says of it.
 
     Raises:
-        ValueError: not one of them is a number.
+        NoNumber: not one of them is a number.
     """
     values, counts = _counted(samples, stated.no_data)
     if not values.size:
-        raise ValueError("no sample is a number")
+        raise NoNumber("not one of its samples is a number")
     low, high, note = _choose(samples, values, counts, wanted, stated)
     if samples.dtype in (np.uint8, np.uint16):
         table = _levels(np.arange(2 ** (8 * samples.dtype.itemsize), dtype=np.float64), low, high)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument, LabelsInvalid
 from lookalike.labels.alike import alike_labels
 from lookalike.labels.annotations import members
-from lookalike.labels.coco import is_coco, read_coco
+from lookalike.labels.coco import is_coco, lesser_files, read_coco
 from lookalike.labels.documents import read_documents
 from lookalike.labels.encodings import Encodings
 from lookalike.labels.folders import read_folders, with_split
@@ -208,7 +208,8 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
         coco = [document for document in documents if is_coco(document.content)]
         rest = [document for document in documents if not is_coco(document.content)]
         claims, skipped = read_coco(root, images, coco)
-        return _Reading(claims, skipped, rest, "no COCO file; labels of one image are read by --labels json")
+        why = "no COCO file; labels of one image are read by --labels json"
+        return _Reading(claims, skipped, rest, why, lesser_files(coco))
     if chosen == "json":
         claims, skipped = read_json_files(root, images, documents)
         return _Reading(claims, skipped, why="the labels are JSON files")
