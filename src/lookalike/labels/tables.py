@@ -22,7 +22,7 @@ from lookalike.labels.fields import joined, scalar_fields, storable
 from lookalike.labels.headings import FILE_NAME, field_name, file_column, is_file_heading, is_image_name
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
-from lookalike.records import Remark, display, label_text
+from lookalike.records import Remark, Skipped, display, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lookalike.labels.encodings import Encodings
     from lookalike.labels.image_names import ImageNames, Place
-    from lookalike.records import Scalar, Skipped
+    from lookalike.records import Scalar
 
 TABLE_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 """Names of files that are read as tables of labels, in any case."""
@@ -100,15 +100,20 @@ def read_tables(
         The labels with their images, the rows that cannot be used with the reason, and what was assumed.
 
     Raises:
-        LabelsInvalid: a table cannot be read, or has no column that names images.
+        LabelsInvalid: no table can be read, or none has a column that names images.
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     remarks: list[Remark] = []
-    for sheet in read_sheets(tables, names, encodings):
+    sheets = read_sheets(tables, names, encodings)
+    invalid = [sheet for sheet in sheets if isinstance(sheet, LabelsInvalid)]
+    if invalid and len(invalid) == len(sheets):
+        raise invalid[0]
+    for sheet in sheets:
         if isinstance(sheet, LabelsInvalid):
-            raise sheet
+            skipped.append(Skipped(sheet.path, f"cannot be used at all: {sheet.reason}"))
+            continue
         found, unused, said = claim_rows(sheet, names)
         claims += found
         skipped += unused
