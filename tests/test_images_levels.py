@@ -101,7 +101,7 @@ def test_samples_of_any_depth_in_16_bits_look_as_the_8_bit_picture(bits: int, in
             got = read(data).astype(int)
             assert np.abs(got - meant).max() <= 1
             notes = levels(data)[1]
-            assert [f"0 to {white:,} became" in note for note in notes] == [True] * (bits < 16)
+            assert [f"range 0 to {white:,} was" in note for note in notes] == [True] * (bits < 16)
 
 
 def test_alpha_and_the_transparent_colour_stay_with_deep_colours() -> None:
@@ -173,7 +173,12 @@ def test_a_narrow_band_of_a_thermal_camera_fills_the_range() -> None:
     ):
         got, (note,) = levels(data)
         assert (got.min(), got.max()) == (0, 255)
-        assert note.endswith("its own darkest and brightest became black and white")
+        assert "its own range, from its darkest to its brightest, was assumed" in note
+
+
+def test_a_band_of_raw_counts_of_a_thermal_camera_fills_the_range_too() -> None:
+    counts = (6_500 + 2_500 * RAMP).astype(np.uint16)
+    assert np.ptp(levels(encoded(Image.fromarray(counts), "PNG"))[0]) == 255
 
 
 def test_a_picture_that_fills_16_bits_stays_as_it_is() -> None:
