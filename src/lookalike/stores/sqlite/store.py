@@ -41,6 +41,7 @@ from lookalike.stores.sqlite.schema import (
     rename_collections,
 )
 from lookalike.stores.sqlite.search import SqliteSearch
+from lookalike.stores.sqlite.structure import check_structure
 from lookalike.stores.verification import sound_records, sound_stamps
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import StructureFault
 
 
 class SqliteStore:
@@ -284,6 +286,16 @@ class SqliteStore:
             Unanswerable: the collection is empty, or its vectors are too long.
         """
         return self._search.build_index(name)
+
+    def check(self) -> list[StructureFault]:
+        """Return what is wrong with the file, and with what repeats the labels: values, words, views.
+
+        A shortlist beside the database is verified when it is read, and made again where it is damaged.
+        """
+        with self._file.reading() as connection:
+            if connection is None:
+                return []
+        return check_structure(self._file)
 
     def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.
