@@ -16,9 +16,9 @@ from lookalike.stores.checks import (
     same_name,
     unit_vectors,
 )
-from lookalike.stores.damage import DamageLog
+from lookalike.stores.damage import DamageLog, Fault
 from lookalike.stores.sqlite.file import SqliteFile
-from lookalike.stores.sqlite.matrix import verified
+from lookalike.stores.sqlite.matrix import LOST, verified
 from lookalike.stores.sqlite.named import reading_named, writing_named
 from lookalike.stores.sqlite.query import answer
 from lookalike.stores.sqlite.rows import (
@@ -242,10 +242,13 @@ class SqliteStore:
                 batch = sorted(select_by_id(reader, number, columns, some), key=lambda row: str(row[0]))
                 vectors = verified(reader, [row[-4:] for row in batch], dimension)
                 # What matched may match no more where somebody has changed it since.
-                asked = where if read_revision(reader, number) == revision else None
+                unchanged = read_revision(reader, number) == revision
+                asked = where if unchanged else None
             note(vectors.faults)
             records = sound_records((row[:-4] for row in batch), note, asked)
             ids = [str(row[0]) for row in batch]
+            if unchanged and len(ids) < len(some):
+                note([Fault(each, None, LOST) for each in some if each not in set(ids)])
             rows = [row for row, name in enumerate(ids) if vectors.sound[row] and name in records]
             if rows:
                 yield [records[ids[row]] for row in rows], vectors.vectors[rows]
