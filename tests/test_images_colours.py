@@ -119,6 +119,17 @@ def test_grey_with_a_gamma_of_its_own_becomes_that_of_srgb() -> None:
     assert np.abs(got - meant).max() <= 2
 
 
+def test_grey_with_a_profile_of_colours_is_grey_of_these() -> None:
+    grey = scene().convert("L")
+    for form in ("PNG", "JPEG", "TIFF"):
+        data = carriers(grey, profile())[form]
+        plain = decoded(carriers(grey, b"")[form])
+        assert np.abs(decoded(data) - by_hand(plain)).max() <= 3
+        assert notes(data) == ()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(decoded(encoded(grey, "PNG", icc_profile=srgb))[..., 0], np.asarray(grey))
+
+
 def test_srgb_changes_nothing_by_whatever_name() -> None:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for data in (
