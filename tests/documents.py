@@ -7,7 +7,7 @@ A block's language says what becomes of it:
     python      runs, all blocks of a document in one namespace; a `text` block right after it is its output
     sql         is answered by `lookalike sql`; a `text` block right after it is its output; a name behind the
                 language is that of the statement
-    csv, json   with a path behind the language: is written to that path
+    csv, json, xml, text  with a path behind the language: is written to that path
     sh, text    is not run
 
 `python served` asks a service at `SERVICE`, which the tests of the service start elsewhere: see `served`.

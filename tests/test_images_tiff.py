@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,8 @@ def test_packed_samples_are_scaled_by_their_own_bits(bits: int, tile: int | None
     samples = np.rint(MEANT / 255 * (2**bits - 1)).astype(np.uint16)
     for planar in (False, True):
         assert worst(write_tiff(Page(samples, 2, bits=bits, tile=tile, planar=planar))) <= 1
-    dim = write_tiff(Page(samples[..., :1] // 4, bits=bits))
-    assert np.abs(read(dim)[..., 0].astype(int) - MEANT[..., 0] // 4).max() <= 1
+    dim = write_tiff(Page(samples[..., :1] // 2, bits=bits))
+    assert np.abs(read(dim)[..., 0].astype(int) - MEANT[..., 0] // 2).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["i1", "i2", "i4", "u4"])
@@ -96,6 +97,46 @@ def test_lab_becomes_the_colours_it_stands_for() -> None:
     pixels = read(write_tiff(Page(lab, 8))).astype(int)
     for column, colour in ((2, (255, 255, 255)), (8, (255, 0, 0)), (14, (0, 0, 255))):
         assert np.abs(pixels[2, column] - colour).max() < 25
+
+
+def test_deep_lab_and_lab_in_planes_are_as_that_of_8_bits() -> None:
+    lab = np.random.default_rng(1).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    meant = read(write_tiff(Page(lab, 8)))
+    assert np.array_equal(read(write_tiff(Page(lab, 8, planar=True))), meant)
+    assert np.array_equal(read(write_tiff(Page(lab.astype(np.uint16) * 256 + 99, 8))), meant)
+
+
+@pytest.mark.parametrize("levels", [MEANT, MEANT.astype(np.uint16) * 257])
+def test_where_no_colour_model_is_told_one_is_taken_for_granted(levels: NDArray[Any]) -> None:
+    data = write_tiff(Page(levels, 2))
+    told = struct.pack("<HHLHH", 262, 3, 1, 2, 0)
+    assert worst(data.replace(told, struct.pack("<HHLHH", 263, 3, 1, 1, 0))) == 0
+    grey = write_tiff(Page(levels[..., :1], 1)).replace(
+        struct.pack("<HHLHH", 262, 3, 1, 1, 0), struct.pack("<HHLHH", 263, 3, 1, 1, 0)
+    )
+    assert worst(grey, MEANT[..., :1].repeat(3, 2)) == 0
+
+
+def test_ycbcr_is_read_where_every_pixel_has_its_colours_and_refused_where_not() -> None:
+    ycbcr = np.asarray(scene(52, 37).convert("YCbCr"))
+    assert worst(write_tiff(Page(ycbcr, 6, tags={530: (3, [1, 1])}))) <= 3
+    assert worst(write_tiff(Page(ycbcr, 6))) <= 3
+    for subsampling in ([2, 2], [2, 1], [4, 4]):
+        data = write_tiff(Page(ycbcr, 6, tags={530: (3, subsampling)}), Page(MEANT, 2))
+        assert reason(data).startswith("TIFF of YCbCr")
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({262: (3, [32845])}, "unusual colour model (32845)"),
+        ({262: (3, [9])}, "unusual colour model (9)"),
+        ({262: (3, [6])}, "16 bits a sample in its colour model"),
+        ({259: (3, [34712])}, "compressed as JPEG 2000"),
+    ],
+)
+def test_colours_that_are_not_read_are_named(tags: dict[int, Any], said: str) -> None:
+    assert said in reason(write_tiff(Page(deep(MEANT, "u2"), 2, tags=tags)))
 
 
 @pytest.mark.parametrize("marked", [{254: (4, [1])}, {255: (3, [2])}, {254: (4, [4])}])

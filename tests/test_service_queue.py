@@ -23,9 +23,10 @@ from lookalike.errors import InvalidArgument
 from lookalike.features import FeatureCache
 from lookalike.pipeline import EmbeddedFile, Upload
 from lookalike.records import Features, Skipped
-from lookalike.server.queues.embedding import EmbedQueue
+from lookalike.server.queues.embedding import MOST_LONG, EmbedQueue
 from lookalike.server.queues.work import Work
 from lookalike.server.wire.problems import Overloaded
+from tests.costly_pictures import saved
 from tests.mean_colours import MeanColours, mean_colours, picture
 from tests.service import COLLECTION, InProcess
 from tests.service import until as until_met
@@ -317,6 +318,96 @@ def test_a_full_queue_refuses_and_says_when_to_ask_again(
     answers = asyncio.run(ask())
     assert [len(answer) for answer in answers] == [1, 2, 1]
     assert model.embedded == 4
+
+
+def long_upload(number: int) -> Upload:
+    """A picture that may take long to decode; a small one."""
+    return Upload(f"{number}.tif", saved(picture(number), "TIFF", compression="jpeg"))
+
+
+def test_pictures_that_may_take_long_keep_nobody_else_waiting(
+    make_queue: Callable[..., EmbedQueue], nothing_kept: FeatureCache
+) -> None:
+    queue, slow, quick = make_queue(workers=1), Gated(fingerprint="d0" * 32), MeanColours()
+
+    async def ask() -> tuple[Any, list[Any]]:
+        def put(number: int) -> asyncio.Future[Any]:
+            return asyncio.ensure_future(queue.pictures([long_upload(number)], slow, nothing_kept))
+
+        long = [put(0)]
+        await until(lambda: slow.gate.entered.acquire(blocking=False))
+        # One is at the model, so many wait, and two are too many.
+        long += [put(number) for number in range(1, MOST_LONG + 3)]
+        await until(lambda: sum(each.done() for each in long) == 2)
+        assert queue.waiting == MOST_LONG
+        answer = await queue.pictures([upload(1)], quick, nothing_kept)
+        assert sum(each.done() for each in long) == 2
+        slow.gate.release()
+        return answer, await asyncio.gather(*long, return_exceptions=True)
+
+    answer, answers = asyncio.run(ask())
+    assert is_of(answer[0], 1)
+    refused = [each for each in answers if isinstance(each, Overloaded)]
+    assert [each.headers for each in refused] == [{"Retry-After": "10"}] * 2
+    embedded = [each for each in answers if isinstance(each, list) and isinstance(each[0], EmbeddedFile)]
+    assert len(embedded) == MOST_LONG + 1
+
+
+def test_long_pictures_that_were_accepted_are_embedded_before_the_end(
+    make_queue: Callable[..., EmbedQueue], nothing_kept: FeatureCache
+) -> None:
+    queue, model = make_queue(workers=1), Gated()
+
+    async def ask() -> list[Any]:
+        asked = [
+            asyncio.ensure_future(queue.pictures([make(number)], model, nothing_kept))
+            for number in range(4)
+            for make in (upload, long_upload)
+        ]
+        await until(lambda: model.gate.entered.acquire(blocking=False))
+        closing = asyncio.get_running_loop().run_in_executor(None, queue.close)
+        model.gate.release()
+        answers = await asyncio.gather(*asked)
+        await closing
+        return answers
+
+    assert [type(answer[0]) for answer in asyncio.run(ask())] == [EmbeddedFile] * 8
+
+
+def test_what_waits_is_refused_when_the_time_is_over(
+    make_queue: Callable[..., EmbedQueue], nothing_kept: FeatureCache
+) -> None:
+    queue, model, work, gate = make_queue(workers=1), Gated(), Work(1, 10), Gate()
+
+    async def ask() -> tuple[list[Any], list[Any]]:
+        asked = [
+            asyncio.ensure_future(queue.pictures([make(number)], model, nothing_kept))
+            for number in range(3)
+            for make in (upload, long_upload)
+        ]
+        calls = [asyncio.ensure_future(work(gate)) for _ in range(3)]
+        await until(lambda: model.gate.entered.acquire(blocking=False))
+        await until(lambda: gate.entered.acquire(blocking=False))
+        queue.give_up()
+        work.give_up()
+        with pytest.raises(Overloaded):
+            await queue.pictures([upload(9)], model, nothing_kept)
+        with pytest.raises(Overloaded):
+            await work(gate)
+        await until(lambda: sum(each.done() for each in asked) >= 4)
+        model.gate.release()
+        gate.release()
+        return (
+            await asyncio.gather(*asked, return_exceptions=True),
+            await asyncio.gather(*calls, return_exceptions=True),
+        )
+
+    answers, calls = asyncio.run(ask())
+    work.close()
+    refused = [each for each in answers if isinstance(each, Overloaded)]
+    assert 4 <= len(refused) <= 5  # the one or two that the model had are answered
+    assert "the service stopped before this was done" in str(refused[0])
+    assert [type(each) for each in calls] == [type(None), Overloaded, Overloaded]
 
 
 def test_what_was_accepted_is_answered_before_the_end(

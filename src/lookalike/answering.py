@@ -13,7 +13,7 @@ from lookalike.fitted import is_fitted
 from lookalike.metric import normalise
 from lookalike.neighbours import best_similarity
 from lookalike.pipeline import embed_files
-from lookalike.records import Skipped
+from lookalike.records import Skipped, kept_filter, kept_name
 from lookalike.searching import Searching
 from lookalike.vote import vote
 
@@ -80,6 +80,8 @@ class Answering(Searching):
             Unanswerable: the collection is empty.
             SpaceMismatch: the collection was made by another version of its embedder.
         """
+        collection = self.store.collection(name)
+        by, where = kept_name(by, collection), kept_filter(where, collection)
         collection = self._ready(name, where)
         if by not in collection.fields:
             raise FieldNotFound(by, collection.fields)

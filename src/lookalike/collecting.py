@@ -15,7 +15,7 @@ from lookalike.fitted import is_fitted, plain_name, refuse_side
 from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
 from lookalike.indexing import IndexReport, index
 from lookalike.left_out import Patterns
-from lookalike.records import Space, local_path
+from lookalike.records import Space, kept_name, local_path
 from lookalike.removals import disagree, is_below
 from lookalike.stores.checks import same_name
 from lookalike.walk import absolute
@@ -213,7 +213,8 @@ class Collecting(Answering):
         self, name: str, by: str, *, progress: Callable[[int, int], None] = lambda _done, _total: None
     ) -> FitReport:
         """Fit a metric to the labels of a collection: see `fitting.fit`."""
-        groups = self.groups(self.store.collection(name).space.embedder)
+        collection = self.store.collection(name)
+        groups, by = self.groups(collection.space.embedder), kept_name(by, collection)
         return fitting.fit(self.store, name, by, groups=groups, locks=self.cache / "locks", progress=progress)
 
     def undo_fit(self, name: str) -> int:

@@ -225,11 +225,11 @@ _Key = tuple[tuple[str, ...], tuple[str, ...], str]
 class _Parts:
     """The folders of one picture below the root, and its name, in lower case."""
 
-    __slots__ = ("folders", "name", "of", "stem", "suffix", "what")
+    __slots__ = ("folders", "name", "of", "spelt", "stem", "suffix", "what")
 
     def __init__(self, root: str, path: str) -> None:
-        *folders, self.name = path[len(root.rstrip("/")) + 1 :].split("/")
-        self.folders = tuple(folder.casefold() for folder in folders)
+        *self.spelt, self.name = path[len(root.rstrip("/")) + 1 :].split("/")
+        self.folders = tuple(folder.casefold() for folder in self.spelt)
         stem, self.suffix = os.path.splitext(self.name.casefold())  # noqa: PTH122 - a Path a file is slow
         self.stem = stem
         found = _MASK_NAME.fullmatch(stem)
@@ -274,7 +274,7 @@ class _Parts:
             found = any((start, below, stem) in pictures for start in starts for below, stem in places)
             alone = folder.startswith("segmentation") or (folder.startswith("ground") and self.what)
             if (found or alone) and not patterns.name_folder(folder):
-                return f"in {display(folder)} (masks)"
+                return f"in {display(self.spelt[at])} (masks)"
         if self.of and (self.suffix in _LOSSLESS or not self.what.startswith("label")):
             names = (self.of + ending for ending in _PICTURE_ENDINGS)
             if any((self.folders, (), name) in pictures for name in names) and not patterns.name_mask(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from lookalike import images
 from lookalike.embedders import range_of
 from lookalike.errors import UnusableImage
+from lookalike.images.decoder_pool import POOL
 from lookalike.progress import silent
 from lookalike.records import Skipped, display
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from lookalike.embedders.protocol import Embedder
     from lookalike.features import FeatureCache
@@ -40,6 +43,8 @@ MAX_BYTES = 1 << 30
 _TASK = 8
 # Tasks in flight per worker: enough that no worker waits for the caller to write.
 _AHEAD = 3
+# Pixels that a batch holds, decoded, before the model is called: 256 MB.
+_PIXELS = 1 << 26
 # Features kept at once; what a kill costs is at most this much of the cache.
 _KEEP = 64
 # What stores keep integers in.
@@ -99,6 +104,7 @@ def embed_files(
     """
     workers = workers or len(os.sched_getaffinity(0))
     pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
+    under_way = _UnderWay()
     waiting: deque[Future[list[EmbeddedFile | Skipped]]] = deque()
     tasks = _batches(paths, max(embedder.batch_size, _TASK))
     fresh: dict[str, NDArray[np.float32]] = {}
@@ -106,7 +112,7 @@ def embed_files(
     try:
         while True:
             for task in islice(tasks, workers * _AHEAD - len(waiting)):
-                waiting.append(pool.submit(_embed_task, task, embedder, cache, max_pixels))
+                waiting.append(pool.submit(_embed_task, task, embedder, cache, max_pixels, under_way))
             if not waiting:
                 break
             for answer in waiting.popleft().result():
@@ -119,9 +125,29 @@ def embed_files(
                 cache.put(fresh)
                 fresh, notes = {}, {}
     finally:
+        if waiting:  # nobody wants the rest
+            under_way.end()
         pool.shutdown(wait=True, cancel_futures=True)
         cache.put_notes(notes)
         cache.put(fresh)
+
+
+class _UnderWay:
+    """What the threads of one `embed_files` do, and how it is ended."""
+
+    def __init__(self) -> None:
+        self._threads: set[int] = set()
+        self.ended = False
+        """Whether nobody wants the answers any more."""
+
+    def begin(self) -> None:
+        """Note that the calling thread works for it."""
+        self._threads.add(threading.get_ident())
+
+    def end(self) -> None:
+        """Let the threads end soon, also where they wait for an image that takes long."""
+        self.ended = True
+        POOL.stop(frozenset(self._threads))
 
 
 def file_time(status: os.stat_result) -> int:
@@ -173,15 +199,19 @@ class _Read:
     modified_ns: int
     digest: str
     features: NDArray[np.float32] | None
-    decoded: images.Decoded | None
+    image: Image | None
+    notes: tuple[str, ...]
 
 
 def _embed_task(
-    paths: list[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int
+    paths: list[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int, under_way: _UnderWay
 ) -> list[EmbeddedFile | Skipped]:
     """Take several batches from files to features, one after another; the order is kept."""
+    under_way.begin()
     answers: list[EmbeddedFile | Skipped] = []
     for batch in _batches(paths, embedder.batch_size):
+        if under_way.ended:
+            break
         answers += embed_batch(batch, embedder, cache, max_pixels)
     return answers
 
@@ -192,32 +222,45 @@ def embed_batch(
     """Embed one batch in the calling thread; the order is kept, and new features are not put into the cache.
 
     Args:
-        paths: files or uploads; all are in memory at once.
+        paths: files or uploads; all are in memory at once, and of their pixels as many as `_PIXELS` allows.
         embedder: what embeds.
         cache: the features of that embedder, which are looked up.
         max_pixels: images with more pixels are skipped.
     """
     outcomes: list[_Read | Skipped] = []
+    decoded: list[Image] = []
+    fresh: list[NDArray[np.float32]] = []
     for path in paths:
         try:
-            outcomes.append(_read(path, embedder, cache, max_pixels))
+            read = _read(path, embedder, cache, max_pixels)
         except UnusableImage as error:
             outcomes.append(Skipped(_name(path), error.reason))
+            continue
         except OSError as error:
             outcomes.append(Skipped(_name(path), f"cannot be read: {error.strerror or display(str(error))}"))
-    decoded = [read.decoded.image for read in outcomes if isinstance(read, _Read) and read.decoded]
-    fresh = iter(embedder.embed(decoded) if decoded else ())
-    answers: list[EmbeddedFile | Skipped] = []
-    for read in outcomes:
-        if isinstance(read, Skipped):
-            answers.append(read)
             continue
+        outcomes.append(read)
+        if read.image is not None:
+            decoded.append(read.image)
+            read.image = None
+            if sum(image.width * image.height for image in decoded) > _PIXELS:
+                fresh.extend(embedder.embed(decoded))
+                decoded = []
+    if decoded:
+        fresh.extend(embedder.embed(decoded))
+    made = iter(fresh)
+    answers: list[EmbeddedFile | Skipped] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Skipped):
+            answers.append(outcome)
+            continue
+        read = outcome
         cached = read.features is not None
-        features = read.features if read.features is not None else next(fresh)
+        features = read.features if read.features is not None else next(made)
         if not features.any():
             answers.append(Skipped(str(read.path), "the model sees nothing in it: all its features are 0"))
             continue
-        notes = read.decoded.notes if read.decoded else cache.notes(read.digest)
+        notes = cache.notes(read.digest) if cached else read.notes
         answers.append(
             EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, notes)
         )
@@ -259,4 +302,5 @@ def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: i
             max_pixels=max_pixels,
             levels=range_of(embedder),
         )
-    return _Read(path, size, modified_ns, digest, features, decoded)
+    image, notes = (None, ()) if decoded is None else decoded
+    return _Read(path, size, modified_ns, digest, features, image, notes)

@@ -241,6 +241,26 @@ def label_text(text: str) -> str:
     return normalize("NFC", text).strip(_BLANK)
 
 
+def kept_name(name: str, collection: Collection) -> str:
+    """Return the name of a field as a collection has it, whatever its Unicode form and blanks at its ends."""
+    kept = label_text(name)
+    return kept if name not in collection.fields and kept in collection.fields else name
+
+
+def kept_filter(where: Where | None, collection: Collection) -> Where | None:
+    """Return a filter for the fields of a collection as they are kept: either form of a text finds it."""
+    if not where:
+        return where
+    found: dict[str, list[Scalar]] = {}
+    for name, values in where.items():
+        alternatives = found.setdefault(kept_name(name, collection), [])
+        for value in values:
+            alternatives.append(value)
+            if isinstance(value, str) and label_text(value) != value:
+                alternatives.append(label_text(value))
+    return found
+
+
 def display(text: str | Path) -> str:
     """Return `text` fit for one line of a terminal.
 

@@ -26,7 +26,7 @@ from lookalike.errors import (
 from lookalike.fitted import is_fitted, plain_name
 from lookalike.metric import normalise
 from lookalike.neighbours import TRIES, Neighbours
-from lookalike.records import Neighbour, Skipped
+from lookalike.records import Neighbour, Skipped, kept_filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,6 +87,7 @@ class Searching(Neighbours):
             Unanswerable: the collection is empty.
             SpaceMismatch: the collection was made by another version of its embedder.
         """
+        where = kept_filter(where, self.store.collection(name))
         collection = self._ready(name, where)
         for file in self._embed(collection, [path], max_pixels):
             if isinstance(file, Skipped):
@@ -141,6 +142,7 @@ class Searching(Neighbours):
         words = " ".join(term.value for term in terms if term.kind == "text" and term.sign > 0)
         if hybrid and not words:
             raise InvalidArgument("--hybrid needs words to look for, and no text is given that is added")
+        where = kept_filter(where, self.store.collection(name))
         collection = self._ready(name, where)
         summands = self._vectors(collection, terms, max_pixels)
         texts = any(term.kind == "text" for term in terms)

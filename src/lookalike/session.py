@@ -11,6 +11,7 @@ from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.fitted import is_fitted, read, read_plain, refit_with
 from lookalike.images import AUTO
 from lookalike.progress import Pulse, divided, silent
+from lookalike.records import kept_filter, kept_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +45,8 @@ class Session(Collecting):
         """Return what the held-out answers of a collection say: see `judgement.open_judgement`."""
         from lookalike.judging.judgement import open_judgement
 
+        collection = self.store.collection(name)
+        by, where = kept_name(by, collection), kept_filter(where, collection)
         collection = self._ready(name, where)
         if by not in collection.fields:
             raise FieldNotFound(by, collection.fields)
@@ -115,8 +118,10 @@ class Session(Collecting):
         """
         from lookalike.audit import audit
 
-        fitting = self.fitting(name)
-        pulse, reading, comparing = _pulse(progress, self.store.collection(name))
+        fitting, collection = self.fitting(name), self.store.collection(name)
+        by = None if by is None else kept_name(by, collection)
+        split = None if split is None else kept_name(split, collection)
+        pulse, reading, comparing = _pulse(progress, collection)
         records, vectors = self.plain(name, reading)
         if not records:
             raise CollectionEmpty(name)
@@ -143,15 +148,20 @@ class Session(Collecting):
         from lookalike.judging.evaluate import evaluate
 
         options = {"near_duplicates": True, **options}
-        fitting = self.fitting(name)
-        pulse, reading, comparing = _pulse(progress, self.store.collection(name))
+        fitting, collection = self.fitting(name), self.store.collection(name)
+        by = kept_name(by, collection)
+        if (within := options.get("within")) is not None:
+            options["within"] = kept_name(within, collection)
+        if (group := options.get("group")) is not None:
+            options["group"] = kept_name(group, collection)
+        pulse, reading, comparing = _pulse(progress, collection)
         if fitting is not None:
             options = {"fit": self.refit(name, pulse.beat), "fit_by": fitting.by, **options}
         return evaluate(*self.plain(name, reading), by, progress=comparing, **options)
 
     def read(self, name: str, where: Where | None = None) -> tuple[list[Record], Vectors]:
         """Return all matching records of a collection and their vectors, in order of id."""
-        return read(self.store, name, where)
+        return read(self.store, name, kept_filter(where, self.store.collection(name)))
 
     def plain(self, name: str, progress: Progress = silent) -> tuple[list[Record], Vectors]:
         """Return all records of a collection and their plain vectors, in order of id, fitted or not."""
@@ -212,7 +222,7 @@ class Session(Collecting):
         opened = {model: self._compared(model) for model in named}
         entered = {m: Contender(e, self.features(e), groups_of(e)) for m, e in opened.items()}
         return compare(
-            self.plain(name)[0], entered, by,
+            self.plain(name)[0], entered, kept_name(by, self.store.collection(name)),
             trainees=trainees, levels=levels, folder=self.cache, ks=ks, seed=seed, progress=progress,
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.images import containers, cost, decoder_pool, exif, jpeg_markers, kinds, samples
 from lookalike.images.budget import MemoryBudget
 from lookalike.images.containers import Container, Damaged, Unread
-from lookalike.images.levels import AUTO, FULL, Range, lies_high, scale
+from lookalike.images.levels import AUTO, FULL, NoNumber, Range, lies_high, scale
 from lookalike.images.tiff import PLUGIN, tiff
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
     "decode_noted",
     "file_type",
     "format_name",
+    "may_take_long",
 ]
 
 MAX_PIXELS = 2**27
@@ -85,6 +86,8 @@ def _plain(data: bytes) -> Container:
 
 
 def _jpeg(data: bytes) -> Container:
+    if (kind := jpeg_markers.unread_kind(data)) is not None:
+        raise Unread(f"{kind}: export it as a JPEG of 8 bits, PNG or TIFF")
     return Container(BytesIO(jpeg_markers.cleaned(data)))
 
 
@@ -132,7 +135,13 @@ _PNM = re.compile(rb"(?:P[1-6]|Pf)(?:\s|#[^\n]*\n)++\d")
 # reads, a PNM with numbers.
 _FORMATS = (
     _Format("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg, _Jpeg),
-    _Format("PNG", lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), containers.png, PngImageFile),
+    _Format(
+        "PNG",
+        # Xcode writes something else with the same signature (kinds names it).
+        lambda data: data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] != b"CgBI",
+        containers.png,
+        PngImageFile,
+    ),
     _Format(
         "WebP", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", containers.webp, WebPImageFile
     ),
@@ -287,6 +296,22 @@ def decode_noted(
         return decode_here(data, path, at_least=at_least, max_pixels=max_pixels, levels=levels)
 
 
+def may_take_long(data: bytes, at_least: int, max_pixels: int = MAX_PIXELS) -> bool:
+    """Tell whether a file would be decoded in a process of its own; one that would be refused would not.
+
+    Args:
+        data: the whole file, of any kind.
+        at_least: see `decode_noted`.
+        max_pixels: see `decode_noted`.
+    """
+    if _format_of(data) is None:
+        return False
+    try:
+        return cost.estimate(data, cost.Limits(max_pixels, at_least)).apart
+    except cost.TooCostly:
+        return False
+
+
 def decode_here(
     data: bytes, path: str, *, at_least: int, max_pixels: int = MAX_PIXELS, levels: Range = AUTO
 ) -> Decoded:
@@ -432,6 +457,10 @@ def _of_8_bits(image: ImageFile, levels: Range, container: Container) -> tuple[I
 def _flat(planes: Planes, levels: Range, container: Container) -> tuple[Image.Image, list[str]]:
     """Return samples as they are stored as an image of 8 bits, and what was assumed of its range."""
     stored = planes.samples
+    if planes.lab:
+        high = (stored // 256 ** (stored.dtype.itemsize - 1)).astype(np.uint8)
+        high ^= np.array([0, 0x80, 0x80], np.uint8)  # Pillow keeps a and b without signs
+        return Image.merge("LAB", [Image.fromarray(band) for band in np.moveaxis(high, 2, 0)]), []
     mode = {1: "L", 3: "RGB", 4: "CMYK"}[stored.shape[2]]
     plain = stored.dtype.kind == "u" and container.stated.bits is None
     # Ink has no highlights to be looked for, and 8 bits no range.
@@ -449,7 +478,11 @@ def _flat(planes: Planes, levels: Range, container: Container) -> tuple[Image.Im
 
 
 def _noted(note: str | None) -> list[str]:
-    return [] if note is None else [f"more than 8 bits a sample: {note}"]
+    return (
+        []
+        if note is None
+        else [f"more than 8 bits a sample: {note}; --range LOW:HIGH sets one for a collection"]
+    )
 
 
 def _check(size: tuple[int, int] | None, max_pixels: int) -> None:
@@ -485,7 +518,7 @@ def _reason(error: Exception, name: str) -> str:
         return "not enough memory for that many pixels"
     if isinstance(error, EOFError | IndexError | struct.error) or "truncated" in str(error).lower():
         return f"truncated {name}"
-    if isinstance(error, Damaged):
+    if isinstance(error, Damaged | NoNumber):
         return f"damaged {name}: {error}"
     if isinstance(error, _NoHeader):
         return f"damaged {name}, or of an unusual kind: its header cannot be read"

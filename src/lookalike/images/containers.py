@@ -61,6 +61,8 @@ class Planes(NamedTuple):
     inverted: bool
     """Whether 0 is white."""
     premultiplied: bool
+    lab: bool = False
+    """Whether they are CIELAB of 8 or 16 bits, a and b signed."""
 
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -117,11 +119,12 @@ def png(data: bytes) -> Container:
         position = end
     depth, colour = data[24], data[25]
     deep = depth == 16
+    significant = said.get(b"sBIT", b"")[: 1 if colour in (0, 4) else 3]  # alpha has its own
     return Container(
         BytesIO(b"".join(parts)),
         exif.orientation(said.get(b"eXIf", b"")) or xmp,
         colours=_png_colours(said),
-        stated=Stated(_significant_bits(said.get(b"sBIT", b"")) if deep else None),
+        stated=Stated(_significant_bits(significant) if deep else None),
         low_bytes=functools.partial(_low_bytes, data[:33], pixels) if deep and colour in (2, 4, 6) else None,
     )
 
@@ -364,11 +367,34 @@ def jpeg2000(data: bytes) -> Container:
     return Container(BytesIO(data), stated=Stated(high=65535.0 if 8 < bits < 16 else None))
 
 
-_PNM_HEADER = re.compile(rb"P[25](?:\s|#[^\n]*\n)++\d++(?:\s|#[^\n]*\n)++\d++(?:\s|#[^\n]*\n)++(\d{1,5})")
+# Magic number, width, height and white, and one blank before the samples.
+_PNM_HEADER = re.compile(
+    rb"P([56])(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#[^\n]*\n)++(\d{1,5})\s"
+)
 
 
 def pnm(data: bytes) -> Container:
-    """Read what a PGM says is white (netpbm's pgm(5)): Pillow scales it to 65,535, or to 255."""
-    match = _PNM_HEADER.match(data)
-    high = 65535.0 if match is not None and 255 < int(match[1]) < 65535 else None
-    return Container(BytesIO(data), stated=Stated(high=high))
+    """Find the samples of a PGM or PPM of more than 8 bits (netpbm's pgm(5) and ppm(5)).
+
+    Pillow would scale them to 16 bits, or cut colours to their high bytes; of other PNM it reads all.
+    """
+    found = _PNM_HEADER.match(data)
+    white = 0 if found is None else int(found[4])
+    if found is None or not 255 < white <= 65535:
+        return Container(BytesIO(data))
+    width, height, channels = int(found[2]), int(found[3]), 1 if found[1] == b"5" else 3
+    return Container(
+        BytesIO(data),
+        size=(width, height),
+        stated=Stated(high=float(white) if white < 65535 else None),
+        planes=functools.partial(_pnm_planes, data, found.end(), (height, width, channels)),
+    )
+
+
+def _pnm_planes(data: bytes, start: int, shape: tuple[int, int, int]) -> Planes:
+    height, width, channels = shape
+    count = height * width * channels
+    if count < 1 or start + 2 * count > len(data):
+        raise EOFError
+    samples = np.frombuffer(data, ">u2", count, start).astype(np.uint16).reshape(shape)
+    return Planes(samples, None, inverted=False, premultiplied=False)

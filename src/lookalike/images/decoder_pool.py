@@ -27,7 +27,7 @@ from lookalike.errors import DecodingStopped, UnusableImage
 from lookalike.images.decoder_process import band_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 SECONDS = 30
 """Of a core, for one image: 134 megapixels of JPEG 2000, the slowest format, take 22, at 2.5 GHz."""
@@ -158,7 +158,8 @@ class DecoderPool:
         self._most = len(os.sched_getaffinity(0))
         self._changed = threading.Condition()
         self._idle: list[_Decoder] = []
-        self._busy: set[_Decoder] = set()
+        self._busy: dict[_Decoder, int] = {}
+        """Those that decode, and for which thread."""
         self._starting = 0
         self._stopping = 0
 
@@ -200,12 +201,17 @@ class DecoderPool:
             raise UnusableImage(path, answer)
         return answer
 
-    def stop(self) -> None:
-        """End what is being decoded: whoever waits for it gets `DecodingStopped`."""
+    def stop(self, threads: Collection[int] | None = None) -> None:
+        """End what is being decoded: whoever waits for it gets `DecodingStopped`.
+
+        Args:
+            threads: the identifiers of those that wait for it; None: all.
+        """
         with self._changed:
-            for decoder in self._busy:
-                decoder.stopped = True
-                decoder.kill()
+            for decoder, thread in self._busy.items():
+                if threads is None or thread in threads:
+                    decoder.stopped = True
+                    decoder.kill()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -245,7 +251,7 @@ class DecoderPool:
                 while self._idle:
                     decoder = self._idle.pop()
                     if decoder.is_alive():
-                        self._busy.add(decoder)
+                        self._busy[decoder] = threading.get_ident()
                         return decoder
                     decoder.close()  # the system has ended it, for want of memory, say
                 if len(self._busy) + self._starting < self._most:
@@ -261,7 +267,7 @@ class DecoderPool:
             raise
         with self._changed:
             self._starting -= 1
-            self._busy.add(decoder)
+            self._busy[decoder] = threading.get_ident()
             if self._is_stopping():  # somebody said so while it began
                 decoder.stopped = True
                 decoder.kill()
@@ -272,7 +278,7 @@ class DecoderPool:
 
     def _back(self, decoder: _Decoder) -> None:
         with self._changed:
-            self._busy.discard(decoder)
+            del self._busy[decoder]
             self._idle.append(decoder)
             self._changed.notify()
 
@@ -280,7 +286,7 @@ class DecoderPool:
         """Give up a process, and return how it ended."""
         code = decoder.close()
         with self._changed:
-            self._busy.discard(decoder)
+            del self._busy[decoder]
             self._changed.notify()
         return code
 

@@ -32,6 +32,10 @@ _AFTER_SCAN = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
 
 
+# ISO/IEC 14495-1, annex C: the frame header of JPEG-LS.
+_JPEG_LS = 0xF7
+
+
 class TooManySegments(Exception):
     """More segments than any encoder writes; the text says so."""
 
@@ -107,6 +111,27 @@ def head(data: bytes) -> Head:
             raise TooManySegments
         position = end
     raise EOFError
+
+
+def unread_kind(data: bytes) -> str | None:
+    """Return what a JPEG is whose samples no decoder here reads; None for any other.
+
+    Args:
+        data: the whole file, signature checked.
+    """
+    position, seen = 2, 0
+    while seen <= MOST_SEGMENTS and (found := _MARKER.search(data, position)) is not None:
+        start, code = found.start(), found[1][0]
+        if code == _JPEG_LS:
+            return "JPEG-LS"
+        if code in _FRAMES:
+            bits = data[start + 4] if start + 4 < len(data) else 8
+            return None if bits == 8 else f"JPEG of {bits} bits a sample"
+        if code in (_SCAN, _END):
+            return None
+        position = start + 2 + (0 if code in _ALONE else int.from_bytes(data[start + 2 : start + 4], "big"))
+        seen += 1
+    return None
 
 
 def _frame(code: int, data: bytes, start: int) -> Frame:

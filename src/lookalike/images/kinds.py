@@ -59,6 +59,8 @@ _SIGNATURES = (
     _Signature(0, b"\0\0\2\0", f"a mouse pointer: {_CONVERT}"),
     _Signature(0, b"\x8aMNG", f"MNG: {_CONVERT}"),
     _Signature(0, b"P7\n", f"PAM: {_CONVERT}"),
+    _Signature(0, b"PF\n", f"PFM in colour: {_CONVERT}"),
+    _Signature(12, b"CgBI", f"a PNG as Xcode rewrites it for iOS: {_CONVERT}"),
     _Signature(0, b"AT&TFORM", f"DjVu, {_DOCUMENT}"),
     _Signature(0, b"%PDF-", f"PDF, {_DOCUMENT}"),
     _Signature(0, b"%!PS", f"PostScript, {_DRAWING}"),

@@ -59,7 +59,11 @@ _OTHERS = {
     34887: "LERC", 50001: "WebP", 50002: "JPEG XL", 52546: "JPEG XL",
 }  # fmt: skip
 # Colours by PhotometricInterpretation, of those that are read as samples.
-_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4, 8: 3}
+_YCBCR, _LAB = 6, 8
+# What Pillow knows of; the others are LogL, LogLuv, ICCLab, ITULab and depth or masks.
+_KNOWN = {0, 1, 2, 3, 5, _YCBCR, _LAB}
+_SUBSAMPLING = 530
 _RAW = {32803, 34892}  # a colour filter array, and LinearRaw of DNG
 _REDUCED, _MASK = 1, 4
 _MOST_SAMPLES = 64
@@ -135,6 +139,7 @@ def tiff(data: bytes) -> Container:
         raise Unread("a camera's raw picture (DNG, NEF, ARW or the like): export it as JPEG, TIFF or PNG")
     page = next((page for page in pages if not page.part), pages[0])
     needed = _needs_samples(page)
+    _check_colours(page, needed=needed)
     if not needed and page.number(_SAMPLES, 1) > MAX_SAMPLESPERPIXEL:  # Pillow would log an error
         raise Damaged(f"more than {MAX_SAMPLESPERPIXEL} samples a pixel")
     order = exif.UPRIGHT
@@ -237,13 +242,43 @@ def _float(text: bytes) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _photometric(page: _Page) -> int:
+    """Return the colour model; where none is told, what libtiff takes it for (tif_dirread.c)."""
+    return page.number(_PHOTOMETRIC, 2 if page.number(_SAMPLES, 1) >= 3 else 1)
+
+
+def _check_colours(page: _Page, *, needed: bool) -> None:
+    """Refuse colours that would come out wrong.
+
+    Raises:
+        Unread: they are of a kind that is not read.
+    """
+    photometric, bits = _photometric(page), max(page.numbers(_BITS), default=1)
+    if photometric not in _KNOWN:
+        raise Unread(f"TIFF of an unusual colour model ({photometric}): export it as RGB")
+    if bits > 8 and not needed:
+        stored = _OTHERS.get(page.number(_COMPRESSION, 1))
+        what = "in its colour model" if stored is None else f"compressed as {stored}"
+        raise Unread(f"TIFF of {bits:.0f} bits a sample {what}: export it as RGB without compression")
+    if photometric == _YCBCR and page.number(_COMPRESSION, 1) == 1:
+        # Samples lie in groups, of 2 × 2 where nothing is said (TIFF 6.0, section 21); Pillow ignores it.
+        told = page.numbers(_SUBSAMPLING)
+        whole = 3 * page.number(_WIDTH, 0) * page.number(_HEIGHT, 0) <= sum(page.numbers(_STRIP_BYTES))
+        if (told and set(told) != {1}) or not (told or whole):
+            raise Unread("TIFF of YCbCr with fewer colours than pixels, not compressed: export it as RGB")
+
+
 def _needs_samples(page: _Page) -> bool:
     """Say whether Pillow would not decode the page, or not right."""
     bits = page.numbers(_BITS) or (1,)
     formats = page.numbers(_FORMAT) or (1,)
-    photometric = page.number(_PHOTOMETRIC, 0)
+    photometric = _photometric(page)
     if photometric not in _COLOURS or page.number(_COMPRESSION, 1) not in _OF_BYTES:
         return False
+    if photometric == _LAB:
+        return set(bits) == {16} or (page.number(_PLANAR, 1) == 2 and set(bits) == {8})
+    if _PHOTOMETRIC not in page.entries and min(bits) >= 8:
+        return True
     if max(bits) > 8 or set(formats) - {1, 4} or (page.number(_PLANAR, 1) == 2 and len(bits) > 1):
         return True
     if page.directory.big and page.directory.order == ">" and min(bits) == 8:
@@ -267,7 +302,7 @@ def _planes(page: _Page) -> Planes:
     formats = tuple(int(n) for n in page.numbers(_FORMAT) or (1,))
     if len(bits) == 1:
         bits *= count
-    photometric = page.number(_PHOTOMETRIC, 0)
+    photometric = _photometric(page)
     colours = _COLOURS[photometric]
     if len(bits) != count or count < colours or len(formats) not in (1, count):
         raise Damaged("its tags disagree on how many samples a pixel has")
@@ -292,6 +327,7 @@ def _planes(page: _Page) -> Planes:
         samples[:, :, :colours],
         None if alpha is None else samples[:, :, colours],
         inverted=photometric == 0,
+        lab=photometric == _LAB,
         premultiplied=alpha is not None and extra[alpha - colours] == 1,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument, LabelsInvalid
 from lookalike.labels.alike import alike_labels
 from lookalike.labels.annotations import members
-from lookalike.labels.coco import is_coco, read_coco
+from lookalike.labels.coco import is_coco, lesser_files, read_coco
 from lookalike.labels.documents import read_documents
 from lookalike.labels.encodings import Encodings
 from lookalike.labels.folders import read_folders, with_split
@@ -208,7 +208,8 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
         coco = [document for document in documents if is_coco(document.content)]
         rest = [document for document in documents if not is_coco(document.content)]
         claims, skipped = read_coco(root, images, coco)
-        return _Reading(claims, skipped, rest, "no COCO file; labels of one image are read by --labels json")
+        why = "no COCO file; labels of one image are read by --labels json"
+        return _Reading(claims, skipped, rest, why, lesser_files(coco))
     if chosen == "json":
         claims, skipped = read_json_files(root, images, documents)
         return _Reading(claims, skipped, why="the labels are JSON files")
@@ -227,8 +228,13 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
         return _Reading([], [], documents, "the labels are the folders")
     why = f"the labels are taken from {display(sources.other_tables[0].sheet.path.name)}"
     claims, skipped, remarks = [], [], []
+    taken: set[Path] = set()
     for table in sources.other_tables:
         found, unused, said = claim_rows(table.sheet, names)
+        if taken & {claim.image for claim in found}:
+            skipped += not_used([table], f"{why}, and it names the same images")
+            continue
+        taken.update(claim.image for claim in found)
         claims += found
         skipped += unused
         remarks += [Remark(str(table.sheet.path), f"read as a table of labels: {table}"), *said]

@@ -9,6 +9,7 @@ thing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,7 @@ class Category:
 Categories = dict["int | str", Category]
 
 
+@lru_cache(maxsize=4096)
 def plain_key(key: str) -> str:
     """Return a key without case, blanks and signs: `FILE_NAME`, `fileName` and `file name` are one."""
     return "".join(c for c in key.casefold() if c.isalnum())
@@ -192,11 +194,13 @@ def file_name(image: Any, place: str) -> str:
     """
     if not isinstance(image, dict):
         raise Unusable(f"{place} is {kind(image)}, not an object")
+    name = image.get("file_name")
+    if isinstance(name, str) and name.strip("/\\ "):
+        return name
     if (found := name_in(image, own=True)) is not None:
         return found
     if "file_name" not in image:
         raise Unusable(f"names no image: {place} has no file_name")
-    name = image["file_name"]
     if not isinstance(name, str):
         raise Unusable(f"{place}.file_name is {kind(name)}, not a string")
     raise Unusable(f"{place}.file_name is empty")
@@ -399,15 +403,20 @@ def other_scalars(value: Mapping[str, Any]) -> dict[str, Scalar]:
     return scalar_fields(left)
 
 
+@lru_cache(maxsize=4096)
+def _role(key: str) -> str:
+    """Return what a key of an annotation holds: its `label` in words, the `id` of a category, or nothing."""
+    plain = plain_key(key)
+    return "label" if plain in _LABEL_KEYS else "id" if plain in _ID_KEYS else ""
+
+
 def _categories_of(
     annotation: Mapping[str, Any], categories: Mapping[int | str, Category], place: str
 ) -> list[Category]:
     for key, value in annotation.items():
-        if (
-            plain_key(key) not in _ID_KEYS
-            or value is None
-            or (not categories and plain_key(key) != "categoryid")
-        ):
+        if _role(key) != "id" or value is None:
+            continue
+        if not categories and plain_key(key) != "categoryid":
             continue
         identity = identifier(value, f"{place}.{key}")
         if identity in categories:
@@ -421,8 +430,10 @@ def _labels_of(annotation: Mapping[str, Any], categories: Mapping[int | str, Cat
     """Return what an annotation calls its label or class, in words or by a number that is listed."""
     found: list[str] = []
     for key, value in annotation.items():
-        plain = plain_key(key)
-        if plain in _LABEL_KEYS:
+        role = _role(key)
+        if not role:
+            continue
+        if role == "label":
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, dict):
                     each = each.get("name", each.get("label", each.get("value")))
@@ -431,7 +442,7 @@ def _labels_of(annotation: Mapping[str, Any], categories: Mapping[int | str, Cat
                 if isinstance(each, bool | float) or each is None or isinstance(each, list | dict):
                     continue
                 found.append(str(scalar(each)))
-        elif plain in _ID_KEYS and isinstance(value, str) and not categories and not value.strip().isdigit():
+        elif isinstance(value, str) and not categories and not value.strip().isdigit():
             found.append(value)
     return [text for text in found if text]
 

@@ -18,7 +18,7 @@ from lookalike.labels.data_folders import split_in
 from lookalike.labels.documents import kind
 from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
-from lookalike.records import Skipped
+from lookalike.records import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,6 +84,24 @@ def read_coco(
         except Unusable as error:
             skipped.append(Skipped(str(document.path), str(error)))
     return claims, skipped
+
+
+def lesser_files(documents: Iterable[Document]) -> list[Remark]:
+    """Say which files' categories count only for images of which another file says nothing."""
+    ranks = {document.path: _rank(document.content, _annotations_of(document)) for document in documents}
+    best = max(ranks.values(), default=0)
+    return [
+        Remark(str(path), f"is of {_RANKS[rank]}: its categories count where no other COCO file has any")
+        for path, rank in ranks.items()
+        if 0 < rank < best
+    ]
+
+
+def _annotations_of(document: Document) -> dict[int | str | None, list[tuple[str, Mapping[str, Any]]]]:
+    try:
+        return _by_image(annotation_list(document.content), only=False)[0]
+    except Unusable:
+        return {}
 
 
 def _read_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING
 
@@ -56,12 +57,14 @@ def _boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
-_WITH_COMMA = re.compile(r"-?(?:0|[1-9][0-9]*)(?:,[0-9]+)?")
+_WITH_COMMA = re.compile(r"-?(?:(?:0|[1-9][0-9]*)|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?")
 _THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
 
 def decimal_comma(values: Sequence[str]) -> list[str] | None:
     """Return the values of a column with points for decimal commas, or None where they are no such numbers.
+
+    Points that part thousands are left out.
 
     `1,234` alone may be a thousand and more: a column where each comma has three digits after it is left
     alone, but where a number begins with 0.
@@ -71,4 +74,22 @@ def decimal_comma(values: Sequence[str]) -> list[str] | None:
         return None
     if all(_THOUSANDS.fullmatch(value) for value in commas):
         return None
-    return [value.replace(",", ".") for value in values]
+    return [value.replace(".", "").replace(",", ".") for value in values]
+
+
+_LONGEST_LIST = 10_000
+
+
+def listed(text: str) -> list[str] | None:
+    """Return the strings of a list that a program has written into one cell, as JSON or as Python does.
+
+    Returns:
+        None where it is none: `['hole', 'stain']` is one, `[3, 4]` and `[hole]` are text.
+    """
+    if not (text.startswith("[") and text.endswith("]") and len(text) <= _LONGEST_LIST):
+        return None
+    try:
+        values = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return values if values and all(isinstance(value, str) for value in values) else None

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Line = tuple[int, list[str]]
 """The line in the file that a row begins on, from 1, as an editor counts; and its values."""
 
-SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (",", ";", "\t", "|", " ")
+"""The blank parts lists of images and classes, as `train.txt` of ImageNet is one; names may have blanks."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<separator>[^"\r\n])"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _SAMPLE_ROWS = 100
 _SAMPLE = 200_000
@@ -53,7 +54,7 @@ def read_delimited(text: str, speaks: Callable[[Sequence[str]], bool]) -> tuple[
         rows = list(_rows(text, separator, first, quoted=False))
     if not rows:
         raise Unusable("is empty")
-    if _is_uneven(rows) and f'{separator} "' in text:
+    if f'{separator} "' in text and any(value.startswith(' "') for _, values in rows for value in values):
         # Written by hand, with a blank before a quotation mark, which is none of CSV's then.
         try:
             closer = list(_rows(text, separator, first, blank=True))
@@ -72,7 +73,7 @@ def _separator(text: str, speaks: Callable[[Sequence[str]], bool]) -> str:
     sample = text[:_SAMPLE]
     best, choice = (-1.0, -1.0, -1), ","
     for separator in SEPARATORS:
-        if separator not in sample:
+        if separator not in sample and separator != ",":
             continue
         rows: list[list[str]] = []
         try:

@@ -50,6 +50,26 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def parse_json_file(text: str) -> Any:
+    """Return the value of a text that is JSON, or a list of those in its lines: JSON Lines called .json.
+
+    Raises:
+        Unusable: it is neither; where one line is JSON and others are not, as JSON.
+    """
+    try:
+        return parse_json(text)
+    except Unusable:
+        # Not str.splitlines, which also parts at characters that may stand inside a JSON string.
+        lines = [line for line in text.split("\n") if line.strip()]
+        if len(lines) < 2 or not all(line.strip().startswith("{") for line in lines):
+            raise
+        try:
+            return [parse_json(line) for line in lines]
+        except Unusable:
+            pass
+        raise
+
+
 def read_documents(
     paths: Iterable[Path], encodings: Encodings | None = None
 ) -> tuple[list[Document], list[Skipped]]:
@@ -70,14 +90,14 @@ def read_documents(
             text = encodings.read(path)
             if isinstance(text, bytes):
                 uncertain[path] = text
-            found[path] = Document(path, None if isinstance(text, bytes) else parse_json(text))
+            found[path] = Document(path, None if isinstance(text, bytes) else parse_json_file(text))
         except Unusable as error:
             found[path] = Skipped(str(path), str(error))
     for path, guessed in encodings.guess(uncertain).items():
         try:
             if isinstance(guessed, Unusable):
                 raise guessed
-            found[path] = Document(path, parse_json(guessed))
+            found[path] = Document(path, parse_json_file(guessed))
         except Unusable as error:
             found[path] = Skipped(str(path), str(error))
     documents = [each for each in found.values() if isinstance(each, Document)]

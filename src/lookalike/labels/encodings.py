@@ -54,8 +54,10 @@ _SAMPLE = 200_000
 """Bytes that are looked at: chardet looks at no more."""
 _MOST_NAMES = 2_000
 """Names of images that are looked for in a text."""
-# The damage that a text may have and still be UTF-8: one character in so many that are not ASCII.
-_DAMAGED_UTF8 = 10
+# The damage that a text may have and still be UTF-8: one character in so many of three bytes.
+_DAMAGED_UTF8 = 4
+# Of letters beyond ASCII one in so many may look odd in a text that is none of East Asia.
+_ODD = 10
 # Of text in UTF-16, one byte in so many at least is zero: commas, digits and ends of lines have one each.
 _UTF16 = 10
 # Windows-1250 and 1252 are the same for ö, é, ü and others; a Western text is taken for the rarer one only
@@ -68,6 +70,10 @@ _SIGNS = frozenset(
     "\xa2\xa4\xa5\xa6\xa8\xa9\xac\xae\xaf\xb0\xb1\xb4\xb5\xb6\xb7\xb8\xb9\u2020\u2021\u2030\u02c6\u02dc\u0192"
 )
 _GARBLED = 20.0
+# KS X 1001 has its 2,350 syllables in 25 rows, in GB 2312 25 of the 40 rows of common characters: with
+# each character, the chance shrinks that a Chinese text is all in these, as a Korean one always is; by the
+# root of that, for characters come in words.
+_SHARED_ROWS = (25 / 40) ** 0.5
 
 
 class Encodings:
@@ -176,7 +182,8 @@ class Encodings:
                 raise Unusable("is a binary file, no text") from error
         text = data.decode("utf-8", "replace")
         damaged = text.count("\ufffd")
-        whole = sum(not c.isascii() for c in text) - damaged
+        # By chance, other text has characters of two bytes in UTF-8, and hardly any of three.
+        whole = sum(c >= "\u0800" for c in text) - damaged
         if damaged * _DAMAGED_UTF8 <= whole:
             characters = "1 damaged character" if damaged == 1 else f"{damaged:,} damaged characters"
             self._assumed.setdefault(("UTF-8", f" with {characters}, each shown as \ufffd"), []).append(path)
@@ -283,7 +290,16 @@ def _likely(sample: bytes, possible: Sequence[str]) -> str:
     for encoding in possible:
         if encoding in _ONE_BYTE and _is_garbled(sample.decode(encoding).split("\n"), encoding):
             sure[encoding] /= _GARBLED
+    if "cp949" in sure and (syllables := _syllables(sample)):
+        sure["cp949"] /= _SHARED_ROWS**syllables
     return max(possible, key=lambda encoding: sure[encoding])
+
+
+def _syllables(sample: bytes) -> int:
+    """Return how many different syllables of KS X 1001 a text has; 0 if it has others beyond ASCII."""
+    characters = {c.encode("cp949") for c in sample.decode("cp949") if not c.isascii()}
+    ours = all(b"\xb0\xa1" <= pair <= b"\xc8\xfe" and pair[1] >= 0xA1 for pair in characters)
+    return len(characters) if ours else 0
 
 
 def _is_garbled(cells: Sequence[str], encoding: str) -> bool:
@@ -295,7 +311,7 @@ def _is_garbled(cells: Sequence[str], encoding: str) -> bool:
     pairs = [(one, other) for cell in cells for one, other in pairwise(cell) if not other.isascii()]
     strange = sum(one.islower() and other.isupper() for one, other in pairs)
     strange += sum(not one.isascii() and (one in _SIGNS or other in _SIGNS) for one, other in pairs)
-    if strange * _DAMAGED_UTF8 > sum(not c.isascii() for cell in cells for c in cell):
+    if strange * _ODD > sum(not c.isascii() for cell in cells for c in cell):
         return True
     latin = sum(any(c.isascii() and c.isalpha() for c in cell) for cell in cells)
     return encoding in _LATIN and latin * 2 < len(cells)

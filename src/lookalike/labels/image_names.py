@@ -174,7 +174,7 @@ class ImageNames:
                 if place := self._near(_parts(spelling), base, level):
                     return place
         parts = _parts(spellings[-1])
-        packed = self._as_packed(spellings[-1], base)
+        packed = None if spellings[-1].isascii() else self._as_packed(spellings[-1], base)
         if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self._root)):
             return Place(packed.image, "packed", "/".join(parts).casefold(), packed.namesakes)
         hint = self._hint(parts) or ("it leads out of the folder that is indexed" if outside else "")

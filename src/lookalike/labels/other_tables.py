@@ -28,6 +28,8 @@ _LIKE_LABELS = re.compile(
     r"라벨|레이블|정답|분류|标签|标注|标记|標籤|標註|ラベル|正解",
     re.IGNORECASE,
 )
+# What a model said, or is asked to say, is no label.
+_PREDICTIONS = re.compile(r"submission|predict|inference", re.IGNORECASE)
 # Where there are more, they are what was measured of each image, say.
 _MOST_FILES = 100
 # Bytes of a table that is looked into unasked.
@@ -74,6 +76,9 @@ def find_other_tables(
                     Skipped(str(path), f"looks like labels and is not used: {display(str(error))}")
                 )
             continue
+        if _PREDICTIONS.search(path.name):
+            useless.append(Skipped(str(path), "is not used: it is called like the answers of a model"))
+            continue
         sample = sheet.rows[:_LOOKED_AT]
         headed = is_file_heading(sheet.heading)
         # A column of numbers that names 1.jpg, 2.jpg … by chance is none of names.
@@ -85,8 +90,14 @@ def find_other_tables(
         elif suspicious and sample:
             reason = _missing(sheet, path, names)
             useless.append(Skipped(str(path), f"looks like labels and is not used: {reason}"))
-    tables.sort(key=lambda table: str(table.sheet.path))
+    tables.sort(key=_likeness)
     return tables, useless
+
+
+def _likeness(table: OtherTable) -> tuple[object, ...]:
+    """Return what sorts tables by how much they are like labels, the likest first."""
+    has_label = any("label" in row.fields for row in table.sheet.rows[:_LOOKED_AT])
+    return not has_label, not _LIKE_LABELS.search(table.sheet.path.name), -table.found, str(table.sheet.path)
 
 
 def _may_be_table(path: Path) -> bool:

@@ -7,10 +7,12 @@ https://docs.cvat.ai/docs/manual/advanced/xml_format/ (version 1.1).
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from lookalike.file_names import readable
 from lookalike.labels.annotations import merged_fields
 from lookalike.labels.columns import typed
 from lookalike.labels.data_folders import split_of
@@ -123,12 +125,10 @@ def _voc_image(root: Path, names: ImageNames, path: Path, annotation: Element) -
             return names.find_stem(_stem(said), directories), ""
         except Unusable:
             raise Unusable(f"{error}, which is its own name, and none {said!r}") from error
-    if _stem(said) != _stem(match.image.name) and said:
-        try:
-            names.find(said, directories)
-        except Unusable:
-            return match, ""
-        return match, said
+    if said and _stem(said) != readable(match.image.stem):
+        with suppress(Unusable):
+            if names.find(said, directories).image != match.image:
+                return match, said
     return match, ""
 
 

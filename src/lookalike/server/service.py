@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from fastapi import Depends, Request
@@ -10,10 +11,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from lookalike.asking.hits import Hit as FoundHit
 from lookalike.errors import CollectionNotFound, ImageNotFound
+from lookalike.images.decoder_pool import POOL
 from lookalike.schemas.values import Hit, Image
 from lookalike.server.files.roots import Roots
 from lookalike.server.files.upload_folder import UploadFolder
-from lookalike.server.queues.embedding import EmbedQueue
+from lookalike.server.queues.embedding import MOST_LONG, EmbedQueue
 from lookalike.server.queues.jobs import Jobs
 from lookalike.server.queues.work import Work
 from lookalike.server.remembered.counting import Counts
@@ -59,6 +61,9 @@ class Service:
         """What changes collections, one after another: who comes second finds what the first has done."""
         self.drawing = Work(len(os.sched_getaffinity(0)), settings.queue)
         """What decodes pictures to show them."""
+        self.drawing_long = Work(1, MOST_LONG)
+        """The same, for those that may take long: nobody else waits for them."""
+        self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, session.cache, session.store.url)
         self.counts = Counts(session)
         self.small = SmallPictures()
@@ -67,13 +72,30 @@ class Service:
         self.makers = Makers(session, self.work, self.collection)
         self.jobs = Jobs(settings.jobs)
 
+    def give_up(self) -> None:
+        """Answer all that waits with a refusal, and end what takes long to decode: the time is over."""
+        self._stopped.enter_context(POOL.stopped())
+        self.jobs.give_up()
+        self.embedding.give_up()
+        for work in (self.work, self.writing, self.drawing, self.drawing_long):
+            work.give_up()
+
     def close(self) -> None:
-        """Cancel jobs, finish what else was accepted, and end the threads."""
+        """Cancel jobs, finish what else was accepted, and end the threads.
+
+        Nobody waits for an answer any more: what takes long to decode is for a job.
+        """
+        with self._stopped:
+            self._stopped.enter_context(POOL.stopped())
+            self._close()
+
+    def _close(self) -> None:
         self.jobs.close()
         self.embedding.close()
         self.work.close()
         self.writing.close()
         self.drawing.close()
+        self.drawing_long.close()
         self._products.restore_original_limits()
 
     def changed(self, name: str) -> None:

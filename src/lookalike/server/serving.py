@@ -43,6 +43,8 @@ INTERRUPTED = 130
 
 # Once no new connection is let in, so long those that are may still send a request that was on its way.
 _ON_ITS_WAY = 0.25
+# Of the seconds that a stop may take, this part is for answers; what is not done by then is refused.
+_FOR_ANSWERS = 0.8
 # Between two looks at connections.
 _LOOK = 1.0
 
@@ -149,7 +151,12 @@ class _Server(uvicorn.Server):
         for connection in at_the_door:
             await loop.connect_accepted_socket(self._protocol, connection)
         await asyncio.sleep(_ON_ITS_WAY)
-        await super().shutdown(sockets)
+        service = self.config.app.state.service  # type: ignore[union-attr]
+        end = loop.call_later(_FOR_ANSWERS * self._seconds, service.give_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            end.cancel()
 
     def _protocol(self) -> Connection:
         return Connection(self.config, self.server_state, self.lifespan.state)

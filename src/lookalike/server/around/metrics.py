@@ -117,6 +117,7 @@ class _Read(Collector):
             ("asking", service.work),
             ("changing", service.writing),
             ("drawing", service.drawing),
+            ("drawing_long", service.drawing_long),
         ):
             work.add_metric([of], pool.under_way)
         yield work

@@ -1,4 +1,7 @@
-"""Pictures and texts of many requests, embedded together."""
+"""Pictures and texts of many requests, embedded together.
+
+Pictures that may take long to decode have a thread of their own, so that nobody else waits for them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lookalike.images import may_take_long
 from lookalike.pipeline import Upload, embed_batch
-from lookalike.server.queues.work import settle
+from lookalike.server.queues.work import given_up, settle
 from lookalike.server.wire.problems import Overloaded
 
 if TYPE_CHECKING:
@@ -40,10 +44,34 @@ class _Item:
     embed: Callable[[list[Any]], Sequence[Any]]
     payload: Any
     future: asyncio.Future[Any]
+    takes_long: Callable[[Any], bool] | None = None
+    """Tells whether a payload may take long; it takes some time itself."""
+
+
+MOST_LONG = 32
+"""Pictures that may take long to decode and wait; one more is refused."""
+
+
+class _Lane:
+    """Items that wait, and the threads that take them."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Item] = deque()
+        # What wakes each thread that has nothing to do. The one that worked last is woken first: its memory
+        # is still in its core's caches.
+        self.idle: list[threading.Condition] = []
+        self.threads: list[threading.Thread] = []
+        self.closing = False
+        """Whether nothing more comes."""
+
+    def wake(self, most: int) -> None:
+        """Wake so many threads, if so many are idle; the lock is held."""
+        for _ in range(min(most, len(self.idle))):
+            self.idle.pop().notify()
 
 
 class EmbedQueue:
-    """Embeds what requests bring, in batches across requests, on a thread for each core."""
+    """Embeds what requests bring, in batches across requests, on a thread for each core and one more."""
 
     def __init__(self, limit: int, max_pixels: int, workers: int = 0) -> None:
         """Start the threads.
@@ -55,28 +83,28 @@ class EmbedQueue:
         """
         self._limit = limit
         self._max_pixels = max_pixels
-        self._waiting: deque[_Item] = deque()
-        self._lock = threading.Lock()  # of `_waiting` and `_idle`
-        # What wakes each thread that has nothing to do. The one that worked last is woken first: its memory
-        # is still in its core's caches.
-        self._idle: list[threading.Condition] = []
-        self._closing = False
+        self._lock = threading.Lock()  # of what waits and who is idle
+        self._quick, self._long = _Lane(), _Lane()
+        self._closing = self._given_up = False
         count = workers or len(os.sched_getaffinity(0))
-        self._threads = [
-            threading.Thread(target=self._work, name=f"embed-{number}", daemon=True)
+        self._quick.threads = [
+            threading.Thread(target=self._work, args=(self._quick,), name=f"embed-{number}", daemon=True)
             for number in range(count)
+        ]
+        self._long.threads = [
+            threading.Thread(target=self._work, args=(self._long,), name="embed-long", daemon=True)
         ]
         self.batches = 0
         """Calls of a model so far."""
         self.embedded = 0
         """Pictures and texts in them."""
-        for thread in self._threads:
+        for thread in (*self._quick.threads, *self._long.threads):
             thread.start()
 
     @property
     def waiting(self) -> int:
         """Pictures and texts that wait."""
-        return len(self._waiting)
+        return len(self._quick.waiting) + len(self._long.waiting)
 
     async def pictures(
         self, uploads: Sequence[Upload], embedder: Embedder, cache: FeatureCache
@@ -98,7 +126,11 @@ class EmbedQueue:
         def embed(batch: list[Upload]) -> Sequence[EmbeddedFile | Skipped]:
             return embed_batch(batch, embedder, cache, self._max_pixels)
 
-        return await self._put(("pictures", embedder.fingerprint), embedder.batch_size, embed, uploads)
+        def takes_long(upload: Upload) -> bool:
+            return may_take_long(upload.data, embedder.input_size, self._max_pixels)
+
+        key = "pictures", embedder.fingerprint
+        return await self._put(key, embedder.batch_size, embed, uploads, takes_long)
 
     async def texts(self, texts: Sequence[str], reader: TextEmbedder) -> list[NDArray[np.float32]]:
         """Embed texts, each into features of shape (d,), in order.
@@ -108,85 +140,125 @@ class EmbedQueue:
         """
         return await self._put(("texts", reader.text_fingerprint), _TEXTS, reader.embed_texts, texts)
 
+    def give_up(self) -> None:
+        """Answer what waits with a refusal, and take nothing more: the service stops, its time is over."""
+        with self._lock:
+            self._closing = self._given_up = True
+            items = [*self._quick.waiting, *self._long.waiting]
+            self._quick.waiting.clear()
+            self._long.waiting.clear()
+        for item in items:
+            settle(item.future, None, given_up())
+
     def close(self) -> None:
         """Embed what waits, and end the threads."""
         with self._lock:
             self._closing = True
-            self._wake(len(self._idle))
-        for thread in self._threads:
-            thread.join()
+        # What takes long comes from the first lane into the second, which so closes after it.
+        for lane in (self._quick, self._long):
+            with self._lock:
+                lane.closing = True
+                lane.wake(len(lane.idle))
+            for thread in lane.threads:
+                thread.join()
 
     async def _put(
-        self, key: tuple[str, str], size: int, embed: Callable[[list[Any]], Any], payloads: Sequence[Any]
+        self,
+        key: tuple[str, str],
+        size: int,
+        embed: Callable[[list[Any]], Any],
+        payloads: Sequence[Any],
+        takes_long: Callable[[Any], bool] | None = None,
     ) -> list[Any]:
         loop = asyncio.get_running_loop()
-        items = [_Item(key, size, embed, payload, loop.create_future()) for payload in payloads]
+        items = [_Item(key, size, embed, payload, loop.create_future(), takes_long) for payload in payloads]
         with self._lock:
             if self._closing:
                 raise Overloaded("the service is stopping")
-            if len(self._waiting) + len(items) > self._limit:
-                raise Overloaded(
-                    f"{len(self._waiting)} pictures and texts wait already; ask again in a moment"
-                )
-            self._waiting.extend(items)
-            self._wake(len(items))
+            if self.waiting + len(items) > self._limit:
+                raise Overloaded(f"{self.waiting} pictures and texts wait already; ask again in a moment")
+            self._quick.waiting.extend(items)
+            self._quick.wake(len(items))
         # Most requests bring one, for which `gather` only takes time.
         if len(items) == 1:
             return [await items[0].future]
         return await asyncio.gather(*(item.future for item in items))
 
-    def _wake(self, most: int) -> None:
-        """Wake so many threads, if so many are idle; the lock is held."""
-        for _ in range(min(most, len(self._idle))):
-            self._idle.pop().notify()
-
-    def _work(self) -> None:
+    def _work(self, lane: _Lane) -> None:
         awake = threading.Condition(self._lock)
-        while batch := self._take(awake):
-            _embed(batch)
+        while batch := self._take(lane, awake):
+            if lane is self._quick:
+                batch = self._kept(batch)
+            if batch:
+                with self._lock:
+                    self.batches += 1
+                    self.embedded += len(batch)
+                self._embed(batch)
             # Pictures are not to be held until the next ones come.
             del batch
 
-    def _take(self, awake: threading.Condition) -> list[_Item]:
+    def _take(self, lane: _Lane, awake: threading.Condition) -> list[_Item]:
         """Wait for items and return those for one call; none when all is done and the queue closes."""
         with self._lock:
+            waiting = lane.waiting
             while True:
-                while self._waiting and self._waiting[0].future.cancelled():
-                    self._waiting.popleft()
-                if self._waiting:
+                while waiting and waiting[0].future.cancelled():
+                    waiting.popleft()
+                if waiting:
                     break
-                if self._closing:
+                if lane.closing:
                     return []
-                self._idle.append(awake)
+                lane.idle.append(awake)
                 awake.wait()
             # An even part of what waits: the other threads are to have something to do as well.
-            most = min(self._waiting[0].size, -(-len(self._waiting) // len(self._threads)))
-            first = self._waiting.popleft()
+            most = min(waiting[0].size, -(-len(waiting) // len(lane.threads)))
+            if lane is self._long:
+                most = 1
+            first = waiting.popleft()
             batch = [first]
             others: list[_Item] = []
-            while self._waiting and len(batch) < most:
-                item = self._waiting.popleft()
+            while waiting and len(batch) < most:
+                item = waiting.popleft()
                 if item.key != first.key:
                     others.append(item)
                 elif not item.future.cancelled():
                     batch.append(item)
-            self._waiting.extendleft(reversed(others))
-            self.batches += 1
-            self.embedded += len(batch)
+            waiting.extendleft(reversed(others))
         return batch
 
-
-def _embed(batch: list[_Item]) -> None:
-    """Embed items in one call; where that fails each alone, for one item's fault is not the others'."""
-    try:
-        answers = batch[0].embed([item.payload for item in batch])
-        pairs = list(zip(batch, answers, strict=True))
-    except BaseException as error:  # noqa: BLE001 it is the requests' and not this thread's
-        if len(batch) == 1:
-            settle(batch[0].future, None, error)
-            return
+    def _kept(self, batch: list[_Item]) -> list[_Item]:
+        """Return the items that take no longer than others; the rest goes to the thread that has time."""
+        kept: list[_Item] = []
+        long: list[_Item] = []
         for item in batch:
-            _embed([item])
-        return
-    for item, answer in pairs:
-        settle(item.future, answer, None)
+            (long if item.takes_long is not None and item.takes_long(item.payload) else kept).append(item)
+        if not long:
+            return kept
+        with self._lock:
+            room = 0 if self._given_up else MOST_LONG - len(self._long.waiting)
+            self._long.waiting.extend(long[:room])
+            self._long.wake(1)
+            refusal = given_up() if self._given_up else _too_many_long()
+        for item in long[room:]:
+            settle(item.future, None, refusal)
+        return kept
+
+    def _embed(self, batch: list[_Item]) -> None:
+        """Embed items in one call; where that fails each alone, for one item's fault is not the others'."""
+        try:
+            answers = batch[0].embed([item.payload for item in batch])
+            pairs = list(zip(batch, answers, strict=True))
+        except BaseException as error:  # noqa: BLE001 it is the requests' and not this thread's
+            if len(batch) == 1 or self._given_up:
+                for item in batch:
+                    settle(item.future, None, given_up() if self._given_up else error)
+                return
+            for item in batch:
+                self._embed([item])
+            return
+        for item, answer in pairs:
+            settle(item.future, answer, None)
+
+
+def _too_many_long() -> Overloaded:
+    return Overloaded(f"{MOST_LONG} pictures that take long to decode wait already; ask again later", 10)

@@ -199,13 +199,17 @@ class Jobs:
             self._end(job, _CANCELLED)
         return job
 
-    def close(self) -> None:
-        """Cancel what waits and runs, and end the threads."""
+    def give_up(self) -> None:
+        """Cancel what waits and runs, and take nothing more."""
         with self._changed:
             self._closing = True
             for job in list(self._known.values()):
                 self._end(job, _STOPPED)
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Cancel what waits and runs, and end the threads."""
+        self.give_up()
         for thread in self._threads:
             thread.join()
 

@@ -78,6 +78,15 @@ class Work:
         finally:
             self.under_way -= 1
 
+    def give_up(self) -> None:
+        """Answer what waits with a refusal, and take nothing more: the service stops, its time is over."""
+        self._closing = True
+        with self._lock:
+            calls = list(self._calls)
+            self._calls.clear()
+        for call in calls:
+            settle(call.future, None, given_up())
+
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         self._closing = True
@@ -127,6 +136,11 @@ class Work:
                 return self._calls.popleft()
             self._idle.append(wake)
             return None
+
+
+def given_up() -> Overloaded:
+    """Return what is said of work that the service has no more time for."""
+    return Overloaded("the service stopped before this was done; ask again when it is back")
 
 
 def settle(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import FieldNotFound, InvalidArgument, SpaceMismatch, Unanswerable
 from lookalike.pipeline import EmbeddedFile
-from lookalike.records import Skipped
+from lookalike.records import Skipped, kept_filter, kept_name
 from lookalike.schemas.classifying import ClassifyAnswer, ClassifyQuery, Prediction, Vote
 from lookalike.schemas.values import Approximation, Unusable
 from lookalike.server.routes.busy import Busy
@@ -66,17 +66,18 @@ def _classify(
     collection = service.collection(name)
     if made_by not in (None, collection.space.embedder_fingerprint):
         raise SpaceMismatch(name, str(collection.space), "the model that it had before")
-    if query.by not in collection.fields:
-        raise FieldNotFound(query.by, collection.fields)
+    by, where = kept_name(query.by, collection), kept_filter(query.where, collection) or {}
+    if by not in collection.fields:
+        raise FieldNotFound(by, collection.fields)
     judge = service.judges.get(
-        collection.name, query.by, query.k, query.where, query.max_error, query.coverage, query.false_alarm
+        collection.name, by, query.k, where, query.max_error, query.coverage, query.false_alarm
     )
     k = query.k if judge is None else judge.judgement.k
     if k == "auto":
         raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
     recorded = [service.session.recorded(collection, identity) for identity in query.ids]
     answers = service.session.classify_embedded(
-        collection, [*files, *recorded], query.by, k, query.where, judge=judge, approximate=query.approximate
+        collection, [*files, *recorded], by, k, where, judge=judge, approximate=query.approximate
     )
     names: list[str | None] = [None] * len(files)
     if query.ids:
@@ -85,7 +86,7 @@ def _classify(
         names += [known.get(identity) for identity in query.ids]
     found = collection.approximation if query.approximate else None
     return ClassifyAnswer(
-        by=query.by,
+        by=by,
         k=k,
         predictions=[
             Unusable(name=each.path, skipped=each.reason)

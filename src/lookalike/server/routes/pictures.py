@@ -14,7 +14,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
 from lookalike.embedders import split_name
-from lookalike.images import SIGNED_BYTES, file_type
+from lookalike.images import SIGNED_BYTES, file_type, may_take_long
 from lookalike.images.thumbnails import thumbnails
 from lookalike.pipeline import MAX_BYTES
 from lookalike.records import display
@@ -66,6 +66,10 @@ async def thumbnail(
     if _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     picture = await service.drawing(lambda: _small(service, collection, record, int(size)))
+    if picture is None:
+        picture = await service.drawing_long(
+            lambda: _small(service, collection, record, int(size), take_long=True)
+        )
     return Response(picture, headers=headers, media_type="image/webp")
 
 
@@ -120,7 +124,10 @@ def disposition(name: str, suffix: str) -> str:
     return f"inline; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(stem, safe='!#$&+-.^_`|~')}"
 
 
-def _small(service: Service, collection: Collection, record: Record, size: int) -> bytes:
+def _small(
+    service: Service, collection: Collection, record: Record, size: int, *, take_long: bool = False
+) -> bytes | None:
+    """Return an image small; None where that may take long, and it must not."""
     _, levels = split_name(collection.space.embedder)
     with service.roots.open(collection.name, record) as file:
         status = _check_size(file.fileno(), record)
@@ -132,6 +139,8 @@ def _small(service: Service, collection: Collection, record: Record, size: int) 
         data = file.read(record.size + 1)
     if hashlib.sha256(data).hexdigest() != record.digest:
         raise _changed()
+    if not take_long and may_take_long(data, size):
+        return None
     (picture,) = thumbnails(data, display(service.roots.name(record)), [size], quality=QUALITY, levels=levels)
     service.small.put(key, picture)
     return picture
