@@ -39,16 +39,16 @@ class Settings:
     weights: Path | None = None
     device: Device = "auto"
 
-    def open(self, *, serving: bool = False) -> Session:
+    def open(self, *, told: bool = True) -> Session:
         """Open the store.
 
         Args:
-            serving: whether a service works with it, which says itself what it finds damaged.
+            told: whether its damaged records are told when the command ends; some tell them themselves.
         """
         from lookalike.session import Session
 
         session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
-        if not serving:
+        if told:
             watched(session.store)
         return session
 
@@ -64,7 +64,8 @@ def watched(store: Store) -> Store:
 
 cache_option = click.option(
     "--cache",
-    type=click.Path(path_type=Path, file_okay=False),
+    # One that cannot be read is a warning, as one that cannot be written is.
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     envvar="LOOKALIKE_CACHE",
     default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
     help="Folder for models and features. [env: LOOKALIKE_CACHE; default: the user's cache folder]",
