@@ -215,6 +215,25 @@ def test_cmyk_comes_out_in_its_colours(form: str, options: dict[str, Any]) -> No
     assert np.abs(pixels[16, 28].astype(int) - (255, 0, 0)).max() < 8
 
 
+def test_inks_that_adobe_stores_as_ycck_come_out_in_their_colours() -> None:
+    ink = scene().convert("CMYK")
+    planes = np.asarray(ink)
+    # Adobe stores inks inverted, and cyan, magenta and yellow as if they were red, green and blue.
+    ycc = np.asarray(Image.fromarray(planes[..., :3]).convert("YCbCr"))
+    stored = np.concatenate([ycc, 255 - planes[..., 3:]], axis=2)
+    image = Image.frombytes("CMYK", ink.size, (255 - stored).tobytes())
+    data = encoded(image, "JPEG", quality=98, subsampling=0)
+    place = data.index(b"Adobe")
+    assert data[place + 11] == 0
+    data = data[: place + 11] + b"\2" + data[place + 12 :]
+    assert np.abs(read(data).astype(int) - np.asarray(ink.convert("RGB"))).mean() < 4
+
+
+def test_a_jpeg_that_stores_rgb_comes_out_in_its_colours() -> None:
+    data = encoded(scene(), "JPEG", quality=98, keep_rgb=True)
+    assert np.abs(read(data).astype(int) - np.asarray(scene())).mean() < 4
+
+
 def transparent(mode: str) -> Image.Image:
     """Left half wholly transparent over red, right half opaque blue (dark grey without colour)."""
     image = Image.new("RGBA", (32, 16), (255, 0, 0, 0))

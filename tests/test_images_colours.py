@@ -119,6 +119,17 @@ def test_grey_with_a_gamma_of_its_own_becomes_that_of_srgb() -> None:
     assert np.abs(got - meant).max() <= 2
 
 
+def test_grey_with_a_profile_of_colours_is_grey_of_these() -> None:
+    grey = scene().convert("L")
+    for form in ("PNG", "JPEG", "TIFF"):
+        data = carriers(grey, profile())[form]
+        plain = decoded(carriers(grey, b"")[form])
+        assert np.abs(decoded(data) - by_hand(plain)).max() <= 3
+        assert notes(data) == ()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(decoded(encoded(grey, "PNG", icc_profile=srgb))[..., 0], np.asarray(grey))
+
+
 def test_srgb_changes_nothing_by_whatever_name() -> None:
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for data in (
@@ -128,8 +139,49 @@ def test_srgb_changes_nothing_by_whatever_name() -> None:
         assert np.array_equal(decoded(data), np.asarray(scene()))
 
 
-def test_inks_go_by_their_profile_where_they_have_one() -> None:
-    # littlecms has no profile of a press; a profile of the wrong space is what can be tried without one.
+def press() -> bytes:
+    """A profile of a press: from the 16 overprints of its inks to CIELAB (lut8Type, ICC.1:2001-04, 6.5.7)."""
+    inks = np.stack(np.meshgrid(*[[0, 1]] * 4, indexing="ij"), axis=-1).reshape(16, 4)
+    light = 1 - inks[:, :3] * (0.85, 0.7, 0.95)
+    dark = light * (1 - 0.9 * inks[:, 3:])
+    lab = np.stack(
+        [
+            255 * dark.mean(axis=1),
+            128 + 90 * (dark[:, 0] - dark[:, 1]),
+            128 + 60 * (dark[:, :2].mean(axis=1) - dark[:, 2]),
+        ],
+        axis=1,
+    )
+    same = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0])
+    table += struct.pack(">9l", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table += same * 4 + np.rint(lab).clip(0, 255).astype(np.uint8).tobytes() + same * 3
+    white = b"XYZ " + bytes(4) + struct.pack(">3l", 63190, 65536, 54061)
+    tags = {b"A2B0": table, b"wtpt": white, b"cprt": b"text" + bytes(4) + b"none\0"}
+    place = 128 + 4 + 12 * len(tags)
+    listed, body = struct.pack(">L", len(tags)), b""
+    for tag, content in tags.items():
+        content += bytes(-len(content) % 4)
+        listed += struct.pack(">4sLL", tag, place + len(body), len(content))
+        body += content
+    head = struct.pack(">L4sL4s4s4s", place + len(body), bytes(4), 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3l", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + listed + body
+
+
+@pytest.mark.parametrize("form", ["TIFF", "JPEG"])
+def test_inks_go_by_their_profile(form: str) -> None:
+    ink = scene().convert("CMYK")
+    options = {"quality": 99, "subsampling": 0} if form == "JPEG" else {}
+    got = decoded(encoded(ink, form, icc_profile=press(), **options))
+    source = ImageCms.getOpenProfile(BytesIO(press()))
+    meant = ImageCms.profileToProfile(ink, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert meant is not None
+    assert np.abs(got - np.asarray(meant)).mean() < (3 if form == "JPEG" else 0.01)
+    assert np.abs(np.asarray(meant).astype(int) - np.asarray(ink.convert("RGB"))).mean() > 20
+
+
+def test_inks_with_a_profile_of_other_colours_are_converted_plainly() -> None:
     ink = Image.new("CMYK", (32, 32), (0, 255, 255, 0))
     data = encoded(ink, "TIFF", icc_profile=profile())
     assert notes(data)[0] == UNUSABLE

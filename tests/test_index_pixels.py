@@ -54,7 +54,7 @@ def similar(lookalike: CommandLine, query: Path, name: str) -> dict[str, float]:
 def test_what_was_assumed_is_said_and_both_depths_are_alike(lookalike: CommandLine, folder: Path) -> None:
     for name in ("deep", "again"):  # the second time the features are known
         out, _ = lookalike("index", folder, "-c", name, "--labels", "none")
-        assert out.count("more than 8 bits a sample: 0 to 4,095 became black to white") == 3
+        assert out.count("more than 8 bits a sample: the range 0 to 4,095 was assumed") == 3
     assert similar(lookalike, folder / "0_8bit.png", "deep")["0_12bit.png"] > 0.99
 
 

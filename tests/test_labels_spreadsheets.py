@@ -215,6 +215,16 @@ def test_only_a_list_of_strings_is_one(text: str, expected: list[str] | None) ->
     assert listed(text) == expected
 
 
+def test_of_several_tables_one_that_cannot_be_used_is_reported_and_the_others_count(tmp_path: Path) -> None:
+    tree(tmp_path, {"a/1.jpg": None, "a/metadata.csv": "file_name,label\n1.jpg,good\n"})
+    tree(tmp_path, {"b/2.jpg": None, "b/metadata.csv": b"PK\x03\x04..xl/workbook.xml"})
+    labelling = read(tmp_path, "auto")
+    assert fields(tmp_path, labelling) == {"a/1.jpg": {"label": "good"}}
+    ((name, reason),) = reasons(tmp_path, labelling)
+    assert name == "b/metadata.csv"
+    assert "cannot be used at all: is an Excel workbook" in reason
+
+
 # Tables that are not called metadata.
 
 

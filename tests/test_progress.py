@@ -186,7 +186,7 @@ WORKS = [
     ("auditing", "audit"),
     ("judging", "classify textile/local/textile_0001.jpg --by label"),
     ("comparing", "compare --by label --models efficientnet-lite0"),
-    ("projecting", "fit --by label"),
+    ("fitting", "fit --by label"),
     ("copying textile", "copy {store} sqlite:///there.db -c textile"),
     ("asking", "parity {store} sqlite:///there.db -c textile"),
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from lookalike.audit import audit
 from lookalike.errors import InvalidArgument
+from lookalike.images import AUTO, FULL, Range
 from lookalike.judging.evaluate import evaluate
 from lookalike.metric import normalise
+from lookalike.near_duplicates import Chain
 from lookalike.records import Record, Vectors, file_uri, record_id
 from lookalike.report import write_audit_report, write_evaluation_report
 from lookalike.report.thumbnails import BUDGET, Thumbnails
@@ -145,6 +149,19 @@ def test_both_reports_open_offline_show_pictures_and_take_names_for_text(
     page.close()
 
 
+def test_pictures_of_a_report_are_shown_by_the_range_of_the_model(tmp_path: Path) -> None:
+    samples = np.linspace(0, 2047, 60 * 40).reshape(40, 60).astype(np.uint16)
+    Image.fromarray(samples).save(tmp_path / "dim.png")
+    record = Record("a" * 32, file_uri(tmp_path / "dim.png"), "b" * 64, {}, {}, 1, 1)
+    brightest = []
+    for levels in (AUTO, Range.parse("0:2047"), FULL):
+        thumbnails = Thumbnails(levels)
+        thumbnails.add([record], 10_000)
+        picture = Image.open(BytesIO(b64decode(thumbnails.pictures[record.id]))).convert("L")
+        brightest.append(picture.getextrema()[1])
+    assert brightest == pytest.approx([128, 255, 8], abs=8)
+
+
 def test_a_picture_that_cannot_be_read_has_its_reason_in_its_place(pictures: list[Path]) -> None:
     records, _ = collection(pictures[:6], ["a", "b"] * 3)
     thumbnails = Thumbnails()
@@ -200,6 +217,23 @@ def test_more_classes_than_a_matrix_holds_are_listed(
         tmp_path / "e.html", evaluate(records, vectors, "label"), records, vectors, collection="many"
     )
     assert "Too many classes for a matrix" in (tmp_path / "e.html").read_text()
+
+
+def test_a_report_of_an_audit_without_labels_speaks_of_none(
+    tmp_path: Path, textile_files: dict[str, list[Path]]
+) -> None:
+    records, vectors = collection(textile_files["local"], ["a", "b"] * 10)
+    vectors[3] = vectors[2]
+    chain = Chain(images=12, groups=3, similarity=0.25)
+    found = replace(audit(records, vectors, None), chains=(chain,))
+    write_audit_report(tmp_path / "a.html", found, records, vectors, collection="x")
+    page = (tmp_path / "a.html").read_text()
+    assert "x: audit without labels" in page
+    assert "Near-duplicates" in page
+    assert "A chain of near-duplicates was taken apart" in page
+    assert "12 images, 3 groups, least similarity 0.2500" in page
+    assert "Labels that the neighbours contradict" not in page
+    assert "too small to judge" not in page
 
 
 def test_a_report_that_cannot_be_written_leaves_what_was_there(

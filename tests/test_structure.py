@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # The corridor: a module imports from its own row or from rows above, never from below.
 ROWS = (
-    ("", "telemetry", "checksums", "errors", "file_names", "records", "progress"),
+    ("", "telemetry", "checksums", "errors", "outputs", "file_names", "records", "progress"),
     ("left_out",),
     ("notes", "images", "walk", "labels", "embedders"),
     ("discriminant", "metric", "ranking", "vote"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -65,7 +66,9 @@ class Opened:
         """What went on without being as it should be: caches that cannot be kept, one line each."""
         found = []
         for cache in list(self._features.values()):
-            if cache.problem is not None:
+            if cache.problem is not None and cache.path.is_relative_to(os.devnull):
+                found.append("features are not kept: no home folder is known (HOME), name one with --cache")
+            elif cache.problem is not None:
                 found.append(f"features are not kept ({cache.path}: {cache.problem})")
             damaged = cache.replaced + len(cache.damaged)
             if damaged:

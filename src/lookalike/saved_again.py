@@ -26,7 +26,7 @@ from lookalike.near_duplicates import RATIO
 from lookalike.pipeline import MAX_BYTES
 from lookalike.progress import divided, silent
 from lookalike.ranking import nearest_rows
-from lookalike.records import uri_path
+from lookalike.records import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,9 +136,9 @@ def _sketches(
 
 
 def _sketch(record: Record) -> _Sketch | None:
-    if not record.uri.startswith("file:"):
+    path = local_path(record.uri)
+    if path is None:
         return None
-    path = uri_path(record.uri)
     try:
         if not path.is_file() or path.stat().st_size > MAX_BYTES:
             return None

@@ -18,6 +18,7 @@ from lookalike.cli.output import (
     short_path,
     text_of,
 )
+from lookalike.errors import OutputFailed
 from lookalike.near_duplicates import chains_text
 from lookalike.records import display
 
@@ -81,18 +82,27 @@ def audit(
         fields = session.store.collection(collection).fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
             found = session.audit(collection, by, split=split, k=k, look=True, progress=progress)
+        trouble = None
         if report is not None:
             from lookalike.report import write_audit_report
 
-            with progress_bar("writing the report", quiet=settings.quiet):
-                write_audit_report(report, found, *session.read(collection), collection=collection)
+            try:
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    model = session.store.collection(collection).space.embedder
+                    write_audit_report(
+                        report, found, *session.read(collection), collection=collection, model=model
+                    )
+            except OutputFailed as error:  # what was found took its time, and is shown all the same
+                trouble = error
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)
     else:
         _print_audit(found, fields, None if everything else _SHOWN)
-        if report is not None:
+        if report is not None and trouble is None:
             print_text(f"report: {display(report)}")
+    if trouble is not None:
+        raise trouble
 
 
 def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> None:

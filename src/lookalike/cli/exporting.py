@@ -9,6 +9,7 @@ import click
 
 from lookalike.cli.options import Settings, global_options
 from lookalike.cli.output import counted, print_text, warn
+from lookalike.outputs import check_new_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,6 +43,8 @@ def export_command(
     """
     from lookalike.embedders import open_embedder
 
+    # Weights may have to be fetched first: a folder that is wrong is told before.
+    check_new_folder(folder)
     embedder = open_embedder(model, settings.cache, weights=weights, device="cpu", download=True)
     # Torch takes seconds to import: a name that is wrong is told before.
     from lookalike.embedders.exporting import export

@@ -54,7 +54,7 @@ def fit(settings: Settings, by: str | None, undo: bool, collection: str, form: s
             else:
                 print_text(f"{name} is as before the fit: {counted(images, 'image')} with plain vectors")
             return
-        with progress_bar("projecting", quiet=settings.quiet) as progress:
+        with progress_bar("fitting", quiet=settings.quiet) as progress:
             report = session.fit(collection, by, progress=progress)
     if form == "jsonl":
         _print_left_out_lines(report.left_out)

@@ -35,7 +35,7 @@ from lookalike.cli.output import (
     text_of,
     warn,
 )
-from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.errors import InvalidArgument, OutputFailed, Unanswerable
 from lookalike.judging.novelty import FALSE_ALARM
 from lookalike.records import Skipped, kept_name
 
@@ -257,11 +257,18 @@ def evaluate(
     with settings.open() as session:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
             evaluation = session.evaluate(collection, by, progress=progress, **options)
+        trouble = None
         if report is not None:
             from lookalike.report import write_evaluation_report
 
-            with progress_bar("writing the report", quiet=settings.quiet):
-                write_evaluation_report(report, evaluation, *session.read(collection), collection=collection)
+            try:
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    model = session.store.collection(collection).space.embedder
+                    write_evaluation_report(
+                        report, evaluation, *session.read(collection), collection=collection, model=model
+                    )
+            except OutputFailed as error:  # the figures took their time, and are shown all the same
+                trouble = error
     if form == "jsonl":
         from lookalike.judging.evaluate import evaluation_lines
 
@@ -269,5 +276,7 @@ def evaluate(
             print_line(line)
     else:
         print_evaluation(evaluation, everything=everything)
+    if trouble is not None:
+        raise trouble
     if report is not None:
         warn(f"the report is in {report}", quiet=settings.quiet)

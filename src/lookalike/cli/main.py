@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         _open_streams()
+        _set_home()
         code = _load()(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -36,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop(sys.stdout)
         return 1
     except OSError as error:
-        # What was done with a file carries its name; what was not is the writing of the result.
-        _say(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        _say(_words(error))
         _drop(sys.stdout)
         return 1
     except Exception as error:
@@ -69,6 +71,34 @@ def _open_streams() -> None:
         # A name that the terminal cannot show is escaped, not fatal.
         if mode == "w" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _set_home() -> None:
+    """Give the process a home folder where none is known, and nothing can be there.
+
+    HOME is not set and the user has no entry in passwd in many containers; packages that we use end with an
+    error then, and some as soon as they are imported.
+    """
+    if os.path.isabs(os.environ.get("HOME", "")):  # noqa: PTH117 before pathlib has anything to say
+        return
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        home = ""
+    os.environ["HOME"] = home or os.devnull
+
+
+def _words(error: OSError) -> str:
+    """Return what an error of the operating system was about."""
+    reason = error.strerror or str(error)
+    if isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {reason}"
+    try:
+        Path.cwd()
+    except OSError:
+        return "the folder that this was started in does not exist any more: go to another one"
+    # What was done with a file carries its name; what was not is the writing of the result.
+    return f"the output cannot be written: {reason}"
 
 
 def _say(line: str) -> None:

@@ -64,7 +64,8 @@ def watched(store: Store) -> Store:
 
 cache_option = click.option(
     "--cache",
-    type=click.Path(path_type=Path, file_okay=False),
+    # One that cannot be read is a warning, as one that cannot be written is.
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     envvar="LOOKALIKE_CACHE",
     default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
     help="Folder for models and features. [env: LOOKALIKE_CACHE; default: the user's cache folder]",

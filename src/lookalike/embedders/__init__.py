@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,7 @@ def _open_family(
 
         if weights is not None:
             raise InvalidArgument("onnx:PATH names its weights itself; --weights is for models of the hub")
-        return open_onnx(Path(rest).expanduser(), cache, device)
+        return open_onnx(Path(os.path.expanduser(rest)), cache, device)  # noqa: PTH111 without a home: as it is
     from lookalike.embedders.hub import Hub
 
     hub = Hub(f"{family}:{rest}", cache, weights, download=download)

@@ -17,6 +17,7 @@ from lookalike.embedders.onnx_embedder import open_onnx
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.torch_networks import TorchEmbedder, write_graph
 from lookalike.errors import InvalidArgument, WeightsInvalid
+from lookalike.outputs import check_new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +78,7 @@ def export(
     """
     if not isinstance(embedder, TorchEmbedder):
         raise InvalidArgument(f"{embedder.name} needs no export: it runs without torch")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidArgument(f"{folder} is not empty; name a new folder")
+    check_new_folder(folder)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -478,7 +478,11 @@ def _flat(planes: Planes, levels: Range, container: Container) -> tuple[Image.Im
 
 
 def _noted(note: str | None) -> list[str]:
-    return [] if note is None else [f"more than 8 bits a sample: {note}"]
+    return (
+        []
+        if note is None
+        else [f"more than 8 bits a sample: {note}; --range LOW:HIGH sets one for a collection"]
+    )
 
 
 def _check(size: tuple[int, int] | None, max_pixels: int) -> None:

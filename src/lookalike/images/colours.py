@@ -40,6 +40,10 @@ def to_srgb(
         Of mode RGB or, where nothing changes, as it was. CMYK without a profile stays CMYK.
     """
     if profile is not None:
+        if (
+            image.mode == "L" and profile[16:20] == b"RGB "
+        ):  # as programs write it that made grey of a picture
+            image = image.convert("RGB")
         try:
             transform = _transform(profile, image.mode)
         except Exception:  # noqa: BLE001 littlecms tells all kinds of damage by several classes

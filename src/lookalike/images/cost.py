@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_SCANS = 256
-"""Scans of a JPEG, as nvImageCodec has it.
+"""Scans of a JPEG, as nvImageCodec has it (NVIMGCODEC_MAX_JPEG_SCANS).
 
 libjpeg's own script has 10, of CMYK 18 (jcparam.c, jpeg_simple_progression).
 """

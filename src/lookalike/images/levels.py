@@ -10,8 +10,8 @@ data. A viewer for such files chooses a range by what it finds, and so does `AUT
 3. Otherwise black is 0 and white the smallest of 255, 1,023, 4,095, 16,383 and 65,535 that no sample exceeds
    (for floats: 1; and 255 or 65,535 if they come to more than half of it). So the pictures of one camera are
    alike.
-4. Where samples are negative or above that, or take up less than an eighth of that range, the darkest that
-   counts becomes black and the brightest white.
+4. Where samples are negative or above that, or take up less than a fifth of that range (an eighth of 255, or
+   of bits that the file tells), the darkest that counts becomes black and the brightest white.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 Samples = np.ndarray[Any, np.dtype[np.number[Any]]]
 
 _SPARED = 2000
-_NARROW = 8
+_NARROW = 5
+# Pictures of 8 bits are not stretched either; and who says how many bits there are means their range.
+_NARROW_IF_TOLD = 8
 _WHITES = (255, 1023, 4095, 16383, 65535)
 _FLOAT_WHITES = (1, 255, 65535)
 # What stands for no data by convention: of ESRI grids, of SRTM and other heights in 16 bits, the least number
@@ -242,10 +244,11 @@ def _choose(
     white = next((white for white in whites if high <= white), None)
     if low >= 0 and white is not None and (high > white / 2 or kind != "f" or white == 1):
         flat = low == high and (kind == "f" or bits <= 16)
-        if flat or high - low >= white / _NARROW:
+        narrow = _NARROW_IF_TOLD if white == 255 or stated.bits is not None else _NARROW
+        if flat or high - low >= white / narrow:
             known = white in (1, 2**bits - 1) or stated.bits is not None
-            return 0, white, None if known else f"0 to {white:,} became black to white"
-    return low, high, "its own darkest and brightest became black and white"
+            return 0, white, None if known else f"the range 0 to {white:,} was assumed"
+    return low, high, "its own range, from its darkest to its brightest, was assumed"
 
 
 def _whole(kind: str, bits: int) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.embedders import split_name
 from lookalike.near_duplicates import chains_text
 from lookalike.report.evaluation_report import draw_map
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
@@ -22,7 +23,7 @@ _FINDINGS_SHARE = 0.5
 
 
 def write_audit_report(
-    path: Path, audit: Audit, records: Sequence[Record], vectors: Vectors, *, collection: str
+    path: Path, audit: Audit, records: Sequence[Record], vectors: Vectors, *, collection: str, model: str = ""
 ) -> None:
     """Write an audit as one HTML file that opens offline.
 
@@ -32,6 +33,7 @@ def write_audit_report(
         records: all records of the collection.
         vectors: in which the map is drawn, the collection's own, shape (len(records), d).
         collection: its name.
+        model: the name of its embedder, by whose range pictures are shown.
 
     Raises:
         ExtraMissing: Bokeh is not installed.
@@ -39,7 +41,7 @@ def write_audit_report(
     """
     check_writable(path)
     names = Names(records)
-    thumbnails = Thumbnails()
+    thumbnails = Thumbnails(split_name(model)[1])
     findings = [
         record
         for suspect in audit.contradicted

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.embedders import split_name
 from lookalike.near_duplicates import chains_text
 from lookalike.plane import evenly, plane
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
@@ -29,7 +30,13 @@ _MAP_SIZE = 96
 
 
 def write_evaluation_report(
-    path: Path, evaluation: Evaluation, records: Sequence[Record], vectors: Vectors, *, collection: str
+    path: Path,
+    evaluation: Evaluation,
+    records: Sequence[Record],
+    vectors: Vectors,
+    *,
+    collection: str,
+    model: str = "",
 ) -> None:
     """Write an evaluation as one HTML file that opens offline.
 
@@ -39,6 +46,7 @@ def write_evaluation_report(
         records: all records of the collection, in the order that was evaluated.
         vectors: in which the map is drawn, the collection's own, shape (len(records), d).
         collection: its name.
+        model: the name of its embedder, by whose range pictures are shown.
 
     Raises:
         ExtraMissing: Bokeh is not installed.
@@ -48,7 +56,7 @@ def write_evaluation_report(
 
     check_writable(path)
     names = Names(records)
-    thumbnails = Thumbnails()
+    thumbnails = Thumbnails(split_name(model)[1])
     mistakes = [
         {
             "image": card(mistake.record, names, mistake.label),

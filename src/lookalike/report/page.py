@@ -6,13 +6,12 @@ Jinja escapes whatever is put into a template, so that names and labels are text
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike import __version__
-from lookalike.errors import ExtraMissing, InvalidArgument
+from lookalike.errors import ExtraMissing
 from lookalike.file_names import readable
+from lookalike.outputs import check_file, write_file
 from lookalike.records import display, local_path, uri_text
 
 try:
@@ -22,6 +21,7 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from lookalike.records import Neighbour, Record, Scalar
     from lookalike.report.thumbnails import Thumbnails
@@ -82,7 +82,8 @@ def write_page(
         values: what else the template speaks of.
 
     Raises:
-        InvalidArgument: the file cannot be written.
+        InvalidArgument: it is a folder, or would lie in none.
+        OutputFailed: it cannot be written.
     """
     from lookalike.report import plots
 
@@ -102,41 +103,9 @@ def write_page(
         version=__version__,
         **values,
     )
-    _write(path, text)
+    write_file(path, text.encode("utf-8", "backslashreplace"))
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a path that no report can be written to, before the work is done.
-
-    Raises:
-        InvalidArgument: its folder is not there or not to be written to, or it is itself a folder.
-    """
-    if path.is_dir():
-        raise InvalidArgument(f"{path} is a folder: name a file for the report")
-    if not path.absolute().parent.is_dir():
-        raise InvalidArgument(f"{path.absolute().parent} is no folder: the report cannot be written there")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise InvalidArgument(f"{path.absolute().parent} cannot be written to")
-
-
-def _write(path: Path, text: str) -> None:
-    check_writable(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.absolute().parent, suffix=".html", delete=False) as file:
-            try:
-                file.write(text.encode("utf-8", "backslashreplace"))
-                file.close()
-                Path(file.name).chmod(0o666 & ~_umask())
-                Path(file.name).replace(path)
-            except OSError:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise InvalidArgument(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    """Return the process's mask for new files; the temporary file has a stricter one."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+    """Refuse a path that no report can be written to, before the work is done: see `outputs.check_file`."""
+    check_file(path, "the report")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.errors import UnusableImage
+from lookalike.images import AUTO, Range
 from lookalike.images.thumbnails import thumbnails
 from lookalike.pipeline import MAX_BYTES
 from lookalike.records import display, local_path
@@ -35,6 +36,8 @@ _LEFT_OUT = "no room for its picture in this file"
 class Thumbnails:
     """The pictures of a report, by the id of their record."""
 
+    levels: Range = AUTO
+    """By which pictures of more than 8 bits are shown."""
     pictures: dict[str, str] = field(default_factory=dict)
     """WebP in base64."""
     missing: dict[str, str] = field(default_factory=dict)
@@ -59,7 +62,11 @@ class Thumbnails:
         sizes = [size for size in _SIZES if size <= largest]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="thumbnail") as pool:
             sample = todo[:: max(1, len(todo) // _SAMPLE)]
-            tried = [made for made in pool.map(lambda record: _pictures(record, sizes), sample) if made[0]]
+            tried = [
+                made
+                for made in pool.map(lambda record: _pictures(record, sizes, self.levels), sample)
+                if made[0]
+            ]
             wanted = sizes[-1]
             for place, size in enumerate(sizes):
                 mean = sum(len(made[0][place]) for made in tried) / max(1, len(tried))
@@ -67,7 +74,7 @@ class Thumbnails:
                     wanted = size
                     break
             for record, (made, reason) in zip(
-                todo, pool.map(lambda record: _pictures(record, [wanted]), todo), strict=True
+                todo, pool.map(lambda record: _pictures(record, [wanted], self.levels), todo), strict=True
             ):
                 if made and len(made[0]) <= budget:
                     self.pictures[record.id] = made[0]
@@ -76,7 +83,7 @@ class Thumbnails:
                     self.missing[record.id] = reason or _LEFT_OUT
 
 
-def _pictures(record: Record, sizes: Sequence[int]) -> tuple[list[str], str]:
+def _pictures(record: Record, sizes: Sequence[int], levels: Range) -> tuple[list[str], str]:
     """Return the picture of a record in several sizes, the largest first; or none and the reason."""
     path = local_path(record.uri)
     if path is None:
@@ -84,7 +91,7 @@ def _pictures(record: Record, sizes: Sequence[int]) -> tuple[list[str], str]:
     try:
         if path.stat().st_size > MAX_BYTES:
             return [], f"more than {MAX_BYTES:,} bytes"
-        made = thumbnails(path.read_bytes(), str(path), sizes, quality=_QUALITY)
+        made = thumbnails(path.read_bytes(), str(path), sizes, quality=_QUALITY, levels=levels)
     except UnusableImage as error:
         return [], error.reason
     except OSError as error:

@@ -6,6 +6,7 @@ does.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,7 +116,8 @@ def _absolute(name: str) -> str:
     """Return a model's name as its embedder has it: an ONNX model's with an absolute path."""
     if not name.startswith(_ONNX):
         return name
-    return f"{_ONNX}{Path(name.removeprefix(_ONNX)).expanduser().resolve()}"
+    path = os.path.expanduser(name.removeprefix(_ONNX))  # noqa: PTH111 without a home folder: as it is
+    return f"{_ONNX}{Path(path).resolve()}"
 
 
 def _described(service: Service, public: str, name: str) -> Model:

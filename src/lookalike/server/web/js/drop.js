@@ -7,7 +7,7 @@ import { t } from "./language.js";
 export function pickButton(label, take, { several = true, kind = "", drawing = "picture" } = {}) {
   const input = el("input", {
     type: "file",
-    accept: "image/*,.tif,.tiff",
+    accept: "image/*,.tif,.tiff,.heic,.heif,.avif,.jp2,.pgm,.ppm",
     multiple: several,
     class: "heard",
     tabindex: "-1",
