@@ -189,7 +189,7 @@ def test_a_card_says_all_that_it_may(folder: Path, cache: Path) -> None:
     [
         "../other/x.onnx", "/etc/passwd", "..", ".", "a/../../x.onnx", "", "./model.onnx", "a//model.onnx",
         "C:\\model.onnx", "..\\other\\x.onnx", "model.onnx\n", "a\0b", "outside.onnx", "up/x.onnx", "round",
-        5, None, ["model.onnx"],
+        5, None, ["model.onnx"], "a" * 300, "탱" * 100,
     ],
 )  # fmt: skip
 def test_a_card_names_files_of_its_own_folder(tmp_path: Path, name: Any) -> None:
