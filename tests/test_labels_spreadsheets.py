@@ -42,6 +42,7 @@ def root(tmp_path: Path) -> Path:
         ("metadata.csv", ROWS.replace(",", "\t").encode("utf-16")),
         ("metadata.csv", b"\xfe\xff" + ROWS.encode("utf-16-be")),
         ("metadata.csv", ROWS.encode("utf-32")),
+        ("metadata.csv", '\ufeff\ufeff"file_name","label"' + ROWS.removeprefix("file_name,label")),
         ("metadata.csv", ROWS.replace("\n", "\r")),
         ("metadata.csv", "\n\n" + ROWS.replace("\n", "\n,\n")),
         ("metadata.csv", ROWS.replace("\n", ",,\n")),

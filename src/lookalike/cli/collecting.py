@@ -274,6 +274,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
         if images:
             wanted = [_id_of(image) for image in images]
             there = {record.id for record in session.store.get(name, wanted)}
+            there |= session.store.damage.ids(name)
             for image, key in zip(images, wanted, strict=True):
                 if key not in there:
                     raise InvalidArgument(
