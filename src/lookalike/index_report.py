@@ -25,7 +25,7 @@ class IndexReport:
 
     collection: str
     labels: list[str] = field(default_factory=list)
-    """How the labels of each path were read: folders, json, table or none."""
+    """How the labels of each path were read: folders, json, table, xml, yolo or none."""
     added: int = 0
     updated: int = 0
     """The file had changed."""

@@ -56,7 +56,8 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
     type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
-    ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
+    ".jsonl, .parquet or COCO), XML (Pascal VOC, CVAT), YOLO's text files, nowhere, or (auto) whichever of "
+    "these is there.",
 )
 @click.option(
     "--encoding",
