@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sqlite3
 import struct
@@ -23,6 +24,7 @@ from lookalike.stores import open_store
 from lookalike.stores.verification import vector_fault, verify_vectors
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped, random_vectors, record
+from tests.service import in_process, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -362,3 +364,106 @@ def test_a_cache_of_zeros_is_made_anew(tmp_path: Path, content: bytes) -> None:
     assert cache.get("a") is not None
     assert cache.problem is None
     cache.close()
+
+
+# The service
+
+
+def test_the_service_answers_without_damaged_records_and_says_so(
+    whole: Path, victim: Path, tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy2(whole / "whole.db", tmp_path / "test.db")
+    change(tmp_path / "test.db", victim, "vector", DAMAGES["only NaN"])
+    identity = record_id(victim.as_uri())
+    other = sorted((whole / "textile" / "local").iterdir())[1]
+    with in_process(f"sqlite:///{tmp_path}/test.db", cache) as service:
+        until(lambda: service.client.get("/readyz").status_code == 200)
+        assert service.client.get("/readyz").json() == {"status": "ok", "damaged": 1}
+        assert f"record {identity} ({victim}) is damaged and left out" in caplog.text
+        with other.open("rb") as picture:
+            parts: list[Any] = [
+                ("query", (None, json.dumps({"k": 36}), "application/json")),
+                ("image", ("a.jpg", picture.read(), "image/jpeg")),
+            ]
+        answer = service.client.post("/v1/collections/images/search", files=parts)
+        assert answer.status_code == 200, answer.text
+        assert identity not in answer.text
+        assert record_id(other.as_uri()) in answer.text
+        assert "lookalike_damaged_records 1.0" in service.client.get("/metrics").text
+        found = service.client.get(f"/v1/collections/images/images/{identity}")
+        assert found.status_code == 200, "its labels are sound"
+
+
+# What else befalls files
+
+
+def test_a_folder_of_features_that_cannot_be_written_is_read(
+    kept: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.put({"a": np.ones(8, np.float32)})
+    kept.close()
+    kept.path.parent.chmod(0o500)
+    kept.path.chmod(0o400)
+    try:
+        cache = FeatureCache(tmp_path, "a" * 64, 8)
+        cache.put({"b": np.ones(8, np.float32)})
+        found = cache.get("a"), cache.get("b")
+        cache.close()
+    finally:
+        kept.path.parent.chmod(0o700)
+        kept.path.chmod(0o600)
+    if cache.problem is None:  # we are root, whom no permission stops
+        assert found[1] is not None
+    else:
+        assert found[1] is None
+
+
+@pytest.mark.parametrize("part", ["fields", "metadata", "uri", "digest", "id"])
+def test_text_that_is_no_utf8_costs_its_record_only(
+    store: CommandLine, victim: Path, tmp_path: Path, part: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
+        connection.execute(
+            f"UPDATE lookalike_records SET {part} = CAST(x'7bff' AS TEXT) WHERE id = ?",
+            (record_id(victim.as_uri()),),
+        )
+    out, err = store("search", victim, "-k", "34", "--format", "jsonl", code=1)
+    assert len(out.splitlines()) == 34
+    assert "is damaged and left out" in err
+    store("evaluate", "--by", "label", code=1)
+    out, _ = store("check", "--format", "jsonl", code=1)
+    assert lines(out)[-1]["damages"] >= 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda file: os.truncate(file, 20_000),
+        lambda file: os.truncate(file, file.stat().st_size // 2),
+        lambda file: file.write_bytes(b"\0" * file.stat().st_size),
+        lambda file: file.write_bytes(file.read_bytes()[:16384] + b"\xa5" * (file.stat().st_size - 16384)),
+        lambda file: file.write_text("these are my notes\n" * 1000),
+    ],
+    ids=["two pages", "half", "zeros", "rubbish after the first page", "notes"],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_file_that_is_damaged_as_a_whole_is_one_line_in_every_command(
+    store: CommandLine, victim: Path, tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    spoil(tmp_path / "test.db")
+    for words in (
+        ("search", victim),
+        ("classify", victim, "--by", "label"),
+        ("evaluate", "--by", "label"),
+        ("audit", "--by", "label"),
+        ("fit", "--by", "label"),
+        ("sql", "SELECT id, vector FROM images"),
+        ("index", victim),
+        ("copy", store.store, f"sqlite:///{tmp_path}/copied.db"),
+    ):
+        _, err = store(*words, code=1)
+        assert [line[:10] for line in err.splitlines()][-1:] == ["lookalike:"], (words, err)
+        assert len(err.splitlines()) == 1, (words, err)
+    out, err = store("check", code=1)
+    assert "Traceback" not in err
+    assert "damage" in out or "damage" in err or "not a database" in out + err

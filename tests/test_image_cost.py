@@ -20,10 +20,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike import pipeline
 from lookalike.errors import DecodingStopped, UnusableImage
+from lookalike.features import FeatureCache
 from lookalike.images import MAX_PIXELS, cost, decode, decode_here, decoder_pool, jpeg_markers
 from lookalike.images.budget import MemoryBudget
 from lookalike.images.decoder_pool import POOL, DecoderPool
+from lookalike.pipeline import EmbeddedFile, Upload, embed_batch, embed_files
 from tests.conftest import CommandLine
 from tests.costly_pictures import (
     baseline_of_scans,
@@ -40,6 +43,7 @@ from tests.costly_pictures import (
     tiff,
     webp,
 )
+from tests.mean_colours import MeanColours
 from tests.service import until
 
 LIMITS = cost.Limits(MAX_PIXELS, 224)
@@ -175,6 +179,10 @@ def test_a_head_of_very_many_notes_is_cut_to_what_the_pixels_need() -> None:
         (saved(Image.new("RGB", (64, 64)), "TIFF", compression="lzma"), True),
         (shared_strips(), True),
         (saved(Image.new("RGB", (64, 64)), "AVIF"), True),
+        (saved(Image.new("RGB", (64, 64)), "PPM"), False),
+        (b"P5" + b" " * 5_000 + b"8 8 255 " + bytes(64), True),
+        (b"P2 8 8 255 " + b"1 " * 64, True),
+        (saved(Image.new("RGB", (64, 64)), "JPEG2000"), True),
         (b"any other format", True),
         (jpeg()[:100], True),
     ],
@@ -383,6 +391,42 @@ def test_without_processes_it_says_so(pool: DecoderPool, monkeypatch: pytest.Mon
     assert refused(lambda: ask(pool, jpeg())).startswith("no process to decode it in can be started: ")
     monkeypatch.undo()
     assert ask(pool, jpeg()).size == (64, 64)
+
+
+@pytest.fixture
+def nothing_kept(tmp_path: Path) -> Iterator[FeatureCache]:
+    cache = FeatureCache(tmp_path / "cache", "c0" * 32, MeanColours.dimension)
+    yield cache
+    cache.close()
+
+
+def test_who_wants_no_more_features_waits_for_no_decoder(nothing_kept: FeatureCache) -> None:
+    """As after Ctrl-C, or where a job is cancelled."""
+    quick = [Upload(f"{number}.jpg", jpeg() + bytes([number])) for number in range(8)]
+    features = embed_files([*quick, Upload("slow.bmp", SLOW)], MeanColours(), nothing_kept)
+    assert isinstance(next(features), EmbeddedFile)
+    until(lambda: bool(POOL._busy))
+    (decoder,) = POOL._busy
+    features.close()
+    assert decoder._process.returncode == -signal.SIGKILL
+
+
+def test_of_large_pictures_a_batch_holds_a_few(
+    nothing_kept: FeatureCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that takes many at once gets fewer of them, and every picture keeps its features."""
+    monkeypatch.setattr(pipeline, "_PIXELS", 6_000)
+    sizes = [(60, 60), (50, 70), (6, 6), (60, 61), (8, 8)]
+    uploads = [
+        Upload(f"{each}.png", saved(Image.new("RGB", size, (50 * each + 9, 9, 9)), "PNG"))
+        for each, size in enumerate(sizes)
+    ]
+    model = MeanColours(batch_size=len(sizes))
+    answers = embed_batch(uploads, model, nothing_kept)
+    assert model.calls == [2, 3]
+    reds = [answer.features[0] for answer in answers if isinstance(answer, EmbeddedFile)]
+    assert len(reds) == len(sizes)
+    assert reds == sorted(reds)
 
 
 def test_images_that_are_large_wait_for_each_other() -> None:

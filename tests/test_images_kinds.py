@@ -114,6 +114,14 @@ def test_where_bits_of_the_last_pixels_are_missing_it_is_refused() -> None:
         assert reason(data[:-lacking]).startswith("truncated JPEG")
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_that_is_filled_up_with_zeros_is_refused(options: dict[str, int]) -> None:
+    data = encoded(scene(200, 150), "JPEG", **options)
+    for part in (0.4, 0.8, 0.95):
+        whole = data[: int(part * len(data))].ljust(len(data), b"\0")
+        assert reason(whole).startswith(("truncated JPEG", "damaged JPEG"))
+
+
 def test_where_whole_scans_are_missing_it_is_refused() -> None:
     data = encoded(scene(200, 150), "JPEG", progressive=True)
     scans = [place for place in range(len(data)) if data[place : place + 2] == b"\xff\xda"]

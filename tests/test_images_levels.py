@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.errors import InvalidArgument
 from lookalike.images import AUTO, FULL, Range, decode_noted
+from lookalike.images.levels import NoNumber, Stated, scale
 from tests.test_images import DEEP, encoded, png, read, reason, scene
 from tests.tiff_files import Page, write_tiff
 
@@ -320,6 +322,29 @@ def test_what_is_no_range_is_refused(text: str) -> None:
 def test_every_range_reads_back(low: float, high: float) -> None:
     if low < high:
         assert Range.parse(str(Range(low, high))) == Range(low, high)
+
+
+@given(
+    samples=st.sampled_from(["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"]).flatmap(
+        lambda kind: arrays.arrays(np.dtype(kind), arrays.array_shapes(min_dims=2, max_dims=3, max_side=9))
+    ),
+    wanted=st.sampled_from([AUTO, FULL, Range(0, 1), Range(-1e30, 1e30)]),
+    bits=st.sampled_from([None, 9, 12]),
+    no_data=st.sampled_from([None, 0.0, -9999.0]),
+)
+def test_any_samples_are_scaled_in_silence(
+    samples: Array, wanted: Range, bits: int | None, no_data: float | None
+) -> None:
+    try:
+        scaled = scale(samples, wanted, Stated(bits, no_data=no_data))
+    except NoNumber:
+        assert not (np.isfinite(samples) & (samples != no_data)).any()
+    else:
+        assert scaled.levels.dtype == np.uint8
+        assert scaled.levels.shape == samples.shape
+        order = np.argsort(samples, axis=None)
+        known = np.isfinite(samples.ravel()[order].astype(np.float64))
+        assert (np.diff(scaled.levels.ravel()[order][known].astype(int)) >= 0).all()
 
 
 def test_the_tiny_picture_of_other_tests_keeps_its_type() -> None:

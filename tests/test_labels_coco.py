@@ -172,3 +172,56 @@ def test_any_json_value_is_read_or_skipped(content: Any) -> None:
     assert len(claims) == len(given_images) or skipped
     for claim in claims:
         assert labels_digest(claim.label.fields, claim.label.metadata)
+
+
+def test_files_side_by_side_are_put_together(tmp_path: Path) -> None:
+    images = named("a.jpg", "b.jpg")
+    keypoints = coco(images, [{"image_id": 0, "category_id": 1}, {"image_id": 1, "category_id": 1}])
+    keypoints["categories"] = [{"id": 1, "name": "person", "keypoints": ["nose"]}]
+    captions = {"images": images, "annotations": [{"image_id": n, "caption": "x"} for n in (0, 1)]}
+    panoptic = coco(images, [{"image_id": 0, "segments_info": [{"category_id": 3}]}])
+    instances = coco(images, [{"image_id": 0, "category_id": 1}])
+    files = {
+        "instances": instances,
+        "captions": captions,
+        "person_keypoints": keypoints,
+        "panoptic": panoptic,
+    }
+    tree(tmp_path, {"a.jpg": None, "b.jpg": None})
+    tree(tmp_path, {f"annotations/{name}_val2017.json": content for name, content in files.items()})
+    labelling = read(tmp_path, "auto")
+    assert labelling.skipped == []
+    assert {name: dict(each) for name, each in fields(tmp_path, labelling).items()} == {
+        "a.jpg": {"label": "cat", "supercategory": "animal", "split": "val"},
+        "b.jpg": {"label": "person", "split": "val"},
+    }
+    assert [Path(remark.path).name for remark in labelling.remarks] == [
+        "panoptic_val2017.json",
+        "person_keypoints_val2017.json",
+    ]
+    assert {"image_id": 0, "caption": "x"} in labelling.labels[tmp_path / "a.jpg"].metadata["annotations"]
+
+
+@pytest.mark.parametrize(("image", "annotation", "category"), [(1, "1", 2.0), ("1", 1.0, "2"), (1.0, 1, "2")])
+def test_ids_are_numbers_or_strings(tmp_path: Path, image: Any, annotation: Any, category: Any) -> None:
+    content = {
+        "images": {
+            "x": {"id": image, "file_name": "http://host/d/a%20b.jpg?x=1"},
+            "y": {"id": 5, "file_name": "c.jpg"},
+        },
+        "annotations": [{"image_id": annotation, "category_id": category}],
+        "categories": [{"id": 2, "name": "cat"}],
+    }
+    tree(tmp_path, {"a b.jpg": None, "c.jpg": None, "coco.json": content})
+    assert fields(tmp_path, read(tmp_path, "auto")) == {"a b.jpg": {"label": "cat"}, "c.jpg": {}}
+
+
+def test_annotations_may_stand_by_the_id_of_their_image(tmp_path: Path) -> None:
+    content = {
+        "images": named("a.jpg", "b.jpg"),
+        "annotations": {"0": [{"category_id": 1}], "1": [{"category_id": 2}]},
+        "categories": {"1": "cat", "2": "dog"},
+    }
+    tree(tmp_path, {"a.jpg": None, "b.jpg": None, "coco.json": content})
+    found = fields(tmp_path, read(tmp_path, "auto"))
+    assert found == {"a.jpg": {"label": "cat"}, "b.jpg": {"label": "dog"}}

@@ -47,7 +47,7 @@ def test_where_all_labels_fail_the_first_line_says_so_and_the_code_is_1(
     out, _ = lookalike("index", "parts", "-c", "x", code=1)
     first, second, *_ = out.splitlines()
     assert first == (
-        "no image has a label: 6 images, 2 labels or label files that could not be used; for example "
+        "no image has a label: 6 images, 2 labels or label files could not be used; for example "
         f"{parts}/metadata.csv: line 2: there is no image '1.jpg': 1.png differs by its ending"
     )
     assert second.startswith("x: 6 added, 2 skipped, 6 without a label (labels: table;")
@@ -112,9 +112,13 @@ def test_the_example_is_one_of_the_reason_that_most_have() -> None:
         9, [], unused, failed=False
     )
     assert label_trouble(9, [], unused[:A_FEW], failed=False) == ""
-    assert label_trouble(9, [], unused[:1], failed=True).startswith(
-        "no image has a label: 9 images, 1 label or"
+    one = label_trouble(9, [], unused[:1], failed=True)
+    assert one.startswith(
+        "no image has a label: 9 images, 1 label or label file could not be used; for example"
     )
+    lost = [Skipped("a.csv", "line 2: there is no image 'x.jpg'")]
+    said = label_trouble(9, [], lost, failed=True)
+    assert said.endswith("no image 'x.jpg'; they may be of images that are not below this folder")
 
 
 def test_the_encoding_is_said_and_can_be_overruled(lookalike: CommandLine, parts: Path) -> None:

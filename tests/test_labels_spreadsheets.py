@@ -42,6 +42,7 @@ def root(tmp_path: Path) -> Path:
         ("metadata.csv", ROWS.replace(",", "\t").encode("utf-16")),
         ("metadata.csv", b"\xfe\xff" + ROWS.encode("utf-16-be")),
         ("metadata.csv", ROWS.encode("utf-32")),
+        ("metadata.csv", '\ufeff\ufeff"file_name","label"' + ROWS.removeprefix("file_name,label")),
         ("metadata.csv", ROWS.replace("\n", "\r")),
         ("metadata.csv", "\n\n" + ROWS.replace("\n", "\n,\n")),
         ("metadata.csv", ROWS.replace("\n", ",,\n")),
@@ -213,6 +214,16 @@ def test_only_a_column_of_numbers_has_decimal_commas(values: list[str], expected
 )
 def test_only_a_list_of_strings_is_one(text: str, expected: list[str] | None) -> None:
     assert listed(text) == expected
+
+
+def test_of_several_tables_one_that_cannot_be_used_is_reported_and_the_others_count(tmp_path: Path) -> None:
+    tree(tmp_path, {"a/1.jpg": None, "a/metadata.csv": "file_name,label\n1.jpg,good\n"})
+    tree(tmp_path, {"b/2.jpg": None, "b/metadata.csv": b"PK\x03\x04..xl/workbook.xml"})
+    labelling = read(tmp_path, "auto")
+    assert fields(tmp_path, labelling) == {"a/1.jpg": {"label": "good"}}
+    ((name, reason),) = reasons(tmp_path, labelling)
+    assert name == "b/metadata.csv"
+    assert "cannot be used at all: is an Excel workbook" in reason
 
 
 # Tables that are not called metadata.

@@ -98,7 +98,11 @@ def test_yaml_that_is_none_is_reported_and_aliases_are_not_multiplied(tmp_path: 
 
 def test_text_beside_images_is_not_taken_for_labels(tmp_path: Path) -> None:
     tree(tmp_path, {"good/a.jpg": None, "bad/b.jpg": None, "good/a.txt": "a caption\n", "bad/b.txt": "1 2\n"})
-    assert read(tmp_path, "auto").mode == "folders"
+    labelling = read(tmp_path, "auto")
+    assert labelling.mode == "folders"
+    assert [remark.text for remark in labelling.remarks] == [
+        "is called as an image is, as 2 .txt files are: not read"
+    ]
     with pytest.raises(LabelsInvalid, match="no text file"):
         read(tmp_path, "yolo")
 

@@ -82,6 +82,10 @@ def test_what_a_link_shows_of_a_hidden_folder_is_an_image(tmp_path: Path) -> Non
         (["kos01/Part0.jpg"], ["kos01/Part0_label.bmp"]),  # KolektorSDD
         (["benign/benign (1).png"], ["benign/benign (1)_mask.png", "benign/benign (1)_mask_1.png"]),  # BUSI
         (["train/a.jpg"], ["train_masks/a_mask.gif"]),  # Carvana
+        (
+            ["leftImg8bit/a/x_leftImg8bit.png"],
+            ["gtFine/a/x_gtFine_labelIds.png", "gtFine/a/x_gtFine_color.png"],
+        ),
         (["100034_sat.jpg"], ["100034_mask.png"]),  # DeepGlobe
         (["good/001.png"], ["good/masks/001.png"]),
         (["imgs/001.png"], ["mask/001.png"]),

@@ -68,7 +68,10 @@ def written(values: dict[str, Any]) -> str:
         ({"mirrored": [True]}, "mirrored is [true],"),
         ({"mirrored": [32] * 100_000}, "mirrored is [32, 32"),
         ({"mirrored": {"32": 1}}, 'mirrored is {"32": 1},'),
-        ({"size": None, "sizes": None}, "says no size"),
+        ({"size": None, "sizes": None}, "size is null,"),
+        ({"sizes": None}, "sizes is null,"),
+        ({"fill": None}, "fill is null,"),
+        ({"text": {**TEXT, "pad_to": None}}, "text.pad_to is null,"),
         ({"sizes": []}, "sizes is [],"),
         ({"sizes": [32] * 100_000}, "sizes is [32, 32"),
         ({"sizes": [32] * (MOST_SIZES + 1)}, "sizes is [32, 32"),
@@ -189,7 +192,7 @@ def test_a_card_says_all_that_it_may(folder: Path, cache: Path) -> None:
     [
         "../other/x.onnx", "/etc/passwd", "..", ".", "a/../../x.onnx", "", "./model.onnx", "a//model.onnx",
         "C:\\model.onnx", "..\\other\\x.onnx", "model.onnx\n", "a\0b", "outside.onnx", "up/x.onnx", "round",
-        5, None, ["model.onnx"],
+        5, None, ["model.onnx"], "a" * 300, "탱" * 100,
     ],
 )  # fmt: skip
 def test_a_card_names_files_of_its_own_folder(tmp_path: Path, name: Any) -> None:

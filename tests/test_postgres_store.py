@@ -459,7 +459,7 @@ def test_a_store_of_a_later_version_is_left_alone(
                 lambda: each.put("parts", [record(2)], CORNERS[:1]),  # noqa: B023
                 lambda: each.sql("SELECT 1"),  # noqa: B023
             ):
-                with pytest.raises(StoreNewer, match="upgrade"):
+                with pytest.raises(StoreNewer, match="later version"):
                     call()
     assert administrator.execute("SELECT count(*) FROM lookalike_c1").fetchone() == (1,)
 

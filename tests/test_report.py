@@ -21,6 +21,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.images import AUTO, FULL, Range
 from lookalike.judging.evaluate import evaluate
 from lookalike.metric import normalise
+from lookalike.near_duplicates import Chain
 from lookalike.records import Record, Vectors, file_uri, record_id
 from lookalike.report import write_audit_report, write_evaluation_report
 from lookalike.report.thumbnails import BUDGET, Thumbnails
@@ -216,6 +217,23 @@ def test_more_classes_than_a_matrix_holds_are_listed(
         tmp_path / "e.html", evaluate(records, vectors, "label"), records, vectors, collection="many"
     )
     assert "Too many classes for a matrix" in (tmp_path / "e.html").read_text()
+
+
+def test_a_report_of_an_audit_without_labels_speaks_of_none(
+    tmp_path: Path, textile_files: dict[str, list[Path]]
+) -> None:
+    records, vectors = collection(textile_files["local"], ["a", "b"] * 10)
+    vectors[3] = vectors[2]
+    chain = Chain(images=12, groups=3, similarity=0.25)
+    found = replace(audit(records, vectors, None), chains=(chain,))
+    write_audit_report(tmp_path / "a.html", found, records, vectors, collection="x")
+    page = (tmp_path / "a.html").read_text()
+    assert "x: audit without labels" in page
+    assert "Near-duplicates" in page
+    assert "A chain of near-duplicates was taken apart" in page
+    assert "12 images, 3 groups, least similarity 0.2500" in page
+    assert "Labels that the neighbours contradict" not in page
+    assert "too small to judge" not in page
 
 
 def test_a_report_that_cannot_be_written_leaves_what_was_there(

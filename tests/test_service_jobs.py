@@ -350,6 +350,21 @@ def test_a_map_of_many_images_has_some_of_them_and_the_most_frequent_labels(many
     ]
 
 
+def test_what_was_left_out_is_left_out_again(service: InProcess, textile: Path) -> None:
+    (textile / "@eaDir").mkdir()
+    save(textile / "@eaDir" / "thumb.png", 3)
+    service.session.index("some", [textile], exclude=["local"])
+    save(textile / "local" / "new.png", 1)
+    save(textile / "global" / "new.png", 2)
+    found = got(service, f"{done(service, 'indexings', {}, 'some')}/indexing")
+    assert (found["added"], found["unchanged"]) == (1, 40)
+    assert [(each["reason"], each["count"]) for each in found["left_out"]] == [
+        ("by --exclude local", 21),
+        ("in @eaDir (thumbnails of a NAS)", 1),
+    ]
+    assert all(not each["example"].startswith("/") for each in found["left_out"])
+
+
 def test_what_was_indexed_is_indexed_again(service: InProcess, pictures: Path, textile: Path) -> None:
     """In a folder of the test's own, which the service was not started with."""
     service.session.index("mine", [textile])

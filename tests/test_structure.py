@@ -39,6 +39,7 @@ ROWS = (
     ("opened",),
     ("neighbours", "searching", "answering", "collecting"),
     ("session",),
+    ("integrity",),
     ("schemas",),
     ("server", "client"),
     ("cli",),

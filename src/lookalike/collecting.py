@@ -73,7 +73,7 @@ class Collecting(Answering):
                 that are not on this machine are fetched from the model hub.
             levels: which samples of more than 8 bits become black and white, by default those that the
                 collection has been made by, or `AUTO` for a new one.
-            labels: auto, folders, json, table or none.
+            labels: auto, folders, json, table, xml, yolo or none.
             encoding: of label files that are no Unicode by their marks; None to guess.
             prune: whether to remove records below the paths whose file is gone.
             prune_empty: whether to do so too where it looks as though a disk were not mounted.

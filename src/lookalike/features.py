@@ -28,8 +28,8 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS features (digest TEXT PRIMARY KEY, checksum BLOB NOT NULL,"
     " numbers BLOB NOT NULL) WITHOUT ROWID"
 )
-# Of the schema, in `PRAGMA user_version`: since 1 with checksums.
-_VERSION = 1
+VERSION = 1
+"""Of the tables, in `PRAGMA user_version`: since 1 with checksums."""
 # What was assumed when a file was decoded, as JSON: said again when its features are taken from here.
 _NOTES_SCHEMA = (
     "CREATE TABLE IF NOT EXISTS notes (digest TEXT PRIMARY KEY, notes TEXT NOT NULL) WITHOUT ROWID"
@@ -205,17 +205,17 @@ def sound_features(fingerprint: str, digest: str, checksum: object, content: obj
 def _make_table(connection: sqlite3.Connection) -> None:
     """Make the table, unless it is there; that of an earlier version is emptied."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == _VERSION:
+    if version == VERSION:
         connection.execute(_SCHEMA)
         return
     # In one transaction, and looked at again in it: another process may be doing the same.
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
+        if version != VERSION:
             connection.execute("DROP TABLE IF EXISTS features")
             connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION:d}")
+            connection.execute(f"PRAGMA user_version = {VERSION:d}")
 
 
 def _check_table(connection: sqlite3.Connection) -> None:

@@ -25,7 +25,7 @@ class IndexReport:
 
     collection: str
     labels: list[str] = field(default_factory=list)
-    """How the labels of each path were read: folders, json, table or none."""
+    """How the labels of each path were read: folders, json, table, xml, yolo or none."""
     added: int = 0
     updated: int = 0
     """The file had changed."""
@@ -86,9 +86,13 @@ def label_trouble(images: int, unlabelled: Sequence[str], unused: Sequence[Skipp
     else:
         said = f"labels are missing: {len(unlabelled):,} of {_number(images, 'image')} without one"
     if unused:
-        said += f", {_number(len(unused), 'label')} or label files that could not be used"
+        files = "label file" if len(unused) == 1 else "label files"
+        said += f", {_number(len(unused), 'label')} or {files} could not be used"
         example = _typical(unused)
-        return f"{said}; for example {display(example.path)}: {example.reason}"
+        # Nothing comes near to what is named: neither another ending nor another folder.
+        elsewhere = re.search(r"there is no image '[^']*'$", example.reason)
+        likely = "; they may be of images that are not below this folder" if failed and elsewhere else ""
+        return f"{said}; for example {display(example.path)}: {example.reason}{likely}"
     if unlabelled:
         return f"{said}; for example {display(unlabelled[0])}, which no label names"
     return f"{said}; the label files name them and say nothing of them"

@@ -137,7 +137,7 @@ def index(
         paths: folders and files; with `prune`, also such as are gone and have records.
         embedder: the collection's own.
         cache: the features of that embedder.
-        labels: auto, folders, json, table or none.
+        labels: auto, folders, json, table, xml, yolo or none.
         encoding: of label files that are no Unicode by their marks; None to guess.
         prune: whether to remove records below the paths whose file is gone. Those of files that are left out
             stay as they are.

@@ -78,6 +78,8 @@ _MASK_NAME = re.compile(
     re.IGNORECASE,
 )
 """`000_mask` (MVTec AD), `benign (1)_mask_1` (BUSI), `10000_GT` and `Part0_label` (KolektorSDD)."""
+_CITYSCAPES = re.compile(r".+_gt(?:fine|coarse)_(?:labelids|labeltrainids|instanceids|color)")
+"""Cityscapes' masks, which lie in another folder than `…_leftImg8bit.png`."""
 _PICTURE_ENDINGS = ("", "_sat", "_img", "_image", "_rgb")
 """What the picture of `X_mask` is called beside X: `100034_sat` is DeepGlobe's."""
 _LOSSLESS = frozenset({".png", ".bmp", ".tif", ".tiff", ".gif"})
@@ -225,7 +227,7 @@ _Key = tuple[tuple[str, ...], tuple[str, ...], str]
 class _Parts:
     """The folders of one picture below the root, and its name, in lower case."""
 
-    __slots__ = ("folders", "name", "of", "spelt", "stem", "suffix", "what")
+    __slots__ = ("certain", "folders", "name", "of", "spelt", "stem", "suffix", "what")
 
     def __init__(self, root: str, path: str) -> None:
         *self.spelt, self.name = path[len(root.rstrip("/")) + 1 :].split("/")
@@ -233,13 +235,15 @@ class _Parts:
         stem, self.suffix = os.path.splitext(self.name.casefold())  # noqa: PTH122 - a Path a file is slow
         self.stem = stem
         found = _MASK_NAME.fullmatch(stem)
+        self.certain = _CITYSCAPES.fullmatch(stem) is not None
         self.of = found["of"].rstrip(" _.-") if found else ""
         self.what = found["what"] if found else ""
 
     @property
     def is_candidate(self) -> bool:
         return (
-            bool(self.what)
+            self.certain
+            or bool(self.what)
             or not _MASK_FOLDERS.isdisjoint(self.folders)
             or any(_MASK_FOLDER.fullmatch(folder) for folder in self.folders)
         )
@@ -257,6 +261,8 @@ class _Parts:
 
     def mask_of(self, pictures: set[_Key], patterns: Patterns) -> str | None:
         """Return why this is a mask; None where it is a picture."""
+        if self.certain and not patterns.name_mask(self.name, "gt"):
+            return "named as Cityscapes names masks"
         stems = {self.stem, *(self.of + ending for ending in _PICTURE_ENDINGS)} if self.of else {self.stem}
         for at, folder in enumerate(self.folders):
             before, after = self.folders[:at], self.folders[at + 1 :]

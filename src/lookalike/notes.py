@@ -18,7 +18,7 @@ def read_notes(path: Path) -> dict[str, object]:
     """Return what was noted; nothing where the file is missing, damaged or no object."""
     try:
         known = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 

@@ -56,7 +56,8 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
     type=click.Choice(["auto", "folders", "json", "table", "xml", "yolo", "none"]),
     default="auto",
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
-    ".jsonl, .parquet or COCO), nowhere, or (auto) whichever of these is there.",
+    ".jsonl, .parquet or COCO), XML (Pascal VOC, CVAT), YOLO's text files, nowhere, or (auto) whichever of "
+    "these is there.",
 )
 @click.option(
     "--encoding",
@@ -274,6 +275,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
         if images:
             wanted = [_id_of(image) for image in images]
             there = {record.id for record in session.store.get(name, wanted)}
+            there |= session.store.damage.ids(name)
             for image, key in zip(images, wanted, strict=True):
                 if key not in there:
                     raise InvalidArgument(

@@ -9,6 +9,7 @@ import click
 
 from lookalike import __version__
 from lookalike.cli.auditing import audit
+from lookalike.cli.check import check
 from lookalike.cli.collecting import delete, index
 from lookalike.cli.copying import copy, parity
 from lookalike.cli.describing import collections, info, models
@@ -55,6 +56,7 @@ for _command in (
     delete,
     copy,
     parity,
+    check,
     models,
     export_command,
     embed,

@@ -39,16 +39,16 @@ class Settings:
     weights: Path | None = None
     device: Device = "auto"
 
-    def open(self, *, serving: bool = False) -> Session:
+    def open(self, *, told: bool = True) -> Session:
         """Open the store.
 
         Args:
-            serving: whether a service works with it, which says itself what it finds damaged.
+            told: whether its damaged records are told when the command ends; some tell them themselves.
         """
         from lookalike.session import Session
 
         session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
-        if not serving:
+        if told:
             watched(session.store)
         return session
 

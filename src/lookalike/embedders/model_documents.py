@@ -35,6 +35,7 @@ _MOST_RESIZED = 2 * MOST_PIXELS
 # Beyond these float32 has no finite factor left.
 _TINY, _HUGE = 1e-9, 1e9
 _LONGEST_LINE = 10_000
+_LONGEST_NAME = 255  # bytes: NAME_MAX of Linux and macOS
 _MOST_GROUPS = 4096
 _MOST_COLUMNS = 1 << 24
 _MOST_PARAMETERS = 10**15
@@ -53,6 +54,8 @@ def _relative(text: str) -> str:
     parts = text.split("/")
     if text.startswith("/") or "\\" in text or not {"", ".", ".."}.isdisjoint(parts):
         raise ValueError("leads out of the folder")
+    if max(len(part.encode()) for part in parts) > _LONGEST_NAME:
+        raise ValueError("no file system has such a name")
     return text
 
 

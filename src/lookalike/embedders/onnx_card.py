@@ -72,7 +72,7 @@ def read_card(path: Path, graph: Path | None) -> OnnxModel:
         WeightsInvalid: the card cannot be read, or says something that makes no sense.
     """
     # It takes a tenth of a second to import, which nobody pays for who opens no such model.
-    from lookalike.embedders.model_documents import CardFields, read_fields, read_object, wrong
+    from lookalike.embedders.model_documents import CardFields, TextCard, read_fields, read_object, wrong
 
     try:
         values = read_object(path)
@@ -82,6 +82,11 @@ def read_card(path: Path, graph: Path | None) -> OnnxModel:
         unknown = set(values) - set(CardFields.model_fields)
         if not unknown:
             raise WeightsInvalid(str(path), f"the card says no size; the least is {EXAMPLE}")
+    text = values.get("text")
+    for prefix, kind, said in (("", CardFields, values), ("text.", TextCard, text)):
+        for key, value in said.items() if isinstance(said, dict) else ():
+            if value is None and key in kind.model_fields:  # what is not said is left out
+                raise wrong(path, f"{prefix}{key}", None, str(kind.model_fields[key].description))
     card = read_fields(path, values, CardFields)
     if graph is None:
         if card.model is None:

@@ -54,7 +54,11 @@ def find_model(path: Path) -> OnnxModel:
     if model.text is not None:
         needed += [model.text.graph, model.text.tokenizer]
     for file in needed:
-        if not file.is_file():
+        try:
+            missing = not file.is_file()
+        except OSError as error:
+            raise WeightsInvalid(str(path), f"{file.name} cannot be read: {error.strerror}") from error
+        if missing:
             raise WeightsInvalid(str(path), f"{file.name} is missing: {file}")
     return model
 

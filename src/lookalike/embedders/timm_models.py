@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from itertools import accumulate, pairwise
-from math import floor
+from math import floor, isfinite
 from typing import TYPE_CHECKING, Any
 
 from lookalike.embedders.file_digests import digest_of
 from lookalike.embedders.graph_cache import built_once
-from lookalike.embedders.model_documents import read_object
+from lookalike.embedders.model_documents import MOST_PIXELS, read_object, shown
 from lookalike.embedders.preprocessing import RESAMPLING, Preprocessing, View
 from lookalike.embedders.protocol import Card
 from lookalike.embedders.torch_networks import embedder_of, seeded, unlike, width_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _FILES = ("config.json",)
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_CROPS = {"center": "shortest", "squash": "squash", "border": "longest"}
 
 
 def open_timm(name: str, hub: Hub, cache: Path, device: Device, *, inspect: bool) -> TorchEmbedder:
@@ -60,7 +61,7 @@ def open_timm(name: str, hub: Hub, cache: Path, device: Device, *, inspect: bool
     settings = _settings(name, folder, config)
     weights = digest_of([file], cache)
     network = _filled(name, file, settings, weights, cache, inspect=inspect)
-    data = timm.data.resolve_data_config(pretrained_cfg=settings)
+    data = _data(settings, folder)
     licence = str(settings.get("license") or "not stated")
     options: dict[str, Any] = {
         "licence": licence,
@@ -96,6 +97,29 @@ def _settings(name: str, folder: Path, config: Any) -> dict[str, Any]:
         return settings | {key: value for key, value in beside.items() if value is not None}
     except (ValueError, AttributeError, TypeError) as error:
         raise WeightsInvalid(str(path), f"cannot be read: {error}") from error
+
+
+def _data(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return how timm feeds a network, where its settings make sense.
+
+    Raises:
+        WeightsInvalid: they do not.
+    """
+    path = folder / "config.json"
+    try:
+        data: dict[str, Any] = timm.data.resolve_data_config(pretrained_cfg=settings)
+        channels, height, width = map(int, data["input_size"])
+        numbers = [*map(float, data["mean"]), *map(float, data["std"]), float(data["crop_pct"])]
+        good = channels > 0 and 0 < height <= MOST_PIXELS and 0 < width <= MOST_PIXELS
+        good = good and all(map(isfinite, numbers)) and float(data["crop_pct"]) > 0
+        good = good and data["crop_mode"] in _CROPS
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsInvalid(
+            str(path), f"says no size, mean or deviation that can be used: {error!r}"
+        ) from error
+    if not good:
+        raise WeightsInvalid(str(path), f"says no size, mean or deviation that can be used: {shown(data)}")
+    return data
 
 
 def _filled(
@@ -156,7 +180,7 @@ def _preprocessing(data: dict[str, Any], side: int | None = None) -> Preprocessi
     filtered = data["interpolation"]
     if side is not None:
         return Preprocessing((side, side), mean, deviation, "squash", interpolation=filtered)
-    mode = {"center": "shortest", "squash": "squash", "border": "longest"}[data["crop_mode"]]
+    mode = _CROPS[data["crop_mode"]]
     to = (floor(height / data["crop_pct"]), floor(width / data["crop_pct"]))
     if mode != "squash" and height != width:
         raise InvalidArgument(

@@ -375,7 +375,8 @@ def _loaded(form: _Format, container: Container, at_least: int, max_pixels: int)
             raise
         data = container.stream.getvalue()
         begun = data.rstrip(_END_OF_IMAGE[:1])  # the first byte of an end marker may be there
-        if data.endswith(_END_OF_IMAGE) or not _lacks_only_its_end(form, begun):
+        # Zeros at the end are what a download leaves of a file that it made room for; they decode as pixels.
+        if data.endswith((_END_OF_IMAGE, bytes(8))) or not _lacks_only_its_end(form, begun):
             raise
         return load(Container(BytesIO(begun + _END_OF_IMAGE)))
 

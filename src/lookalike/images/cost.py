@@ -346,6 +346,8 @@ def _jpeg2000(data: bytes, limits: Limits) -> Cost:
     return Cost((4 * components + 8) * width * height, apart=True)
 
 
+# Bytes of a header with some lines of comments.
+_PNM_HEADER = 4096
 _PNM = re.compile(rb"P([1-6f])(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#[^\n]*\n)++(\d{1,10})(?:\s|#)")
 
 
@@ -356,8 +358,8 @@ def _pnm(data: bytes, limits: Limits) -> Cost:
         raise EOFError
     width, height = int(found[2]), int(found[3])
     check_pixels(width, height, limits.pixels)
-    plain = found[1] in (b"1", b"2", b"3")
-    return Cost(12 * width * height, apart=plain or 6 * width * height > _QUICK_BYTES)
+    in_python = found[1] in (b"1", b"2", b"3") or found.end() > _PNM_HEADER  # as the header always is
+    return Cost(12 * width * height, apart=in_python or 6 * width * height > _QUICK_BYTES)
 
 
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Limits], Cost]], ...] = (

@@ -10,13 +10,13 @@ from __future__ import annotations
 import atexit
 import errno
 import json
+import mmap
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lookalike.errors import DecodingStopped, UnusableImage
-from lookalike.images.decoder_process import band_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -40,7 +39,7 @@ _PROGRAM = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from lookalike.images.decoder_process import main
-main(int(sys.argv[2]), int(sys.argv[3]))
+main(*map(int, sys.argv[2:]))
 """
 
 
@@ -54,18 +53,20 @@ class _Decoder:
     def __init__(self) -> None:
         if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program again
             raise OSError(errno.ENOEXEC, "this program has no interpreter of its own")
+        # Not in /dev/shm, which a container may lack, or have little of.
+        self._pixels = os.memfd_create("lookalike-pixels")
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
         try:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-c", _PROGRAM),
-                    *(json.dumps(_search_path()), str(theirs.fileno()), str(lifeline)),
+                    *(json.dumps(_search_path()), str(theirs.fileno()), str(lifeline), str(self._pixels)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), lifeline),
+                pass_fds=(theirs.fileno(), lifeline, self._pixels),
                 # Ctrl-C on the terminal is for the program.
                 start_new_session=True,
                 # One arena: each other one would take 64 MB of the address space.
@@ -74,6 +75,7 @@ class _Decoder:
         except BaseException:
             ours.close()
             os.close(self._lifeline)
+            os.close(self._pixels)
             raise
         finally:
             theirs.close()
@@ -93,7 +95,6 @@ class _Decoder:
         """
         question = {"name": name, "options": options, "length": len(data)}
         question |= {"seconds": SECONDS, "memory": memory}
-        deadline = time.monotonic() + _WALL
         try:
             self._socket.settimeout(_WALL)
             self._socket.sendall(json.dumps(question).encode() + b"\n")
@@ -104,23 +105,22 @@ class _Decoder:
             answer = json.loads(line)
             if "reason" in answer:
                 return str(answer["reason"])
-            return self._received(answer["mode"], answer["size"], deadline), tuple(answer["notes"])
-        except OSError as error:  # a timeout is one
+            return self._received(answer["mode"], answer["size"]), tuple(answer["notes"])
+        except (OSError, ValueError) as error:  # a timeout is one; and an answer that makes no sense
             raise _Ended from error
 
-    def _received(self, mode: str, size: list[int], deadline: float) -> Image.Image:
+    def _received(self, mode: str, size: list[int]) -> Image.Image:
+        """Take the pixels that the process has left."""
         width, height = size
-        image = Image.new(mode, (width, height))
-        samples = len(image.getbands())
-        rows = band_rows(width, samples)
-        for top in range(0, height, rows):
-            count = min(rows, height - top)
-            wanted = count * width * samples
-            band = self._answers.read(wanted)
-            if len(band) < wanted or time.monotonic() > deadline:
-                raise _Ended
-            image.paste(Image.frombuffer(mode, (width, count), band, "raw", mode, 0, 1), (0, top))
-        return image
+        count = os.fstat(self._pixels).st_size
+        try:
+            with (
+                mmap.mmap(self._pixels, count, access=mmap.ACCESS_READ) as pixels,
+                memoryview(pixels) as view,
+            ):
+                return Image.frombytes(mode, (width, height), view)
+        finally:
+            os.ftruncate(self._pixels, 0)
 
     def is_alive(self) -> bool:
         """Tell whether the process still runs."""
@@ -145,6 +145,7 @@ class _Decoder:
         self._answers.close()
         self._socket.close()
         os.close(self._lifeline)
+        os.close(self._pixels)
 
 
 class DecoderPool:
@@ -193,6 +194,9 @@ class DecoderPool:
             if decoder.stopped:
                 raise DecodingStopped(path) from error
             raise UnusableImage(path, _ending(code)) from error
+        except MemoryError as error:  # it is there that it was decoded, and here that it has no room
+            self._lost(decoder)
+            raise UnusableImage(path, "not enough memory for that many pixels") from error
         except BaseException:
             self._lost(decoder)
             raise

@@ -1,8 +1,8 @@
 """The process that decodes what may cost too much: it is asked over a socket, and the kernel may end it.
 
 `lookalike.images.decoder_pool` starts it and asks it one image at a time. A question is a line of JSON with
-the name, the options and the length of the file, then the file; an answer is a line of JSON, and after an
-image's line its pixels.
+the name, the options and the length of the file, then the file; an answer is a line of JSON, and the pixels
+of an image lie in a file in memory that both have.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-BAND = 1 << 22
-"""Bytes of pixels that are copied at once."""
+# Bytes of pixels that are copied at once.
+_BAND = 1 << 22
 
 # What a process takes beyond the image itself: libraries that are loaded late, stacks of threads.
 _SPARE = 1 << 28
 
 
-def main(channel: int, lifeline: int) -> None:
+def main(channel: int, lifeline: int, pixels: int) -> None:
     """Answer questions until nobody is there who asks.
 
     Args:
         channel: descriptor of the socket.
         lifeline: descriptor of a pipe that nothing is written to; its other end closes when the program that
-        asks
-            ends, however it does.
+            asks ends, however it does.
+        pixels: descriptor of the file that pixels are left in.
     """
     _end_with(lifeline)
     # Ctrl-C is for the program, which ends this one where it wants to.
@@ -50,7 +50,7 @@ def main(channel: int, lifeline: int) -> None:
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     with socket.socket(fileno=channel) as connection, connection.makefile("rb") as questions:
         while line := questions.readline():
-            _answer(connection, json.loads(line), questions)
+            _answer(connection, json.loads(line), questions, pixels)
 
 
 def _end_with(lifeline: int) -> None:
@@ -62,7 +62,9 @@ def _end_with(lifeline: int) -> None:
         raise SystemExit
 
 
-def _answer(connection: socket.socket, question: dict[str, Any], questions: BufferedReader) -> None:
+def _answer(
+    connection: socket.socket, question: dict[str, Any], questions: BufferedReader, pixels: int
+) -> None:
     data = questions.read(question["length"])
     _limit(question["seconds"], question["memory"])
     try:
@@ -75,9 +77,8 @@ def _answer(connection: socket.socket, question: dict[str, Any], questions: Buff
         _say(connection, {"reason": reason})
         return
     del data
+    _write(image, pixels)
     _say(connection, {"mode": image.mode, "size": image.size, "notes": notes})
-    for band in bands(image):
-        connection.sendall(band.tobytes())
 
 
 def _decoded(data: bytes, name: str, options: dict[str, Any]) -> tuple[Image, tuple[str, ...]]:
@@ -89,18 +90,13 @@ def _decoded(data: bytes, name: str, options: dict[str, Any]) -> tuple[Image, tu
     )
 
 
-def bands(image: Image) -> list[Image]:
-    """Cut an image into bands of about `BAND` bytes, from top to bottom."""
-    rows = band_rows(image.width, len(image.getbands()))
-    return [
-        image.crop((0, top, image.width, min(top + rows, image.height)))
-        for top in range(0, image.height, rows)
-    ]
-
-
-def band_rows(width: int, samples: int) -> int:
-    """Return how many rows a band has."""
-    return max(1, BAND // max(1, width * samples))
+def _write(image: Image, pixels: int) -> None:
+    """Write the pixels of an image, row by row, into a file."""
+    rows = max(1, _BAND // max(1, image.width * len(image.getbands())))
+    place = 0
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height))).tobytes()
+        place += os.pwrite(pixels, band, place)
 
 
 def _say(connection: socket.socket, answer: dict[str, Any]) -> None:

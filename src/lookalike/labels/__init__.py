@@ -287,4 +287,29 @@ def _other_forms(sources: _Sources, chosen: str) -> list[Remark]:
         count = len(yolo.labels)
         text = f"looks like YOLO's, as {count:,} text files do: not used; --labels yolo reads them"
         remarks.append(Remark(str(yolo.labels[0]), text))
+    return [*remarks, *_unread(sources, chosen)]
+
+
+_SIDE_SUFFIXES = frozenset(
+    {".txt", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".mat", ".npy", ".npz", ".ann", ".lab"}
+)
+"""What files of labels end in that stand beside their images; JSON is looked into, and said by itself."""
+_READ_BY = {".xml": "xml", ".txt": "yolo"}
+
+
+def _unread(sources: _Sources, chosen: str) -> list[Remark]:
+    """Say that files are called as images are and were not read: they may be labels of another form."""
+    found: dict[str, list[Path]] = {}
+    for path in sources.others:
+        suffix = path.suffix.lower()
+        if suffix in _SIDE_SUFFIXES and _READ_BY.get(suffix) != chosen and sources.names.has_stem(path.stem):
+            found.setdefault(suffix, []).append(path)
+    remarks = []
+    for suffix, paths in sorted(found.items()):
+        flaws = {file.path: file.flaw for file in sources.xml if file.flaw} if suffix == ".xml" else {}
+        known = suffix == ".xml" and bool(xml_forms(sources.xml))
+        if len(paths) > 1 and not known and not (suffix == ".txt" and sources.yolo is not None):
+            flaw = f" ({flaws[paths[0]]})" if paths[0] in flaws else ""
+            text = f"is called as an image is, as {len(paths):,} {suffix} files are: not read{flaw}"
+            remarks.append(Remark(str(paths[0]), text))
     return remarks

@@ -161,7 +161,8 @@ class Encodings:
         for mark, encoding in _MARKS:
             if data.startswith(mark):
                 try:
-                    return data.decode(encoding)
+                    # Where files were joined, there is a mark each.
+                    return data.decode(encoding).lstrip("\ufeff")
                 except UnicodeDecodeError as error:
                     raise Unusable(
                         f"begins as {encoding.removesuffix('-sig').upper()} and is damaged"

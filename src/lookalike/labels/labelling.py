@@ -32,7 +32,7 @@ class Labelling:
     """The labels of all images below one root, with all that could not be used."""
 
     mode: str
-    """The mode that was used: folders, json, table or none; never auto."""
+    """The mode that was used: folders, json, table, xml, yolo or none; never auto."""
     labels: dict[Path, Label]
     """By image, in the order in which the images were given."""
     skipped: list[Skipped]

@@ -31,9 +31,10 @@ _LIKE_LABELS = re.compile(
 # What a model said, or is asked to say, is no label.
 _PREDICTIONS = re.compile(r"submission|predict|inference", re.IGNORECASE)
 # Where there are more, they are what was measured of each image, say.
-_MOST_FILES = 100
-# Bytes of a table that is looked into unasked.
-_LARGEST = 256 << 20
+_MOST_FILES = 50
+# Bytes of a table that is looked into unasked; of one that is called like labels, and is text.
+_LARGEST = 16 << 20
+_LARGEST_LABELS = 256 << 20
 _LOOKED_AT = 500
 
 
@@ -113,8 +114,10 @@ def _sheet(path: Path, names: ImageNames, encodings: Encodings) -> Sheet:
     if suffix in _WORKBOOKS:
         raise Unusable(f"a workbook ({suffix}) is not read: save it as CSV (UTF-8), called metadata.csv")
     try:
-        if path.stat().st_size > _LARGEST:
-            raise Unusable(f"it has more than {_LARGEST >> 20} MB; called metadata{suffix} it is read")
+        likely = suffix != ".parquet" and _LIKE_LABELS.search(path.name)
+        largest = _LARGEST_LABELS if likely else _LARGEST
+        if path.stat().st_size > largest:
+            raise Unusable(f"it has more than {largest >> 20} MB; called metadata{suffix} it is read")
         (sheet,) = read_sheets([path], names, encodings)
     except OSError as error:
         raise Unusable(f"cannot be read: {error.strerror}") from error

@@ -22,7 +22,7 @@ from lookalike.labels.fields import joined, scalar_fields, storable
 from lookalike.labels.headings import FILE_NAME, field_name, file_column, is_file_heading, is_image_name
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
-from lookalike.records import Remark, display, label_text
+from lookalike.records import Remark, Skipped, display, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from lookalike.labels.encodings import Encodings
     from lookalike.labels.image_names import ImageNames, Place
-    from lookalike.records import Scalar, Skipped
+    from lookalike.records import Scalar
 
 TABLE_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 """Names of files that are read as tables of labels, in any case."""
@@ -100,15 +100,20 @@ def read_tables(
         The labels with their images, the rows that cannot be used with the reason, and what was assumed.
 
     Raises:
-        LabelsInvalid: a table cannot be read, or has no column that names images.
+        LabelsInvalid: no table can be read, or none has a column that names images.
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     remarks: list[Remark] = []
-    for sheet in read_sheets(tables, names, encodings):
+    sheets = read_sheets(tables, names, encodings)
+    invalid = [sheet for sheet in sheets if isinstance(sheet, LabelsInvalid)]
+    if invalid and len(invalid) == len(sheets):
+        raise invalid[0]
+    for sheet in sheets:
         if isinstance(sheet, LabelsInvalid):
-            raise sheet
+            skipped.append(Skipped(sheet.path, f"cannot be used at all: {sheet.reason}"))
+            continue
         found, unused, said = claim_rows(sheet, names)
         claims += found
         skipped += unused
@@ -154,7 +159,8 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
     """Return the labels of a table with their images, the rows that cannot be used, and what was assumed."""
     skipped: list[Skipped] = []
     found: dict[tuple[Path, str], list[tuple[Row, Place]]] = {}
-    how: dict[str, list[str]] = {}
+    how: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for row in sheet.rows:
         try:
             name = _file_name(row, sheet.heading or FILE_NAME)
@@ -166,7 +172,9 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
         apart = place.name if place.how in ("folders", "packed") else ""
         found.setdefault((place.image, apart), []).append((row, place))
         if place.how != "exact":
-            how.setdefault(place.how, []).append(f"{name} is {names.below(place.image)}")
+            how[place.how] += 1
+            if place.how not in examples:
+                examples[place.how] = f"{name} is {names.below(place.image)}"
     claims = []
     several: list[Claim] = []
     for (image, _), rows in found.items():
@@ -185,10 +193,9 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
         count = f"{len(several):,} images have" if len(several) > 1 else "1 image has"
         fields = ", ".join(f"{name}={value}" for name, value in list(several[0].label.fields.items())[:3])
         said.append(f"{count} several rows, which are joined: {several[0].image.name} is {fields}")
-    for way, examples in how.items():
-        count = f"{len(examples):,} names" if len(examples) > 1 else "1 name"
-        verb = _HOW[way] if len(examples) > 1 else _singular(_HOW[way])
-        said.append(f"{count} {verb}: {examples[0]}")
+    for way, times in how.items():
+        names_are = f"{times:,} names {_HOW[way]}" if times > 1 else f"1 name {_singular(_HOW[way])}"
+        said.append(f"{names_are}: {examples[way]}")
     return claims, skipped, [Remark(str(sheet.path), display(text)) for text in said]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import __version__
 from lookalike.errors import ExtraMissing
+from lookalike.file_names import readable
 from lookalike.outputs import check_file, write_file
 from lookalike.records import display, local_path, uri_text
 
@@ -52,7 +53,7 @@ class Names:
         path = local_path(record.uri)
         if path is None:
             return shown(uri_text(record.uri))
-        return shown(str(path.relative_to(self._root) if path.is_relative_to(self._root) else path))
+        return shown(readable(str(path.relative_to(self._root) if path.is_relative_to(self._root) else path)))
 
 
 def card(record: Record, names: Names, label: Scalar | None, note: str = "") -> dict[str, str]:

@@ -116,7 +116,7 @@ class Indexing(Given):
 
     collection: str = Field(examples=["images"])
     labels: list[str] = Field(
-        description="How the labels of each folder were read: folders, json, table or none."
+        description="How the labels of each folder were read: folders, json, table, xml, yolo or none."
     )
     images: int = Field(description="Images that are in the collection after this run because of it.")
     added: int

@@ -29,6 +29,15 @@ class Fault(NamedTuple):
     """In words that follow "is damaged: "."""
 
 
+class StructureFault(NamedTuple):
+    """What is wrong beside the records: in what repeats their labels for filters, words and SQL."""
+
+    collection: str | None
+    id: str | None
+    """Of the record whose labels are repeated wrongly; `relabel` with what it has mends that."""
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """A record that was found damaged and is left out of all answers."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import DamageLog
+    from lookalike.stores.damage import DamageLog, StructureFault
 
 
 class Store(Protocol):
@@ -200,6 +200,13 @@ class Store(Protocol):
 
         Raises:
             Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
+        """
+        ...
+
+    def check(self) -> list[StructureFault]:
+        """Return what is wrong with all that a store keeps beside its records: indexes, words, views.
+
+        It reads as much of that as the store lets it; records and vectors are for `scan`.
         """
         ...
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.corrections import marks_of
+from lookalike.file_names import readable
 from lookalike.indexed import indexed_paths, notes_state
 from lookalike.records import local_path, uri_text
 from lookalike.server.wire.problems import Refused
@@ -137,14 +138,14 @@ def _real(path: Path) -> Path:
 
 
 def _below(path: str, folders: Container[str]) -> str:
-    """Return what follows the innermost of the folders, or only the name."""
+    """Return what follows the innermost of the folders, or only the name, as people read it."""
     last = end = path.rfind("/")
     # As text: an answer may have a thousand names, and paths are slow.
     while end >= 0:
         if path[: end or 1] in folders:
-            return path[end + 1 :]
+            return readable(path[end + 1 :])
         end = path.rfind("/", 0, end) if end else -1
-    return path[last + 1 :]
+    return readable(path[last + 1 :])
 
 
 def _outside() -> Refused:

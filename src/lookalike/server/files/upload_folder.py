@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import secrets
 import time
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lookalike import images
 from lookalike.errors import UnusableImage
+from lookalike.integrity.uploads_check import ABANDONED_SECONDS, UPLOAD
 from lookalike.server.wire.problems import Refused
 
 if TYPE_CHECKING:
@@ -21,16 +21,12 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("lookalike.server")
 
-# FOLDER/COLLECTION/ab/ab….jpg
-_OURS = re.compile(r"[^/]+/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z]{3,4}")
 # EFBIG: a limit on the size of files (setrlimit(2), RLIMIT_FSIZE).
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 # Bytes of a name in most file systems: NAME_MAX in limits.h of Linux.
 _LONGEST = 255
-# Seconds after which a part of a picture is nobody's any more: nothing writes for so long.
-_ABANDONED = 3600
 
 
 class UploadFolder:
@@ -62,6 +58,9 @@ class UploadFolder:
         path = self.folder / _folder_name(collection) / digest[:2] / f"{digest}{kind.suffix}"
         try:
             if path.is_file() and path.stat().st_size == len(data):
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS / 2:
+                    # It may be one without a record, which `lookalike check --repair` removes when it is old.
+                    os.utime(path)
                 return path, False
             _make_folder(path.parent)
             _write(path, data)
@@ -77,7 +76,7 @@ class UploadFolder:
     def holds(self, path: Path) -> bool:
         """Tell whether a file is one that `keep` wrote, by its path."""
         try:
-            return _OURS.fullmatch(str(path.relative_to(self.folder))) is not None
+            return UPLOAD.fullmatch(str(path.relative_to(self.folder))) is not None
         except ValueError:
             return False
 
@@ -133,7 +132,7 @@ def _remove_abandoned(folder: Path) -> None:
     """Remove the parts of pictures that a kill left in a folder."""
     for part in folder.glob(".*.part"):
         with suppress(OSError):  # another process was faster
-            if time.time() - part.stat().st_mtime > _ABANDONED:
+            if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
                 part.unlink()
 
 

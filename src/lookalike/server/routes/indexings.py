@@ -146,7 +146,12 @@ def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable])
             )
             for each in report.left_out
         ],
-        remarks=named([f"{each.path}: {each.text}" if each.path else each.text for each in report.remarks]),
+        remarks=named(
+            [
+                *([report.label_trouble] if report.label_trouble else []),
+                *(f"{each.path}: {each.text}" if each.path else each.text for each in report.remarks),
+            ]
+        ),
         other_files=report.other_files,
         seconds=report.seconds,
     )

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import StructureFault
 
 _T = TypeVar("_T")
 
@@ -286,6 +287,10 @@ class ElasticsearchStore:
         built = measure_recall(self, name, self._kind)
         self._catalogue.change_state(entry.number, lambda state: state._replace(approximation=built))
         return built
+
+    def check(self) -> list[StructureFault]:
+        """Return nothing: Lucene verifies its segments itself, and a document holds all that it repeats."""
+        return []
 
     def sql(self, statement: str, seconds: float = SECONDS) -> Table:  # noqa: ARG002 all are refused
         """Refuse, because Elasticsearch's SQL knows no vectors.

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import Fault
+    from lookalike.stores.damage import Fault, StructureFault
     from lookalike.stores.oracle.collections import Place
     from lookalike.stores.oracle.session import OracleSession
 
@@ -285,6 +285,10 @@ class OracleStore:
         with self._server.session() as session:
             set_index(session, place.number, kind, measured)
         return measured
+
+    def check(self) -> list[StructureFault]:
+        """Return nothing: Oracle verifies its blocks itself (DB_BLOCK_CHECKSUM, and RMAN's VALIDATE)."""
+        return []
 
     def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads; each collection is a view of its name."""

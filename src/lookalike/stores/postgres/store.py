@@ -50,7 +50,7 @@ from lookalike.stores.postgres.schema import (
 )
 from lookalike.stores.postgres.search import PostgresSearch, create_index, keep_recall
 from lookalike.stores.postgres.server import PostgresServer
-from lookalike.stores.postgres.words import ids_by_words
+from lookalike.stores.postgres.words import check_words, ids_by_words
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import Fault
+    from lookalike.stores.damage import Fault, StructureFault
     from lookalike.stores.postgres.catalog import Found
     from lookalike.stores.postgres.server import Connection, Transaction
 
@@ -288,6 +288,14 @@ class PostgresStore:
             raise Unanswerable(f"collection {found.name!r} was emptied meanwhile") from None
         self._server.write(lambda transaction: keep_recall(transaction.connection, found, measured))
         return measured
+
+    def check(self) -> list[StructureFault]:
+        """Return which records a search for words does not know, or knows though they are not there.
+
+        PostgreSQL verifies its pages itself where it was set up with checksums (`pg_checksums`), and its
+        indexes with `pg_amcheck`.
+        """
+        return self._server.read(check_words)
 
     def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.

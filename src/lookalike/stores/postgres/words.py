@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
+from lookalike.stores.damage import StructureFault
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.server import SQL, Composed, Identifier, Literal
 from lookalike.stores.postgres.views import table
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.records import Where
     from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.server import Connection
+    from lookalike.stores.postgres.server import Connection, Transaction
 
 # Positions in a tsvector, and of one word, at most (postgresql.org/docs, "Limitations" of text search).
 _LAST_POSITION = 16_383
@@ -91,6 +92,28 @@ def add_words(connection: Connection, number: int, texts: Iterable[tuple[str, st
 def remove_words(connection: Connection, number: int, ids: Sequence[str]) -> None:
     """Remove the words of the records of these ids."""
     connection.execute(SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(words_table(number)), (ids,))
+
+
+def check_words(transaction: Transaction) -> list[StructureFault]:
+    """Return the records of all collections that the tables of words do not agree with."""
+    connection = transaction.connection
+    if not transaction.exists:
+        return []
+    faults = []
+    rows = connection.execute("SELECT collection, name FROM lookalike_collections ORDER BY collection")
+    for number, name in rows.fetchall():
+        differ = connection.execute(
+            SQL(
+                "SELECT r.id, w.id FROM {} AS r FULL JOIN {} AS w USING (id)"
+                " WHERE r.id IS NULL OR w.id IS NULL"
+            ).format(table(number), words_table(number))
+        )
+        for record, word in differ.fetchall():
+            if record is not None:
+                faults.append(StructureFault(name, record, "a search for words does not know it"))
+            else:
+                faults.append(StructureFault(name, None, f"words of record {word}, which is not there"))
+    return faults
 
 
 def ids_by_words(

@@ -16,9 +16,9 @@ from lookalike.stores.checks import (
     same_name,
     unit_vectors,
 )
-from lookalike.stores.damage import DamageLog
+from lookalike.stores.damage import DamageLog, Fault
 from lookalike.stores.sqlite.file import SqliteFile
-from lookalike.stores.sqlite.matrix import verified
+from lookalike.stores.sqlite.matrix import LOST, verified
 from lookalike.stores.sqlite.named import reading_named, writing_named
 from lookalike.stores.sqlite.query import answer
 from lookalike.stores.sqlite.rows import (
@@ -41,6 +41,7 @@ from lookalike.stores.sqlite.schema import (
     rename_collections,
 )
 from lookalike.stores.sqlite.search import SqliteSearch
+from lookalike.stores.sqlite.structure import check_structure
 from lookalike.stores.verification import sound_records, sound_stamps
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
+    from lookalike.stores.damage import StructureFault
 
 
 class SqliteStore:
@@ -240,10 +242,13 @@ class SqliteStore:
                 batch = sorted(select_by_id(reader, number, columns, some), key=lambda row: str(row[0]))
                 vectors = verified(reader, [row[-4:] for row in batch], dimension)
                 # What matched may match no more where somebody has changed it since.
-                asked = where if read_revision(reader, number) == revision else None
+                unchanged = read_revision(reader, number) == revision
+                asked = where if unchanged else None
             note(vectors.faults)
             records = sound_records((row[:-4] for row in batch), note, asked)
             ids = [str(row[0]) for row in batch]
+            if unchanged and len(ids) < len(some):
+                note([Fault(each, None, LOST) for each in some if each not in set(ids)])
             rows = [row for row, name in enumerate(ids) if vectors.sound[row] and name in records]
             if rows:
                 yield [records[ids[row]] for row in rows], vectors.vectors[rows]
@@ -284,6 +289,16 @@ class SqliteStore:
             Unanswerable: the collection is empty, or its vectors are too long.
         """
         return self._search.build_index(name)
+
+    def check(self) -> list[StructureFault]:
+        """Return what is wrong with the file, and with what repeats the labels: values, words, views.
+
+        A shortlist beside the database is verified when it is read, and made again where it is damaged.
+        """
+        with self._file.reading() as connection:
+            if connection is None:
+                return []
+        return check_structure(self._file)
 
     def sql(self, statement: str, seconds: float = SECONDS) -> Table:
         """Answer one SQL statement that only reads.

@@ -12,8 +12,14 @@ def text_bytes(text: str) -> bytes:
 
 
 def stored_text(content: bytes) -> str:
-    """Return the text that `text_bytes` made the bytes of: the connections' `text_factory`."""
-    return content.decode("utf-8", "surrogatepass")
+    """Return the text that `text_bytes` made the bytes of: the connections' `text_factory`.
+
+    Bytes that are none are escaped: whoever reads the row is told by its checksum that it is damaged.
+    """
+    try:
+        return content.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return content.decode("utf-8", "backslashreplace")
 
 
 def sql_text(text: str) -> str:

@@ -126,6 +126,14 @@ function method(summary) {
     add("evaluation.ks", { ks: ks.map(([each, folds]) => `${each} × ${number(folds)}`).join(", ") });
   if (summary.near_duplicates) add("evaluation.near", { count: summary.near_duplicates });
   if (summary.apart) add("evaluation.apart", { accuracy: percent(summary.apart.accuracy) });
+  if (summary.chains.length) {
+    const [largest] = summary.chains;
+    add("evaluation.chains", {
+      images: number(largest.images),
+      groups: number(largest.groups),
+      similarity: decimal(largest.similarity, 4),
+    });
+  }
   if (summary.repeats.length > 1) {
     add("evaluation.repeats", {
       count: summary.repeats.length,

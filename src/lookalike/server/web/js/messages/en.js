@@ -215,6 +215,8 @@ export const en = {
     other: "{count} images have a near-duplicate, and were kept together with it.",
   },
   "evaluation.apart": "Without keeping anything together, the accuracy would seem {accuracy}.",
+  "evaluation.chains":
+    "Chains of near-duplicates were taken apart into groups in which each is a near-duplicate of each other; the largest: {images} images, {groups} groups, least similarity {similarity}.",
   "evaluation.ks": "k was chosen in the folds (k × folds): {ks}; for new images the first line has it.",
   "evaluation.repeats": {
     one: "{count} repeat: accuracy {low} … {high}.",

@@ -1,0 +1,420 @@
+"""`lookalike check`: all that is kept is verified, what can be mended is, and nothing else is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from lookalike.cli import main
+from lookalike.records import file_uri, record_id
+from lookalike.stores import open_store
+from tests.conftest import CommandLine
+from tests.contracts.store_contract import flipped
+
+if TYPE_CHECKING:
+    pass
+
+PART = 1000
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[Path]], cache: Path
+) -> Path:
+    """A folder with 24 photographs, a store of them, and a cache with their features: copied, not changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    for name, files in textile_files.items():
+        (folder / "textile" / name).mkdir(parents=True)
+        for file in files[:8]:
+            shutil.copy2(file, folder / "textile" / name / file.name)
+    store = ["--store", f"sqlite:///{folder}/whole.db"]
+    for kept in (cache, folder / "cache"):
+        assert main(["index", str(folder / "textile"), "--cache", str(kept), *store]) == 0
+        (folder / "whole.db").rename(folder / f"{kept.name}.db")
+    return folder
+
+
+@pytest.fixture
+def check(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """The command line on copies of store and cache."""
+    shutil.copy2(whole / "cache.db", tmp_path / "test.db")
+    shutil.copytree(whole / "cache", tmp_path / "cache")
+    return CommandLine(tmp_path / "test.db", tmp_path / "cache", capsys)
+
+
+@pytest.fixture
+def victim(whole: Path) -> Path:
+    return min((whole / "textile" / "local").iterdir())
+
+
+def found(
+    check: CommandLine, *words: str | Path, code: int = 1
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    out, err = check("check", *words, "--format", "jsonl", code=code)
+    assert "Traceback" not in err
+    *damages, summary = map(json.loads, out.splitlines())
+    return damages, summary
+
+
+def execute(path: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement, values).rowcount != 0
+
+
+def content(url: str) -> dict[str, tuple[object, bytes]]:
+    with open_store(url) as store:
+        return {
+            one.id: (one, vector.tobytes())
+            for each in store.collections()
+            for records, vectors in store.scan(each.name)
+            for one, vector in zip(records, vectors, strict=True)
+        }
+
+
+def test_where_all_is_well_the_exit_code_is_0_and_nothing_is_written(
+    check: CommandLine, tmp_path: Path
+) -> None:
+    before = (tmp_path / "test.db").read_bytes()
+    out, err = check("check")
+    assert (out, err) == ("read: 24 records, the features of 24 images; all is as it was written\n", "")
+    assert found(check, "--repair", code=0)[1] == {
+        "type": "summary",
+        "records": 24,
+        "features": 24,
+        "pictures": None,
+        "damages": 0,
+        "mended": 0,
+    }
+    assert (tmp_path / "test.db").read_bytes() == before
+    check("check", "--uploads", tmp_path)
+    check("check", "--uploads", tmp_path / "none", code=2)
+
+
+def test_an_empty_store_and_no_cache_are_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check = CommandLine(tmp_path / "none.db", tmp_path / "nothing", capsys)
+    assert found(check, code=0)[1]["records"] == 0
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("kept", ["features", "file"])
+def test_a_damaged_vector_is_embedded_again(
+    check: CommandLine, whole: Path, victim: Path, tmp_path: Path, kept: str
+) -> None:
+    before = content(check.store)
+    identity = record_id(file_uri(victim))
+    execute(
+        tmp_path / "test.db",
+        "UPDATE lookalike_records SET vector = zeroblob(length(vector)) WHERE id = ?",
+        identity,
+    )
+    if kept == "file":
+        for file in (tmp_path / "cache" / "features").iterdir():
+            file.unlink()
+    ((damage,), summary) = found(check)
+    assert (damage["collection"], damage["id"], damage["path"]) == ("images", identity, str(victim))
+    assert damage["damage"] == "its vector is all zeros"
+    assert not damage["mended"]
+    assert "--repair" in damage["todo"]
+    assert summary["damages"] == 1
+    assert "local/textile" in check("check", code=1)[0]
+    ((damage,), _) = found(check, "--repair")
+    assert damage["mended"]
+    assert found(check, code=0)[0] == []
+    assert content(check.store) == before
+
+
+def test_a_damaged_vector_whose_file_is_another_says_what_to_do(
+    check: CommandLine, whole: Path, victim: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(whole / "textile", moved)
+    check("index", moved, "--collection", "moved")
+    shutil.rmtree(tmp_path / "cache")
+    one = moved / "local" / victim.name
+    one.write_bytes(one.read_bytes() + b"x")
+    identity = record_id(file_uri(one))
+    execute(tmp_path / "test.db", "UPDATE lookalike_records SET vector = x'00' WHERE id = ?", identity)
+    ((damage,), _) = found(check, "--repair")
+    assert not damage["mended"]
+    assert f"`lookalike delete moved {identity}`" in damage["todo"]
+    check("delete", "moved", identity)
+    check("index", moved, "--collection", "moved")
+    assert found(check, code=0)[0] == []
+
+
+def test_damaged_labels_say_what_to_do_and_that_mends_them(
+    check: CommandLine, whole: Path, victim: Path, tmp_path: Path
+) -> None:
+    before = content(check.store)
+    identity = record_id(file_uri(victim))
+    execute(tmp_path / "test.db", "UPDATE lookalike_records SET fields = '{}' WHERE id = ?", identity)
+    damages, _ = found(check, "--repair")
+    assert [damage["mended"] for damage in damages] == [False]
+    assert (
+        f"`lookalike delete images {identity}`, then `lookalike index {victim.parent}" in damages[0]["todo"]
+    )
+    check("delete", "images", identity)
+    check("index", whole / "textile")
+    assert found(check, code=0)[0] == []
+    assert content(check.store) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE lookalike_values SET value = 'other' WHERE rowid = 1",
+        "DELETE FROM lookalike_words_1 WHERE rowid = 3",
+        "UPDATE lookalike_records SET labels_digest = 'x' WHERE record = 3",
+    ],
+)
+def test_what_repeats_labels_is_written_anew(check: CommandLine, tmp_path: Path, statement: str) -> None:
+    if "lookalike_values" in statement:
+        statement = "UPDATE lookalike_values SET value = 'other' WHERE record = 3"
+    execute(tmp_path / "test.db", statement)
+    damages, _ = found(check)
+    assert len(damages) == 1
+    assert "--repair" in damages[0]["todo"]
+    assert found(check, "--repair")[0][0]["mended"]
+    assert found(check, code=0)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP VIEW images", "its view"),
+        ("UPDATE lookalike_records SET collection = 7 WHERE record = 1", "belong to no collection"),
+        ("UPDATE lookalike_collections SET dimension = 7", "list of collections"),
+        ("UPDATE lookalike_collections SET embedder = NULL || 'x' || embedder", "list of collections"),
+        ("INSERT INTO lookalike_values VALUES (1, 999, 0, 'x')", "records that are not there"),
+    ],
+)
+def test_other_damage_is_named_and_says_what_to_do(
+    check: CommandLine, tmp_path: Path, statement: str, said: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        if "NULL ||" in statement:
+            statement = "UPDATE lookalike_collections SET embedder = 'x' || embedder"
+        connection.execute(statement)
+    damages, _ = found(check)
+    assert any(said in damage["damage"] for damage in damages), damages
+    assert all(damage["todo"] for damage in damages)
+
+
+def test_sides_that_differ_are_made_level_and_a_damaged_fit_is_named(
+    check: CommandLine, tmp_path: Path
+) -> None:
+    check("fit", "--by", "label")
+    assert found(check, code=0)[1]["records"] == 48
+    before = content(check.store)
+    with open_store(check.store) as store:
+        (one, *_), _ = next(iter(store.scan("images")))
+        store.remove("images", [one.id])
+    assert "differ from those of its plain side" in found(check)[0][0]["damage"]
+    assert found(check, "--repair")[0][0]["mended"]
+    assert found(check, code=0)[0] == []
+    assert content(check.store) == before
+    with open_store(check.store) as store:
+        metric = store.metric("images")
+    assert metric is not None
+    execute(tmp_path / "test.db", "UPDATE lookalike_metrics SET metric = ?", flipped(metric, 5))
+    assert "the metric of images does not read" in found(check)[0][0]["damage"]
+    line = check("search", one.id, code=1)[1]
+    assert "the metric of images does not read" in line
+
+
+def test_damage_on_the_fitted_side_is_projected_again(check: CommandLine, tmp_path: Path) -> None:
+    check("fit", "--by", "label")
+    before = content(check.store)
+    for size in ("min", "max"):
+        execute(
+            tmp_path / "test.db",
+            "UPDATE lookalike_records SET vector = vector || x'00' WHERE record ="
+            f" (SELECT {size}(record) FROM lookalike_records)",
+        )
+    assert len(found(check)[0]) == 2
+    damages = found(check, "--repair")[0]
+    assert [damage["mended"] for damage in damages] == [True, True], damages
+    assert found(check, code=0)[0] == []
+    after = content(check.store)
+    assert {one: np.frombuffer(vector, "<f4").shape for one, (_, vector) in after.items()} == {
+        one: np.frombuffer(vector, "<f4").shape for one, (_, vector) in before.items()
+    }
+
+
+# The cache
+
+
+def test_damaged_features_are_removed_and_computed_again(
+    check: CommandLine, whole: Path, tmp_path: Path
+) -> None:
+    (file,) = (tmp_path / "cache" / "features").glob("*.db")
+    execute(
+        file,
+        "UPDATE features SET numbers = zeroblob(length(numbers))"
+        " WHERE digest = (SELECT min(digest) FROM features)",
+    )
+    ((damage,), _) = found(check)
+    assert damage["place"] == str(file)
+    assert "1 of the features of 24 images" in damage["damage"]
+    assert found(check, "--repair")[0][0]["mended"]
+    assert found(check, code=0)[1]["features"] == 23
+    check("index", whole / "textile", "--collection", "again")
+    assert found(check, code=0)[1]["features"] == 24
+
+
+@pytest.mark.parametrize("made", [bytes(5000), b"notes", None], ids=["zeros", "notes", "flipped"])
+def test_a_cache_file_that_is_none_is_removed(check: CommandLine, tmp_path: Path, made: bytes | None) -> None:
+    (file,) = (tmp_path / "cache" / "features").glob("*.db")
+    file.write_bytes(made if made is not None else file.read_bytes()[:9000])
+    ((damage,), _) = found(check)
+    assert "do not read" in damage["damage"]
+    assert file.exists()
+    assert found(check, "--repair")[0][0]["mended"]
+    assert not file.exists()
+    assert found(check, code=0)[0] == []
+
+
+def test_kept_judgements_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
+    check("classify", "--by", "label", next((tmp_path).glob("*.jpg"), Path("none.jpg")), code=1)
+    judgements = tmp_path / "cache" / "judgements"
+    judgements.mkdir(exist_ok=True)
+    np.savez(judgements / "a.npz", nearest=np.arange(100))
+    path = judgements / "a.npz"
+    path.write_bytes(flipped(path.read_bytes(), 8 * 300))
+    (graph, *_) = (tmp_path / "cache").rglob("*.sha256")
+    graph.with_suffix("").write_bytes(b"another")
+    damages, _ = found(check)
+    assert {Path(damage["place"]) for damage in damages} == {path, graph.with_suffix("")}
+    assert all(damage["mended"] for damage in found(check, "--repair")[0])
+    assert found(check, code=0)[0] == []
+
+
+# Pictures that were added
+
+
+@pytest.fixture
+def uploads(check: CommandLine, whole: Path, tmp_path: Path) -> Path:
+    """A folder as `serve --uploads` makes it, with four pictures that have records."""
+    import hashlib
+
+    folder = tmp_path / "uploads"
+    for file in sorted((whole / "textile" / "local").iterdir())[:4]:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        place = folder / "images" / digest[:2] / f"{digest}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, place)
+    check("index", folder)
+    return folder
+
+
+def add_orphan(uploads: Path, age: float) -> Path:
+    import hashlib
+
+    digest = hashlib.sha256(str(age).encode()).hexdigest()
+    place = uploads / "images" / digest[:2] / f"{digest}.jpg"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(str(age).encode())
+    os.utime(place, (time.time() - age,) * 2)
+    return place
+
+
+def test_pictures_without_a_record_are_removed_when_they_are_old(check: CommandLine, uploads: Path) -> None:
+    old, new = add_orphan(uploads, 4000), add_orphan(uploads, 10)
+    part = old.with_name(f".{old.name}.0123.part")
+    part.write_bytes(b"half")
+    os.utime(part, (time.time() - 9999,) * 2)
+    stranger = uploads / "notes.txt"
+    stranger.write_text("mine")
+    os.utime(stranger, (0, 0))
+    damages, summary = found(check, "--uploads", uploads)
+    assert {Path(damage["place"]) for damage in damages} == {old, part}
+    assert summary["pictures"] == 6
+    assert old.exists()
+    assert all(damage["mended"] for damage in found(check, "--uploads", uploads, "--repair")[0])
+    assert [path.exists() for path in (old, part, new, stranger)] == [False, False, True, True]
+    assert found(check, "--uploads", uploads, code=0)[0] == []
+
+
+def test_records_without_a_picture_and_pictures_that_changed_are_named(
+    check: CommandLine, uploads: Path
+) -> None:
+    gone, changed, *_ = sorted(uploads.rglob("*.jpg"))
+    gone.unlink()
+    changed.write_bytes(changed.read_bytes()[:-1])
+    damages, _ = found(check, "--uploads", uploads, "--repair")
+    assert {damage["path"]: damage["damage"].partition(" that")[0] for damage in damages} == {
+        str(gone): "a record whose picture is gone",
+        str(changed): "the picture is not the one",
+    }
+    assert all(damage["todo"] and damage["id"] for damage in damages)
+
+
+def test_no_picture_is_removed_where_its_record_may_be_a_damaged_one_or_in_another_store(
+    check: CommandLine, uploads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = add_orphan(uploads, 4000)
+    picture = max(uploads.rglob("*.jpg"))
+    execute(
+        tmp_path / "test.db",
+        "UPDATE lookalike_records SET uri = 'file:///elsewhere' WHERE id = ?",
+        record_id(file_uri(picture)),
+    )
+    damages, _ = found(check, "--uploads", uploads, "--repair")
+    assert any("mend these first" in damage["todo"] for damage in damages)
+    assert old.exists()
+    assert picture.exists()
+    other = CommandLine(tmp_path / "other.db", tmp_path / "cache", capsys)
+    damages, _ = found(other, "--uploads", uploads, "--repair")
+    assert all("another store" in damage["todo"] for damage in damages)
+    assert len(list(uploads.rglob("*.jpg"))) == 5
+
+
+# Any bit of the file
+
+
+def test_a_bit_anywhere_is_noticed_or_changes_no_answer(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    """Each page of the database gets its share; what no answer shows, the check may find all the same."""
+    sound = (whole / "cache.db").read_bytes()
+    one = min((whole / "textile" / "global").iterdir())
+    words = (
+        "search",
+        str(one),
+        "-k",
+        "23",
+        "--where",
+        "label=local",
+        "--where",
+        "label=global",
+        "--format",
+        "jsonl",
+    )
+    shutil.copy2(whole / "cache.db", tmp_path / "test.db")
+    lookalike = CommandLine(tmp_path / "test.db", cache, capsys)
+    answer, _ = lookalike(*words)
+    chance = random.Random(5)
+    noticed = 0
+    for page in range(0, len(sound), 16384):
+        bit = 8 * (page + chance.randrange(16384)) + chance.randrange(8)
+        for end in ("", "-wal", "-shm"):
+            Path(f"{tmp_path}/test.db{end}").unlink(missing_ok=True)
+        (tmp_path / "test.db").write_bytes(flipped(sound, bit))
+        capsys.readouterr()
+        code = main([*words, *lookalike.options])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert code or out == answer, bit
+        noticed += code != 0
+    assert noticed > len(sound) // 16384 // 4
