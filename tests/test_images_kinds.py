@@ -92,6 +92,13 @@ def test_a_general_brand_is_told_by_those_it_is_compatible_with(brand: bytes) ->
         assert format_name(data) == form
 
 
+def test_deep_colours_whose_low_bytes_are_not_to_be_had_are_refused_where_they_matter() -> None:
+    """Two files of OpenJPEG's, of the scene: all 16 bits, and as a camera of 12 bits writes it into 16."""
+    high = (HEIC / "all_16_bits.jp2").read_bytes()
+    assert np.abs(read(high).astype(int) - np.asarray(scene())).max() <= 1  # Pillow rounds
+    assert "export it as PNG or TIFF" in reason((HEIC / "twelve_of_16_bits.jp2").read_bytes())
+
+
 # --- files that lack only their end ---
 
 

@@ -292,3 +292,14 @@ def test_any_damaged_text_is_read_or_skipped(text: str, data: st.DataObject) -> 
     for claim in read_json_files(root, [root / "a.jpg"], [Document(root / "a.json", content)])[0]:
         json.dumps(claim.label.metadata)
         str(claim.label.fields).encode()
+
+
+@pytest.mark.parametrize("folder", ["", "good/"])
+def test_a_json_file_of_images_that_are_not_there_is_said(tmp_path: Path, folder: str) -> None:
+    """Whether the folders are labels or not."""
+    tasks = [{"image": "/data/upload/1/other.jpg", "id": 1, "choice": "good"}]
+    tree(tmp_path, {f"{folder}p1.jpg": None, "export.json": tasks, "settings.json": {"image": {"width": 5}}})
+    labelling = read(tmp_path, "auto")
+    (said,) = [skipped for skipped in labelling.skipped if skipped.path.endswith("export.json")]
+    assert "there is no image '/data/upload/1/other.jpg'" in said.reason
+    assert not any(skipped.path.endswith("settings.json") for skipped in labelling.skipped)

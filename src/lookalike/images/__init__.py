@@ -444,6 +444,11 @@ def _of_8_bits(image: ImageFile, levels: Range, container: Container) -> tuple[I
             bands.putalpha(Image.fromarray(np.where((high == key).all(axis=2), 0, 255).astype(np.uint8)))
         return bands, _noted(scaled.note)
     if not (image.mode.startswith("I;16") or image.mode in ("I", "F")):
+        if container.cut and levels != FULL and not lies_high(np.asarray(image.convert("RGB"))):
+            raise Unread(
+                "colours of 16 bits that do not fill them, of which only the high bytes could be read: "
+                "export it as PNG or TIFF"
+            )
         return image, []
     grey = np.asarray(image)
     if image.mode.startswith("I;16"):

@@ -49,6 +49,8 @@ class Container(NamedTuple):
     """Of 16-bit samples that the decoder cuts to their high bytes: the same image of their low bytes."""
     planes: Callable[[], Planes] | None = None
     """What reads samples that the decoder would not, or not right."""
+    cut: bool = False
+    """Whether the decoder cuts colours of 16 bits to their high bytes, and nothing here has the low ones."""
 
 
 class Planes(NamedTuple):
@@ -360,11 +362,12 @@ def heic(data: bytes) -> Container:
 def jpeg2000(data: bytes) -> Container:
     """Read how many bits the samples of a JPEG 2000 have (ISO/IEC 15444-1, annex A.5.1).
 
-    Pillow fills 16 bits with those of fewer: their white is then that of 16 bits.
+    Pillow fills 16 bits with those of fewer: their white is then that of 16 bits. Of colours it keeps the
+    high bytes.
     """
     place = data.find(b"\xffO\xffQ")
     bits = (data[place + 42] & 0x7F) + 1 if 0 <= place < len(data) - 42 else 16
-    return Container(BytesIO(data), stated=Stated(high=65535.0 if 8 < bits < 16 else None))
+    return Container(BytesIO(data), stated=Stated(high=65535.0 if 8 < bits < 16 else None), cut=bits == 16)
 
 
 # Magic number, width, height and white, and one blank before the samples.

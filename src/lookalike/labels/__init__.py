@@ -271,6 +271,9 @@ def _passed_over(documents: Sequence[Document], reason: str) -> list[Skipped]:
         file = LabelFile(document.path, None) if is_coco(document.content) else read_label_file(document)
         if looks_like_labels(document.content) or file.is_export:
             found.append(Skipped(str(document.path), file.flaw or f"not used: {reason}"))
+        elif (name := file.first_picture) is not None:
+            why = f"there is no image {display(name)!r}, nor the others that it names"
+            found.append(Skipped(str(document.path), f"looks like labels and is not used: {why}"))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.data_folders import is_data_folder
@@ -11,6 +12,7 @@ from lookalike.labels.image_names import ImageNames, common_suffix, directories_
 from lookalike.labels.json_entries import Entry, is_export, json_entries, names_no_image
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.records import Skipped
+from lookalike.walk import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +41,12 @@ class LabelFile:
     def is_export(self) -> bool:
         """Whether only a tool for labels writes such a file."""
         return is_export(self.content)
+
+    @property
+    def first_picture(self) -> str | None:
+        """The first name of an image that it lists, or says something of; None where there is none."""
+        names = (name for entry in self.entries if entry.fields or entry.place for name in entry.names)
+        return next((name for name in names if PurePath(name).suffix.lower() in SUFFIXES), None)
 
 
 def read_label_file(document: Document) -> LabelFile:
