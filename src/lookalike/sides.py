@@ -193,7 +193,8 @@ def level(store: Store, plain: str, fitted: Collection, metric: Metric) -> int:
     there = {stamp.id: stamp for stamp in store.stamps(fitted.name).values()}
     wanted = {stamp.id: stamp for stamp in store.stamps(plain).values()}
     # What is damaged on the plain side is there, and its labels may be whole on this side only.
-    gone = [identity for identity in there.keys() - wanted.keys() - store.damage.ids(plain)]
+    damaged = store.damage.ids(plain)
+    gone = [identity for identity in there if identity not in wanted and identity not in damaged]
     missing, relabelled = set(), []
     for identity, stamp in wanted.items():
         known = there.get(identity)
