@@ -353,7 +353,7 @@ def test_what_is_put_right_or_removed_while_files_are_read_stays_so(
     if fitted:
         fit(desk.store, "parts", "label", groups=(), locks=tmp_path / "locks")
     old.rename(new)
-    read = indexing.read_digests
+    read = pipeline.read_digests
 
     def read_slowly(*words: Any) -> Any:
         put_right(desk, old / "good" / "1.png", note="scratch")
