@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.checksums import features_checksum
+from lookalike.corrections import correct
 from lookalike.features import FeatureCache, sound_features
-from lookalike.records import record_id
+from lookalike.records import file_uri, record_id
 from lookalike.stores import open_store
 from lookalike.stores.verification import vector_fault, verify_vectors
 from tests.conftest import CommandLine
@@ -467,3 +468,32 @@ def test_a_file_that_is_damaged_as_a_whole_is_one_line_in_every_command(
     out, err = store("check", code=1)
     assert "Traceback" not in err
     assert "damage" in out or "damage" in err or "not a database" in out + err
+
+
+def test_what_is_damaged_on_the_plain_side_stays_whole_on_the_fitted_one(
+    store: CommandLine, whole: Path, victim: Path, tmp_path: Path
+) -> None:
+    """What a person put right is nowhere else by then: neither the next `index` nor `fit` may remove it."""
+    store("fit", "--by", "label")
+    identity = record_id(file_uri(victim))
+    with open_store(store.store) as opened:
+        correct(opened, "images", identity, {"note": "scratch"}, ())
+    with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
+        connection.execute(
+            "UPDATE lookalike_records SET uri = uri || 'x' WHERE id = ? AND collection ="
+            " (SELECT collection FROM lookalike_collections WHERE name = 'images-unfitted')",
+            (identity,),
+        )
+    other = tmp_path / "other" / "local"
+    other.mkdir(parents=True)
+    shutil.copy2(next(p for p in victim.parent.iterdir() if p != victim), other / "copy.jpg")
+    store("index", other.parent, code=1)
+    with open_store(store.store) as opened:
+        (kept,) = opened.get("images", [identity])
+        assert kept.fields["note"] == "scratch"
+    store("index", whole / "textile")
+    with open_store(store.store) as opened:
+        for name in ("images", "images-unfitted"):
+            (again,) = opened.get(name, [identity])
+            assert again.fields["note"] == "scratch"
+    store("check", code=0)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
+from lookalike.judging.evaluate import evaluate, evaluation_lines
 from lookalike.judging.folds import repeat_seeds, stratified_folds
-from lookalike.judging.lots import lots_of, merged_lots
+from lookalike.judging.lots import Joined, joined_text, lots_of, merged_lots
 from lookalike.records import Record, Scalar, record_id
 
 
@@ -109,3 +110,35 @@ def test_copies_are_found_and_where_nothing_is_alike_there_are_no_lots() -> None
     assert np.flatnonzero(lots.alike).tolist() == [3, 7]
     nothing = lots_of(records, np.eye(20, dtype=np.float32), "q", group=None, near_duplicates=True)
     assert nothing.together is None
+
+
+def test_lots_of_several_groups_are_told() -> None:
+    """A chain of groups: each of five rolls has a copy of a picture of the next; two of others share one."""
+    count = 40
+    vectors = np.eye(count, dtype=np.float32)
+    fields: list[Mapping[str, Scalar]] = [{"q": place % 2, "roll": place // 4} for place in range(count - 2)]
+    records = records_of(*fields, {"q": 0}, {"q": 1})
+    for roll in range(4):
+        vectors[4 * roll + 4] = vectors[4 * roll + 3]
+    vectors[28] = vectors[27]
+    vectors[38] = vectors[35]  # without a roll: it joins none
+    vectors[39] = vectors[38]
+    found = evaluate(records, vectors, "q", k=1, group="roll", near_duplicates=True)
+    assert found.joined == (Joined(20, 5), Joined(8, 2))
+    assert next(evaluation_lines(found))["joined"] == [
+        {"images": 20, "groups": 5},
+        {"images": 8, "groups": 2},
+    ]
+    assert "2 lots; the largest: 20 images, 5 values" in joined_text(found.joined, "roll")
+    assert evaluate(records, vectors, "q", k=1, group="roll").joined == ()
+    assert evaluate(records, vectors, "q", k=1, near_duplicates=True).joined == ()
+
+
+def test_where_groups_are_joined_into_one_the_error_says_so() -> None:
+    vectors = np.eye(24, dtype=np.float32)
+    for place in range(4, 24, 4):
+        vectors[place] = vectors[place - 1]
+    records = records_of(*({"q": place % 2, "roll": place // 4} for place in range(24)))
+    for k in (1, "auto"):
+        with pytest.raises(Unanswerable, match=r"several values of roll.*one lot: 24 images, 6 values"):
+            evaluate(records, vectors, "q", k=k, group="roll", near_duplicates=True)

@@ -182,3 +182,26 @@ def test_the_split_of_a_folder(name: str, split: str | None) -> None:
 )
 def test_the_split_of_a_file(name: str, split: str | None) -> None:
     assert split_in(name) == split
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("train_images", "train"),
+        ("images-val", "val"),
+        ("test set", "test"),
+        ("Training_Data", "train"),
+        ("train_val", None),
+        ("image_data", None),
+        ("ann", None),
+    ],
+)
+def test_words_that_all_say_the_kind_of_data_are_no_label_together(name: str, split: str | None) -> None:
+    assert is_data_folder(name)
+    assert split_of(name) == split
+
+
+@pytest.mark.parametrize("name", ["train_good", "image_noise", "all", "set_1", "test_bench", "label_error"])
+def test_one_word_that_says_more_makes_a_label(name: str) -> None:
+    assert not is_data_folder(name)
+    assert split_of(name) is None

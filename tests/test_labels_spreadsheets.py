@@ -292,6 +292,92 @@ def test_so_is_one_that_only_its_name_makes_look_like_labels(
     assert labelling.expected
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        # Kaggle: folders that are parts, one table of ids.
+        (
+            {"train/0a.jpg": None, "test/0b.jpg": None, "train.csv": "id,label\n0a,7\n"},
+            {"train/0a.jpg": {"label": 7, "split": "train"}},
+        ),
+        (
+            {"train_images/0a.jpg": None, "test_images/0b.jpg": None, "train.csv": "id,breed\n0a,pug\n"},
+            {"train_images/0a.jpg": {"breed": "pug", "split": "train"}},
+        ),
+        # Roboflow: a table in each part, a column for each class.
+        (
+            {"train/a.jpg": None, "train/b.jpg": None, "valid/c.jpg": None,
+             "train/_classes.csv": "filename, Hole, Stain\na.jpg, 1, 0\nb.jpg, 0, 0\n",
+             "valid/_classes.csv": "filename, Hole, Stain\nc.jpg, 1, 1\n"},
+            {"train/a.jpg": {"Hole": 1, "Stain": 0, "label": "Hole", "split": "train"},
+             "train/b.jpg": {"Hole": 0, "Stain": 0, "split": "train"},
+             "valid/c.jpg": {"Hole": 1, "Stain": 1, "label": "Hole, Stain", "split": "val"}},
+        ),
+        # One folder of all images names no class beside a table of labels.
+        (
+            {"img_align/1.jpg": None, "img_align/2.jpg": None,
+             "labels.csv": "file_name,label\n1.jpg,a\n2.jpg,b\n"},
+            {"img_align/1.jpg": {"label": "a"}, "img_align/2.jpg": {"label": "b"}},
+        ),
+        # ImageNet's lists.
+        (
+            {"val/1.jpg": None, "val/2.jpg": None, "val.txt": "1.jpg 65\n2.jpg 970\n"},
+            {"val/1.jpg": {"label": 65, "split": "val"}, "val/2.jpg": {"label": 970, "split": "val"}},
+        ),
+    ],
+)  # fmt: skip
+def test_so_it_is_where_folders_only_say_which_part_or_are_one(
+    tmp_path: Path, files: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    labelling = read(tree(tmp_path, files), "auto")
+    assert (labelling.mode, fields(tmp_path, labelling)) == ("table", expected)
+
+
+def test_one_folder_of_all_images_is_their_label_beside_a_table_of_something_else(tmp_path: Path) -> None:
+    tree(tmp_path, {"hull/1.jpg": None, "hull/2.jpg": None, "sizes.csv": "file_name,width\n1.jpg,7\n"})
+    labelling = read(tmp_path, "auto")
+    assert [each["label"] for each in fields(tmp_path, labelling).values()] == ["hull", "hull"]
+
+
+@pytest.mark.parametrize(
+    ("table", "labels", "said"),
+    [
+        ("file_name,class\n001.jpg,a\n002.jpg,b\n", ["a", "b"], "its column 'class' is the label"),
+        ("file_name,분류\n001.jpg,a\n002.jpg,\n", ["a", None], "its column '분류' is the label"),
+        ("file_name,category,label\n001.jpg,a,x\n002.jpg,b,y\n", ["x", "y"], ""),
+        ("file_name,A,B,C\n001.jpg,0.0,1.0,0.0\n002.jpg,1.0,0.0,1.0\n", ["B", "A, C"], "A, B, C hold 0 or 1"),
+        ("file_name,split,A,B\n001.jpg,val,0,1\n002.jpg,val,1,0\n", ["B", "A"], "A, B hold 0 or 1"),
+        ("file_name,A,B\n001.jpg,0,1\n002.jpg,2,0\n", [None, None], ""),
+        ("file_name,A\n001.jpg,0\n002.jpg,1\n", [None, None], ""),
+        ("file_name,A,B\n001.jpg,false,true\n002.jpg,true,false\n", [None, None], ""),
+        ("file_name,A,B,part\n001.jpg,0,1,x\n002.jpg,1,0,y\n", [None, None], ""),
+    ],
+)
+def test_what_a_column_of_another_name_says_is_the_label_and_that_is_said(
+    root: Path, table: str, labels: list[str | None], said: str
+) -> None:
+    labelling = read(tree(root, {"metadata.csv": table}), "auto")
+    assert [fields(root, labelling)[name].get("label") for name in ("001.jpg", "002.jpg")] == labels
+    assert bool(said) == bool(labelling.remarks)
+    assert all(said in remark.text for remark in labelling.remarks)
+
+
+def test_a_table_without_rows_says_so(root: Path) -> None:
+    labelling = read(tree(root, {"metadata.csv": "file_name,label\n"}), "auto")
+    assert reasons(root, labelling) == [("metadata.csv", "has headings and no rows below them")]
+
+
+def test_what_excel_keeps_beside_an_open_workbook_is_no_table(root: Path) -> None:
+    labelling = read(tree(root, {"labels.xlsx": b"PK\x03\x04", "~$labels.xlsx": b"x"}), "auto")
+    assert [path for path, _ in reasons(root, labelling)] == ["labels.xlsx"]
+
+
+def test_the_name_that_makes_a_table_read_is_one_that_is_read(root: Path) -> None:
+    labelling = read(tree(root, {"good/004.jpg": None, "labels.txt": "001.jpg a\n002.jpg b\n"}), "auto")
+    ((_, reason),) = reasons(root, labelling)
+    assert "called metadata.csv it is read" in reason
+
+
 def test_a_table_of_numbers_is_none_of_labels_though_images_are_numbered(tmp_path: Path) -> None:
     tree(tmp_path, {"1.jpg": None, "2.jpg": None, "sensor.csv": "time,value\n1,20.5\n2,20.7\n"})
     labelling = read(tmp_path, "auto")

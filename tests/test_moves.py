@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from lookalike.fitting import fit
 from lookalike.indexing import IndexReport
 from lookalike.moves import pair
 from lookalike.records import OWN_KEY, Record, file_uri, record_id
+from lookalike.sides import remove
 from lookalike.stores.sqlite.store import SqliteStore
 from tests.desk import Desk
 from tests.mean_colours import save
@@ -341,6 +344,48 @@ def test_of_two_that_index_at_once_neither_loses_what_the_other_moved(
     records = desk.records()
     assert set(records) == set(new.rglob("*.png"))
     assert records[new / "good" / "1.png"][0].fields["note"] == "scratch"
+
+
+@pytest.mark.parametrize("fitted", [False, True], ids=["plain", "fitted"])
+def test_what_is_put_right_or_removed_while_files_are_read_stays_so(
+    desk: Desk, old: Path, new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: bool
+) -> None:
+    desk.index(old)
+    put_right(desk, old / "good" / "3.png", note="dent")
+    if fitted:
+        fit(desk.store, "parts", "label", groups=(), locks=tmp_path / "locks")
+    old.rename(new)
+    read = pipeline.read_digests
+
+    def read_slowly(*words: Any) -> Any:
+        put_right(desk, old / "good" / "1.png", note="scratch")
+        remove(desk.store, "parts", [record_id(file_uri(old / "good" / "3.png"))])
+        return read(*words)
+
+    monkeypatch.setattr(indexing, "read_digests", read_slowly)
+    report = desk.index(new)
+    assert (report.moved, report.added, report.embedded) == (7, 1, 0)
+    records = desk.records()
+    assert set(records) == set(new.rglob("*.png"))
+    assert records[new / "good" / "1.png"][0].fields["note"] == "scratch"
+    assert "note" not in records[new / "good" / "3.png"][0].fields
+
+
+def test_a_record_whose_vector_is_damaged_moves_and_is_mended(desk: Desk, old: Path, new: Path) -> None:
+    desk.index(old)
+    put_right(desk, old / "good" / "1.png", note="scratch")
+    before = shown(desk)
+    place = desk.store.url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute("UPDATE lookalike_records SET vector = zeroblob(length(vector))")
+    second = Desk(new.parent / "second")  # without the features
+    second.store.close()
+    second.store = SqliteStore(desk.store.url)
+    old.rename(new)
+    report = second.index(new, prune=True)
+    assert (report.moved, report.added, report.embedded, report.removed) == (8, 0, 8, 0)
+    second.close()
+    assert shown(desk) == {new / path.relative_to(old): value for path, value in before.items()}
 
 
 def test_neighbours_of_a_fitted_collection_move_on_both_sides(

@@ -175,7 +175,9 @@ def index(
         _check_gone(found.gone, name, stamps)
         differing = _verify(sides, found.wanted, stamps, report, part) if verify else frozenset()
         jobs = _changed(sides, found.wanted, stamps, differing, report)
-        jobs, origins = _move(sides, jobs, found.wanted, stamps, disk, cache, report, part)
+        jobs, origins = _move(
+            sides, jobs, found.wanted, stamps, disk, embedder, cache, max_pixels, report, part
+        )
         if report.left_out and (kept := _left_in(roots, found.wanted, stamps)):
             report.remarks.append(Remark("", _LEFT_IN.format(kept)))
         if prune:
@@ -437,7 +439,9 @@ def _move(
     wanted: Mapping[Path, Label],
     stamps: Mapping[str, Stamp],
     disk: Disk,
+    embedder: Embedder,
     cache: FeatureCache,
+    max_pixels: int,
     report: IndexReport,
     progress: _Part,
 ) -> tuple[list[_Job], frozenset[str]]:
@@ -469,21 +473,25 @@ def _move(
     done: set[Path] = set()
 
     def put(some: Sequence[tuple[Move, Vectors]]) -> None:
-        _put_moved(
-            sides,
-            [(new[move.path], move.record, statuses[move.path]) for move, _ in some],
-            np.stack([vector for _, vector in some]),
-            report,
-        )
-        done.update(move.path for move, _ in some)
+        places = [(new[move.path], move.record, statuses[move.path]) for move, _ in some]
+        done.update(_put_moved(sides, places, np.stack([vector for _, vector in some]), report))
 
     known = [(move, vectors[move.record.id]) for move in moves if move.record.id in vectors]
     for start in range(0, len(known), _WRITE_RECORDS):
         put(known[start : start + _WRITE_RECORDS])
     todo = {move.record.id: move for move in moves if move.record.id not in vectors}
     if todo:
-        for some, rows in sides.vectors(todo.keys()):
+        for some, rows in sides.vectors(set(todo)):
             put([(todo[record.id], row) for record, row in zip(some, rows, strict=True)])
+            for record in some:
+                del todo[record.id]
+    # Those whose vector is damaged.
+    left = list(todo.values())
+    files = embed_files((move.path for move in left), embedder, cache, max_pixels=max_pixels)
+    for move, file in zip(left, files, strict=True):
+        if not isinstance(file, Skipped) and file.digest == move.record.digest:
+            report.embedded += not file.cached
+            put([(move, normalise(file.features[None])[0])])
     return [job for job in jobs if job.path not in done], frozenset(origins)
 
 
@@ -499,29 +507,45 @@ def _put_moved(
     some: Sequence[tuple[_Job, Record, os.stat_result | None]],
     vectors: Vectors,
     report: IndexReport,
-) -> None:
+) -> set[Path]:
     """Put records where their files are now, then remove those of the old paths.
 
     At no moment is a record at neither place; the new one says which it came from until that is removed, so
     that a run which is killed in between is completed by the next.
+
+    Returns:
+        The paths whose records were moved; of others the record is not any more what it was.
     """
+    # Read again: files were read meanwhile, and somebody may have put labels right, removed the record, or
+    # moved it here.
+    now = {record.id: record for record in sides.get([known.id for _, known, _ in some])}
+    there = {record.id for record in sides.get([record_id(job.uri) for job, _, _ in some])}
     records = []
+    rows = []
     settled = []
-    for job, before, status in some:
+    origins = []
+    for row, (job, known, status) in enumerate(some):
+        identity = record_id(job.uri)
+        before = now.get(known.id)
+        if before is None or before.digest != known.digest or identity in there:
+            continue
         label, given_up = indexed_again(before, job.label, before.digest)
         if given_up:
             report.overruled.append(str(job.path))
-        identity = record_id(job.uri)
         marked, plain = moved(label, before.id), moved(label, None)
         modified_ns = 0 if status is None else file_time(status)
         records.append(
             Record(identity, job.uri, before.digest, marked.fields, marked.metadata, before.size, modified_ns)
         )
+        rows.append(row)
         settled.append((identity, plain.fields, plain.metadata))
-    sides.put(records, vectors)
-    sides.remove([before.id for _, before, _ in some])
-    sides.relabel(settled)
-    report.moved += len(some)
+        origins.append(before.id)
+    if records:
+        sides.put(records, vectors[rows])
+        sides.remove(origins)
+        sides.relabel(settled)
+        report.moved += len(records)
+    return {some[row][0].path for row in rows}
 
 
 def _prune(

@@ -70,8 +70,22 @@ class Sides:
         return self._repeat(open_plain)
 
     def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in the order asked, without those that are not there."""
-        return self._repeat(lambda fitted: self._store.get(self._names(fitted)[0], ids))
+        """Return the records with these ids, in the order asked, without those that are not there.
+
+        One that is damaged on the plain side is that of the fitted side, which says the same.
+        """
+
+        def get(fitted: Collection | None) -> list[Record]:
+            plain = self._names(fitted)[0]
+            found = self._store.get(plain, ids)
+            lost = self._store.damage.ids(plain).intersection(ids) - {record.id for record in found}
+            if fitted is None or not lost:
+                return found
+            known = {record.id: record for record in self._store.get(fitted.name, sorted(lost))}
+            known |= {record.id: record for record in found}
+            return [known[identity] for identity in ids if identity in known]
+
+        return self._repeat(get)
 
     def vectors(self, ids: Ids[str]) -> Iterator[tuple[list[Record], Vectors]]:
         """Yield records with their plain vectors, bit by bit; reads the whole collection.
@@ -178,7 +192,9 @@ def level(store: Store, plain: str, fitted: Collection, metric: Metric) -> int:
     """
     there = {stamp.id: stamp for stamp in store.stamps(fitted.name).values()}
     wanted = {stamp.id: stamp for stamp in store.stamps(plain).values()}
-    gone = [identity for identity in there if identity not in wanted]
+    # What is damaged on the plain side is there, and its labels may be whole on this side only.
+    damaged = store.damage.ids(plain)
+    gone = [identity for identity in there if identity not in wanted and identity not in damaged]
     missing, relabelled = set(), []
     for identity, stamp in wanted.items():
         known = there.get(identity)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.cli.output import counted, print_rest, print_table, print_text, short_path, text_of
+from lookalike.judging.lots import joined_text
 from lookalike.near_duplicates import chains_text
 from lookalike.vote import label_key
 
@@ -121,6 +122,8 @@ def _print_method(evaluation: Evaluation) -> None:
         )
     if evaluation.chains:
         print_text(chains_text(evaluation.chains))
+    if evaluation.joined:
+        print_text(joined_text(evaluation.joined, str(evaluation.group)))
 
 
 def _print_trust(evaluation: Evaluation, *, everything: bool) -> None:

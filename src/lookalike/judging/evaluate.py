@@ -22,7 +22,7 @@ from lookalike.judging.figures import baseline_accuracy, class_figures, confusio
 from lookalike.judging.folds import FOLDS, REPEATS
 from lookalike.judging.heldout import encode, held_out, workload
 from lookalike.judging.judge import check_promises
-from lookalike.judging.lots import lots_of
+from lookalike.judging.lots import joined_text, lots_of
 from lookalike.judging.novelty import FALSE_ALARM
 from lookalike.judging.trust import measure_trust
 from lookalike.progress import divided, silent
@@ -130,7 +130,12 @@ def evaluate(
     sizes = [len(records) // 2 if near_duplicates else 0, work, work, little, little]
     alikeness, together, singly, judging, telling = divided(progress, sizes)
     lots = lots_of(records, vectors, by, group=group, near_duplicates=near_duplicates, progress=alikeness)
-    held = answers(lots.together, together)
+    try:
+        held = answers(lots.together, together)
+    except Unanswerable as error:
+        if group is None or not lots.joined:
+            raise
+        raise Unanswerable(f"{error}; {joined_text(lots.joined, group)}") from error
     apart = None
     if lots.together is not None:
         loose = answers(None, singly)
@@ -177,6 +182,7 @@ def _evaluation(
         group=group,
         near_duplicates=int(lots.alike[held.rows].sum()),
         chains=lots.chains,
+        joined=lots.joined,
         apart=apart,
         repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),
         classes=class_figures(held.truth, held.predicted, held.labels),

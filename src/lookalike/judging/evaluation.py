@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lookalike.judging.heldout import HeldOut
+    from lookalike.judging.lots import Joined
     from lookalike.judging.participants import LeftOut
     from lookalike.judging.trust import Trust
     from lookalike.near_duplicates import Chain
@@ -61,6 +62,9 @@ class Evaluation:
     """Evaluated images that have a near-duplicate in the collection, and were kept together with it."""
     chains: tuple[Chain, ...]
     """Near-duplicates that are not all near each other, and were taken apart; the largest first."""
+    joined: tuple[Joined, ...]
+    """Lots of several values of `group`, joined by near-duplicates that lie in more than one; the largest
+    first."""
     apart: Apart | None
     """The figure without keeping anything together, where that differs in what was compared."""
     repeats: tuple[float, ...]
@@ -165,6 +169,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "group": evaluation.group,
         "near_duplicates": evaluation.near_duplicates,
         "chains": [asdict(chain) for chain in evaluation.chains],
+        "joined": [asdict(each) for each in evaluation.joined],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
         **_trust_summary(evaluation),
     }

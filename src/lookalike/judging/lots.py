@@ -21,8 +21,27 @@ if TYPE_CHECKING:
 
     from lookalike.near_duplicates import Chain
     from lookalike.progress import Progress
-    from lookalike.records import Record, Vectors
+    from lookalike.records import Record, Scalar, Vectors
     from lookalike.vote import Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Groups of the field that are one lot, since near-duplicates lie in several of them."""
+
+    images: int
+    groups: int
+    """How many values of the field, at least 2."""
+
+
+def joined_text(joined: Sequence[Joined], group: str) -> str:
+    """Return in words which groups of a field became one lot, the largest first; at least one."""
+    several = len(joined) > 1
+    return (
+        f"near-duplicates lie in several values of {group}, which were kept together as "
+        f"{f'{len(joined):,} lots; the largest' if several else 'one lot'}: {joined[0].images:,} images, "
+        f"{joined[0].groups:,} values"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +54,8 @@ class Lots:
     """(n,): 1 for each image that has a near-duplicate, 0 for the others."""
     chains: tuple[Chain, ...] = ()
     """Near-duplicates that were taken apart, the largest first."""
+    joined: tuple[Joined, ...] = ()
+    """Lots of several groups, the largest first."""
 
 
 def lots_of(
@@ -64,6 +85,7 @@ def lots_of(
         raise InvalidArgument(f"by and group are both {by!r}: no image could meet another of its label")
     count = len(records)
     groupings = []
+    values: list[Scalar | None] = []
     alike = np.zeros(count, dtype=np.intp)
     chains: tuple[Chain, ...] = ()
     if group is not None:
@@ -86,7 +108,10 @@ def lots_of(
     if not groupings:
         return Lots(None, alike)
     lots = merged_lots(*groupings)
-    return Lots(lots if int(lots.max(initial=-1)) + 1 < count else None, alike, chains)
+    together = lots if int(lots.max(initial=-1)) + 1 < count else None
+    named = np.array([value is not None for value in values], dtype=bool)
+    joined = _joined(lots[named], groupings[0][named]) if group is not None else ()
+    return Lots(together, alike, chains, joined)
 
 
 def merged_lots(*groupings: Codes) -> Codes:
@@ -119,3 +144,18 @@ def _pairs(grouping: Codes) -> Iterator[tuple[int, int]]:
     order = np.argsort(grouping, kind="stable")
     same = grouping[order[1:]] == grouping[order[:-1]]
     yield from zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True)
+
+
+def _joined(lots: Codes, groups: Codes) -> tuple[Joined, ...]:
+    """Return the lots that hold several groups.
+
+    Args:
+        lots: shape (n,), of images that have a group.
+        groups: shape (n,), the group of each.
+    """
+    images = np.bincount(lots)
+    size = int(groups.max(initial=0)) + 1
+    values = np.bincount(np.unique(lots * size + groups) // size, minlength=len(images))
+    several = np.flatnonzero(values > 1).tolist()
+    found = [Joined(int(images[lot]), int(values[lot])) for lot in several]
+    return tuple(sorted(found, key=lambda each: (-each.images, -each.groups)))

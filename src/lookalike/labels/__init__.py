@@ -22,7 +22,7 @@ from lookalike.labels.json_files import (
     read_label_file,
 )
 from lookalike.labels.labelling import Claim, Label, Labelling, settle
-from lookalike.labels.other_tables import find_other_tables, not_used
+from lookalike.labels.other_tables import find_other_tables, is_like_labels, not_used
 from lookalike.labels.tables import claim_rows, is_table, read_tables
 from lookalike.labels.xml_files import XmlFile, read_xml_documents, read_xml_files, xml_forms
 from lookalike.labels.yolo import YoloFiles, find_yolo, read_yolo
@@ -85,17 +85,18 @@ def read_labels(
     sources = _find(root, images, others, encodings)
     chosen = _choose(root, sources, mode)
     reading = _read(root, images, sources, chosen)
-    if chosen == "folders" and not reading.claims:
-        chosen = "other" if sources.other_tables else "none"
-        said = reading.remarks if chosen == "none" else []
-        reading = _read(root, images, sources, chosen)
-        reading.remarks.extend(said)
+    if chosen == "folders" and not _tell_apart(reading.claims, images, sources):
+        chosen = "other" if sources.other_tables else "folders" if reading.claims else "none"
+        if chosen != "folders":
+            said = reading.remarks if chosen == "none" else []
+            reading = _read(root, images, sources, chosen)
+            reading.remarks.extend(said)
     unread = [*_passed_over(reading.documents, reading.why), *sources.useless]
     if chosen != "other":
         unread += not_used(sources.other_tables, reading.why)
     skipped = [*reading.skipped, *unread, *sources.broken]
     claims = reading.claims
-    if chosen in ("coco", "json", "xml", "yolo"):
+    if chosen in ("coco", "json", "xml", "yolo", "other"):
         claims = [with_split(root, claim) for claim in claims]
     return settle(
         "table" if chosen in ("coco", "other") else chosen,
@@ -255,6 +256,16 @@ def _detect(root: Path, sources: _Sources) -> str:
     if xml_forms(sources.xml):
         return "xml"
     return "folders" if sources.yolo is None else "yolo"
+
+
+def _tell_apart(claims: Sequence[Claim], images: Sequence[Path], sources: _Sources) -> bool:
+    """Tell whether the folders' names are labels: some are, and they are not one that all images have.
+
+    One folder of all images, such as img_align_celeba, names no class where a table is like labels.
+    """
+    labels = [claim.label.fields["label"] for claim in claims if "label" in claim.label.fields]
+    all_alike = len(images) > 1 and len(labels) == len(images) and len(set(labels)) == 1
+    return bool(labels) and not (all_alike and any(map(is_like_labels, sources.other_tables)))
 
 
 def _is_label(root: Path, names: ImageNames, file: LabelFile) -> bool:

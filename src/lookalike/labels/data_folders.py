@@ -19,7 +19,7 @@ _KINDS = frozenset(
         # folders.
         *("image", "images", "img", "imgs", "jpegimages", "pngimages", "jpg", "jpgs", "jpeg", "jpegs", "png"),
         *("photo", "photos", "picture", "pictures", "pic", "pics", "rgb"),
-        *("label", "labels", "annotation", "annotations", "json", "jsons", "xml", "xmls"),
+        *("label", "labels", "annotation", "annotations", "ann", "anns", "json", "jsons", "xml", "xmls"),
         *("data", "dataset", "datasets", "raw", "rawdata"),
         *("vocdevkit", "coco", "trainval", "unlabeled", "unlabelled", "ground_truth", "groundtruth"),
         # AI Hub, https://aihub.or.kr: 원천데이터 and 라벨링데이터 below Training and Validation.
@@ -54,6 +54,9 @@ _NUMBERED = re.compile(
 """What is around a name: `1.Training`, `[원천]`, `원천데이터_230118_add`, `train2017`."""
 _VOC_YEAR = re.compile(r"voc20\d\d")
 _WORDS = re.compile(r"[a-z]+|[가-힣]+")
+_JOINT = re.compile(r"[_ .-]+")
+_FILLERS = frozenset({"set", "sets", "folder", "files", "all"})
+"""Words that say nothing more beside one that says the kind of data: `test-set`, `train_images_all`."""
 
 
 _THINGS_TOO = frozenset({"train", "label", "photo", "picture"})
@@ -77,13 +80,28 @@ def is_data_folder(name: str) -> bool:
     return (
         plain in _KINDS
         or plain in _SPLITS
+        or len(_joined_words(plain)) > 1
         or _VOC_YEAR.fullmatch(normalize("NFC", name).casefold()) is not None
     )
 
 
+def _joined_words(plain: str) -> list[str]:
+    """Return the words of a name where all of them say the kind of data: `train_images`; else none."""
+    words = _JOINT.split(plain)
+    if all(word in _KINDS or word in _SPLITS or word in _FILLERS for word in words) and not (
+        _FILLERS.issuperset(words)
+    ):
+        return words
+    return []
+
+
 def split_of(name: str) -> str | None:
     """Return which part of a data set a folder is called after: train, val or test; None where it is none."""
-    return _SPLITS.get(_plain(name))
+    plain = _plain(name)
+    if plain in _SPLITS:
+        return _SPLITS[plain]
+    found = {_SPLITS[word] for word in _joined_words(plain) if word in _SPLITS}
+    return found.pop() if len(found) == 1 else None
 
 
 def split_in(name: str) -> str | None:

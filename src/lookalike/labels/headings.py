@@ -49,6 +49,14 @@ _VAGUE = {
 }
 """Those that are headings of other columns just as well: only values that name images make them one."""
 _RANK = {heading: rank for rank, heading in enumerate(_HEADINGS)}
+_LABELS = frozenset(
+    {
+        *("labels", "class", "classes", "classname", "classlabel", "labelname", "category", "categoryname"),
+        *("target", "groundtruth", "라벨", "레이블", "라벨명", "클래스", "클래스명", "분류", "标签", "类别"),
+        *("標籤", "類別", "ラベル", "クラス", "klasse", "kategorie", "classe", "clase", "etiqueta", "класс"),
+    }
+)
+"""What people call the column of labels, in lower case and without signs, where none is called label."""
 # Their values are looked at, for other things are called so too.
 _LOOKED_AT = 200
 # Of the values of a column whose heading says nothing, so many must name an image.
@@ -74,6 +82,11 @@ def field_name(text: str) -> str:
 def is_file_heading(text: object) -> bool:
     """Tell whether a column of this heading may name the images."""
     return heading(text) in _RANK
+
+
+def is_label_heading(text: object) -> bool:
+    """Tell whether a column of this heading holds the labels where none is called label."""
+    return heading(text) in _LABELS
 
 
 def is_image_name(text: object) -> bool:

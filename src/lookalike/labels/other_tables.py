@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _LIKE_LABELS = re.compile(
-    r"label|annot|metadata|ground.?truth|\bgt\b|class|categor|target|dataset|train|val|test|split|"
+    r"label|annot|metadata|ground.?truth|\bgt\b|class|categor|target|dataset|train|val|test|split|caption|"
     r"라벨|레이블|정답|분류|标签|标注|标记|標籤|標註|ラベル|正解",
     re.IGNORECASE,
 )
@@ -64,6 +64,8 @@ def find_other_tables(
         Both in the order given; of the second kind by their names alone, with the reason why they are no use.
     """
     candidates = [path for path in others if _may_be_table(path) and not is_table(path)]
+    # What Excel keeps beside a workbook that is open.
+    candidates = [path for path in candidates if not path.name.startswith("~$")]
     candidates.sort(key=lambda path: not _LIKE_LABELS.search(path.name))
     tables: list[OtherTable] = []
     useless: list[Skipped] = []
@@ -95,10 +97,23 @@ def find_other_tables(
     return tables, useless
 
 
+def is_like_labels(table: OtherTable) -> bool:
+    """Tell whether a table that names images says what they are: it has labels, or is called so."""
+    return _has_label(table) or bool(_LIKE_LABELS.search(table.sheet.path.name))
+
+
+def _has_label(table: OtherTable) -> bool:
+    return any("label" in row.fields for row in table.sheet.rows[:_LOOKED_AT])
+
+
 def _likeness(table: OtherTable) -> tuple[object, ...]:
     """Return what sorts tables by how much they are like labels, the likest first."""
-    has_label = any("label" in row.fields for row in table.sheet.rows[:_LOOKED_AT])
-    return not has_label, not _LIKE_LABELS.search(table.sheet.path.name), -table.found, str(table.sheet.path)
+    return (
+        not _has_label(table),
+        not _LIKE_LABELS.search(table.sheet.path.name),
+        -table.found,
+        str(table.sheet.path),
+    )
 
 
 def _may_be_table(path: Path) -> bool:
@@ -152,7 +167,12 @@ def not_used(tables: Sequence[OtherTable], why: str) -> list[Skipped]:
         Skipped(
             str(table.sheet.path),
             f"looks like labels and is not used: {table}, but {why}; called metadata"
-            f"{table.sheet.path.suffix.lower()} it is read",
+            f"{_read_as(table.sheet.path.suffix.lower())} it is read",
         )
         for table in tables
     ]
+
+
+def _read_as(suffix: str) -> str:
+    """Return what the name of a table called metadata ends in that is read as one of this ending."""
+    return {".txt": ".csv", ".tab": ".tsv", ".ndjson": ".jsonl"}.get(suffix, suffix)

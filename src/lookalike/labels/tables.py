@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LabelsInvalid
@@ -19,7 +19,14 @@ from lookalike.labels.columns import decimal_comma, listed, typed
 from lookalike.labels.delimited import read_delimited
 from lookalike.labels.documents import kind, parse_json
 from lookalike.labels.fields import joined, scalar_fields, storable
-from lookalike.labels.headings import FILE_NAME, field_name, file_column, is_file_heading, is_image_name
+from lookalike.labels.headings import (
+    FILE_NAME,
+    field_name,
+    file_column,
+    is_file_heading,
+    is_image_name,
+    is_label_heading,
+)
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
 from lookalike.records import Remark, Skipped, display, label_text
@@ -40,6 +47,9 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".parquet")
 
 # Rows above the heading that a table may have: a title, a date.
 _ROWS_ABOVE = 10
+# Columns of 0 and 1 that are one for each class.
+_LEAST_CLASSES = 2
+_PARTS = frozenset({"split", "fold", "subset"})
 # How sure a way of naming an image is; of two names for one image the surer counts.
 _SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1, "packed": 1}
 _HOW = {
@@ -175,6 +185,8 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
             how[place.how] += 1
             if place.how not in examples:
                 examples[place.how] = f"{name} is {names.below(place.image)}"
+    if not sheet.rows:
+        skipped.append(Skipped(str(sheet.path), "has headings and no rows below them"))
     claims = []
     several: list[Claim] = []
     for (image, _), rows in found.items():
@@ -246,13 +258,44 @@ def _sheet(table: Path, text: str, names: ImageNames) -> Sheet:
     suffix = table.suffix.lower()
     if suffix == ".parquet":
         rows = [(f"row {n}", row) for n, row in enumerate(read_parquet(table), 1)]
-        return _typed_sheet(table, rows, is_there, "no column file_name: the columns are ")
+        return _with_label(_typed_sheet(table, rows, is_there, "no column file_name: the columns are "))
     if suffix in (".jsonl", ".ndjson"):
-        return _json_sheet(table, text, is_there)
+        return _with_label(_json_sheet(table, text, is_there))
     try:
-        return _text_sheet(table, text, is_there)
+        return _with_label(_text_sheet(table, text, is_there))
     except csv.Error as error:
         raise Unusable(str(error)) from error
+
+
+def _with_label(sheet: Sheet) -> Sheet:
+    """Return a table with the field `label`, where a column that is called otherwise says it.
+
+    That is a column such as `class`; or columns of 0 and 1 alone, at least two, one for each class, as
+    Roboflow's _classes.csv has them: the label is the headings of those that are 1.
+    """
+    columns = dict.fromkeys(name for row in sheet.rows for name in row.fields)
+    if "label" in columns:
+        return sheet
+    if (named := next(filter(is_label_heading, columns), None)) is not None:
+        remark = f"its column {named!r} is the label"
+        labels = [row.fields.get(named) for row in sheet.rows]
+    else:
+        classes = [name for name in columns if name.casefold() not in _PARTS]
+        values = [row.fields.get(name) for row in sheet.rows if not row.flaw for name in classes]
+        if len(classes) < _LEAST_CLASSES or not all(_is_bit(value) for value in values):
+            return sheet
+        some = ", ".join(classes[:3]) + (" …" if len(classes) > _LEAST_CLASSES + 1 else "")
+        remark = f"its columns {some} hold 0 or 1: the label is the names of those that are 1"
+        labels = [joined(name for name in classes if row.fields.get(name) == 1) for row in sheet.rows]
+    rows = [
+        row if label is None else replace(row, fields={**row.fields, "label": label})
+        for row, label in zip(sheet.rows, labels, strict=True)
+    ]
+    return replace(sheet, rows=rows, remarks=[*sheet.remarks, remark])
+
+
+def _is_bit(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value in (0, 1)
 
 
 def _typed_sheet(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.embedders import split_name
+from lookalike.judging.lots import joined_text
 from lookalike.near_duplicates import chains_text
 from lookalike.plane import evenly, plane
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
@@ -92,6 +93,7 @@ def write_evaluation_report(
         by=shown(evaluation.by),
         trust=trust,
         chains=chains_text(evaluation.chains) if evaluation.chains else "",
+        joined=joined_text(evaluation.joined, shown(evaluation.group)) if evaluation.joined else "",
         fitted=evaluation.held.refitted,
         points=min(len(records), _MAP_POINTS),
         classes=[(shown(each.label), each) for each in evaluation.classes],

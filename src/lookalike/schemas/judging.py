@@ -23,6 +23,13 @@ class Chain(Given):
     similarity: float = Field(description="The least between two of its images.")
 
 
+class Joined(Given):
+    """Groups of a field that are one lot, since near-duplicates lie in several of them."""
+
+    images: int
+    groups: int = Field(description="Values of the field.")
+
+
 class Selection(Given):
     """Which answers are given so that the error stays below a promise."""
 
@@ -70,6 +77,9 @@ class EvaluationSummary(Given):
     group: str | None
     near_duplicates: int = Field(description="Images that were kept together with a near-duplicate.")
     chains: list[Chain] = Field(description="Chains of near-duplicates, the largest first.")
+    joined: list[Joined] = Field(
+        description="Lots of several values of `group`, as near-duplicates lie in them; the largest first."
+    )
     apart: Apart | None
     trust: str | None = Field(None, description="Why no confidence can be given; null where it can.")
     brier: float | None = Field(None, description="0 is perfect, 0.25 knows nothing.")

@@ -134,6 +134,14 @@ function method(summary) {
       similarity: decimal(largest.similarity, 4),
     });
   }
+  if (summary.joined.length) {
+    const [largest] = summary.joined;
+    add("evaluation.joined", {
+      field: short(group, 80),
+      images: number(largest.images),
+      groups: number(largest.groups),
+    });
+  }
   if (summary.repeats.length > 1) {
     add("evaluation.repeats", {
       count: summary.repeats.length,

@@ -217,6 +217,8 @@ export const en = {
   "evaluation.apart": "Without keeping anything together, the accuracy would seem {accuracy}.",
   "evaluation.chains":
     "Chains of near-duplicates were taken apart into groups in which each is a near-duplicate of each other; the largest: {images} images, {groups} groups, least similarity {similarity}.",
+  "evaluation.joined":
+    "Near-duplicates lie in several values of {field}, which were kept together; the largest such lot: {images} images, {groups} values.",
   "evaluation.ks": "k was chosen in the folds (k × folds): {ks}; for new images the first line has it.",
   "evaluation.repeats": {
     one: "{count} repeat: accuracy {low} … {high}.",

@@ -199,6 +199,8 @@ export const ko = {
   "evaluation.apart": "함께 두지 않았다면 정확도가 {accuracy}로 보였을 것입니다.",
   "evaluation.chains":
     "거의 같은 이미지가 이어진 사슬은 모두가 서로 거의 같은 묶음으로 나누었습니다. 가장 긴 사슬: 이미지 {images}개, 묶음 {groups}개, 최소 유사도 {similarity}.",
+  "evaluation.joined":
+    "거의 같은 이미지가 여러 {field} 값에 걸쳐 있어 그 값들을 함께 두었습니다. 가장 큰 묶음: 이미지 {images}개, 값 {groups}개.",
   "evaluation.ks": "k는 폴드마다 골랐습니다(k × 폴드 수): {ks}. 새 이미지에 쓸 k는 첫 줄에 있습니다.",
   "evaluation.repeats": { other: "{count}번 반복: 정확도 {low} … {high}. 가운데 결과를 보여 줍니다." },
   "evaluation.duplicates": {
