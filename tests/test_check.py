@@ -380,6 +380,20 @@ def test_no_picture_is_removed_where_its_record_may_be_a_damaged_one_or_in_anoth
     assert len(list(uploads.rglob("*.jpg"))) == 5
 
 
+def test_no_picture_is_removed_that_was_added_to_a_collection_which_the_store_has_not(
+    check: CommandLine, uploads: Path
+) -> None:
+    """Two services with a store each may have been given the same folder."""
+    ours = add_orphan(uploads, 4000)
+    theirs = uploads / "theirs" / ours.parent.name / ours.name
+    theirs.parent.mkdir(parents=True)
+    shutil.copy2(ours, theirs)
+    damages = {damage["place"]: damage for damage in found(check, "--uploads", uploads, "--repair")[0]}
+    assert damages[str(ours)]["mended"]
+    assert "no collection 'theirs'" in damages[str(theirs)]["todo"]
+    assert [ours.exists(), theirs.exists()] == [False, True]
+
+
 # Any bit of the file
 
 

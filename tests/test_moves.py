@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +369,23 @@ def test_what_is_put_right_or_removed_while_files_are_read_stays_so(
     assert set(records) == set(new.rglob("*.png"))
     assert records[new / "good" / "1.png"][0].fields["note"] == "scratch"
     assert "note" not in records[new / "good" / "3.png"][0].fields
+
+
+def test_a_record_whose_vector_is_damaged_moves_and_is_mended(desk: Desk, old: Path, new: Path) -> None:
+    desk.index(old)
+    put_right(desk, old / "good" / "1.png", note="scratch")
+    before = shown(desk)
+    place = desk.store.url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute("UPDATE lookalike_records SET vector = zeroblob(length(vector))")
+    second = Desk(new.parent / "second")  # without the features
+    second.store.close()
+    second.store = SqliteStore(desk.store.url)
+    old.rename(new)
+    report = second.index(new, prune=True)
+    assert (report.moved, report.added, report.embedded, report.removed) == (8, 0, 8, 0)
+    second.close()
+    assert shown(desk) == {new / path.relative_to(old): value for path, value in before.items()}
 
 
 def test_neighbours_of_a_fitted_collection_move_on_both_sides(

@@ -143,6 +143,17 @@ def test_the_same_picture_twice_is_one_image_and_its_fields_are_the_last(writabl
     assert add(writable, png(1), fields={"a": 5}).json()["images"][0]["fields"]["a"] == 5
 
 
+def test_a_picture_whose_file_was_damaged_is_mended_by_adding_it_again(
+    writable: InProcess, uploads: Path
+) -> None:
+    (image,) = add(writable, png(1), fields={"a": 1}).json()["images"]
+    (path,) = files_below(uploads)
+    path.write_bytes(bytes(image["size"]))
+    assert add(writable, png(1)).json()["images"][0]["id"] == image["id"]
+    assert files_below(uploads) == [path]
+    assert path.read_bytes() == png(1)
+
+
 def test_what_is_no_picture_is_skipped_and_the_others_are_added(writable: InProcess, uploads: Path) -> None:
     answer = add(writable, ("no.jpg", b"no picture"), ("yes.png", png(1)), ("half.png", png(2)[:200]))
     assert answer.status_code == 201

@@ -175,7 +175,9 @@ def index(
         _check_gone(found.gone, name, stamps)
         differing = _verify(sides, found.wanted, stamps, report, part) if verify else frozenset()
         jobs = _changed(sides, found.wanted, stamps, differing, report)
-        jobs, origins = _move(sides, jobs, found.wanted, stamps, disk, cache, report, part)
+        jobs, origins = _move(
+            sides, jobs, found.wanted, stamps, disk, embedder, cache, max_pixels, report, part
+        )
         if report.left_out and (kept := _left_in(roots, found.wanted, stamps)):
             report.remarks.append(Remark("", _LEFT_IN.format(kept)))
         if prune:
@@ -437,7 +439,9 @@ def _move(
     wanted: Mapping[Path, Label],
     stamps: Mapping[str, Stamp],
     disk: Disk,
+    embedder: Embedder,
     cache: FeatureCache,
+    max_pixels: int,
     report: IndexReport,
     progress: _Part,
 ) -> tuple[list[_Job], frozenset[str]]:
@@ -477,8 +481,17 @@ def _move(
         put(known[start : start + _WRITE_RECORDS])
     todo = {move.record.id: move for move in moves if move.record.id not in vectors}
     if todo:
-        for some, rows in sides.vectors(todo.keys()):
+        for some, rows in sides.vectors(set(todo)):
             put([(todo[record.id], row) for record, row in zip(some, rows, strict=True)])
+            for record in some:
+                del todo[record.id]
+    # Those whose vector is damaged.
+    left = list(todo.values())
+    files = embed_files((move.path for move in left), embedder, cache, max_pixels=max_pixels)
+    for move, file in zip(left, files, strict=True):
+        if not isinstance(file, Skipped) and file.digest == move.record.digest:
+            report.embedded += not file.cached
+            put([(move, normalise(file.features[None])[0])])
     return [job for job in jobs if job.path not in done], frozenset(origins)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.integrity.finding import Finding
-from lookalike.records import file_uri, local_path, record_id
+from lookalike.records import display, file_uri, local_path, record_id
+from lookalike.stores.checks import NAME_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,9 @@ ABANDONED_SECONDS = 3600
 """Seconds after which a picture without a record, or a part of one, is nobody's any more: no request that is
 being answered takes so long between its file and its record."""
 
+# Characters from which the name of a collection may have been cut to that of a folder.
+_CUT = NAME_LENGTH - 4
+
 
 def check_uploads(
     store: Store, folder: Path, *, repair: bool = False, grace: float = ABANDONED_SECONDS
@@ -34,8 +38,8 @@ def check_uploads(
         store: that the service works with.
         folder: what it was given as --uploads.
         repair: whether files without a record are removed. None is where records of the store are damaged,
-            as one of these may be its record, or where no record of the store lies in the folder, as it may
-            be that of another store.
+            as one of these may be its record; nor where no record of the store lies in the folder, or no
+            collection of it has the name, as it may be that of another store.
         grace: seconds for which a file waits for its record: a service may be running.
 
     Returns:
@@ -52,6 +56,7 @@ def check_uploads(
         hold = "records of the store are damaged: mend these first"
     elif not owners:
         hold = "no record of the store lies in this folder: is it that of another store?"
+    names = {each.name for each in store.collections()}
     read = 0
     there: set[Path] = set()
     for path in _files(folder):
@@ -65,7 +70,13 @@ def check_uploads(
         owner = owners.get(path)
         if owner is None:
             if _is_old(path, grace):
-                findings.append(_orphan(store, path, "a picture without a record", repair, hold, grace))
+                name = path.relative_to(folder).parts[0]
+                # A long name is cut by the service.
+                known = any(each == name or (each.startswith(name) and len(name) > _CUT) for each in names)
+                other = "" if known else f"no collection {display(name)!r} in the store: another store's?"
+                findings.append(
+                    _orphan(store, path, "a picture without a record", repair, hold or other, grace)
+                )
             continue
         digest = _digest(path)
         if digest is not None and digest != match[2]:

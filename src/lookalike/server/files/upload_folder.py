@@ -38,7 +38,7 @@ class UploadFolder:
         self.folder = Path(os.path.realpath(folder))
 
     def keep(self, collection: str, data: bytes, digest: str) -> tuple[Path, bool]:
-        """Write a picture, unless it is there; on return it survives a kill, and a loss of power.
+        """Write a picture, unless it is there as it is; on return it survives a kill, and a loss of power.
 
         Args:
             collection: the name of the collection, as the store has it.
@@ -57,7 +57,9 @@ class UploadFolder:
             raise UnusableImage(digest, "it is not an image")
         path = self.folder / _folder_name(collection) / digest[:2] / f"{digest}{kind.suffix}"
         try:
-            if path.is_file() and path.stat().st_size == len(data):
+            there = path.is_file()
+            # Read, for what was damaged since is mended by adding it again.
+            if there and path.stat().st_size == len(data) and path.read_bytes() == data:
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS / 2:
                     # It may be one without a record, which `lookalike check --repair` removes when it is old.
                     os.utime(path)
@@ -71,7 +73,7 @@ class UploadFolder:
             raise Refused(
                 500, f"added pictures cannot be kept: {error.strerror}; the service's log says more"
             ) from error
-        return path, True
+        return path, not there
 
     def holds(self, path: Path) -> bool:
         """Tell whether a file is one that `keep` wrote, by its path."""
