@@ -68,7 +68,7 @@ _LABELS = frozenset(
         *("標籤", "類別", "ラベル", "クラス", "klasse", "kategorie", "classe", "clase", "etiqueta", "класс"),
     }
 )
-"""What people call the column of labels, in lower case and without signs, where none is called label; `choice`
+"""What people call the column of labels, in lower case without signs, where none is called label; `choice`
 is Label Studio's in its CSV."""
 # Their values are looked at, for other things are called so too.
 _LOOKED_AT = 200
