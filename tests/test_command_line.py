@@ -9,11 +9,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lookalike.stores import open_store
 from tests.conftest import CommandLine
 
 
@@ -244,15 +247,20 @@ def test_any_name_is_just_a_name(lookalike: CommandLine, textile: Path, tmp_path
 
 
 def test_another_embedder_is_refused_and_the_collection_is_as_before(
-    lookalike: CommandLine, textile: Path, tmp_path: Path
+    lookalike: CommandLine, textile: Path
 ) -> None:
     index(lookalike, textile)
-    with sqlite3.connect(tmp_path / "test.db") as connection:
-        connection.execute("UPDATE lookalike_collections SET embedder_fingerprint = ?", ("0" * 64,))
+    with closing(open_store(lookalike.store)) as store:
+        space = store.collection("images").space
+        store.create("other", replace(space, embedder_fingerprint="0" * 64))
+        for records, vectors in store.scan("images"):
+            store.put("other", records, vectors)
+    before, _ = lookalike("sql", "SELECT * FROM other ORDER BY id", "--format", "jsonl")
     for words in (("index", textile), ("search", textile / "local" / "textile_0001.jpg")):
-        _, err = lookalike(*words, code=1)
+        _, err = lookalike(*words, "-c", "other", code=1)
         assert "holds vectors of efficientnet-lite0" in err
         assert len(err.splitlines()) == 1
+    assert lookalike("sql", "SELECT * FROM other ORDER BY id", "--format", "jsonl")[0] == before
 
 
 def test_unusable_files_are_skipped_by_name(lookalike: CommandLine, textile: Path) -> None:

@@ -13,6 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from lookalike.errors import InvalidArgument, WeightsInvalid
+from lookalike.records import display
 from lookalike.telemetry import ONNX_RUNTIME, is_off
 
 if TYPE_CHECKING:
@@ -224,4 +225,4 @@ def _too_large(name: str) -> WeightsInvalid:
 
 def _line(error: Exception) -> str:
     """Return what ONNX Runtime says, in one line."""
-    return " ".join(str(error).split())[:300]
+    return display(" ".join(str(error).split()))[:300]
