@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 
 from lookalike.cli import main
+from lookalike.integrity import uploads_check
 from lookalike.records import file_uri, record_id
+from lookalike.server.files.upload_folder import UploadFolder
 from lookalike.stores import open_store
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped
@@ -306,8 +309,6 @@ def test_kept_judgements_and_built_graphs_are_verified(check: CommandLine, tmp_p
 @pytest.fixture
 def uploads(check: CommandLine, whole: Path, tmp_path: Path) -> Path:
     """A folder as `serve --uploads` makes it, with four pictures that have records."""
-    import hashlib
-
     folder = tmp_path / "uploads"
     for file in sorted((whole / "textile" / "local").iterdir())[:4]:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -319,8 +320,6 @@ def uploads(check: CommandLine, whole: Path, tmp_path: Path) -> Path:
 
 
 def add_orphan(uploads: Path, age: float) -> Path:
-    import hashlib
-
     digest = hashlib.sha256(str(age).encode()).hexdigest()
     place = uploads / "images" / digest[:2] / f"{digest}.jpg"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -378,6 +377,29 @@ def test_no_picture_is_removed_where_its_record_may_be_a_damaged_one_or_in_anoth
     damages, _ = found(other, "--uploads", uploads, "--repair")
     assert all("another store" in damage["todo"] for damage in damages)
     assert len(list(uploads.rglob("*.jpg"))) == 5
+
+
+def test_a_picture_that_is_added_again_in_the_very_moment_stays(
+    check: CommandLine, uploads: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service puts the record of a file that it found there, after it was seen to be old and nobody's."""
+    content = min((whole / "textile" / "global").iterdir()).read_bytes()
+    folder, digest = UploadFolder(uploads), hashlib.sha256(content).hexdigest()
+    picture, _ = folder.keep("images", content, digest)
+    os.utime(picture, (time.time() - 4000,) * 2)
+    look, asked = uploads_check._is_old, []
+
+    def look_slowly(path: Path, grace: float) -> bool:
+        old = look(path, grace)
+        asked.append(path)
+        if asked == [picture] * 2:
+            assert folder.keep("images", content, digest) == (picture, False)
+        return old
+
+    monkeypatch.setattr(uploads_check, "_is_old", look_slowly)
+    assert "until a moment ago" in found(check, "--uploads", uploads, "--repair")[0][0]["damage"]
+    assert picture.read_bytes() == content
+    assert len(list(uploads.rglob("*.*"))) == 5
 
 
 def test_no_picture_is_removed_that_was_added_to_a_collection_which_the_store_has_not(

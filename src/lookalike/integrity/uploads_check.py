@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,8 +128,17 @@ def _orphan(store: Store, path: Path, what: str, repair: bool, hold: str, grace:
     identity = record_id(file_uri(path))
     if any(store.get(each.name, [identity]) for each in store.collections()) or not _is_old(path, grace):
         return Finding(str(path), f"{what}, until a moment ago", mended=True)
+    # Out of the way first: what a service looks for from now on it writes anew, and what it found before then
+    # has been touched (`UploadFolder.keep`).
+    aside = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
     try:
-        path.unlink(missing_ok=True)
+        path.rename(aside)
+        if not _is_old(aside, grace):
+            aside.rename(path)
+            return Finding(str(path), f"{what}, until a moment ago", mended=True)
+        aside.unlink()
+    except FileNotFoundError:  # somebody was faster
+        pass
     except OSError as error:
         return Finding(str(path), what, todo=f"it cannot be removed: {error.strerror}")
     return Finding(str(path), what, mended=True)
