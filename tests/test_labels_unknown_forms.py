@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lookalike.labels import alike_labels
 from tests.labelled_tree import fields, read, reasons, tree
 
 IMAGES = {"d/001.jpg": None, "d/002.jpg": None, "d/003.jpg": None}
@@ -134,3 +135,9 @@ def test_an_image_that_is_called_so_comes_before_one_without_it(tmp_path: Path) 
         {"cb0618f6-1.jpg": None, "1.jpg": None, "metadata.csv": "file_name,label\ncb0618f6-1.jpg,a\n"},
     )
     assert set(fields(tmp_path, read(tmp_path, "auto"))) == {"cb0618f6-1.jpg"}
+
+
+def test_a_label_that_programs_write_for_none_is_told() -> None:
+    fields = [{"label": text} for text in ("NaN", "good", "NaN", "none", "Nantes")]
+    (remark,) = alike_labels(fields)
+    assert remark.text == "label: 'NaN' (2) is kept as a value; programs write it for none"
