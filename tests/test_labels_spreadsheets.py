@@ -362,6 +362,28 @@ def test_what_a_column_of_another_name_says_is_the_label_and_that_is_said(
     assert all(said in remark.text for remark in labelling.remarks)
 
 
+def test_the_attributes_of_vgg_image_annotator_are_fields(root: Path) -> None:
+    table = (
+        "filename,file_attributes,region_count,region_id,region_attributes\n"
+        '001.jpg,"{""quality"":""good""}",2,0,"{""type"":""hole""}"\n'
+        '001.jpg,"{""quality"":""good""}",2,1,"{""type"":""stain""}"\n'
+        '002.jpg,"{}",0,0,"{}"\n003.jpg,{broken,0,0,7\n'
+    )
+    found = fields(root, read(tree(root, {"via_export_csv.csv": table}), "auto"))
+    assert {k: found["001.jpg"][k] for k in ("quality", "type")} == {"quality": "good", "type": "hole, stain"}
+    assert "region_attributes" not in found["001.jpg"]
+    assert found["002.jpg"] == {"region_count": 0, "region_id": 0}
+    assert found["003.jpg"]["file_attributes"] == "{broken"
+
+
+def test_single_quotation_marks_around_all_values_are_none_of_them(root: Path) -> None:
+    rows = "'001.jpg','a'\n'002.jpg','b, c'\n'003.jpg',\n".replace("'b, c'", "'b'")
+    found = fields(root, read(tree(root, {"metadata.csv": f"'file_name','label'\n{rows}"}), "auto"))
+    assert found == {"001.jpg": {"label": "a"}, "002.jpg": {"label": "b"}, "003.jpg": {}}
+    tree(root, {"metadata.csv": "file_name,label\n001.jpg,'a'\n002.jpg,'b'\n"})
+    assert fields(root, read(root, "auto"))["001.jpg"] == {"label": "'a'"}
+
+
 def test_a_table_without_rows_says_so(root: Path) -> None:
     labelling = read(tree(root, {"metadata.csv": "file_name,label\n"}), "auto")
     assert reasons(root, labelling) == [("metadata.csv", "has headings and no rows below them")]

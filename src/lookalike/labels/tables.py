@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LabelsInvalid
+from lookalike.labels.annotations import attribute_fields
 from lookalike.labels.columns import decimal_comma, listed, typed
 from lookalike.labels.delimited import read_delimited
 from lookalike.labels.documents import kind, parse_json
@@ -50,6 +51,8 @@ _ROWS_ABOVE = 10
 # Columns of 0 and 1 that are one for each class.
 _LEAST_CLASSES = 2
 _PARTS = frozenset({"split", "fold", "subset"})
+# What VGG Image Annotator has in its CSV, https://www.robots.ox.ac.uk/~vgg/software/via/, each a JSON object.
+_ATTRIBUTES = frozenset({"file_attributes", "region_attributes"})
 # How sure a way of naming an image is; of two names for one image the surer counts.
 _SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1, "packed": 1, "upload": 1}
 _HOW = {
@@ -361,7 +364,7 @@ def _text_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Shee
 
     separator, lines = read_delimited(text, speaks)
     remarks: list[str] = []
-    header, lines = _headed(lines, is_there, remarks)
+    header, lines = _headed(_unquoted(lines), is_there, remarks)
     column = file_column(header, lambda n: [values[n] for _, values in lines if len(values) > n], is_there)
     if column is None:
         raise Unusable(f"no column {FILE_NAME}: the columns are {', '.join(header)}")
@@ -383,13 +386,7 @@ def _text_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Shee
         values_of[n] = typed(cells)
     found = []
     for at, (line, values) in enumerate(lines):
-        fields: dict[str, Scalar] = {}
-        for n, column_values in values_of.items():
-            cell = column_values[at]
-            if isinstance(cell, str):
-                cell = joined(listed(cell) or [cell])
-            if cell is not None:
-                fields[storable(field_name(keys[n]))] = cell
+        fields = _text_fields(values_of, at, header, keys)
         flaw = ""
         if any(label_text(value) for value in values[wide:]):
             flaw = f"has {len(values)} values for {wide} columns"
@@ -397,6 +394,40 @@ def _text_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Shee
         delivered = dict(zip(keys, values, strict=False))
         found.append(Row(f"line {line}", delivered, fields, name, flaw))
     return Sheet(table, found, header[column] or FILE_NAME, len(values_of), remarks)
+
+
+def _unquoted(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Return the rows without the single quotation marks that are around all values below the headings."""
+    values = [value.strip() for _, row in lines[1:] for value in row if value.strip()]
+    if not values or not all(len(value) > 1 and value[0] == value[-1] == "'" for value in values):
+        return lines
+    return [(line, [re.sub(r"^\s*'(.*)'\s*$", r"\1", value) for value in row]) for line, row in lines]
+
+
+def _text_fields(
+    columns: Mapping[int, Sequence[Scalar | None]], at: int, header: Sequence[str], keys: Sequence[str]
+) -> dict[str, Scalar]:
+    """Return the fields of the row `at`: of each column, by its number, the value."""
+    fields: dict[str, Scalar] = {}
+    for n, values in columns.items():
+        cell = values[at]
+        if isinstance(cell, str) and header[n] in _ATTRIBUTES and (said := _attributes(cell)) is not None:
+            fields.update(said)
+            continue
+        if isinstance(cell, str):
+            cell = joined(listed(cell) or [cell])
+        if cell is not None:
+            fields[storable(field_name(keys[n]))] = cell
+    return fields
+
+
+def _attributes(cell: str) -> dict[str, Scalar] | None:
+    """Return the attributes that stand in a cell as JSON; None where it is something else."""
+    try:
+        value = parse_json(cell)
+    except Unusable:
+        return None
+    return attribute_fields(value, "") if isinstance(value, dict) else None
 
 
 def _headed(
