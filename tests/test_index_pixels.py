@@ -173,6 +173,14 @@ def test_no_file_of_a_folder_goes_unmentioned(lookalike: CommandLine, tmp_path: 
         assert words in flat, words
 
 
+def test_a_folder_of_a_table_with_pictures_in_it_says_so(lookalike: CommandLine, tmp_path: Path) -> None:
+    root = tmp_path / "hub"
+    (root / "data").mkdir(parents=True)
+    (root / "data/train-00000-of-00001.parquet").write_bytes(b"PAR1" + bytes(20) + b"PAR1")
+    _, err = lookalike("index", root, code=1)
+    assert "train-00000-of-00001.parquet: a table: pictures that stand in it are not read" in err
+
+
 def test_a_folder_of_nothing_but_raw_pictures_says_what_they_are(
     lookalike: CommandLine, tmp_path: Path
 ) -> None:

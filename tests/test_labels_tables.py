@@ -179,7 +179,11 @@ def test_tables_that_contradict_each_other_are_reported(tmp_path: Path) -> None:
     [
         ("metadata.csv", "", "is empty"),
         ("metadata.csv", "part,label\nhull,x\n", "no column file_name: the columns are part, label"),
-        ("metadata.csv", 'file_name,n\na.jpg,"x\n', "line 2: unexpected end of data"),
+        (
+            "metadata.csv",
+            'file_name,n\na.jpg,"x\n',
+            "line 2: unexpected end of data: a quotation mark is not closed",
+        ),
         ("metadata.csv", b"\xff\xff\x81\x00", "a binary file"),
         ("metadata.csv", b"\xff\xfea", "begins as UTF-16 and is damaged"),
         ("metadata.csv", b"PK\x03\x04...xl/workbook.xml", "is an Excel workbook (.xlsx): save it as CSV"),

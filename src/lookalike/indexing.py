@@ -201,6 +201,7 @@ def index(
     return report
 
 
+_TABLES_OF_PICTURES = (".parquet", ".arrow")
 _LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalike delete` removes it"
 
 
@@ -251,6 +252,10 @@ def _survey(
         if not found.images and not prune and not (alone and len(roots) > 1):
             files = f"; {len(found.others):,} other files are there" if found.others else ""
             files += "".join(f"; {each.path}: {each.text}" for each in other_file_remarks(found.others)[:3])
+            files += "".join(
+                f"; {each}: a table: pictures that stand in it are not read, save them as files"
+                for each in [each for each in found.others if each.suffix.lower() in _TABLES_OF_PICTURES][:1]
+            )
             first = "".join(f"; {each.path}: {each.reason}" for each in found.skipped[:1])
             raise Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{files}{first}")
         labelling = read_labels(root, found.images, found.others, mode, encoding)

@@ -19,6 +19,10 @@ _ARCHIVE = "an archive: unpack it"
 _NUMBERS = "no picture: numbers of a program; save them as PNG or TIFF"
 _DRAWING = "a drawing of lines and shapes: export it as PNG"
 _DOCUMENT = "a document: export its pages or pictures as images"
+_AGAIN = "fetch it again"
+_MESSAGE = f"and not a picture: perhaps the message of a server; {_AGAIN}"
+_UNFINISHED = f"a download that did not end: {_AGAIN}"
+_PLACEHOLDER = "a placeholder of iCloud, and the file is not on this machine: download it"
 _OTHER = f"a picture of another format: {_CONVERT}"
 
 
@@ -29,6 +33,11 @@ class _Signature(NamedTuple):
 
 
 _SIGNATURES = (
+    # https://www.w3.org/TR/png-3/#5PNG-file-signature says what its bytes are for: to tell such a transfer.
+    _Signature(0, b"\x89PNG\n\x1a\n", f"a PNG whose line ends were changed by a transfer as text: {_AGAIN}"),
+    _Signature(
+        0, b"bplist00", "a property list of macOS, as a placeholder of iCloud is one: download the file"
+    ),
     _Signature(0, b"\xff\x0a", f"JPEG XL: {_CONVERT}"),
     _Signature(0, b"\0\0\0\x0cJXL ", f"JPEG XL: {_CONVERT}"),
     _Signature(0, b"II\xbc\x01", f"JPEG XR: {_CONVERT}"),
@@ -134,6 +143,8 @@ _SUFFIXES = {
     **_each("djvu doc docx odp odt pdf ppt pptx ps xps", _DOCUMENT),
     **_each("7z bz2 gz rar tar tgz xz zip zst", _ARCHIVE),
     **_each("h5 hdf5 mat nc npy npz pt tfrecord", _NUMBERS),
+    **_each("crdownload opdownload part partial", _UNFINISHED),
+    **_each("icloud", _PLACEHOLDER),
     **_each("psd psb", f"Photoshop: {_CONVERT}"),
     **_each("dcm dicom dic", f"DICOM: {_CONVERT}, for example with dcmj2pnm"),
     **_each("fits fit fts", f"FITS: {_CONVERT}"),
@@ -198,9 +209,9 @@ def _describe_text(head: bytes) -> str | None:
     if text.startswith(b"<"):
         if _SVG.search(text):
             return f"SVG, {_DRAWING}"
-        return _PAGE if _HTML.search(text) or text.startswith(b"<!--") else "XML"
+        return _PAGE if _HTML.search(text) or text.startswith(b"<!--") else f"XML, {_MESSAGE}"
     if text.startswith((b"HTTP/1.", b"HTTP/2")):
         return _PAGE
     if text.startswith((b"{", b"[")):
-        return "JSON, and not a picture: perhaps the message of a server; fetch it again"
+        return f"JSON, {_MESSAGE}"
     return "text" if text else "nothing but blanks"

@@ -24,6 +24,7 @@ from lookalike.labels.json_files import (
 from lookalike.labels.labelling import Claim, Label, Labelling, settle
 from lookalike.labels.other_tables import find_other_tables, is_like_labels, not_used
 from lookalike.labels.tables import claim_rows, is_table, read_tables
+from lookalike.labels.unknown_forms import unknown_json, unknown_texts
 from lookalike.labels.xml_files import XmlFile, read_xml_documents, read_xml_files, xml_forms
 from lookalike.labels.yolo import YoloFiles, find_yolo, read_yolo
 from lookalike.records import Remark, Skipped, display
@@ -88,12 +89,14 @@ def read_labels(
     if chosen == "folders" and not _tell_apart(reading.claims, images, sources):
         chosen = "other" if sources.other_tables else "folders" if reading.claims else "none"
         if chosen != "folders":
-            said = reading.remarks if chosen == "none" else []
+            kept = reading.remarks if chosen == "none" else []
             reading = _read(root, images, sources, chosen)
-            reading.remarks.extend(said)
+            reading.remarks.extend(kept)
     unread = [*_passed_over(reading.documents, reading.why), *sources.useless]
     if chosen != "other":
         unread += not_used(sources.other_tables, reading.why)
+    unknown, said = _unknown(sources, reading, {each.path for each in (*unread, *sources.broken)}, chosen)
+    unread += unknown
     skipped = [*reading.skipped, *unread, *sources.broken]
     claims = reading.claims
     if chosen in ("coco", "json", "xml", "yolo", "other"):
@@ -103,7 +106,7 @@ def read_labels(
         images,
         claims,
         skipped,
-        remarks=[*encodings.remarks(), *reading.remarks, *_other_forms(sources, chosen)],
+        remarks=[*encodings.remarks(), *reading.remarks, *said, *_other_forms(sources, chosen)],
         expected=chosen not in ("folders", "none") or (chosen == "none" and bool(unread)),
     )
 
@@ -286,6 +289,19 @@ def _passed_over(documents: Sequence[Document], reason: str) -> list[Skipped]:
             why = f"there is no image {display(name)!r}, nor the others that it names"
             found.append(Skipped(str(document.path), f"looks like labels and is not used: {why}"))
     return found
+
+
+def _unknown(
+    sources: _Sources, reading: _Reading, reported: set[str], chosen: str
+) -> tuple[list[Skipped], list[Remark]]:
+    """Report the files that name images and are neither read nor reported otherwise."""
+    documents = [document for document in reading.documents if str(document.path) not in reported]
+    skipped, remarks = unknown_json(documents, sources.names)
+    read = {*sources.tables, *(table.sheet.path for table in sources.other_tables)}
+    if chosen == "yolo" and sources.yolo is not None:
+        read.update(sources.yolo.labels)
+    others = (path for path in sources.others if path not in read and str(path) not in reported)
+    return [*skipped, *unknown_texts(others, sources.names)], remarks
 
 
 def _other_forms(sources: _Sources, chosen: str) -> list[Remark]:

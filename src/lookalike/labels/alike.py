@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 # Fields with more values are names or remarks, no classes.
 _MOST_VALUES = 10_000
 _SHOWN = 10
+_NOTHING = frozenset({"nan", "null", "<na>", "#n/a", "n/a", "nat", "undefined"})
+"""What pandas, spreadsheets and JavaScript write for a value that is absent; `none` may be a class."""
 
 
 def alike_labels(labels: Iterable[Fields]) -> list[Remark]:
     """Return a remark for each group of labels that differ by case, width or blanks only, and of such fields.
+
+    And for labels that stand for none, such as `nan`.
 
     Args:
         labels: the fields of every image.
@@ -42,9 +46,23 @@ def alike_labels(labels: Iterable[Fields]) -> list[Remark]:
         f"{', '.join(of)}: {group} differ by case, width or blanks only; each is a label of its own"
         for group, of in fields_of.items()
     ]
+    said += _absent(counts)
     said += [f"the fields {group} differ by case, width or blanks only" for group in _groups(names)]
     more = [f"and {len(said) - _SHOWN:,} more groups of labels that look alike"] if len(said) > _SHOWN else []
     return [Remark("", display(text)) for text in [*said[:_SHOWN], *more]]
+
+
+def _absent(counts: dict[str, Counter[str]]) -> list[str]:
+    """Return what to say of labels that programs write where there is none: `nan`, as pandas does."""
+    found: dict[str, Counter[str]] = {}
+    for name, values in counts.items():
+        for text, count in values.items():
+            if text.casefold() in _NOTHING:
+                found.setdefault(text, Counter())[name] += count
+    return [
+        f"{', '.join(of)}: {text!r} ({max(of.values()):,}) is kept as a value; programs write it for none"
+        for text, of in found.items()
+    ]
 
 
 def _groups(counts: Counter[str]) -> list[str]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
 from lookalike.labels.labelling import Unusable
@@ -47,10 +48,13 @@ _OWN_NAME_KEYS = ("name", "path", "file", "identifier", "id")
 _LABEL_KEYS = frozenset(
     {
         *("label", "labels", "class", "classname", "classlabel", "category", "categoryname", "objectclass"),
+        "classtitle",
         *("라벨", "레이블", "라벨명", "클래스", "클래스명", "분류"),
     }
 )
 """Keys of an annotation whose value says what it is of, as `plain_key` has them."""
+_TAG_KEYS = ("tags", "keywords")
+"""Keys whose values are labels where no other key holds one; what only says the part is none."""
 _ID_KEYS = ("categoryid", "classid", "labelid")
 """Keys whose value stands in the table of categories."""
 _BOOKKEEPING = frozenset(
@@ -444,7 +448,18 @@ def _labels_of(annotation: Mapping[str, Any], categories: Mapping[int | str, Cat
                 found.append(str(scalar(each)))
         elif isinstance(value, str) and not categories and not value.strip().isdigit():
             found.append(value)
-    return [text for text in found if text]
+    return [text for text in found if text] or _tags(annotation)
+
+
+def _tags(annotation: Mapping[str, Any]) -> list[str]:
+    """Return the tags of an image: a list of texts, or of objects with a name, as Supervisely has them."""
+    found = []
+    for key, value in annotation.items():
+        for each in value if plain_key(key) in _TAG_KEYS and isinstance(value, list) else ():
+            text = each.get("name") if isinstance(each, dict) and not each.get("value") else each
+            if isinstance(text, str) and text.strip() and not is_data_folder(text):
+                found.append(text)
+    return found
 
 
 def _text(value: Scalar) -> str:

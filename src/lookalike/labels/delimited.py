@@ -116,4 +116,7 @@ def _rows(
                 yield line, values
             line = first + reader.line_num
     except csv.Error as error:
-        raise csv.Error(f"line {line}: {error}") from error
+        said = str(error)
+        if said == "unexpected end of data":
+            said += ": a quotation mark is not closed"
+        raise csv.Error(f"line {line}: {said}") from error

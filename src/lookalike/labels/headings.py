@@ -52,11 +52,24 @@ _RANK = {heading: rank for rank, heading in enumerate(_HEADINGS)}
 _LABELS = frozenset(
     {
         *("labels", "class", "classes", "classname", "classlabel", "labelname", "category", "categoryname"),
-        *("target", "groundtruth", "라벨", "레이블", "라벨명", "클래스", "클래스명", "분류", "标签", "类别"),
+        *(
+            "target",
+            "groundtruth",
+            "choice",
+            "라벨",
+            "레이블",
+            "라벨명",
+            "클래스",
+            "클래스명",
+            "분류",
+            "标签",
+            "类别",
+        ),
         *("標籤", "類別", "ラベル", "クラス", "klasse", "kategorie", "classe", "clase", "etiqueta", "класс"),
     }
 )
-"""What people call the column of labels, in lower case and without signs, where none is called label."""
+"""What people call the column of labels, in lower case without signs, where none is called label; `choice`
+is Label Studio's in its CSV."""
 # Their values are looked at, for other things are called so too.
 _LOOKED_AT = 200
 # Of the values of a column whose heading says nothing, so many must name an image.

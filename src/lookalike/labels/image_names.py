@@ -25,6 +25,8 @@ Directories = tuple[str, ...]
 
 _NAMED_IN_A_DRAW = 3
 _DRIVE = re.compile(r"^(?:[A-Za-z]:)?/+|^[A-Za-z]:")
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
+"""What Label Studio puts before the name of a file that is uploaded, and all its exports have."""
 _ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 
 
@@ -53,8 +55,8 @@ class Place(NamedTuple):
     image: Path
     how: str
     """What it took: nothing (`exact`), to disregard upper and lower case (`case`), its ending (`ending`) or
-    the folders before it (`folders`), to look for its folder (`below`), or to read it in another code page
-    (`packed`)."""
+    the folders before it (`folders`), to look for its folder (`below`), to read it in another code page
+    (`packed`), or to take off what Label Studio puts before it (`upload`)."""
     name: str
     """As it was named, for telling two names of one image apart; empty where it is exact."""
     namesakes: bool = False
@@ -105,7 +107,12 @@ class ImageNames:
         *outer, stem = _parts(_spellings(file_name)[-1]) or ("",)
         if stem and _stem(stem) == _folded(stem) and self.has_stem(stem):
             return self.find_stem(stem, label_directories, tuple(outer))
+        if stem and (own := _without_upload(stem)) and self._has(own):
+            return self.find(own, label_directories)
         raise Unusable(f"there is no image {file_name!r}")
+
+    def _has(self, name: str) -> bool:
+        return name in self._by_name
 
     def has_stem(self, stem: str) -> bool:
         """Tell whether there is an image of this name, but for its ending."""
@@ -177,6 +184,8 @@ class ImageNames:
         packed = None if spellings[-1].isascii() else self._as_packed(spellings[-1], base)
         if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self._root)):
             return Place(packed.image, "packed", "/".join(parts).casefold(), packed.namesakes)
+        if parts and (own := _without_upload(parts[-1])) and self._has(own):
+            return self.locate(own, folder)._replace(how="upload")
         hint = self._hint(parts) or ("it leads out of the folder that is indexed" if outside else "")
         raise Unusable(f"there is no image {text!r}" + (f": {hint}" if hint else ""))
 
@@ -370,6 +379,11 @@ def _parts(path: str) -> Directories:
 def _key(parts: Sequence[str], level: str) -> str:
     text = "/".join(parts)
     return normalize("NFC", text) if level == "below" else normalize("NFKC", text).casefold()
+
+
+def _without_upload(name: str) -> str:
+    """Return the name of a file without what Label Studio puts before it; empty where there is nothing."""
+    return _UPLOAD.sub("", name) if _UPLOAD.match(name) else ""
 
 
 def _stem(name: str) -> str:

@@ -23,6 +23,7 @@ from lookalike.labels.annotations import (
     plain_key,
     read_categories,
 )
+from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar_fields
 from lookalike.labels.label_studio import is_task, task_fields, task_names
@@ -30,7 +31,7 @@ from lookalike.labels.labelling import Unusable
 from lookalike.walk import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from lookalike.labels.annotations import Categories
     from lookalike.records import Scalar
@@ -107,6 +108,8 @@ def json_entries(content: Any) -> list[Entry]:
         place, image = named[0]
         name = image if isinstance(image, str) and "." in image else file_name(image, place)
         return [_one(content, name, image, place)]
+    if table := _columns(content):
+        return table
     for key, about in _about_image(content):
         if (told := about if isinstance(about, str) else name_in(about, own=True)) is not None:
             return [_one(content, told, about, key)]
@@ -139,6 +142,8 @@ def _exported(content: Mapping[str, Any]) -> list[Entry]:
         return [_labelme(content)]
     if is_datumaro(content):
         return _datumaro(content)
+    if is_fiftyone(content):
+        return _fiftyone(content)
     return [_task(content, "")] if is_task(content) else []
 
 
@@ -330,8 +335,8 @@ def _of_list(values: list[Any], key: str) -> list[Entry]:
 def _member(value: Any, place: str, name: str | None = None) -> Entry:
     if is_task(value):
         return _task(value, place)
-    if isinstance(value, str | list) and name is not None:
-        value = {"label": value}
+    if isinstance(value, str | int | list) and name is not None:
+        value = {"label": str(value).lower() if isinstance(value, bool) else value}
     if not isinstance(value, dict):
         return Entry(place, (), flaw=f"is {kind(value)}, not an object")
     try:
@@ -393,7 +398,7 @@ _PLAIN_IMAGE = frozenset(
 
 
 def _many(content: Mapping[str, Any]) -> list[Entry]:
-    """Return the entries of an object of many images: by their names, by their ids, or under one key."""
+    """Return the entries of an object of many images: by their names, by ids, by labels, or under one key."""
     for key in _LISTS:
         value = content.get(key)
         if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
@@ -403,19 +408,86 @@ def _many(content: Mapping[str, Any]) -> list[Entry]:
                 continue
         if isinstance(value, dict) and (entries := _by_key(value)):
             return entries
-    return _by_key(content)
+    return _by_key(content) or _by_label(content)
 
 
 def _by_key(content: Mapping[str, Any]) -> list[Entry]:
     if not content:
         return []
     named = {key: _names_image(key) for key in content}
-    if all(named.values()) and all(_says_something(value) for value in content.values()):
+    if all(named.values()) and (
+        all(_says_something(value) for value in content.values()) or _are_classes(content.values())
+    ):
         return _gathered([_member(value, f"[{key!r}]", key) for key, value in content.items()])
     values = list(content.values())
     if all(isinstance(each, dict) and name_in(each) is not None for each in values):
         return _gathered([_via(each, f"[{key!r}]") for key, each in content.items()])
     return []
+
+
+def _are_classes(values: Iterable[Any]) -> bool:
+    """Tell whether numbers, or true and false, are classes of images, as sizes are not: some recur."""
+    found = list(values)
+    return all(isinstance(each, int) for each in found) and len(set(found)) < len(found)
+
+
+def _by_label(content: Mapping[str, Any]) -> list[Entry]:
+    """An object of lists: the images of each label, which is the key. Lists of the parts say no label."""
+    if len(content) < 2 or all(map(is_data_folder, content)):
+        return []
+    labels: dict[str, list[str]] = {}
+    for label, names in content.items():
+        if not isinstance(names, list) or not all(isinstance(n, str) and _names_image(n) for n in names):
+            return []
+        for name in names:
+            labels.setdefault(name, []).append(label)
+    return [_member(found, f"[{name!r}]", name) for name, found in labels.items()]
+
+
+def _columns(content: Mapping[str, Any]) -> list[Entry]:
+    """A table by its columns, as pandas writes it: each a list, or an object of values by the row."""
+    columns = list(content.values())
+    if len(columns) < 2 or not all(isinstance(each, list | dict) and each for each in columns):
+        return []
+    if all(isinstance(each, dict) for each in columns):
+        rows = list(columns[0])
+        if any(list(each) != rows for each in columns):
+            return []
+        columns = [list(each.values()) for each in columns]
+    if not all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
+        return []
+    members = [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
+    if any(isinstance(value, list | dict) for member in members for value in member.values()):
+        return []
+    named = [n for n in members if name_in(n) is not None and _names_image(name_in(n) or "")]
+    return _of_list(members, "") if len(named) == len(members) else []
+
+
+def is_fiftyone(content: Any) -> bool:
+    """Tell whether an object is labels.json of FiftyOneImageClassificationDataset.
+
+    https://docs.voxel51.com/user_guide/dataset_creation/datasets.html: `labels` by the images' names without
+    an ending, and `classes` that numbers point into.
+    """
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("labels"), dict)
+        and set(content) <= {"labels", "classes"}
+        and bool(content["labels"])
+        and all(isinstance(each, str | int | list | dict | None) for each in content["labels"].values())
+    )
+
+
+def _fiftyone(content: Mapping[str, Any]) -> list[Entry]:
+    classes = content.get("classes")
+    return [
+        _member(
+            {"labels": value, "classes": classes} if not isinstance(value, dict) else value,
+            f"labels[{name!r}]",
+            name,
+        )
+        for name, value in content["labels"].items()
+    ]
 
 
 def _says_something(value: Any) -> bool:

@@ -6,7 +6,6 @@ result.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 _MIN_KEYS = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """What JSON-MIN tells of each task beside its data and results."""
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")
-"""What Label Studio puts before the name of a file that is uploaded."""
 _IMAGE_KEYS = ("image", "img", "photo", "picture", "url", "path", "filename", "file")
 
 
@@ -69,9 +66,7 @@ def _names(value: str) -> list[str]:
     except ValueError:
         return []
     found = [*local, value, unquote(parts.path)]
-    plain = [each for each in found if any(each.lower().endswith(suffix) for suffix in SUFFIXES)]
-    name = plain[-1].rpartition("/")[2] if plain else ""
-    return [*plain, *([_UPLOAD.sub("", name)] if _UPLOAD.match(name) else [])]
+    return [each for each in found if any(each.lower().endswith(suffix) for suffix in SUFFIXES)]
 
 
 def task_fields(content: Mapping[str, Any]) -> dict[str, Scalar]:

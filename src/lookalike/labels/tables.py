@@ -51,13 +51,14 @@ _ROWS_ABOVE = 10
 _LEAST_CLASSES = 2
 _PARTS = frozenset({"split", "fold", "subset"})
 # How sure a way of naming an image is; of two names for one image the surer counts.
-_SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1, "packed": 1}
+_SURE = {"exact": 3, "below": 2, "case": 2, "folders": 1, "ending": 1, "packed": 1, "upload": 1}
 _HOW = {
     "below": "lie in another folder than the table says",
     "case": "differ from their images by upper and lower case",
     "ending": "have no ending, and their images have",
     "folders": "have folders before them that are not here",
     "packed": "have characters of another code page, or their images have",
+    "upload": "have before them what Label Studio puts there",
 }
 
 
@@ -179,7 +180,7 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
             skipped.append(skip(sheet.path, row.place, str(error)))
             continue
         # Names that differ by folders that are not here may have been two images; others are one.
-        apart = place.name if place.how in ("folders", "packed") else ""
+        apart = place.name if place.how in ("folders", "packed", "upload") else ""
         found.setdefault((place.image, apart), []).append((row, place))
         if place.how != "exact":
             how[place.how] += 1
