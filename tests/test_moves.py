@@ -371,6 +371,61 @@ def test_what_is_put_right_or_removed_while_files_are_read_stays_so(
     assert "note" not in records[new / "good" / "3.png"][0].fields
 
 
+def _shift(folder: Path) -> dict[str, str]:
+    for seed in (7, 5, 3, 1):
+        (folder / f"{seed}.png").rename(folder / f"{seed + 2}.png")
+    return {"3.png": "one", "7.png": "five"}
+
+
+def _shift_to_a_new_name(folder: Path) -> dict[str, str]:
+    for seed in (5, 3):
+        (folder / f"{seed}.png").rename(folder / f"{seed + 4}.png")
+    (folder / "7.png").touch()
+    (folder / "1.png").rename(folder / "5.png")
+    return {"9.png": "five", "5.png": "one"}
+
+
+def _exchange(folder: Path) -> dict[str, str]:
+    (folder / "1.png").rename(folder / "x")
+    (folder / "5.png").rename(folder / "1.png")
+    (folder / "x").rename(folder / "5.png")
+    return {"5.png": "one", "1.png": "five"}
+
+
+def _over_another(folder: Path) -> dict[str, str]:
+    (folder / "1.png").rename(folder / "3.png")
+    return {"3.png": "one", "5.png": "five"}
+
+
+def _touched_and_copied(folder: Path) -> dict[str, str]:
+    shutil.copyfile(folder / "1.png", folder / "3.png")
+    (folder / "1.png").touch()
+    return {"1.png": "one", "5.png": "five"}
+
+
+@pytest.mark.parametrize("prune", [False, True])
+@pytest.mark.parametrize(
+    "rename", [_shift, _shift_to_a_new_name, _exchange, _over_another, _touched_and_copied]
+)
+def test_what_was_put_right_goes_with_a_picture_that_takes_the_name_of_another(
+    desk: Desk, old: Path, rename: Callable[[Path], dict[str, str]], prune: bool
+) -> None:
+    desk.index(old)
+    put_right(desk, old / "good" / "1.png", note="one")
+    put_right(desk, old / "good" / "5.png", note="five")
+    wanted = rename(old / "good")
+    report = desk.index(old, prune=prune)
+    assert report.overruled == []
+    notes = {
+        path.name: str(record.fields["note"])
+        for path, (record, _) in desk.records().items()
+        if path.exists() and "note" in record.fields
+    }
+    assert notes == wanted
+    assert prune is False or set(desk.records()) == set(old.rglob("*.png"))
+    assert desk.index(old, prune=prune).unchanged == len(list(old.rglob("*.png")))
+
+
 def test_a_record_whose_vector_is_damaged_moves_and_is_mended(desk: Desk, old: Path, new: Path) -> None:
     desk.index(old)
     put_right(desk, old / "good" / "1.png", note="scratch")

@@ -178,14 +178,20 @@ def index(
         jobs, origins = _move(
             sides, jobs, found.wanted, stamps, disk, embedder, cache, max_pixels, report, part
         )
+        carried = _carry(sides, jobs, found.wanted, stamps, origins, disk, part)
         if report.left_out and (kept := _left_in(roots, found.wanted, stamps)):
             report.remarks.append(Remark("", _LEFT_IN.format(kept)))
         if prune:
-            left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in origins}
+            kept_back = origins | {record.id for record in carried.values()}
+            left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
             report.removed = _prune(
                 sides, name, frozenset(roots), found, left, disk, agree, len(stamps), prune_empty=prune_empty
             )
-        _write(sides, jobs, embedder, cache, max_pixels, report, part, among=bool(stamps))
+        _write(sides, jobs, carried, embedder, cache, max_pixels, report, part, among=bool(stamps))
+        if prune and carried:
+            gone = find_gone(frozenset(roots), found.wanted, stamps, disk)
+            passed_on = [record.id for record in carried.values() if record.id in gone]
+            report.removed += sides.remove(passed_on) if passed_on else 0
     finally:
         # What a run before this one was killed over, or a fit that ran meanwhile did not see.
         sides.level()
@@ -500,6 +506,62 @@ def _move(
     return [job for job in jobs if job.path not in done], frozenset(origins)
 
 
+def _carry(
+    sides: Sides,
+    jobs: Sequence[_Job],
+    wanted: Mapping[Path, Label],
+    stamps: Mapping[str, Stamp],
+    moved_on: frozenset[str],
+    disk: Disk,
+    progress: _Part,
+) -> dict[Path, Record]:
+    """Return what people said of pictures that lie now where another one lay: names were shifted, exchanged.
+
+    Only where something was said are files read for it.
+
+    Args:
+        sides: as everywhere.
+        jobs: what is left to embed.
+        wanted: files that are there.
+        stamps: of the collection, by URI.
+        moved_on: ids of records that were moved.
+        disk: that says what is there.
+        progress: told with the files that are read.
+
+    Returns:
+        By the path of a file whose bytes are others than its record says, the record that was of these bytes.
+    """
+    known = {record_id(job.uri): job for job in jobs if job.known}
+    lost = lost_records({job.size for job in known.values()}, wanted, stamps, disk) if known else []
+    ids = [*known, *(one for one in lost if one not in moved_on)]
+    recorded: dict[str, str] = {}
+    said: list[Record] = []
+    for some in _portions(ids, _RELABELLED):
+        for record in sides.get(some):
+            recorded[record.id] = record.digest
+            marks = marks_of(record)
+            if marks.corrected or marks.confirmed:
+                said.append(record)
+    sizes = {record.size for record in said}
+    paths = [job.path for job in jobs if job.size in sizes]
+    if not paths:
+        return {}
+    digests = dict(zip(paths, read_digests(paths, progress), strict=True))
+    progress.end()
+    # Of a size that no picture has of which something was said, a file is another one than such a picture.
+    as_it_was = {
+        identity
+        for identity, job in known.items()
+        if identity in recorded and digests.get(job.path, "") == recorded[identity]
+    }
+    found = {
+        job.path: digest
+        for job in jobs
+        if isinstance(digest := digests.get(job.path), str) and record_id(job.uri) not in as_it_was
+    }
+    return {move.path: move.record for move in pair([one for one in said if one.id not in as_it_was], found)}
+
+
 def _status(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
@@ -582,6 +644,7 @@ def _prune(
 def _write(
     sides: Sides,
     jobs: list[_Job],
+    carried: Mapping[Path, Record],
     embedder: Embedder,
     cache: FeatureCache,
     max_pixels: int,
@@ -610,12 +673,12 @@ def _write(
                 if len(ready) >= _WRITE_RECORDS or time.monotonic() - last > _WRITE_SECONDS:
                     # Taken first: what the store refuses is not offered to it again below.
                     batch, ready = ready, []
-                    _put(sides, batch, report, among=among)
+                    _put(sides, batch, carried, report, among=among)
                     last = time.monotonic()
                     progress(done, len(jobs))
         finally:
             # Also when interrupted: what is embedded is kept.
-            _put(sides, ready, report, among=among)
+            _put(sides, ready, carried, report, among=among)
     report.remarks += _assumptions(assumed)
     progress(len(jobs), len(jobs))
 
@@ -631,21 +694,36 @@ def _assumptions(assumed: Mapping[str, Sequence[str]]) -> list[Remark]:
     return remarks
 
 
-def _put(sides: Sides, ready: list[tuple[_Job, EmbeddedFile]], report: IndexReport, *, among: bool) -> None:
+def _put(
+    sides: Sides,
+    ready: list[tuple[_Job, EmbeddedFile]],
+    carried: Mapping[Path, Record],
+    report: IndexReport,
+    *,
+    among: bool,
+) -> None:
     if not ready:
         return
     # Also of those that are new: another process may have moved a record here meanwhile, corrections and all.
     ids = [record_id(job.uri) for job, _ in ready if job.known or among]
     before = {one.id: one for one in sides.get(ids)}
+    passed_on = {record.id for record in carried.values()}
     records = []
     for job, file in ready:
-        known = before.get(record_id(job.uri))
-        if known is None:
-            label = stored(job.label)
-        else:
+        known, carrier = before.get(record_id(job.uri)), carried.get(job.path)
+        label, given_up = stored(job.label), False
+        if known is not None:
             label, given_up = indexed_again(known, job.label, file.digest)
-            if given_up:
-                report.overruled.append(str(job.path))
+            given_up = given_up and known.id not in passed_on
+        if (
+            carrier is not None
+            and carrier.digest == file.digest
+            and (not known or known.digest != file.digest)
+        ):
+            label, more = indexed_again(carrier, job.label, file.digest)
+            given_up = given_up or more
+        if given_up:
+            report.overruled.append(str(job.path))
         records.append(record_of(job.uri, file, label))
     sides.put(records, normalise(np.stack([file.features for _, file in ready])))
     for job, file in ready:
