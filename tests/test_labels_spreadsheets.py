@@ -136,6 +136,7 @@ def test_the_folder_of_the_table_decides_between_images_of_a_name(tmp_path: Path
         ("001.png", "001.jpg differs by its ending"),
         ("1.jpg", "001.jpg differs by zeros before its number"),
         ("1", "001.jpg differs by zeros before its number"),
+        ("0_01(.jpg", "001.jpg differs by blanks and signs"),
         ("??.jpg", "characters of its name were lost when the table was saved; save it as UTF-8"),
     ],
 )

@@ -129,6 +129,18 @@ def test_what_label_studio_puts_before_a_name_is_taken_off(tmp_path: Path, name:
     assert labelling.skipped == []
 
 
+def test_a_panoptic_file_of_one_image_gives_its_label(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "001.jpg"}],
+        "annotations": [
+            {"image_id": 1, "file_name": "001.png", "segments_info": [{"id": 5, "category_id": 3}]}
+        ],
+        "categories": [{"id": 3, "name": "cat", "isthing": 1}],
+    }
+    tree(tmp_path, {"001.jpg": None, "panoptic_val.json": content})
+    assert fields(tmp_path, read(tmp_path, "auto"))["001.jpg"]["label"] == "cat"
+
+
 def test_an_image_that_is_called_so_comes_before_one_without_it(tmp_path: Path) -> None:
     tree(
         tmp_path,

@@ -250,7 +250,8 @@ def _survey(
         if not found.images:
             imageless.append(root)
         if not found.images and not prune and not (alone and len(roots) > 1):
-            files = f"; {len(found.others):,} other files are there" if found.others else ""
+            count = len(found.others)
+            files = f"; {count:,} other files are there" if count > 1 else "; 1 other file is there" * count
             files += "".join(f"; {each.path}: {each.text}" for each in other_file_remarks(found.others)[:3])
             files += "".join(
                 f"; {each}: a table: pictures that stand in it are not read, save them as files"

@@ -46,7 +46,10 @@ def is_coco(content: Any) -> bool:
     return (
         isinstance(content.get("categories"), list)
         and isinstance(annotations, list)
-        and any(isinstance(annotation, dict) and "category_id" in annotation for annotation in annotations)
+        and any(
+            isinstance(annotation, dict) and ("category_id" in annotation or "segments_info" in annotation)
+            for annotation in annotations
+        )
     )
 
 

@@ -221,6 +221,7 @@ class ImageNames:
             (("name", normalize("NFC", name).casefold()), "has that name, in another folder"),
             (("stem", _stem(name)), "differs by its ending"),
             (("number", _stem(name).lstrip("0")), "differs by zeros before its number"),
+            (("letters", _letters(_stem(name))), "differs by blanks and signs"),
         ):
             if image := self._nearest.get(key):
                 return f"{self.below(image)} {difference}"
@@ -290,6 +291,8 @@ class ImageNames:
             nearest.setdefault(("stem", stem), image)
             if number := stem.lstrip("0"):
                 nearest.setdefault(("number", number), image)
+            if letters := _letters(stem):
+                nearest.setdefault(("letters", letters), image)
         return nearest
 
     @cached_property
@@ -391,6 +394,11 @@ def _stem(name: str) -> str:
     stem, dot, ending = folded.rpartition(".")
     ending = dot + ending
     return stem if ending in SUFFIXES or _ENDING.fullmatch(ending) else folded
+
+
+def _letters(stem: str) -> str:
+    """Return the letters and digits of a name: programs put `_` or `-` for blanks and brackets."""
+    return re.sub(r"[\W_]+", "", stem)
 
 
 def _is_below(path: str, root: str) -> bool:
