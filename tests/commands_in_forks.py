@@ -13,6 +13,14 @@ import sys
 import traceback
 from contextlib import suppress
 
+# What most commands import; nothing here begins a thread, which a fork would lose.
+import sklearn.linear_model
+import sklearn.model_selection  # noqa: F401
+
+import lookalike.cli.group
+import lookalike.embedders.runtime
+import lookalike.judging.evaluate
+import lookalike.session  # noqa: F401
 from lookalike.cli import main
 
 SECONDS = 120

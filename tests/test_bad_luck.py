@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conformal_clip_data import textile_simulated_root
 
+from lookalike.cli import main
 from lookalike.records import uri_path
 from tests.unmeasured import unmeasured
 
@@ -439,7 +442,15 @@ def _is_refused(bench: Bench, root: Path, said: str) -> None:
         ("collections",),
         ("delete", "images", "--yes"),
     ):
-        assert said in bench.one_line(*words), words
+        # In this process: what is asked about here is the file, and five of them in six commands.
+        options = ["--store", f"sqlite:///{bench.database}", "--cache", str(bench.cache)]
+        err = io.StringIO()
+        with redirect_stderr(err), redirect_stdout(io.StringIO()) as out:
+            assert main([*map(str, words), *options]) == 1, words
+        assert out.getvalue() == ""
+        (line,) = err.getvalue().splitlines()
+        assert line.startswith("lookalike: ")
+        assert said in line, words
         assert bench.database.read_bytes() == before, words
 
 

@@ -19,8 +19,9 @@ from tests.unmeasured import unmeasured
 FORKS = Path(__file__).with_name("commands_in_forks.py")
 
 
-# A text model, plots, a fit and a comparison, each of some seconds.
-_SLOW = {"red car", "--labels", "--report", "compare", "fit"}
+# A text model, plots, a fit and a comparison, each of some seconds; and what would build the model anew where
+# nothing is kept.
+_SLOW = {"red car", "--labels", "--report", "compare", "fit", "--verify", "classify"}
 
 
 def commands(folder: Path, pictures: Path, quick: bool) -> list[tuple[int, list[str]]]:
