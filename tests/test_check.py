@@ -11,7 +11,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +23,6 @@ from lookalike.server.files.upload_folder import UploadFolder
 from lookalike.stores import open_store
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped
-
-if TYPE_CHECKING:
-    pass
 
 PART = 1000
 
