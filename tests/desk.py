@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from lookalike.features import FeatureCache
 from lookalike.indexing import IndexReport, index
@@ -35,3 +38,10 @@ class Desk:
     def close(self) -> None:
         self.cache.close()
         self.store.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path / "desk")
+    yield desk
+    desk.close()

@@ -88,7 +88,10 @@ def test_any_single_bit_of_cached_features_is_noticed(bit: int, seed: int) -> No
 def whole(
     tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[Path]], cache: Path
 ) -> Path:
-    """A folder with 36 photographs and a store of them: files and store are copied, never changed."""
+    """A folder with 36 photographs, a store and a cache of them: they are copied, never changed.
+
+    The cache is its own: in that of all tests, files come and go while another worker is at it.
+    """
     from lookalike.cli import main
 
     folder = tmp_path_factory.mktemp("whole")
@@ -96,7 +99,10 @@ def whole(
         (folder / "textile" / name).mkdir(parents=True)
         for file in files[:12]:
             shutil.copy2(file, folder / "textile" / name / file.name)
-    store = ["--store", f"sqlite:///{folder}/whole.db", "--cache", str(cache)]
+    (cache / "models").mkdir(parents=True, exist_ok=True)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "models").symlink_to(cache / "models")
+    store = ["--store", f"sqlite:///{folder}/whole.db", "--cache", str(folder / "cache")]
     assert main(["index", str(folder / "textile"), *store]) == 0
     return folder
 
@@ -269,14 +275,9 @@ def test_more_damage_than_anybody_reads_is_counted(store: CommandLine, victim: P
 
 
 @pytest.fixture
-def own_cache(whole: Path, cache: Path, tmp_path: Path) -> Path:
+def own_cache(whole: Path, tmp_path: Path) -> Path:
     """A copy of the features that are kept."""
-    for file in (cache / "features").glob("*.db*"):
-        (tmp_path / "cache" / "features").mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, tmp_path / "cache" / "features" / file.name)
-    for folder in ("models", "graphs"):
-        if (cache / folder).is_dir():
-            shutil.copytree(cache / folder, tmp_path / "cache" / folder)
+    shutil.copytree(whole / "cache", tmp_path / "cache", symlinks=True)
     return tmp_path / "cache"
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,6 @@ from lookalike.records import Record, Skipped, Space, Vectors
 from lookalike.stores.sqlite.store import SqliteStore
 from tests.desk import Desk
 from tests.mean_colours import MeanColours, mean_colours, picture, save
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path / "desk")
-    yield desk
-    desk.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,6 @@ from lookalike.sides import remove
 from lookalike.stores.sqlite.store import SqliteStore
 from tests.desk import Desk
 from tests.mean_colours import save
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path / "desk")
-    yield desk
-    desk.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,6 @@ from lookalike.stores import open_store
 from tests.conftest import CommandLine
 from tests.desk import Desk
 from tests.mean_colours import save
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path / "desk")
-    yield desk
-    desk.close()
 
 
 @pytest.fixture

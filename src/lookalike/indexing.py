@@ -36,11 +36,12 @@ from lookalike.records import (
 )
 from lookalike.removals import Disk, Removal, check_emptied, disagree, find_gone, is_below
 from lookalike.sides import Sides
+from lookalike.stores.batches import chunks
 from lookalike.walk import Found, absolute, find
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lookalike.embedders.protocol import Embedder
@@ -312,7 +313,7 @@ def _verify(
         if stamp is not None and _is_as_before(path, stamp):
             same[stamp.id] = path
     digests = {
-        record.id: record.digest for some in _portions(list(same), _RELABELLED) for record in sides.get(some)
+        record.id: record.digest for some in chunks(list(same), _RELABELLED) for record in sides.get(some)
     }
     paths = [path for identity, path in same.items() if identity in digests]
     differing = set()
@@ -359,12 +360,9 @@ def _left_out_text(left_out: Sequence[LeftOut]) -> str:
 
 def _left_in(roots: Sequence[Path], wanted: Mapping[Path, Label], stamps: Mapping[str, Stamp]) -> int:
     """Return how many records there are of files below the roots that are there and were not looked at."""
-    folders = {str(root) for root in roots if root.is_dir()}
-    count = 0
-    for uri in stamps:
-        if (path := local_path(uri)) is not None and path not in wanted:
-            count += any(str(parent) in folders for parent in path.parents) and path.is_file()
-    return count
+    folders = {root for root in roots if root.is_dir()}
+    paths = (path for uri in stamps if (path := local_path(uri)) is not None and path not in wanted)
+    return sum(is_below(path, folders) and path.is_file() for path in paths)
 
 
 def _changed(
@@ -393,17 +391,12 @@ def _changed(
             relabel[stamp.id] = path, label
         else:
             report.unchanged += 1
-    for ids in _portions(list(relabel), _RELABELLED):
+    for ids in chunks(list(relabel), _RELABELLED):
         some = {one: relabel[one] for one in ids}
         _relabel(sides, some, report)
         # Those that somebody has removed meanwhile.
         jobs += (_Job(path, file_uri(path), label, known=False, size=-1) for path, label in some.values())
     return jobs
-
-
-def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
 
 
 def _relabel(sides: Sides, labels: dict[str, tuple[Path, Label]], report: IndexReport) -> None:
@@ -425,12 +418,12 @@ def _relabel(sides: Sides, labels: dict[str, tuple[Path, Label]], report: IndexR
         if origin is not None:  # a run before this one was killed over it
             kept = moved(kept, None)
             arrived.append(origin)
-            changed.append((record.id, kept.fields, kept.metadata))
         elif labels_digest(kept.fields, kept.metadata) == labels_digest(record.fields, record.metadata):
             report.unchanged += 1
+            continue
         else:
-            changed.append((record.id, kept.fields, kept.metadata))
             report.relabelled += 1
+        changed.append((record.id, kept.fields, kept.metadata))
     if arrived:
         disk = Disk()
         left = [record.id for record in sides.get(arrived) if _is_gone(record, disk)]
@@ -464,7 +457,7 @@ def _move(
     """
     new = {job.path: job for job in jobs if not job.known}
     lost = lost_records({job.size for job in new.values()}, wanted, stamps, disk) if stamps else []
-    records = [record for some in _portions(lost, _RELABELLED) for record in sides.get(some)]
+    records = [record for some in chunks(lost, _RELABELLED) for record in sides.get(some)]
     sizes = {record.size for record in records}
     statuses = {job.path: _status(job.path) for job in new.values() if job.size in sizes}
     paths = [path for path, status in statuses.items() if status is not None]
@@ -489,13 +482,13 @@ def _move(
         done.update(_put_moved(sides, places, np.stack([vector for _, vector in some]), report))
 
     known = [(move, vectors[move.record.id]) for move in moves if move.record.id in vectors]
-    for start in range(0, len(known), _WRITE_RECORDS):
-        put(known[start : start + _WRITE_RECORDS])
+    for some in chunks(known, _WRITE_RECORDS):
+        put(some)
     todo = {move.record.id: move for move in moves if move.record.id not in vectors}
     if todo:
-        for some, rows in sides.vectors(set(todo)):
-            put([(todo[record.id], row) for record, row in zip(some, rows, strict=True)])
-            for record in some:
+        for found_records, rows in sides.vectors(set(todo)):
+            put([(todo[record.id], row) for record, row in zip(found_records, rows, strict=True)])
+            for record in found_records:
                 del todo[record.id]
     # Those whose vector is damaged.
     left = list(todo.values())
@@ -537,7 +530,7 @@ def _carry(
     ids = [*known, *(one for one in lost if one not in moved_on)]
     recorded: dict[str, str] = {}
     said: list[Record] = []
-    for some in _portions(ids, _RELABELLED):
+    for some in chunks(ids, _RELABELLED):
         for record in sides.get(some):
             recorded[record.id] = record.digest
             marks = marks_of(record)

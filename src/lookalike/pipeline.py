@@ -164,7 +164,7 @@ def read_digests(paths: Sequence[Path], progress: Progress = silent) -> Iterator
     """
     pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest")
     try:
-        batches = (pool.map(_digest, paths[at : at + _DIGESTS]) for at in range(0, len(paths), _DIGESTS))
+        batches = (pool.map(read_digest, paths[at : at + _DIGESTS]) for at in range(0, len(paths), _DIGESTS))
         for done, found in enumerate(chain.from_iterable(batches), 1):
             progress(done, len(paths))
             yield found
@@ -172,7 +172,8 @@ def read_digests(paths: Sequence[Path], progress: Progress = silent) -> Iterator
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _digest(path: Path) -> str | Skipped:
+def read_digest(path: Path) -> str | Skipped:
+    """Return the SHA-256 of a file, or why it cannot be read."""
     try:
         if not stat.S_ISREG(_status(path).st_mode):
             return Skipped(str(path), "not a file")

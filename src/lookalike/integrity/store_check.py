@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from contextlib import suppress
 from dataclasses import replace
@@ -14,15 +13,13 @@ from lookalike.errors import LookalikeError, SpaceMismatch, StoreCorrupt
 from lookalike.fitted import fitting_of, is_fitted, plain_name
 from lookalike.integrity.finding import Finding
 from lookalike.metric import normalise
-from lookalike.pipeline import embed_files
+from lookalike.pipeline import embed_files, read_digest
 from lookalike.progress import silent
 from lookalike.records import Skipped, labels_digest, local_path
 from lookalike.sides import Sides
 from lookalike.stores.checks import LENGTH_TOLERANCE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lookalike.progress import Progress
     from lookalike.records import Collection, Features, Record, Stamp
     from lookalike.session import Session
@@ -166,7 +163,7 @@ class _StoreCheck:
         if features is not None:
             return features
         path = local_path(record.uri)
-        if path is None or _digest(path) != record.digest:
+        if path is None or read_digest(path) != record.digest:
             return None
         for file in embed_files([path], self._session.embedder_of(plain), kept):
             if not isinstance(file, Skipped) and file.digest == record.digest:
@@ -221,10 +218,3 @@ def _again(collection: Collection, damage: Damage) -> str:
         f"`lookalike delete {name} {damage.id}`, then `lookalike index {folder} --collection {name}` where "
         f"its file and its labels are"
     )
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None

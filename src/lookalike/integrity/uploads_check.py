@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.integrity.finding import Finding
-from lookalike.records import display, file_uri, local_path, record_id
+from lookalike.pipeline import read_digest
+from lookalike.records import Skipped, display, file_uri, local_path, record_id
 from lookalike.stores.checks import NAME_LENGTH
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def check_uploads(
                     _orphan(store, path, "a picture without a record", repair, hold or other, grace)
                 )
             continue
-        digest = _digest(path)
-        if digest is not None and digest != match[2]:
+        digest = read_digest(path)
+        if not isinstance(digest, Skipped) and digest != match[2]:
             said = "the picture is not the one that was added: its SHA-256 differs from its name"
             todo = "add it again, or remove it over HTTP"
             findings.append(Finding(str(folder), said, *owner, str(path), todo=todo))
@@ -142,10 +142,3 @@ def _orphan(store: Store, path: Path, what: str, repair: bool, hold: str, grace:
     except OSError as error:
         return Finding(str(path), what, todo=f"it cannot be removed: {error.strerror}")
     return Finding(str(path), what, mended=True)
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None

@@ -92,7 +92,7 @@ def read_labels(
             kept = reading.remarks if chosen == "none" else []
             reading = _read(root, images, sources, chosen)
             reading.remarks.extend(kept)
-    unread = [*_passed_over(reading.documents, reading.why), *sources.useless]
+    unread = [*_passed_over(reading.documents, sources.files, reading.why), *sources.useless]
     if chosen != "other":
         unread += not_used(sources.other_tables, reading.why)
     unknown, said = _unknown(sources, reading, {each.path for each in (*unread, *sources.broken)}, chosen)
@@ -278,11 +278,12 @@ def _is_label(root: Path, names: ImageNames, file: LabelFile) -> bool:
     return file.is_export or looks_like_labels(file.content) or names_image(root, names, file)
 
 
-def _passed_over(documents: Sequence[Document], reason: str) -> list[Skipped]:
+def _passed_over(documents: Sequence[Document], files: Sequence[LabelFile], reason: str) -> list[Skipped]:
     """Report the JSON files that look like labels and are not read as such; others are no labels."""
     found = []
+    read = {file.path: file for file in files}
     for document in documents:
-        file = LabelFile(document.path, None) if is_coco(document.content) else read_label_file(document)
+        file = read.get(document.path) or LabelFile(document.path, None)  # COCO's are not among them
         if looks_like_labels(document.content) or file.is_export:
             found.append(Skipped(str(document.path), file.flaw or f"not used: {reason}"))
         elif (name := file.first_picture) is not None:
