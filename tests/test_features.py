@@ -237,3 +237,23 @@ def test_processes_write_one_cache_at_once(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, FINGERPRINT, DIMENSION)
     assert all(same(cache.get(digest(number)), row(number)) for number in range(120))
     cache.close()
+
+
+def test_many_open_a_new_cache_at_once(tmp_path: Path) -> None:
+    """Each finds it writable: SQLite refuses at once, without waiting, where two set the journal together."""
+    ready = threading.Barrier(8)
+    problems: list[str | None] = []
+
+    def work(folder: Path) -> None:
+        ready.wait(60)
+        cache = FeatureCache(folder, FINGERPRINT, DIMENSION)
+        problems.append(cache.problem)
+        cache.close()
+
+    for number in range(25):
+        threads = [threading.Thread(target=work, args=(tmp_path / str(number),)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert problems == [None] * 200

@@ -12,6 +12,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,7 @@ _NOTES_SCHEMA = (
 )
 # How long to wait for another process that writes the same cache, in seconds.
 _BUSY_SECONDS = 10.0
+_WAIT_SECONDS = 0.02
 
 
 class FeatureCache:
@@ -150,7 +152,7 @@ class FeatureCache:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _set_journal(connection)
             # A power cut may cost the last features, which are then computed again.
             connection.execute("PRAGMA synchronous = NORMAL")
             _make_table(connection)
@@ -200,6 +202,25 @@ def sound_features(fingerprint: str, digest: str, checksum: object, content: obj
         content: the numbers, as they were read.
     """
     return isinstance(content, bytes) and features_checksum(fingerprint, digest, content) == checksum
+
+
+def _set_journal(connection: sqlite3.Connection) -> None:
+    """Give the file a write-ahead log, which a new file gets from whichever process is first.
+
+    SQLite does not wait for a lock here, whatever the timeout says: where two would wait for each other it
+    refuses at once (sqlite.org/c3ref/busy_handler.html).
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(_WAIT_SECONDS)
+        else:
+            return
 
 
 def _make_table(connection: sqlite3.Connection) -> None:
