@@ -18,12 +18,12 @@ from typing import TypeAlias
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lookalike import images
-from lookalike.asking.queries import Term
-from lookalike.features import FeatureCache
-from lookalike.pipeline import EmbeddedFile, Upload, embed_batch, embed_files
-from lookalike.records import Skipped
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.images import decoding
+from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
+from lookalike.search.terms import Term
 from lookalike.session import Session
+from lookalike.types import Skipped
 
 Files: TypeAlias = Iterator[EmbeddedFile | Skipped]
 
@@ -108,7 +108,7 @@ class _Pipeline:
         self._model = session.embedder_of(session.store.collection(collection))
         self._uploads = [Upload(f"{number}.jpg", data) for number, data in enumerate(pictures)]
         self._decoded = [
-            images.decode(each.data, each.name, at_least=self._model.input_size)
+            decoding.decode(each.data, each.name, at_least=self._model.input_size)
             for each in self._uploads[:_DECODED]
         ]
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.figures import figure, median_ratio, seconds, title
-from lookalike.session import DEFAULT_MODEL, Session
+from lookalike.answering import DEFAULT_MODEL
+from lookalike.session import Session
 
 ROUNDS = 5
 

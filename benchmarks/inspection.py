@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from benchmarks.figures import figure, in_own_process, peak_memory_gib, seconds, title
-from lookalike.embedders import Embedder, cards, open_embedder
-from lookalike.features import FeatureCache
-from lookalike.metric import fit_metric, normalise
-from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.ranking import nearest_rows
-from lookalike.records import Vectors
-from lookalike.vote import winning_codes
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.embedders.protocol import Embedder
+from lookalike.embedders.registry import cards, open_embedder
+from lookalike.ingest.embedding import EmbeddedFile, embed_files
+from lookalike.types import Vectors
+from lookalike.vectors.metric import fit_metric, normalise
+from lookalike.vectors.nearest import nearest_rows
+from lookalike.vectors.vote import winning_codes
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 SEEDS = 20

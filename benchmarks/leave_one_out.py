@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.figures import figure, in_own_process, median_ratio, peak_memory_gib, seconds, title
-from lookalike.judging.evaluate import evaluate
-from lookalike.records import Record, Vectors, record_id
+from lookalike.evaluation.evaluate import evaluate
+from lookalike.types import Record, Vectors, record_id
 
 ROUNDS = 3
 CLASSES = 10

@@ -17,12 +17,13 @@ from conformal_clip_data import textile_simulated_root
 from PIL import Image
 
 from benchmarks.figures import figure, median_ratio, seconds, title
-from lookalike.embedders import Embedder, cards, known_cards, open_embedder
-from lookalike.embedders.efficientnet_lite import EfficientNetLite0, resized
-from lookalike.embedders.efficientnet_lite_inspect import EfficientNetLite0Inspect
-from lookalike.embedders.onnx_embedder import OnnxEmbedder
-from lookalike.features import FeatureCache
-from lookalike.pipeline import embed_files
+from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0, resized
+from lookalike.embedders.builtin.efficientnet_lite_inspect import EfficientNetLite0Inspect
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.embedders.onnx.embedder import OnnxEmbedder
+from lookalike.embedders.protocol import Embedder
+from lookalike.embedders.registry import cards, known_cards, open_embedder
+from lookalike.ingest.embedding import embed_files
 
 ROUNDS = 5
 BOUND = 0.85

@@ -20,8 +20,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.figures import figure, title
 from benchmarks.service import LARGE, fill_large, new_pictures, serving
-from lookalike.metric import normalise
 from lookalike.session import Session
+from lookalike.vectors.metric import normalise
 from tests.page_visits import ARGUMENTS, CHROMIUM, visit
 
 BOUND = 300.0

@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 from benchmarks.figures import figure, title
 from benchmarks.inspection import INSPECT, DataSet, data_sets
 from lookalike.answering import Classified
-from lookalike.judging.judge import Judge
+from lookalike.evaluation.judge import Judge
 from lookalike.session import Session
 
 # The least that 1,000 and 674 held-out answers can promise, rounded up.

@@ -27,10 +27,10 @@ from platformdirs import user_cache_path
 
 from benchmarks.figures import figure, in_own_process, median_ratio, peak_memory_gib, seconds, title
 from benchmarks.inspection import PLAIN, data_sets, features_of
-from lookalike.embedders import open_embedder
-from lookalike.ranking import nearest_rows
-from lookalike.records import Record, Space, Vectors, record_id
-from lookalike.stores import open_store
+from lookalike.embedders.registry import open_embedder
+from lookalike.stores.registry import open_store
+from lookalike.types import Record, Space, Vectors, record_id
+from lookalike.vectors.nearest import nearest_rows
 
 DIMENSION = 512
 EXACT = int(os.environ.get("LOOKALIKE_BENCH_EXACT", "200_000"))

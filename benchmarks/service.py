@@ -34,9 +34,10 @@ from PIL import Image
 from benchmarks.direct import Direct, Done, direct
 from benchmarks.figures import figure, median_ratio, title
 from benchmarks.load import Outcome, post, put_load
-from lookalike.metric import normalise
-from lookalike.records import Record, Space, Vectors, record_id
-from lookalike.session import DEFAULT_MODEL, Session
+from lookalike.answering import DEFAULT_MODEL
+from lookalike.session import Session
+from lookalike.types import Record, Space, Vectors, record_id
+from lookalike.vectors.metric import normalise
 from tests.service import Server, server_process
 
 SECONDS = float(os.environ.get("LOOKALIKE_BENCH_SECONDS", "30"))

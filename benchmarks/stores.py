@@ -19,11 +19,12 @@ from conformal_clip_data import textile_simulated_root
 from platformdirs import user_cache_path
 
 from benchmarks.figures import figure, seconds, title
-from lookalike.fitted import read
-from lookalike.parity import TOLERANCE, parity
-from lookalike.records import Vectors
+from lookalike.metric_learning.fitted import read
 from lookalike.session import Session
-from lookalike.stores import Store, open_store
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
+from lookalike.transfer.parity import TOLERANCE, parity
+from lookalike.types import Vectors
 from tests.servers.elasticsearch import Unavailable, distribution, running
 from tests.servers.postgres import postgres_process
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.figures import figure, seconds, title
-from lookalike.embedders.efficientnet_lite import EfficientNetLite0
+from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0
 
 # Where the Debian package tuxpaint-stamps-default puts them, or where it was unpacked.
 STAMPS = Path(os.environ.get("LOOKALIKE_STAMPS", "/usr/share/tuxpaint/stamps"))

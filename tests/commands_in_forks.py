@@ -18,8 +18,8 @@ import sklearn.linear_model
 import sklearn.model_selection  # noqa: F401
 
 import lookalike.cli.group
-import lookalike.embedders.runtime
-import lookalike.judging.evaluate
+import lookalike.embedders.onnx.runtime
+import lookalike.evaluation.evaluate
 import lookalike.session  # noqa: F401
 from lookalike.cli import main
 

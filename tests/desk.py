@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from lookalike.features import FeatureCache
-from lookalike.indexing import IndexReport, index
-from lookalike.records import Record, Vectors, uri_path
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.ingest.index_report import IndexReport
+from lookalike.ingest.indexing import index
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.types import Record, Vectors, uri_path
 from tests.mean_colours import MeanColours
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lookalike.labels import Labelling, read_labels
+from lookalike.labels.labelling import Labelling
+from lookalike.labels.reading import read_labels
 
 if TYPE_CHECKING:
     from pathlib import Path

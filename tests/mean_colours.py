@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lookalike.records import Features
+from lookalike.types import Features
 
 CELLS = 3
 

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 from conformal_clip_data import textile_simulated_root
 
-from lookalike.audit import Audit, audit, audit_lines, contradictions
-from lookalike.embedders import efficientnet_lite_inspect, open_embedder
+from lookalike.audit.audit import audit, contradictions
+from lookalike.audit.findings import DEVIATION, SMALL, Audit, audit_lines
+from lookalike.embedders.builtin import efficientnet_lite_inspect
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.features import FeatureCache
-from lookalike.findings import DEVIATION, SMALL
-from lookalike.fitted import refit_with
-from lookalike.judging.heldout import held_out
-from lookalike.metric import FittedMetric, fit_metric, normalise
-from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.records import Record, Scalar, Vectors, record_id
-from lookalike.vote import Codes
+from lookalike.evaluation.heldout import held_out
+from lookalike.ingest.embedding import EmbeddedFile, embed_files
+from lookalike.metric_learning.fitted import refit_with
+from lookalike.types import Record, Scalar, Vectors, record_id
+from lookalike.vectors.metric import FittedMetric, fit_metric, normalise
+from lookalike.vectors.vote import Codes
 from tests.conftest import CommandLine
 from tests.test_progress import Heard
 

@@ -23,7 +23,7 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli import main
-from lookalike.records import uri_path
+from lookalike.types import uri_path
 from tests.unmeasured import unmeasured
 
 PROGRAM = Path(sys.executable).with_name("lookalike")
@@ -119,7 +119,7 @@ class Bench:
 @pytest.fixture(scope="session")
 def models(cache: Path) -> Path:
     """The folder with the model's graph, built once."""
-    from lookalike.embedders import open_embedder
+    from lookalike.embedders.registry import open_embedder
 
     open_embedder("efficientnet-lite0", cache)
     return cache / "models"

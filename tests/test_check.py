@@ -18,9 +18,9 @@ import pytest
 
 from lookalike.cli import main
 from lookalike.integrity import uploads_check
-from lookalike.records import file_uri, record_id
-from lookalike.server.files.upload_folder import UploadFolder
-from lookalike.stores import open_store
+from lookalike.server.storage.upload_folder import UploadFolder
+from lookalike.stores.registry import open_store
+from lookalike.types import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped
 

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from conformal_clip_data import textile_simulated_root
 
-from lookalike.asking.queries import Term
 from lookalike.client import (
     AccessDenied,
     Client,
@@ -33,7 +32,7 @@ from lookalike.client import (
     ServiceUnanswerable,
     ServiceUnreachable,
 )
-from lookalike.embedders import open_embedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import (
     InvalidArgument,
     LookalikeError,
@@ -42,14 +41,15 @@ from lookalike.errors import (
     Unanswerable,
     UnusableImage,
 )
-from lookalike.metric import normalise
-from lookalike.records import file_uri, record_id
 from lookalike.schemas.classifying import Prediction
 from lookalike.schemas.values import Unusable
-from lookalike.server.access.keys import new_key
+from lookalike.search.terms import Term
 from lookalike.server.app import make_app
+from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
 from lookalike.session import Session
+from lookalike.types import file_uri, record_id
+from lookalike.vectors.metric import normalise
 from tests.documents import Terminal, served
 from tests.listening import listening
 from tests.service import COLLECTION

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 from tests.conftest import CommandLine
 
 

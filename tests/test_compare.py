@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike import fitted
-from lookalike.compare import Contender, compare
-from lookalike.contest import paired_test
+from lookalike.comparison.compare import Contender, compare
+from lookalike.comparison.contest import paired_test
+from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.features import FeatureCache
-from lookalike.judging.folds import stratified_folds
-from lookalike.metric import Metric, normalise
-from lookalike.near_duplicates import near_duplicate_groups
-from lookalike.records import Features, Record, Vectors, uri_path
+from lookalike.evaluation.folds import stratified_folds
+from lookalike.metric_learning import fitted
 from lookalike.session import Session
-from lookalike.vote import Codes
+from lookalike.types import Features, Record, Vectors, uri_path
+from lookalike.vectors.metric import Metric, normalise
+from lookalike.vectors.near_duplicates import near_duplicate_groups
+from lookalike.vectors.vote import Codes
 from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours, save
 
 if TYPE_CHECKING:
-    from lookalike.judging.comparison import Fit
+    from lookalike.evaluation.fold_metric import Fit
 
 
 class Blind(MeanColours):
@@ -131,7 +131,7 @@ def test_each_metric_is_fitted_once_a_fold_whatever_the_ks(
 
         return one
 
-    monkeypatch.setattr("lookalike.compare.refit_with", counted)
+    monkeypatch.setattr("lookalike.comparison.compare.refit_with", counted)
     compare(records, contenders, "label", ks=(1, 3, 5))
     assert fits == 2 * 5 * [24]
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from lookalike.embedders import TextEmbedder, concepts, concepts_data, concepts_e5
-from lookalike.embedders.concepts_data import DATA, Concepts, read_concepts
-from lookalike.embedders.concepts_e5 import MultilingualE5, plain, shared_e5
-from lookalike.embedders.efficientnet_lite import WEIGHTS_SHA256, EfficientNetLite0, resized
+from lookalike.embedders.builtin import concepts, concepts_data, concepts_e5
+from lookalike.embedders.builtin.concepts_data import DATA, Concepts, read_concepts
+from lookalike.embedders.builtin.concepts_e5 import MultilingualE5, plain, shared_e5
+from lookalike.embedders.builtin.efficientnet_lite import WEIGHTS_SHA256, EfficientNetLite0, resized
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
 # The first numbers of the features of a text; they change only with the data, and so with the fingerprint.

@@ -24,9 +24,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lookalike.copying.contents import read_rows
-from lookalike.copying.copy import copy, copyable
-from lookalike.copying.unfinished import building_name
 from lookalike.errors import (
     CollectionNotFound,
     InvalidArgument,
@@ -35,12 +32,16 @@ from lookalike.errors import (
     StoreError,
     TargetDiffers,
 )
-from lookalike.fitted import fitting_of
-from lookalike.fitting import fit, undo_fit
-from lookalike.records import Scalar, Space
-from lookalike.sides import Sides, delete
-from lookalike.stores import Store, open_store
+from lookalike.metric_learning.fitted import fitting_of
+from lookalike.metric_learning.fitting import fit, undo_fit
+from lookalike.metric_learning.sides import Sides, delete
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.transfer.contents import read_rows
+from lookalike.transfer.copy import copy, copyable
+from lookalike.transfer.unfinished import building_name
+from lookalike.types import Scalar, Space
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import (
     CORNERS,

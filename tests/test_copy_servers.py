@@ -17,13 +17,14 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from lookalike.copying.copy import copy
 from lookalike.errors import CollectionNotFound, StoreError, TargetDiffers
-from lookalike.fitting import fit
-from lookalike.parity import parity
-from lookalike.records import Scalar, Space
-from lookalike.sides import Sides
-from lookalike.stores import Store, open_store
+from lookalike.metric_learning.fitting import fit
+from lookalike.metric_learning.sides import Sides
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
+from lookalike.transfer.copy import copy
+from lookalike.transfer.parity import parity
+from lookalike.types import Scalar, Space
 from tests.contracts.store_contract import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
 from tests.servers.elasticsearch import running
 from tests.servers.postgres import PASSWORD, postgres_process

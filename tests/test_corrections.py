@@ -13,7 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike.corrections import (
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.errors import CollectionNotFound, ImageNotFound, InvalidArgument
+from lookalike.ingest.index_report import IndexReport
+from lookalike.ingest.indexing import index
+from lookalike.labels.labelling import Label
+from lookalike.metric_learning.corrections import (
     LONGEST_NAME,
     LONGEST_VALUE,
     MOST_FIELDS,
@@ -27,13 +32,10 @@ from lookalike.corrections import (
     marks_of,
     stored,
 )
-from lookalike.errors import CollectionNotFound, ImageNotFound, InvalidArgument
-from lookalike.features import FeatureCache
-from lookalike.fitting import fit
-from lookalike.indexing import IndexReport, index
-from lookalike.labels import Label
-from lookalike.records import OWN_KEY, Record, Scalar, labels_digest, uri_path
-from lookalike.stores import Store, open_store
+from lookalike.metric_learning.fitting import fit
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
+from lookalike.types import OWN_KEY, Record, Scalar, labels_digest, uri_path
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import SPACE, STRANGE_TEXTS, corners, record
 from tests.mean_colours import MeanColours, save

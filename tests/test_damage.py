@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.checksums import features_checksum
-from lookalike.corrections import correct
-from lookalike.features import FeatureCache, sound_features
-from lookalike.records import file_uri, record_id
-from lookalike.stores import open_store
+from lookalike.embedders.feature_cache import FeatureCache, sound_features
+from lookalike.metric_learning.corrections import correct
+from lookalike.stores.registry import open_store
 from lookalike.stores.verification import vector_fault, verify_vectors
+from lookalike.types import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped, random_vectors, record
 from tests.service import in_process, until

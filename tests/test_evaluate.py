@@ -22,13 +22,15 @@ from sklearn.metrics import (
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from lookalike import near_duplicates, ranking
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.fitted import refit_with
-from lookalike.judging.evaluate import Evaluation, evaluate, evaluation_lines
-from lookalike.judging.figures import Interval, class_figures, confusion_cells, wilson_interval
-from lookalike.records import Record, Scalar, Vectors, record_id
-from lookalike.vote import label_key
+from lookalike.evaluation.evaluate import evaluate
+from lookalike.evaluation.evaluation import Evaluation, evaluation_lines
+from lookalike.evaluation.figures import Interval, class_figures, confusion_cells, wilson_interval
+from lookalike.metric_learning.fitted import refit_with
+from lookalike.types import Record, Scalar, Vectors, record_id
+from lookalike.vectors import near_duplicates
+from lookalike.vectors import nearest as ranking
+from lookalike.vectors.vote import label_key
 from tests.test_progress import Heard
 
 

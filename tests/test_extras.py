@@ -30,15 +30,16 @@ class Missing(importlib.abc.MetaPathFinder):
 missing, calls = json.loads(sys.argv[1])
 sys.meta_path.insert(0, Missing())
 
-import lookalike.pipeline, lookalike.judging.heldout, lookalike.near_duplicates, lookalike.copying.copy
+import lookalike.ingest.embedding, lookalike.evaluation.heldout
+import lookalike.vectors.near_duplicates, lookalike.transfer.copy
 
 def working(*args, **kwargs):
     raise SystemExit("worked")
 
-lookalike.pipeline.embed_files = working
-lookalike.judging.heldout.held_out = working
-lookalike.near_duplicates.find_near_duplicates = working
-lookalike.copying.copy.copy = working
+lookalike.ingest.embedding.embed_files = working
+lookalike.evaluation.heldout.held_out = working
+lookalike.vectors.near_duplicates.find_near_duplicates = working
+lookalike.transfer.copy.copy = working
 
 from lookalike.cli import main
 

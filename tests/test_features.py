@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from lookalike import features
-from lookalike.features import FeatureCache
+from lookalike.embedders import feature_cache as features
+from lookalike.embedders.feature_cache import FeatureCache
 
 FINGERPRINT = "a" * 64
 DIMENSION = 8

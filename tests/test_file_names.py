@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.file_names import possible_names, read_name, readable
-from lookalike.records import display
+from lookalike.types import display
 
 
 def packed(name: str, encoding: str) -> str:

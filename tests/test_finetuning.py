@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike.comparison.finetuning.answers import images_at_most, images_expected, open_trainees
+from lookalike.comparison.finetuning.folds import folds_of, lesson_of
+from lookalike.comparison.finetuning.pixels import closed_up, read_pixels, with_margin
+from lookalike.comparison.finetuning.recipe import Recipe
+from lookalike.comparison.finetuning.variation import draw_variation
 from lookalike.embedders.preprocessing import Preprocessing
 from lookalike.errors import InvalidArgument
-from lookalike.finetuning.answers import images_at_most, images_expected, open_trainees
-from lookalike.finetuning.folds import folds_of, lesson_of
-from lookalike.finetuning.pixels import closed_up, read_pixels, with_margin
-from lookalike.finetuning.recipe import Recipe
-from lookalike.finetuning.variation import draw_variation
-from lookalike.judging.folds import stratified_folds
-from lookalike.records import Record, uri_path
+from lookalike.evaluation.folds import stratified_folds
 from lookalike.session import Session
+from lookalike.types import Record, uri_path
 from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours, picture, save
 

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import fitting
 from lookalike.errors import (
     FieldNotFound,
     InvalidArgument,
@@ -26,13 +25,15 @@ from lookalike.errors import (
     StoreCorrupt,
     Unanswerable,
 )
-from lookalike.fitted import Fitting, fitting_of, read, read_plain
-from lookalike.fitting import FitReport, fit, undo_fit
-from lookalike.metric import normalise
-from lookalike.records import PLAIN_METRIC, Record, Skipped, Space, Vectors, uri_path
+from lookalike.metric_learning import fitting
+from lookalike.metric_learning.fitted import Fitting, fitting_of, read, read_plain
+from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
+from lookalike.metric_learning.sides import Sides, delete, remove
 from lookalike.session import Session
-from lookalike.sides import Sides, delete, remove
-from lookalike.stores import Store, open_store
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
+from lookalike.types import PLAIN_METRIC, Record, Skipped, Space, Vectors, uri_path
+from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import record
 from tests.mean_colours import MeanColours, mean_colours, picture, save

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.judging.evaluate import evaluate, evaluation_lines
-from lookalike.judging.folds import repeat_seeds, stratified_folds
-from lookalike.judging.lots import Joined, joined_text, lots_of, merged_lots
-from lookalike.records import Record, Scalar, record_id
+from lookalike.evaluation.evaluate import evaluate
+from lookalike.evaluation.evaluation import evaluation_lines
+from lookalike.evaluation.folds import repeat_seeds, stratified_folds
+from lookalike.evaluation.lots import Joined, joined_text, lots_of, merged_lots
+from lookalike.types import Record, Scalar, record_id
 
 
 @settings(deadline=None, max_examples=60)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lookalike.embedders import graph_cache
-from lookalike.embedders.graph_cache import built_once
+from lookalike.embedders.onnx import graph_cache
+from lookalike.embedders.onnx.graph_cache import built_once
 from lookalike.errors import WeightsInvalid
 
 GRAPH = bytes(range(256)) * 100

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.judging.comparison import CANDIDATE_KS
-from lookalike.judging.evaluate import evaluate, evaluation_lines
-from lookalike.judging.heldout import Ks, held_out
-from lookalike.metric import fit_metric, normalise
-from lookalike.ranking import BestOfClass, leave_one_out_rows, nearest_rows
-from lookalike.records import Record, Vectors, record_id
-from lookalike.vote import Codes
+from lookalike.evaluation.evaluate import evaluate
+from lookalike.evaluation.evaluation import evaluation_lines
+from lookalike.evaluation.fold_metric import CANDIDATE_KS
+from lookalike.evaluation.heldout import Ks, held_out
+from lookalike.types import Record, Vectors, record_id
+from lookalike.vectors.metric import fit_metric, normalise
+from lookalike.vectors.nearest import BestOfClass, leave_one_out_rows, nearest_rows
+from lookalike.vectors.vote import Codes
 from tests.test_near_duplicates import filmed
 
 

@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike import pipeline
+from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import DecodingStopped, UnusableImage
-from lookalike.features import FeatureCache
-from lookalike.images import MAX_PIXELS, cost, decode, decode_here, decoder_pool, jpeg_markers
+from lookalike.images import cost, decoder_pool, jpeg_markers
 from lookalike.images.budget import MemoryBudget
 from lookalike.images.decoder_pool import POOL, DecoderPool
-from lookalike.pipeline import EmbeddedFile, Upload, embed_batch, embed_files
+from lookalike.images.decoding import MAX_PIXELS, decode, decode_here
+from lookalike.ingest import embedding as pipeline
+from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
 from tests.conftest import CommandLine
 from tests.costly_pictures import (
     baseline_of_scans,
@@ -354,7 +355,7 @@ def test_it_is_started_from_any_program(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not me')")
     program = (
         "import sys; sys.path.remove('') if '' in sys.path else None\n"
-        "from lookalike.images import decode\n"
+        "from lookalike.images.decoding import decode\n"
         "print(decode(open('small.bmp', 'rb').read(), 'x', at_least=224).size)\n"
     )
     for words, given in ((["-c", program], ""), (["-"], program)):

@@ -24,7 +24,7 @@ from PIL import Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.images import MAX_PIXELS, decode
+from lookalike.images.decoding import MAX_PIXELS, decode
 from tests.tiff_files import Page, write_tiff
 
 Array = NDArray[Any]

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageDraw
 
-from lookalike.images import decode_noted
 from lookalike.images.colours import UNUSABLE
+from lookalike.images.decoding import decode_noted
 from lookalike.images.samples import BLANK, ON_BLACK
 from tests.test_images import STORED, encoded, exif, png, read, scene
 from tests.tiff_files import Page, write_tiff

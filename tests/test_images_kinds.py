@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.images import SIGNED_BYTES, decode, file_type, format_name
+from lookalike.images.decoding import SIGNED_BYTES, decode, file_type, format_name
 from lookalike.images.kinds import describe, describe_suffix
 from tests.test_images import HEIC, STORED, encoded, exif, photograph, read, reason, scene
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lookalike.errors import InvalidArgument
-from lookalike.images import AUTO, FULL, Range, decode_noted
-from lookalike.images.levels import NoNumber, Stated, scale
+from lookalike.images.decoding import decode_noted
+from lookalike.images.levels import AUTO, FULL, NoNumber, Range, Stated, scale
 from tests.test_images import DEEP, encoded, png, read, reason, scene
 from tests.tiff_files import Page, write_tiff
 

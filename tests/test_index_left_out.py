@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.indexed import indexed_paths
+from lookalike.ingest.indexed_folders import indexed_paths
 
 if TYPE_CHECKING:
     from tests.conftest import CommandLine

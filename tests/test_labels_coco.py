@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lookalike.labels.coco import is_coco, read_coco
 from lookalike.labels.documents import Document
-from lookalike.records import labels_digest
+from lookalike.types import labels_digest
 from tests.labelled_tree import fields, read, reasons, tree
 
 CATEGORIES = [

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import InvalidArgument
-from lookalike.labels import Labelling, read_labels
 from lookalike.labels.encodings import ENCODINGS, Encodings
+from lookalike.labels.labelling import Labelling
+from lookalike.labels.reading import read_labels
 from tests.labelled_tree import fields, read, reasons, remarks, tree
 
 # What people call parts that they inspect, and a few other things.

@@ -10,9 +10,9 @@ from unicodedata import normalize
 import pytest
 from PIL import Image
 
-from lookalike.index_report import A_FEW, label_trouble
+from lookalike.ingest.index_report import A_FEW, label_trouble
 from lookalike.labels.alike import alike_labels
-from lookalike.records import Skipped, label_text
+from lookalike.types import Skipped, label_text
 from tests.conftest import CommandLine
 from tests.labelled_tree import fields, read, tree
 

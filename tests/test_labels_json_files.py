@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lookalike.labels.documents import MAX_DEPTH, Document
 from lookalike.labels.json_files import read_json_files
-from lookalike.records import labels_digest
+from lookalike.types import labels_digest
 from tests.labelled_tree import fields, label, read, reasons, tree
 
 SHARED = Path(__file__).parents[1] / "../shared"

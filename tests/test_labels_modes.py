@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.errors import InvalidArgument, LabelsInvalid
-from lookalike.labels import MODES, read_labels
+from lookalike.labels.reading import MODES, read_labels
 from tests.labelled_tree import fields, label, read, reasons, tree
 
 COCO: dict[str, Any] = {

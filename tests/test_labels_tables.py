@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from lookalike.errors import ExtraMissing, LabelsInvalid
-from lookalike.labels import read_labels
 from lookalike.labels.columns import typed
+from lookalike.labels.reading import read_labels
 from lookalike.labels.tables import TABLE_NAMES
 from tests.labelled_tree import fields, read, reasons, remarks, tree
 

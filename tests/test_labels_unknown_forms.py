@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.labels import alike_labels
+from lookalike.labels.alike import alike_labels
 from tests.labelled_tree import fields, read, reasons, tree
 
 IMAGES = {"d/001.jpg": None, "d/002.jpg": None, "d/003.jpg": None}

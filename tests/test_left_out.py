@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.errors import InvalidArgument
-from lookalike.left_out import Patterns
-from lookalike.walk import find
+from lookalike.sources.files import find
+from lookalike.sources.patterns import Patterns
 
 
 def touch(root: Path, *names: str) -> None:

@@ -13,10 +13,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
-from lookalike import discriminant
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.metric import FittedMetric, fit_metric, normalise
-from lookalike.records import Vectors
+from lookalike.types import Vectors
+from lookalike.vectors import discriminant
+from lookalike.vectors.metric import FittedMetric, fit_metric, normalise
 
 Codes = NDArray[np.intp]
 

@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from lookalike.embedders import onnx_embedder, runtime
-from lookalike.embedders.model_documents import MOST_BYTES, MOST_PIXELS, MOST_SIZES, CardFields
-from lookalike.embedders.onnx_embedder import open_onnx
-from lookalike.embedders.onnx_folder import find_model, read_preprocessing
-from lookalike.embedders.tokens import Tokens
+from lookalike.embedders.onnx import embedder as onnx_embedder
+from lookalike.embedders.onnx import runtime
+from lookalike.embedders.onnx.embedder import open_onnx
+from lookalike.embedders.onnx.folder import find_model, read_preprocessing
+from lookalike.embedders.onnx.model_documents import MOST_BYTES, MOST_PIXELS, MOST_SIZES, CardFields
+from lookalike.embedders.text.tokens import Tokens
 from lookalike.errors import LookalikeError, WeightsInvalid
 from tests.contracts.embedder_contract import embed, picture
 from tests.onnx_graphs import DIMENSION, IMAGENET, image_encoder, text_encoder, write_card

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import indexing, pipeline
-from lookalike.corrections import correct, marks_of
 from lookalike.errors import StoreFull
-from lookalike.fitting import fit
-from lookalike.indexing import IndexReport
-from lookalike.moves import pair
-from lookalike.records import OWN_KEY, Record, file_uri, record_id
-from lookalike.sides import remove
+from lookalike.ingest import embedding as pipeline
+from lookalike.ingest import indexing
+from lookalike.ingest.index_report import IndexReport
+from lookalike.ingest.moves import pair
+from lookalike.metric_learning.corrections import correct, marks_of
+from lookalike.metric_learning.fitting import fit
+from lookalike.metric_learning.sides import remove
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.types import OWN_KEY, Record, file_uri, record_id
 from tests.desk import Desk
 from tests.mean_colours import save
 

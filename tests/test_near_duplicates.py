@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from lookalike import near_duplicates
-from lookalike.embedders import open_embedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument
-from lookalike.metric import normalise
-from lookalike.near_duplicates import (
+from lookalike.types import Vectors
+from lookalike.vectors import near_duplicates
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.near_duplicates import (
     find_near_duplicates,
     near_duplicate_groups,
     near_duplicate_threshold,
 )
-from lookalike.records import Vectors
 
 
 def scattered(count: int, seed: int = 0, dimension: int = 32) -> Vectors:

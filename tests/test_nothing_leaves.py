@@ -41,10 +41,10 @@ def test_what_the_user_has_set_stays() -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        "import lookalike.embedders.runtime",
-        "from lookalike.embedders import open_embedder",
+        "import lookalike.embedders.onnx.runtime",
+        "from lookalike.embedders.registry import open_embedder",
         "import lookalike.session, onnxruntime",
-        "import lookalike.server.app, lookalike.embedders.runtime",
+        "import lookalike.server.app, lookalike.embedders.onnx.runtime",
         "import subprocess, sys, lookalike; subprocess.run([sys.executable, '-c', 'import onnxruntime'])",
     ],
 )
@@ -57,7 +57,7 @@ def test_onnx_runtime_writes_nothing_home(program: str, tmp_path: Path) -> None:
 def test_who_imports_onnx_runtime_first_has_its_telemetry_off_after_lookalike(tmp_path: Path) -> None:
     program = (
         "import onnxruntime\nasked = []\nonnxruntime.disable_telemetry_events = lambda: asked.append(1)\n"
-        "import lookalike.embedders.runtime\nprint(len(asked))"
+        "import lookalike.embedders.onnx.runtime\nprint(len(asked))"
     )
     for own, told in ((None, "1"), ("0", "0")):
         env = bare(tmp_path) if own is None else bare(tmp_path, ORT_DISABLE_TELEMETRY=own)

@@ -17,10 +17,11 @@ from conformal_clip_data import textile_simulated_root
 from onnx import TensorProto
 from PIL import Image
 
-from lookalike.embedders import Embedder, TextEmbedder, groups_of, known_cards, open_embedder
-from lookalike.embedders.onnx_embedder import OnnxEmbedder, open_onnx
+from lookalike.embedders.onnx.embedder import OnnxEmbedder, open_onnx
+from lookalike.embedders.protocol import Embedder, TextEmbedder
+from lookalike.embedders.registry import groups_of, known_cards, open_embedder
 from lookalike.embedders.speeds import known_speeds, note_speed
-from lookalike.embedders.tokens import Tokens
+from lookalike.embedders.text.tokens import Tokens
 from lookalike.errors import InvalidArgument, LookalikeError, PathNotFound, WeightsInvalid, outcome
 from tests.contracts.embedder_contract import EmbedderContract, TextEmbedderContract, embed, picture
 from tests.onnx_graphs import DIMENSION, image_encoder, text_encoder, write_card
@@ -328,7 +329,7 @@ def test_without_torch_its_models_name_what_to_install(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['torch', 'timm', 'open_clip', 'sentence_transformers']))\n"
-        "from pathlib import Path; from lookalike.embedders import open_embedder\n"
+        "from pathlib import Path; from lookalike.embedders.registry import open_embedder\n"
         "from lookalike.errors import ExtraMissing\n"
         "for name in ('timm:densenet121.tv_in1k', 'open_clip:ViT-B-32/openai', 'sentence-transformers:a'):\n"
         "    try: open_embedder(name, Path(sys.argv[1]))\n"

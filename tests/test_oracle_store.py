@@ -39,8 +39,6 @@ from lookalike.errors import (
     StoreUnreachable,
     Unanswerable,
 )
-from lookalike.records import Approximation, Space, Stamp
-from lookalike.stores import open_store
 from lookalike.stores.batches import chunks
 from lookalike.stores.damage import Fault
 from lookalike.stores.oracle.address import OracleAddress, oracle_address
@@ -63,7 +61,9 @@ from lookalike.stores.oracle.search import filter_of, index_statement, nearest_s
 from lookalike.stores.oracle.store import OracleStore
 from lookalike.stores.oracle.views import view_statement
 from lookalike.stores.oracle.words import find_statement, table_statement
+from lookalike.stores.registry import open_store
 from lookalike.stores.verification import CHANGED_LABELS, read_record
+from lookalike.types import Approximation, Space, Stamp
 from tests.contracts.store_contract import (
     CORNERS,
     SPACE,
@@ -79,7 +79,7 @@ from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.records import Record
+    from lookalike.types import Record
 
 __all__ = ["oracle_url", "recorder"]
 

@@ -17,10 +17,10 @@ from conformal_clip_data import textile_simulated_root
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
 
-from lookalike.records import Scalar
-from lookalike.server.access.keys import add_key, new_key
+from lookalike.server.auth.keys import add_key, new_key
 from lookalike.server.routes.page import WEB
 from lookalike.session import Session
+from lookalike.types import Scalar
 from tests.drawings import drawn
 from tests.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
 from tests.service import Server, server_process

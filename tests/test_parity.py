@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike.copying.copy import copy
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, Unanswerable
-from lookalike.fitting import fit
-from lookalike.parity import Parity, parity
-from lookalike.records import Neighbour, Record, Scalar, Vectors
-from lookalike.stores import Store, open_store
+from lookalike.metric_learning.fitting import fit
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.transfer.copy import copy
+from lookalike.transfer.parity import Parity, parity
+from lookalike.types import Neighbour, Record, Scalar, Vectors
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import SPACE, random_vectors, record
 

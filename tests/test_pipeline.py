@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike import pipeline
-from lookalike.features import FeatureCache
-from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.records import Features, Skipped
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.ingest import embedding as pipeline
+from lookalike.ingest.embedding import EmbeddedFile, embed_files
+from lookalike.types import Features, Skipped
 from tests.mean_colours import MeanColours, mean_colours, picture, save
 
 

@@ -30,8 +30,8 @@ from lookalike.errors import (
     StoreUnreachable,
     Unanswerable,
 )
-from lookalike.stores import open_store
 from lookalike.stores.postgres.store import PostgresStore
+from lookalike.stores.registry import open_store
 from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
 from tests.servers.postgres import PASSWORD, PostgresProcess, free_port, postgres_process
 

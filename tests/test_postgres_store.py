@@ -31,11 +31,12 @@ from lookalike.errors import (
     StoreOlder,
     Unanswerable,
 )
-from lookalike.records import file_uri, record_id
-from lookalike.stores import answers, open_store
+from lookalike.stores import answers
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.store import PostgresStore
 from lookalike.stores.postgres.text import given_text, stored_text
+from lookalike.stores.registry import open_store
+from lookalike.types import file_uri, record_id
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
@@ -54,7 +55,7 @@ from tests.contracts.store_contract import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 ROOT = Path(__file__).parents[1]
 
@@ -370,7 +371,7 @@ def test_ctrl_c_ends_an_endless_statement(
     store: PostgresStore, postgres_url: str, administrator: psycopg.Connection[Any]
 ) -> None:
     program = (
-        "import sys\nfrom lookalike.stores import open_store\n"
+        "import sys\nfrom lookalike.stores.registry import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
         "    print('ready', flush=True)\n"
         "    try:\n        store.sql(sys.argv[2])\n"
@@ -554,7 +555,7 @@ def test_two_stores_in_one_database_know_nothing_of_each_other(
 def test_stores_made_at_once_by_threads_and_processes_agree(postgres_url: str) -> None:
     program = (
         "import sys\nfrom tests.contracts.store_contract import SPACE, corners, record\n"
-        "from lookalike.stores import open_store\n"
+        "from lookalike.stores.registry import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
         "    store.create('parts', SPACE)\n"
         "    store.put('parts', [record(f'{sys.argv[2]}-{n}', {f'field{n % 7}': 1}) for n in range(20)],"
@@ -700,7 +701,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_repeating_passwords(url: s
 def test_without_psycopg_the_install_line_is_named() -> None:
     program = (
         "import sys\nsys.modules['psycopg'] = None\n"
-        "from lookalike.stores import open_store\nfrom lookalike.errors import ExtraMissing\n"
+        "from lookalike.stores.registry import open_store\nfrom lookalike.errors import ExtraMissing\n"
         "try:\n    open_store('postgresql://h/db')\n"
         "except ExtraMissing as missing:\n    print(missing)\n"
     )

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lookalike import ranking
 from lookalike.errors import InvalidArgument
-from lookalike.records import Vectors
+from lookalike.types import Vectors
+from lookalike.vectors import nearest as ranking
 
 
 def unit(rng: np.random.Generator, count: int, dimension: int, distinct: int) -> Vectors:

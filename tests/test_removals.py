@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.errors import FolderEmpty, PathNotFound, RemovalUnconfirmed
-from lookalike.indexed import indexed_paths
-from lookalike.metric import normalise
-from lookalike.records import Record, Stamp, file_uri, local_path, record_id, uri_path, uri_text
-from lookalike.removals import Disk, Removal, disagree, find_gone, is_below
-from lookalike.stores import open_store
+from lookalike.ingest.indexed_folders import indexed_paths
+from lookalike.ingest.removals import Disk, Removal, disagree, find_gone, is_below
+from lookalike.stores.registry import open_store
+from lookalike.types import Record, Stamp, file_uri, local_path, record_id, uri_path, uri_text
+from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.desk import Desk
 from tests.mean_colours import save

@@ -16,15 +16,16 @@ from conformal_clip_data import textile_simulated_root
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from lookalike.audit import audit
+from lookalike.audit.audit import audit
 from lookalike.errors import InvalidArgument
-from lookalike.images import AUTO, FULL, Range
-from lookalike.judging.evaluate import evaluate
-from lookalike.metric import normalise
-from lookalike.near_duplicates import Chain
-from lookalike.records import Record, Vectors, file_uri, record_id
-from lookalike.report import write_audit_report, write_evaluation_report
+from lookalike.evaluation.evaluate import evaluate
+from lookalike.images.levels import AUTO, FULL, Range
+from lookalike.report.audit_report import write_audit_report
+from lookalike.report.evaluation_report import write_evaluation_report
 from lookalike.report.thumbnails import BUDGET, Thumbnails
+from lookalike.types import Record, Vectors, file_uri, record_id
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.near_duplicates import Chain
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -11,10 +11,10 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 from PIL import Image, ImageEnhance
 
-from lookalike.metric import normalise
-from lookalike.near_duplicates import find_near_duplicates
-from lookalike.records import Record, Vectors, file_uri, record_id
-from lookalike.saved_again import join_saved_again
+from lookalike.audit.saved_again import join_saved_again
+from lookalike.types import Record, Vectors, file_uri, record_id
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.near_duplicates import find_near_duplicates
 from tests.conftest import CommandLine
 from tests.test_near_duplicates import scattered
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.schemas.classifying import ClassifyAnswer
-from lookalike.server.remembered.judges import Judges
+from lookalike.server.caches.judges import Judges
 from lookalike.server.settings import Settings
 from lookalike.session import Session
 from tests.service import COLLECTION, InProcess, data_url, fill, in_process
@@ -198,7 +198,7 @@ def test_judges_are_kept_for_a_while_and_no_longer(
     store_url: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("lookalike.server.remembered.judges.time.monotonic", lambda: now)
+    monkeypatch.setattr("lookalike.server.caches.judges.time.monotonic", lambda: now)
     with Session(store_url, cache) as session:
         judges = Judges(session)
         asked: Any = (COLLECTION, "label", 5, {}, None, None, None)

@@ -20,9 +20,9 @@ import httpx
 import pytest
 
 from lookalike.errors import InvalidArgument
-from lookalike.server.access.keys import new_key
-from lookalike.server.around.connections import Turns
-from lookalike.server.around.listening import check_proxies
+from lookalike.server.auth.keys import new_key
+from lookalike.server.middleware.connections import Turns
+from lookalike.server.middleware.listening import check_proxies
 from tests.service import COLLECTION, InProcess, Server, server_process, until
 
 Start = Callable[..., Server]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.images import may_take_long
+from lookalike.images.decoding import may_take_long
 from tests.costly_pictures import bmp_of_runs, jpeg_of_scans, saved, webp
 from tests.service import COLLECTION, InProcess, Server, until
 

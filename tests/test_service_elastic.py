@@ -14,14 +14,15 @@ import httpx
 import numpy as np
 import pytest
 
-from lookalike.embedders import TextEmbedder, open_embedder
-from lookalike.metric import normalise
+from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.schemas.elastic import ElasticProblem, InferResult, InferResults, TrainedModelsStats
-from lookalike.server.access.keys import new_key
 from lookalike.server.app import make_app
+from lookalike.server.auth.keys import new_key
 from lookalike.server.routes.elastic import elastic_ids
 from lookalike.server.settings import Settings
 from lookalike.session import Session
+from lookalike.vectors.metric import normalise
 from tests.listening import listening
 from tests.onnx_graphs import IMAGENET, image_encoder, write_card
 from tests.service import InProcess

@@ -19,14 +19,15 @@ import openai
 import pytest
 from fastapi import FastAPI
 
-from lookalike.asking.queries import Term
-from lookalike.embedders import TextEmbedder, open_embedder
-from lookalike.metric import normalise
+from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.schemas.embeddings import EmbeddingsAnswer, Models
-from lookalike.server.access.keys import new_key
+from lookalike.search.terms import Term
 from lookalike.server.app import make_app
+from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
 from lookalike.session import Session
+from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.listening import listening
 from tests.onnx_graphs import IMAGENET, image_encoder, write_card

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 
-from lookalike.server.wire.forms import Part, parts_of
-from lookalike.server.wire.problems import Refused
+from lookalike.server.http.forms import Part, parts_of
+from lookalike.server.http.problems import Refused
 
 BOUNDARY = "x9"
 

@@ -17,12 +17,12 @@ from starlette.testclient import TestClient
 from lookalike import __version__
 from lookalike.cli import main
 from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
-from lookalike.records import Space
-from lookalike.server.access import login
-from lookalike.server.access.keys import Keys, add_key, new_key, read_keys
-from lookalike.server.around.limits import Held
-from lookalike.server.wire.problems import Overloaded, problem_body
-from lookalike.stores import open_store
+from lookalike.server.auth import login
+from lookalike.server.auth.keys import Keys, add_key, new_key, read_keys
+from lookalike.server.http.problems import Overloaded, problem_body
+from lookalike.server.middleware.limits import Held
+from lookalike.stores.registry import open_store
+from lookalike.types import Space
 from tests.service import COLLECTION, InProcess, Server, in_process, until
 
 Make = Callable[..., InProcess]

@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lookalike import indexing
-from lookalike.metric import normalise
-from lookalike.plane import evenly, plane
+from lookalike.ingest import indexing
 from lookalike.progress import Progress
-from lookalike.records import Record, Scalar, Space, record_id, uri_path
 from lookalike.schemas.jobs import AuditQuery, MapQuery
 from lookalike.schemas.judging import EvaluationAnswer, MapAnswer
-from lookalike.server.access.keys import new_key
-from lookalike.server.queues.jobs import KEPT, MOST_WAITING
+from lookalike.server.auth.keys import new_key
 from lookalike.server.routes import job_requests
+from lookalike.server.routes.audit_answers import keep_audit
 from lookalike.server.routes.evaluations import keep
-from lookalike.server.routes.kept_audit import keep_audit
 from lookalike.server.routes.maps import MOST_LABELS, MOST_POINTS
+from lookalike.server.workers.jobs import KEPT, MOST_WAITING
 from lookalike.session import Session
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
+from lookalike.types import Record, Scalar, Space, record_id, uri_path
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.projection import evenly, plane
 from tests.mean_colours import save
 from tests.service import COLLECTION, InProcess, in_process, until
 from tests.test_progress import Heard

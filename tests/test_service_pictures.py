@@ -20,12 +20,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
-from lookalike.records import Record, file_uri, record_id
-from lookalike.server.remembered.small_pictures import SmallPictures
+from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, remember_indexed
+from lookalike.server.caches.small_pictures import SmallPictures
 from lookalike.server.routes.pictures import disposition
 from lookalike.server.settings import Settings
 from lookalike.session import Session
+from lookalike.types import Record, file_uri, record_id
 from tests.conftest import CommandLine
 from tests.mean_colours import picture, save
 from tests.service import COLLECTION, InProcess, in_process
@@ -419,7 +419,8 @@ def test_a_single_file_that_was_indexed_is_shown_and_not_its_neighbours(
 
 def test_many_processes_note_what_they_indexed(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from lookalike.indexed import remember_indexed\n"
+        "import sys; from pathlib import Path\n"
+        "from lookalike.ingest.indexed_folders import remember_indexed\n"
         "here = Path(sys.argv[1])\n"
         "for number in range(20):\n"
         "    folder = here / f'{sys.argv[2]}-{number}'\n"

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lookalike.server.access.keys import new_key
-from lookalike.server.around.listening import is_loopback, resolve
+from lookalike.server.auth.keys import new_key
+from lookalike.server.middleware.listening import is_loopback, resolve
 from tests.service import COLLECTION, Server, server_process, until
 
 Start = Callable[..., Server]

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import InvalidArgument
-from lookalike.features import FeatureCache
-from lookalike.pipeline import EmbeddedFile, Upload
-from lookalike.records import Features, Skipped
-from lookalike.server.queues.embedding import MOST_LONG, EmbedQueue
-from lookalike.server.queues.work import Work
-from lookalike.server.wire.problems import Overloaded
+from lookalike.ingest.embedding import EmbeddedFile, Upload
+from lookalike.server.http.problems import Overloaded
+from lookalike.server.workers.embedding import MOST_LONG, EmbedQueue
+from lookalike.server.workers.work import Work
+from lookalike.types import Features, Skipped
 from tests.costly_pictures import saved
 from tests.mean_colours import MeanColours, mean_colours, picture
 from tests.service import COLLECTION, InProcess

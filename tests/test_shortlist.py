@@ -16,19 +16,19 @@ import pytest
 from filelock import FileLock
 
 from lookalike.errors import CollectionNotFound, ExtraMissing, StoreBusy, StoreError, Unanswerable
-from lookalike.ranking import nearest_rows
-from lookalike.records import Space, record_id
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import shortlist, shortlists
 from lookalike.stores.sqlite.shortlist import Shortlist, find_centres
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.types import Space, record_id
+from lookalike.vectors.nearest import nearest_rows
 from tests.contracts.store_contract import random_vectors, record
 from tests.test_sqlite_failures import mere_user, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lookalike.records import Neighbour, Vectors
+    from lookalike.types import Neighbour, Vectors
     from tests.conftest import CommandLine
 
 __all__ = ["mere_user"]

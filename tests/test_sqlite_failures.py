@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.store import SqliteStore
 from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
 
@@ -327,7 +327,7 @@ def test_what_cannot_be_written_shows_the_changes_that_others_make(
     fill(store, 5)
     store.close()
     program = (
-        "import sys\nfrom lookalike.stores import open_store\n"
+        "import sys\nfrom lookalike.stores.registry import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
         "    for _ in sys.stdin:\n        print(store.collection('parts').count, flush=True)\n"
     )

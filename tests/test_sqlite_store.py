@@ -28,11 +28,12 @@ from lookalike.errors import (
     StoreNewer,
     StoreOlder,
 )
-from lookalike.records import file_uri, record_id
-from lookalike.stores import answers, open_store
+from lookalike.stores import answers
+from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.stores.sqlite.words import ids_by_words
+from lookalike.types import file_uri, record_id
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
@@ -358,7 +359,7 @@ def test_ctrl_c_ends_an_endless_statement(store: SqliteStore, column: str) -> No
     fill(store, 1)
     endless = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c)"
     program = (
-        "import sys\nfrom lookalike.stores import open_store\n"
+        "import sys\nfrom lookalike.stores.registry import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
         "    print('ready', flush=True)\n"
         "    try:\n        store.sql(sys.argv[2])\n"

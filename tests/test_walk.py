@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike.errors import PathNotFound
-from lookalike.left_out import LeftOut
-from lookalike.records import Skipped
-from lookalike.walk import SUFFIXES, Found, find
+from lookalike.sources.files import SUFFIXES, Found, find
+from lookalike.sources.patterns import LeftOut
+from lookalike.types import Skipped
 
 
 def touch(path: Path) -> Path:

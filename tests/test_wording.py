@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lookalike.stores.wording import MOST_TERMS, TEXT_BYTES, WORD_CHARACTERS, query_terms, record_text
 
 if TYPE_CHECKING:
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 texts = st.text(st.characters(codec=None), max_size=60) | st.text(
     st.sampled_from("aZz09 _-.\u0301탱크ー々中ßſﬁ①\u200b\xad\u200d'\"{}"), max_size=60

@@ -14,21 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.asking.background import (
-    background_vectors,
-    image_cutoff,
-    read_sample,
-    text_cutoff,
-)
-from lookalike.asking.background_texts import texts
-from lookalike.asking.fusion import fuse
-from lookalike.asking.queries import Term, read_query
 from lookalike.cli import main
-from lookalike.embedders import TextEmbedder, open_embedder
+from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
-from lookalike.metric import normalise
-from lookalike.records import Vectors
+from lookalike.search.background import background_vectors, image_cutoff, read_sample, text_cutoff
+from lookalike.search.background_texts import texts
+from lookalike.search.fusion import fuse
+from lookalike.search.terms import Term, read_query
 from lookalike.session import Session
+from lookalike.types import Vectors
+from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.drawings import DRAWINGS, drawn
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.asking.zero_shot import SCALE, TEMPLATES, label_vectors, name_image
-from lookalike.embedders import TextEmbedder, open_embedder
+from lookalike.classification.zero_shot import SCALE, TEMPLATES, label_vectors, name_image
+from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument
-from lookalike.metric import normalise
+from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.drawings import DRAWINGS, drawn
 

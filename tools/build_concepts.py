@@ -1,4 +1,4 @@
-"""Rebuilds the data of `lookalike.embedders.concepts`; for developers, a few minutes.
+"""Rebuilds the data of `lookalike.embedders.builtin.concepts`; for developers, a few minutes.
 
 The packages are fetched by hand, into a folder of their own:
 
@@ -8,7 +8,7 @@ The packages are fetched by hand, into a folder of their own:
 
 It writes emoji.tsv and concepts.npz beside classes.tsv and groups.tsv, and prints the checksum that belongs
 into concepts_data.py; the same packages, libraries and processor give the same bytes. The licences are in
-src/lookalike/embedders/data/README.md.
+src/lookalike/embedders/builtin/data/README.md.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lookalike.embedders.concepts_data import DATA, unit
-from lookalike.embedders.concepts_e5 import MultilingualE5
-from lookalike.embedders.efficientnet_lite import EfficientNetLite0
+from lookalike.embedders.builtin.concepts_data import DATA, unit
+from lookalike.embedders.builtin.concepts_e5 import MultilingualE5
+from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

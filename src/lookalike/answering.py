@@ -6,26 +6,26 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike import images
-from lookalike.asking.zero_shot import TEMPLATES, Named, label_vectors, name_image
+from lookalike.classification.zero_shot import TEMPLATES, Named, label_vectors, name_image
 from lookalike.errors import CollectionNotFound, FieldNotFound
-from lookalike.fitted import is_fitted
-from lookalike.metric import normalise
+from lookalike.images import decoding
+from lookalike.ingest.embedding import embed_files
+from lookalike.metric_learning.fitted import is_fitted
 from lookalike.neighbours import best_similarity
-from lookalike.pipeline import embed_files
-from lookalike.records import Skipped, kept_filter, kept_name
 from lookalike.searching import Searching
-from lookalike.vote import vote
+from lookalike.types import Skipped, kept_filter, kept_name
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.vote import vote
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.embedders import Embedder, TextEmbedder
-    from lookalike.judging.judge import Judge
-    from lookalike.pipeline import EmbeddedFile
-    from lookalike.records import Approximation, Collection, Prediction, Scalar, Where
+    from lookalike.embedders.protocol import Embedder, TextEmbedder
+    from lookalike.evaluation.judge import Judge
+    from lookalike.ingest.embedding import EmbeddedFile
+    from lookalike.types import Approximation, Collection, Prediction, Scalar, Where
 
 DEFAULT_MODEL = "efficientnet-lite0"
 """The embedder where none is named and no collection says."""
@@ -56,7 +56,7 @@ class Answering(Searching):
         *,
         judge: Judge | None = None,
         approximate: bool = False,
-        max_pixels: int = images.MAX_PIXELS,
+        max_pixels: int = decoding.MAX_PIXELS,
     ) -> Iterator[Classified | Skipped]:
         """Label images by their nearest labelled neighbours.
 
@@ -167,7 +167,7 @@ class Answering(Searching):
         labels: Sequence[str],
         *,
         templates: Sequence[str] = TEMPLATES,
-        max_pixels: int = images.MAX_PIXELS,
+        max_pixels: int = decoding.MAX_PIXELS,
     ) -> Iterator[Named | Skipped]:
         """Label images by the names of labels alone: no labelled image is needed, and no collection.
 

@@ -6,28 +6,32 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lookalike import adding, corrections, fitting, images, sides
 from lookalike.answering import DEFAULT_MODEL, Answering
-from lookalike.embedders import ranged_name, split_name
+from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionExists, CollectionNotFound, PathNotFound
-from lookalike.fitted import is_fitted, plain_name, refuse_side
-from lookalike.indexed import forget_indexed, indexed_paths, remember_indexed
-from lookalike.indexing import IndexReport, index
-from lookalike.left_out import Patterns
-from lookalike.records import Space, kept_name, local_path
-from lookalike.removals import disagree, is_below
+from lookalike.images import decoding
+from lookalike.ingest import adding
+from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, remember_indexed
+from lookalike.ingest.indexing import index
+from lookalike.ingest.removals import disagree, is_below
+from lookalike.metric_learning import corrections, fitting, sides
+from lookalike.metric_learning.fitted import is_fitted, plain_name, refuse_side
+from lookalike.sources.files import absolute
+from lookalike.sources.patterns import Patterns
 from lookalike.stores.checks import same_name
-from lookalike.walk import absolute
+from lookalike.types import Space, kept_name, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.adding import Picture
-    from lookalike.fitting import FitReport
-    from lookalike.records import Approximation, Collection, Record, Scalar
-    from lookalike.removals import Agree
+    from lookalike.images.levels import Range
+    from lookalike.ingest.adding import Picture
+    from lookalike.ingest.index_report import IndexReport
+    from lookalike.ingest.removals import Agree
+    from lookalike.metric_learning.fitting import FitReport
+    from lookalike.types import Approximation, Collection, Record, Scalar
 
 
 class Collecting(Answering):
@@ -49,7 +53,7 @@ class Collecting(Answering):
         paths: Sequence[Path],
         *,
         model: str | None = None,
-        levels: images.Range | None = None,
+        levels: Range | None = None,
         labels: str = "auto",
         encoding: str | None = None,
         prune: bool = False,
@@ -59,7 +63,7 @@ class Collecting(Answering):
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
         as_before: bool = False,
-        max_pixels: int = images.MAX_PIXELS,
+        max_pixels: int = decoding.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> IndexReport:
         """Bring a collection up to date with the images below some paths: see `indexing.index`.

@@ -6,22 +6,23 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.embedders import TextEmbedder, known_cards
+from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.registry import known_cards
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch, Unanswerable
-from lookalike.fitted import fitting_of, is_fitted, plain_name
-from lookalike.metric import normalise
+from lookalike.ingest.embedding import EmbeddedFile, embed_files
+from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_name
 from lookalike.opened import Opened
-from lookalike.pipeline import EmbeddedFile, embed_files
-from lookalike.records import Space, uri_text
-from lookalike.stores import TIMEOUT
+from lookalike.stores.registry import TIMEOUT
+from lookalike.types import Space, uri_text
+from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterable, Iterator, Sequence
 
-    from lookalike.embedders import Device, Embedder
-    from lookalike.fitted import Fitting
-    from lookalike.records import Collection, Neighbour, Record, Skipped, Vectors, Where
+    from lookalike.embedders.protocol import Device, Embedder
+    from lookalike.metric_learning.fitted import Fitting
+    from lookalike.types import Collection, Neighbour, Record, Skipped, Vectors, Where
 
 TRIES = 100
 """Exchanges of names that one search may meet, before a mismatch is taken for a lasting one."""

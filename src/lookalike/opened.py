@@ -6,9 +6,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Self
 
-from lookalike.embedders import FAMILIES, cards, groups_of, open_embedder, split_name
-from lookalike.features import FeatureCache
-from lookalike.stores import TIMEOUT, open_store
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.embedders.ranged import split_name
+from lookalike.embedders.registry import FAMILIES, cards, groups_of, open_embedder
+from lookalike.stores.registry import TIMEOUT, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

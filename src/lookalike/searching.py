@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike import images
-from lookalike.asking.background import (
+from lookalike.errors import (
+    CollectionNotFound,
+    InvalidArgument,
+    SpaceMismatch,
+    UnusableImage,
+)
+from lookalike.images import decoding
+from lookalike.metric_learning.fitted import is_fitted, plain_name
+from lookalike.neighbours import TRIES, Neighbours
+from lookalike.search.background import (
     Cutoff,
     background_vectors,
     check_rate,
@@ -16,24 +24,16 @@ from lookalike.asking.background import (
     read_sample,
     text_cutoff,
 )
-from lookalike.asking.hits import Answer, Hit, fused_hits
-from lookalike.errors import (
-    CollectionNotFound,
-    InvalidArgument,
-    SpaceMismatch,
-    UnusableImage,
-)
-from lookalike.fitted import is_fitted, plain_name
-from lookalike.metric import normalise
-from lookalike.neighbours import TRIES, Neighbours
-from lookalike.records import Neighbour, Skipped, kept_filter
+from lookalike.search.hits import Answer, Hit, fused_hits
+from lookalike.types import Neighbour, Skipped, kept_filter
+from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lookalike.asking.queries import Term
-    from lookalike.records import Approximation, Collection, Vectors, Where
+    from lookalike.search.terms import Term
+    from lookalike.types import Approximation, Collection, Vectors, Where
 
 # How far down the two rankings of a hybrid search go, where no more are asked for.
 _DEPTH = 100
@@ -70,7 +70,7 @@ class Searching(Neighbours):
         where: Where | None = None,
         *,
         approximate: bool = False,
-        max_pixels: int = images.MAX_PIXELS,
+        max_pixels: int = decoding.MAX_PIXELS,
     ) -> Found | Skipped:
         """Find the images of a collection that are most like the one at `path`.
 
@@ -107,7 +107,7 @@ class Searching(Neighbours):
         min_similarity: float | None = None,
         false_alarm: float | None = None,
         approximate: bool = False,
-        max_pixels: int = images.MAX_PIXELS,
+        max_pixels: int = decoding.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> Answer:
         """Find the images of a collection that are most like a sum of images, records and texts.

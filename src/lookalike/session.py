@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from lookalike.answering import DEFAULT_MODEL
 from lookalike.collecting import Collecting
-from lookalike.embedders import cards, groups_of, open_embedder, ranged_name, split_name
+from lookalike.embedders.ranged import ranged_name, split_name
+from lookalike.embedders.registry import cards, groups_of, open_embedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
-from lookalike.fitted import is_fitted, read, read_plain, refit_with
-from lookalike.images import AUTO
+from lookalike.images.levels import AUTO
+from lookalike.metric_learning.fitted import is_fitted, read, read_plain, refit_with
 from lookalike.progress import Pulse, divided, silent
-from lookalike.records import kept_filter, kept_name
+from lookalike.types import kept_filter, kept_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lookalike.contest import Contest
+    from lookalike.audit.findings import Audit
+    from lookalike.comparison.contest import Contest
     from lookalike.embedders.protocol import Embedder
-    from lookalike.findings import Audit
-    from lookalike.fitted import Fitting
-    from lookalike.judging.comparison import Fit
-    from lookalike.judging.evaluate import Evaluation, Options
-    from lookalike.judging.heldout import Ks
-    from lookalike.judging.judge import Judge
-    from lookalike.judging.judgement import Judgement
+    from lookalike.evaluation.evaluate import Options
+    from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.evaluation.fold_metric import Fit
+    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.judge import Judge
+    from lookalike.evaluation.judgement import Judgement
+    from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
-    from lookalike.records import Collection, Record, Vectors, Where
+    from lookalike.types import Collection, Record, Vectors, Where
 
-
-__all__ = ["DEFAULT_MODEL", "JUDGED_IMAGES", "Session"]
 
 JUDGED_IMAGES = 10_000
 """Images above which a classification judges itself only where it is asked to: the first one has to compare
@@ -43,7 +42,7 @@ class Session(Collecting):
         self, name: str, by: str, *, k: Ks = 5, where: Where | None = None, progress: Progress = silent
     ) -> Judgement:
         """Return what the held-out answers of a collection say: see `judgement.open_judgement`."""
-        from lookalike.judging.judgement import open_judgement
+        from lookalike.evaluation.judgement import open_judgement
 
         collection = self.store.collection(name)
         by, where = kept_name(by, collection), kept_filter(where, collection)
@@ -86,8 +85,8 @@ class Session(Collecting):
             InvalidArgument: a promise is out of its range.
             Unanswerable: it was promised something that the collection cannot tell.
         """
-        from lookalike.judging.judge import Judge, check_promises
-        from lookalike.judging.novelty import FALSE_ALARM
+        from lookalike.evaluation.judge import Judge, check_promises
+        from lookalike.evaluation.novelty import FALSE_ALARM
 
         check_promises(max_error, coverage, false_alarm)
         asked = k == "auto" or any(promise is not None for promise in (max_error, coverage, false_alarm))
@@ -116,7 +115,7 @@ class Session(Collecting):
 
         A fitted metric is fitted anew in each fold. `progress` is called as for `evaluate`.
         """
-        from lookalike.audit import audit
+        from lookalike.audit.audit import audit
 
         fitting, collection = self.fitting(name), self.store.collection(name)
         by = None if by is None else kept_name(by, collection)
@@ -145,7 +144,7 @@ class Session(Collecting):
             options: of `evaluate.evaluate`.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
-        from lookalike.judging.evaluate import evaluate
+        from lookalike.evaluation.evaluate import evaluate
 
         options = {"near_duplicates": True, **options}
         fitting, collection = self.fitting(name), self.store.collection(name)
@@ -205,9 +204,9 @@ class Session(Collecting):
             seed: of the folds, and of what is drawn in training.
             progress: called with steps done and steps to do.
         """
-        from lookalike.compare import Contender, compare
-        from lookalike.finetuning.answers import open_trainees
-        from lookalike.finetuning.recipe import Recipe
+        from lookalike.comparison.compare import Contender, compare
+        from lookalike.comparison.finetuning.answers import open_trainees
+        from lookalike.comparison.finetuning.recipe import Recipe
 
         # Before anything is computed: they need packages and weights that may not be here.
         trainees = open_trainees(

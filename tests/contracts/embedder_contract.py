@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lookalike.embedders import Described, TextEmbedder, open_embedder
+from lookalike.embedders.protocol import Described, TextEmbedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.embedders import Embedder
+    from lookalike.embedders.protocol import Embedder
 
     Opener = Callable[[Path], Embedder]
 

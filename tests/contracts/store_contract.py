@@ -30,15 +30,16 @@ from lookalike.errors import (
     SpaceMismatch,
     Unanswerable,
 )
-from lookalike.records import Record, Space, Stamp, labels_digest, record_id
-from lookalike.stores import Store, open_store
+from lookalike.stores.protocol import Store
+from lookalike.stores.registry import open_store
 from lookalike.stores.wording import query_terms
+from lookalike.types import Record, Space, Stamp, labels_digest, record_id
 from tests.contracts.store_model import StoreModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lookalike.records import Metadata, Scalar, Vectors
+    from lookalike.types import Metadata, Scalar, Vectors
 
 SPACE = Space("some-model", "ab" * 32, 4)
 

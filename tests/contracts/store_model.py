@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Sequence
 
-    from lookalike.records import Fields, Record, Scalar, Where
+    from lookalike.types import Fields, Record, Scalar, Where
 
 
 class StoreModel:

@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 import torch
-from lookalike.embedders.torch_networks import called, write_graph
+from lookalike.embedders.torch.networks import called, write_graph
 from tests.torch.weights import SENTENCES, clip_tokenizer, randomised
 
 FOLDER = Path(__file__).parents[1] / "data" / "clip"

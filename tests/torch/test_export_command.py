@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli.exporting import export_command
-from lookalike.embedders import open_embedder
+from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument
 from tests.torch import weights as made
 

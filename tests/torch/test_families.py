@@ -19,13 +19,14 @@ from sentence_transformers import SentenceTransformer
 from transformers import CLIPImageProcessorPil
 
 import torch
-from lookalike import images as decoding
-from lookalike.embedders import Embedder, TextEmbedder, groups_of, open_embedder
-from lookalike.embedders.exporting import SENTENCES as CHECKED
-from lookalike.embedders.exporting import export, sample_photographs
-from lookalike.embedders.onnx_folder import read_preprocessing
-from lookalike.embedders.tokens import Tokens
+from lookalike.embedders.onnx.folder import read_preprocessing
+from lookalike.embedders.protocol import Embedder, TextEmbedder
+from lookalike.embedders.registry import groups_of, open_embedder
+from lookalike.embedders.text.tokens import Tokens
+from lookalike.embedders.torch.exporting import SENTENCES as CHECKED
+from lookalike.embedders.torch.exporting import export, sample_photographs
 from lookalike.errors import InvalidArgument, WeightsInvalid, WeightsMissing
+from lookalike.images import decoding
 from tests.contracts.embedder_contract import EmbedderContract, TextEmbedderContract, embed, picture
 from tests.torch import weights as made
 
@@ -117,7 +118,7 @@ TIMM_CONFIGS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", TIMM_CONFIGS)
 def test_preprocessing_is_that_of_timm(photographs: list[Image.Image], kind: str) -> None:
-    from lookalike.embedders.timm_models import _preprocessing
+    from lookalike.embedders.torch.timm_models import _preprocessing
 
     data: dict[str, Any] = {"input_size": (3, 224, 224), "mean": (0.48, 0.45, 0.4), "std": (0.26, 0.25, 0.27)}
     data |= TIMM_CONFIGS[kind]
@@ -131,7 +132,7 @@ def test_preprocessing_is_that_of_timm(photographs: list[Image.Image], kind: str
 
 @pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
 def test_preprocessing_is_that_of_open_clip(photographs: list[Image.Image], mode: str) -> None:
-    from lookalike.embedders.open_clip_models import _preprocessing
+    from lookalike.embedders.torch.open_clip_models import _preprocessing
 
     tagged = {
         "mean": (0.48, 0.45, 0.4),
@@ -215,7 +216,7 @@ def test_a_multilingual_text_side_gives_what_its_library_gives_and_leaves_the_im
 
 @pytest.mark.parametrize("text", [*made.SENTENCES, *CHECKED])
 def test_tokens_are_those_of_transformers_and_open_clip(text: str, tmp_path: Path) -> None:
-    from lookalike.embedders.clip_tokenizer import clip_tokenizer
+    from lookalike.embedders.text.clip_tokenizer import clip_tokenizer
 
     simple = open_clip.tokenizer.SimpleTokenizer()
     written = clip_tokenizer(simple.encoder, list(simple.bpe_ranks), simple.sot_token_id, simple.eot_token_id)
@@ -318,7 +319,7 @@ def test_an_export_gives_the_same_without_torch(
 def test_an_export_that_differs_leaves_nothing(
     opened: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lookalike.embedders import exporting
+    from lookalike.embedders.torch import exporting
 
     written = exporting._card
 

@@ -20,31 +20,31 @@ import timm
 from PIL import Image
 
 import torch
-from lookalike import compare as comparing
-from lookalike import images
-from lookalike.compare import Contender, compare
-from lookalike.contest import Place
-from lookalike.embedders.hub import Hub
+from lookalike.comparison import compare as comparing
+from lookalike.comparison.compare import Contender, compare
+from lookalike.comparison.contest import Place
+from lookalike.comparison.finetuning import training
+from lookalike.comparison.finetuning.answers import TrainedAnswers, Trainee, trained_answers
+from lookalike.comparison.finetuning.folds import Lesson
+from lookalike.comparison.finetuning.network import TrainableNetwork, open_trainable
+from lookalike.comparison.finetuning.pixels import read_pixels
+from lookalike.comparison.finetuning.recipe import Recipe
+from lookalike.comparison.finetuning.training import train
+from lookalike.comparison.finetuning.variation import draw_variation
+from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.embedders.torch.hub import Hub
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.features import FeatureCache
-from lookalike.finetuning import training
-from lookalike.finetuning.answers import TrainedAnswers, Trainee, trained_answers
-from lookalike.finetuning.folds import Lesson
-from lookalike.finetuning.network import TrainableNetwork, open_trainable
-from lookalike.finetuning.pixels import read_pixels
-from lookalike.finetuning.recipe import Recipe
-from lookalike.finetuning.training import train
-from lookalike.finetuning.variation import draw_variation
-from lookalike.judging import heldout
-from lookalike.judging.folds import Fold, stratified_folds
-from lookalike.records import Record, uri_path
+from lookalike.evaluation import heldout
+from lookalike.evaluation.folds import Fold, stratified_folds
+from lookalike.images import decoding
 from lookalike.session import Session
-from lookalike.vote import Codes
+from lookalike.types import Record, uri_path
+from lookalike.vectors.vote import Codes
 from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours
 
 if TYPE_CHECKING:
-    from lookalike.finetuning.pixels import Pixels
+    from lookalike.comparison.finetuning.pixels import Pixels
 
 # Of timm's own tests: 99,196 weights, 160 pixels.
 SMALL = "test_efficientnet.r160_in1k"
@@ -278,7 +278,7 @@ def test_answers_are_those_of_the_network_as_an_embedder(
     assert embedder is not None
     some = records[:5]
     read = read_pixels(some, network.preprocessing, tmp_path, {}, lambda: None)
-    pictures = [images.decode(uri_path(one.uri).read_bytes(), one.uri, at_least=168) for one in some]
+    pictures = [decoding.decode(uri_path(one.uri).read_bytes(), one.uri, at_least=168) for one in some]
     scores = embedder.embed(pictures)
     np.testing.assert_allclose(network.scores(found._module, read, np.arange(5)), scores, atol=1e-4)
     assert found.answer(read, np.arange(5)).tolist() == scores.argmax(axis=1).tolist()

@@ -19,14 +19,14 @@ from lookalike.cli.output import (
     text_of,
 )
 from lookalike.errors import OutputFailed
-from lookalike.near_duplicates import chains_text
-from lookalike.records import display
+from lookalike.types import display
+from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from lookalike.findings import Audit, Duplicates
-    from lookalike.records import Neighbour, Scalar
+    from lookalike.audit.findings import Audit, Duplicates
+    from lookalike.types import Neighbour, Scalar
 
 # Rows of each list that are shown unless all are asked for.
 _SHOWN = 10
@@ -72,7 +72,7 @@ def audit(
     Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
     folds, and each finding comes with the images that speak for it.
     """
-    from lookalike.findings import audit_lines
+    from lookalike.audit.findings import audit_lines
 
     if report is not None:
         from lookalike.report import check_report
@@ -84,7 +84,7 @@ def audit(
             found = session.audit(collection, by, split=split, k=k, look=True, progress=progress)
         trouble = None
         if report is not None:
-            from lookalike.report import write_audit_report
+            from lookalike.report.audit_report import write_audit_report
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):

@@ -16,15 +16,15 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
-from lookalike.records import Skipped, display, file_uri
-from lookalike.walk import absolute
+from lookalike.sources.files import absolute
+from lookalike.types import Skipped, display, file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from lookalike.answering import Classified
-    from lookalike.asking.zero_shot import Named
+    from lookalike.classification.zero_shot import Named
     from lookalike.cli.options import Settings
 
 
@@ -118,7 +118,7 @@ def classify_by_names(
     Returns:
         The exit code.
     """
-    from lookalike.asking.zero_shot import TEMPLATES
+    from lookalike.classification.zero_shot import TEMPLATES
 
     names = [label.strip() for label in labels.split(",") if label.strip()]
     code = 0

@@ -32,16 +32,16 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
-from lookalike.images import Range
-from lookalike.records import display, file_uri, record_id
-from lookalike.removals import disagree
-from lookalike.stores import check_approximate
-from lookalike.walk import absolute
+from lookalike.images.levels import Range
+from lookalike.ingest.removals import disagree
+from lookalike.sources.files import absolute
+from lookalike.stores.registry import check_approximate
+from lookalike.types import display, file_uri, record_id
 
 if TYPE_CHECKING:
     from lookalike.cli.output import Bar
-    from lookalike.indexing import IndexReport
-    from lookalike.removals import Agree, Removal
+    from lookalike.ingest.index_report import IndexReport
+    from lookalike.ingest.removals import Agree, Removal
 
 
 # RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.

@@ -19,15 +19,15 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import counted, print_line, print_table, print_text, progress_bar, text_of, warn
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
-from lookalike.records import display
-from lookalike.stores import check_approximate, open_store
+from lookalike.stores.registry import check_approximate, open_store
+from lookalike.types import display
 
 if TYPE_CHECKING:
-    from lookalike.copying.copy import CopyReport
-    from lookalike.copying.levelling import Tally
-    from lookalike.parity import Holding, Parity
-    from lookalike.records import Approximation, Where
-    from lookalike.stores import Store
+    from lookalike.stores.protocol import Store
+    from lookalike.transfer.copy import CopyReport
+    from lookalike.transfer.levelling import Tally
+    from lookalike.transfer.parity import Holding, Parity
+    from lookalike.types import Approximation, Where
 
 
 @click.command()
@@ -56,7 +56,7 @@ def copy(
     Both are URLs as for --store. A collection that TO has already is brought up to date; what is the same is
     not sent again. A copy that was interrupted goes on when it is run again.
     """
-    from lookalike.copying.copy import copyable
+    from lookalike.transfer.copy import copyable
 
     named = context.get_parameter_source("collection") is click.core.ParameterSource.COMMANDLINE
     if every and named:
@@ -89,7 +89,7 @@ def _copy_one(
     settings: Settings, here: Store, there: Store, name: str, prune: bool, approximate: bool, form: str
 ) -> bool:
     """Copy one collection and say what came of it; return whether it was verified."""
-    from lookalike.copying.copy import copy as copy_collection
+    from lookalike.transfer.copy import copy as copy_collection
 
     with progress_bar(f"copying {display(name)}", quiet=settings.quiet) as progress:
         report = copy_collection(here, there, name, prune=prune, progress=progress)
@@ -183,7 +183,7 @@ def parity(
     Each STORE is a URL as for --store; the first is what the others are compared with. The questions are the
     collection's own images, without a filter and with some.
     """
-    from lookalike.parity import parity as ask
+    from lookalike.transfer.parity import parity as ask
 
     where = parse_where(conditions) if conditions else None
     with ExitStack() as opened:

@@ -17,13 +17,13 @@ from lookalike.cli.output import (
     print_text,
     text_of,
 )
-from lookalike.records import display
+from lookalike.types import display
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lookalike.fitted import Fitting
-    from lookalike.records import Collection
+    from lookalike.metric_learning.fitted import Fitting
+    from lookalike.types import Collection
 
 
 @click.command()
@@ -143,7 +143,7 @@ def models(form: str, cache: Path) -> None:
     Others are named by their family: onnx:PATH, timm:NAME, timm-inspect:NAME, open_clip:ARCH/TAG,
     sentence-transformers:NAME. Nothing is fetched to find out what is here.
     """
-    from lookalike.embedders import known_cards
+    from lookalike.embedders.registry import known_cards
 
     found = known_cards(cache).values()
     if form == "jsonl":

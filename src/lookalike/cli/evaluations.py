@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.cli.output import counted, print_rest, print_table, print_text, short_path, text_of
-from lookalike.judging.lots import joined_text
-from lookalike.near_duplicates import chains_text
-from lookalike.vote import label_key
+from lookalike.evaluation.lots import joined_text
+from lookalike.vectors.near_duplicates import chains_text
+from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
-    from lookalike.judging.evaluate import Evaluation
-    from lookalike.judging.trust import Trust
+    from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.evaluation.trust import Trust
 
 # Rows of a list that are shown unless all are asked for.
 SHOWN = 10

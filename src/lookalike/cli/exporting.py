@@ -41,13 +41,13 @@ def export_command(
     Weights that are not on this machine are fetched from the model hub. Afterwards both are compared, and
     nothing is written if they differ.
     """
-    from lookalike.embedders import open_embedder
+    from lookalike.embedders.registry import open_embedder
 
     # Weights may have to be fetched first: a folder that is wrong is told before.
     check_new_folder(folder)
     embedder = open_embedder(model, settings.cache, weights=weights, device="cpu", download=True)
     # Torch takes seconds to import: a name that is wrong is told before.
-    from lookalike.embedders.exporting import export
+    from lookalike.embedders.torch.exporting import export
 
     report = export(embedder, folder, settings.cache, _pictures(photographs, embedder.input_size))
     what = counted(report.photographs, "photograph")
@@ -63,8 +63,8 @@ def export_command(
 
 def _pictures(path: Path | None, at_least: int) -> list[Image]:
     """Decode the first pictures below a path, by name."""
-    from lookalike import images
     from lookalike.errors import InvalidArgument, UnusableImage
+    from lookalike.images import decoding
 
     if path is None:
         return []
@@ -72,7 +72,7 @@ def _pictures(path: Path | None, at_least: int) -> list[Image]:
     found = []
     for file in files:
         try:
-            found.append(images.decode(file.read_bytes(), str(file), at_least=at_least))
+            found.append(decoding.decode(file.read_bytes(), str(file), at_least=at_least))
         except UnusableImage:
             continue
         if len(found) == _PHOTOGRAPHS:

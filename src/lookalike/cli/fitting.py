@@ -22,9 +22,9 @@ from lookalike.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.contest import Contest, Place
-    from lookalike.fitting import FitReport
-    from lookalike.judging.participants import LeftOut
+    from lookalike.comparison.contest import Contest, Place
+    from lookalike.evaluation.participants import LeftOut
+    from lookalike.metric_learning.fitting import FitReport
 
 # Rows of a list that a table shows; JSON lines have them all.
 _SHOWN = 10

@@ -36,13 +36,13 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument, OutputFailed, Unanswerable
-from lookalike.judging.novelty import FALSE_ALARM
-from lookalike.records import Skipped, kept_name
+from lookalike.evaluation.novelty import FALSE_ALARM
+from lookalike.types import Skipped, kept_name
 
 if TYPE_CHECKING:
-    from lookalike.judging.evaluate import Options
-    from lookalike.judging.heldout import Ks
-    from lookalike.judging.judge import Judge
+    from lookalike.evaluation.evaluate import Options
+    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.judge import Judge
 
 
 def _read_votes(_context: click.Context, _option: click.Parameter, value: str) -> Ks:
@@ -259,7 +259,7 @@ def evaluate(
             evaluation = session.evaluate(collection, by, progress=progress, **options)
         trouble = None
         if report is not None:
-            from lookalike.report import write_evaluation_report
+            from lookalike.report.evaluation_report import write_evaluation_report
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
@@ -270,7 +270,7 @@ def evaluate(
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error
     if form == "jsonl":
-        from lookalike.judging.evaluate import evaluation_lines
+        from lookalike.evaluation.evaluation import evaluation_lines
 
         for line in evaluation_lines(evaluation):
             print_line(line)

@@ -16,8 +16,8 @@ from lookalike.cli.options import (
     read_paths,
 )
 from lookalike.cli.output import print_line, print_table, warn
-from lookalike.records import Skipped
 from lookalike.stores.answers import SECONDS
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,9 +70,9 @@ def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pi
 def _print_vectors(
     session: Session, paths: list[Path], model: str | None, max_pixels: int, *, quiet: bool
 ) -> int:
-    from lookalike.metric import normalise
-    from lookalike.pipeline import embed_files
-    from lookalike.session import DEFAULT_MODEL
+    from lookalike.answering import DEFAULT_MODEL
+    from lookalike.ingest.embedding import embed_files
+    from lookalike.vectors.metric import normalise
 
     embedder = session.embedder(model or DEFAULT_MODEL)
     code = 0

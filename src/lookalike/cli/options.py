@@ -13,16 +13,16 @@ import click
 import platformdirs
 
 from lookalike.errors import InvalidArgument
-from lookalike.images import MAX_PIXELS
-from lookalike.stores import TIMEOUT
+from lookalike.images.decoding import MAX_PIXELS
+from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from lookalike.embedders import Device
-    from lookalike.records import Scalar, Where
+    from lookalike.embedders.protocol import Device
     from lookalike.session import Session
-    from lookalike.stores import Store
+    from lookalike.stores.protocol import Store
+    from lookalike.types import Scalar, Where
 
 DEFAULT_STORE = "sqlite:///lookalike.db"
 DEFAULT_COLLECTION = "images"

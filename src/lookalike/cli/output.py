@@ -17,12 +17,12 @@ import click
 
 from lookalike.errors import InvalidArgument
 from lookalike.progress import Lines
-from lookalike.records import display, local_path
+from lookalike.types import display, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lookalike.records import Approximation, Neighbour, Record
+    from lookalike.types import Approximation, Neighbour, Record
 
 _WIDEST = 1_000_000
 # Rows of a list that a table shows; JSON lines have them all.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.asking.queries import read_query
 from lookalike.cli.options import (
     Settings,
     approximate_option,
@@ -32,9 +31,10 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
+from lookalike.search.terms import read_query
 
 if TYPE_CHECKING:
-    from lookalike.asking.hits import Answer, Hit
+    from lookalike.search.hits import Answer, Hit
 
 
 class _Sum(click.Command):
@@ -112,7 +112,7 @@ def search(
         raise InvalidArgument("--false-alarm is for --min-similarity auto")
     rate = None
     if min_similarity == "auto":
-        from lookalike.asking.background import FALSE_ALARM
+        from lookalike.search.background import FALSE_ALARM
 
         rate = FALSE_ALARM if false_alarm is None else false_alarm
     with settings.open() as session, progress_bar("reading background texts", quiet=settings.quiet) as bar:

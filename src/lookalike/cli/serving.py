@@ -196,7 +196,7 @@ def key(name: str, keys_file: Path | None, *, write: bool) -> None:
 
     What is kept is its SHA-256, as a line in --keys FILE; without it, the line is printed below the key.
     """
-    from lookalike.server.access.keys import add_key, new_key
+    from lookalike.server.auth.keys import add_key, new_key
 
     secret, kept = new_key(name, "write" if write else "read")
     if keys_file is not None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lookalike.embedders.hub import PINNED, is_here
 from lookalike.embedders.protocol import Card
+from lookalike.embedders.torch.hub import PINNED, is_here
 
 if TYPE_CHECKING:
     from pathlib import Path

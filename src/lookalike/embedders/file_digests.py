@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from lookalike.notes import add_notes, read_notes
+from lookalike.shared_json import add_notes, read_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from lookalike.records import Features
+    from lookalike.types import Features
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda"]
 """Where a model runs; auto: on the GPU where the installed runtime has one, otherwise on the CPU."""

@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lookalike.embedders.protocol import Card, Described, Embedder, TextEmbedder
-from lookalike.images import AUTO, Range
+from lookalike.images.levels import AUTO, Range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL.Image import Image
 
-    from lookalike.records import Features
+    from lookalike.types import Features
 
 _RANGED = re.compile(r"(.+)@(full|-?[0-9][^:@/]*:-?[0-9][^:@/]*)")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.notes import add_notes, read_notes
+from lookalike.shared_json import add_notes, read_notes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lookalike.embedders.preprocessing import View
-    from lookalike.records import Features
+    from lookalike.types import Features
 
 
 def embed_views(

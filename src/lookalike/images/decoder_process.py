@@ -44,7 +44,7 @@ def main(channel: int, lifeline: int, pixels: int) -> None:
     # Loaded before the first question, so that it is not counted there.
     from PIL import AvifImagePlugin
 
-    from lookalike import images  # noqa: F401
+    from lookalike.images import decoding  # noqa: F401
 
     # One image keeps to one core: how long it takes is then the same on every machine.
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -82,10 +82,11 @@ def _answer(
 
 
 def _decoded(data: bytes, name: str, options: dict[str, Any]) -> tuple[Image, tuple[str, ...]]:
-    from lookalike import images
+    from lookalike.images import decoding
+    from lookalike.images.levels import Range
 
-    levels = images.Range.parse(options["levels"])
-    return images.decode_here(
+    levels = Range.parse(options["levels"])
+    return decoding.decode_here(
         data, name, at_least=options["at_least"], max_pixels=options["max_pixels"], levels=levels
     )
 

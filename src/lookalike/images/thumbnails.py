@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from lookalike import images
+from lookalike.images import decoding
+from lookalike.images.levels import AUTO, Range
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +20,8 @@ def thumbnails(
     sizes: Sequence[int],
     *,
     quality: int,
-    max_pixels: int = images.MAX_PIXELS,
-    levels: images.Range = images.AUTO,
+    max_pixels: int = decoding.MAX_PIXELS,
+    levels: Range = AUTO,
 ) -> list[bytes]:
     """Return an image in several small sizes, as WebP, upright, and as it is embedded.
 
@@ -33,9 +34,9 @@ def thumbnails(
         levels: which samples of more than 8 bits become black and white.
 
     Raises:
-        UnusableImage: see `images.decode`.
+        UnusableImage: see `decoding.decode`.
     """
-    image = images.decode(data, name, at_least=sizes[0], max_pixels=max_pixels, levels=levels)
+    image = decoding.decode(data, name, at_least=sizes[0], max_pixels=max_pixels, levels=levels)
     made = []
     for size in sizes:
         # Pillow's thumbnail keeps the proportions and enlarges nothing.

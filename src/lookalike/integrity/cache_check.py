@@ -8,9 +8,9 @@ import zipfile
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from lookalike.features import VERSION, sound_features
+from lookalike.embedders.feature_cache import VERSION, sound_features
 from lookalike.integrity.finding import Finding
-from lookalike.records import file_uri
+from lookalike.types import file_uri
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import LookalikeError, SpaceMismatch, StoreCorrupt
-from lookalike.fitted import fitting_of, is_fitted, plain_name
+from lookalike.ingest.embedding import embed_files, read_digest
 from lookalike.integrity.finding import Finding
-from lookalike.metric import normalise
-from lookalike.pipeline import embed_files, read_digest
+from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_name
+from lookalike.metric_learning.sides import Sides
 from lookalike.progress import silent
-from lookalike.records import Skipped, labels_digest, local_path
-from lookalike.sides import Sides
 from lookalike.stores.checks import LENGTH_TOLERANCE
+from lookalike.types import Skipped, labels_digest, local_path
+from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from lookalike.progress import Progress
-    from lookalike.records import Collection, Features, Record, Stamp
     from lookalike.session import Session
     from lookalike.stores.damage import Damage
+    from lookalike.types import Collection, Features, Record, Stamp
 
 _RESTORE = "restore the store from a copy, or index into a new one"
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookalike.ingest.embedding import read_digest
 from lookalike.integrity.finding import Finding
-from lookalike.pipeline import read_digest
-from lookalike.records import Skipped, display, file_uri, local_path, record_id
 from lookalike.stores.checks import NAME_LENGTH
+from lookalike.types import Skipped, display, file_uri, local_path, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

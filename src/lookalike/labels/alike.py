@@ -6,12 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from lookalike.records import Remark, display
+from lookalike.types import Remark, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lookalike.records import Fields
+    from lookalike.types import Fields
 
 # Fields with more values are names or remarks, no classes.
 _MOST_VALUES = 10_000

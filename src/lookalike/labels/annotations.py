@@ -17,12 +17,12 @@ from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
 from lookalike.labels.labelling import Unusable
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 NAME_KEYS = (
     *("filename", "imagefilename", "imgfilename", "imagename", "imgname", "imagepath", "imgpath", "filepath"),

@@ -18,7 +18,7 @@ from lookalike.labels.data_folders import split_in
 from lookalike.labels.documents import kind
 from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
-from lookalike.records import Remark, Skipped
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

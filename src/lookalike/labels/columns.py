@@ -11,7 +11,7 @@ from lookalike.labels.fields import INTEGERS, scalar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 # What is written back as it was read: 007 and +82 are names of something, not numbers. ASCII digits only.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.encodings import Encodings
 from lookalike.labels.labelling import Unusable
-from lookalike.records import Skipped
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,7 +18,7 @@ from unicodedata import normalize
 from lookalike.errors import InvalidArgument
 from lookalike.labels.file_kinds import foreign_kind
 from lookalike.labels.labelling import Unusable
-from lookalike.records import Remark
+from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lookalike.records import label_text
+from lookalike.types import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 INTEGERS = range(-(2**63), 2**63)
 """What a 64-bit integer holds: SQLite's INTEGER, PostgreSQL's bigint, Elasticsearch's long."""

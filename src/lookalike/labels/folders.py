@@ -10,7 +10,7 @@ from lookalike.labels.data_folders import is_data_folder, is_thing, split_of
 from lookalike.labels.fields import category_fields, storable
 from lookalike.labels.image_names import directories_below
 from lookalike.labels.labelling import Claim, Label
-from lookalike.records import Remark
+from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

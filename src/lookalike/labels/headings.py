@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
-from lookalike.records import label_text
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
+from lookalike.types import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from lookalike.file_names import possible_names, readable
 from lookalike.labels.labelling import Unusable
-from lookalike.records import display, label_text
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
+from lookalike.types import display, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

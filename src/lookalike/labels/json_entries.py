@@ -28,13 +28,13 @@ from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar_fields
 from lookalike.labels.label_studio import is_task, task_fields, task_names
 from lookalike.labels.labelling import Unusable
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lookalike.labels.annotations import Categories
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from lookalike.labels.fields import category_fields, storable
 from lookalike.labels.image_names import ImageNames, common_suffix, directories_below
 from lookalike.labels.json_entries import Entry, is_export, json_entries, names_no_image
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
-from lookalike.records import Skipped
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

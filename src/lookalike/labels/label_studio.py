@@ -13,12 +13,12 @@ from lookalike.labels.annotations import merged_fields, plain_key
 from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
 from lookalike.labels.labelling import Unusable
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 _MIN_KEYS = frozenset({"annotator", "annotation_id", "created_at", "updated_at", "lead_time"})
 """What JSON-MIN tells of each task beside its data and results."""

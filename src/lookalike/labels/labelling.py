@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lookalike.records import Skipped, display, labels_digest
+from lookalike.types import Skipped, display, labels_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lookalike.records import Fields, Metadata, Remark
+    from lookalike.types import Fields, Metadata, Remark
 
 
 class Unusable(Exception):

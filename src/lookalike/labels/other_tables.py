@@ -13,7 +13,7 @@ from lookalike.errors import ExtraMissing, LabelsInvalid
 from lookalike.labels.headings import is_file_heading, is_image_name
 from lookalike.labels.labelling import Unusable
 from lookalike.labels.tables import SUFFIXES, Sheet, is_table, read_sheets
-from lookalike.records import Skipped, display
+from lookalike.types import Skipped, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -30,7 +30,7 @@ from lookalike.labels.headings import (
 )
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
-from lookalike.records import Remark, Skipped, display, label_text
+from lookalike.types import Remark, Skipped, display, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from lookalike.labels.encodings import Encodings
     from lookalike.labels.image_names import ImageNames, Place
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 TABLE_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
 """Names of files that are read as tables of labels, in any case."""

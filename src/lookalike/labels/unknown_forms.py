@@ -11,8 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.labelling import Unusable
-from lookalike.records import Remark, Skipped, display
-from lookalike.walk import SUFFIXES
+from lookalike.sources.files import SUFFIXES
+from lookalike.types import Remark, Skipped, display
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -20,7 +20,7 @@ from lookalike.labels.fields import storable
 from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.xml_documents import read_xml
-from lookalike.records import Remark, Skipped, display
+from lookalike.types import Remark, Skipped, display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lookalike.labels.image_names import Match
     from lookalike.labels.xml_documents import Element
-    from lookalike.records import Scalar
+    from lookalike.types import Scalar
 
 
 @dataclass(frozen=True, slots=True)

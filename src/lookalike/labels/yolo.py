@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.labels.fields import storable
 from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
-from lookalike.records import Remark, Skipped
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.embedders import split_name
-from lookalike.near_duplicates import chains_text
+from lookalike.embedders.ranged import split_name
 from lookalike.report.evaluation_report import draw_map
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
+from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lookalike.findings import Audit, Duplicates
-    from lookalike.records import Record, Vectors
+    from lookalike.audit.findings import Audit, Duplicates
+    from lookalike.types import Record, Vectors
 
 # Of a group with more images than this, the first are shown.
 _GROUP = 12

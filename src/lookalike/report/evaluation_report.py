@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.embedders import split_name
-from lookalike.judging.lots import joined_text
-from lookalike.near_duplicates import chains_text
-from lookalike.plane import evenly, plane
+from lookalike.embedders.ranged import split_name
+from lookalike.evaluation.lots import joined_text
 from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
-from lookalike.vote import label_key, label_of
+from lookalike.vectors.near_duplicates import chains_text
+from lookalike.vectors.projection import evenly, plane
+from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lookalike.judging.evaluation import Evaluation
-    from lookalike.records import Record, Vectors
+    from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.types import Record, Vectors
 
 # Classes that a confusion matrix has room for; beyond, its largest cells are listed.
 _MATRIX = 25

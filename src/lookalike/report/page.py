@@ -12,7 +12,7 @@ from lookalike import __version__
 from lookalike.errors import ExtraMissing
 from lookalike.file_names import readable
 from lookalike.outputs import check_file, write_file
-from lookalike.records import display, local_path, uri_text
+from lookalike.types import display, local_path, uri_text
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lookalike.records import Neighbour, Record, Scalar
     from lookalike.report.thumbnails import Thumbnails
+    from lookalike.types import Neighbour, Record, Scalar
 
 _LONGEST = 70
 _VOTERS = 5

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.judging.calibration import ReliabilityBin
+    from lookalike.evaluation.calibration import ReliabilityBin
 
 _HEIGHT = 340
 _MOST_IN_LEGEND = 20

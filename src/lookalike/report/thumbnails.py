@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.errors import UnusableImage
-from lookalike.images import AUTO, Range
+from lookalike.images.levels import AUTO, Range
 from lookalike.images.thumbnails import thumbnails
-from lookalike.pipeline import MAX_BYTES
-from lookalike.records import display, local_path
+from lookalike.ingest.embedding import MAX_BYTES
+from lookalike.types import display, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Record
+    from lookalike.types import Record
 
 BUDGET = 13_000_000
 """Characters that the pictures of a report may take: the file stays below 20 MB with Bokeh's 1.3 MB, the

@@ -10,14 +10,16 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from lookalike import __version__
 from lookalike.schemas.values import Problem
-from lookalike.server.access import login
-from lookalike.server.access.guard import Guard, check_origins
-from lookalike.server.access.keys import open_keys
-from lookalike.server.access.login import Sessions
-from lookalike.server.around.envelope import Envelope
-from lookalike.server.around.limits import Held, Limits
-from lookalike.server.around.metrics import Metrics
+from lookalike.server.auth import login
+from lookalike.server.auth.guard import Guard, check_origins
+from lookalike.server.auth.keys import open_keys
+from lookalike.server.auth.login import Sessions
 from lookalike.server.description import Described
+from lookalike.server.http.answers import JsonAnswer
+from lookalike.server.http.problems import PROBLEM, answer_with_problems
+from lookalike.server.middleware.envelope import Envelope
+from lookalike.server.middleware.limits import Held, Limits
+from lookalike.server.middleware.metrics import Metrics
 from lookalike.server.routes import (
     audits,
     classifying,
@@ -37,8 +39,6 @@ from lookalike.server.routes import (
 )
 from lookalike.server.routes.health import Readiness
 from lookalike.server.service import Service
-from lookalike.server.wire.answers import JsonAnswer
-from lookalike.server.wire.problems import PROBLEM, answer_with_problems
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

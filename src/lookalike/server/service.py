@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from fastapi import Depends, Request
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lookalike.asking.hits import Hit as FoundHit
 from lookalike.errors import CollectionNotFound, ImageNotFound
 from lookalike.images.decoder_pool import POOL
 from lookalike.schemas.values import Hit, Image
-from lookalike.server.files.roots import Roots
-from lookalike.server.files.upload_folder import UploadFolder
-from lookalike.server.queues.embedding import MOST_LONG, EmbedQueue
-from lookalike.server.queues.jobs import Jobs
-from lookalike.server.queues.work import Work
-from lookalike.server.remembered.counting import Counts
-from lookalike.server.remembered.judges import Judges
-from lookalike.server.remembered.makers import Makers
-from lookalike.server.remembered.small_pictures import SmallPictures
+from lookalike.search.hits import Hit as FoundHit
+from lookalike.server.caches.counting import Counts
+from lookalike.server.caches.judges import Judges
+from lookalike.server.caches.makers import Makers
+from lookalike.server.caches.small_pictures import SmallPictures
+from lookalike.server.storage.roots import Roots
+from lookalike.server.storage.upload_folder import UploadFolder
+from lookalike.server.workers.embedding import MOST_LONG, EmbedQueue
+from lookalike.server.workers.jobs import Jobs
+from lookalike.server.workers.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Collection, Neighbour, Record
     from lookalike.server.settings import Settings
     from lookalike.session import Session
+    from lookalike.types import Collection, Neighbour, Record
 
 
 # Seconds that questions to SQLite wait for the threads that are at work, see `Work`: more than most questions

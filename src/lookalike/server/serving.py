@@ -15,12 +15,12 @@ try:
     import uvloop  # noqa: F401 which uvicorn imports only when it starts
 
     from lookalike.server.app import make_app
-    from lookalike.server.around.connections import Connection, connection_limit, give_up_slow
-    from lookalike.server.around.logs import log_as_json
+    from lookalike.server.middleware.connections import Connection, connection_limit, give_up_slow
+    from lookalike.server.middleware.logs import log_as_json
 except ModuleNotFoundError as error:
     raise ExtraMissing("the service", "serve") from error
 
-from lookalike.server.around.listening import (
+from lookalike.server.middleware.listening import (
     LOOPBACK,
     accept_all,
     check_proxies,

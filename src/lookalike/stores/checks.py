@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument, SpaceMismatch
-from lookalike.records import display
+from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Collection, Fields, Metadata, Record, Space, Vectors
+    from lookalike.types import Collection, Fields, Metadata, Record, Space, Vectors
 
 NAME_LENGTH = 64
 """Characters in the name of a collection."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.file_names import readable
-from lookalike.records import display, uri_text
 from lookalike.stores.checks import same_name
+from lookalike.types import display, uri_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_LOG = logging.getLogger("lookalike.stores")
+_LOG = logging.getLogger("lookalike.stores.registry")
 # Who uses the library and has set up no logging asks the store; the service logs it, the commands print it.
 _LOG.addHandler(logging.NullHandler())
 

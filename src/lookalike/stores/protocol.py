@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.records import (
+    from lookalike.stores.damage import DamageLog, StructureFault
+    from lookalike.types import (
         Approximation,
         Collection,
         Fields,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import DamageLog, StructureFault
 
 
 class Store(Protocol):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lookalike.errors import ExtraMissing, Unanswerable
-from lookalike.records import Approximation
+from lookalike.types import Approximation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

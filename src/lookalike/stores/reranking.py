@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from lookalike.ranking import MARGIN, nearest_rows
+from lookalike.vectors.nearest import MARGIN, nearest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Vectors
+    from lookalike.types import Vectors
 
 Candidates: TypeAlias = "tuple[Sequence[str], Vectors]"
 """Ids and their vectors, float32 of shape (ids, dimension), in any order."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
-from lookalike.records import Record, Stamp
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.stores.damage import Fault
+from lookalike.types import Record, Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lookalike.records import Fields, Vectors, Where
+    from lookalike.types import Fields, Vectors, Where
 
 
 class DamagedCandidates(Exception):

@@ -17,12 +17,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from lookalike.records import OWN_KEY
+from lookalike.types import OWN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.records import Fields, Metadata, Scalar
+    from lookalike.types import Fields, Metadata, Scalar
 
 WORD_CHARACTERS = 60
 """Longer words are compared by their beginning: 240 bytes at most, and stores end terms at 255 or more."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 
-from lookalike.corrections import is_confirmed
 from lookalike.errors import InvalidArgument
-from lookalike.records import Neighbour
+from lookalike.metric_learning.corrections import is_confirmed
 from lookalike.schemas.jobs import AuditQuery, Job, JobId
 from lookalike.schemas.judging import (
     AlikeImage,
@@ -23,17 +22,18 @@ from lookalike.schemas.judging import (
     Suspect,
     Suspects,
 )
+from lookalike.server.routes.audit_answers import KeptAudit, KeptGroup, keep_audit
+from lookalike.server.routes.heldout_answers import read_records
 from lookalike.server.routes.job_requests import ACCEPTED, accepted, check_answerable, check_votes
-from lookalike.server.routes.kept import read_records
-from lookalike.server.routes.kept_audit import KeptAudit, KeptGroup, keep_audit
 from lookalike.server.service import Service, Serving
-from lookalike.vote import label_key, label_of
+from lookalike.types import Neighbour
+from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.progress import Progress
-    from lookalike.records import Record, Scalar
+    from lookalike.types import Record, Scalar
 
 router = APIRouter(tags=["audit"])
 

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import FieldNotFound, InvalidArgument, SpaceMismatch, Unanswerable
-from lookalike.pipeline import EmbeddedFile
-from lookalike.records import Skipped, kept_filter, kept_name
+from lookalike.ingest.embedding import EmbeddedFile
 from lookalike.schemas.classifying import ClassifyAnswer, ClassifyQuery, Prediction, Vote
 from lookalike.schemas.values import Approximation, Unusable
+from lookalike.server.http.answers import written
+from lookalike.server.http.uploads import described, read_data_url, read_question
 from lookalike.server.routes.busy import Busy
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.answers import written
-from lookalike.server.wire.uploads import described, read_data_url, read_question
+from lookalike.types import Skipped, kept_filter, kept_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.answering import Classified
-    from lookalike.judging.judge import Judge
+    from lookalike.evaluation.judge import Judge
 
 router = APIRouter(tags=["classify"], route_class=Busy)
 

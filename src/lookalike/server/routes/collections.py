@@ -9,20 +9,22 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.embedders import TextEmbedder, cards, split_name
+from lookalike.embedders.protocol import TextEmbedder
+from lookalike.embedders.ranged import split_name
+from lookalike.embedders.registry import cards
 from lookalike.errors import LookalikeError
-from lookalike.records import local_path
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
 from lookalike.schemas.values import Approximation
-from lookalike.server.access.guard import Writing
+from lookalike.server.auth.guard import Writing
+from lookalike.server.http.problems import Refused
 from lookalike.server.routes.images import remove_files
 from lookalike.server.routes.models import served_model, shown_model
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.problems import Refused
 from lookalike.stores.checks import same_name
+from lookalike.types import local_path
 
 if TYPE_CHECKING:
-    from lookalike.records import Collection as Stored
+    from lookalike.types import Collection as Stored
 
 router = APIRouter(tags=["collections"])
 

@@ -25,11 +25,11 @@ from lookalike.schemas.elastic import (
     TrainedModelStats,
 )
 from lookalike.schemas.embeddings import MOST_INPUTS
+from lookalike.server.http.foreign import ELASTIC_HEADERS
+from lookalike.server.http.problems import Refused
 from lookalike.server.routes.models import ModelNotServed, served_model, served_models
 from lookalike.server.routes.vectors import embed_inputs, numbers
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.foreign import ELASTIC_HEADERS
-from lookalike.server.wire.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from lookalike.server.service import Service, Serving
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Vectors
+    from lookalike.types import Vectors
 
 router = APIRouter(tags=["embeddings"], responses={"default": {"model": OpenAIProblem}})
 

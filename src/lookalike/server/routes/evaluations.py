@@ -13,19 +13,19 @@ from fastapi import APIRouter, Query, Response
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.jobs import EvaluateQuery, Job, JobId
 from lookalike.schemas.judging import EvaluatedImage, EvaluatedImages, EvaluationAnswer
+from lookalike.server.http.answers import written
+from lookalike.server.routes.heldout_answers import Ids, Votes, read_records
 from lookalike.server.routes.job_requests import ACCEPTED, accepted, check_answerable, check_votes
-from lookalike.server.routes.kept import Ids, Votes, read_records
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.answers import written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lookalike.judging.evaluate import Options
-    from lookalike.judging.evaluation import Evaluation
+    from lookalike.evaluation.evaluate import Options
+    from lookalike.evaluation.evaluation import Evaluation
     from lookalike.progress import Progress
-    from lookalike.records import Scalar
-    from lookalike.server.routes.kept import Places
+    from lookalike.server.routes.heldout_answers import Places
+    from lookalike.types import Scalar
 
 router = APIRouter(tags=["evaluate"])
 
@@ -131,7 +131,7 @@ def keep(found: Evaluation) -> KeptEvaluation:
 
 
 def _answer(found: Evaluation) -> EvaluationAnswer:
-    from lookalike.judging.evaluation import evaluation_lines
+    from lookalike.evaluation.evaluation import evaluation_lines
 
     lines = evaluation_lines(found)
     parts: dict[str, Any] = {"summary": next(lines), **{each: [] for each in _SHOWN.values()}}

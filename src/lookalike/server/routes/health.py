@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 from PIL import Image
 
-from lookalike.asking.queries import Term
-from lookalike.embedders import TextEmbedder
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import CollectionEmpty, ExtraMissing, InvalidArgument, LookalikeError
 from lookalike.schemas.service import Alive, Ready
-from lookalike.server.around.metrics import CONTENT_TYPE, Metrics
-from lookalike.server.wire.problems import Refused
+from lookalike.search.terms import Term
+from lookalike.server.http.problems import Refused
+from lookalike.server.middleware.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
-    from lookalike.records import Collection
     from lookalike.server.service import Service
+    from lookalike.types import Collection
 
 _LOG = logging.getLogger("lookalike.server")
 

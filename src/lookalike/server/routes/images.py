@@ -11,31 +11,31 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
-from lookalike.adding import Picture
-from lookalike.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.errors import InvalidArgument, StoreError
-from lookalike.labels import Label
+from lookalike.ingest.adding import Picture
+from lookalike.ingest.embedding import Upload
 from lookalike.labels.documents import MAX_DEPTH, is_deep
-from lookalike.pipeline import Upload
-from lookalike.records import Skipped, local_path
+from lookalike.labels.labelling import Label
+from lookalike.metric_learning.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.values import Id, Unusable, Value
-from lookalike.server.access.guard import Writing
-from lookalike.server.files.upload_folder import UploadFolder
+from lookalike.server.auth.guard import Writing
+from lookalike.server.http.answers import written
+from lookalike.server.http.forms import Part, read_parts
+from lookalike.server.http.many_values import check_values
+from lookalike.server.http.problems import Refused
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.answers import written
-from lookalike.server.wire.forms import Part, read_parts
-from lookalike.server.wire.many_values import check_values
-from lookalike.server.wire.problems import Refused
+from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.checks import metadata_text
+from lookalike.types import Skipped, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lookalike.pipeline import EmbeddedFile
-    from lookalike.records import Record
+    from lookalike.ingest.embedding import EmbeddedFile
     from lookalike.stores.protocol import Store
+    from lookalike.types import Record
 
 router = APIRouter(tags=["images"])
 

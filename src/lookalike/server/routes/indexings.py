@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from lookalike.errors import LookalikeError, Unanswerable
-from lookalike.fitted import refuse_side
-from lookalike.indexed import indexed_paths
-from lookalike.records import display, local_path
-from lookalike.removals import disagree
+from lookalike.ingest.indexed_folders import indexed_paths
+from lookalike.ingest.removals import disagree
+from lookalike.metric_learning.fitted import refuse_side
 from lookalike.schemas.jobs import Indexing, IndexQuery, Job, JobId, LeftOut
 from lookalike.schemas.values import Unusable
-from lookalike.server.access.guard import Writing
+from lookalike.server.auth.guard import Writing
+from lookalike.server.http.problems import Refused
 from lookalike.server.routes.job_requests import ACCEPTED, accepted
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.problems import Refused
 from lookalike.stores.checks import same_name
+from lookalike.types import display, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lookalike.index_report import IndexReport
+    from lookalike.ingest.index_report import IndexReport
     from lookalike.progress import Progress
-    from lookalike.records import Collection
+    from lookalike.types import Collection
 
 router = APIRouter(tags=["index"])
 

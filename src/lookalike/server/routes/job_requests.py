@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
-from lookalike.fitted import is_fitted
+from lookalike.metric_learning.fitted import is_fitted
 from lookalike.schemas.jobs import Job as ShownJob
 from lookalike.schemas.jobs import JobId, Jobs
-from lookalike.server.access.guard import check_may_write
+from lookalike.server.auth.guard import check_may_write
 from lookalike.server.service import Serving
 
 if TYPE_CHECKING:
-    from lookalike.records import Collection
-    from lookalike.server.queues.jobs import Job
+    from lookalike.server.workers.jobs import Job
+    from lookalike.types import Collection
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

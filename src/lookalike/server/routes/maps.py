@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from fastapi import APIRouter, Response
 
-from lookalike.plane import evenly, plane
 from lookalike.progress import divided
 from lookalike.schemas.jobs import Job, JobId, MapQuery
 from lookalike.schemas.judging import MapAnswer
+from lookalike.server.http.answers import written
 from lookalike.server.routes.job_requests import ACCEPTED, accepted, check_answerable
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.answers import written
-from lookalike.vote import label_key, label_of
+from lookalike.vectors.projection import evenly, plane
+from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.progress import Progress
-    from lookalike.records import Record, Scalar, Vectors
+    from lookalike.types import Record, Scalar, Vectors
 
 router = APIRouter(tags=["map"])
 

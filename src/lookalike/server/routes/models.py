@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
-from lookalike.embedders import Described
+from lookalike.embedders.protocol import Described
 from lookalike.errors import LookalikeError
-from lookalike.records import display
 from lookalike.schemas.embeddings import Model, Models, OpenAIProblem
+from lookalike.server.http.problems import Refused
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.problems import Refused
+from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
-from lookalike.server.wire.problems import Refused
+from lookalike.server.http.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

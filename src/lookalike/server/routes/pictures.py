@@ -13,14 +13,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
-from lookalike.embedders import split_name
-from lookalike.images import SIGNED_BYTES, file_type, may_take_long
+from lookalike.embedders.ranged import split_name
+from lookalike.images.decoding import SIGNED_BYTES, file_type, may_take_long
 from lookalike.images.thumbnails import thumbnails
-from lookalike.pipeline import MAX_BYTES
-from lookalike.records import display
+from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id
+from lookalike.server.http.problems import Refused
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.problems import Refused
+from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from lookalike.images import FileType
-    from lookalike.records import Collection, Record
+    from lookalike.images.decoding import FileType
+    from lookalike.types import Collection, Record
 
 router = APIRouter(tags=["images"])
 

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike.asking.background import FALSE_ALARM
-from lookalike.asking.queries import Term
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.pipeline import Upload
-from lookalike.records import Skipped
+from lookalike.ingest.embedding import Upload
 from lookalike.schemas.searching import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.searching import Term as AskedTerm
 from lookalike.schemas.values import Approximation
+from lookalike.search.background import FALSE_ALARM
+from lookalike.search.terms import Term
+from lookalike.server.http.answers import written
+from lookalike.server.http.uploads import described, read_data_url, read_question
 from lookalike.server.routes.busy import Busy
 from lookalike.server.service import Service, Serving
-from lookalike.server.wire.answers import written
-from lookalike.server.wire.uploads import described, read_data_url, read_question
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lookalike.pipeline import EmbeddedFile
+    from lookalike.ingest.embedding import EmbeddedFile
 
 router = APIRouter(tags=["search"], route_class=Busy)
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from pydantic import TypeAdapter
 
-from lookalike.embedders import TextEmbedder
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import InvalidArgument
-from lookalike.metric import normalise
-from lookalike.records import Skipped
-from lookalike.server.wire.problems import Refused
-from lookalike.server.wire.uploads import read_data_url
+from lookalike.server.http.problems import Refused
+from lookalike.server.http.uploads import read_data_url
+from lookalike.types import Skipped
+from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from fastapi import Request
     from numpy.typing import NDArray
 
-    from lookalike.embedders import Embedder
-    from lookalike.pipeline import Upload
-    from lookalike.records import Vectors
+    from lookalike.embedders.protocol import Embedder
+    from lookalike.ingest.embedding import Upload
     from lookalike.server.service import Service
+    from lookalike.types import Vectors
 
 _T = TypeVar("_T")
 

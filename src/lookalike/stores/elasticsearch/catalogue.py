@@ -14,9 +14,9 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt, StoreNewer, StoreOlder
-from lookalike.records import Approximation, Space
 from lookalike.stores.checks import same_name
 from lookalike.stores.elasticsearch.documents import FORMAT
+from lookalike.types import Approximation, Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, StoreBusy, StoreCorrupt, StoreDenied
-from lookalike.records import Collection
 from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.elasticsearch.catalogue import Entry, State
 from lookalike.stores.elasticsearch.documents import MOST_DIMENSIONS, mapping
 from lookalike.stores.elasticsearch.refusals import IndexGone
+from lookalike.types import Collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lookalike.records import Space
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
     from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.types import Space
 
 _T = TypeVar("_T")
 

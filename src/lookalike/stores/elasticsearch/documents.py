@@ -12,7 +12,6 @@ from urllib.parse import unquote
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import readable
-from lookalike.records import Record, display, labels_digest, local_path
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import (
     CHANGED_FILE,
@@ -24,11 +23,12 @@ from lookalike.stores.verification import (
     verify_vectors,
 )
 from lookalike.stores.wording import record_text
+from lookalike.types import Record, display, labels_digest, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from lookalike.records import Scalar, Stamp, Vectors, Where
+    from lookalike.types import Scalar, Stamp, Vectors, Where
 
 FORMAT = 3
 """Of documents and catalogue; no other is read. Since 3 documents have checksums."""

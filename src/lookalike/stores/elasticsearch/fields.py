@@ -14,10 +14,10 @@ from lookalike.stores.elasticsearch.writing import write_field
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.records import Collection
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.types import Collection
 
 # Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
 _LEAST_FOR_BBQ = 64

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lookalike.records import Neighbour
 from lookalike.stores.elasticsearch.client import search_lines
 from lookalike.stores.elasticsearch.documents import (
     EMBEDDING,
@@ -22,15 +21,16 @@ from lookalike.stores.elasticsearch.documents import (
 from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
+from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Collection as Ids
 
-    from lookalike.records import Record, Vectors, Where
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
     from lookalike.stores.reranking import Candidates
+    from lookalike.types import Record, Vectors, Where
 
 # Of `num_candidates`, and so of `k`: the limit in Elastic's reference of knn searches.
 _MOST_CANDIDATES = 10_000

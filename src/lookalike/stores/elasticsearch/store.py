@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, QueryRefused
-from lookalike.records import Collection
 from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
@@ -42,12 +41,14 @@ from lookalike.stores.elasticsearch.words import records_by_words
 from lookalike.stores.elasticsearch.writing import put_documents, relabel_documents, remove_documents
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.wording import query_terms
+from lookalike.types import Collection
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.records import (
+    from lookalike.stores.damage import StructureFault
+    from lookalike.types import (
         Approximation,
         Fields,
         Metadata,
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import StructureFault
 
 _T = TypeVar("_T")
 

@@ -9,9 +9,9 @@ from lookalike.stores.elasticsearch.documents import RECORD_FIELDS, WORDS_FIELD,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.records import Record, Where
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.types import Record, Where
 
 # Above it a search needs a point in time: index.max_result_window, unless it was changed.
 _WINDOW = 10_000

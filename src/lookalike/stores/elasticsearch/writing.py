@@ -17,10 +17,10 @@ from lookalike.stores.elasticsearch.pages import pages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Record, Vectors
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.catalogue import Entry
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.types import Fields, Metadata, Record, Vectors
 
 _BATCH = 500
 _MISSING = 404

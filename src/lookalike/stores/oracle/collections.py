@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, StoreNewer, StoreOlder
-from lookalike.records import Approximation, Collection, Space
 from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.oracle.errors import NOT_UNIQUE, OracleRefusal
 from lookalike.stores.oracle.rows import Field, text_key
 from lookalike.stores.oracle.schema import VERSION, is_missing_table, records_table
+from lookalike.types import Approximation, Collection, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

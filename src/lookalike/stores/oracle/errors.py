@@ -18,7 +18,7 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.records import display
+from lookalike.types import display
 
 NOT_UNIQUE = "ORA-00001"
 NAME_IN_USE = "ORA-00955"

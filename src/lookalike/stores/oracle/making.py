@@ -21,9 +21,9 @@ from lookalike.stores.oracle.views import drop_view, refresh_views
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Space
     from lookalike.stores.oracle.collections import Place
     from lookalike.stores.oracle.session import OracleSession
+    from lookalike.types import Space
 
 
 def make_collection(session: OracleSession, name: str, space: Space, metric: bytes | None) -> None:

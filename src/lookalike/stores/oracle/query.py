@@ -9,10 +9,10 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import QueryRefused, StoreBusy, StoreCorrupt, StoreDenied, StoreReadOnly
-from lookalike.records import Table
 from lookalike.stores.answers import too_long
 from lookalike.stores.oracle.errors import CHANGED_SINCE, READ_ONLY_TRANSACTION, OracleRefusal
 from lookalike.stores.oracle.views import refresh_views
+from lookalike.types import Table
 
 if TYPE_CHECKING:
     from lookalike.stores.oracle.server import OracleServer

@@ -29,11 +29,11 @@ from lookalike.stores.verification import sound_records, sound_stamps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Record, Stamp, Vectors, Where
     from lookalike.stores.damage import Fault
     from lookalike.stores.oracle.rows import Row
     from lookalike.stores.oracle.search import Filter
     from lookalike.stores.oracle.session import OracleSession
+    from lookalike.types import Fields, Metadata, Record, Stamp, Vectors, Where
 
 RECORD_COLUMNS = (
     "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum"

@@ -19,15 +19,15 @@ import numpy as np
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import readable
-from lookalike.records import display, labels_digest, local_path
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import vector_fault, verify_vectors
+from lookalike.types import display, labels_digest, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata, Record, Scalar, Vectors
+    from lookalike.types import Fields, Metadata, Record, Scalar, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
 

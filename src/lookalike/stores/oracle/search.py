@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lookalike.records import Vectors, Where
     from lookalike.stores.oracle.session import OracleSession
     from lookalike.stores.reranking import Candidates
+    from lookalike.types import Vectors, Where
 
 ACCURACY = 95
 """Percent of the nearest that an approximate index is built and asked for."""

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionEmpty, InvalidArgument, StoreBusy, StoreCorrupt
-from lookalike.records import Neighbour
 from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
@@ -51,12 +50,16 @@ from lookalike.stores.oracle.views import refresh_views
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
+from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.records import (
+    from lookalike.stores.damage import Fault, StructureFault
+    from lookalike.stores.oracle.collections import Place
+    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.types import (
         Approximation,
         Collection,
         Fields,
@@ -68,9 +71,6 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import Fault, StructureFault
-    from lookalike.stores.oracle.collections import Place
-    from lookalike.stores.oracle.session import OracleSession
 
 
 class OracleStore:

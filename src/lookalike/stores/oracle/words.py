@@ -21,9 +21,9 @@ from lookalike.stores.wording import record_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lookalike.records import Fields, Metadata
     from lookalike.stores.oracle.search import Filter
     from lookalike.stores.oracle.session import OracleSession
+    from lookalike.types import Fields, Metadata
 
 # Of a word that is not ASCII: among a million of them two are the same with a chance of 3 in 100 million.
 _KEY_DIGITS = 16

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
-from lookalike.records import Approximation, Collection, Space
 from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.postgres.schema import lock_schema, rename_collections
 from lookalike.stores.postgres.text import stored_text
 from lookalike.stores.postgres.views import field_names
+from lookalike.types import Approximation, Collection, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.records import display
+from lookalike.types import display
 
 UNDEFINED_TABLE = "42P01"
 

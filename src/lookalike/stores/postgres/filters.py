@@ -10,7 +10,7 @@ from lookalike.stores.postgres.server import SQL, Composed
 from lookalike.stores.postgres.text import stored_text, stored_value
 
 if TYPE_CHECKING:
-    from lookalike.records import Where
+    from lookalike.types import Where
 
 # More values than this are compared as an array, which PostgreSQL hashes; fewer can use the index.
 _MANY = 20

@@ -15,10 +15,10 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import QueryRefused
-from lookalike.records import Table
 from lookalike.stores.answers import Room, too_long
 from lookalike.stores.postgres.errors import one_line
 from lookalike.stores.postgres.server import Connection, Error, Result, execute_in_parts, execute_one
+from lookalike.types import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,8 +22,8 @@ from lookalike.stores.postgres.views import create_view, drop_view, table, view_
 from lookalike.stores.postgres.words import create_words, drop_words
 
 if TYPE_CHECKING:
-    from lookalike.records import Space
     from lookalike.stores.postgres.server import Composed, Connection, PostgresServer, Transaction
+    from lookalike.types import Space
 
 MOST_DIMENSIONS = 16_000
 """Numbers in a `vector`, at most (README of pgvector, "Vector Type")."""

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterable, Sequence
 
-    from lookalike.records import Approximation, Vectors, Where
     from lookalike.stores.postgres.address import PostgresAddress
     from lookalike.stores.postgres.catalog import Found
     from lookalike.stores.postgres.server import Connection
     from lookalike.stores.reranking import Candidates
+    from lookalike.types import Approximation, Vectors, Where
 
 # Dimensions that HNSW takes, by type (README of pgvector, "HNSW").
 _KINDS = {"hnsw": 2_000, "hnsw-halfvec": 4_000}

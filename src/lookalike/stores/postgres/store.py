@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, Unanswerable
-from lookalike.records import Neighbour
 from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
@@ -54,12 +53,16 @@ from lookalike.stores.postgres.words import check_words, ids_by_words
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
+from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Collection as Ids
 
-    from lookalike.records import (
+    from lookalike.stores.damage import Fault, StructureFault
+    from lookalike.stores.postgres.catalog import Found
+    from lookalike.stores.postgres.server import Connection, Transaction
+    from lookalike.types import (
         Approximation,
         Collection,
         Fields,
@@ -71,9 +74,6 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import Fault, StructureFault
-    from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.server import Connection, Transaction
 
 _T = TypeVar("_T")
 

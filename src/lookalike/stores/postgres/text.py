@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.records import Fields, Scalar, Vectors
+    from lookalike.types import Fields, Scalar, Vectors
 
 _UNFIT = re.compile("[\0\x1a\ud800-\udfff]")
 _STORED = re.compile("\x1a([0-9a-f]{4})")

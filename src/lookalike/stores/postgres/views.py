@@ -13,8 +13,8 @@ from lookalike.stores.postgres.text import given_text, readable_text, stored_tex
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.records import Fields
     from lookalike.stores.postgres.server import Connection
+    from lookalike.types import Fields
 
 VIEW_COLUMNS = ("id", "uri", "path", "digest", "metadata", "vector")
 

@@ -20,9 +20,9 @@ from lookalike.stores.postgres.views import table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lookalike.records import Where
     from lookalike.stores.postgres.catalog import Found
     from lookalike.stores.postgres.server import Connection, Transaction
+    from lookalike.types import Where
 
 # Positions in a tsvector, and of one word, at most (postgresql.org/docs, "Limitations" of text search).
 _LAST_POSITION = 16_383

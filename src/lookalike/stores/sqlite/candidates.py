@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Sequence
 
-    from lookalike.records import Vectors
     from lookalike.stores.damage import Fault
     from lookalike.stores.sqlite.matches import Numbers
     from lookalike.stores.sqlite.shortlist import Shortlist
+    from lookalike.types import Vectors
 
 # Candidates a query: four bits a number put the ten nearest among them (see `shortlist.BITS`).
 _CANDIDATES = 100

@@ -22,7 +22,6 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.records import file_uri
 from lookalike.stores.sqlite.refusals import store_error
 from lookalike.stores.sqlite.schema import (
     DamagedCatalog,
@@ -33,6 +32,7 @@ from lookalike.stores.sqlite.schema import (
     stored_version,
 )
 from lookalike.stores.sqlite.text import stored_text
+from lookalike.types import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from lookalike.stores.sqlite.views import field_numbers
 if TYPE_CHECKING:
     import sqlite3
 
-    from lookalike.records import Where
+    from lookalike.types import Where
 
 Numbers: TypeAlias = NDArray[np.int64]
 """Numbers of records in their table, rising, none twice."""

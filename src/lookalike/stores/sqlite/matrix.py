@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lookalike.ranking import nearest_rows
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import vector_fault, verify_vectors
+from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.records import Vectors
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.types import Vectors
 
 LOST = "an index of the database names it, and its row is not there"
 

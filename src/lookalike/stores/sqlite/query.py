@@ -12,7 +12,6 @@ import numpy as np
 
 from lookalike.checksums import vector_checksum
 from lookalike.errors import LookalikeError, QueryRefused
-from lookalike.records import Table
 from lookalike.stores.answers import Room, too_long
 from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.rows import collection_number, select_by_id
@@ -20,6 +19,7 @@ from lookalike.stores.sqlite.schema import read_catalog
 from lookalike.stores.sqlite.text import quoted
 from lookalike.stores.sqlite.views import view_query
 from lookalike.stores.verification import vector_fault
+from lookalike.types import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,20 +11,20 @@ from urllib.parse import unquote_to_bytes
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
-from lookalike.records import Approximation, Collection, Record, Space, labels_digest, local_path, uri_path
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
 from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
 from lookalike.stores.sqlite.text import sql_text, text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
+from lookalike.types import Approximation, Collection, Record, Space, labels_digest, local_path, uri_path
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from lookalike.records import Fields, Metadata, Vectors
+    from lookalike.types import Fields, Metadata, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from lookalike.records import Space
+    from lookalike.types import Space
 
 APPLICATION_ID = 0x6C6B616C
 """`PRAGMA application_id` of our files: "lkal" in ASCII; not among those listed in SQLite's magic.txt."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import CollectionEmpty, CollectionNotFound
-from lookalike.records import Neighbour
 from lookalike.stores.checks import check_k, of_space, unit_vectors
 from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.matches import SqliteMatches
@@ -26,15 +25,16 @@ from lookalike.stores.sqlite.shortlists import SqliteShortlists
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.verification import CHANGED_FILTER, fields_match, sound_records
 from lookalike.stores.wording import query_terms
+from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection as Ids
     from collections.abc import Sequence
 
-    from lookalike.records import Approximation, Record, Space, Vectors, Where
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
+    from lookalike.types import Approximation, Record, Space, Vectors, Where
 
 # Queries whose candidates are fetched in one transaction.
 _TOGETHER = 64

@@ -19,7 +19,7 @@ from lookalike.errors import ExtraMissing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lookalike.records import Vectors
+    from lookalike.types import Vectors
 
 BITS = 4
 """Bits a number. With two, 200 candidates have four in five of the ten nearest where vectors lie close

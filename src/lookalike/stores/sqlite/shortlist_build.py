@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import CollectionEmpty, StoreError, StoreFull, StoreReadOnly
-from lookalike.ranking import nearest_rows
-from lookalike.records import Approximation
 from lookalike.stores.recall import QUERIES, K, part_found
 from lookalike.stores.sqlite.candidates import candidate_count, nearest_candidates
 from lookalike.stores.sqlite.matrix import vectors_by_number, verified
 from lookalike.stores.sqlite.shortlist import KIND, SAMPLE, Shortlist, find_centres
 from lookalike.stores.sqlite.shortlist_file import Moment
+from lookalike.types import Approximation
+from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    from lookalike.records import Vectors
     from lookalike.stores.sqlite.file import SqliteFile
     from lookalike.stores.sqlite.matches import Numbers
     from lookalike.stores.sqlite.shortlist_file import SqliteShortlistFiles
+    from lookalike.types import Vectors
 
 
 @dataclass(slots=True)

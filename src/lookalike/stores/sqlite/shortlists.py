@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import StoreBusy, Unanswerable
-from lookalike.records import Approximation
 from lookalike.stores.sqlite.candidates import StrayCandidate, candidate_count, nearest_candidates
 from lookalike.stores.sqlite.matrix import vectors_by_number
 from lookalike.stores.sqlite.shortlist import LONGEST, engine
@@ -23,16 +22,17 @@ from lookalike.stores.sqlite.shortlist_build import (
     reading_apart,
 )
 from lookalike.stores.sqlite.shortlist_file import Moment, SqliteShortlistFiles
+from lookalike.types import Approximation
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection as Ids
     from collections.abc import Sequence
 
-    from lookalike.records import Vectors
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
     from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.types import Vectors
 
 # Changes after which the file is written anew: to bring in a thousand takes less than reading the file.
 _UNWRITTEN = 1000

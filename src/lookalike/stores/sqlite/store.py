@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection as Ids
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.records import (
+    from lookalike.stores.damage import StructureFault
+    from lookalike.types import (
         Approximation,
         Collection,
         Fields,
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
         Vectors,
         Where,
     )
-    from lookalike.stores.damage import StructureFault
 
 
 class SqliteStore:

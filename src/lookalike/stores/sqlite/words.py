@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from lookalike.records import Fields, Metadata
     from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.types import Fields, Metadata
 
 
 def create_words(connection: sqlite3.Connection, collection: int) -> None:

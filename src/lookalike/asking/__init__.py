@@ -1,1 +1,0 @@
-"""What is asked of a collection, and what counts as an answer."""

@@ -1,0 +1,1 @@
+"""Comparison of embedders, metrics and numbers of neighbours on the images of a collection."""

@@ -1,0 +1,1 @@
+"""Embedders on ONNX Runtime: any ONNX image encoder."""

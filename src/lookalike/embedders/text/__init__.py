@@ -1,0 +1,1 @@
+"""Texts as the numbers that a model takes."""

@@ -1,0 +1,1 @@
+"""Embedders of PyTorch libraries, with weights of the model hub, and their export to ONNX."""

@@ -1,0 +1,228 @@
+"""How often the vote is right, on images that it has not seen.
+
+Each image is classified by its nearest neighbours among others, as `vote` decides, and its own label is
+looked at only afterwards: among all others with the plain metric, among those held in where a metric is
+fitted or k is chosen. An image that cannot be classified so is left out, named with the reason.
+
+An image that is alone in its class takes part and cannot be right: it is counted, since a collection that is
+searched for it would not find it either. What is alike for reasons of its own (a lot, near-duplicates) can be
+kept together; the figure without is then given too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+
+from lookalike.errors import Unanswerable
+from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake, evaluation_lines
+from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
+from lookalike.evaluation.fold_metric import gather
+from lookalike.evaluation.folds import FOLDS, REPEATS
+from lookalike.evaluation.heldout import encode, held_out, workload
+from lookalike.evaluation.judge import check_promises
+from lookalike.evaluation.lots import joined_text, lots_of
+from lookalike.evaluation.novelty import FALSE_ALARM
+from lookalike.evaluation.trust import measure_trust
+from lookalike.progress import divided, silent
+from lookalike.types import Neighbour
+from lookalike.vectors.vote import label_key, vote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.evaluation.fold_metric import Fit
+    from lookalike.evaluation.heldout import HeldOut, Ks
+    from lookalike.evaluation.lots import Lots
+    from lookalike.evaluation.trust import Trust
+    from lookalike.progress import Progress
+    from lookalike.types import Record, Vectors
+    from lookalike.vectors.vote import Codes
+
+__all__ = ["Evaluation", "Options", "evaluate", "evaluation_lines"]
+
+# Mistakes after which somebody is told how far it is: a hundredth of a second.
+_TOLD = 256
+
+
+class Options(TypedDict, total=False):
+    """The options of `evaluate`, for those who hand them on."""
+
+    within: str | None
+    k: Ks
+    fit: Fit | None
+    fit_by: str | None
+    group: str | None
+    near_duplicates: bool
+    folds: int
+    repeats: int
+    seed: int
+    max_error: float | None
+    coverage: float | None
+    false_alarm: float | None
+
+
+def evaluate(
+    records: Sequence[Record],
+    vectors: Vectors,
+    by: str,
+    *,
+    within: str | None = None,
+    k: Ks = 5,
+    fit: Fit | None = None,
+    fit_by: str | None = None,
+    group: str | None = None,
+    near_duplicates: bool = False,
+    folds: int = FOLDS,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    max_error: float | None = None,
+    coverage: float | None = None,
+    false_alarm: float | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Classify every image of a collection by others, and count how often that is right.
+
+    The answer does not depend on the order of the records. Memory beside the arguments: one copy of the
+    vectors where some images are left out or the records are not in order of id, and some 100 bytes per image
+    and neighbour, and 4 per image and label.
+
+    Args:
+        records: all records of the collection, best in order of id, as a store's `scan` has them.
+        vectors: plain, float32 of shape (len(records), d), each row of length 1.
+        by: the field that holds the label.
+        within: compare an image only with those that have the same value of this field.
+        k: how many neighbours vote, at least 1, or `auto`; where fewer are there, all vote.
+        fit: makes the metric, anew in each fold; None stays with the plain one.
+        fit_by: the field whose labels the metric learns, by default `by`.
+        group: images with the same value of this field are never compared with each other.
+        near_duplicates: whether to keep near-duplicates together in the same way.
+        folds: folds a repeat, where folds are needed.
+        repeats: how often folds are drawn.
+        seed: of the first drawing.
+        max_error: find the confidence above which the error is at most this.
+        coverage: measure label sets that contain the true label this often.
+        false_alarm: rate at which a known image may be called unknown, by default `novelty.FALSE_ALARM`.
+        progress: called with images compared and images to compare, each counted as often as it is.
+
+    Returns:
+        The figures, and every mistake and every image that was left out.
+
+    Raises:
+        InvalidArgument: k is below 1, `within` or `group` is `by`, another number is outside its range, or
+            there are not as many vectors as records.
+        FieldNotFound: no record has the field `by`, `within` or `group`.
+        Unanswerable: no records; no two that can be compared; all that can be of one label.
+    """
+    check_promises(max_error, coverage, false_alarm)
+
+    def answers(lots: Codes | None, progress: Progress) -> HeldOut:
+        return held_out(
+            records, vectors, by,
+            within=within, k=k, fit=fit, fit_by=fit_by, lots=lots, folds=folds, repeats=repeats, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+
+    work = sum(workload(len(records), k, fit, repeats))
+    # Each pair is looked at once for near-duplicates, twice for answers.
+    little = len(records) // 8 + 1
+    sizes = [len(records) // 2 if near_duplicates else 0, work, work, little, little]
+    alikeness, together, singly, judging, telling = divided(progress, sizes)
+    lots = lots_of(records, vectors, by, group=group, near_duplicates=near_duplicates, progress=alikeness)
+    try:
+        held = answers(lots.together, together)
+    except Unanswerable as error:
+        if group is None or not lots.joined:
+            raise
+        raise Unanswerable(f"{error}; {joined_text(lots.joined, group)}") from error
+    apart = None
+    if lots.together is not None:
+        loose = answers(None, singly)
+        apart = Apart(len(loose.rows), int(loose.right.sum()))
+    trust, no_trust = None, None
+    try:
+        trust = measure_trust(
+            held,
+            max_error=max_error,
+            coverage=coverage,
+            false_alarm=FALSE_ALARM if false_alarm is None else false_alarm,
+            seed=seed,
+            progress=judging,
+        )
+    except Unanswerable as error:
+        no_trust = str(error)
+    mistakes = _mistakes(records, held, by, telling)
+    found = _evaluation(records, held, by, within, group, lots, apart, trust, no_trust, mistakes)
+    progress(sum(sizes), sum(sizes))
+    return found
+
+
+def _evaluation(
+    records: Sequence[Record],
+    held: HeldOut,
+    by: str,
+    within: str | None,
+    group: str | None,
+    lots: Lots,
+    apart: Apart | None,
+    trust: Trust | None,
+    no_trust: str | None,
+    mistakes: tuple[Mistake, ...],
+) -> Evaluation:
+    digests = encode(record.digest for record in records)[0]
+    copies = (gather(digests, held.neighbours) == digests[held.rows][:, None]).any(axis=1)
+    voters = (held.neighbours >= 0).sum(axis=1)
+    return Evaluation(
+        method=held.method,
+        by=by,
+        within=within,
+        k=held.k,
+        ks=held.ks,
+        group=group,
+        near_duplicates=int(lots.alike[held.rows].sum()),
+        chains=lots.chains,
+        joined=lots.joined,
+        apart=apart,
+        repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),
+        classes=class_figures(held.truth, held.predicted, held.labels),
+        confusion=confusion_cells(held.truth, held.predicted, held.labels),
+        baseline=baseline_accuracy(held.truth, held.parts),
+        mistakes=mistakes,
+        left_out=held.left_out,
+        fewer_than_k=0 if held.chosen else int(np.count_nonzero(voters < held.k)),
+        alone_in_class=_alone(held.truth, held.parts),
+        duplicates=int(np.count_nonzero(copies)),
+        trust=trust,
+        no_trust=no_trust,
+        held=held,
+        records=records,
+    )
+
+
+def _alone(truth: Codes, parts: Codes) -> int:
+    """Count the images that share their label with no other of their part."""
+    pairs = parts * (int(truth.max()) + 1) + truth
+    return int(np.count_nonzero(np.unique(pairs, return_counts=True)[1] == 1))
+
+
+def _mistakes(records: Sequence[Record], held: HeldOut, by: str, progress: Progress) -> tuple[Mistake, ...]:
+    """Return the mistakes, by uri, each with those that voted."""
+    mistakes: list[Mistake] = []
+    wrong = np.flatnonzero(~held.right).tolist()
+    for row in wrong:
+        if len(mistakes) % _TOLD == 0:
+            progress(len(mistakes), len(wrong))
+        voters = [
+            Neighbour(records[other], similarity)
+            for other, similarity in zip(
+                held.neighbours[row].tolist(), held.similarities[row].tolist(), strict=True
+            )
+            if other >= 0
+        ]
+        prediction = vote(voters, by)
+        winner = label_key(prediction.votes[0][0])
+        cause = next(voter for voter in voters if label_key(voter.record.fields[by]) == winner)
+        record = records[held.rows[row]]
+        mistakes.append(Mistake(record, record.fields[by], prediction, cause))
+    return tuple(sorted(mistakes, key=lambda mistake: mistake.record.uri))

@@ -1,0 +1,238 @@
+"""What an evaluation says: its figures, mistakes and omissions, as values and as lines of JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lookalike.evaluation.heldout import HeldOut
+    from lookalike.evaluation.lots import Joined
+    from lookalike.evaluation.participants import LeftOut
+    from lookalike.evaluation.trust import Trust
+    from lookalike.types import Neighbour, Prediction, Record, Scalar
+    from lookalike.vectors.near_duplicates import Chain
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The accuracy with every image on its own, what is alike included: the figure that flatters."""
+
+    evaluated: int
+    correct: int
+
+    @property
+    def accuracy(self) -> float:
+        """Part of the evaluated images that got their own label, 0 … 1."""
+        return self.correct / self.evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """An image that its neighbours gave a wrong label."""
+
+    record: Record
+    label: Scalar
+    """The true one."""
+    prediction: Prediction
+    cause: Neighbour
+    """The most similar neighbour with the wrong label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the held-out answers of a collection say."""
+
+    method: str
+    """How the answers were got: `leave-one-out`, or in folds and what was done anew in each."""
+    by: str
+    within: str | None
+    k: int
+    """Neighbours that were asked to vote on each image; where k was chosen in folds, that for new images."""
+    ks: tuple[tuple[int, int], ...]
+    """Each k that was used, with the number of folds that used it."""
+    group: str | None
+    """The field whose lots were kept together."""
+    near_duplicates: int
+    """Evaluated images that have a near-duplicate in the collection, and were kept together with it."""
+    chains: tuple[Chain, ...]
+    """Near-duplicates that are not all near each other, and were taken apart; the largest first."""
+    joined: tuple[Joined, ...]
+    """Lots of several values of `group`, joined by near-duplicates that lie in more than one; the largest
+    first."""
+    apart: Apart | None
+    """The figure without keeping anything together, where that differs in what was compared."""
+    repeats: tuple[float, ...]
+    """The accuracy of every repeat, as drawn; `accuracy` is the middle one."""
+    classes: tuple[ClassFigures, ...]
+    """One a label; booleans first, then numbers, then strings, each sorted."""
+    confusion: tuple[ConfusionCell, ...]
+    """The cells that are not 0, in the order of `classes`."""
+    baseline: float
+    """Accuracy of always naming the most common label; with `within`, the most common one of each part."""
+    mistakes: tuple[Mistake, ...]
+    """By uri."""
+    left_out: tuple[LeftOut, ...]
+    """By uri."""
+    fewer_than_k: int
+    """Evaluated images on which fewer than k neighbours voted, because there are no more."""
+    alone_in_class: int
+    """Evaluated images that share their label with none they were compared with: never right."""
+    duplicates: int
+    """Evaluated images of which a byte-identical copy was among those that voted."""
+    trust: Trust | None
+    """What single answers can be trusted with; None where `no_trust` says why it cannot be measured."""
+    no_trust: str | None
+    held: HeldOut = field(repr=False, compare=False)
+    """The answers themselves."""
+    records: Sequence[Record] = field(repr=False, compare=False)
+    """All records of the collection, in the order in which `held` counts them."""
+
+    @property
+    def total(self) -> int:
+        """Images in the collection: those evaluated and those left out."""
+        return self.evaluated + len(self.left_out)
+
+    @property
+    def evaluated(self) -> int:
+        """Images that were classified by the others."""
+        return sum(figures.support for figures in self.classes)
+
+    @property
+    def correct(self) -> int:
+        """Images that got their own label."""
+        return self.evaluated - len(self.mistakes)
+
+    @property
+    def accuracy(self) -> float:
+        """Part of the evaluated images that got their own label, 0 … 1."""
+        return self.correct / self.evaluated
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % Wilson interval of the accuracy."""
+        return wilson_interval(self.correct, self.evaluated)
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean of the classes' F1, each class counting alike."""
+        present = [figures.f1 for figures in self.classes if figures.support]
+        return sum(present) / len(present)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the classes' recall, each class counting alike."""
+        present = [figures.recall for figures in self.classes if figures.support]
+        return sum(present) / len(present)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many images were left out for each reason, the most frequent first."""
+        return dict(Counter(each.reason for each in self.left_out).most_common())
+
+
+def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    """Yield an evaluation as values that JSON can hold, each with its `type`.
+
+    The order: one `summary`, then every `class`, `confusion` cell, `reliability` bin, `coverage` of a label,
+    `mistake` and `left_out`.
+    """
+    apart = evaluation.apart
+    yield {
+        "type": "summary",
+        "method": evaluation.method,
+        "by": evaluation.by,
+        "within": evaluation.within,
+        "k": evaluation.k,
+        "images": evaluation.total,
+        "evaluated": evaluation.evaluated,
+        "correct": evaluation.correct,
+        "accuracy": evaluation.accuracy,
+        "interval": list(evaluation.interval),
+        "confidence": CONFIDENCE,
+        "baseline": evaluation.baseline,
+        "macro_f1": evaluation.macro_f1,
+        "balanced_accuracy": evaluation.balanced_accuracy,
+        "classes": len(evaluation.classes),
+        "mistakes": len(evaluation.mistakes),
+        "left_out": evaluation.reasons,
+        "fewer_than_k": evaluation.fewer_than_k,
+        "alone_in_class": evaluation.alone_in_class,
+        "duplicates": evaluation.duplicates,
+        "ks": {str(k): folds for k, folds in evaluation.ks},
+        "repeats": list(evaluation.repeats),
+        "group": evaluation.group,
+        "near_duplicates": evaluation.near_duplicates,
+        "chains": [asdict(chain) for chain in evaluation.chains],
+        "joined": [asdict(each) for each in evaluation.joined],
+        "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
+        **_trust_summary(evaluation),
+    }
+    for figures in evaluation.classes:
+        yield {
+            "type": "class",
+            "label": figures.label,
+            "support": figures.support,
+            "predicted": figures.predicted,
+            "correct": figures.correct,
+            "precision": figures.precision,
+            "recall": figures.recall,
+            "f1": figures.f1,
+        }
+    for cell in evaluation.confusion:
+        yield {"type": "confusion", **asdict(cell)}
+    trust = evaluation.trust
+    for each_bin in trust.reliability if trust else ():
+        yield {"type": "reliability", **asdict(each_bin)}
+    for covered in trust.coverage.labels if trust and trust.coverage else ():
+        yield {"type": "coverage", **asdict(covered)}
+    for mistake in evaluation.mistakes:
+        prediction = mistake.prediction
+        yield {
+            "type": "mistake",
+            "id": mistake.record.id,
+            "uri": mistake.record.uri,
+            "label": mistake.label,
+            "predicted": prediction.label,
+            "share": prediction.share,
+            "cause": _neighbour_line(mistake.cause, evaluation.by),
+            "neighbours": [_neighbour_line(voter, evaluation.by) for voter in prediction.neighbours],
+        }
+    for each in evaluation.left_out:
+        yield {"type": "left_out", "id": each.record.id, "uri": each.record.uri, "reason": each.reason}
+
+
+def _trust_summary(evaluation: Evaluation) -> dict[str, Any]:
+    trust = evaluation.trust
+    if trust is None:
+        return {"trust": evaluation.no_trust}
+    summary: dict[str, Any] = {
+        "brier": trust.brier,
+        "false_alarm": trust.false_alarm,
+        "unknown": trust.unknown,
+    }
+    if trust.selection is not None:
+        summary["max_error"] = {**asdict(trust.selection), "share": trust.selection.share}
+    elif trust.refusal is not None:
+        summary["max_error"] = trust.refusal
+    if trust.coverage is not None:
+        summary["coverage"] = {
+            "promised": trust.coverage.promised,
+            "mean_size": trust.coverage.mean_size,
+            "single": trust.coverage.single,
+        }
+    return summary
+
+
+def _neighbour_line(neighbour: Neighbour, by: str) -> dict[str, Any]:
+    return {
+        "id": neighbour.record.id,
+        "uri": neighbour.record.uri,
+        "label": neighbour.record.fields[by],
+        "similarity": neighbour.similarity,
+    }

@@ -1,0 +1,1 @@
+"""Ingest: images and their labels become records of a collection."""

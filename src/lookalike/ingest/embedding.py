@@ -1,0 +1,307 @@
+"""From files to features: read, digest, look up, decode, embed, with all cores at work.
+
+Each worker takes one batch through all of it, so that one decodes while another infers and the caller writes
+what is done. Everything that needs features goes through `embed_files`; one image is a batch of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from lookalike.embedders.ranged import range_of
+from lookalike.errors import UnusableImage
+from lookalike.images import decoding
+from lookalike.images.decoder_pool import POOL
+from lookalike.progress import silent
+from lookalike.types import Skipped, display
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from lookalike.embedders.feature_cache import FeatureCache
+    from lookalike.embedders.protocol import Embedder
+    from lookalike.progress import Progress
+
+MAX_BYTES = 1 << 30
+"""Files above 1 GiB are skipped: a file is read whole, to take its digest and decode it in one pass."""
+
+# Images that a worker takes at once, where its batches are smaller: the main thread wakes less often, and
+# does not take the core from a worker for every image.
+_TASK = 8
+# Tasks in flight per worker: enough that no worker waits for the caller to write.
+_AHEAD = 3
+# Pixels that a batch holds, decoded, before the model is called: 256 MB.
+_PIXELS = 1 << 26
+# Features kept at once; what a kill costs is at most this much of the cache.
+_KEEP = 64
+# What stores keep integers in.
+_INT64 = 1 << 63
+# Files whose digests are asked for at once.
+_DIGESTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image that came as bytes; its name is never opened."""
+
+    name: str
+    data: bytes
+
+
+Source: TypeAlias = Path | Upload
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFile:
+    """A file that was read, or an upload, and its features."""
+
+    path: Path
+    """Of an upload, what it was called."""
+    size: int
+    modified_ns: int
+    """0 for an upload."""
+    digest: str
+    features: NDArray[np.float32]
+    """Shape (dimension,), not normalised."""
+    cached: bool
+    """Whether the features were known before."""
+    notes: tuple[str, ...] = ()
+    """What was assumed when it was decoded, see `decoding.Decoded`."""
+
+
+def embed_files(
+    paths: Iterable[Source],
+    embedder: Embedder,
+    cache: FeatureCache,
+    *,
+    max_pixels: int = decoding.MAX_PIXELS,
+    workers: int | None = None,
+) -> Generator[EmbeddedFile | Skipped]:
+    """Embed files, with their features looked up first and kept afterwards.
+
+    Args:
+        paths: files or uploads, in any number; they are read as the answers are taken.
+        embedder: what embeds.
+        cache: the features of that embedder.
+        max_pixels: images with more pixels are skipped.
+        workers: threads, by default one for each core.
+
+    Yields:
+        One value for each path, in order. Closing the generator ends the threads.
+    """
+    workers = workers or len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="embed")
+    under_way = _UnderWay()
+    waiting: deque[Future[list[EmbeddedFile | Skipped]]] = deque()
+    tasks = _batches(paths, max(embedder.batch_size, _TASK))
+    fresh: dict[str, NDArray[np.float32]] = {}
+    notes: dict[str, tuple[str, ...]] = {}
+    try:
+        while True:
+            for task in islice(tasks, workers * _AHEAD - len(waiting)):
+                waiting.append(pool.submit(_embed_task, task, embedder, cache, max_pixels, under_way))
+            if not waiting:
+                break
+            for answer in waiting.popleft().result():
+                if isinstance(answer, EmbeddedFile) and not answer.cached:
+                    fresh[answer.digest] = answer.features
+                    notes[answer.digest] = answer.notes
+                yield answer
+            if len(fresh) >= _KEEP:
+                cache.put_notes(notes)
+                cache.put(fresh)
+                fresh, notes = {}, {}
+    finally:
+        if waiting:  # nobody wants the rest
+            under_way.end()
+        pool.shutdown(wait=True, cancel_futures=True)
+        cache.put_notes(notes)
+        cache.put(fresh)
+
+
+class _UnderWay:
+    """What the threads of one `embed_files` do, and how it is ended."""
+
+    def __init__(self) -> None:
+        self._threads: set[int] = set()
+        self.ended = False
+        """Whether nobody wants the answers any more."""
+
+    def begin(self) -> None:
+        """Note that the calling thread works for it."""
+        self._threads.add(threading.get_ident())
+
+    def end(self) -> None:
+        """Let the threads end soon, also where they wait for an image that takes long."""
+        self.ended = True
+        POOL.stop(frozenset(self._threads))
+
+
+def file_time(status: os.stat_result) -> int:
+    """Return when a file was modified, in nanoseconds since 1970, as far as 64 bits go: to the year 2262."""
+    return max(-_INT64, min(status.st_mtime_ns, _INT64 - 1))
+
+
+def read_digests(paths: Sequence[Path], progress: Progress = silent) -> Iterator[str | Skipped]:
+    """Yield the SHA-256 of each file, in order, or why it cannot be read.
+
+    Args:
+        paths: of the files.
+        progress: told with files read and files to read.
+    """
+    pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="digest")
+    try:
+        batches = (pool.map(read_digest, paths[at : at + _DIGESTS]) for at in range(0, len(paths), _DIGESTS))
+        for done, found in enumerate(chain.from_iterable(batches), 1):
+            progress(done, len(paths))
+            yield found
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_digest(path: Path) -> str | Skipped:
+    """Return the SHA-256 of a file, or why it cannot be read."""
+    try:
+        if not stat.S_ISREG(_status(path).st_mode):
+            return Skipped(str(path), "not a file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except UnusableImage as error:
+        return Skipped(error.path, error.reason)
+    except OSError as error:
+        return Skipped(str(path), f"cannot be read: {error.strerror or display(str(error))}")
+
+
+def _batches(paths: Iterable[Source], size: int) -> Iterator[list[Source]]:
+    iterator = iter(paths)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+@dataclass(slots=True)
+class _Read:
+    """A file on its way through a batch."""
+
+    path: Path
+    size: int
+    modified_ns: int
+    digest: str
+    features: NDArray[np.float32] | None
+    image: Image | None
+    notes: tuple[str, ...]
+
+
+def _embed_task(
+    paths: list[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int, under_way: _UnderWay
+) -> list[EmbeddedFile | Skipped]:
+    """Take several batches from files to features, one after another; the order is kept."""
+    under_way.begin()
+    answers: list[EmbeddedFile | Skipped] = []
+    for batch in _batches(paths, embedder.batch_size):
+        if under_way.ended:
+            break
+        answers += embed_batch(batch, embedder, cache, max_pixels)
+    return answers
+
+
+def embed_batch(
+    paths: Sequence[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = decoding.MAX_PIXELS
+) -> list[EmbeddedFile | Skipped]:
+    """Embed one batch in the calling thread; the order is kept, and new features are not put into the cache.
+
+    Args:
+        paths: files or uploads; all are in memory at once, and of their pixels as many as `_PIXELS` allows.
+        embedder: what embeds.
+        cache: the features of that embedder, which are looked up.
+        max_pixels: images with more pixels are skipped.
+    """
+    outcomes: list[_Read | Skipped] = []
+    decoded: list[Image] = []
+    fresh: list[NDArray[np.float32]] = []
+    for path in paths:
+        try:
+            read = _read(path, embedder, cache, max_pixels)
+        except UnusableImage as error:
+            outcomes.append(Skipped(_name(path), error.reason))
+            continue
+        except OSError as error:
+            outcomes.append(Skipped(_name(path), f"cannot be read: {error.strerror or display(str(error))}"))
+            continue
+        outcomes.append(read)
+        if read.image is not None:
+            decoded.append(read.image)
+            read.image = None
+            if sum(image.width * image.height for image in decoded) > _PIXELS:
+                fresh.extend(embedder.embed(decoded))
+                decoded = []
+    if decoded:
+        fresh.extend(embedder.embed(decoded))
+    made = iter(fresh)
+    answers: list[EmbeddedFile | Skipped] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Skipped):
+            answers.append(outcome)
+            continue
+        read = outcome
+        cached = read.features is not None
+        features = read.features if read.features is not None else next(made)
+        if not features.any():
+            answers.append(Skipped(str(read.path), "the model sees nothing in it: all its features are 0"))
+            continue
+        notes = cache.notes(read.digest) if cached else read.notes
+        answers.append(
+            EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, notes)
+        )
+    return answers
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except ValueError as error:  # a name with a null byte
+        raise UnusableImage(str(path), "cannot be read: no file has such a name") from error
+
+
+def _name(source: Source) -> str:
+    return source.name if isinstance(source, Upload) else str(source)
+
+
+def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: int) -> _Read:
+    """Read a file and look its features up; decode it where there are none."""
+    if isinstance(source, Upload):
+        path, data, size, modified_ns = Path(source.name), source.data, len(source.data), 0
+    else:
+        # The stamp is taken before the bytes: what is written meanwhile shows as a change the next time.
+        path, status = source, _status(source)
+        size, modified_ns = status.st_size, file_time(status)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableImage(str(path), "not a file")
+        if size > MAX_BYTES:
+            raise UnusableImage(str(path), f"{size:,} bytes, more than {MAX_BYTES:,}")
+        data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    features = cache.get(digest)
+    decoded = None
+    if features is None:
+        decoded = decoding.decode_noted(
+            data,
+            _name(source),
+            at_least=embedder.input_size,
+            max_pixels=max_pixels,
+            levels=range_of(embedder),
+        )
+    image, notes = (None, ()) if decoded is None else decoded
+    return _Read(path, size, modified_ns, digest, features, image, notes)

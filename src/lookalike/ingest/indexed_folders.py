@@ -1,0 +1,183 @@
+"""Which folders were indexed on this machine, into which collection of which store: noted in the cache.
+
+A store may be another machine's, or written by others: what its records name as their files says nothing of
+whether these are pictures that may be shown. What was given to `index` here does.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from lookalike.errors import InvalidArgument
+from lookalike.shared_json import change_notes, read_notes
+from lookalike.sources.files import absolute
+from lookalike.sources.patterns import Patterns, file_names
+from lookalike.stores.checks import same_name
+from lookalike.stores.sqlite.file import file_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_NAME = "indexed.json"
+_WAIT_S = 10.0
+# Options of stores' URLs that say where the data is.
+_PLACES = frozenset({"dbname", "host", "port", "prefix", "schema"})
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What was given to `index` for one collection; no path is below another."""
+
+    folders: tuple[Path, ...] = ()
+    """Absolute, links in them not followed; in the order of their names, as `files`."""
+    files: tuple[Path, ...] = ()
+    """Single files."""
+    patterns: Mapping[Path, Patterns] = field(default_factory=dict)
+    """What was left out of which folder when it was last given to `index`."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of it: what `index` is given to bring the collection up to date."""
+        return self.folders + self.files
+
+
+def remember_indexed(
+    cache: Path,
+    store: str,
+    collection: str,
+    paths: Sequence[Path],
+    patterns: Mapping[Path, Patterns] | None = None,
+    gone: Sequence[Path] = (),
+) -> str | None:
+    """Note that paths were indexed, and forget those that are gone.
+
+    Args:
+        cache: the user's cache folder.
+        store: the URL of the store.
+        collection: the name of the collection.
+        paths: folders and files that exist; what lies below another of them, or of those that are noted
+            already, goes with that.
+        patterns: what is left out below which of the paths, by their absolute paths.
+        gone: paths that do not exist any more, and whose records were removed or have moved.
+
+    Returns:
+        Why it could not be noted; None where all is well.
+    """
+    left_out = patterns or {}
+    given = [path for path in map(absolute, paths) if not _is_left_out(path, left_out.get(path))]
+    lost = {absolute(path) for path in gone}
+    place, key = _place(store), same_name(collection)
+
+    def add(notes: dict[str, object]) -> dict[str, object]:
+        collections = _object(notes.get(place))
+        known = _indexed(collections.get(key))
+        kept = [
+            {path for path in paths if path not in lost and not _below(path, lost)}
+            for paths in (known.folders, known.files)
+        ]
+        folders = _topmost({*kept[0], *(path for path in given if path.is_dir())})
+        files = {path for path in (*kept[1], *given) if not _below(path, folders)} - folders
+        now = {**known.patterns, **{path: left_out.get(path, Patterns()) for path in given}}
+        noted: dict[str, object] = {"folders": _texts(folders), "files": _texts(files)}
+        noted["patterns"] = {
+            str(path): {"exclude": list(each.exclude), "include": list(each.include)}
+            for path, each in now.items()
+            if path in folders and (each.exclude or each.include)
+        }
+        return {**notes, place: {**collections, key: noted}}
+
+    return change_notes(_path(cache), add, _WAIT_S)
+
+
+def forget_indexed(cache: Path, store: str, collection: str) -> None:
+    """Forget what was indexed into a collection that is gone."""
+    place, key = _place(store), same_name(collection)
+
+    def drop(notes: dict[str, object]) -> dict[str, object]:
+        left = {name: noted for name, noted in _object(notes.get(place)).items() if name != key}
+        others = {name: noted for name, noted in notes.items() if name != place}
+        return {**others, place: left} if left else others
+
+    change_notes(_path(cache), drop, _WAIT_S)
+
+
+def indexed_paths(cache: Path, store: str) -> dict[str, Indexed]:
+    """Return what was indexed into the collections of a store, by `same_name` of the collection.
+
+    Args:
+        cache: the user's cache folder.
+        store: the URL of the store.
+    """
+    noted = _object(read_notes(_path(cache)).get(_place(store)))
+    return {name: _indexed(each) for name, each in noted.items()}
+
+
+def notes_state(cache: Path) -> tuple[int, int, int] | None:
+    """Return what changes whenever something is noted or forgotten; None where nothing ever was."""
+    try:
+        status = os.stat(f"{cache}/{_NAME}")  # noqa: PTH116 a path takes longer, and this is asked for often
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _path(cache: Path) -> Path:
+    return cache / _NAME
+
+
+def _place(store: str) -> str:
+    """Return what of a store's URL says where the data is: not who asks for it, nor how it is searched."""
+    scheme = store.partition(":")[0].lower()
+    if scheme == "sqlite":
+        return f"sqlite:///{os.path.realpath(file_path(store))}"
+    parts = urlsplit(store)
+    # In Oracle a user's name is also that of the schema with the tables.
+    user, at, host = parts.netloc.rpartition("@")
+    owner = user.partition(":")[0] + at if scheme == "oracle" else ""
+    said = [pair for pair in parse_qsl(parts.query) if pair[0] in _PLACES]
+    return parts._replace(netloc=owner + host, query=urlencode(sorted(said))).geturl()
+
+
+def _below(path: Path, folders: set[Path]) -> bool:
+    return any(parent in folders for parent in path.parents)
+
+
+def _topmost(folders: set[Path]) -> set[Path]:
+    return {path for path in folders if not _below(path, folders)}
+
+
+def _texts(paths: Iterable[Path]) -> list[str]:
+    return sorted(map(str, paths))
+
+
+def _object(noted: object) -> dict[str, object]:
+    return noted if isinstance(noted, dict) else {}
+
+
+def _indexed(noted: object) -> Indexed:
+    def read(name: str) -> tuple[Path, ...]:
+        paths = _object(noted).get(name)
+        return tuple(Path(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+
+    return Indexed(read("folders"), read("files"), _patterns(_object(_object(noted).get("patterns"))))
+
+
+def _patterns(noted: dict[str, object]) -> dict[Path, Patterns]:
+    def texts(value: object) -> list[str]:
+        return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+    found = {}
+    for path, each in noted.items():
+        given = _object(each)
+        with suppress(InvalidArgument):
+            found[Path(path)] = Patterns(texts(given.get("exclude")), texts(given.get("include")))
+    return found
+
+
+def _is_left_out(path: Path, patterns: Patterns | None) -> bool:
+    return patterns is not None and path.is_file() and patterns.reason(file_names(path)) is not None

@@ -1,0 +1,186 @@
+"""Records whose file is gone: which these are, and when removing them needs a yes or is refused.
+
+A disk that is not mounted looks like a folder that was emptied, and a link to it like one that leads nowhere.
+So what cannot be told from that is not removed without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from lookalike.errors import FolderEmpty, RemovalUnconfirmed
+from lookalike.types import display, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from lookalike.types import Stamp
+
+SHARE = 0.1
+"""Part of a collection above which a removal needs a yes."""
+
+# What file systems and their checks leave on a disk that holds nothing else.
+_NOTHING = frozenset({"lost+found"})
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Records that would be removed because their file is gone."""
+
+    collection: str
+    count: int
+    total: int
+    """Records of the collection."""
+
+    @property
+    def large(self) -> bool:
+        """Whether it is more than a tenth of the collection."""
+        return self.count > SHARE * self.total
+
+
+Agree: TypeAlias = Callable[[Removal], bool]
+"""Is asked before a large removal; False leaves the records where they are."""
+
+
+def disagree(removal: Removal) -> bool:
+    """Refuse a large removal: what is done where nobody is asked.
+
+    Raises:
+        RemovalUnconfirmed: always.
+    """
+    raise RemovalUnconfirmed(removal.collection, removal.count, removal.total)
+
+
+class Disk:
+    """What is there and what is gone, as it was found once; a folder is looked at once, not for each file."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, tuple[str, bool]] = {}
+        self._empty: dict[str, bool] = {}
+        self._mounts: dict[str, bool] = {}
+
+    def is_gone(self, path: Path) -> bool:
+        """Tell whether nothing is at a path, for certain.
+
+        A link is there even where it leads nowhere, and what is behind such a link, or in a folder that is
+        closed to us, may be there.
+        """
+        text = str(path)
+        try:
+            os.lstat(text)
+        except (FileNotFoundError, NotADirectoryError):
+            return not self._nearest(os.path.dirname(text))[1]  # noqa: PTH120 a path for each costs more
+        except (OSError, ValueError):  # ValueError: a name with a null byte, in a store made elsewhere
+            return False
+        return False
+
+    def emptied(self, path: Path) -> str | None:
+        """Return the folder that a path which is gone lay in or below, where that is there and empty.
+
+        Of folders that are gone, it is the nearest above them that is there.
+        """
+        folder = self._nearest(os.path.dirname(path))[0]  # noqa: PTH120 as above
+        return folder if self._is_empty(folder) else None
+
+    def is_unmounted(self, path: Path) -> bool:
+        """Tell whether a path that is gone lay in or below a mount point with nothing on it."""
+        folder = self.emptied(path)
+        return folder is not None and self.is_mount(folder)
+
+    def is_mount(self, folder: str) -> bool:
+        """Tell whether a folder is a mount point."""
+        if folder not in self._mounts:
+            self._mounts[folder] = os.path.ismount(folder)
+        return self._mounts[folder]
+
+    def _nearest(self, folder: str) -> tuple[str, bool]:
+        """Return the nearest folder that is there, and whether it is a link that leads nowhere."""
+        asked = []
+        while folder not in self._folders:
+            asked.append(folder)
+            if os.path.lexists(folder) or folder == os.path.dirname(folder):  # noqa: PTH120 as above
+                lost = os.path.islink(folder) and not os.path.exists(folder)  # noqa: PTH110,PTH114 as above
+                self._folders[folder] = folder, lost
+                break
+            folder = os.path.dirname(folder)  # noqa: PTH120 as above
+        found = self._folders[folder]
+        for each in asked:
+            self._folders[each] = found
+        return found
+
+    def _is_empty(self, folder: str) -> bool:
+        if folder not in self._empty:
+            try:
+                with os.scandir(folder) as entries:
+                    self._empty[folder] = all(entry.name in _NOTHING for entry in entries)
+            except OSError:  # it is no folder, or closed to us
+                self._empty[folder] = False
+        return self._empty[folder]
+
+
+def is_below(path: Path, roots: Collection[Path]) -> bool:
+    """Tell whether a path is one of the roots or below one; `roots` is a set where there are many."""
+    if ".." in path.parts:  # in a store made elsewhere; it leads out of the folder
+        return False
+    return path in roots or any(parent in roots for parent in path.parents)
+
+
+def find_gone(
+    roots: Collection[Path], wanted: Collection[Path], stamps: Mapping[str, Stamp], disk: Disk
+) -> dict[str, Path]:
+    """Return the records below the roots whose file is gone, as their paths by id.
+
+    Args:
+        roots: what is indexed, absolute.
+        wanted: files that are there.
+        stamps: of the collection, by URI. What is no file of this machine is never gone.
+        disk: that says what is there.
+    """
+    gone = {}
+    for uri, stamp in stamps.items():
+        path = local_path(uri)
+        if path is not None and path not in wanted and is_below(path, roots) and disk.is_gone(path):
+            gone[stamp.id] = path
+    return gone
+
+
+def check_emptied(
+    imageless: Iterable[Path],
+    gone: Mapping[str, Path],
+    stamps: Mapping[str, Stamp],
+    disk: Disk,
+) -> None:
+    """Refuse to remove records where it looks as though a disk were not mounted.
+
+    Args:
+        imageless: roots that are there and without an image.
+        gone: paths of the records to remove, by id.
+        stamps: of the collection, by URI.
+        disk: that says what is there.
+
+    Raises:
+        FolderEmpty: all records below a root are gone, and no image is there; or a folder is there, empty,
+            that a root or more than a tenth of the collection was in.
+    """
+    if not gone:
+        return
+    for root in imageless:
+        below = [
+            stamp.id
+            for uri, stamp in stamps.items()
+            if (path := local_path(uri)) is not None and is_below(path, (root,))
+        ]
+        if below and all(identity in gone for identity in below):
+            raise FolderEmpty(display(root), len(below))
+    emptied: dict[str, int] = {}
+    for path in gone.values():
+        folder = disk.emptied(path)
+        if folder is not None:
+            emptied[folder] = emptied.get(folder, 0) + 1
+    for folder, count in sorted(emptied.items()):
+        if count > SHARE * len(stamps) or disk.is_mount(folder):
+            raise FolderEmpty(display(folder), count)

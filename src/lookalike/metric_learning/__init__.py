@@ -1,0 +1,1 @@
+"""Metric learning: a linear metric fitted to the labels of a collection."""

@@ -1,0 +1,310 @@
+"""What people put right or confirmed on an image, kept with its record so that it goes wherever that goes.
+
+A label file says what it says, and is not written to. What a person says against it stands in the record's
+fields, and beside it, in the metadata under one key of our own, what the file had said: so the next `index`
+knows that the difference is wanted. It holds for the same picture, and for as long as the file says the same;
+where the file says something else by then, or the picture is another, whoever changed that knew more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from lookalike.errors import ImageNotFound, InvalidArgument
+from lookalike.labels.labelling import Label
+from lookalike.metric_learning.fitted import plain_name
+from lookalike.metric_learning.sides import Sides
+from lookalike.stores.checks import check_fields
+from lookalike.types import OWN_KEY, Record, display
+from lookalike.vectors.vote import label_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lookalike.stores.protocol import Store
+    from lookalike.types import Fields, Scalar
+
+MOST_FIELDS = 1_000
+"""Of one image."""
+LONGEST_NAME = 10_000
+"""Characters in the name of a field."""
+LONGEST_VALUE = 100_000
+"""Characters in a string."""
+
+_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from"})
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is kept of a record beside its labels."""
+
+    name: str | None = None
+    """What the file was called by whoever added it; None where it was indexed."""
+    corrected: Mapping[str, Scalar | None] = field(default_factory=dict)
+    """Fields that a person has put right, with the value that was delivered; None: there was none."""
+    confirmed: Mapping[str, Scalar] = field(default_factory=dict)
+    """Fields that a person has looked at and found right, with that value."""
+    moved_from: str | None = None
+    """The id that the record had while its file was elsewhere, until that record is removed."""
+
+
+NO_MARKS = Marks()
+
+
+def marks_of(record: Record) -> Marks:
+    """Return what is kept of a record beside its labels."""
+    kept = record.metadata.get(OWN_KEY)
+    if not _is_ours(kept):
+        return NO_MARKS
+    name = kept.get("name")
+    confirmed = {one: value for one, value in _scalars(kept.get("confirmed")).items() if value is not None}
+    origin = kept.get("moved_from")
+    return Marks(
+        name if isinstance(name, str) else None,
+        _scalars(kept.get("corrected")),
+        confirmed,
+        origin if isinstance(origin, str) else None,
+    )
+
+
+def is_confirmed(record: Record, by: str) -> bool:
+    """Tell whether a person has found right what a record has in a field."""
+    return by in _still(marks_of(record).confirmed, record.fields)
+
+
+def delivered(record: Record) -> Label:
+    """Return the labels of a record as they were delivered, without what people said against them."""
+    fields = dict(record.fields)
+    for name, before in marks_of(record).corrected.items():
+        _set(fields, name, before)
+    metadata = dict(record.metadata)
+    kept = metadata.get(OWN_KEY)
+    if _is_ours(kept):
+        del metadata[OWN_KEY]
+        if "delivered" in kept:
+            metadata[OWN_KEY] = kept["delivered"]
+    return Label(fields, metadata)
+
+
+def stored(label: Label, marks: Marks = NO_MARKS) -> Label:
+    """Return labels as a record has them: with what is kept beside them.
+
+    Args:
+        label: the fields as they are to be, the metadata as it was delivered.
+        marks: what to keep.
+    """
+    if marks == NO_MARKS and OWN_KEY not in label.metadata:
+        return label
+    metadata = dict(label.metadata)
+    own: dict[str, Any] = {}
+    if OWN_KEY in metadata:
+        own["delivered"] = metadata.pop(OWN_KEY)
+    if marks.name is not None:
+        own["name"] = marks.name
+    if marks.corrected:
+        own["corrected"] = dict(marks.corrected)
+    if marks.confirmed:
+        own["confirmed"] = dict(marks.confirmed)
+    if marks.moved_from is not None:
+        own["moved_from"] = marks.moved_from
+    return Label(label.fields, {**metadata, OWN_KEY: own})
+
+
+def corrected(record: Record, changes: Mapping[str, Scalar | None], confirm: Iterable[str] = ()) -> Label:
+    """Return what a record gets when a person puts its labels right.
+
+    Args:
+        record: as it is.
+        changes: new values by the name of the field; None removes it. A field that gets the value back that
+            was delivered is not a corrected one any more.
+        confirm: fields that are right as they are, or as `changes` has them. A confirmation ends when the
+            field changes.
+
+    Raises:
+        InvalidArgument: a field to confirm has no value, or the labels are more than an image may have.
+    """
+    marks, label = marks_of(record), delivered(record)
+    fields, put_right = dict(record.fields), dict(marks.corrected)
+    for name, value in changes.items():
+        before = label.fields.get(name)
+        if _same(value, before):
+            put_right.pop(name, None)
+            _set(fields, name, before)
+        else:
+            put_right[name] = before
+            _set(fields, name, value)
+    confirmed = _still(marks.confirmed, fields)
+    for name in confirm:
+        if name not in fields:
+            raise InvalidArgument(f"the image has no field {display(name[:64])!r} that could be confirmed")
+        confirmed[name] = fields[name]
+    # What was delivered may be more than a person may say.
+    check_labels({name: value for name, value in changes.items() if value is not None})
+    check_count(fields, len(record.fields))
+    return stored(Label(fields, label.metadata), Marks(marks.name, put_right, confirmed, marks.moved_from))
+
+
+def delivered_again(record: Record, label: Label, name: str | None = None) -> tuple[Label, bool]:
+    """Return what a record gets when its labels are delivered once more.
+
+    Args:
+        record: as it is, of the same picture.
+        label: what is delivered now. Where it says the same of a field as when that was put right, the
+            correction stays; else what is delivered counts.
+        name: what the file is called by whoever adds it; None: as before.
+
+    Returns:
+        The labels, and whether something that a person had said was given up for them.
+    """
+    marks = marks_of(record)
+    fields = dict(label.fields)
+    put_right: dict[str, Scalar | None] = {}
+    given_up = False
+    for field_name, before in marks.corrected.items():
+        now, better = label.fields.get(field_name), record.fields.get(field_name)
+        if _same(now, before):
+            put_right[field_name] = now
+            _set(fields, field_name, better)
+        elif not _same(now, better):
+            given_up = True
+    confirmed = _still(marks.confirmed, fields)
+    given_up = given_up or len(confirmed) < len(marks.confirmed)
+    kept = Marks(marks.name if name is None else name, put_right, confirmed, marks.moved_from)
+    return stored(Label(fields, label.metadata), kept), given_up
+
+
+def indexed_again(record: Record, label: Label, digest: str) -> tuple[Label, bool]:
+    """Return what a record gets when its file is indexed once more.
+
+    Args:
+        record: as it is.
+        label: what the label files say now. They say nothing of a picture that was added by a person, and
+            its labels stay as they are.
+        digest: of the file as it is now. What was said of another picture does not hold for it.
+
+    Returns:
+        The labels, and whether something that a person had said was given up for them.
+    """
+    marks = marks_of(record)
+    if record.digest != digest:
+        return stored(label), bool(marks.corrected or marks.confirmed)
+    if marks.name is not None:
+        return Label(record.fields, record.metadata), False
+    return delivered_again(record, label)
+
+
+def moved(label: Label, origin: str | None) -> Label:
+    """Return labels as a record has them, with a note of where it came from, or without one.
+
+    Args:
+        label: as a record has them.
+        origin: the id of the record that is to be removed; None: there is none any more.
+    """
+    before = Record("", "", "", label.fields, label.metadata, 0, 0)
+    return stored(
+        Label(label.fields, delivered(before).metadata), replace(marks_of(before), moved_from=origin)
+    )
+
+
+def check_labels(fields: Fields) -> None:
+    """Refuse labels that no image may have.
+
+    Raises:
+        InvalidArgument: a value that stores refuse, too long a name or string, a field without a name, or
+            too many fields.
+    """
+    check_count(fields)
+    for name, value in fields.items():
+        if not name:
+            raise InvalidArgument("a field needs a name")
+        if len(name) > LONGEST_NAME:
+            raise InvalidArgument(f"the name of a field has at most {LONGEST_NAME:,} characters")
+        if isinstance(value, str) and len(value) > LONGEST_VALUE:
+            raise InvalidArgument(
+                f"field {display(name[:64])!r}: a string has at most {LONGEST_VALUE:,} characters"
+            )
+    check_fields("of this request", fields)
+
+
+def check_count(fields: Fields, before: int = 0) -> None:
+    """Refuse more fields than an image may have.
+
+    Args:
+        fields: all of an image.
+        before: fields that it had; so many it may keep.
+
+    Raises:
+        InvalidArgument: there are too many.
+    """
+    if len(fields) > max(MOST_FIELDS, before):
+        raise InvalidArgument(f"{len(fields):,} fields; an image may have {MOST_FIELDS:,}")
+
+
+def correct(
+    store: Store,
+    name: str,
+    identity: str,
+    changes: Mapping[str, Scalar | None],
+    confirm: Iterable[str] = (),
+) -> Record:
+    """Put the labels of an image right, on both sides of a fitted collection; the fit stays as it was.
+
+    Reading and writing are two steps: of two processes that correct the same image at once, the later one's
+    word holds for all its fields.
+
+    Args:
+        store: where the collection lives.
+        name: the collection.
+        identity: the image's id.
+        changes: see `corrected`.
+        confirm: see `corrected`.
+
+    Returns:
+        The record as it is now.
+
+    Raises:
+        CollectionNotFound: there is none of that name.
+        ImageNotFound: no record has that id.
+        InvalidArgument: see `corrected`; or the name is that of a fitted collection's plain side.
+    """
+    plain = store.collection(plain_name(store.collection(name)))
+    sides = Sides(store, name, plain.space)
+    found = sides.get([identity])
+    if not found:
+        raise ImageNotFound(name, identity)
+    label = corrected(found[0], changes, confirm)
+    sides.relabel([(identity, label.fields, label.metadata)])
+    return replace(found[0], fields=label.fields, metadata=label.metadata)
+
+
+def _set(fields: dict[str, Scalar], name: str, value: Scalar | None) -> None:
+    if value is None:
+        fields.pop(name, None)
+    else:
+        fields[name] = value
+
+
+def _same(one: Scalar | None, other: Scalar | None) -> bool:
+    """Tell whether two values are the same label, or both none."""
+    if one is None or other is None:
+        return one is other
+    return label_key(one) == label_key(other)
+
+
+def _still(confirmed: Mapping[str, Scalar], fields: Fields) -> dict[str, Scalar]:
+    """Return those confirmations that the fields still have the value of."""
+    return {name: value for name, value in confirmed.items() if _same(fields.get(name), value)}
+
+
+def _is_ours(kept: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether it is what `stored` writes; a label file may have had that key before it was ours."""
+    return isinstance(kept, dict) and bool(kept) and kept.keys() <= _PARTS
+
+
+def _scalars(kept: object) -> dict[str, Any]:
+    if not isinstance(kept, dict):
+        return {}
+    return {
+        name: value for name, value in kept.items() if value is None or isinstance(value, str | int | float)
+    }

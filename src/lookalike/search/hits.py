@@ -1,0 +1,58 @@
+"""What a search answers: the records that were found, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lookalike.search.fusion import fuse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.search.background import Cutoff
+    from lookalike.types import Approximation, Neighbour, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A record that was found, and how."""
+
+    record: Record
+    similarity: float | None
+    """−1 … 1; None where the vectors did not find it."""
+    score: float | None = None
+    """What a hybrid search ranks by: see `fusion`."""
+    by_vectors: int | None = None
+    """Its place among the nearest, from 1; None where it is not among them."""
+    by_words: int | None = None
+    """Its place among those whose words match, from 1; None where they do not, or were not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found, and how it was looked for."""
+
+    hits: list[Hit]
+    approximation: Approximation | None
+    """What was searched with; None where the search was exact."""
+    vocabulary: str | None = None
+    """What the text side cannot understand, in a sentence; None where no text was asked, or none is known."""
+    plain: bool = False
+    """Whether the plain vectors of a fitted collection were searched."""
+    itself: int = 0
+    """Records that are terms of a sum, and were left out."""
+    cutoff: Cutoff | None = None
+    best: float | None = None
+    """The highest similarity, also below the cutoff; None where nothing matches."""
+
+
+def fused_hits(found: Sequence[Neighbour], by_words: Sequence[Record]) -> list[Hit]:
+    """Return the hits of both rankings, best first."""
+    records = {record.id: record for record in by_words}
+    records.update({each.record.id: each.record for each in found})
+    similarities = {each.record.id: each.similarity for each in found}
+    return [
+        Hit(records[one.id], similarities.get(one.id), one.score, *one.places)
+        for one in fuse([[each.record.id for each in found], [record.id for record in by_words]])
+    ]

@@ -1,0 +1,108 @@
+"""What is asked of a collection: images, records and texts, added to each other and taken away."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from lookalike.errors import InvalidArgument, PathNotFound
+from lookalike.sources.files import SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Kind: TypeAlias = Literal["image", "record", "text"]
+
+_SIGNS = {"+": 1, "-": -1}
+_ID = re.compile("[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One summand of a query."""
+
+    kind: Kind
+    value: str
+    """The path of an image, the id of a record, or a text."""
+    sign: int = 1
+    """1 or −1."""
+    features: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    """Shape (d,): of an image or text that was embedded before; `value` then only says what it was."""
+    digest: str | None = None
+    """SHA-256 of the bytes of an image that was embedded before."""
+    made_by: str | None = None
+    """Fingerprint of the embedder that `features` are of; None: that of the collection."""
+
+    @property
+    def path(self) -> Path:
+        """The path of an image."""
+        return Path(self.value)
+
+
+def read_query(words: Sequence[str], *, text: bool = False) -> tuple[Term, ...]:
+    """Read terms with `+` or `-` between them, each a word of its own.
+
+    A term is the image file of that name, if there is one; else the id of a record, if it is 32 hexadecimal
+    digits; else a text, unless it is written as a path: with a separator and no space, or with the end of an
+    image's name.
+
+    Args:
+        words: the terms and the signs between them; a sign may stand before the first term.
+        text: whether all terms are texts, whatever they look like.
+
+    Raises:
+        InvalidArgument: no term, a term that is empty, two signs or two terms next to each other.
+        PathNotFound: a term is written as a path, and nothing is there.
+    """
+    terms: list[Term] = []
+    sign: str | None = None
+    for word in words:
+        if word in _SIGNS and not (text and len(words) == 1):
+            if sign is not None:
+                raise InvalidArgument(f"between {sign!r} and {word!r} is nothing to search for")
+            sign = word
+            continue
+        if terms and sign is None:
+            raise InvalidArgument(
+                f"{terms[-1].value!r} and {word!r} have no + or - between them; "
+                f"several words are one text in quotes: {terms[-1].value + ' ' + word!r}"
+            )
+        kind = "text" if text else _kind(word)
+        if kind == "text" and not word.strip():
+            raise InvalidArgument("an empty text finds nothing: say what is in the picture")
+        terms.append(Term(kind, word, _SIGNS[sign or "+"]))
+        sign = None
+    if sign is not None:
+        raise InvalidArgument(f"after {sign!r} comes a text, an image or an id")
+    if not terms:
+        raise InvalidArgument("nothing to search for: name an image, or say in words what to find")
+    return tuple(terms)
+
+
+def _kind(word: str) -> Kind:
+    # `os.path` says no where `Path.exists` raises: of 10,000 characters, or with a NUL among them.
+    if os.path.exists(word) and not (os.path.isdir(word) and _is_bare(word)):  # noqa: PTH110, PTH112 - as said
+        return "image"
+    if _ID.fullmatch(word):
+        return "record"
+    if _written_as_path(word):
+        error = PathNotFound(word)
+        error.args = (f"{error}; --text says that these are words",)
+        raise error
+    return "text"
+
+
+def _is_bare(word: str) -> bool:
+    """Tell whether a word is the mere name of a folder, which may just as well be what is looked for."""
+    return os.sep not in word and word not in (os.curdir, os.pardir)
+
+
+def _written_as_path(word: str) -> bool:
+    ending = os.path.splitext(word)[1].lower()  # noqa: PTH122 - `Path` refuses nothing, but takes its time
+    return ending in SUFFIXES or (os.sep in word and len(word.split()) == 1)

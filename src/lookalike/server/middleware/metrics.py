@@ -1,0 +1,128 @@
+"""Figures for Prometheus: a registry for each application, so that several in one process do not mix."""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+from typing import TYPE_CHECKING, get_args
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import disable_created_metrics as leave_out_created
+from prometheus_client import generate_latest as written
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from lookalike.schemas.jobs import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+    from lookalike.server.middleware.limits import Held
+    from lookalike.server.service import Service
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+# A search takes some milliseconds; the first classification of a large collection takes seconds.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+# A label with every method that somebody invents would grow without bounds; so would one with paths.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+# A second series for each, which nobody asks for.
+leave_out_created()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """What is counted of requests, and what is read off the service when somebody asks."""
+
+    def __init__(self, service: Service, held: Held) -> None:
+        """Begin to count.
+
+        Args:
+            service: whose queues are told.
+            held: the bytes of its requests.
+        """
+        self.in_flight = 0
+        """Requests that are being answered."""
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "lookalike_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
+        )
+        self._seconds = Histogram(
+            "lookalike_request_seconds",
+            "Seconds from a request's head to the end of its answer.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._histograms: dict[tuple[str, str], Histogram] = {}
+        self._registry.register(_Read(self, service, held))
+        ProcessCollector(registry=self._registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request.
+
+        Args:
+            method: of HTTP.
+            route: the template of its path, never the path itself.
+            status: of its answer.
+            seconds: that it took.
+        """
+        if method not in _METHODS:
+            method = "other"
+        counter = self._counters.get((method, route, status))
+        if counter is None:
+            counter = self._counters[method, route, status] = self._requests.labels(method, route, status)
+        counter.inc()
+        histogram = self._histograms.get((method, route))
+        if histogram is None:
+            histogram = self._histograms[method, route] = self._seconds.labels(method, route)
+        histogram.observe(seconds)
+
+    def text(self) -> bytes:
+        """Return all figures in Prometheus' text format."""
+        return written(self._registry)
+
+
+class _Read(Collector):
+    """Figures that others keep."""
+
+    def __init__(self, metrics: Metrics, service: Service, held: Held) -> None:
+        self._metrics = metrics
+        self._service = service
+        self._held = held
+
+    def collect(self) -> Iterator[Metric]:
+        service = self._service
+        for name, what, value in (
+            ("requests_in_flight", "Requests that are being answered.", self._metrics.in_flight),
+            ("embed_waiting", "Pictures and texts that wait to be embedded.", service.embedding.waiting),
+            ("held_bytes", "Bytes of requests that are held.", self._held.bytes),
+            (
+                "damaged_records",
+                "Records that were found damaged and are in no answer.",
+                len(service.session.store.damage.found()),
+            ),
+        ):
+            yield GaugeMetricFamily(f"lookalike_{name}", what, value)
+        for name, what, value in (
+            ("embed_batches", "Calls of models.", service.embedding.batches),
+            ("embedded", "Pictures and texts that models embedded.", service.embedding.embedded),
+        ):
+            yield CounterMetricFamily(f"lookalike_{name}", what, value)
+        work = GaugeMetricFamily("lookalike_work", "What is under way or waits on threads.", labels=["of"])
+        for of, pool in (
+            ("asking", service.work),
+            ("changing", service.writing),
+            ("drawing", service.drawing),
+            ("drawing_long", service.drawing_long),
+        ):
+            work.add_metric([of], pool.under_way)
+        yield work
+        jobs = GaugeMetricFamily("lookalike_jobs", "Jobs that are known.", labels=["state"])
+        states = Counts(job.state for job in service.jobs.all())
+        for state in get_args(JobState):
+            jobs.add_metric([state], states[state])
+        yield jobs

@@ -1,0 +1,172 @@
+"""Where pictures may be shown from: below the folders that were indexed here, and nowhere else.
+
+A record says where its file lies, and whoever writes to the store says what a record says. So a file is shown
+only where its real path, all links followed, is below the real path of a folder that was given to `index` on
+this machine for that collection, or to the service when it started.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookalike.file_names import readable
+from lookalike.ingest.indexed_folders import indexed_paths, notes_state
+from lookalike.metric_learning.corrections import marks_of
+from lookalike.server.http.problems import Refused
+from lookalike.stores.checks import same_name
+from lookalike.types import local_path, uri_text
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+    from io import BufferedReader
+
+    from lookalike.types import Record
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was indexed here, as it was noted last."""
+
+    state: tuple[int, int, int] | None
+    folders: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    """As they were named, by `same_name` of the collection."""
+    files: dict[str, frozenset[Path]] = field(default_factory=dict)
+    """Single files; likewise."""
+    named: frozenset[str] = frozenset()
+    """Folders as they were named, of all collections, and those that the service was given."""
+
+
+class Roots:
+    """The folders that pictures may be shown from; threads may share it."""
+
+    def __init__(self, paths: Iterable[Path], uploads: Path | None, cache: Path, store: str) -> None:
+        """Remember the folders.
+
+        Args:
+            paths: folders or single files that are shown whatever the collection.
+            uploads: where added pictures are kept; shown likewise.
+            cache: the user's cache folder, where it is noted what was indexed here. It is looked at again
+                whenever that changes.
+            store: the URL of the store.
+        """
+        every = [path.absolute() for path in paths] + ([] if uploads is None else [uploads.absolute()])
+        self._given = tuple(every)
+        self._paths = frozenset(map(str, every))
+        self._cache = cache
+        self._store = store
+        self._known = self._read()
+
+    def name(self, record: Record) -> str:
+        """Return what people call an image: as who added it did, or its path below what was indexed."""
+        return self.names([record])[0]
+
+    def names(self, records: Iterable[Record]) -> list[str]:
+        """Return the same of several, with one look at what was indexed."""
+        named = self._now().named
+        return [marks_of(record).name or _below(uri_text(record.uri), named) for record in records]
+
+    def name_of(self, path: Path | str) -> str:
+        """Return the path below the innermost folder that was indexed, or only the name."""
+        return _below(str(path), self._now().named)
+
+    def open(self, collection: str, record: Record) -> BufferedReader:
+        """Open the file of an image to read; the caller closes it.
+
+        What is opened is a regular file below a root; on the way from there no link is followed, so that
+        nothing can be exchanged between the look and the opening.
+
+        Args:
+            collection: the name of the collection.
+            record: of the image.
+
+        Raises:
+            Refused: 403 where the file lies below no root or may not be read, 404 where it is gone.
+        """
+        try:
+            named = local_path(record.uri)
+            path = None if named is None else _real(named)
+        except ValueError as error:  # a name that no file can have, in a store made elsewhere
+            raise _outside() from error
+        if path is None:  # an object in some store of objects: no file of this machine
+            raise _outside()
+        known, key = self._now(), same_name(collection)
+        # A root may be a link too, and lead elsewhere by now: so it is followed each time.
+        roots = map(_real, (*self._given, *known.folders.get(key, ())))
+        root = next((root for root in roots if path.is_relative_to(root)), None)
+        if root is None and named in known.files.get(key, ()):
+            root = path
+        if root is None:
+            raise _outside()
+        try:
+            return os.fdopen(_open_below(root, path), "rb")
+        except PermissionError as error:
+            raise Refused(403, "the service may not read the file of this image") from error
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise Refused(404, "the file of this image is not there any more") from error
+            raise Refused(404, f"the file of this image cannot be read: {error.strerror}") from error
+
+    def _now(self) -> _Known:
+        if notes_state(self._cache) != self._known.state:
+            self._known = self._read()
+        return self._known
+
+    def _read(self) -> _Known:
+        # Taken first: what is noted meanwhile shows as a change the next time.
+        state = notes_state(self._cache)
+        noted = indexed_paths(self._cache, self._store)
+        return _Known(
+            state,
+            {name: each.folders for name, each in noted.items()},
+            {name: frozenset(each.files) for name, each in noted.items()},
+            self._paths.union(str(folder) for each in noted.values() for folder in each.folders),
+        )
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _below(path: str, folders: Container[str]) -> str:
+    """Return what follows the innermost of the folders, or only the name, as people read it."""
+    last = end = path.rfind("/")
+    # As text: an answer may have a thousand names, and paths are slow.
+    while end >= 0:
+        if path[: end or 1] in folders:
+            return readable(path[end + 1 :])
+        end = path.rfind("/", 0, end) if end else -1
+    return readable(path[last + 1 :])
+
+
+def _outside() -> Refused:
+    return Refused(
+        403,
+        "the picture may not be shown: it lies below no folder that was indexed into this collection on the "
+        "service's machine, nor below one that `lookalike serve --root` names",
+    )
+
+
+def _open_below(root: Path, path: Path) -> int:
+    """Open a regular file, step by step from a folder that it is below; `path` may be the root itself."""
+    with ExitStack() as opened:
+        here = os.open(root.parent if path == root else root, _FOLDER)
+        opened.callback(os.close, here)
+        *folders, name = [path.name] if path == root else path.relative_to(root).parts
+        for folder in folders:
+            here = os.open(folder, _FOLDER, dir_fd=here)
+            opened.callback(os.close, here)
+        file = os.open(name, _FILE, dir_fd=here)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return file

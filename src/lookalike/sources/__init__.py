@@ -1,0 +1,1 @@
+"""Sources: which files below a folder are images to index."""

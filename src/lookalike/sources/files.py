@@ -1,0 +1,198 @@
+"""Which files below a folder are images, by their names alone: no file is opened here."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lookalike.errors import PathNotFound
+from lookalike.sources.patterns import (
+    LeftOut,
+    Patterns,
+    Tally,
+    file_names,
+    hidden_file,
+    left_out_folder,
+    split_masks,
+)
+from lookalike.types import Skipped
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+    | {".heic", ".heics", ".heif", ".heifs", ".hif", ".avif", ".avifs"}
+    | {".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm"}
+)
+"""What an image's name ends in, in lower case: as Pillow and pi-heif register it for those formats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Every file below a folder, each list sorted by the bytes of the path."""
+
+    images: list[Path] = field(default_factory=list)
+    """Absolute, through the links that led there."""
+    others: list[Path] = field(default_factory=list)
+    """Regular files of any other name: labels may be among them."""
+    skipped: list[Skipped] = field(default_factory=list)
+    """Folders that cannot be read, and what is named like an image but is no file."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What is named like an image and is none to index, by reason: hidden files, thumbnails of a NAS, masks,
+    and what the patterns leave out."""
+
+
+def find(path: Path, patterns: Patterns | None = None) -> Found:
+    """List the images in a folder and in all folders below it.
+
+    Links are followed, out of `path` too, and each real folder is visited once: by its own name where it lies
+    below `path`, else by the first link to it. Hidden folders and those of systems, see `left_out`, are only
+    looked into to count what is left out; hidden files are no images (`._x.jpg` is what macOS leaves beside
+    x.jpg), nor are masks. `path` itself may be any of these.
+
+    Args:
+        path: a folder, or a single file, which is an image whatever its name.
+        patterns: what the user leaves out or restricts the run to; by default nothing.
+
+    Returns:
+        What was found, below `path` made absolute; links in it are not resolved. Names are left as they are.
+
+    Raises:
+        PathNotFound: there is nothing at `path`.
+    """
+    root = absolute(path)
+    patterns = patterns or Patterns()
+    try:
+        status = root.stat()
+    except PermissionError as error:
+        return Found(skipped=[Skipped(str(root), f"cannot be read: {_words(error)}")])
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        raise PathNotFound(str(path)) from error
+    if stat.S_ISREG(status.st_mode):
+        reason = patterns.reason(file_names(root))
+        return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
+    if not stat.S_ISDIR(status.st_mode):
+        return Found(skipped=[Skipped(str(root), _NO_FILE)])
+    walk = _Walk(patterns)
+    walk.run(str(root))
+    images, masks = split_masks(str(root), walk.images, patterns)
+    below = len(str(root).rstrip("/")) + 1
+    if patterns.exclude or patterns.include:
+        images = [name for name in images if not walk.left_out.add(patterns.reason([name[below:]]), name)]
+        walk.others = [name for name in walk.others if not patterns.leaves_out(name[below:])]
+        walk.skipped = [skip for skip in walk.skipped if not patterns.leaves_out(skip.path[below:])]
+    return Found(
+        images=[Path(name) for name in sorted(images, key=os.fsencode)],
+        others=[Path(name) for name in sorted(walk.others, key=os.fsencode)],
+        skipped=sorted(walk.skipped, key=lambda skipped: os.fsencode(skipped.path)),
+        left_out=[*walk.left_out.counted(), *masks],
+    )
+
+
+_NO_FILE = "neither a file nor a folder"
+
+
+def absolute(path: Path) -> Path:
+    """Return `path` absolute and without `..`, so that one file has one name however it was spelt.
+
+    Links are not followed: a folder and a link to it are two names.
+    """
+    plain = Path(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps `..`, Path.resolve follows links
+    try:
+        # After a link, `..` is not the folder before it.
+        same = plain.samefile(path)
+    except (OSError, ValueError):
+        # Nothing is there, or not any more; the folder that it lay in may be.
+        named = path.name not in ("", "..")
+        return absolute(path.parent) / path.name if named else path.absolute()
+    return plain if same else path.absolute()
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or "input/output error").lower()
+
+
+class _Walk:
+    def __init__(self, patterns: Patterns) -> None:
+        self.left_out = Tally()
+        self.images: list[str] = []
+        self.others: list[str] = []
+        self.skipped: list[Skipped] = []
+        self._patterns = patterns
+        self._unvisited: list[tuple[str, str]] = []
+        """Folders that are left out, and why."""
+        self._seen: set[tuple[int, int]] = set()
+        self._folders: list[str] = []
+        self._links: list[tuple[bytes, str]] = []
+        """A heap: links wait until all real folders are done, and then come in order of their bytes."""
+
+    def run(self, root: str) -> None:
+        self._folders.append(root)
+        while self._folders or self._links:
+            self._visit(self._folders.pop() if self._folders else heapq.heappop(self._links)[1])
+        for folder, reason in self._unvisited:
+            self._count(folder, reason)
+
+    def _count(self, folder: str, reason: str) -> None:
+        """Count the images in a folder that is left out, unless a link has led into it."""
+        for directory, folders, names in os.walk(folder):
+            try:
+                status = os.stat(directory)  # noqa: PTH116 as below
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) in self._seen:
+                folders.clear()
+                continue
+            self._seen.add((status.st_dev, status.st_ino))
+            for name in names:
+                if _is_image(name):
+                    self.left_out.add(reason, f"{directory}/{name}")
+
+    def _visit(self, folder: str) -> None:
+        try:
+            status = os.stat(folder)  # noqa: PTH116 - a Path for each folder costs more than the call
+            if (status.st_dev, status.st_ino) in self._seen:
+                return
+            self._seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    self._sort(entry)
+        except OSError as error:
+            self.skipped.append(Skipped(folder, f"folder cannot be read: {_words(error)}"))
+
+    def _sort(self, entry: os.DirEntry[str]) -> None:
+        name = entry.name
+        hidden = hidden_file(name, self._patterns)
+        named = _is_image(name)
+        image = named and not hidden
+        try:
+            # The kernel tells the kind with the name; only links, and some file systems, cost a stat here.
+            if entry.is_file():
+                (self.images if image else self.others).append(entry.path)
+                if named and hidden:
+                    self.left_out.add("with hidden names", entry.path)
+            elif entry.is_dir():
+                self._sort_folder(entry, image=image)
+            elif image:
+                broken = entry.is_symlink() and not os.path.exists(entry.path)  # noqa: PTH110 - as above
+                self.skipped.append(Skipped(entry.path, "a link that leads nowhere" if broken else _NO_FILE))
+        except OSError as error:  # a link into a folder that is closed to us, or one onto itself
+            if image:
+                self.skipped.append(Skipped(entry.path, f"cannot be read: {_words(error)}"))
+
+    def _sort_folder(self, entry: os.DirEntry[str], *, image: bool) -> None:
+        if reason := left_out_folder(entry.name, self._patterns):
+            if not entry.is_symlink():
+                self._unvisited.append((entry.path, reason))
+            return
+        if image:
+            self.skipped.append(Skipped(entry.path, "a folder, although named like an image"))
+        if entry.is_symlink():
+            heapq.heappush(self._links, (os.fsencode(entry.path), entry.path))
+        else:
+            self._folders.append(entry.path)
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - for speed, as above

@@ -1,0 +1,69 @@
+"""Stores: where collections live, named by a URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lookalike.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from lookalike.stores.protocol import Store
+
+TIMEOUT = 30.0
+"""Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
+
+
+def open_store(url: str, timeout: float = TIMEOUT) -> Store:
+    """Open the store that `url` names; it is made when something is first written.
+
+    Args:
+        url: one of
+
+            - `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`
+            - `postgresql://user:password@host:port/database`
+            - `elasticsearch+http://host:port`, `elasticsearch+https://user:password@host:port`
+            - `oracle://user:password@host:port/service`
+        timeout: seconds to wait for a server, or for another process's lock.
+
+    Raises:
+        InvalidArgument: no store speaks that scheme, or the URL is not as the store wants it.
+        ExtraMissing: the store's client is not installed.
+        StoreError: it is there and cannot be opened.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        from lookalike.stores.sqlite.store import SqliteStore
+
+        return SqliteStore(url, timeout)
+    if scheme in ("postgresql", "postgres"):
+        from lookalike.stores.postgres.store import PostgresStore
+
+        return PostgresStore(url, timeout)
+    if scheme in ("elasticsearch+http", "elasticsearch+https"):
+        from lookalike.stores.elasticsearch.store import ElasticsearchStore
+
+        return ElasticsearchStore(url, timeout)
+    if scheme == "oracle":
+        from lookalike.stores.oracle.store import OracleStore
+
+        return OracleStore(url, timeout)
+    # What was written may be a password: it is not repeated.
+    raise InvalidArgument(
+        "no store speaks that URL: it begins with sqlite:///, postgresql://, elasticsearch+http://, "
+        "elasticsearch+https:// or oracle://"
+    )
+
+
+def check_approximate(url: str) -> None:
+    """Refuse to build an approximate index that could not be built, before the work that comes first.
+
+    Args:
+        url: as for `open_store`; servers have indexes of their own.
+
+    Raises:
+        ExtraMissing: the package that makes it is not installed.
+    """
+    if url.partition(":")[0].lower() == "sqlite":
+        from lookalike.stores.sqlite.shortlist import check_installed
+
+        check_installed()

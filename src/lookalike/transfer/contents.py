@@ -1,0 +1,66 @@
+"""What collections hold, record by record, so that two of them can be compared to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lookalike.stores.protocol import Store
+    from lookalike.types import Record, Vectors
+
+
+class Row(NamedTuple):
+    """One record of a collection with its vector."""
+
+    record: Record
+    vector: Vectors
+    """Shape (dimension,), a view of its batch: whoever keeps it for long copies it."""
+    digest: bytes
+    """See `row_digest`."""
+
+
+def row_digest(record: Record, vector: Vectors) -> bytes:
+    """Return the SHA-256 of all that a record and its vector say, to the last bit.
+
+    Fields and metadata are compared as JSON, whatever the order of their keys; 3, 3.0 and true differ.
+    """
+    said = [
+        *(record.id, record.uri, record.digest, dict(record.fields), dict(record.metadata)),
+        *(record.size, record.modified_ns),
+    ]
+    text = json.dumps(said, sort_keys=True)
+    return hashlib.sha256(text.encode() + np.ascontiguousarray(vector, "<f4").tobytes()).digest()
+
+
+def read_rows(store: Store, name: str) -> Iterator[Row]:
+    """Yield all of a collection in order of id; a batch of it is in memory at a time."""
+    for records, vectors in store.scan(name):
+        for record, vector in zip(records, vectors, strict=True):
+            yield Row(record, vector, row_digest(record, vector))
+
+
+def joined(first: Iterator[Row], second: Iterator[Row]) -> Iterator[tuple[str, Row | None, Row | None]]:
+    """Yield the ids of two collections in order, each with the rows that have it.
+
+    Args:
+        first: rows in order of id.
+        second: the same of the other collection.
+    """
+    one, other = next(first, None), next(second, None)
+    while one is not None or other is not None:
+        if other is None or (one is not None and one.record.id < other.record.id):
+            if one is not None:
+                yield one.record.id, one, None
+            one = next(first, None)
+        elif one is None or other.record.id < one.record.id:
+            yield other.record.id, None, other
+            other = next(second, None)
+        else:
+            yield one.record.id, one, other
+            one, other = next(first, None), next(second, None)

@@ -1,0 +1,1 @@
+"""Vectors: metrics, exact nearest neighbours, votes, near-duplicates and projections, in NumPy alone."""
