@@ -22,7 +22,7 @@ from benchmarks.figures import figure, title
 from benchmarks.service import LARGE, fill_large, new_pictures, serving
 from lookalike.session import Session
 from lookalike.vectors.metric import normalise
-from tests.page_visits import ARGUMENTS, CHROMIUM, visit
+from tests.page.page_visits import ARGUMENTS, CHROMIUM, visit
 
 BOUND = 300.0
 """Milliseconds."""

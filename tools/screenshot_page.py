@@ -19,7 +19,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.drawings import drawn
-from tests.page_visits import ARGUMENTS, CHROMIUM
+from tests.page.page_visits import ARGUMENTS, CHROMIUM
 from tests.service import server_process
 
 ROOT = Path(__file__).parents[1]

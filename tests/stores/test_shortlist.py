@@ -1,0 +1,579 @@
+"""Approximate search in SQLite: what the shortlist finds, and what becomes of it when things go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from lookalike.errors import CollectionNotFound, ExtraMissing, StoreBusy, StoreError, Unanswerable
+from lookalike.stores.registry import open_store
+from lookalike.stores.sqlite import shortlist, shortlists
+from lookalike.stores.sqlite.shortlist import Shortlist, find_centres
+from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.types import Space, record_id
+from lookalike.vectors.nearest import nearest_rows
+from tests.contracts.store_contract import random_vectors, record
+from tests.stores.test_sqlite_failures import mere_user, python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lookalike.types import Neighbour, Vectors
+    from tests.conftest import CommandLine
+
+__all__ = ["mere_user"]
+
+ROOT = Path(__file__).parents[2]
+DIMENSION = 24
+SPACE = Space("some-model", "ab" * 32, DIMENSION)
+COUNT = 1_500
+VECTORS = random_vectors(COUNT, DIMENSION)
+QUERIES = random_vectors(5, DIMENSION, seed=1)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/parts.db"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[SqliteStore]:
+    """A store with a shortlist, which nobody searched yet."""
+    with SqliteStore(url) as store:
+        store.create("parts", SPACE)
+        store.put("parts", [record(n, {"turn": n % 50}) for n in range(COUNT)], VECTORS)
+        store.build_index("parts")
+        yield store
+
+
+def cached(store: SqliteStore) -> Path:
+    (file,) = (store._file.path.parent / "parts.db.shortlist").glob("*.cache")
+    return file
+
+
+def ask(store: SqliteStore, **how: Any) -> list[list[Neighbour]]:
+    return store.nearest("parts", QUERIES, 10, **how, approximate=True)
+
+
+def agree(found: list[list[Neighbour]], exact: list[list[Neighbour]]) -> bool:
+    """Tell whether nearly all neighbours are there, each as similar as it is."""
+    pairs = [
+        ({hit.record.id: hit.similarity for hit in some}, {hit.record.id: hit.similarity for hit in best})
+        for some, best in zip(found, exact, strict=True)
+    ]
+    same = [some[name] == best[name] for some, best in pairs for name in some.keys() & best.keys()]
+    return all(same) and len(same) >= 0.96 * sum(len(best) for best in exact)
+
+
+# In memory
+
+
+def tight(count: int, dimension: int = 64, seed: int = 0) -> Vectors:
+    """Vectors around two points, as photographs of two kinds have them: cosines of 0.97 and more."""
+    rng = np.random.default_rng(seed)
+    around = np.random.default_rng(7).standard_normal((2, dimension))[rng.integers(2, size=count)]
+    vectors = around + 0.15 * rng.standard_normal((count, dimension))
+    unit: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def filled(vectors: Vectors) -> Shortlist:
+    made = Shortlist(find_centres(vectors[:1000]))
+    for start in range(0, len(vectors), 700):
+        part = vectors[start : start + 700]
+        made.add(np.arange(start, start + len(part)) + 10, part)
+    return made
+
+
+def found_by(made: Shortlist, queries: Vectors, **how: Any) -> list[set[int]]:
+    return [set(row.tolist()) for row in made.search(queries, 100, **how) - 10]
+
+
+def test_candidates_hold_the_nearest_even_where_all_lie_close_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shortlist, "_SEGMENT", 1_000)
+    vectors, queries = tight(6_000), tight(40, seed=1)
+    made = filled(vectors)
+    assert len(made) == 6_000
+    for again in (made, Shortlist.from_bytes(made.to_bytes())):
+        exact, _ = nearest_rows(queries, vectors, 10)
+        candidates = found_by(again, queries)
+        assert all(len(some) == 100 for some in candidates)
+        hits = sum(len(set(best.tolist()) & some) for best, some in zip(exact, candidates, strict=True))
+        assert hits >= 0.93 * exact.size
+        allowed = np.arange(0, 6_000, 7) + 10
+        only = found_by(again, queries, allowed=allowed)
+        assert all(row % 7 == 0 for some in only for row in some)
+        assert all(len(some) == 100 for some in only)
+
+
+def test_what_is_removed_is_not_found_and_its_number_can_come_again() -> None:
+    vectors = tight(2_000)
+    made = filled(vectors)
+    for number in range(10, 1_910):
+        made.remove(number)
+    made.remove(9_999)
+    assert len(made) == 100
+    assert found_by(made, vectors[:1]) == [set(range(1_900, 2_000))]
+    made.add(np.array([10]), vectors[:1])
+    assert 0 in found_by(made, vectors[:1])[0]
+    with pytest.raises(KeyError):
+        made.search(vectors[:1], 5, np.array([11]))
+    assert made.search(vectors[:1], 5, np.empty(0, np.int64)).shape == (1, 0)
+
+
+@pytest.mark.parametrize("dimension", [1, 4, 9, 64])
+def test_any_dimension_and_equal_vectors_and_one_alone(dimension: int) -> None:
+    vector = np.eye(1, dimension, dtype=np.float32)
+    for count in (1, 300):
+        made = filled(np.repeat(vector, count, axis=0))
+        assert made.search(vector, count + 5).shape == (1, count)
+    assert Shortlist(vector).search(vector, 3).shape == (1, 0)
+
+
+# Beside the database
+
+
+def test_searches_find_what_exact_ones_do_whatever_is_asked(store: SqliteStore, url: str) -> None:
+    left_out = [[hit.record.id for hit in row] for row in store.nearest("parts", QUERIES, 3)]
+    with SqliteStore(url) as other:
+        for how in (
+            {},
+            {"where": {"turn": [1, 2, 3]}},
+            {"where": {"turn": [7]}, "having": "turn"},
+            {"exclude": left_out},
+            {"where": {"turn": [7]}, "exclude": left_out},
+        ):
+            assert agree(ask(other, **how), store.nearest("parts", QUERIES, 10, **how))
+        assert [len(row) for row in ask(other, where={"turn": [7]}, exclude=left_out)] == [10] * 5
+        assert other._search._matrices._matrices == {}, "no exact search was needed"
+        assert ask(other, where={"turn": [99]}) == [[]] * 5
+        many = other.nearest("parts", QUERIES, 1_400, approximate=True)
+        assert many == store.nearest("parts", QUERIES, 1_400)
+        assert other.nearest("parts", QUERIES[:0], 3, approximate=True) == []
+
+
+def test_an_index_that_is_as_it_would_be_is_left_alone(store: SqliteStore) -> None:
+    file, known = cached(store), store.collection("parts").approximation
+    store.relabel("parts", [(record(1).id, {"turn": 1000}, {})])
+    assert store.build_index("parts") == known
+    assert cached(store) == file
+    store.remove("parts", [record(1).id])
+    again = store.build_index("parts")
+    assert again.queries == 200
+    assert cached(store) != file
+    assert store.sql("SELECT count(*) FROM lookalike_changes").rows == [(0,)]
+
+
+def truncate(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    for place in range(1_000, len(content), 997):
+        content[place] ^= 0x55
+    file.write_bytes(content)
+
+
+def claim(file: Path) -> None:
+    """Make the file say that it shows another revision."""
+    head, _, content = file.read_bytes().partition(b"\n")
+    file.write_bytes(json.dumps(json.loads(head) | {"revision": 0}).encode() + b"\n" + content)
+
+
+def age(file: Path) -> None:
+    head, _, content = file.read_bytes().partition(b"\n")
+    file.write_bytes(json.dumps(json.loads(head) | {"engine": "turbovec 0.1"}).encode() + b"\n" + content)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        Path.unlink,
+        truncate,
+        flip,
+        claim,
+        age,
+        lambda file: file.write_bytes(b""),
+        lambda file: file.write_bytes(b"[1]\n"),
+        lambda file: shutil.rmtree(file.parent),
+        lambda file: (file.unlink(), file.mkdir()),
+    ],
+    ids=["gone", "cut", "flipped", "revision", "older", "empty", "foreign", "no folder", "a folder"],
+)
+def test_a_damaged_cache_is_made_again(store: SqliteStore, url: str, harm: Callable[[Path], Any]) -> None:
+    exact, before, file = store.nearest("parts", QUERIES, 10), ask(store), cached(store)
+    whole = file.read_bytes()
+    harm(file)
+    assert ask(store) == before, "who has it in memory goes on"
+    with SqliteStore(url) as other:
+        assert ask(other) == before
+        assert agree(before, exact)
+        if file.is_file():
+            assert file.read_bytes() == whole
+            assert other.problems == []
+        else:
+            assert other.problems[0].startswith("the shortlist is not kept (")
+
+
+def test_changes_of_others_are_followed_in_memory_and_now_and_then_on_disk(
+    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shortlists, "_UNWRITTEN", 40)
+    file = cached(store)
+    before = file.read_bytes()
+    with SqliteStore(url) as other:
+        assert agree(ask(other), store.nearest("parts", QUERIES, 10))
+        new, written = random_vectors(70, DIMENSION, seed=3), []
+        for step in range(7):
+            part = slice(10 * step, 10 * step + 10)
+            # Some are new, some replace others, some go.
+            names = [f"new-{n}" if n % 2 else n for n in range(part.start, part.stop)]
+            store.put("parts", [record(name) for name in names], new[part])
+            store.remove("parts", [record(100 + step).id])
+            hits = other.nearest("parts", new[part], 1, approximate=True)
+            assert [row[0].record.id for row in hits] == [record(name).id for name in names]
+            gone = VECTORS[100 + step][None]
+            assert other.nearest("parts", gone, 1, approximate=True)[0][0].similarity < 0.99
+            written.append(file.read_bytes() != before)
+            before = file.read_bytes()
+        assert written == [False, False, False, True, False, False, False]
+        with SqliteStore(url) as third:
+            assert ask(third) == ask(other)
+            assert agree(ask(third), store.nearest("parts", QUERIES, 10))
+
+
+def test_a_copy_that_was_put_back_does_not_get_the_shortlist_of_another_history(
+    store: SqliteStore, url: str, tmp_path: Path
+) -> None:
+    store.close()
+    shutil.copy(tmp_path / "parts.db", tmp_path / "copy.db")
+    one, two = random_vectors(2, DIMENSION, seed=9)
+    store.put("parts", [record("one")], one[None])
+    store._search._shortlists._files.remove(cached(store).stem)
+    assert ask(store)  # makes it again, with the one, and keeps it
+    store.close()
+    shutil.copy(tmp_path / "copy.db", tmp_path / "parts.db")
+    with SqliteStore(url) as back:
+        back.put("parts", [record("two")], two[None])
+        best = back.nearest("parts", two[None], 1, approximate=True)[0][0]
+        assert best.record == record("two")
+        other = back.nearest("parts", one[None], 1, approximate=True)[0][0]
+        assert other == back.nearest("parts", one[None], 1)[0][0]
+
+
+def test_a_deleted_collection_takes_its_shortlist_along(store: SqliteStore) -> None:
+    file = cached(store)
+    store.delete("parts")
+    assert not file.exists()
+    assert store.sql("SELECT count(*) FROM lookalike_shortlists").rows == [(0,)]
+
+
+# Bad luck
+
+
+def test_a_missing_package_is_named_where_it_is_needed(
+    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "turbovec", None)
+    with SqliteStore(url) as other:
+        other.create("plain", SPACE)
+        other.put("plain", [record(1)], VECTORS[:1])
+        assert other.nearest("plain", QUERIES, 1, approximate=True) == other.nearest("plain", QUERIES, 1)
+        for call in (lambda: ask(other), lambda: other.build_index("plain")):
+            with pytest.raises(ExtraMissing, match=r"pip install 'lookalike\[approximate\]'"):
+                call()
+        assert other.collection("plain").approximation is None
+
+
+def test_vectors_that_are_too_long_are_refused(url: str) -> None:
+    with SqliteStore(url) as store:
+        store.create("long", Space("some-model", "ab" * 32, 20_000))
+        store.put("long", [record(1)], np.eye(1, 20_000, dtype=np.float32))
+        with pytest.raises(Unanswerable, match="16,384"):
+            store.build_index("long")
+        assert len(store.nearest("long", np.eye(1, 20_000, dtype=np.float32), 1, approximate=True)[0]) == 1
+
+
+def test_an_interrupted_build_leaves_all_as_it_was(
+    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, file = store.collection("parts").approximation, cached(store)
+    store.remove("parts", [record(0).id])
+    before = ask(store)
+
+    def interrupted(self: Shortlist) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shortlist, "to_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.build_index("parts")
+    assert cached(store) == file
+    assert store.collection("parts").approximation == known
+    with SqliteStore(url) as other:
+        assert ask(other) == before
+        other.create("more", SPACE)
+        other.put("more", [record(1)], VECTORS[:1])
+        with monkeypatch.context() as patch:
+            patch.setattr(Shortlist, "to_bytes", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                other.build_index("more")
+        assert other.collection("more").approximation is None
+        assert len(other.nearest("more", QUERIES[:1], 1, approximate=True)[0]) == 1
+        assert other.build_index("more").recall == 1
+        assert [len(row) for row in ask(other)] == [10] * 5
+    assert not list(file.parent.glob("*.part"))
+
+
+def test_who_waits_too_long_for_another_build_is_told(store: SqliteStore, url: str) -> None:
+    store.remove("parts", [record(0).id])
+    with SqliteStore(url, timeout=0.2) as other, FileLock(cached(store).parent / "lock"):
+        with pytest.raises(StoreBusy, match="building a shortlist"):
+            other.build_index("parts")
+        cached(store).unlink()
+        assert agree(ask(other), store.nearest("parts", QUERIES, 10)), "it is made in memory"
+
+
+BUILD = """
+import sys
+from lookalike.stores import open_store
+with open_store(sys.argv[1]) as store:
+    print(store.build_index("parts").recall)
+"""
+
+
+def test_processes_that_build_at_once_agree(store: SqliteStore, url: str) -> None:
+    store.remove("parts", [record(0).id])
+    builders = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", BUILD, url], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        for _ in range(3)
+    ]
+    while any(builder.poll() is None for builder in builders):
+        assert [len(row) for row in ask(store)] == [10] * 5
+    said = {builder.communicate()[0] for builder in builders}
+    assert len(said) == 1
+    assert [builder.returncode for builder in builders] == [0] * 3
+    assert cached(store).is_file()
+
+
+def test_threads_search_while_one_builds_and_one_writes(store: SqliteStore) -> None:
+    exact = store.nearest("parts", QUERIES, 10)
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def repeat(act: Callable[[], object]) -> None:
+        try:
+            while not done.is_set():
+                act()
+        except BaseException as failure:  # noqa: BLE001 told below
+            failures.append(failure)
+
+    def search() -> None:
+        assert agree(ask(store), exact)
+
+    threads = [threading.Thread(target=repeat, args=(search,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    far = -QUERIES[:1]
+    for number in range(10):
+        store.put("parts", [record(f"far-{number}")], far)
+        store.build_index("parts")
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+SEARCH = """
+import sys
+from tests.stores.test_shortlist import QUERIES
+from lookalike.stores.sqlite.store import SqliteStore
+with SqliteStore(sys.argv[1]) as store:
+    print(len(store.nearest("parts", QUERIES, 10, approximate=True)[4]), len(store.problems))
+"""
+
+
+def test_where_nothing_can_be_written_it_is_made_in_memory(
+    store: SqliteStore, url: str, tmp_path: Path, mere_user: tuple[str, ...]
+) -> None:
+    file = cached(store)
+    store.close()
+    folders = (file.parent, tmp_path)
+    try:
+        for folder in folders:
+            folder.chmod(0o555)
+        assert python(SEARCH, url, before=mere_user).split() == ["10", "0"]
+        file.parent.chmod(0o755)
+        file.unlink()
+        file.parent.chmod(0o555)
+        assert python(SEARCH, url, before=mere_user).split() == ["10", "1"]
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def test_a_disk_that_gets_full_is_named_and_loses_nothing(tmp_path: Path) -> None:
+    mount = 'mount -t tmpfs -o size=3m tmpfs "$0" && exec "$@"'
+    own = ("unshare", "--mount") if os.geteuid() == 0 else ("unshare", "--map-root-user", "--mount")
+    before = (*own, "sh", "-c", mount, str(tmp_path))
+    if shutil.which("unshare") is None or subprocess.run([*before, "true"], capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    program = """
+import pathlib, sys
+from lookalike.errors import StoreFull
+from lookalike.stores.sqlite.store import SqliteStore
+from tests.contracts.store_contract import random_vectors, record
+from tests.stores.test_shortlist import QUERIES, SPACE, ask
+folder = pathlib.Path(sys.argv[1])
+with SqliteStore(f"sqlite:///{folder}/parts.db") as store:
+    store.create("parts", SPACE)
+    store.put("parts", [record(n) for n in range(500)], random_vectors(500, 24))
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1000))
+        except OSError:
+            pass
+    with ballast.open("rb+") as file:
+        file.truncate(ballast.stat().st_size - 60_000)
+    try:
+        store.build_index("parts")
+    except StoreFull as error:
+        print(chr(10) not in str(error) and "no space left" in str(error))
+    print(store.collection("parts").approximation, len(ask(store)))
+    print(len(list(folder.glob("*.shortlist/*.part"))))
+    ballast.unlink()
+    print(store.build_index("parts").queries)
+"""
+    said = python(program, str(tmp_path), before=before).split()
+    assert said == ["True", "None", "5", "0", "200"]
+
+
+def test_a_collection_that_goes_during_the_build_is_named(
+    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.remove("parts", [record(0).id])
+    write = Shortlist.to_bytes
+
+    def deleted(self: Shortlist) -> bytes:
+        with open_store(url) as other:
+            other.delete("parts")
+        return write(self)
+
+    monkeypatch.setattr(Shortlist, "to_bytes", deleted)
+    with pytest.raises(CollectionNotFound):
+        store.build_index("parts")
+    assert not list(store._file.path.with_name("parts.db.shortlist").glob("*.cache"))
+
+
+def test_a_shortlist_folder_that_is_a_file_is_named(store: SqliteStore, url: str, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "parts.db.shortlist")
+    (tmp_path / "parts.db.shortlist").write_text("in the way")
+    assert [len(row) for row in ask(store)] == [10] * 5
+    store.remove("parts", [record(0).id])
+    with pytest.raises(StoreError, match=r"cannot be written to .*parts\.db\.shortlist"):
+        store.build_index("parts")
+
+
+# Exact search
+
+
+def test_exact_search_reads_the_vectors_once_while_nothing_changes(url: str) -> None:
+    with SqliteStore(url) as store, SqliteStore(url) as other:
+        store.create("parts", SPACE)
+        store.put("parts", [record(n) for n in range(COUNT)], VECTORS)
+        store.create("others", SPACE)
+        store.nearest("parts", QUERIES, 3)
+        reader = store._file._reader
+        assert reader is not None
+        statements: list[str] = []
+        reader.set_trace_callback(statements.append)
+
+        def reads() -> int:
+            """Count the statements that read vectors, a thousand at a time, since the last call."""
+            count = sum("vector FROM lookalike_records" in statement for statement in statements)
+            statements.clear()
+            return count
+
+        for _ in range(5):
+            store.nearest("parts", QUERIES, 3)
+        other.put("others", [record(1)], VECTORS[:1])
+        store.nearest("parts", QUERIES, 3)
+        assert reads() == 0
+        other.put("parts", [record("new")], QUERIES[:1])
+        best = [store.nearest("parts", QUERIES[:1], 1)[0][0].record for _ in range(3)]
+        assert best == [record("new")] * 3
+        assert reads() == 2
+
+
+# The command line
+
+
+def test_the_command_line_builds_it_and_says_how_it_searched(lookalike: CommandLine, textile: Path) -> None:
+    out, _ = lookalike("index", textile)
+    assert "approximate" not in out
+    image = next((textile / "local").iterdir())
+    out, _ = lookalike("search", image, "-k", "3", "--approximate")
+    assert out.startswith(
+        "exact: there is no approximate index; `lookalike index PATH --approximate` makes one"
+    )
+    out, _ = lookalike("index", textile, "--approximate", "--format", "jsonl")
+    built = json.loads(out.splitlines()[-1])
+    assert built == {"type": "approximation", "kind": "turbovec-4bit", "recall": 1.0, "k": 10, "queries": 60}
+    said = "turbovec-4bit, recall@10 1.0000 on 60 images of its own"
+    assert lookalike("index", textile, "--approximate")[0].splitlines()[-1] == f"approximate index: {said}"
+    out, _ = lookalike("search", image, "-k", "3", "--approximate")
+    assert out.splitlines()[0] == f"approximate: {said}"
+    exact, _ = lookalike("search", image, "-k", "3", "--format", "jsonl")
+    found, _ = lookalike("search", image, "-k", "3", "--format", "jsonl", "--approximate")
+    del built["type"]
+    for line, same in zip(found.splitlines(), exact.splitlines(), strict=True):
+        assert json.loads(line) == json.loads(same) | {"approximation": built}
+    out, _ = lookalike("classify", image, "--by", "label", "--approximate")
+    assert out.splitlines()[0] == f"approximate: {said}"
+    out, _ = lookalike("classify", image, "--by", "label", "--approximate", "--format", "jsonl")
+    assert json.loads(out)["approximation"] == built
+    assert said in lookalike("info")[0]
+    assert json.loads(lookalike("info", "--format", "jsonl")[0].splitlines()[0])["approximation"] == built
+
+
+def test_a_fit_and_its_undoing_keep_what_was_asked_for(lookalike: CommandLine, textile: Path) -> None:
+    lookalike("index", textile, "--approximate")
+    lookalike("fit", "--by", "label")
+    with open_store(lookalike.store) as store:
+        for name in ("images", "images-unfitted"):
+            approximation = store.collection(name).approximation
+            assert approximation is not None
+            assert approximation.queries == 60
+    image = next((textile / "local").iterdir())
+    assert lookalike("search", image, "--approximate")[0].startswith("approximate: ")
+    lookalike("fit", "--undo")
+    with open_store(lookalike.store) as store:
+        assert store.collection("images").approximation is not None
+    # Asked for after the fit, both sides get one, as classifications ask both.
+    lookalike("index", textile, "-c", "others")
+    lookalike("fit", "--by", "label", "-c", "others")
+    with open_store(lookalike.store) as store:
+        assert store.collection("others").approximation is None
+    lookalike("index", textile, "-c", "others", "--approximate")
+    lookalike("fit", "--undo", "-c", "others")
+    with open_store(lookalike.store) as store:
+        assert store.collection("others").approximation is not None
+        new = record_id("file:///new")
+        assert store.get("others", [new]) == []
