@@ -16,8 +16,7 @@ from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from lookalike.stores.oracle.session import OracleSession
     from lookalike.stores.reranking import Candidates
@@ -139,7 +138,7 @@ class Search:
         collection: int,
         queries: Vectors,
         matching: Filter,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
     ) -> None:
         """Prepare for one call of `exact` or `approximate`.
 
