@@ -140,7 +140,7 @@ def counted(session: OracleSession, place: Place) -> Collection:
 
 
 def insert(session: OracleSession, number: int, name: str, space: Space, metric: bytes | None) -> bool:
-    """Add the row of a collection whose tables are made; tell whether its name was free. Nothing is committed."""
+    """Add the row of a collection whose tables are made, uncommitted; tell whether its name was free."""
     try:
         session.execute(
             _INSERT,
