@@ -26,7 +26,7 @@ from lookalike.stores.oracle.schema import (
     records_table,
 )
 from lookalike.stores.oracle.views import drop_view, refresh_views
-from lookalike.types import Approximation, Collection, Space
+from lookalike.types import Approximation, CollectionInfo, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class Place(NamedTuple):
     """A collection as its row in the catalog says, without its count and fields."""
 
     number: int
-    collection: Collection
+    collection: CollectionInfo
     """Its count is 0 and its fields are empty."""
     view: str | None
     index_kind: str | None
@@ -131,12 +131,12 @@ def find_all(session: OracleSession, url: str) -> list[Place]:
     return sorted(_places(session, url, ALL, {}), key=lambda place: place.collection.name)
 
 
-def counted(session: OracleSession, place: Place) -> Collection:
+def counted(session: OracleSession, place: Place) -> CollectionInfo:
     """Return the collection with its count and its fields."""
     ((count,),) = session.query(f"SELECT COUNT(*) FROM {records_table(place.number)}", rows=1)  # noqa: S608
     fields = tuple(sorted(field.name for field in read_fields(session, place.number)))
     one = place.collection
-    return Collection(one.name, one.space, int(count), fields, one.approximation)
+    return CollectionInfo(one.name, one.space, int(count), fields, one.approximation)
 
 
 def insert(session: OracleSession, number: int, name: str, space: Space, metric: bytes | None) -> bool:
@@ -296,7 +296,7 @@ def _place(  # noqa: PLR0913, RUF100 the columns of a row
     approximation = None
     if kind is not None and recall is not None:
         approximation = Approximation(kind, float(recall), int(k or 0), int(queries or 0))
-    return Place(int(number), Collection(name, space, 0, (), approximation), view, kind)
+    return Place(int(number), CollectionInfo(name, space, 0, (), approximation), view, kind)
 
 
 def make_collection(session: OracleSession, name: str, space: Space, metric: bytes | None) -> None:

@@ -17,8 +17,7 @@ from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lookalike.stores.oracle.catalog import Place
     from lookalike.stores.oracle.connection import OracleSession
@@ -71,7 +70,7 @@ class Search:
         collection: int,
         queries: Vectors,
         matching: Filter,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
     ) -> None:
         """Prepare for one call of `exact` or `approximate`.
 
