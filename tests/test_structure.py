@@ -68,7 +68,7 @@ HEAVY = {
     "prometheus_client": {"server/middleware/metrics.py"},
     "pathspec": {"sources/patterns.py"},
     "psycopg": {"stores/postgres/server.py"},
-    "oracledb": {"stores/oracle/session.py"},
+    "oracledb": {"stores/oracle/connection.py"},
     "pyarrow": {"labels/parquet.py"},
     "python_multipart": {"server/middleware/limits.py"},
     "pythonjsonlogger": {"server/middleware/logs.py"},
@@ -101,7 +101,6 @@ NAMES = {
 # Import each other still.
 CIRCLES = {
     *(f"lookalike.stores.postgres.{name}" for name in ("catalog", "schema", "words")),
-    *(f"lookalike.stores.oracle.{name}" for name in ("search", "schema", "words")),
 }
 
 
