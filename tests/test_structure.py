@@ -112,7 +112,7 @@ def room(module: str) -> str:
 @cache
 def imports(path: Path) -> frozenset[str]:
     """Return the full name of everything that a module imports, wherever it does, type hints included."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
