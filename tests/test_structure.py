@@ -67,7 +67,7 @@ HEAVY = {
     "pydantic": {"schemas/", "server/", "client/", "embedders/onnx/model_documents.py"},
     "prometheus_client": {"server/middleware/metrics.py"},
     "pathspec": {"sources/patterns.py"},
-    "psycopg": {"stores/postgres/server.py"},
+    "psycopg": {"stores/postgres/connection.py"},
     "oracledb": {"stores/oracle/session.py"},
     "pyarrow": {"labels/parquet.py"},
     "python_multipart": {"server/middleware/limits.py"},
@@ -100,7 +100,6 @@ NAMES = {
 }
 # Import each other still.
 CIRCLES = {
-    *(f"lookalike.stores.postgres.{name}" for name in ("catalog", "schema", "words")),
     *(f"lookalike.stores.oracle.{name}" for name in ("search", "schema", "words")),
 }
 
