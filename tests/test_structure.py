@@ -86,6 +86,7 @@ HEAVY = {
         "vectors/discriminant.py",
         "evaluation/figures.py",
         "evaluation/selective.py",
+        "vectors/groupings.py",
         "vectors/near_duplicates.py",
     },
     "chardet": {"labels/encodings.py"},
