@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.judge import Judge, check_promises
 from lookalike.evaluation.novelty import FALSE_ALARM
+from lookalike.file_names import display
 from lookalike.images import decoding
+from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.progress import reading_and_comparing, silent
 from lookalike.search.neighbours import (
@@ -19,7 +21,7 @@ from lookalike.search.neighbours import (
     nearest,
     plain_similarity,
 )
-from lookalike.types import Skipped, display, kept_filter, kept_name
+from lookalike.types import Skipped
 from lookalike.vectors.vote import vote
 
 if TYPE_CHECKING:

@@ -72,6 +72,11 @@ class Models:
                 )
             return self._embedders[model]
 
+    def use(self, embedder: Embedder) -> None:
+        """Take an embedder that was opened elsewhere, under its name."""
+        with self._opening:
+            self._embedders[embedder.name] = embedder
+
     def embedder_among(self, model: str) -> Embedder:
         """Return one of several embedders: one that carries its weights leaves the weights to the others."""
         if self.weights is not None and split_name(model)[0] in cards():

@@ -14,7 +14,8 @@ from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, Spac
 from lookalike.images import decoding
 from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.search.query import Embedding, Image, RecordId, Text
-from lookalike.types import Skipped, uri_text
+from lookalike.types import Skipped
+from lookalike.uris import uri_text
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

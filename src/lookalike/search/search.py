@@ -9,6 +9,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, SpaceMismatch, UnusableImage
 from lookalike.images import decoding
+from lookalike.label_normalisation import kept_filter
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.progress import silent
 from lookalike.search.background import (
@@ -23,7 +24,7 @@ from lookalike.search.background import (
 from lookalike.search.hits import Hit, SearchResult, fused_hits
 from lookalike.search.neighbours import answerable, embed_images, embed_texts
 from lookalike.search.query import Text
-from lookalike.types import Skipped, kept_filter
+from lookalike.types import Skipped
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

@@ -18,19 +18,21 @@ from lookalike.stores.checks import (
     unit_vectors,
 )
 from lookalike.stores.damage import DamageLog
-from lookalike.stores.oracle.collections import (
+from lookalike.stores.oracle.catalog import (
     counted,
+    delete_collection,
     find,
     find_all,
     lock,
+    make_collection,
     must_find,
     read_metric,
     rename,
     set_index,
 )
-from lookalike.stores.oracle.errors import NO_SUCH_TABLE, OracleRefusal
-from lookalike.stores.oracle.making import delete_collection, make_collection, make_vector_index
-from lookalike.stores.oracle.query import answer
+from lookalike.stores.oracle.connection import OracleServer
+from lookalike.stores.oracle.errors import NO_SUCH_TABLE, OracleRefusal, is_missing_table, suppress_code
+from lookalike.stores.oracle.filters import read_filter
 from lookalike.stores.oracle.records import (
     ids_of_digest,
     matching_ids,
@@ -43,9 +45,9 @@ from lookalike.stores.oracle.records import (
     remove_records,
     uris_of,
 )
-from lookalike.stores.oracle.schema import LONGEST_VECTOR, is_missing_table, suppress_code
-from lookalike.stores.oracle.search import Search, read_filter
-from lookalike.stores.oracle.server import OracleServer
+from lookalike.stores.oracle.schema import LONGEST_VECTOR
+from lookalike.stores.oracle.search import Search, make_vector_index
+from lookalike.stores.oracle.sql import answer
 from lookalike.stores.oracle.views import refresh_views
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.verification import DamagedCandidates
@@ -56,8 +58,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import Fault, StructureFault
-    from lookalike.stores.oracle.collections import Place
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.catalog import Place
+    from lookalike.stores.oracle.connection import OracleSession
     from lookalike.types import (
         Approximation,
         CollectionInfo,
