@@ -288,10 +288,7 @@ class PostgresServer:
             row = connection.execute("SELECT max(version) FROM lookalike_schema").fetchone()
             version = 1 if row is None else row[0] or 1
             if version > VERSION:
-                raise StoreNewer(
-                    self.url,
-                    "was written by a later version of lookalike: install that version or a later one",
-                )
+                raise StoreNewer(self.url)
             if version < VERSION:
                 raise StoreOlder(self.url)
         return Transaction(connection, version)
