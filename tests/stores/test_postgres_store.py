@@ -32,8 +32,8 @@ from lookalike.errors import (
     Unanswerable,
 )
 from lookalike.stores.postgres.address import read_postgres_address
+from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.postgres.store import PostgresStore
-from lookalike.stores.postgres.text import given_text, stored_text
 from lookalike.stores.registry import open_store
 from lookalike.stores.sql import AnswerLimit
 from lookalike.types import file_uri, record_id
