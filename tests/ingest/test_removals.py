@@ -179,7 +179,7 @@ def test_a_mount_point_with_nothing_on_it_is_refused_however_few_were_there(
     program = f"""
 import subprocess
 from pathlib import Path
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 from lookalike.removals import Disk, check_emptied
 from lookalike.records import Stamp
 from lookalike.errors import FolderEmpty

@@ -389,7 +389,7 @@ FIT = """
 import sys
 from pathlib import Path
 from lookalike.fitting import fit, undo_fit
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 url, locks, how = sys.argv[1:]
 with open_store(url) as store:
     print("ready", flush=True)

@@ -349,7 +349,7 @@ def test_who_waits_too_long_for_another_build_is_told(store: SqliteStore, url: s
 
 BUILD = """
 import sys
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     print(store.build_index("parts").recall)
 """

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter, Request, Response
 
 from lookalike.schemas.service import Alive, Ready
 from lookalike.server.middleware.metrics import CONTENT_TYPE, Metrics
 from lookalike.server.readiness import NotReady, Readiness
-
-if TYPE_CHECKING:
-    pass
 
 router = APIRouter(tags=["service"])
 

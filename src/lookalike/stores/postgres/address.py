@@ -1,4 +1,4 @@
-"""The URL of a PostgreSQL store: what libpq is told, and what is our own."""
+"""The URL of a PostgreSQL store: parameters of the connection for libpq, and options of our own."""
 
 from __future__ import annotations
 

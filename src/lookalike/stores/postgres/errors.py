@@ -1,4 +1,7 @@
-"""What an error of PostgreSQL means (postgresql.org/docs, appendix "PostgreSQL Error Codes")."""
+"""SQLSTATE codes of PostgreSQL, and the errors of lookalike that they become.
+
+Source: postgresql.org/docs, appendix "PostgreSQL Error Codes".
+"""
 
 from __future__ import annotations
 
