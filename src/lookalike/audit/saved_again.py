@@ -24,7 +24,7 @@ from lookalike.errors import UnusableImage
 from lookalike.images import decoding
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.progress import divided, silent
-from lookalike.types import local_path
+from lookalike.uris import local_path
 from lookalike.vectors.groupings import group_members
 from lookalike.vectors.near_duplicates import RATIO
 from lookalike.vectors.nearest import nearest_rows

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, LookalikeError, StoreBusy, Unanswerable
+from lookalike.file_names import display
 from lookalike.metric_learning.fitted import (
     FITTING,
     UNFITTED,
@@ -32,7 +33,6 @@ from lookalike.metric_learning.fitted import (
 from lookalike.metric_learning.sides import level
 from lookalike.stores.checks import same_name
 from lookalike.stores.recall import build_index_if_possible
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

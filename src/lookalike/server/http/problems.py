@@ -26,10 +26,10 @@ from lookalike.errors import (
     WeightsMissing,
     outcome,
 )
+from lookalike.file_names import display
 from lookalike.schemas.values import Problem
 from lookalike.server.http.error_formats import in_client_format
 from lookalike.server.http.responses import JsonResponse
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

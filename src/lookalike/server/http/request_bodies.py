@@ -11,11 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.ingest.embedding import Upload
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.multipart import read_body, read_parts
 from lookalike.server.http.problems import Refused
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import FieldNotFound, InvalidArgument, SpaceMismatch, Unanswerable
 from lookalike.ingest.embedding import EmbeddedFile
+from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery, Prediction, Vote
 from lookalike.schemas.values import Approximation, Unusable
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
 from lookalike.server.service import InjectedService, Service
-from lookalike.types import Skipped, kept_filter, kept_name
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.stores.address import read_address
-from lookalike.types import display
 
 SCHEMA = "lookalike"
 """The schema of our tables and views where the URL names no other."""

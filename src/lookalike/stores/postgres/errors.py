@@ -16,7 +16,7 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.types import display
+from lookalike.file_names import display
 
 UNDEFINED_TABLE = "42P01"
 
