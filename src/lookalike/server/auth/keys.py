@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lookalike.errors import InvalidArgument, PathNotFound
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("lookalike.server")
 
-May: TypeAlias = Literal["read", "write"]
+Permission: TypeAlias = Literal["read", "write"]
 """What a key is good for; who may write may read too."""
 
 # Bytes, as https://docs.python.org/3/library/secrets.html has them in base64.
@@ -48,7 +48,7 @@ class Key:
 
     name: str
     """For logs: letters, digits, `.`, `_` and `-`, at most 64."""
-    may: May
+    may: Permission
     digest: bytes
     """SHA-256 of the key, 32 bytes."""
 
@@ -57,7 +57,7 @@ class Key:
         return f"{self.name}:{self.may}:{self.digest.hex()}"
 
 
-def new_key(name: str, may: May) -> tuple[str, Key]:
+def new_key(name: str, may: Permission) -> tuple[str, Key]:
     """Make a key.
 
     Args:

@@ -26,10 +26,10 @@ from lookalike.errors import (
     WeightsMissing,
     outcome,
 )
+from lookalike.file_names import display
 from lookalike.schemas.values import Problem
-from lookalike.server.http.answers import JsonAnswer
-from lookalike.server.http.foreign import translated
-from lookalike.types import display
+from lookalike.server.http.error_formats import in_client_format
+from lookalike.server.http.responses import JsonResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +141,7 @@ def _body(status: int, detail: str, error: str, **more: Any) -> Problem:
 
 
 def _answer(body: Problem, headers: Mapping[str, str] | None) -> Response:
-    return JsonAnswer(body.model_dump(mode="json"), body.status, dict(headers or {}), media_type=PROBLEM)
+    return JsonResponse(body.model_dump(mode="json"), body.status, dict(headers or {}), media_type=PROBLEM)
 
 
 def _without_folder(error: LookalikeError) -> str:
@@ -155,7 +155,7 @@ def _without_folder(error: LookalikeError) -> str:
 
 async def answer_problem(error: LookalikeError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer an ASGI request with an error of ours, in the shape that its client reads."""
-    await translated(scope["path"], problem_of(error))(scope, receive, send)
+    await in_client_format(scope["path"], problem_of(error))(scope, receive, send)
 
 
 def answer_with_problems(app: FastAPI) -> None:
@@ -163,11 +163,11 @@ def answer_with_problems(app: FastAPI) -> None:
 
     @app.exception_handler(LookalikeError)
     async def ours(request: Request, error: LookalikeError) -> Response:
-        return translated(request.scope["path"], problem_of(error))
+        return in_client_format(request.scope["path"], problem_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return translated(request.scope["path"], invalid_request(error.errors()))
+        return in_client_format(request.scope["path"], invalid_request(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -176,7 +176,7 @@ def answer_with_problems(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
             headers |= _allowed(request)
-        return translated(request.scope["path"], problem(error.status_code, said, name, headers))
+        return in_client_format(request.scope["path"], problem(error.status_code, said, name, headers))
 
 
 def _allowed(request: Request) -> dict[str, str]:

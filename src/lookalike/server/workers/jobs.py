@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lookalike.progress import Progress
     from lookalike.schemas.jobs import JobKind, JobState
-    from lookalike.schemas.values import Asked
+    from lookalike.schemas.values import RequestModel
 
 _LOG = logging.getLogger("lookalike.server")
 
@@ -60,7 +60,7 @@ class Job:
     kind: JobKind
     collection: str
     """Its name."""
-    asked: Asked
+    asked: RequestModel
     act: Callable[[Progress], object]
     """Does it and returns the result, which is kept as it is: small, and without records or vectors."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -121,7 +121,9 @@ class Jobs:
         for thread in self._threads:
             thread.start()
 
-    def put(self, kind: JobKind, collection: str, asked: Asked, act: Callable[[Progress], object]) -> Job:
+    def put(
+        self, kind: JobKind, collection: str, asked: RequestModel, act: Callable[[Progress], object]
+    ) -> Job:
         """Let a job wait its turn; where the same question waits or runs already, that job comes back.
 
         Args:

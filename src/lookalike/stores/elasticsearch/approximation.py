@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog, Entry
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 # Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
 _LEAST_FOR_BBQ = 64
 
 
-def check_buildable(collection: Collection, kind: str) -> None:
+def check_buildable(collection: CollectionInfo, kind: str) -> None:
     """Refuse an approximate index that there cannot be.
 
     Raises:
