@@ -198,9 +198,7 @@ class ElasticsearchCatalogue:
     def _content(self, source: Mapping[str, Any], parse: Callable[[str | None], _T]) -> _T:
         try:
             if source["format"] > FORMAT:
-                raise StoreNewer(
-                    self._url, "a later version of lookalike wrote it: install that version or a later one"
-                )
+                raise StoreNewer(self._url)
             if source["format"] < FORMAT:
                 raise StoreOlder(self._url)
             return parse(source["content"])

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, QueryRefused
-from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -40,6 +39,7 @@ from lookalike.stores.elasticsearch.refusals import IndexGone
 from lookalike.stores.elasticsearch.words import records_by_words
 from lookalike.stores.elasticsearch.writing import put_documents, relabel_documents, remove_documents
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.sql import SECONDS
 from lookalike.stores.wording import query_terms
 from lookalike.types import CollectionInfo
 

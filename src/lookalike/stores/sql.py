@@ -1,4 +1,4 @@
-"""Limits of what a SQL statement of somebody's own may cost, the same for all stores."""
+"""What the stores that answer SQL statements share: limits of an answer, and texts as SQL can hold them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _VALUE_BYTES = 50
 _ROW_BYTES = 100
 
 
-class Room:
-    """What is left of the memory that an answer may take."""
+class AnswerLimit:
+    """The memory that an answer may still take."""
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         """Begin with all of it.
@@ -49,3 +49,8 @@ def too_long(seconds: float) -> QueryStopped:
     """Return the error of a statement that was not answered in time."""
     line = f"stopped, for it was not answered within {seconds:g} seconds"
     return QueryStopped(f"{line}; `lookalike sql --max-seconds N` allows more")
+
+
+def sql_text(text: str) -> str:
+    """Return text fit for SQL: NUL characters and bytes that are no UTF-8 become escapes as in Python."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
