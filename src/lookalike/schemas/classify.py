@@ -1,4 +1,4 @@
-"""Classifications: what is asked and what is answered."""
+"""Classification: the query and the answer."""
 
 from __future__ import annotations
 

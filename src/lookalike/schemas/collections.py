@@ -1,4 +1,4 @@
-"""Collections, and what may be done with the service."""
+"""Collections, and the values of their fields."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class EvaluateQuery(RequestModel):
 
 
 class Apart(ResponseModel):
-    """The figure with every image on its own, what is alike included: the one that flatters."""
+    """The accuracy with near-duplicates in the vote: an optimistic figure."""
 
     evaluated: int
     correct: int
@@ -56,7 +56,7 @@ class Joined(ResponseModel):
 
 
 class Selection(ResponseModel):
-    """Which answers are given so that the error stays below a promise."""
+    """Selective classification: which answers are given so that the error stays below a bound."""
 
     max_error: float
     threshold: float = Field(description="The least confidence of an answer that is given.")
@@ -117,7 +117,7 @@ class EvaluationSummary(ResponseModel):
 
 
 class ClassFigures(ResponseModel):
-    """How one label fared."""
+    """Precision, recall and F1 of one label."""
 
     label: Value
     support: int = Field(description="Evaluated images that have the label.")
@@ -147,7 +147,7 @@ class ReliabilityBin(ResponseModel):
 
 
 class LabelCoverage(ResponseModel):
-    """How often the label sets contained one label where it was the true one."""
+    """Coverage of the label sets for one true label."""
 
     label: Value
     images: int
@@ -156,7 +156,7 @@ class LabelCoverage(ResponseModel):
 
 
 class EvaluationAnswer(ResponseModel):
-    """What the held-out answers of a collection say."""
+    """The figures of an evaluation of held-out answers."""
 
     summary: EvaluationSummary
     classes: list[ClassFigures] = Field(

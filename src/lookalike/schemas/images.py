@@ -1,4 +1,4 @@
-"""Single images: all that is known of them, and what may be changed."""
+"""Single images: details, corrections, uploads."""
 
 from __future__ import annotations
 

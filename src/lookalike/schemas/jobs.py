@@ -1,4 +1,4 @@
-"""Work that takes longer than a request may: what is asked for, and how far it is."""
+"""Background jobs: kind, state and progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JobId: TypeAlias = Annotated[str, Field(description="Of a job.", examples=["5f0c
 
 
 class Job(ResponseModel):
-    """A piece of work, and how far it is."""
+    """A background job and its progress."""
 
     id: JobId
     kind: JobKind

@@ -14,7 +14,7 @@ class MapQuery(RequestModel):
 
 
 class MapAnswer(ResponseModel):
-    """A collection laid onto the plane in which its images differ most."""
+    """A collection projected onto its first two principal components."""
 
     ids: list[str] = Field(description="Of the images that are drawn.")
     names: list[str]

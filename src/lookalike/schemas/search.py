@@ -1,4 +1,4 @@
-"""Searches: what is asked and what is answered."""
+"""Search: the query and the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service says of itself, and how the page logs in."""
+"""The service itself: login, limits, health."""
 
 from __future__ import annotations
 

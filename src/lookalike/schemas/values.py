@@ -1,4 +1,4 @@
-"""What several requests and answers have in common."""
+"""Types and models that several requests and answers share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ DataUrl: TypeAlias = Annotated[
 
 
 class RequestModel(BaseModel):
-    """A request: words that nobody knows are refused."""
+    """The base of requests: unknown members are refused, and their number is bounded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -75,7 +75,7 @@ class RequestModel(BaseModel):
 
 
 class ResponseModel(BaseModel):
-    """A part of an answer."""
+    """The base of answers."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The application: its requests, and what goes with every answer."""
+"""The ASGI application: routes and middleware."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:
-    """Put around the application what goes with every request, the innermost first."""
+    """Add the middleware, the innermost first."""
     held = MemoryBudget(settings.memory)
     app.state.metrics = Metrics(app.state.service, held)
     app.add_middleware(BodyLimits, settings=settings, held=held)

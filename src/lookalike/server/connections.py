@@ -1,4 +1,4 @@
-"""Connections that nobody can hold on to: heads without end, bodies that do not come, answers nobody takes.
+"""HTTP connections with limits on heads, on slow bodies, and on clients that take no answer.
 
 uvicorn leaves the size of a head and all times but that between two requests to a proxy in front of it
 (https://github.com/Kludex/uvicorn/issues/157); here there may be none.
@@ -60,7 +60,7 @@ _MOST_FILES = 65_536
 
 
 class _Together:
-    """A transport that sends what is written in one turn of the loop as one.
+    """A transport that coalesces the writes of one turn of the event loop.
 
     uvicorn writes the head of an answer and its body each for itself, and uvloop sends each at once: whoever
     waits for the answer is woken by the head alone, and takes a core from who is still writing.
@@ -107,7 +107,7 @@ class _Together:
 
 
 class _Flow(FlowControl):
-    """uvicorn's, which reads nothing on while parts of what was read wait to be looked at."""
+    """uvicorn's flow control, which resumes reading only after buffered requests are parsed."""
 
     waits = False
 
@@ -117,7 +117,7 @@ class _Flow(FlowControl):
 
 
 class Turns:
-    """Lets requests that were sent behind others on one connection begin one after the other.
+    """Schedules pipelined requests, one a turn of the event loop.
 
     Whoever sends hundreds of them at once would otherwise be answered as often as everybody else together.
     """
@@ -139,7 +139,7 @@ class Turns:
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is given up where its client is too slow, see `give_up`."""
+    """An HTTP connection that is closed when its client is too slow, see `give_up`."""
 
     turns = Turns()
 

@@ -36,7 +36,7 @@ _RESERVED = (*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskNam
 
 
 class _OfRequest(logging.Filter):
-    """Says which request a line is about."""
+    """Adds the id of the current request to a log record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "request"):

@@ -1,4 +1,4 @@
-"""What the application says of itself at /openapi.json."""
+"""The OpenAPI document of the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLACE = "#/components/schemas/{model}"
 
 
 class DescribedApp(FastAPI):
-    """An application whose description has the questions too that `request_bodies.body_schema` speaks of."""
+    """An application whose OpenAPI document also has the schemas that `body_schema` refers to."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the description (OpenAPI 3.1)."""

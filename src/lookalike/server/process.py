@@ -1,4 +1,4 @@
-"""The server process: uvicorn around the application, and how it stops."""
+"""The server process: runs the application in uvicorn, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which ends quietly and loses nothing that was accepted."""
+    """uvicorn's server with a graceful stop that loses no accepted request."""
 
     def __init__(self, config: uvicorn.Config, seconds: float, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals; uvicorn would send itself the same once more when all is done."""
+        """Handle SIGINT and SIGTERM; uvicorn would raise the signal again at the end."""
         before = {each: signal.signal(each, self._stop) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -130,7 +130,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen."""
+        """Start listening."""
         await super().startup(sockets)
         self._look()
         self._announce()
@@ -141,7 +141,7 @@ class _Server(uvicorn.Server):
         loop.call_later(_LOOK, self._look)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let nobody in any more, answer those who are, and end."""
+        """Stop accepting connections, answer the open requests, and end."""
         self.config.app.state.readiness.stop()  # type: ignore[union-attr]
         # Whom the kernel let in already comes in, and then nobody does, before anything else happens.
         at_the_door = accept_all(sockets or ())

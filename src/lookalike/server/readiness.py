@@ -1,4 +1,4 @@
-"""Whether the service lives, whether it can answer, and its figures."""
+"""Readiness: opens models and reads collections before the first request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PATIENCE = 5.0
 
 
 class NotReady(Refused):
-    """Requests should go elsewhere for now."""
+    """503: not ready."""
 
     def __init__(self, reason: str) -> None:
         """Say why.
@@ -43,10 +43,10 @@ class NotReady(Refused):
 
 
 class Readiness:
-    """What has to be before requests are answered quickly: it is begun when the service starts."""
+    """Warms models and collections in the background, and says whether that is done."""
 
     def __init__(self, service: Service) -> None:
-        """Begin with nothing.
+        """Prepare the thread; `start` starts it.
 
         Args:
             service: what is to be ready.
@@ -76,7 +76,7 @@ class Readiness:
         self._thread.join()
 
     async def problem(self) -> str | None:
-        """Return why requests should go elsewhere; None where there is no reason."""
+        """Return why the service is not ready; None where it is."""
         if self._stopping.is_set():
             return "the service is stopping"
         if self._reason is not None:
@@ -137,7 +137,7 @@ class Readiness:
 
 
 def warm(service: Service, collection: CollectionInfo) -> None:
-    """Ask a collection once, with a picture and in words, so that the next one who asks waits for nothing.
+    """Search a collection once, by image and by text, so that the first client need not wait.
 
     Raises:
         LookalikeError: it cannot be asked.

@@ -1,4 +1,4 @@
-"""What the requests of one service share."""
+"""The state that all requests of a service share: store, models, workers and caches."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _PATIENCE = 0.03
 
 
 class Service:
-    """A session, its limits, and the threads that work for requests."""
+    """An open session with its worker threads, caches and served folders."""
 
     def __init__(self, session: Session, settings: Settings) -> None:
-        """Start the threads.
+        """Start the worker threads.
 
         Until `close`, a matrix product of this process keeps to the thread that asks for it: where several
         requests search at once, products that take all cores wait for each other. Measured on 2 cores with 8
@@ -58,11 +58,11 @@ class Service:
         patience = _PATIENCE if session.store.url.startswith("sqlite:") else 0.0
         self.store_pool = ThreadPool(settings.threads, settings.queue, patience)
         self.write_pool = ThreadPool(1, settings.queue)
-        """What changes collections, one after another: who comes second finds what the first has done."""
+        """Writes to collections, one at a time: the second sees what the first has done."""
         self.image_pool = ThreadPool(len(os.sched_getaffinity(0)), settings.queue)
-        """What decodes pictures to show them."""
+        """Decodes images for thumbnails."""
         self.slow_image_pool = ThreadPool(1, MOST_LONG)
-        """The same, for those that may take long: nobody else waits for them."""
+        """The same for images that may take long to decode: nobody else waits for them."""
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, session.cache, session.store.url)
         self.field_counts = FieldCountCache(session)
@@ -73,7 +73,7 @@ class Service:
         self.jobs = Jobs(settings.jobs)
 
     def give_up(self) -> None:
-        """Answer all that waits with a refusal, and end what takes long to decode: the time is over."""
+        """Answer every waiting request with 503, and end slow decoding: the time to stop is over."""
         self._stopped.enter_context(POOL.stopped())
         self.jobs.give_up()
         self.embedding_queue.give_up()
@@ -99,7 +99,7 @@ class Service:
         self._products.restore_original_limits()
 
     def changed(self, name: str) -> None:
-        """Forget what was known of a collection that has changed."""
+        """Drop the cache entries of a collection that has changed."""
         self.calibrations.forget(name)
         self.field_counts.forget(name)
 
@@ -143,19 +143,19 @@ class Service:
         return collection, found[0]
 
     def image(self, record: Record) -> Image:
-        """Return what a client sees of a record."""
+        """Convert a record to its schema."""
         return Image(id=record.id, name=self.roots.name(record), fields=dict(record.fields))
 
     def neighbour(self, neighbour: Neighbour) -> Hit:
-        """Return what a client sees of a neighbour."""
+        """Convert a neighbour to its schema."""
         return self.neighbours([neighbour])[0]
 
     def neighbours(self, neighbours: Sequence[Neighbour]) -> list[Hit]:
-        """Return what a client sees of neighbours, in their order."""
+        """Convert neighbours to their schema, in their order."""
         return self.hits([FoundHit(each.record, each.similarity) for each in neighbours])
 
     def hits(self, hits: Sequence[FoundHit]) -> list[Hit]:
-        """Return what a client sees of hits, in their order."""
+        """Convert hits to their schema, in their order."""
         names = self.roots.names(hit.record for hit in hits)
         return [
             Hit(
@@ -172,7 +172,7 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that a request is for."""
+    """Return the service that answers a request."""
     service: Service = request.app.state.service
     return service
 
@@ -182,4 +182,4 @@ async def _service_of(request: Request) -> Service:  # FastAPI calls what is not
 
 
 InjectedService: TypeAlias = Annotated[Service, Depends(_service_of)]
-"""A parameter of a request's function: the service."""
+"""The service, as a FastAPI dependency of a route."""

@@ -1,4 +1,4 @@
-"""The address that a service listens on."""
+"""Listening sockets of a service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BACKLOG = 2048
 
 
 class CannotListen(LookalikeError):
-    """The address cannot be listened on: another process does, or it is not this machine's."""
+    """The address is in use by another process, or is not this machine's."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         self.host = host
@@ -53,7 +53,7 @@ LOOPBACK = ("127.0.0.0/8", "::1")
 
 
 def check_proxies(proxies: Iterable[str]) -> tuple[str, ...]:
-    """Return addresses and networks of proxies as they were given.
+    """Check the addresses and networks of proxies.
 
     Raises:
         InvalidArgument: one is none.

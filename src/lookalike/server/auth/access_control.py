@@ -1,4 +1,4 @@
-"""Who may do what.
+"""Access control: API keys, and checks of host and origin where none are needed.
 
 Where keys are in force, every request needs one. Where none are, only this machine can ask, and that means
 its browsers too: a page from elsewhere may neither ask in its user's name (cross-site request forgery) nor
@@ -42,7 +42,7 @@ _ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 
 
 def check_may_write(request: Request) -> None:
-    """Refuse a request whose key may only read.
+    """Refuse a request whose key is read-only.
 
     Raises:
         Refused: 403.
@@ -52,11 +52,11 @@ def check_may_write(request: Request) -> None:
 
 
 WriteAccess = Depends(check_may_write)
-"""For the `dependencies` of a request that changes something."""
+"""The dependency of every route that writes."""
 
 
 class AccessControl:
-    """ASGI middleware that refuses who may not ask.
+    """ASGI middleware that refuses requests without a valid key, or of a foreign host or origin.
 
     A request that passes has in its `state` what it `may` do, and the name of its `key`.
     """
@@ -139,7 +139,7 @@ class AccessControl:
 
 
 def _said(scope: Scope) -> dict[bytes, bytes]:
-    """Return the headers that tell who asks, of each the last one.
+    """Return the last value of each header that identifies the client.
 
     Raises:
         Refused: there are two hosts.
@@ -154,7 +154,7 @@ def _said(scope: Scope) -> dict[bytes, bytes]:
 
 
 def _key(sessions: LoginSessions, scope: Scope, authorization: bytes | None, cookie: bytes | None) -> Key:
-    """Return the key that a request was sent with.
+    """Return the API key of a request.
 
     Raises:
         Refused: it has none, or one that is not in force.

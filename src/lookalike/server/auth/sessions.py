@@ -1,4 +1,4 @@
-"""How the page gets in, and what the service says of itself."""
+"""Browser sessions: a signed cookie in exchange for an API key."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECONDS = 12 * 3600
 
 
 class LoginSessions:
-    """Who logged in with a key.
+    """Signs and verifies the session cookies of browsers.
 
     The browser keeps a name, an end and a seal over both, not the key: what leaks from a browser is worth
     something until that end, or until the key's line is gone, or this process ends.
     """
 
     def __init__(self, keys: Keys) -> None:
-        """Begin with nobody.
+        """Draw the secret that signs cookies.
 
         Args:
             keys: those in force.
@@ -36,12 +36,12 @@ class LoginSessions:
         self._secret = secrets.token_bytes(32)
 
     def open(self, key: Key) -> str:
-        """Return what the browser keeps for a key, in letters that a cookie may have (RFC 6265, 4.1.1)."""
+        """Return the cookie value for a key, in characters that a cookie may have (RFC 6265, 4.1.1)."""
         text = f"{int(time.time()) + SECONDS}.{key.name}"
         return f"{text}.{self._seal(text, key)}"
 
     def find(self, scope: Scope, cookies: str) -> Key | None:
-        """Return the key that a request's cookies stand for; None where there is none."""
+        """Return the key of a request's session cookie; None where there is no valid one."""
         text, _, seal = cookie_parser(cookies).get(cookie_name(scope), "").rpartition(".")
         end, _, name = text.partition(".")
         key = self.keys.named(name)

@@ -1,4 +1,4 @@
-"""What judges classifications, kept for a while: whether it still holds, only all records together tell."""
+"""A cache of calibrations: each takes held-out answers of a whole collection."""
 
 from __future__ import annotations
 

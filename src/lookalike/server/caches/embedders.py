@@ -1,4 +1,4 @@
-"""Which embedder a collection was made by, remembered: most questions then need the store only once."""
+"""A cache of the embedders of collections, which spares most queries a look at the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class CollectionEmbedder:
-    """What embeds questions to a collection."""
+    """The embedder of a collection, and its feature cache."""
 
     embedder: Embedder
     cache: FeatureCache

@@ -1,4 +1,4 @@
-"""How many images have which value: counted in one pass over a collection, and kept for a while."""
+"""A cache of the value counts of fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small pictures that were made last, in memory."""
+"""A cache of thumbnails."""
 
 from __future__ import annotations
 

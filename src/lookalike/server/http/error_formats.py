@@ -1,4 +1,4 @@
-"""Errors of requests that speak another's protocol, in that protocol's shape.
+"""Problem details translated into the error formats of OpenAI and Elasticsearch.
 
 Everything that the service refuses is a problem (RFC 9457) first; clients of OpenAI and of Elasticsearch read
 their own shapes, and tell people what stands in them.
@@ -38,7 +38,7 @@ _ELASTIC_TYPES = {
 
 
 def in_client_format(path: str, response: Response) -> Response:
-    """Return a response in the shape that the client of a path reads.
+    """Translate a problem into the error format that clients of a path expect.
 
     Args:
         path: of the request's address.

@@ -1,4 +1,4 @@
-"""JSON that is refused before it is parsed."""
+"""A bound on JSON before it is parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and questions out of the bodies of requests."""
+"""Queries and images from JSON and multipart request bodies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST_NAME = 200
 
 
 def read_data_url(url: str, name: str) -> Upload:
-    """Return the picture in a `data:` URL (RFC 2397).
+    """Decode the image in a `data:` URL (RFC 2397).
 
     Args:
         url: as it was sent; any other scheme is refused, and nothing is ever fetched.
@@ -53,7 +53,7 @@ def read_data_url(url: str, name: str) -> Upload:
 
 
 async def read_query(request: Request, model: type[_Q], settings: Settings) -> tuple[_Q, list[Upload]]:
-    """Return what a request asks, and the pictures that it brings along.
+    """Read the query and the uploaded images of a request.
 
     A JSON body is the question itself. A multipart body has it as JSON in the part `query`, which may be
     missing where all of it has defaults, and pictures in parts `image`.
@@ -96,7 +96,7 @@ def read_pictures(parts: Sequence[Part]) -> list[Upload]:
 
 
 def body_schema(model: type[BaseModel], *, example: dict[str, Any], pictures: str) -> dict[str, Any]:
-    """Return the description of such a request's body for OpenAPI.
+    """Return the OpenAPI description of a body that `read_query` reads.
 
     Args:
         model: of the question.

@@ -1,4 +1,4 @@
-"""How answers are written."""
+"""JSON responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REPLACED = "\ufffd".encode()
 
 
 class JsonResponse(JSONResponse):
-    """JSON in UTF-8, of whatever texts there are.
+    """JSON in UTF-8 that also carries unpaired surrogates.
 
     Labels and names of files may hold half a surrogate pair: a name that is no UTF-8, as Python reads it, or
     what some program left. UTF-8 cannot write these; JSON can, as escapes (RFC 8259, section 8.2).
@@ -37,7 +37,7 @@ class JsonResponse(JSONResponse):
 
 
 def json_response(answer: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer as a response; threads may write theirs, so that the loop has nothing left to do.
+    """Serialise an answer as a response; may run in a thread, which spares the event loop.
 
     Args:
         answer: a model of ours.

@@ -1,4 +1,4 @@
-"""How much a request may bring, and how long it may take to arrive.
+"""Limits on the size, the duration and the memory of request bodies.
 
 A body is read whole before anything works for it: whoever sends slowly occupies a few bytes of memory and
 nobody's turn, and what is too large, too late or too much for now is refused in one place.
@@ -28,20 +28,20 @@ _MOST_DIGITS = 19
 
 
 class MemoryBudget:
-    """Bytes of all requests that are held at once."""
+    """The bytes of request bodies in memory, and their limit."""
 
     def __init__(self, most: int) -> None:
-        """Say how many may be.
+        """Set the limit.
 
         Args:
             most: bytes.
         """
         self._most = most
         self.bytes = 0
-        """That are held."""
+        """In memory now."""
 
     def take(self, count: int) -> None:
-        """Hold more.
+        """Account for more bytes.
 
         Raises:
             Overloaded: that would be too many.
@@ -52,7 +52,7 @@ class MemoryBudget:
 
 
 class BodyLimits:
-    """ASGI middleware that reads the bodies of requests."""
+    """ASGI middleware that reads request bodies whole, within limits."""
 
     def __init__(self, app: ASGIApp, settings: Settings, held: MemoryBudget) -> None:
         """Wrap an application.
@@ -118,7 +118,7 @@ class BodyLimits:
 
 
 class _Body:
-    """The body of one request."""
+    """The body of one request, read whole and replayed to the application."""
 
     def __init__(self, receive: Receive, held: MemoryBudget) -> None:
         self._receive = receive
@@ -151,7 +151,7 @@ class _Body:
                 return True
 
     async def replay(self) -> Message:
-        """Give the body, and then what comes after it: that the client went away."""
+        """Return the body once, and then what follows it: the disconnect."""
         message, self._message = self._message, None
         return await self._receive() if message is None else message
 
@@ -186,7 +186,7 @@ def _length(scope: Scope) -> int | None:
 
 
 def _is_cut_off(kind: bytes, body: bytes) -> bool:
-    """Tell whether a multipart body has no end: its last part would be left out in silence."""
+    """Tell whether a multipart body lacks its closing boundary: its last part would be lost in silence."""
     boundary = parse_options_header(kind)[1].get(b"boundary")
     return boundary is not None and b"--" + boundary + b"--" not in body[-_END:]
 

@@ -1,6 +1,6 @@
-"""What goes around every answer: an id, headers, a line in the log, a figure.
+"""Request ids, security headers, access log and metrics of every answer.
 
-What nobody foresaw is answered here too, with a 500.
+Unexpected errors are answered here too, with a 500.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _LEFT = 499
 
 UNKNOWN_ROUTE = "unmatched"
-"""The route of a request whose path nobody answers, or that was refused before anybody looked."""
+"""The route of a request without one, or that was refused before routing."""
 
 
 class Instrumentation:
-    """ASGI middleware, the outermost one."""
+    """The outermost ASGI middleware: instruments every request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap an application.
@@ -113,7 +113,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _addresses(scope: Scope) -> tuple[str | None, str | None]:
-    """Return the address that asks, and the one that connected, which is another one behind a proxy.
+    """Return the address of the client, and that of the peer, which differs behind a proxy.
 
     uvicorn believes only of proxies that are allowed to what they say of clients; what one says that is no
     address is not taken for one.

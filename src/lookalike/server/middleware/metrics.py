@@ -1,4 +1,4 @@
-"""Figures for Prometheus: a registry for each application, so that several in one process do not mix."""
+"""Prometheus metrics, in a registry for each application."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ leave_out_created()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """What is counted of requests, and what is read off the service when somebody asks."""
+    """The metrics of a service: counted per request, or read from it at a scrape."""
 
     def __init__(self, service: Service, held: MemoryBudget) -> None:
-        """Begin to count.
+        """Register the metrics.
 
         Args:
             service: whose queues are told.
@@ -88,12 +88,12 @@ class Metrics:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
-        """Return all figures in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class _Read(Collector):
-    """Figures that others keep."""
+    """Collects at a scrape what the service knows anyway."""
 
     def __init__(self, metrics: Metrics, service: Service, held: MemoryBudget) -> None:
         self._metrics = metrics

@@ -1,4 +1,4 @@
-"""Requests that look for what is wrong with labels and images, and that look at the answer."""
+"""Routes that audit a collection: start the job, read its lists."""
 
 from __future__ import annotations
 

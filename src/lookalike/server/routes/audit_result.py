@@ -1,4 +1,4 @@
-"""What is kept of an audit while somebody may look at it: ids and numbers, no records."""
+"""The result of an audit job in compact form: ids and numbers, no records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GroupRows:
-    """A group of near-duplicates."""
+    """A group of near-duplicates, as rows."""
 
     rows: Places
     """(n,): places of ids."""
@@ -40,7 +40,7 @@ class GroupRows:
 
 
 class OutlierRow(NamedTuple):
-    """An image unlike all others."""
+    """An outlier, as rows."""
 
     row: int
     label: int
@@ -51,7 +51,7 @@ class OutlierRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """What is kept of an audit: some 100 bytes an image."""
+    """The result of an audit job, some 100 bytes an image."""
 
     summary: AuditSummary
     ids: Ids
@@ -74,7 +74,7 @@ class AuditResult:
 
 
 class _Table:
-    """Numbers things in the order in which they come."""
+    """Numbers ids and values in order of first appearance."""
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = {}
@@ -102,7 +102,7 @@ class _Table:
 
 
 def audit_result(found: Audit) -> AuditResult:
-    """Return what is kept of an audit."""
+    """Return an audit in compact form."""
     table = _Table()
     most = max((len(each.neighbours) for each in found.suspects), default=0)
     neighbours = np.full((len(found.suspects), most), -1, np.intp)

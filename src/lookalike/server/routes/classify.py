@@ -1,4 +1,4 @@
-"""Requests that classify images."""
+"""The route that classifies images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests about collections."""
+"""Routes of collections: list, describe, create, delete, count values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elasticsearch's calls of trained models, for applications that were written against them.
+"""Elasticsearch's API of trained models, for applications that were written against it.
 
 Sources: https://www.elastic.co/guide/en/elasticsearch/reference/8.19/infer-trained-model.html and .../8.0/
 infer-trained-model-deployment.html; `RestInferTrainedModelDeploymentAction`; what Elastic's example

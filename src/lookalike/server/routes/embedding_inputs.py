@@ -1,4 +1,4 @@
-"""Texts and pictures to vectors of length 1, as `lookalike embed` prints them."""
+"""Embeds the texts and images of a request into unit vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings, as OpenAI's API has them."""
+"""The route of embeddings, as OpenAI's API has it."""
 
 from __future__ import annotations
 

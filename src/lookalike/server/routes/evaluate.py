@@ -1,4 +1,4 @@
-"""Requests that measure how often the neighbours are right, and that look at the answer."""
+"""Routes that evaluate a collection: start the job, read its figures and images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SHOWN = {"class": "classes", "confusion": "confusion", "reliability": "reliabil
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """What is kept of an evaluation: some 100 bytes an image."""
+    """The result of an evaluation job in compact form, some 100 bytes an image."""
 
     answer: bytes
     """`EvaluationAnswer` as JSON."""
@@ -114,7 +114,7 @@ def _evaluate(service: Service, name: str, query: EvaluateQuery, progress: Progr
 
 
 def evaluation_result(found: Evaluation) -> EvaluationResult:
-    """Return what is kept of an evaluation."""
+    """Return an evaluation in compact form."""
     held = found.held
     # They are in order of id.
     order = np.argsort(-held.shares, kind="stable")

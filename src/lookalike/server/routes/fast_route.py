@@ -1,4 +1,4 @@
-"""Routes without what FastAPI does for requests that do not need it."""
+"""Routes that bypass FastAPI's parameter resolution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FastRoute(APIRoute):
-    """A route that is asked often, whose function reads the request and writes the answer itself.
+    """A hot route whose function reads the request and writes the response itself.
 
     The function takes the name in the path, the request and the service. FastAPI describes it as any other;
     it only does not look anew for each request where the function's arguments come from.

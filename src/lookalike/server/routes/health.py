@@ -1,4 +1,4 @@
-"""Whether the service lives, whether it can answer, and its figures."""
+"""Routes for probes and metrics: /healthz, /readyz, /metrics."""
 
 from __future__ import annotations
 

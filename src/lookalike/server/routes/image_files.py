@@ -1,4 +1,4 @@
-"""Requests for pictures themselves: small ones, and the files as they are."""
+"""Routes that serve thumbnails and original image files."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _matches(asked: str | None, etag: str) -> bool:
 
 
 class _File(StreamingResponse):
-    """A file, sent piece by piece, and closed whatever becomes of the client."""
+    """A streamed file that is closed whatever becomes of the client."""
 
     def __init__(self, file: BufferedReader, size: int, headers: dict[str, str], media_type: str) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Requests about single images: add, look at, put right, remove."""
+"""Routes of single images: add, show, correct, remove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that index again what was indexed."""
+"""Routes that index a collection again: start the job, read its report."""
 
 from __future__ import annotations
 

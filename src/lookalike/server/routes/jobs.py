@@ -1,4 +1,4 @@
-"""Requests about jobs: how far they are, and that they end. What starts one is where its results are."""
+"""Routes of jobs: list, show progress, cancel; the route that starts a kind of job is with its results."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ACCEPTED: dict[str, Any] = {
         HTTPStatus.SERVICE_UNAVAILABLE.value: {"description": "Too many jobs wait; see Retry-After."},
     },
 }
-"""What is said of each request that starts a job."""
+"""The OpenAPI description of each route that starts a job."""
 
 
 def accepted(job: Job, response: Response) -> ShownJob:

@@ -1,4 +1,4 @@
-"""Requests that lay a collection onto the plane."""
+"""Routes that project a collection onto two dimensions: start the job, read the map."""
 
 from __future__ import annotations
 

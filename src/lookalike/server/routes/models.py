@@ -1,4 +1,4 @@
-"""The models that may be asked, by the names that clients know them by.
+"""Routes of models, and the public names of those served.
 
 A model is served because a collection was made by it, or because the settings name it; never because a client
 does.

@@ -1,4 +1,4 @@
-"""Requests that find images."""
+"""The route that searches images."""
 
 from __future__ import annotations
 

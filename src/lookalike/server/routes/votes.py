@@ -1,4 +1,4 @@
-"""What is kept of held-out answers while somebody may look at them: ids and numbers, no records.
+"""The votes of held-out answers in compact form: ids and numbers, no records.
 
 Images are shown as they are when they are looked at; one that was removed since is left out.
 """
@@ -31,7 +31,7 @@ _ID = 16
 
 
 class Ids:
-    """Ids by their places, 16 bytes each."""
+    """A list of record ids, 16 bytes each."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         """Keep ids.
@@ -49,7 +49,7 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """Who voted on n images: places of ids."""
+    """The neighbours that voted on n images, as places in a list of ids."""
 
     ids: Ids
     rows: Places

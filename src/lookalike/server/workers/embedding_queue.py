@@ -1,4 +1,4 @@
-"""Pictures and texts of many requests, embedded together.
+"""Batches images and texts of concurrent requests for the model.
 
 Pictures that may take long to decode have a thread of their own, so that nobody else waits for them.
 """
@@ -35,7 +35,7 @@ _TEXTS = 8
 
 @dataclass(slots=True)
 class _Item:
-    """One picture or text on its way."""
+    """One image or text to embed."""
 
     key: tuple[str, str]
     """Only items of the same key are embedded together."""
@@ -53,7 +53,7 @@ MOST_LONG = 32
 
 
 class _Lane:
-    """Items that wait, and the threads that take them."""
+    """A queue of items, and the threads that serve it."""
 
     def __init__(self) -> None:
         self.waiting: deque[_Item] = deque()
@@ -71,7 +71,7 @@ class _Lane:
 
 
 class EmbeddingQueue:
-    """Embeds what requests bring, in batches across requests, on a thread for each core and one more."""
+    """Embeds images and texts in batches across requests, a thread for each core and one for slow images."""
 
     def __init__(self, limit: int, max_pixels: int, workers: int = 0) -> None:
         """Start the threads.

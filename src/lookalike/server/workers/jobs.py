@@ -1,4 +1,4 @@
-"""Work that takes longer than a request may: it waits its turn, runs, says how far it is, can be cancelled.
+"""Background jobs: queued, run, observed and cancelled.
 
 A job runs in a thread of the service, on the same session as the requests. It is cancelled by its progress
 callback, which everything that takes long calls each second or so; what that raises ends the work, threads
@@ -50,12 +50,12 @@ _STOPPED = Problem(
 
 
 class _Cancelled(Exception):
-    """Ends a work from inside its progress callback."""
+    """Ends a job from inside its progress callback."""
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A piece of work; only `Jobs` changes it."""
+    """A background job; only `Jobs` changes it."""
 
     kind: JobKind
     collection: str
@@ -82,7 +82,7 @@ class Job:
             raise _Cancelled
 
     def shown(self) -> ShownJob:
-        """Return what a client sees of it."""
+        """Convert it to its schema."""
         done, total = self.far
         return ShownJob(
             id=self.id,
@@ -100,7 +100,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a service; threads may share it."""
+    """The job queue of a service; thread-safe."""
 
     def __init__(self, threads: int) -> None:
         """Start the threads.
@@ -124,7 +124,7 @@ class Jobs:
     def put(
         self, kind: JobKind, collection: str, asked: RequestModel, act: Callable[[Progress], object]
     ) -> Job:
-        """Let a job wait its turn; where the same question waits or runs already, that job comes back.
+        """Queue a job; where the same query waits or runs already, return that job.
 
         Args:
             kind: of the job.
@@ -282,4 +282,4 @@ def _done(job: Job) -> tuple[JobState, object, Problem | None]:
 
 
 def _nothing(_progress: Progress) -> None:
-    """Stand for the work of a job that has ended."""
+    """Replaces the work of a job that has ended."""

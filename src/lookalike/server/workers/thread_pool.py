@@ -1,4 +1,4 @@
-"""Blocking work of requests, on a few threads."""
+"""A thread pool for the blocking calls of requests."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class _Call(NamedTuple):
 
 
 class ThreadPool:
-    """Runs what blocks (stores, files) on threads, so that no request waits for another's."""
+    """Runs blocking calls (stores, files) on a bounded queue of threads."""
 
     def __init__(self, threads: int, limit: int, patience: float = 0.0) -> None:
-        """Make the threads.
+        """Start the threads.
 
         Args:
             threads: that work at once, at most.
@@ -139,12 +139,12 @@ class ThreadPool:
 
 
 def stopped_error() -> Overloaded:
-    """Return what is said of work that the service has no more time for."""
+    """Return the error of work that the service stopped before."""
     return Overloaded("the service stopped before this was done; ask again when it is back")
 
 
 def settle(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:
-    """Give an answer or an error to the request that waits for it, in its own thread."""
+    """Set the result or the error of a future from another thread."""
 
     def give() -> None:
         if future.done():  # whoever asked has gone
