@@ -15,12 +15,14 @@ from lookalike.ingest import adding
 from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, remember_indexed
 from lookalike.ingest.indexing import index
 from lookalike.ingest.removals import disagree, is_below
+from lookalike.label_normalisation import kept_name
 from lookalike.metric_learning import corrections, fitting, sides
 from lookalike.metric_learning.fitted import is_fitted, plain_name, refuse_side
 from lookalike.sources.files import absolute
 from lookalike.sources.patterns import Patterns
 from lookalike.stores.checks import same_name
-from lookalike.types import Space, kept_name, local_path
+from lookalike.types import Space
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
     from lookalike.metric_learning.fitting import FitReport
-    from lookalike.types import Approximation, Collection, Record, Scalar
+    from lookalike.types import Approximation, CollectionInfo, Record, Scalar
 
 
 class Collecting(Answering):
@@ -147,7 +149,7 @@ class Collecting(Answering):
                     gone -= {path, *path.parents}
         return sorted(gone)
 
-    def create(self, name: str, model: str) -> Collection:
+    def create(self, name: str, model: str) -> CollectionInfo:
         """Make an empty collection.
 
         Args:
@@ -193,7 +195,7 @@ class Collecting(Answering):
         """Remove records by id, and return how many there were; no file is touched."""
         return sides.remove(self.store, name, ids)
 
-    def delete(self, name: str) -> list[Collection]:
+    def delete(self, name: str) -> list[CollectionInfo]:
         """Delete a collection, with its plain side where it is fitted: see `sides.delete`."""
         deleted = sides.delete(self.store, name)
         forget_indexed(self.cache, self.store.url, deleted[0].name)

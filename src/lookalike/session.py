@@ -9,9 +9,12 @@ from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.registry import cards, groups_of, open_embedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.images.levels import AUTO
+from lookalike.label_normalisation import (
+    kept_filter,
+    kept_name,
+)
 from lookalike.metric_learning.fitted import is_fitted, read, read_plain, refit_with
 from lookalike.progress import Pulse, divided, silent
-from lookalike.types import kept_filter, kept_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.judgement import Judgement
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
-    from lookalike.types import Collection, Record, Vectors, Where
+    from lookalike.types import CollectionInfo, Record, Vectors, Where
 
 
 JUDGED_IMAGES = 10_000
@@ -232,7 +235,7 @@ class Session(Collecting):
         return self.embedder(model)
 
 
-def _pulse(progress: Progress, collection: Collection) -> tuple[Pulse, Progress, Progress]:
+def _pulse(progress: Progress, collection: CollectionInfo) -> tuple[Pulse, Progress, Progress]:
     """Return what can tell again how far a judging is, and whom reading and comparing tell."""
     pulse = Pulse(progress)
     # Each image is read once, and compared about three times: that takes longer the more there are.

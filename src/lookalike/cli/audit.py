@@ -21,7 +21,7 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
-from lookalike.types import display
+from lookalike.file_names import display
 from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:

@@ -36,8 +36,11 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.file_names import display
+from lookalike.label_normalisation import kept_name
 from lookalike.sources.files import absolute
-from lookalike.types import Skipped, display, file_uri, kept_name
+from lookalike.types import Skipped
+from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

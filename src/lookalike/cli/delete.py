@@ -12,8 +12,9 @@ import click
 from lookalike.cli.options import Settings, global_options
 from lookalike.cli.output import counted, print_text
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.sources.files import absolute
-from lookalike.types import display, file_uri, record_id
+from lookalike.uris import file_uri, record_id
 
 # RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.
 _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")

@@ -16,7 +16,7 @@ from lookalike.cli.output import (
     print_table,
     text_of,
 )
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from lookalike.metric_learning.fitted import Fitting

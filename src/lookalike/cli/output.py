@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.types import display, local_path
+from lookalike.file_names import display
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lookalike.evaluation.participants import LeftOut
-    from lookalike.types import Approximation, Collection, Neighbour, Record
+    from lookalike.types import Approximation, CollectionInfo, Neighbour, Record
 
 _WIDEST = 1_000_000
 # Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.
@@ -160,7 +161,7 @@ def approximation_line(found: Approximation | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
-def collection_line(collection: Collection) -> dict[str, object]:
+def collection_line(collection: CollectionInfo) -> dict[str, object]:
     """Return what programs get to see of a collection."""
     return {
         "collection": collection.name,

@@ -6,7 +6,7 @@ import click
 
 from lookalike.cli.options import Seconds, Settings, format_option, global_options
 from lookalike.cli.output import print_line, print_table
-from lookalike.stores.answers import SECONDS
+from lookalike.stores.sql import SECONDS
 
 
 @click.command()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from lookalike.stores.answers import SECONDS
+from lookalike.stores.sql import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import DamageLog, StructureFault
     from lookalike.types import (
         Approximation,
-        Collection,
+        CollectionInfo,
         Fields,
         Metadata,
         Neighbour,
@@ -46,15 +45,15 @@ class Store(Protocol):
         """
         ...
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         ...
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
         ...
 
-    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to.
 
         Args:
@@ -146,7 +145,7 @@ class Store(Protocol):
         queries: Vectors,
         k: int,
         where: Where | None = None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         space: Space | None = None,
@@ -219,7 +218,7 @@ class Store(Protocol):
 
         Raises:
             QueryRefused: it does not parse, fails, or would write; or the store speaks no SQL.
-            QueryStopped: it takes longer, or its answer is larger than `answers.MOST_BYTES`.
+            QueryStopped: it takes longer, or its answer is larger than `sql.MOST_BYTES`.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours in PostgreSQL: candidates by pgvector, their order by `reranking`."""
+"""Nearest neighbours in PostgreSQL: pgvector gives candidates, `reranking` their exact order."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import CollectionEmpty, Unanswerable
+from lookalike.stores.postgres.connection import SQL, Composed, Literal, Wire
+from lookalike.stores.postgres.encoding import binary_vectors
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.rows import plain_ids, read_verified
+from lookalike.stores.postgres.records import plain_ids, read_verified
 from lookalike.stores.postgres.schema import index
-from lookalike.stores.postgres.server import SQL, Composed, Literal, Wire
-from lookalike.stores.postgres.text import binary_vectors
 from lookalike.stores.postgres.views import table
 from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lookalike.stores.postgres.address import PostgresAddress
     from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.server import Connection
+    from lookalike.stores.postgres.connection import Connection
     from lookalike.stores.reranking import Candidates
     from lookalike.types import Approximation, Vectors, Where
 
@@ -125,7 +124,7 @@ class PostgresSearch:
         found: Found,
         queries: Vectors,
         where: Where | None,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
         having: str | None,
     ) -> None:
         self._connection = connection

@@ -1,0 +1,275 @@
+"""How records, labels and filters look in the tables of an Oracle store: no statement, no connection.
+
+The columns `fields` and `metadata` are for SQL, and cannot hold everything: '' is NULL to SQL, a NUMBER has
+no 5e-324 and no -0.0, and a lone surrogate is no UTF-8. What a record is, is in `kept`: the same as JSON
+texts in plain ASCII, which every character set holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from array import array
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
+from lookalike.errors import InvalidArgument
+from lookalike.file_names import display, readable
+from lookalike.label_normalisation import labels_digest
+from lookalike.stores.checks import metadata_text
+from lookalike.stores.damage import Fault
+from lookalike.stores.sql import sql_text
+from lookalike.stores.verification import vector_fault, verify_vectors
+from lookalike.uris import local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from lookalike.types import Fields, Metadata, Record, Scalar, Vectors
+
+Row: TypeAlias = "tuple[Any, ...]"
+
+ID_LENGTH = 512
+"""Characters in an id, which is plain ASCII."""
+
+TEXT_LENGTH = 1000
+"""Bytes in `uri` and `path`. The driver allows four bytes a character, and a bind of more than 4,000 is a
+LONG to the server, which it takes in few places (ORA-01461). A longer uri is in `kept` alone."""
+
+COLUMN_LENGTH = 100
+"""Bytes in the name of a view's column, of 128 that Oracle has (SQL Language Reference, "Database Object
+Naming Rules"), so that there is room for a number at its end."""
+
+VIEW_COLUMNS = ("ID", "URI", "PATH", "DIGEST", "METADATA", "VECTOR")
+_NO_COLUMN = ("ROWID",)  # not even in quotes: SQL Language Reference, "Oracle SQL Reserved Words"
+
+# The range of NUMBER: SQL Language Reference, "Data Types".
+_SMALLEST, _LARGEST = 1e-129, 1e125
+_DIGITS = 38
+_JSON_KEY_BYTES = 255  # of a field's name in Oracle's binary JSON, unless both sides know longer ones
+_JSON_DEPTH = 100  # far below what Oracle or Python take; what is nested deeper is kept as text
+
+
+class Field(NamedTuple):
+    """A field that a collection has had, and its column in the view."""
+
+    number: int
+    name: str
+    column: str
+    only_numbers: bool
+    """Whether all its values were numbers."""
+
+
+def usable_ids(ids: Iterable[str]) -> list[str]:
+    """Return those that can be the id of a record, each once; other text is the id of nothing."""
+    return [name for name in dict.fromkeys(ids) if name.isascii() and 1 <= len(name) <= ID_LENGTH]
+
+
+def text_key(text: str) -> str:
+    """Return a digest of any text, 64 hexadecimal digits: what names are compared by."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def value_key(value: Scalar) -> str | None:
+    """Return a digest that is equal for values that `Where` takes for equal; None for what equals nothing.
+
+    Numbers compare as numbers, a boolean only with a boolean, a string only with a string.
+    """
+    if isinstance(value, str):
+        return text_key("s" + value)[:32]
+    if isinstance(value, bool):
+        return text_key(f"b{value:d}")[:32]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return text_key(f"n{int(value):x}" if value.is_integer() else f"n{value.hex()}")[:32]
+    return text_key(f"n{value:x}")[:32]
+
+
+def value_rows(identity: str, fields: Fields, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return what the table of values holds of a record: the rows that filters compare."""
+    return [
+        {"id": identity, "field_id": numbers[name], "value_key": value_key(value)}
+        for name, value in fields.items()
+    ]
+
+
+def vector_bind(vector: Vectors) -> array[float]:
+    """Return one vector, float32 of shape (dimension,), as the driver binds a VECTOR of FLOAT32."""
+    return array("f", vector.tobytes())
+
+
+def vector_content(found: object) -> bytes | None:
+    """Return the numbers of a fetched vector as little-endian float32; None where it is of another format."""
+    if not isinstance(found, array) or found.typecode != "f":
+        return None
+    return np.frombuffer(found, np.float32).astype("<f4").tobytes()
+
+
+def read_vectors(rows: Sequence[Row], dimension: int) -> tuple[Vectors, list[Fault]]:
+    """Return the vectors of rows, shape (rows, dimension), and what is wrong with those that are damaged.
+
+    Args:
+        rows: id, vector_checksum and embedding, as they were fetched.
+        dimension: of the vectors.
+    """
+    ids, checksums = [row[0] for row in rows], [row[1] for row in rows]
+    contents = [vector_content(row[2]) for row in rows]
+    vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
+    return vectors, [Fault(str(ids[row]), None, vector_fault(contents[row], dimension)) for row in wrong]
+
+
+def label_binds(
+    identity: str, fields: Fields, metadata: Metadata, columns: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the binds of labels_digest, fields, metadata, kept and labels_checksum.
+
+    Args:
+        identity: the id of the record, for messages.
+        fields: its fields.
+        metadata: its metadata.
+        columns: the view's column of each field.
+
+    Raises:
+        InvalidArgument: the metadata is not JSON.
+    """
+    text = metadata_text(identity, metadata)
+    kept_fields, kept_metadata = json.dumps(dict(fields)), json.dumps(json.loads(text))
+    return {
+        "labels_digest": labels_digest(fields, metadata),
+        "fields": {columns[name]: for_sql(value) for name, value in fields.items()},
+        "metadata": for_sql(json.loads(text)),
+        "kept": {"fields": kept_fields, "metadata": kept_metadata},
+        "labels_checksum": labels_checksum(identity, kept_fields, kept_metadata),
+    }
+
+
+def record_binds(record: Record, vector: Vectors, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return all binds of one record and its vector.
+
+    Raises:
+        InvalidArgument: the id has not 1 … 512 characters, or the metadata is not JSON.
+    """
+    if not 1 <= len(record.id) <= ID_LENGTH:
+        raise InvalidArgument(f"record {display(record.id[:64])!r}: an id has 1 … {ID_LENGTH} characters")
+    binds = label_binds(record.id, record.fields, record.metadata, columns)
+    long = len(record.uri) > TEXT_LENGTH
+    if long:
+        binds["kept"]["uri"] = record.uri
+    return {
+        "id": record.id,
+        "uri": None if long else record.uri,
+        "path": _path(record.uri),
+        "digest": record.digest,
+        "size_bytes": record.size,
+        "modified_ns": record.modified_ns,
+        **binds,
+        "file_checksum": file_checksum(record.id, record.uri, record.digest, record.size, record.modified_ns),
+        "vector_checksum": vector_checksum(record.id, vector.astype("<f4").tobytes()),
+        "embedding": vector_bind(vector),
+    }
+
+
+def record_row(row: Row) -> tuple[Any, ...]:
+    """Return a row of `records.RECORD_COLUMNS` as `verification.read_record` takes it."""
+    identity, uri, digest, size, modified_ns, kept, of_file, of_labels = row
+    said = kept if isinstance(kept, dict) else {}
+    known = kept_uri(uri, said)
+    return (
+        *(identity, known, digest or "", said.get("fields"), said.get("metadata")),
+        *(_whole(size), _whole(modified_ns), of_file, of_labels),
+    )
+
+
+def _whole(number: object) -> Any:
+    """Return a number of the driver's as an integer, and anything else as it is."""
+    return int(number) if isinstance(number, (int, float, Decimal)) else number
+
+
+def kept_uri(uri: str | None, kept: Mapping[str, str]) -> str:
+    """Return the uri of a record, wherever it is; '' is NULL to Oracle."""
+    return uri if uri is not None else kept.get("uri", "")
+
+
+def plan_fields(known: Sequence[Field], records: Iterable[Fields]) -> list[Field]:
+    """Return the fields that are new, or that had only numbers and no longer have, as they are to be."""
+    fields = {field.name: field for field in known}
+    taken = {_upper(name) for name in (*VIEW_COLUMNS, *_NO_COLUMN, *(field.column for field in known))}
+    number = max((field.number for field in known), default=0)
+    for name, value in ((name, value) for record in records for name, value in record.items()):
+        is_number = not isinstance(value, (str, bool))
+        field = fields.get(name)
+        if field is None:
+            number += 1
+            field = Field(number, name, _free_column(name, taken), is_number)
+        fields[name] = field._replace(only_numbers=field.only_numbers and is_number)
+    before = {field.name: field for field in known}
+    return [field for field in fields.values() if field != before.get(field.name)]
+
+
+def identifier(name: str) -> str | None:
+    """Return a name as a quoted identifier; None where Oracle can have none of that name.
+
+    A plain ASCII word is in capitals, so that SQL finds it without quotes, whatever the case.
+    """
+    name = name.upper() if name.isascii() else name
+    usable = name.isprintable() and '"' not in name and 1 <= len(name.encode("utf-8", "replace")) <= 128
+    return f'"{name}"' if usable else None
+
+
+def for_sql(value: Any) -> Any:
+    """Return a JSON value as Oracle's JSON type can hold it; what it cannot hold is text."""
+    return _for_sql(value, 0)
+
+
+def _for_sql(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return sql_text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if len(str(abs(value))) <= _DIGITS else str(value)
+    if isinstance(value, float):
+        if value == 0:
+            return 0
+        return value if _SMALLEST < abs(value) < _LARGEST else repr(value)
+    if depth >= _JSON_DEPTH:
+        return json.dumps(value)
+    if isinstance(value, dict):
+        # An empty name is an error to some functions of Oracle, and a longer one to older servers.
+        return {
+            _cut(sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
+            for name, one in value.items()
+        }
+    return [_for_sql(one, depth + 1) for one in value]
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode("utf-8", "ignore")
+
+
+def _path(uri: str) -> str | None:
+    place = local_path(uri)
+    path = "" if place is None else sql_text(readable(str(place)))
+    return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
+
+
+def _free_column(name: str, taken: set[str]) -> str:
+    """Return a column's name that is fit for SQL and for a JSON path, and take it."""
+    plain = "".join(c if c.isprintable() and c not in "\"'\\" else "_" for c in name)
+    plain = _cut(plain.encode("utf-8", "replace").decode(), COLUMN_LENGTH).strip() or "_"
+    plain = plain.upper() if plain.isascii() else plain
+    column, counter = plain, 2
+    while _upper(column) in taken:
+        column = f"{plain}_{counter}"
+        counter += 1
+    taken.add(_upper(column))
+    return column
+
+
+def _upper(name: str) -> str:
+    return name.upper()
