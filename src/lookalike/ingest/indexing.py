@@ -12,11 +12,10 @@ import numpy as np
 
 from lookalike.errors import PathNotFound, Unanswerable
 from lookalike.file_names import display, read_name
-from lookalike.images import decoding
 from lookalike.ingest.embedding import EmbeddedFile, embed_files, file_time, read_digests
 from lookalike.ingest.index_report import IndexReport, label_trouble
 from lookalike.ingest.moves import lost_records, pair
-from lookalike.ingest.removals import Disk, Removal, check_emptied, disagree, find_gone, is_below
+from lookalike.ingest.removals import Disk, Removal, check_emptied, find_gone, is_below
 from lookalike.label_normalisation import labels_digest
 from lookalike.labels.alike import alike_labels
 from lookalike.labels.labelling import Label
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
+    from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.moves import Move
     from lookalike.ingest.removals import Agree
     from lookalike.progress import Progress
@@ -113,15 +113,8 @@ def index(
     paths: Sequence[Path],
     embedder: Embedder,
     cache: FeatureCache,
-    *,
-    labels: str = "auto",
-    encoding: str | None = None,
-    prune: bool = False,
+    options: IndexOptions,
     patterns: Mapping[Path, Patterns] | None = None,
-    prune_empty: bool = False,
-    agree: Agree = disagree,
-    verify: bool = False,
-    max_pixels: int = decoding.MAX_PIXELS,
     progress: Progress = silent,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
@@ -141,15 +134,8 @@ def index(
         paths: folders and files; with `prune`, also such as are gone and have records.
         embedder: the collection's own.
         cache: the features of that embedder.
-        labels: auto, folders, json, table, xml, yolo or none.
-        encoding: of label files that are no Unicode by their marks; None to guess.
-        prune: whether to remove records below the paths whose file is gone. Those of files that are left out
-            stay as they are.
-        prune_empty: whether to do so too where it looks as though a disk were not mounted.
-        agree: asked before more than a tenth of the collection is removed.
-        verify: whether to read the files whose size and date are the same, and compare their digests.
+        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_paths`.
         patterns: what is left out below which of the paths; by default nothing.
-        max_pixels: images with more pixels are skipped.
         progress: told with images done and images to do.
 
     Returns:
@@ -165,22 +151,23 @@ def index(
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
+    prune = options.prune or options.prune_empty
     report = IndexReport(name)
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = _survey(roots, labels, encoding, by_root, report, disk, prune=prune)
+    found = _survey(roots, options.labels, options.encoding, by_root, report, disk, prune=prune)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
     part = _Part(progress)
     try:
         _check_gone(found.gone, name, stamps)
-        differing = _verify(sides, found.wanted, stamps, report, part) if verify else frozenset()
+        differing = _verify(sides, found.wanted, stamps, report, part) if options.verify else frozenset()
         jobs = _changed(sides, found.wanted, stamps, differing, report)
         jobs, origins = _move(
-            sides, jobs, found.wanted, stamps, disk, embedder, cache, max_pixels, report, part
+            sides, jobs, found.wanted, stamps, disk, embedder, cache, options.max_pixels, report, part
         )
         carried = _carry(sides, jobs, found.wanted, stamps, origins, disk, part)
         if report.left_out and (kept := _left_in(roots, found.wanted, stamps)):
@@ -189,9 +176,17 @@ def index(
             kept_back = origins | {record.id for record in carried.values()}
             left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
             report.removed = _prune(
-                sides, name, frozenset(roots), found, left, disk, agree, len(stamps), prune_empty=prune_empty
+                sides,
+                name,
+                frozenset(roots),
+                found,
+                left,
+                disk,
+                options.agree,
+                len(stamps),
+                prune_empty=options.prune_empty,
             )
-        _write(sides, jobs, carried, embedder, cache, max_pixels, report, part, among=bool(stamps))
+        _write(sides, jobs, carried, embedder, cache, options.max_pixels, report, part, among=bool(stamps))
         if prune and carried:
             gone = find_gone(frozenset(roots), found.wanted, stamps, disk)
             passed_on = [record.id for record in carried.values() if record.id in gone]
