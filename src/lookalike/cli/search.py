@@ -1,4 +1,4 @@
-"""The command that finds images by images, by words, and by sums of both: search."""
+"""The command search: finds images by images, by words, and by sums of both."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     print_text,
-    progress_bar,
     record_line,
     short_path,
     warn,
 )
+from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.search.terms import read_query
 
