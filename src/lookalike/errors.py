@@ -275,6 +275,11 @@ class StoreCorrupt(StoreError):
 class StoreNewer(StoreError):
     """A later version of lookalike wrote this store."""
 
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            url, "was written by a later version of lookalike: install that version or a later one"
+        )
+
 
 class StoreOlder(StoreError):
     """An earlier version of lookalike wrote this store, without what this one needs."""

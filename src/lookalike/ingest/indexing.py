@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.images import decoding
 from lookalike.ingest.embedding import EmbeddedFile, embed_files, file_time, read_digests
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import carry_corrections, move_records
-from lookalike.ingest.removals import Disk, Removal, check_emptied, disagree, find_gone, is_below
+from lookalike.ingest.removals import Disk, Removal, check_emptied, find_gone, is_below
 from lookalike.ingest.run import BATCH_RECORDS, IndexRun, Job, StepProgress
 from lookalike.ingest.survey import check_gone, survey
 from lookalike.label_normalisation import labels_digest
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
+    from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.removals import Agree
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
@@ -53,15 +53,8 @@ def index(
     paths: Sequence[Path],
     embedder: Embedder,
     cache: FeatureCache,
-    *,
-    labels: str = "auto",
-    encoding: str | None = None,
-    prune: bool = False,
+    options: IndexOptions,
     patterns: Mapping[Path, Patterns] | None = None,
-    prune_empty: bool = False,
-    agree: Agree = disagree,
-    verify: bool = False,
-    max_pixels: int = decoding.MAX_PIXELS,
     progress: Progress = silent,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
@@ -81,15 +74,8 @@ def index(
         paths: folders and files; with `prune`, also such as are gone and have records.
         embedder: the collection's own.
         cache: the features of that embedder.
-        labels: auto, folders, json, table, xml, yolo or none.
-        encoding: of label files that are no Unicode by their marks; None to guess.
-        prune: whether to remove records below the paths whose file is gone. Those of files that are left out
-            stay as they are.
-        prune_empty: whether to do so too where it looks as though a disk were not mounted.
-        agree: asked before more than a tenth of the collection is removed.
-        verify: whether to read the files whose size and date are the same, and compare their digests.
+        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_paths`.
         patterns: what is left out below which of the paths; by default nothing.
-        max_pixels: images with more pixels are skipped.
         progress: told with images done and images to do.
 
     Returns:
@@ -105,20 +91,21 @@ def index(
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
+    prune = options.prune or options.prune_empty
     report = IndexReport(name)
     roots = [absolute(path) for path in paths]
     sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = survey(roots, labels, encoding, by_root, report, disk, prune=prune)
+    found = survey(roots, options.labels, options.encoding, by_root, report, disk, prune=prune)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     stamps = store.stamps(sides.open())
     steps = StepProgress(progress)
-    run = IndexRun(sides, found.wanted, stamps, embedder, cache, max_pixels, report, steps, disk)
+    run = IndexRun(sides, found.wanted, stamps, embedder, cache, options.max_pixels, report, steps, disk)
     try:
         check_gone(found.gone, name, stamps)
-        jobs = _sort_out(run, _differing(run) if verify else frozenset())
+        jobs = _sort_out(run, _differing(run) if options.verify else frozenset())
         jobs, origins = move_records(run, jobs)
         carried = carry_corrections(run, jobs, origins)
         if report.left_out and (kept := _left_in(roots, run)):
@@ -127,9 +114,9 @@ def index(
             kept_back = origins | {record.id for record in carried.values()}
             left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
             gone = find_gone(frozenset(roots), run.wanted, left, disk)
-            if not prune_empty:
+            if not options.prune_empty:
                 check_emptied(found.imageless, gone, left, disk)
-            report.removed = _remove(run, gone, agree)
+            report.removed = _remove(run, gone, options.agree)
         _write(run, jobs, carried)
         if prune and carried:
             gone = find_gone(frozenset(roots), run.wanted, stamps, disk)

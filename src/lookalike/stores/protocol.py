@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from lookalike.stores.answers import SECONDS
+from lookalike.stores.sql import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -218,7 +218,7 @@ class Store(Protocol):
 
         Raises:
             QueryRefused: it does not parse, fails, or would write; or the store speaks no SQL.
-            QueryStopped: it takes longer, or its answer is larger than `answers.MOST_BYTES`.
+            QueryStopped: it takes longer, or its answer is larger than `sql.MOST_BYTES`.
         """
         ...
 
