@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
@@ -67,8 +68,8 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    name: str
-    """The path of the image, or what an upload was called."""
+    path: Path
+    """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
     """Records of the very same bytes, which had no vote."""
@@ -185,7 +186,7 @@ class Classifier:
                 )
             prediction = self.judge(prediction, self.by, nearest_of, closest)
         return Classified(
-            image.name, prediction, len(same), collection.approximation if approximate else None
+            Path(image.name), prediction, len(same), collection.approximation if approximate else None
         )
 
     def _judge(self, collection: CollectionInfo, progress: Progress) -> Judge | None:

@@ -15,7 +15,7 @@ from lookalike.errors import LookalikeError, outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.stores.protocol import Store
+    from lookalike.database import Database
 
 
 # Damaged records that are named one by one.
@@ -100,9 +100,9 @@ def run(arguments: Sequence[str] | None) -> int:
         KeyboardInterrupt: Ctrl-C, or a question whose answer never came.
         OSError: an error that no room expected; the output cannot be written, say.
     """
-    stores: list[Store] = []
-    code = _run(arguments, stores)
-    found = [damage for store in stores for damage in store.damage.found()]
+    opened: list[Database] = []
+    code = _run(arguments, opened)
+    found = [damage for database in opened for damage in database.damage()]
     for damage in found[:_DAMAGES]:
         warn(str(damage))
     if len(found) > _DAMAGES:
@@ -110,10 +110,10 @@ def run(arguments: Sequence[str] | None) -> int:
     return code or int(bool(found))
 
 
-def _run(arguments: Sequence[str] | None, stores: list[Store]) -> int:
-    """Run one command; `stores` gets those that it opens."""
+def _run(arguments: Sequence[str] | None, opened: list[Database]) -> int:
+    """Run one command; `opened` gets the databases that it opens."""
     try:
-        code = group(args=arguments, prog_name="lookalike", standalone_mode=False, obj=stores)
+        code = group(args=arguments, prog_name="lookalike", standalone_mode=False, obj=opened)
     except click.ClickException as error:
         with suppress(OSError):
             error.show()

@@ -47,8 +47,8 @@ from lookalike.server.service import Service
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from lookalike.database import Database
     from lookalike.server.settings import Settings
-    from lookalike.session import Session
 
 _DESCRIPTION = """Finds and classifies images by their lookalikes.
 
@@ -75,11 +75,11 @@ _ROUTERS = (
 )
 
 
-def make_app(session: Session, settings: Settings) -> FastAPI:
+def make_app(database: Database, settings: Settings) -> FastAPI:
     """Return the ASGI application over a store.
 
     Args:
-        session: the store and the models; whoever opened it closes it, after the application has ended.
+        database: the store and the models; whoever opened it closes it, after the application has ended.
         settings: limits and places.
 
     Raises:
@@ -87,7 +87,7 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
     """
     keys = open_keys(settings)
     check_origins(settings.origins)
-    service = Service(session, settings)
+    service = Service(database, settings)
     readiness = Readiness(service)
 
     @asynccontextmanager
