@@ -59,6 +59,7 @@ SERVER_ROOMS = (
 # Those that take long to import, or that are optional, and the modules or rooms that may import them.
 HEAVY = {
     "bokeh": {"report/plots.py"},
+    "cachetools": {"server/caches/"},
     "fastapi": {"server/"},
     "elasticsearch": {"stores/elasticsearch/client.py"},
     "jinja2": {"report/page.py"},
@@ -74,7 +75,7 @@ HEAVY = {
     "psycopg": {"stores/postgres/connection.py"},
     "oracledb": {"stores/oracle/connection.py"},
     "pyarrow": {"labels/parquet.py"},
-    "python_multipart": {"server/middleware/body_limits.py"},
+    "python_multipart": {"server/http/multipart.py"},
     "pythonjsonlogger": {"server/logs.py"},
     "sentence_transformers": {"embedders/torch/sentence_transformers_models.py"},
     "timm": {"embedders/torch/timm_models.py"},
