@@ -1,11 +1,10 @@
-"""How records, labels and filters look in the documents of an Elasticsearch store."""
+"""The documents that records are kept in: what they look like, and how they are written and read."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -14,6 +13,10 @@ from lookalike.errors import InvalidArgument
 from lookalike.file_names import display, readable
 from lookalike.label_normalisation import labels_digest
 from lookalike.stores.damage import Fault
+from lookalike.stores.elasticsearch.connection import action_lines
+from lookalike.stores.elasticsearch.filters import field_tokens
+from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.schema import EMBEDDING, VECTOR_FIELD, WORDS_FIELD, embedding_field
 from lookalike.stores.verification import (
     CHANGED_FILE,
     CHANGED_FILTER,
@@ -28,85 +31,28 @@ from lookalike.types import Record
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lookalike.types import Scalar, Stamp, Vectors, Where
-
-FORMAT = 3
-"""Of documents and catalogue; no other is read. Since 3 documents have checksums."""
-
-MOST_DIMENSIONS = 4096
-"""Of a `dense_vector` (Elastic's reference of the field type)."""
+    from lookalike.stores.elasticsearch.catalog import Entry
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
+    from lookalike.types import Fields, Metadata, Stamp, Vectors, Where
 
 RECORD_FIELDS = ("uri", "digest", "size", "modified_ns", "labels", "file_checksum", "labels_checksum")
 """Fields of a document that make a record."""
 
 STAMP_FIELDS = ("uri", "size", "modified_ns", "labels_digest", "digest", "file_checksum")
 
-VECTOR_FIELD = "vector"
-
 VECTOR_FIELDS = (VECTOR_FIELD, "vector_checksum")
 """Fields of a document that make a vector."""
 
-WORDS_FIELD = "words"
-
-WORDS_MAPPING = {"type": "text", "analyzer": "whitespace", "index_options": "freqs"}
-"""Of `WORDS_FIELD`; the words were split by `wording`."""
-
-EMBEDDING = "image_embedding"
-"""The field that is searched exactly."""
-
+_BATCH = 500
+_MISSING = 404
+_CONFLICT = 409
+# Who writes while an index is built, not knowing of it, leaves documents for another round; after the last
+# one they are found all the same, by exact search beside it.
+_ROUNDS = 5
 _ID_BYTES = 512  # of an `_id`, at most (Elastic's reference of the field)
-# Terms of Lucene end at 32,766 bytes, and a letter has up to three or, as two, four of them.
-_KEYWORD_CHARACTERS = 8_000
 _FIELD_NAME_CHARACTERS = 250
-# Below index.max_terms_count, 65,536 unless it was changed.
-_TERMS = 30_000
-
-
-def embedding_field(kind: str) -> str:
-    """Return the name of the field that an approximate index of this kind is on."""
-    return f"{EMBEDDING}_{kind}"
-
-
-def mapping(dimension: int) -> dict[str, Any]:
-    """Return the mapping of a collection's index: every field by name, no other is taken."""
-    keyword = {"type": "keyword", "ignore_above": _KEYWORD_CHARACTERS}
-    return {
-        "dynamic": "strict",
-        "_meta": {"lookalike_format": FORMAT},
-        "properties": {
-            "image_id": keyword,
-            "image_name": keyword,
-            "relative_path": keyword,
-            EMBEDDING: embedding_mapping(dimension, "flat"),
-            "fields": {"type": "flattened", "ignore_above": _KEYWORD_CHARACTERS},
-            "uri": keyword,
-            "digest": keyword,
-            "size": {"type": "long"},
-            "modified_ns": {"type": "long"},
-            "labels": {"type": "text", "index": False},
-            "labels_digest": keyword,
-            "match": keyword,
-            WORDS_FIELD: WORDS_MAPPING,
-            VECTOR_FIELD: {"type": "binary"},
-            "file_checksum": {"type": "binary"},
-            "labels_checksum": {"type": "binary"},
-            "vector_checksum": {"type": "binary"},
-        },
-    }
-
-
-def embedding_mapping(dimension: int, kind: str) -> dict[str, Any]:
-    """Return the mapping of a field of vectors that has an index of this kind."""
-    return {
-        "type": "dense_vector",
-        "dims": dimension,
-        "index": True,
-        "similarity": "cosine",
-        # Always named: what a server takes by itself changed from version to version.
-        "index_options": {"type": kind},
-    }
 
 
 def check_ids(records: Sequence[Record]) -> None:
@@ -157,7 +103,7 @@ def document(record: Record, vector: Vectors, kind: str | None) -> dict[str, Any
         "modified_ns": record.modified_ns,
         "labels": labels,
         "labels_digest": labels_digest(record.fields, record.metadata),
-        "match": list(_tokens(record)),
+        "match": list(field_tokens(record.fields)),
         WORDS_FIELD: record_text(record.uri, record.fields, record.metadata),
         # Bit by bit: the server keeps vectors normalised anew, and may leave them out of its answers.
         VECTOR_FIELD: _binary(content),
@@ -282,52 +228,6 @@ def _bytes(text: object) -> bytes | None:
         return None
 
 
-def matching(where: Where | None, having: str | None = None) -> list[dict[str, Any]]:
-    """Return the clauses of a query that hold for the records that match, by the rules of `Where`."""
-    clauses = [_any_of([_token(name)]) for name in (() if having is None else (having,))]
-    for name, values in (where or {}).items():
-        tokens = (_value_token(name, value) for value in values)
-        clauses.append(_any_of(sorted({token for token in tokens if token is not None})))
-    return clauses
-
-
-def _any_of(tokens: list[str]) -> dict[str, Any]:
-    parts = [{"terms": {"match": tokens[start : start + _TERMS]}} for start in range(0, len(tokens), _TERMS)]
-    if not parts:
-        return {"match_none": {}}
-    return parts[0] if len(parts) == 1 else {"bool": {"should": parts}}
-
-
-def _tokens(record: Record) -> Iterator[str]:
-    """Yield what a filter can ask of a record: that it has a field, and that the field has a value."""
-    for name, value in record.fields.items():
-        yield _token(name)
-        token = _value_token(name, value)
-        if token is not None:
-            yield token
-
-
-def _value_token(name: str, value: Scalar) -> str | None:
-    """Return a text that is equal where field and value are equal; None for what equals nothing."""
-    if isinstance(value, bool):
-        return _token(name, "boolean", str(value))
-    if isinstance(value, str):
-        return _token(name, "string", value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        if not value.is_integer():
-            return _token(name, "number", value.hex())
-        value = int(value)
-    # Hexadecimal: Python refuses to write very long integers in decimal.
-    return _token(name, "number", hex(value))
-
-
-def _token(*parts: str) -> str:
-    # A digest: terms of Elasticsearch are short and hold no lone surrogate.
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
 def _readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
@@ -340,3 +240,110 @@ def _can_be_flattened(name: str) -> bool:
         and not any("\ud800" <= character <= "\udfff" for character in name)
         and all(part.strip() for part in name.split("."))
     )
+
+
+def put_documents(
+    client: ElasticsearchClient, index: str, records: Sequence[Record], vectors: Vectors, kind: str | None
+) -> None:
+    """Write the documents of records, whole and whatever was there before."""
+    client.bulk(
+        index,
+        (
+            action_lines({"index": {"_id": record.id}}, document(record, vector, kind))
+            for record, vector in zip(records, vectors, strict=True)
+        ),
+    )
+
+
+def remove_documents(client: ElasticsearchClient, index: str, ids: Sequence[str]) -> int:
+    """Delete the documents of these ids, and return how many there were."""
+    there = [hit["_id"] for some in _parts(ids) for hit in client.fetch(index, some, None)]
+    # An answer that is lost is asked for again, and then all are missing: so those there were are counted.
+    actions = (action_lines({"delete": {"_id": identity}}) for identity in there)
+    client.bulk(index, actions, allow=(_MISSING,))
+    return len(there)
+
+
+def relabel_documents(
+    client: ElasticsearchClient,
+    index: str,
+    labels: Mapping[str, tuple[str, Fields, Metadata]],
+    entry: Entry,
+    add_fields: Callable[[set[str]], None],
+    note: Callable[[list[Fault]], None],
+) -> None:
+    """Replace fields and metadata of the documents that are there, but for those that are damaged.
+
+    Args:
+        client: where it asks.
+        index: the alias of the collection's index.
+        labels: those of each document, by its id.
+        entry: the collection.
+        add_fields: told of all fields of documents that will be written, before they are.
+        note: told of damaged documents.
+    """
+
+    def change(record: Record) -> Record:
+        _, fields, metadata = labels[record.id]
+        return replace(record, fields=fields, metadata=metadata)
+
+    for some in _parts(list(labels)):
+        _rewrite(client, index, some, entry, change, note, add_fields)
+
+
+def write_field(
+    client: ElasticsearchClient, index: str, entry: Entry, field: str, note: Callable[[list[Fault]], None]
+) -> None:
+    """Write all documents anew that lack a field which documents now have, but for those that are damaged.
+
+    Args:
+        client: where it asks.
+        index: the alias of the collection's index.
+        entry: the collection as it is to be written.
+        field: is in the mapping already.
+        note: told of damaged documents.
+    """
+    lacking = {"exists": {"field": field}}
+    for _ in range(_ROUNDS):
+        found = False
+        for hits in pages(client, index, [], None, without=[lacking]):
+            found = True
+            for some in _parts([hit["_id"] for hit in hits]):
+                _rewrite(client, index, some, entry, lambda record: record, note)
+        if not found:
+            return
+
+
+def _rewrite(
+    client: ElasticsearchClient,
+    index: str,
+    ids: Sequence[str],
+    entry: Entry,
+    change: Callable[[Record], Record],
+    note: Callable[[list[Fault]], None],
+    add_fields: Callable[[set[str]], None] = lambda _: None,
+) -> None:
+    """Replace the documents that are there, each only as it was read, or read again."""
+    todo = list(ids)
+    while todo:
+        read = client.fetch(index, todo, [*RECORD_FIELDS, *VECTOR_FIELDS])
+        hits, found, vectors, faults = sound_hits(read, entry.space.dimension)
+        note(faults)
+        records = [change(record) for record in found]
+        add_fields({field for record in records for field in record.fields})
+        actions = (
+            action_lines(_if_unchanged(hit), document(record, vector, entry.kind))
+            for hit, record, vector in zip(hits, records, vectors, strict=True)
+        )
+        results = client.bulk(index, actions, allow=(_CONFLICT,))
+        todo = [one["_id"] for one in results if one["status"] == _CONFLICT]
+
+
+def _if_unchanged(hit: dict[str, Any]) -> dict[str, Any]:
+    condition = {"if_seq_no": hit["_seq_no"], "if_primary_term": hit["_primary_term"]}
+    return {"index": {"_id": hit["_id"], **condition}}
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _BATCH):
+        yield ids[start : start + _BATCH]

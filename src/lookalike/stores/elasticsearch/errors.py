@@ -1,4 +1,4 @@
-"""What an Elasticsearch server refuses, as our errors."""
+"""Error answers of an Elasticsearch server, translated into errors of the package."""
 
 from __future__ import annotations
 

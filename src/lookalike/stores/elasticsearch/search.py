@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lookalike.stores.elasticsearch.client import search_lines
-from lookalike.stores.elasticsearch.documents import (
-    EMBEDDING,
-    RECORD_FIELDS,
-    VECTOR_FIELDS,
-    embedding_field,
-    matching,
-    sound_hits,
-    usable_id,
-)
+from lookalike.stores.elasticsearch.connection import search_lines
+from lookalike.stores.elasticsearch.filters import matching
 from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.records import RECORD_FIELDS, VECTOR_FIELDS, sound_hits, usable_id
+from lookalike.stores.elasticsearch.schema import EMBEDDING, embedding_field
 from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
 from lookalike.types import Neighbour
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from lookalike.stores.damage import Fault
-    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
     from lookalike.stores.reranking import Candidates
     from lookalike.types import Record, Vectors, Where
 

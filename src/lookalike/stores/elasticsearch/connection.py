@@ -1,4 +1,4 @@
-"""Requests to an Elasticsearch server, and what its refusals mean."""
+"""Requests to an Elasticsearch server: sent, repeated while it is busy, and checked for refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lookalike.errors import (
     StoreError,
     StoreUnreachable,
 )
-from lookalike.stores.elasticsearch.refusals import (
+from lookalike.stores.elasticsearch.errors import (
     Refusal,
     read_refusal,
     refused_document,

@@ -1,4 +1,4 @@
-"""Which collections an Elasticsearch store has: one document, changed only by who has read it as it is.
+"""The catalogue: names, spaces and states of all collections, changed under optimistic concurrency control.
 
 The names of all collections are in the document `names` of the index `PREFIX.catalogue`. It is replaced under
 `if_seq_no`, so that a change of several names is seen whole or not at all, and of two processes that change
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt, StoreNewer, StoreOlder
 from lookalike.stores.checks import same_name
-from lookalike.stores.elasticsearch.documents import FORMAT
+from lookalike.stores.elasticsearch.schema import FORMAT
 from lookalike.types import Approximation, Space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
-    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 
 _T = TypeVar("_T")
 
@@ -53,7 +53,7 @@ class State(NamedTuple):
     approximation: Approximation | None = None
 
 
-class ElasticsearchCatalogue:
+class ElasticsearchCatalog:
     """The collections of one store.
 
     Args:

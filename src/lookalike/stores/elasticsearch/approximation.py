@@ -1,22 +1,19 @@
-"""The field that the documents of a collection get with an approximate index."""
+"""Approximate indexes: one more field of the documents, which the server builds a graph on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lookalike.errors import CollectionEmpty, Unanswerable
-from lookalike.stores.elasticsearch.documents import (
-    embedding_field,
-    embedding_mapping,
-)
-from lookalike.stores.elasticsearch.writing import write_field
+from lookalike.stores.elasticsearch.records import write_field
+from lookalike.stores.elasticsearch.schema import embedding_field, embedding_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.stores.damage import Fault
-    from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
-    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog, Entry
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
     from lookalike.types import CollectionInfo
 
 # Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
@@ -40,7 +37,7 @@ def check_buildable(collection: CollectionInfo, kind: str) -> None:
 
 def add_embedding(
     client: ElasticsearchClient,
-    catalogue: ElasticsearchCatalogue,
+    catalog: ElasticsearchCatalog,
     entry: Entry,
     kind: str,
     note: Callable[[list[Fault]], None],
@@ -53,17 +50,17 @@ def add_embedding(
 
     Args:
         client: where it asks.
-        catalogue: of the store.
+        catalog: of the store.
         entry: the collection.
         kind: of the index.
         note: told of damaged documents.
     """
     field = embedding_field(kind)
     mapping = embedding_mapping(entry.space.dimension, kind)
-    alias = catalogue.alias(entry.number)
+    alias = catalog.alias(entry.number)
     client.request("PUT", f"/{alias}/_mapping", {"properties": {field: mapping}})
     built = entry._replace(kind=kind)
-    catalogue.change(
+    catalog.change(
         lambda entries: [
             one._replace(kind=kind) if one.number == entry.number else one for one in entries.values()
         ]
