@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
 
+from cachetools import TTLCache
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lookalike.classification.classifier import Classifier
     from lookalike.database import Database
     from lookalike.types import Where
@@ -19,12 +22,18 @@ _MOST = 64
 
 
 class ClassifierCache:
-    """The classifiers of the last requests; threads may share them."""
+    """The classifiers of the last queries; thread-safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, timer: Callable[[], float] = time.monotonic) -> None:
+        """Begin empty.
+
+        Args:
+            database: makes classifiers.
+            timer: the clock, in seconds.
+        """
         self._database = database
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[Any, ...], tuple[float, Classifier]] = OrderedDict()
+        self._cache: TTLCache[tuple[Any, ...], Classifier] = TTLCache(_MOST, SECONDS, timer)
 
     def get(
         self,
@@ -43,21 +52,17 @@ class ClassifierCache:
         key = (name.casefold(), by, k, asked, max_error, coverage, false_alarm, approximate)
         # One at a time: the first one compares all images with each other, and the others wait for it.
         with self._lock:
-            found = self._known.get(key)
-            if found is not None and time.monotonic() - found[0] < SECONDS:
-                self._known.move_to_end(key)
-                return found[1]
-            made = self._database[name].classifier(
-                by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm,
-                approximate=approximate,
-            )  # fmt: skip
-            self._known[key] = (time.monotonic(), made)
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
-            return made
+            try:
+                return self._cache[key]
+            except KeyError:
+                made = self._cache[key] = self._database[name].classifier(
+                    by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm,
+                    approximate=approximate,
+                )  # fmt: skip
+                return made
 
     def forget(self, name: str) -> None:
-        """Forget what was known of a collection that has changed."""
+        """Drop the classifiers of a collection that has changed."""
         with self._lock:
-            for key in [key for key in self._known if key[0] == name.casefold()]:
-                del self._known[key]
+            for key in [key for key in self._cache if key[0] == name.casefold()]:
+                self._cache.pop(key, None)
