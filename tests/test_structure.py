@@ -22,7 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rooms, lowest first: a module imports from its own room or from rooms above its own in this list.
 ROOMS = (
     (
-        *("", "telemetry", "checksums", "errors", "outputs", "file_names", "uris", "label_normalisation"),
+        *("version", "telemetry", "checksums", "errors", "outputs", "file_names", "uris", "label_normalisation"),
         *("types", "progress", "shared_json"),
     ),
     ("vectors", "images"),
@@ -33,11 +33,11 @@ ROOMS = (
     ("metric_learning",),
     ("ingest",),
     ("search", "classification", "comparison", "audit", "transfer"),
-    ("report",),
+    ("report", "integrity"),
     ("opened",),
-    ("neighbours", "searching", "answering", "collecting"),
-    ("session",),
-    ("integrity",),
+    ("collection",),
+    ("database",),
+    ("",),
     ("schemas",),
     ("server", "client"),
     ("cli",),
@@ -186,8 +186,6 @@ INHERITED = {
     # Of schemas: the settings and the bound of all requests and answers, which pydantic inherits, and the
     # fields of an image, which every answer that shows one has.
     "lookalike.schemas.values",
-    # The session, until the facade takes its place.
-    *(f"lookalike.{name}" for name in ("opened", "neighbours", "searching", "answering", "collecting")),
 }
 
 

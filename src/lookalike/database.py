@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.stores.damage import Damage
+    from lookalike.stores.protocol import Store
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import CollectionInfo, Record, Skipped, Table, Where
@@ -144,6 +145,11 @@ class Database:
         ]
 
     # What is known of itself
+
+    @property
+    def store(self) -> Store:
+        """The store itself, for what is not offered here; whoever writes to it answers for what it holds."""
+        return self._store
 
     @property
     def url(self) -> str:
@@ -285,7 +291,7 @@ class Database:
         """
         from lookalike.transfer.copy import copy
 
-        return copy(self._store, target._store, name, prune=prune, progress=progress)
+        return copy(self._store, target.store, name, prune=prune, progress=progress)
 
     def parity(
         self,
@@ -316,7 +322,7 @@ class Database:
         """
         from lookalike.transfer.parity import parity
 
-        stores = [each._store for each in (self, *others)]  # noqa: SLF001 - of this class too
+        stores = [each.store for each in (self, *others)]
         return parity(
             stores, name, queries=queries, k=k, where=where, approximate=approximate, progress=progress
         )

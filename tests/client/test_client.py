@@ -32,6 +32,7 @@ from lookalike.client import (
     ServiceUnanswerable,
     ServiceUnreachable,
 )
+from lookalike.database import Database
 from lookalike.embedders.registry import open_embedder
 from lookalike.errors import (
     InvalidArgument,
@@ -43,11 +44,10 @@ from lookalike.errors import (
 )
 from lookalike.schemas.classify import Prediction
 from lookalike.schemas.values import Unusable
-from lookalike.search.terms import Term
+from lookalike.search.query import Image, RecordId, Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 from lookalike.uris import (
     file_uri,
     record_id,
@@ -61,15 +61,15 @@ MODEL = "efficientnet-lite0"
 
 
 @pytest.fixture(scope="module")
-def session(filled_store: Path, cache: Path) -> Iterator[Session]:
-    with Session(f"sqlite:///{filled_store}", cache) as session:
-        yield session
+def database(filled_store: Path, cache: Path) -> Iterator[Database]:
+    with Database(f"sqlite:///{filled_store}", cache=cache) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")
-def url(session: Session, pictures: Path) -> Iterator[str]:
+def url(database: Database, pictures: Path) -> Iterator[str]:
     """The address of a service that nothing is changed in."""
-    with listening(make_app(session, Settings(roots=(pictures,)))) as address:
+    with listening(make_app(database, Settings(roots=(pictures,)))) as address:
         yield address
 
 
@@ -98,9 +98,9 @@ def test_collections_are_described(client: Client) -> None:
 
 
 def test_a_picture_is_searched_for_by_path_and_by_bytes(
-    client: Client, session: Session, files: list[Path]
+    client: Client, database: Database, files: list[Path]
 ) -> None:
-    found = session.find(COLLECTION, [Term("image", str(files[7]))], 5).hits
+    found = database[COLLECTION].search(files[7], k=5).hits
     for picture in (files[7], files[7].read_bytes()):
         answer = client.search(COLLECTION, picture, k=5)
         assert ids(answer.hits) == [hit.record.id for hit in found]
@@ -108,20 +108,17 @@ def test_a_picture_is_searched_for_by_path_and_by_bytes(
         assert answer.more
 
 
-def test_terms_of_all_kinds_are_added_up(client: Client, session: Session, files: list[Path]) -> None:
+def test_terms_of_all_kinds_are_added_up(client: Client, database: Database, files: list[Path]) -> None:
     identity = record_id(file_uri(files[5]))
     assert client.search(COLLECTION, Id(identity), k=1).hits[0].id == identity
     answer = client.search(COLLECTION, files[3], Minus("a red car"), Id(identity), Minus(files[9]), k=7)
-    terms = [
-        Term("image", str(files[3])), Term("text", "a red car", -1), Term("record", identity),
-        Term("image", str(files[9]), -1),
-    ]  # fmt: skip
-    found = session.find(COLLECTION, terms, 7)
+    query = Image(files[3]) - Text("a red car") + RecordId(identity) - Image(files[9])
+    found = database[COLLECTION].search(query, k=7)
     assert ids(answer.hits) == [hit.record.id for hit in found.hits]
     assert answer.left_out == found.itself == 3
 
 
-def test_the_options_of_a_search_arrive(client: Client, session: Session) -> None:
+def test_the_options_of_a_search_arrive(client: Client, database: Database) -> None:
     first = client.search(COLLECTION, "cloth", k=4)
     assert ids(client.search(COLLECTION, "cloth", k=2, offset=2).hits) == ids(first.hits)[2:]
     only = client.search(COLLECTION, "cloth", k=50, where={"label": ["local", "global"]})
@@ -141,9 +138,9 @@ def test_the_options_of_a_search_arrive(client: Client, session: Session) -> Non
 
 
 def test_pictures_are_classified_in_the_order_given(
-    client: Client, session: Session, files: list[Path], tmp_path: Path
+    client: Client, database: Database, files: list[Path], tmp_path: Path
 ) -> None:
-    records, _ = session.read(COLLECTION)
+    records, _ = database[COLLECTION].read()
     record = next(each for each in records if each.fields["label"] == "nominal")
     text = tmp_path / "notes.png"
     text.write_text("no picture")
@@ -208,8 +205,8 @@ def writing(store_url: str, cache: Path, pictures: Path, tmp_path: Path) -> Iter
     """A client of a service of its own, that pictures can be added to."""
     settings = Settings(roots=(pictures,), uploads=tmp_path / "uploads")
     with ExitStack() as stack:
-        session = stack.enter_context(Session(store_url, cache))
-        address = stack.enter_context(listening(make_app(session, settings)))
+        database = stack.enter_context(Database(store_url, cache=cache))
+        address = stack.enter_context(listening(make_app(database, settings)))
         yield stack.enter_context(Client(address))
 
 
@@ -465,9 +462,9 @@ def test_a_change_that_is_not_to_happen_twice_is_not_sent_twice(scripted: Callab
     assert len(server.requests) == 1
 
 
-def test_keys_are_sent_and_told_apart(session: Session) -> None:
+def test_keys_are_sent_and_told_apart(database: Database) -> None:
     reading, kept = new_key("reader", "read")
-    app = make_app(session, Settings(keys=str(kept)))
+    app = make_app(database, Settings(keys=str(kept)))
     with listening(app) as address:
         for key in (None, "wrong"):
             with Client(address, key=key) as client, pytest.raises(AccessDenied, match="key") as error:
@@ -542,9 +539,9 @@ def test_the_documents_examples_run(
     shutil.copyfile(textile_simulated_root() / "global" / "textile_0021.jpg", tmp_path / "new.jpg")
     monkeypatch.chdir(tmp_path)
     path = Path(__file__).parents[2] / "docs" / f"{document}.md"
-    with Session(f"sqlite:///{tmp_path}/lookalike.db", cache) as session:
-        session.index("textile", [textile])
-        with listening(make_app(session, Settings(roots=(textile,), uploads=tmp_path / "added"))) as address:
+    with Database(f"sqlite:///{tmp_path}/lookalike.db", cache=cache) as database:
+        database["textile"].index([textile])
+        with listening(make_app(database, Settings(roots=(textile,), uploads=tmp_path / "added"))) as address:
             terminal = Terminal()
             found = served(path, address)
             differences = [told for block in found for told in terminal.run(block)]
