@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.judge import Judge
+    from lookalike.evaluation.calibrator import Calibrator
     from lookalike.session import Session
     from lookalike.types import Where
 
@@ -24,7 +24,7 @@ class CalibrationCache:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[Any, ...], tuple[float, Judge | None]] = OrderedDict()
+        self._known: OrderedDict[tuple[Any, ...], tuple[float, Calibrator | None]] = OrderedDict()
 
     def get(
         self,
@@ -35,7 +35,7 @@ class CalibrationCache:
         max_error: float | None,
         coverage: float | None,
         false_alarm: float | None,
-    ) -> Judge | None:
+    ) -> Calibrator | None:
         """Return what judges such classifications: see `Session.judge`."""
         asked = tuple(sorted((field, repr(values)) for field, values in where.items()))
         key = (name.casefold(), by, k, asked, max_error, coverage, false_alarm)
