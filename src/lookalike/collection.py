@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
-    from lookalike.comparison.contest import Contest
+    from lookalike.comparison.comparison import Comparison
     from lookalike.embedders.protocol import Embedder, TextEmbedder
     from lookalike.evaluation.evaluation import Evaluation
-    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.images.levels import Range
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
@@ -577,7 +577,7 @@ class Collection:
         epochs: int | None = None,
         seed: int = 0,
         progress: Progress = silent,
-    ) -> Contest:
+    ) -> Comparison:
         """Rank embedders, metrics and k on the collection's images, and networks that are trained on them.
 
         Args:
@@ -594,22 +594,22 @@ class Collection:
             InvalidArgument: no k, or one below 1.
             Unanswerable: too little to compare, or a network cannot be trained.
         """
+        from lookalike.comparison.candidates import open_candidates
         from lookalike.comparison.compare import compare
-        from lookalike.comparison.contenders import open_contenders
-        from lookalike.comparison.finetuning.answers import open_trainees
+        from lookalike.comparison.finetuning.predictions import open_network_candidates
         from lookalike.comparison.finetuning.recipe import Recipe
         from lookalike.embedders.ranged import split_name
 
         opened, collection = self._models, self.info()
         # Before anything is computed: they need packages and weights that may not be here.
-        trainees = open_trainees(
+        networks = open_network_candidates(
             finetune, opened.cache, weights=opened.weights, device=opened.device, recipe=Recipe(epochs)
         )
         _, levels = split_name(collection.space.embedder)
-        contenders = open_contenders(opened, models, levels)
+        candidates = open_candidates(opened, models, levels)
         return compare(
-            self._spaces.read_plain(self.name)[0], contenders, kept_name(by, collection),
-            trainees=trainees, levels=levels, folder=opened.cache, ks=ks, seed=seed, progress=progress,
+            self._spaces.read_plain(self.name)[0], candidates, kept_name(by, collection),
+            networks=networks, levels=levels, folder=opened.cache, ks=ks, seed=seed, progress=progress,
         )  # fmt: skip
 
     # What it learns

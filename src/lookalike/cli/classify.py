@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from lookalike.classification.classifier import Classified
     from lookalike.classification.zero_shot import Named
-    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.held_out_predictions import Ks
 
 
 @click.command()

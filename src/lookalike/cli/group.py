@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike import __version__
 from lookalike.cli.output import warn
 from lookalike.errors import LookalikeError, outcome
+from lookalike.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(__version__, prog_name="lookalike")
+@click.version_option(VERSION, prog_name="lookalike")
 def group() -> None:
     """Find and classify images by their lookalikes.
 

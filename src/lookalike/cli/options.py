@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.database import Database
     from lookalike.embedders.protocol import Device
-    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.types import Scalar, Where
 
 DEFAULT_STORE = "sqlite:///lookalike.db"

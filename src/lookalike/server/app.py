@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from lookalike import __version__
 from lookalike.schemas.values import Problem
 from lookalike.server.auth.access_control import AccessControl, check_origins
 from lookalike.server.auth.keys import open_keys
@@ -36,13 +35,10 @@ from lookalike.server.routes import (
     page,
     search,
 )
-from lookalike.server.routes import (
-    map as map_routes,
-)
-from lookalike.server.routes import (
-    service as service_routes,
-)
+from lookalike.server.routes import map as map_routes
+from lookalike.server.routes import service as service_routes
 from lookalike.server.service import Service
+from lookalike.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -101,7 +97,7 @@ def make_app(database: Database, settings: Settings) -> FastAPI:
 
     app = DescribedApp(
         title="lookalike",
-        version=__version__,
+        version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
         # They would lead to whatever host a request names.

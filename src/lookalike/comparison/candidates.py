@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.comparison.compare import Contender
+from lookalike.comparison.compare import EmbedderCandidate
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.registry import cards, groups_of
 from lookalike.images.levels import AUTO
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lookalike.images.levels import Range
 
 
-def open_contenders(models: Models, names: Sequence[str], levels: Range) -> dict[str, Contender]:
+def open_candidates(models: Models, names: Sequence[str], levels: Range) -> dict[str, EmbedderCandidate]:
     """Open embedders to be compared.
 
     Args:
@@ -27,6 +27,6 @@ def open_contenders(models: Models, names: Sequence[str], levels: Range) -> dict
     named = [name if split_name(name)[1] != AUTO else ranged_name(name, levels) for name in names or cards()]
     opened = {name: models.embedder_among(name) for name in named}
     return {
-        name: Contender(embedder, models.features(embedder), groups_of(embedder))
+        name: EmbedderCandidate(embedder, models.features(embedder), groups_of(embedder))
         for name, embedder in opened.items()
     }
