@@ -22,17 +22,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rooms, lowest first: a module imports from its own room or from rooms above its own in this list.
 ROOMS = (
     (
-        *(
-            "version",
-            "telemetry",
-            "checksums",
-            "errors",
-            "outputs",
-            "file_names",
-            "uris",
-            "label_normalisation",
-        ),
-        *("types", "progress", "shared_json"),
+        *("version", "telemetry", "checksums", "errors", "outputs", "file_names", "uris"),
+        *("label_normalisation", "types", "progress", "shared_json"),
     ),
     ("vectors", "images"),
     ("sources",),

@@ -49,7 +49,6 @@ from lookalike.errors import (
     WeightsInvalid,
     WeightsMissing,
 )
-from lookalike.search.query import Image, Query, RecordId, Text
 from lookalike.telemetry import turn_off
 from lookalike.version import VERSION
 
@@ -66,6 +65,7 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.search.hits import Hit, SearchResult
     from lookalike.search.neighbours import PlainVector
+    from lookalike.search.query import Image, Query, RecordId, Text
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import (
@@ -171,6 +171,10 @@ _HOMES = {
     "Hit": "search.hits",
     "SearchResult": "search.hits",
     "PlainVector": "search.neighbours",
+    "Image": "search.query",
+    "Query": "search.query",
+    "RecordId": "search.query",
+    "Text": "search.query",
     "CopyReport": "transfer.copy",
     "Parity": "transfer.parity",
     "Approximation": "types",
