@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
@@ -12,6 +13,7 @@ from lookalike.errors import (
     CollectionEmpty,
     CollectionNotFound,
     ImageNotFound,
+    InvalidArgument,
     UnusableImage,
 )
 from lookalike.images import decoding
@@ -28,14 +30,14 @@ from lookalike.metric_learning.corrections import correct
 from lookalike.metric_learning.fitted import read, refuse_side
 from lookalike.progress import reading_and_comparing, silent
 from lookalike.search.field_values import count_values
-from lookalike.search.query import Image, RecordId, as_query
+from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.field_values import ValueCount
     from lookalike.search.hits import SearchResult
-    from lookalike.search.query import Query
+    from lookalike.search.query import Conditions, Query
     from lookalike.search.search import LeastSimilarity
     from lookalike.stores.damage import Damage
     from lookalike.types import (
@@ -69,11 +71,11 @@ if TYPE_CHECKING:
     Paths = str | Path | Iterable[str | Path]
     """One path, or several."""
 
-    Conditions = Mapping[str, Scalar | Sequence[Scalar]]
-    """Every field named must have the value given, or one of several: see `Where`."""
-
 Classifiable: TypeAlias = "str | Path | bytes | Image | RecordId | Skipped"
 """An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
+
+
+_T = TypeVar("_T")
 
 
 class Collection:
@@ -248,8 +250,8 @@ class Collection:
         self,
         paths: Paths,
         *,
-        fields: Fields | None = None,
-        metadata: Metadata | None = None,
+        fields: Fields | Sequence[Fields] = (),
+        metadata: Metadata | Sequence[Metadata] = (),
         max_pixels: int = decoding.MAX_PIXELS,
     ) -> list[Record]:
         """Add single images with their labels; on return they survive a kill. A file stays where it is.
@@ -258,9 +260,9 @@ class Collection:
         it has or takes its place, apart from what people have put right since.
 
         Args:
-            paths: images.
-            fields: of all of them.
-            metadata: of all of them; JSON.
+            paths: one image, or several.
+            fields: of all, or of each.
+            metadata: of all, or of each; JSON.
             max_pixels: an image with more pixels is refused.
 
         Returns:
@@ -271,10 +273,11 @@ class Collection:
             InvalidArgument: labels that no image may have.
         """
         embedder = self.embedder()
-        label = Label(dict(fields or {}), dict(metadata or {}))
-        pictures = []
         files = [absolute(path) for path in paths_of(paths)]
-        for file in embed_files(files, embedder, self._models.features(embedder), max_pixels=max_pixels):
+        labels = map(Label, _of_each(fields, len(files)), _of_each(metadata, len(files)))
+        embedded = embed_files(files, embedder, self._models.features(embedder), max_pixels=max_pixels)
+        pictures = []
+        for file, label in zip(embedded, labels, strict=True):
             if isinstance(file, Skipped):
                 raise UnusableImage(file.path, file.reason)
             pictures.append(Picture(file, file.path.name, label))
@@ -289,14 +292,14 @@ class Collection:
         return add(self._store, collection.name, plain, pictures)
 
     def correct(
-        self, identity: str, changes: Mapping[str, Scalar | None] | None = None, confirm: Iterable[str] = ()
+        self, identity: str, fields: Mapping[str, Scalar | None] | None = None, confirm: Iterable[str] = ()
     ) -> Record:
         """Put the labels of an image right, or confirm them; indexing again keeps to that.
 
         Args:
             identity: the id of its record.
-            changes: new values of fields; None removes a field.
-            confirm: fields that are right as they are, or as `changes` has them.
+            fields: new values; None removes a field.
+            confirm: fields that are right as they are, or as `fields` has them.
 
         Returns:
             The record as it is now.
@@ -305,11 +308,11 @@ class Collection:
             ImageNotFound: no record has that id.
             InvalidArgument: a value is none that a field can have.
         """
-        return correct(self._store, self.name, identity, changes or {}, confirm)
+        return correct(self._store, self.name, identity, fields or {}, confirm)
 
-    def remove(self, ids: Sequence[str]) -> int:
-        """Remove records by id, and return how many there were; no image file is touched."""
-        return sides.remove(self._store, self.name, ids)
+    def remove(self, ids: str | Sequence[str]) -> int:
+        """Remove records, by one id or several, and return how many there were; no image file is touched."""
+        return sides.remove(self._store, self.name, [ids] if isinstance(ids, str) else ids)
 
     def delete(self) -> list[CollectionInfo]:
         """Delete the collection; no image file is touched.
@@ -367,7 +370,7 @@ class Collection:
             SpaceMismatch: it was made by another version of its embedder.
         """
         options = SearchOptions(
-            k, _where(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
+            k, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
         )
         return search(self._spaces, self._models, self.name, as_query(query), options, progress)
 
@@ -403,7 +406,7 @@ class Collection:
             Unanswerable: the collection is empty, or cannot tell what it was promised.
         """
         options = ClassifyOptions(
-            by, k, _where(where), max_error, coverage, false_alarm, approximate, max_pixels
+            by, k, alternatives(where), max_error, coverage, false_alarm, approximate, max_pixels
         )
         return Classifier(self._spaces, self._models, self.name, options, progress)
 
@@ -662,7 +665,7 @@ class Collection:
         return self._models.cache / "locks"
 
     def _filter(self, where: Conditions | None) -> Where | None:
-        return kept_filter(_where(where), self.info())
+        return kept_filter(alternatives(where), self.info())
 
 
 def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image | RecordId | Skipped]:
@@ -677,11 +680,11 @@ def paths_of(paths: Paths) -> list[Path]:
     return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
 
 
-def _where(where: Conditions | None) -> Where | None:
-    """Return a filter whose fields have lists of values."""
-    if where is None:
-        return None
-    return {
-        field: [values] if isinstance(values, str | int | float) else values
-        for field, values in where.items()
-    }
+def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:
+    if isinstance(given, Mapping):
+        return [given] * count
+    if not given:
+        return [{}] * count
+    if len(given) != count:
+        raise InvalidArgument(f"labels of {len(given)} images are given for {count}")
+    return list(given)

@@ -19,6 +19,7 @@ from lookalike.metric_learning.fitted import refuse_side
 from lookalike.opened import Opened
 from lookalike.progress import silent
 from lookalike.search.neighbours import embed_paths
+from lookalike.search.query import alternatives
 from lookalike.stores.registry import TIMEOUT, check_approximate, open_store
 from lookalike.stores.sql import SECONDS
 from lookalike.types import Space
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from lookalike.integrity.finding import Finding
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
+    from lookalike.search.query import Conditions
     from lookalike.stores.damage import Damage
     from lookalike.stores.protocol import Store
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.parity import Parity
-    from lookalike.types import CollectionInfo, Record, Skipped, Table, Where
+    from lookalike.types import CollectionInfo, Record, Skipped, Table
 
 
 def default_cache() -> Path:
@@ -300,7 +302,7 @@ class Database:
         *,
         queries: int = 200,
         k: int = 10,
-        where: Where | None = None,
+        where: Conditions | None = None,
         approximate: bool = False,
         progress: Progress = silent,
     ) -> Parity:
@@ -324,7 +326,13 @@ class Database:
 
         stores = [each.store for each in (self, *others)]
         return parity(
-            stores, name, queries=queries, k=k, where=where, approximate=approximate, progress=progress
+            stores,
+            name,
+            queries=queries,
+            k=k,
+            where=alternatives(where),
+            approximate=approximate,
+            progress=progress,
         )
 
 
