@@ -87,7 +87,7 @@ HEAVY = {
     "xxhash": {"checksums.py"},
     "uvicorn": {"server/process.py", "server/connections.py"},
     "scipy": {
-        "comparison/contest.py",
+        "comparison/comparison.py",
         "vectors/discriminant.py",
         "evaluation/figures.py",
         "evaluation/selective.py",

@@ -11,7 +11,7 @@ from cachetools import TTLCache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.evaluation.judge import Judge
+    from lookalike.evaluation.calibrator import Calibrator
     from lookalike.session import Session
     from lookalike.types import Where
 
@@ -33,7 +33,7 @@ class CalibrationCache:
         """
         self._session = session
         self._lock = threading.Lock()
-        self._cache: TTLCache[tuple[Any, ...], Judge | None] = TTLCache(_MOST, SECONDS, timer)
+        self._cache: TTLCache[tuple[Any, ...], Calibrator | None] = TTLCache(_MOST, SECONDS, timer)
 
     def get(
         self,
@@ -44,7 +44,7 @@ class CalibrationCache:
         max_error: float | None,
         coverage: float | None,
         false_alarm: float | None,
-    ) -> Judge | None:
+    ) -> Calibrator | None:
         """Return the calibration of such classifications: see `Session.judge`."""
         asked = tuple(sorted((field, repr(values)) for field, values in where.items()))
         key = (name.casefold(), by, k, asked, max_error, coverage, false_alarm)
