@@ -24,9 +24,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.images import containers, cost, decoder_pool, exif, jpeg_markers, kinds, samples
-from lookalike.images.budget import MemoryBudget
 from lookalike.images.containers import Container, Damaged, Unread
 from lookalike.images.levels import AUTO, FULL, NoNumber, Range, lies_high, scale
+from lookalike.images.memory_budget import MemoryBudget
 from lookalike.images.tiff import PLUGIN, tiff
 
 if TYPE_CHECKING:

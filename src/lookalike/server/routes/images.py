@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from lookalike.errors import InvalidArgument, StoreError
 from lookalike.ingest.adding import Picture
 from lookalike.ingest.embedding import Upload
-from lookalike.labels.documents import MAX_DEPTH, is_deep
+from lookalike.labels.json.documents import MAX_DEPTH, is_deep
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.schemas.images import Added, Correction, ImageDetails

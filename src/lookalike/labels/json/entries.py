@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from lookalike.labels.annotations import (
+from lookalike.labels.data_folders import is_data_folder
+from lookalike.labels.fields import scalar_fields
+from lookalike.labels.json.annotations import (
     Category,
     annotation_fields,
     annotation_list,
@@ -23,17 +25,15 @@ from lookalike.labels.annotations import (
     plain_key,
     read_categories,
 )
-from lookalike.labels.data_folders import is_data_folder
-from lookalike.labels.documents import kind
-from lookalike.labels.fields import scalar_fields
-from lookalike.labels.label_studio import is_task, task_fields, task_names
+from lookalike.labels.json.documents import kind
+from lookalike.labels.json.label_studio import is_task, task_fields, task_names
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.labels.annotations import Categories
+    from lookalike.labels.json.annotations import Categories
     from lookalike.types import Scalar
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from lookalike.labels.documents import MAX_DEPTH
+from lookalike.labels.json.documents import MAX_DEPTH
 from lookalike.labels.labelling import Unusable
 
 if TYPE_CHECKING:

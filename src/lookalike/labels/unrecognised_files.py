@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.labels.documents import Document
     from lookalike.labels.image_names import ImageNames
+    from lookalike.labels.json.documents import Document
 
 # Of what is looked at: texts of one JSON file, bytes and lines of one text, and text files.
 _MOST_TEXTS = 20_000

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.data_folders import is_data_folder
-from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
+from lookalike.labels.json.documents import kind
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
