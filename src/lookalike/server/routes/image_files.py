@@ -21,6 +21,7 @@ from lookalike.images.thumbnails import thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id
 from lookalike.server.http.problems import Refused
+from lookalike.server.http.responses import not_modified
 from lookalike.server.service import InjectedService, Service
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ async def thumbnail(
     """Show an image small: WebP, upright, never enlarged."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
     headers = {"ETag": f'"{record.digest}-{size}"', "Cache-Control": _CACHED}
-    if _matches(if_none_match, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+    if unchanged := not_modified(if_none_match, headers):
+        return unchanged
     picture = await service.image_pool.run(lambda: _small(service, collection, record, int(size)))
     if picture is None:
         picture = await service.slow_image_pool.run(
@@ -91,8 +92,8 @@ async def original(
     """Give the file of an image, byte by byte as it was indexed."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
     headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
-    if _matches(if_none_match, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+    if unchanged := not_modified(if_none_match, headers):
+        return unchanged
     file, kind = await service.image_pool.run(lambda: _checked(service, collection.name, record))
     headers |= {
         "Content-Length": str(record.size),
@@ -173,12 +174,6 @@ def _changed() -> Refused:
         409,
         "the file of this image has changed since it was indexed: `lookalike index` takes up what it is now",
     )
-
-
-def _matches(asked: str | None, etag: str) -> bool:
-    """Tell whether an If-None-Match names an ETag (RFC 9110, section 13.1.2: compared without `W/`)."""
-    named = [each.strip().removeprefix("W/") for each in (asked or "").split(",")]
-    return "*" in named or etag in named
 
 
 class _File(StreamingResponse):
