@@ -1,4 +1,4 @@
-"""How far a work is: whom it tells, how one of several parts tells as one, and what lines say of it."""
+"""Progress of long work: callbacks, their division into parts, and lines for logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What in a collection's labels and images looks wrong, ranked, each with its evidence.
+"""Audit of labels and images: contradicted labels, near-duplicates and outliers, ranked, each with evidence.
 
 Suspect labels are those that the vote of the neighbours contradicts, in answers in which the image itself had
 no part. They, and behind them all other labels, are ranked by their margin: how much more similar the nearest

@@ -1,4 +1,4 @@
-"""What an audit finds, as values and as lines of JSON."""
+"""The findings of an audit, as values and as lines of JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The feature cache: what one embedder has seen once is never embedded again.
+"""The feature cache: features by digest of the file, so that nothing is embedded twice by one embedder.
 
 One SQLite file per embedder fingerprint, so that features of two models never meet and a model that is no
 longer used can be forgotten by deleting its file. It is a cache: features are verified by their checksum, and

@@ -1,4 +1,4 @@
-"""What every embedder offers, and what some offer beyond that."""
+"""The protocols of embedders: images, and for some also texts, to features."""
 
 from __future__ import annotations
 

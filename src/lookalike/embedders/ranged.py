@@ -1,4 +1,4 @@
-"""Embedders of pictures that are decoded by a range of their own: `efficientnet-lite0@0:4095`.
+"""Embedders with a range of samples of their own for deep pictures: `efficientnet-lite0@0:4095`.
 
 Pictures of more than 8 bits give other features with another range, so the range is part of the embedder's
 name and fingerprint. A collection's queries are then decoded as its pictures were, features of two ranges

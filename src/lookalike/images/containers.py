@@ -1,4 +1,4 @@
-"""What an image file says before its pixels: size, rotation, and only those parts that the decoder needs.
+"""Image containers (PNG, GIF, WebP, HEIC, JPEG 2000, PNM): their headers, cut down to what a decoder needs.
 
 Pillow reads every text, animation and camera note in a file, and where one is damaged it speaks through
 `warnings` or gives up on the picture. Warnings cannot be silenced for one thread only (before Python 3.14),

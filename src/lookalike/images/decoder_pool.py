@@ -1,4 +1,4 @@
-"""Decoding where it can be ended: in processes of their own, with a limit of memory and of time.
+"""A pool of decoder processes, which can be ended, with limits of memory and time.
 
 A process is started when one is needed, kept for the next image, and ended with the program. It is ended,
 too, when an image takes longer than `SECONDS` of a core, when its decoder crashes, and when somebody says

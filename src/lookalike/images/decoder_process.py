@@ -1,4 +1,4 @@
-"""The process that decodes what may cost too much: it is asked over a socket, and the kernel may end it.
+"""The decoder process: decodes what may cost too much, asked over a socket, and ended by the kernel.
 
 `lookalike.images.decoder_pool` starts it and asks it one image at a time. A question is a line of JSON with
 the name, the options and the length of the file, then the file; an answer is a line of JSON, and the pixels

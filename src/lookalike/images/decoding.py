@@ -1,4 +1,4 @@
-"""From the bytes of a file to its pixels: decoded once, upright, RGB."""
+"""Decoding: the bytes of a file to pixels, upright, RGB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directories of tags, as TIFF files and EXIF blocks have them (TIFF 6.0, section 2; libtiff's tiff.h)."""
+"""TIFF directories, as TIFF files and EXIF blocks have them (TIFF 6.0, section 2; libtiff's tiff.h)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The markers of a JPEG (ISO/IEC 10918-1, annex B): its frame, its scans, and a head without what is idle.
+"""JPEG markers (ISO/IEC 10918-1, annex B): frame, scans, and a head without idle bytes.
 
 Pillow reads what comes before the first scan byte by byte in Python where it is no segment, and a segment's
 content in loops of its own, so a file of fill bytes costs it seconds. Here bytes are passed over by `re`.

@@ -1,4 +1,4 @@
-"""The range of samples: which sample becomes black and which white, where there are more than 8 bits.
+"""Scaling of deep samples to 8 bits: which value becomes black and which white.
 
 A file seldom says how bright its samples are meant to be. A camera of 12 bits writes 0 … 4,095 into 16 bits,
 a thermal camera a narrow band somewhere in them, a map of heights floats with a value that stands for no

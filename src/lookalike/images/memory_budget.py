@@ -1,4 +1,4 @@
-"""How much memory the images that are decoded at once may take, all threads together."""
+"""A budget of memory for images that are decoded at once, shared by all threads."""
 
 from __future__ import annotations
 

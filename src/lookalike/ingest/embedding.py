@@ -1,4 +1,4 @@
-"""From files to features: read, digest, look up, decode, embed, with all cores at work.
+"""The embedding pipeline: files are read, hashed, looked up, decoded and embedded, on all cores.
 
 Each worker takes one batch through all of it, so that one decodes while another infers and the caller writes
 what is done. Everything that needs features goes through `embed_files`; one image is a batch of one.

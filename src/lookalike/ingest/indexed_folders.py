@@ -1,4 +1,4 @@
-"""Which folders were indexed on this machine, into which collection of which store: noted in the cache.
+"""The folders that were indexed on this machine, by store and collection: noted in the cache folder.
 
 A store may be another machine's, or written by others: what its records name as their files says nothing of
 whether these are pictures that may be shown. What was given to `index` here does.

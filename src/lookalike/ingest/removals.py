@@ -1,4 +1,4 @@
-"""Records whose file is gone: which these are, and when removing them needs a yes or is refused.
+"""Removal of records whose file is gone, and when that needs a yes or is refused.
 
 A disk that is not mounted looks like a folder that was emptied, and a link to it like one that leads nowhere.
 So what cannot be told from that is not removed without a word.

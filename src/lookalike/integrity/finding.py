@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""A finding of an integrity check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking a store: every vector and label, the counts, both sides of fitted collections, the structures."""
+"""The integrity check of a store: vectors, labels, counts, both sides of fitted collections, structures."""
 
 from __future__ import annotations
 

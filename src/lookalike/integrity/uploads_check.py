@@ -1,4 +1,4 @@
-"""Checking the pictures that were added to a service: files without a record, records without a file."""
+"""The integrity check of uploaded pictures: files without a record, records without a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of folders that only say what kind of data is there, or which part of a data set: never a label."""
+"""Folder names that say the kind of data or the split (images, train), and are never a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels: what is known of each image, read from folders, JSON files or tables."""
+"""Reading the labels of a folder: which sources there are, which one counts, and what it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that look alike and are different: `good` beside `Good`, or letters of full width."""
+"""Different labels that look alike, `good` beside `Good`, and labels that stand for none."""
 
 from __future__ import annotations
 

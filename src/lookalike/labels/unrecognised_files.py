@@ -1,4 +1,4 @@
-"""Files that name images in a form that is not known: reported, so that no labels are passed over in silence.
+"""Files that name images in an unknown form: reported, so that no labels are passed over in silence.
 
 JSON is looked through for texts that are names of images; so are text files, whose lines must hold more than
 a name, for a list of files says nothing of them.

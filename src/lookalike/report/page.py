@@ -1,4 +1,4 @@
-"""One self-contained page: a template filled in, with its drawings and pictures inside.
+"""A self-contained HTML page: a template with its plots and pictures inside.
 
 Jinja escapes whatever is put into a template, so that names and labels are text and never markup.
 """

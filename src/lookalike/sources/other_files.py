@@ -1,4 +1,4 @@
-"""Files of a folder that are neither images by their names nor labels: what they are, and what to do."""
+"""Files of a folder that are neither images nor labels: what they are, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files are no pictures to index although they are named like some, and the patterns that a user gives.
+"""Exclusion of files that are named like images and are none to index, and the patterns that a user gives.
 
 Everything is told by names alone. What is left out is counted, so that the report of a run can say so.
 """

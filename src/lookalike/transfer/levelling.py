@@ -1,4 +1,4 @@
-"""Making a collection in one store the same as one in another, pass by pass."""
+"""Synchronisation of a collection in one store with one in another, pass by pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same questions to several stores: whether they hold the same, and whether they answer the same."""
+"""Parity of stores: whether they hold the same records and give the same answers."""
 
 from __future__ import annotations
 

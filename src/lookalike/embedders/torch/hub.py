@@ -1,4 +1,4 @@
-"""Weights from the model hub, by its own client: fetched only where that was asked for, and then kept to.
+"""Weights from the model hub: fetched only where that was asked for, and pinned to a commit.
 
 The hub's client keeps them in its usual cache. Which commit of a repository is used stands in the user's
 cache folder from the first use on, so that what the hub changes later does not change a collection.

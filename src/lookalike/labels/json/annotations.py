@@ -1,4 +1,4 @@
-"""What JSON label files share: how they name an image, and how annotations become fields.
+"""Annotations in JSON label files: names of images, categories and attributes become fields.
 
 Their form is COCO's, https://cocodataset.org/#format-data, to which many tools add `attributes`, an object in
 each annotation (https://openvinotoolkit.github.io/datumaro/stable/docs/data-formats/formats/coco.html), and

@@ -1,4 +1,4 @@
-"""What a JSON file says of which images, in the forms that tools and deliveries write.
+"""Entries of a JSON file: what it says of which image, in the forms that tools and deliveries write.
 
 Known are one image a file, whatever holds its name; lists and objects of many; and the exports of labelme,
 Label Studio, Datumaro (which CVAT writes) and VGG Image Annotator. COCO files of many images are `coco`'s.

@@ -1,4 +1,4 @@
-"""Which column of a table names the images."""
+"""Headings of table columns: which column names the images, and which holds the label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are not called metadata: labels.csv, train.tsv, annotations.xlsx and the like.
+"""Tables of labels that are not called metadata: labels.csv, train.tsv, annotations.xlsx and the like.
 
 Any folder may have tables that are no labels. One counts as labels by what stands in it: a column that names
 images which are there. Its own name only decides whether it is worth a word where nothing was read.

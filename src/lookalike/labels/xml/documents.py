@@ -1,4 +1,4 @@
-"""Reads XML of any origin: no entity is expanded, nothing is fetched, and size and depth have limits.
+"""Parsing of XML of any origin: no entity is expanded, nothing is fetched, size and depth have limits.
 
 Expat, which Python brings, builds no tree; so what is dangerous is refused before it is anything
 (https://docs.python.org/3/library/xml.html#xml-vulnerabilities; billion laughs, quadratic blow-up and
