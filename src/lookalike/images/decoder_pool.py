@@ -172,14 +172,14 @@ class DecoderPool:
         Args:
             data: the whole file.
             path: what the error calls it.
-            options: `at_least`, `max_pixels` and, as text, `levels` of `images.decode_here`.
+            options: `at_least`, `max_pixels` and, as text, `levels` of `decoding.decode_here`.
             memory: bytes that decoding may take.
 
         Returns:
             The image and its notes.
 
         Raises:
-            UnusableImage: as `images.decode_here` says, or it took too long or too much, or its decoder
+            UnusableImage: as `decoding.decode_here` says, or it took too long or too much, or its decoder
             crashed. DecodingStopped: somebody said stop.
         """
         try:

@@ -51,38 +51,17 @@ class Entry:
     """Why it cannot be used."""
 
 
-_ABOUT_IMAGE = frozenset(
-    {
-        *(
-            "image",
-            "img",
-            "imageinfo",
-            "imginfo",
-            "imagedata",
-            "info",
-            "meta",
-            "metadata",
-            "description",
-            "file",
-        ),
-        *("sourcedatainfo", "rawdatainfo", "source", "picture", "photo", "이미지", "이미지정보"),
-    }
-)
+_ABOUT_IMAGE = frozenset({
+    "image", "img", "imageinfo", "imginfo", "imagedata", "info", "meta", "metadata", "description",
+    "file", "sourcedatainfo", "rawdatainfo", "source", "picture", "photo", "이미지", "이미지정보",
+})  # fmt: skip
 """Keys of objects that name the image of a file, as `plain_key` has them."""
 _ANNOTATIONS = ("annotations", "annotation", "objects", "object", "regions", "instances", "labels", "items")
 """Keys of what is said of the image, as `plain_key` has them; the first that holds objects counts."""
 _LISTS = (
-    "data",
-    "images",
-    "items",
-    "records",
-    "samples",
-    "files",
-    "annotations",
-    "results",
-    "rows",
+    "data", "images", "items", "records", "samples", "files", "annotations", "results", "rows",
     "_via_img_metadata",
-)
+)  # fmt: skip
 """Keys whose list, or object, has an entry for each image."""
 
 
@@ -381,20 +360,10 @@ def _is_list_of_entries(content: Mapping[str, Any]) -> bool:
     )
 
 
-_PLAIN_IMAGE = frozenset(
-    {
-        "id",
-        "filename",
-        "width",
-        "height",
-        "license",
-        "flickrurl",
-        "cocourl",
-        "datecaptured",
-        "filepath",
-        "path",
-    }
-)
+_PLAIN_IMAGE = frozenset({
+    "id", "filename", "width", "height", "license", "flickrurl", "cocourl", "datecaptured", "filepath",
+    "path",
+})  # fmt: skip
 
 
 def _many(content: Mapping[str, Any]) -> list[Entry]:

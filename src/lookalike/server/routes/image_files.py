@@ -15,7 +15,8 @@ from fastapi.responses import Response, StreamingResponse
 
 from lookalike.embedders.ranged import split_name
 from lookalike.file_names import display
-from lookalike.images.decoding import SIGNED_BYTES, file_type, may_take_long
+from lookalike.images.decoding import may_take_long
+from lookalike.images.formats import SIGNED_BYTES, format_of
 from lookalike.images.thumbnails import thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from lookalike.images.decoding import FileType
+    from lookalike.images.formats import Format
     from lookalike.types import CollectionInfo, Record
 
 router = APIRouter(tags=["images"])
@@ -147,12 +148,12 @@ def _small(
     return picture
 
 
-def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, FileType]:
+def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
     """Open the file of an image that is still as it was indexed; the caller closes it."""
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record))
         _check_size(file.fileno(), record)
-        kind = file_type(file.read(SIGNED_BYTES))
+        kind = format_of(file.read(SIGNED_BYTES))
         file.seek(0)
         if kind is None or hashlib.file_digest(file, "sha256").hexdigest() != record.digest:
             raise _changed()
