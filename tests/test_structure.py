@@ -22,7 +22,16 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rooms, lowest first: a module imports from its own room or from rooms above its own in this list.
 ROOMS = (
     (
-        *("", "telemetry", "checksums", "errors", "outputs", "file_names", "uris", "label_normalisation"),
+        *(
+            "",
+            "telemetry",
+            "checksums",
+            "errors",
+            "output_files",
+            "file_names",
+            "uris",
+            "label_normalisation",
+        ),
         *("types", "progress", "shared_json"),
     ),
     ("vectors", "images"),

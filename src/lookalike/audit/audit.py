@@ -74,7 +74,7 @@ def audit(
     look: bool = False,
     progress: Progress = silent,
 ) -> Audit:
-    """Hold a collection's labels against what its images say.
+    """Audit the labels and images of a collection.
 
     Near-duplicates never answer for each other, so that no copy speaks for its own label.
 
@@ -146,7 +146,7 @@ def audit(
 
 
 def contradictions(held: HeldOutPredictions) -> tuple[NDArray[np.float64], Codes]:
-    """Return how much speaks against each label, and which label it speaks for.
+    """Return the contradiction score of each label, and the label suggested instead.
 
     Args:
         held: answers for n images.

@@ -55,7 +55,7 @@ _PROPORTION = 0.03
 
 
 class _Sketch:
-    """A picture in little: its proportions, and what it shows coarsely and in detail."""
+    """A thumbnail of a picture, coarse and in detail, and its proportions."""
 
     __slots__ = ("coarse", "detail", "proportion")
 

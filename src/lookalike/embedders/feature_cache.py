@@ -193,7 +193,7 @@ class FeatureCache:
 
 
 def sound_features(fingerprint: str, digest: str, checksum: object, content: object) -> bool:
-    """Tell whether kept features are those that were put.
+    """Tell whether kept features match their checksum.
 
     Args:
         fingerprint: of the embedder.

@@ -139,7 +139,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at an image; the features of several are laid end to end."""
+    """A view of an image (its size, and whether mirrored too); features of several are laid end to end."""
 
     preprocessing: Preprocessing
     mirrored: bool = False

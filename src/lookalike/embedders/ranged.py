@@ -54,7 +54,7 @@ def with_range(embedder: Embedder, levels: Range) -> Embedder:
 
 
 class RangedEmbedder:
-    """An embedder, and the range that its pictures are decoded by."""
+    """An embedder with the range of samples that its pictures are decoded by."""
 
     def __init__(self, embedder: Embedder, levels: Range) -> None:
         """Name it.
@@ -84,7 +84,7 @@ class RangedEmbedder:
 
 
 class RangedTextEmbedder(RangedEmbedder):
-    """The same of an embedder that reads texts."""
+    """A `RangedEmbedder` that also reads texts."""
 
     @property
     def _texts(self) -> TextEmbedder:

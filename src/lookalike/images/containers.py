@@ -36,7 +36,7 @@ class Unread(Exception):
 
 
 class Container(NamedTuple):
-    """A file made ready for its decoder."""
+    """An image file cut down for its decoder, with what its header says."""
 
     stream: BytesIO
     orientation: int | None = None

@@ -48,7 +48,7 @@ class _Ended(Exception):
 
 
 class _Decoder:
-    """One process."""
+    """A decoder process, and the channel to it."""
 
     def __init__(self) -> None:
         if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program again
@@ -149,7 +149,7 @@ class _Decoder:
 
 
 class DecoderPool:
-    """Processes that decode, one for each core at most; threads may share it."""
+    """A pool of decoder processes, one for each core at most; threads may share it."""
 
     def __init__(self) -> None:
         """Start none: the first image does."""
@@ -231,7 +231,7 @@ class DecoderPool:
                 self._stopping -= 1
 
     def close(self) -> None:
-        """End the processes that nobody asks, and those that somebody does."""
+        """End all processes, idle or busy."""
         self.stop()
         with self._changed:
             idle, self._idle = self._idle, []
@@ -240,7 +240,7 @@ class DecoderPool:
             decoder.close()
 
     def forget(self) -> None:
-        """Leave the processes to whom they belong: this process is a copy of the one that started them."""
+        """Give the processes up in a forked child: they belong to its parent."""
         for decoder in (*self._idle, *self._busy):
             decoder.forget()
             _OF_OTHERS.append(decoder)

@@ -29,7 +29,7 @@ _SPARE = 1 << 28
 
 
 def main(channel: int, lifeline: int, pixels: int) -> None:
-    """Answer questions until nobody is there who asks.
+    """Decode what is asked over the socket until its other end closes.
 
     Args:
         channel: descriptor of the socket.

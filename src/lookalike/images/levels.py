@@ -51,7 +51,7 @@ _RANGE = re.compile(r"([^:]+):([^:]+)")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which samples become black and white: chosen by what is found, the whole type, or as it was given."""
+    """The range of samples from black to white: by what is found, that of the type, or as it was given."""
 
     low: float | None = None
     """What becomes black; None: see `full`."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MemoryBudget:
-    """Bytes that are lent; who asks for more than are left waits, first come, first served."""
+    """A budget of bytes; who asks for more than are left waits, first come, first served."""
 
     def __init__(self, most: int, small: int = 0) -> None:
         """Say how many there are.

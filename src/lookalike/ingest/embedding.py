@@ -141,7 +141,7 @@ def embed_files(
 
 
 class _UnderWay:
-    """What the threads of one `embed_files` do, and how it is ended."""
+    """The worker threads of one `embed_files`, and how they are ended."""
 
     def __init__(self) -> None:
         self._threads: set[int] = set()
@@ -201,7 +201,7 @@ def _batches(paths: Iterable[Source], size: int) -> Iterator[list[Source]]:
 
 @dataclass(slots=True)
 class _Read:
-    """A file on its way through a batch."""
+    """A file that was read and is not embedded yet."""
 
     path: Path
     size: int

@@ -31,7 +31,7 @@ _PLACES = frozenset({"dbname", "host", "port", "prefix", "schema"})
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What was given to `index` for one collection; no path is below another."""
+    """The folders and files that were indexed into one collection; no path is below another."""
 
     folders: tuple[Path, ...] = ()
     """Absolute, links in them not followed; in the order of their names, as `files`."""

@@ -147,7 +147,7 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
 
 
 def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Path, Record]:
-    """Return what people said of pictures that lie now where another one lay: names were shifted, exchanged.
+    """Return the corrected records of pictures that now lie where another one lay: names were exchanged.
 
     Only where something was said are files read for it.
 

@@ -57,7 +57,7 @@ def disagree(removal: Removal) -> bool:
 
 
 class Disk:
-    """What is there and what is gone, as it was found once; a folder is looked at once, not for each file."""
+    """The file system as it was found; a folder is looked at once, and not for each file."""
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[str, bool]] = {}

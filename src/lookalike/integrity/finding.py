@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """Damage that an integrity check found, and whether it was repaired."""
 
     place: str
     """The URL of a store, or a path."""

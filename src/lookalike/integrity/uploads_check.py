@@ -35,7 +35,7 @@ _CUT = NAME_LENGTH - 4
 def check_uploads(
     store: Store, folder: Path, *, repair: bool = False, grace: float = ABANDONED_SECONDS
 ) -> tuple[list[Finding], int]:
-    """Hold the pictures that were added against the records of a store.
+    """Compare the uploaded pictures with the records of a store.
 
     Args:
         store: that the service works with.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike import __version__
 from lookalike.errors import ExtraMissing
 from lookalike.file_names import display, readable
-from lookalike.outputs import check_file, write_file
+from lookalike.output_files import check_file, write_file
 from lookalike.uris import local_path, uri_text
 
 try:

@@ -34,7 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class MultilingualE5:
-    """The model; its methods may be called from several threads at once."""
+    """The model multilingual-e5-small; its methods may be called from several threads at once."""
 
     def __init__(self) -> None:
         """Map the model's file into memory.
@@ -98,7 +98,7 @@ def _opened() -> MultilingualE5:
 
 
 def plain(text: str) -> str:
-    """Return a text as the model may read it: NFC, one space between words, no more than 200 characters.
+    """Return a text normalised for the model: NFC, one space between words, no more than 200 characters.
 
     What UTF-8 cannot say becomes U+FFFD, and control characters become spaces: the engine ends at a NUL.
     """

@@ -17,7 +17,7 @@ from lookalike.embedders.onnx.embedder import open_onnx
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.torch.networks import TorchEmbedder, write_graph
 from lookalike.errors import InvalidArgument, WeightsInvalid
-from lookalike.outputs import check_new_folder
+from lookalike.output_files import check_new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,7 @@ PINNED = {
 
 
 class Hub:
-    """Where the weights of one model come from."""
+    """The source of one model's weights: the hub, its cache on this machine, or a folder."""
 
     def __init__(self, model: str, cache: Path, weights: Path | None, *, download: bool) -> None:
         """Say where to look.
