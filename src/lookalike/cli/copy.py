@@ -21,7 +21,7 @@ from lookalike.file_names import display
 if TYPE_CHECKING:
     from lookalike.database import Database
     from lookalike.transfer.copy import CopyReport
-    from lookalike.transfer.levelling import Tally
+    from lookalike.transfer.synchronisation import Tally
     from lookalike.types import Approximation
 
 
