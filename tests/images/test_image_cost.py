@@ -25,7 +25,8 @@ from lookalike.errors import DecodingStopped, UnusableImage
 from lookalike.images import cost, decoder_pool, jpeg_markers
 from lookalike.images.budget import MemoryBudget
 from lookalike.images.decoder_pool import POOL, DecoderPool
-from lookalike.images.decoding import MAX_PIXELS, decode, decode_here
+from lookalike.images.decoding import decode, decode_here
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest import embedding as pipeline
 from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
 from tests.conftest import CommandLine

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -14,7 +15,7 @@ from lookalike.cli.options import (
     global_options,
     watched,
 )
-from lookalike.cli.output import counted, print_line, print_text, warn
+from lookalike.cli.output import counted, print_line, print_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.file_names import display

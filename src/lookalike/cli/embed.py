@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     global_options,
@@ -13,7 +14,7 @@ from lookalike.cli.options import (
     model_options,
     read_paths,
 )
-from lookalike.cli.output import print_line, warn
+from lookalike.cli.output import print_line
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike import __version__
-from lookalike.cli.output import warn
+from lookalike.cli.messages import warn
 from lookalike.errors import LookalikeError, outcome
 
 if TYPE_CHECKING:

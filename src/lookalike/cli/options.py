@@ -13,8 +13,7 @@ import click
 import platformdirs
 
 from lookalike.errors import InvalidArgument
-from lookalike.evaluation.novelty import FALSE_ALARM
-from lookalike.images.decoding import MAX_PIXELS
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
@@ -223,7 +222,7 @@ false_alarm_option = click.option(
     type=float,
     metavar="R",
     help="Call pictures unlike anything in the collection unknown, and so this part of the known ones; "
-    f"0 for never. [default: {FALSE_ALARM:g}]",
+    "0 for never. [default: 0.01]",
 )
 
 

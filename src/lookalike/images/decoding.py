@@ -27,6 +27,7 @@ from lookalike.images import containers, cost, decoder_pool, exif, jpeg_markers,
 from lookalike.images.budget import MemoryBudget
 from lookalike.images.containers import Container, Damaged, Unread
 from lookalike.images.levels import AUTO, FULL, NoNumber, Range, lies_high, scale
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.tiff import PLUGIN, tiff
 
 if TYPE_CHECKING:
@@ -35,13 +36,6 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
     from lookalike.images.containers import Planes
-
-MAX_PIXELS = 2**27
-"""Pixels above which an image is refused, unless the caller says otherwise: 134,217,728.
-
-At the 4 bytes that Pillow holds a colour pixel in, these are 512 MiB; a medium-format camera of 102
-megapixels stays below (11,648 × 8,736). Pillow's own guard, `PIL.Image.MAX_IMAGE_PIXELS`, is 89,478,485.
-"""
 
 MEMORY = 1 << 30
 """1 GiB: what images that are decoded at the same time take together, as estimated; the next one waits."""
