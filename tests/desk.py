@@ -14,10 +14,7 @@ from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.progress import Progress, silent
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import (
-    Record,
-    Vectors,
-)
+from lookalike.types import Record, Vectors
 from lookalike.uris import uri_path
 from tests.mean_colours import MeanColours
 

@@ -15,30 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from lookalike.errors import (
-    CollectionNotFound,
-    InvalidArgument,
-    QueryRefused,
-    SpaceMismatch,
-    Unanswerable,
-)
+from lookalike.errors import CollectionNotFound, InvalidArgument, QueryRefused, SpaceMismatch, Unanswerable
 from lookalike.label_normalisation import labels_digest
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
 from lookalike.stores.wording import query_terms
-from lookalike.types import (
-    Record,
-    Space,
-    Stamp,
-)
+from lookalike.types import Record, Space, Stamp
 from lookalike.uris import record_id
 from tests.contracts.store_model import StoreModel
 

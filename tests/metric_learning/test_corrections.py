@@ -37,11 +37,7 @@ from lookalike.metric_learning.corrections import (
 from lookalike.metric_learning.fitting import fit
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import (
-    OWN_KEY,
-    Record,
-    Scalar,
-)
+from lookalike.types import OWN_KEY, Record, Scalar
 from lookalike.uris import uri_path
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import SPACE, STRANGE_TEXTS, corners, record

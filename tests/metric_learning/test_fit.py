@@ -32,13 +32,7 @@ from lookalike.metric_learning.sides import Sides, delete, remove
 from lookalike.session import Session
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import (
-    PLAIN_METRIC,
-    Record,
-    Skipped,
-    Space,
-    Vectors,
-)
+from lookalike.types import PLAIN_METRIC, Record, Skipped, Space, Vectors
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine

@@ -28,15 +28,8 @@ from lookalike.server.routes.map import MOST_LABELS, MOST_POINTS
 from lookalike.server.workers.jobs import KEPT, MOST_WAITING
 from lookalike.session import Session
 from lookalike.stores.registry import open_store
-from lookalike.types import (
-    Record,
-    Scalar,
-    Space,
-)
-from lookalike.uris import (
-    record_id,
-    uri_path,
-)
+from lookalike.types import Record, Scalar, Space
+from lookalike.uris import record_id, uri_path
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.projection import evenly, plane
 from tests.cli.test_progress import Heard

@@ -11,7 +11,7 @@ from lookalike.vectors.vote import label_key, label_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.evaluation.participants import LeftOut
+    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.types import Neighbour, Record, Scalar
     from lookalike.vectors.near_duplicates import Chain
 

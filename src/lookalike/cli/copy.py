@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.messages import warn
-from lookalike.cli.options import (
-    Settings,
-    collection_option,
-    format_option,
-    global_options,
-    watched,
-)
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, watched
 from lookalike.cli.output import counted, print_line, print_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable

@@ -14,11 +14,7 @@ from lookalike.ingest.embedding import read_digest
 from lookalike.integrity.finding import Finding
 from lookalike.stores.checks import NAME_LENGTH
 from lookalike.types import Skipped
-from lookalike.uris import (
-    file_uri,
-    local_path,
-    record_id,
-)
+from lookalike.uris import file_uri, local_path, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,10 +27,7 @@ from lookalike.labels.tables import claim_rows, is_table, read_tables
 from lookalike.labels.unknown_forms import unknown_json, unknown_texts
 from lookalike.labels.xml_files import XmlFile, read_xml_documents, read_xml_files, xml_forms
 from lookalike.labels.yolo import YoloFiles, find_yolo, read_yolo
-from lookalike.types import (
-    Remark,
-    Skipped,
-)
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,10 +32,7 @@ from lookalike.labels.headings import (
 )
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
-from lookalike.types import (
-    Remark,
-    Skipped,
-)
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.file_names import display
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
-from lookalike.types import (
-    Remark,
-    Skipped,
-)
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -20,10 +20,7 @@ from lookalike.labels.fields import storable
 from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.xml_documents import read_xml
-from lookalike.types import (
-    Remark,
-    Skipped,
-)
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from python_multipart.multipart import parse_options_header
-
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.problems import Overloaded, Refused, answer_problem
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
     from lookalike.server.settings import Settings
 
 _MEGABYTE = 1 << 20
-# Of a multipart body, so much is looked through for the boundary that closes it, of 70 characters at most
-# (RFC 2046, section 5.1.1); clients of today have nothing behind it.
-_END = 1024
 # Of 2 ** 63 - 1, the longest that llhttp reads with more than zeros.
 _MOST_DIGITS = 19
 
@@ -98,7 +93,7 @@ class BodyLimits:
         """Read a body; False where its client went away.
 
         Raises:
-            Refused: it is too large, too late, or cut off.
+            Refused: it is too large or too late.
         """
         if length is not None and length > self._most:
             raise _too_large(self._most)
@@ -108,11 +103,7 @@ class BodyLimits:
         except TimeoutError as error:
             line = f"the request did not arrive within {self._seconds:g} seconds"
             raise Refused(408, line, {"Connection": "close"}) from error
-        kind = _content_type(scope)
-        if complete and kind[:10].lower() == b"multipart/":
-            if _is_cut_off(kind, body.content):
-                raise Refused(400, "the multipart body was cut off: its closing boundary is missing")
-        elif complete:
+        if complete and _content_type(scope)[:10].lower() != b"multipart/":
             check_json_size(body.content)
         return complete
 
@@ -183,12 +174,6 @@ def _length(scope: Scope) -> int | None:
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise Refused(415, "a body is sent as it is, without Content-Encoding")
     return length
-
-
-def _is_cut_off(kind: bytes, body: bytes) -> bool:
-    """Tell whether a multipart body lacks its closing boundary: its last part would be lost in silence."""
-    boundary = parse_options_header(kind)[1].get(b"boundary")
-    return boundary is not None and b"--" + boundary + b"--" not in body[-_END:]
 
 
 def _content_type(scope: Scope) -> bytes:

@@ -19,16 +19,8 @@ from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
 from lookalike.stores.sqlite.text import text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
-from lookalike.types import (
-    Approximation,
-    CollectionInfo,
-    Record,
-    Space,
-)
-from lookalike.uris import (
-    local_path,
-    uri_path,
-)
+from lookalike.types import Approximation, CollectionInfo, Record, Space
+from lookalike.uris import local_path, uri_path
 
 if TYPE_CHECKING:
     import sqlite3

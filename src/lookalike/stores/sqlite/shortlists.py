@@ -15,12 +15,7 @@ from lookalike.errors import StoreBusy, Unanswerable
 from lookalike.stores.sqlite.candidates import StrayCandidate, candidate_count, nearest_candidates
 from lookalike.stores.sqlite.matrix import vectors_by_number
 from lookalike.stores.sqlite.shortlist import LONGEST, engine
-from lookalike.stores.sqlite.shortlist_build import (
-    Held,
-    build_shortlist,
-    make_shortlist,
-    reading_apart,
-)
+from lookalike.stores.sqlite.shortlist_build import Held, build_shortlist, make_shortlist, reading_apart
 from lookalike.stores.sqlite.shortlist_file import Moment, SqliteShortlistFiles
 from lookalike.types import Approximation
 

@@ -34,12 +34,7 @@ from lookalike.stores.sqlite.rows import (
     remove_records,
     select_by_id,
 )
-from lookalike.stores.sqlite.schema import (
-    add_collection,
-    read_catalog,
-    remove_collection,
-    rename_collections,
-)
+from lookalike.stores.sqlite.schema import add_collection, read_catalog, remove_collection, rename_collections
 from lookalike.stores.sqlite.search import SqliteSearch
 from lookalike.stores.sqlite.structure import check_structure
 from lookalike.stores.verification import sound_records, sound_stamps

@@ -1,9 +1,9 @@
-"""Held-out answers: what the neighbours say of each labelled image that they have not seen.
+"""Held-out predictions: each labelled image classified by neighbours that did not include it.
 
-With the plain metric each image is answered by all others (leave-one-out). A fitted metric has seen the
-labels, so it is fitted anew in each fold to the images held in, and answers those held out; the same goes for
-a k that is chosen by data. Everything that judges an answer (accuracy, confidence, label sets, novelty) is
-computed from these answers, never from images that were among their own neighbours.
+With the plain metric each image is classified by all others (leave-one-out). A fitted metric has seen the
+labels, so it is fitted anew in each fold to the images held in, and classifies those held out; the same goes
+for a k that is chosen by data. Accuracy, confidence, label sets and novelty are all computed from these
+predictions, never from images that were among their own neighbours.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.evaluation.fold_metric import CANDIDATE_KS, Answers, Comparison
+from lookalike.evaluation.exclusions import LeftOut, evaluable_rows
+from lookalike.evaluation.fold_predictor import CANDIDATE_KS, FoldPredictions, FoldPredictor
 from lookalike.evaluation.folds import FOLDS, REPEATS, Fold, repeat_seeds, stratified_folds
-from lookalike.evaluation.participants import LeftOut, participants
 from lookalike.progress import divided, silent
 from lookalike.vectors.vote import label_key, label_of
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.fold_metric import Fit
+    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.progress import Progress
     from lookalike.types import Record, Scalar, Vectors
     from lookalike.vectors.nearest import Rows, Similarities
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 Ks: TypeAlias = int | Literal["auto"]
 
-# Choosing k takes so many times what answering with it does: four fifths of five folds against a fifth.
+# Choosing k takes so many times what predicting with it does: four fifths of five folds against a fifth.
 _CHOICE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Answers for the n images that took part, of the repeat with the middle accuracy."""
+class HeldOutPredictions:
+    """Predictions for the n images that took part, of the repeat with the median accuracy."""
 
     rows: Rows
     """(n,): their places among the records, in order of id."""
@@ -85,20 +85,20 @@ class HeldOut:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """(n,): whether the answer is the true label."""
+        """(n,): whether the prediction is the true label."""
         right: NDArray[np.bool_] = self.predicted == self.truth
         return right
 
     @property
     def method(self) -> str:
-        """How the answers were got, in words."""
+        """How the predictions were made, in words."""
         if not self.folds:
             return "leave-one-out"
         what = ["metric refitted"] * self.refitted + ["k chosen"] * self.chosen
         return f"{self.folds}-fold × {len(self.repeats)}, {' and '.join(what)} in each fold"
 
 
-def held_out(
+def predict_held_out(
     records: Sequence[Record],
     vectors: Vectors,
     by: str,
@@ -112,8 +112,8 @@ def held_out(
     repeats: int = REPEATS,
     seed: int = 0,
     progress: Progress = silent,
-) -> HeldOut:
-    """Answer each labelled image by images that it had no part in.
+) -> HeldOutPredictions:
+    """Classify each labelled image by images that it had no part in.
 
     Args:
         records: all records of the collection, in any order.
@@ -139,7 +139,7 @@ def held_out(
         raise InvalidArgument(f"k must be at least 1, not {k}")
     if len(records) != len(vectors):
         raise InvalidArgument(f"{len(records)} records need as many vectors, not {len(vectors)}")
-    taking, left_out = participants(records, by, within)
+    taking, left_out = evaluable_rows(records, by, within)
     rows = np.array(taking, dtype=np.intp)
     truth, labels = encode(records[row].fields[by] for row in taking)
     parts = np.zeros_like(rows)
@@ -155,44 +155,44 @@ def held_out(
         learned = _learned([records[row] for row in taking], str(fit_by))
     if fit is not None:
         _check_learnable(learned)
-    comparison = Comparison(vectors, truth, parts, lots, len(labels), fit, learned, ranks)
+    predictor = FoldPredictor(vectors, truth, parts, lots, len(labels), fit, learned, ranks)
     largest = max(1, int(np.bincount(parts).max()) - 1)
     wide = min(max(CANDIDATE_KS) if k == "auto" else k, largest)
-    answers: list[Answers] = []
+    predictions: list[FoldPredictions] = []
     ks: Counter[int] = Counter()
     work = workload(len(rows), k, fit, repeats)
     *repeated, plainly, choosing = divided(progress, work)
     if fit is None and k != "auto":
         everything = np.arange(len(rows))
-        answers.append(Answers.empty(len(rows), wide, len(labels)))
-        comparison.answer(Fold(everything, everything), min(k, wide), answers[0], repeated[0])
+        predictions.append(FoldPredictions.empty(len(rows), wide, len(labels)))
+        predictor.predict(Fold(everything, everything), min(k, wide), predictions[0], repeated[0])
         ks[k] += 1
     else:
         for repeat_seed, tell in zip(repeat_seeds(seed, repeats), repeated, strict=True):
-            answers.append(Answers.empty(len(rows), wide, len(labels)))
-            drawing, *answering = divided(tell, [len(rows) // 8, *[len(rows)] * folds])
+            predictions.append(FoldPredictions.empty(len(rows), wide, len(labels)))
+            drawing, *predicting = divided(tell, [len(rows) // 8, *[len(rows)] * folds])
             drawn = stratified_folds(
                 truth, lots, ranks=ranks, folds=folds, seed=repeat_seed, progress=drawing
             )
-            for fold, part in zip(drawn, answering, strict=False):
+            for fold, part in zip(drawn, predicting, strict=False):
                 first, then = divided(part, [_CHOICE * len(rows) if k == "auto" else 0, len(rows)])
-                used = comparison.choose(fold.held_in, seed, first) if k == "auto" else k
-                comparison.answer(fold, min(used, wide), answers[-1], then)
+                used = predictor.choose_k(fold.held_in, seed, first) if k == "auto" else k
+                predictor.predict(fold, min(used, wide), predictions[-1], then)
                 ks[used] += 1
-    every = np.stack([each.predicted for each in answers])
+    every = np.stack([each.predicted for each in predictions])
     kept = (every >= 0).all(axis=0)
     # The middle one, so that neither a lucky drawing nor an unlucky one speaks for all.
     order = np.argsort((every == truth).sum(axis=1), kind="stable")
-    middle = answers[order[(len(answers) - 1) // 2]]
+    middle = predictions[order[(len(predictions) - 1) // 2]]
     if not kept.any():
         raise Unanswerable("every image has only images of its own group to be compared with")
     reason = "all images that it could be compared with are in its group or fold"
     lost = tuple(LeftOut(records[row], reason) for row in rows[~kept])
     left_out = tuple(sorted((*left_out, *lost), key=lambda each: each.record.uri))
-    plain_nearest = _plain_nearest(comparison, middle, plainly)[kept]
-    best_k = comparison.choose(np.arange(len(rows)), seed, choosing) if k == "auto" else k
+    plain_nearest = _plain_nearest(predictor, middle, plainly)[kept]
+    best_k = predictor.choose_k(np.arange(len(rows)), seed, choosing) if k == "auto" else k
     progress(sum(work), sum(work))
-    return HeldOut(
+    return HeldOutPredictions(
         rows=rows[kept],
         labels=tuple(labels),
         truth=truth[kept],
@@ -209,7 +209,7 @@ def held_out(
         repeats=every[:, kept],
         k=best_k,
         ks=tuple(sorted(ks.items())),
-        folds=0 if fit is None and k != "auto" else sum(ks.values()) // len(answers),
+        folds=0 if fit is None and k != "auto" else sum(ks.values()) // len(predictions),
         refitted=fit is not None,
         left_out=left_out,
         chosen=k == "auto",
@@ -217,13 +217,13 @@ def held_out(
 
 
 def workload(count: int, k: Ks, fit: Fit | None, repeats: int) -> list[int]:
-    """Return how many images `held_out` compares with the others: in each repeat, plainly, and to choose k.
+    """Return how many images `predict_held_out` compares: in each repeat, by plain vectors, and to choose k.
 
     Args:
         count: images that take part.
-        k: as for `held_out`.
-        fit: as for `held_out`.
-        repeats: as for `held_out`.
+        k: as for `predict_held_out`.
+        fit: as for `predict_held_out`.
+        repeats: as for `predict_held_out`.
     """
     auto = _CHOICE * count if k == "auto" else 0
     if fit is None and not auto:
@@ -241,13 +241,15 @@ def _check_learnable(learned: Codes) -> None:
         )
 
 
-def _plain_nearest(comparison: Comparison, answers: Answers, progress: Progress) -> Similarities:
+def _plain_nearest(
+    predictor: FoldPredictor, predictions: FoldPredictions, progress: Progress
+) -> Similarities:
     """Return each image's plain similarity to the nearest other; where all are of its lot, to none: −inf."""
-    if comparison.fit is None:
-        return answers.similarities[:, 0]
-    everything = np.arange(len(comparison.truth))
-    plain = Answers.empty(len(everything), 1, 0)
-    replace(comparison, fit=None).answer(Fold(everything, everything), 1, plain, progress)
+    if predictor.fit is None:
+        return predictions.similarities[:, 0]
+    everything = np.arange(len(predictor.truth))
+    plain = FoldPredictions.empty(len(everything), 1, 0)
+    replace(predictor, fit=None).predict(Fold(everything, everything), 1, plain, progress)
     nearest: Similarities = np.nan_to_num(plain.similarities[:, 0], nan=-np.inf)
     return nearest
 

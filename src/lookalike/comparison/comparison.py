@@ -1,4 +1,4 @@
-"""The outcome of a comparison: who was right how often, and whether the first is better than the others."""
+"""The result of a comparison: accuracy of each candidate, and McNemar's test against the best."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.evaluation.figures import Interval
-    from lookalike.evaluation.participants import LeftOut
 
 FINE_TUNED = "fine-tuned"
 """Stands for the metric where a network names the label itself."""
@@ -52,7 +52,7 @@ def paired_test(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> PairedTe
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RankedCandidate:
     """One embedder, metric and k, or one network that was trained, and how often it was right."""
 
     model: str
@@ -95,12 +95,12 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class Comparison:
     """All places, the best first."""
 
     by: str
     folds: int
-    places: tuple[Place, ...]
+    places: tuple[RankedCandidate, ...]
     left_out: tuple[LeftOut, ...]
 
     @property

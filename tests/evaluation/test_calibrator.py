@@ -1,4 +1,4 @@
-"""Confidence and promises on the command line, and the judgement that is kept between two commands."""
+"""Confidence and promises on the command line, and the calibration_set that is kept between two commands."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from conformal_clip_data import textile_simulated_root
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibration import held_out_scores
-from lookalike.evaluation.confidence import Scores
-from lookalike.evaluation.heldout import HeldOut, held_out
-from lookalike.evaluation.judge import Judge
-from lookalike.evaluation.judgement import Judgement, cached_judgement, judgement_key, judgement_of
-from lookalike.types import (
-    Neighbour,
-    Record,
-    Scalar,
-    Space,
-    Stamp,
+from lookalike.evaluation.calibration_set import (
+    CalibrationSet,
+    cached_calibration_set,
+    calibration_key,
+    calibration_set_of,
 )
+from lookalike.evaluation.calibrator import Calibrator
+from lookalike.evaluation.confidence import Scores
+from lookalike.evaluation.held_out_predictions import HeldOutPredictions, predict_held_out
+from lookalike.types import Neighbour, Record, Scalar, Space, Stamp
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.vote import vote
@@ -33,7 +32,7 @@ from tests.conftest import CommandLine
 SPACE = Space("a model", "f" * 64, 4)
 
 
-def drawn(count: int = 300) -> tuple[list[Record], HeldOut]:
+def drawn(count: int = 300) -> tuple[list[Record], HeldOutPredictions]:
     """Return records of three overlapping labels, and their held-out answers."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, count)
@@ -44,10 +43,10 @@ def drawn(count: int = 300) -> tuple[list[Record], HeldOut]:
         Record(record_id(uri), uri, uri, {"q": ["a", True, 3][label]}, {}, 1, 1)
         for uri, label in zip(uris, labels.tolist(), strict=True)
     ]
-    return records, held_out(records, vectors, "q", k=5)
+    return records, predict_held_out(records, vectors, "q", k=5)
 
 
-def ask(judge: Judge, records: list[Record], held: HeldOut, row: int) -> Any:
+def ask(judge: Calibrator, records: list[Record], held: HeldOutPredictions, row: int) -> Any:
     """Judge the held-out answer at a row as if it were a new image."""
     voters = [
         Neighbour(records[other], similarity)
@@ -67,9 +66,9 @@ def ask(judge: Judge, records: list[Record], held: HeldOut, row: int) -> Any:
 
 def test_confidence_of_a_new_image_is_read_as_that_of_a_held_out_one() -> None:
     records, held = drawn()
-    judgement = judgement_of(held)
-    judge = Judge(judgement, false_alarm=0)
-    expected: Scores = judgement.calibration.confidence(held_out_scores(held))
+    calibration_set = calibration_set_of(held)
+    judge = Calibrator(calibration_set, false_alarm=0)
+    expected: Scores = calibration_set.calibration.confidence(held_out_scores(held))
     found = [ask(judge, records, held, row).confidence for row in range(len(held.rows))]
     assert found == pytest.approx(expected.tolist(), abs=1e-4)
     assert len(set(np.round(found, 3))) > 50
@@ -77,7 +76,7 @@ def test_confidence_of_a_new_image_is_read_as_that_of_a_held_out_one() -> None:
 
 def test_what_is_below_the_threshold_is_unknown_with_its_reason() -> None:
     records, held = drawn()
-    judge = Judge(judgement_of(held), max_error=0.15, false_alarm=0)
+    judge = Calibrator(calibration_set_of(held), max_error=0.15, false_alarm=0)
     assert judge.selection is not None
     answers = [ask(judge, records, held, row) for row in range(len(held.rows))]
     for answer in answers:
@@ -96,66 +95,69 @@ def test_what_is_below_the_threshold_is_unknown_with_its_reason() -> None:
 
 def test_what_is_farther_than_all_held_out_images_is_unlike_anything() -> None:
     records, held = drawn()
-    judge = Judge(judgement_of(held), false_alarm=0.01)
+    judge = Calibrator(calibration_set_of(held), false_alarm=0.01)
     far = vote([Neighbour(records[0], -0.5)], "q")
     answer = judge(far, "q", lambda _labels: -0.6, -0.5)
     assert answer.label is None
     assert answer.p_value == 1 / 301
     assert "unlike anything" in str(answer.reason)
-    assert Judge(judgement_of(held), false_alarm=0)(far, "q", lambda _labels: -0.6, -0.5).label is not None
+    assert (
+        Calibrator(calibration_set_of(held), false_alarm=0)(far, "q", lambda _labels: -0.6, -0.5).label
+        is not None
+    )
 
 
 def test_label_sets_hold_the_labels_that_fit_most_similar_first() -> None:
     records, held = drawn()
-    judge = Judge(judgement_of(held), coverage=0.9, false_alarm=0)
+    judge = Calibrator(calibration_set_of(held), coverage=0.9, false_alarm=0)
     sets = [ask(judge, records, held, row).label_set for row in range(len(held.rows))]
     truth = [records[row].fields["q"] for row in held.rows]
     for label in held.labels:
         own = [label in each for each, true in zip(sets, truth, strict=True) if repr(true) == repr(label)]
         assert 0.89 <= np.mean(own) <= 0.93, "on the images that it was calibrated on"
     assert judge.always == ()
-    assert Judge(judgement_of(held), coverage=0.999).always == held.labels
+    assert Calibrator(calibration_set_of(held), coverage=0.999).always == held.labels
 
 
 def test_a_prediction_that_nobody_voted_for_stays_as_it_is() -> None:
     _, held = drawn()
     nothing = vote([], "q")
-    assert Judge(judgement_of(held))(nothing, "q", lambda _labels: 0.0, 0.0) is nothing
+    assert Calibrator(calibration_set_of(held))(nothing, "q", lambda _labels: 0.0, 0.0) is nothing
 
 
-def test_a_judgement_is_kept_and_read_back_bit_by_bit(tmp_path: Path) -> None:
-    made = judgement_of(drawn()[1])
-    read = Judgement.from_bytes(made.to_bytes())
+def test_a_calibration_set_is_kept_and_read_back_bit_by_bit(tmp_path: Path) -> None:
+    made = calibration_set_of(drawn()[1])
+    read = CalibrationSet.from_bytes(made.to_bytes())
     assert read is not None
     assert read.to_bytes() == made.to_bytes()
     assert repr(read.labels) == repr(made.labels) == "(True, 3, 'a')"
 
-    def never() -> Judgement:
+    def never() -> CalibrationSet:
         raise AssertionError("it was kept")
 
-    assert cached_judgement(tmp_path, "k", lambda: made) is made
-    assert cached_judgement(tmp_path, "k", never).to_bytes() == made.to_bytes()
-    (kept,) = (tmp_path / "judgements").iterdir()
+    assert cached_calibration_set(tmp_path, "k", lambda: made) is made
+    assert cached_calibration_set(tmp_path, "k", never).to_bytes() == made.to_bytes()
+    (kept,) = (tmp_path / "calibrations").iterdir()
     for damage in (b"", b"nonsense", kept.read_bytes()[:-100]):
         kept.write_bytes(damage)
-        assert Judgement.from_bytes(damage) is None
-        assert cached_judgement(tmp_path, "k", lambda: made) is made
-        assert cached_judgement(tmp_path, "k", never).k == made.k
+        assert CalibrationSet.from_bytes(damage) is None
+        assert cached_calibration_set(tmp_path, "k", lambda: made) is made
+        assert cached_calibration_set(tmp_path, "k", never).k == made.k
     (tmp_path / "file").touch()
-    assert cached_judgement(tmp_path / "file", "k", lambda: made) is made
+    assert cached_calibration_set(tmp_path / "file", "k", lambda: made) is made
 
 
-def test_a_judgement_depends_on_every_record_its_labels_the_space_and_the_options() -> None:
+def test_a_calibration_set_depends_on_every_record_its_labels_the_space_and_the_options() -> None:
     stamps = [Stamp("1", 2, 3, "x"), Stamp("2", 2, 3, "y")]
-    key = judgement_key(SPACE, stamps, by="q", k=5)
-    assert judgement_key(SPACE, reversed(stamps), k=5, by="q") == key
+    key = calibration_key(SPACE, stamps, by="q", k=5)
+    assert calibration_key(SPACE, reversed(stamps), k=5, by="q") == key
     others = {
-        judgement_key(SPACE, stamps[:1], by="q", k=5),
-        judgement_key(SPACE, [stamps[0], replace(stamps[1], labels_digest="z")], by="q", k=5),
-        judgement_key(SPACE, [stamps[0], replace(stamps[1], modified_ns=4)], by="q", k=5),
-        judgement_key(replace(SPACE, metric_fingerprint="fitted"), stamps, by="q", k=5),
-        judgement_key(SPACE, stamps, by="q", k="auto"),
-        judgement_key(SPACE, stamps, by="p", k=5),
+        calibration_key(SPACE, stamps[:1], by="q", k=5),
+        calibration_key(SPACE, [stamps[0], replace(stamps[1], labels_digest="z")], by="q", k=5),
+        calibration_key(SPACE, [stamps[0], replace(stamps[1], modified_ns=4)], by="q", k=5),
+        calibration_key(replace(SPACE, metric_fingerprint="fitted"), stamps, by="q", k=5),
+        calibration_key(SPACE, stamps, by="q", k="auto"),
+        calibration_key(SPACE, stamps, by="p", k=5),
         key,
     }
     assert len(others) == 7
@@ -163,7 +165,7 @@ def test_a_judgement_depends_on_every_record_its_labels_the_space_and_the_option
 
 def test_too_many_labels_are_not_judged() -> None:
     with pytest.raises(Unanswerable, match="too many"):
-        judgement_of(replace(drawn()[1], class_similarities=None))
+        calibration_set_of(replace(drawn()[1], class_similarities=None))
 
 
 @pytest.fixture

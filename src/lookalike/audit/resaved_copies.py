@@ -76,7 +76,7 @@ class _Sketch:
         )
 
 
-def join_saved_again(
+def join_resaved(
     records: Sequence[Record], vectors: Vectors, near: NearDuplicates, progress: Progress = silent
 ) -> Codes:
     """Join groups of near-duplicates whose pictures were saved again.

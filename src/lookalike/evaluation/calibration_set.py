@@ -1,7 +1,6 @@
-"""What a collection's held-out answers say of new ones: confidence, label sets, *unknown*.
+"""The calibration set of a collection: what is kept of held-out predictions to calibrate new ones.
 
-A `Judgement` is made once from held-out answers and kept in the cache folder, under a digest of all that it
-depends on. `judge` applies it to the predictions for new images.
+It is made once and kept in the cache folder, under a digest of all that it depends on; see `calibrator`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import Unanswerable
-from lookalike.evaluation.confidence import Calibration
+from lookalike.evaluation.confidence import LogisticCalibration
 from lookalike.progress import divided, silent
 from lookalike.vectors.vote import label_key
 
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.evaluation.confidence import Scores
-    from lookalike.evaluation.fold_metric import Fit
-    from lookalike.evaluation.heldout import HeldOut, Ks
+    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.progress import Progress
     from lookalike.stores.protocol import Store
     from lookalike.types import CollectionInfo, Record, Scalar, Space, Stamp, Vectors, Where
@@ -40,14 +39,14 @@ _VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """All that is kept of n held-out answers."""
+class CalibrationSet:
+    """What is kept of n held-out predictions."""
 
     method: str
     k: int
     """Neighbours that vote."""
     labels: tuple[Scalar, ...]
-    calibration: Calibration
+    calibration: LogisticCalibration
     confidence: Scores
     """(n,): cross-fitted."""
     right: NDArray[np.bool_]
@@ -77,7 +76,7 @@ class Judgement:
         return out.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Judgement | None:
+    def from_bytes(cls, data: bytes) -> CalibrationSet | None:
         """Return what `to_bytes` wrote; None where that is damaged or of another version."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -88,7 +87,7 @@ class Judgement:
                     str(text["method"]),
                     int(text["k"]),
                     tuple(text["labels"]),
-                    Calibration.from_numbers(file["calibration"]),
+                    LogisticCalibration.from_numbers(file["calibration"]),
                     file["confidence"],
                     file["right"],
                     file["truth"],
@@ -99,18 +98,20 @@ class Judgement:
             return None
 
 
-def judgement_of(held: HeldOut, *, seed: int = 0, progress: Progress = silent) -> Judgement:
-    """Return what held-out answers say.
+def calibration_set_of(
+    held: HeldOutPredictions, *, seed: int = 0, progress: Progress = silent
+) -> CalibrationSet:
+    """Return the calibration set of held-out predictions.
 
     Args:
-        held: the answers.
+        held: the predictions.
         seed: of the folds in which confidence is cross-fitted.
         progress: as for `cross_fitted_confidence`.
 
     Raises:
         Unanswerable: there are too many labels.
     """
-    # scikit-learn takes a second to load, which a judgement from the cache need not wait for.
+    # scikit-learn takes a second to load, which a calibration set from the cache need not wait for.
     from lookalike.evaluation.calibration import cross_fitted_confidence, fit_calibration, held_out_scores
     from lookalike.evaluation.conformal import label_scores
 
@@ -118,7 +119,7 @@ def judgement_of(held: HeldOut, *, seed: int = 0, progress: Progress = silent) -
     if held.class_similarities is None:
         raise Unanswerable("too many labels to judge")
     every_score = label_scores(held.class_similarities)
-    return Judgement(
+    return CalibrationSet(
         held.method,
         held.k,
         held.labels,
@@ -133,8 +134,8 @@ def judgement_of(held: HeldOut, *, seed: int = 0, progress: Progress = silent) -
     )
 
 
-def judgement_key(space: Space, stamps: Iterable[Stamp], **options: object) -> str:
-    """Return a digest of all that a judgement depends on, 64 hexadecimal digits.
+def calibration_key(space: Space, stamps: Iterable[Stamp], **options: object) -> str:
+    """Return a digest of all that a calibration set depends on, 64 hexadecimal digits.
 
     Args:
         space: of the collection.
@@ -147,20 +148,20 @@ def judgement_key(space: Space, stamps: Iterable[Stamp], **options: object) -> s
     return digest.hexdigest()
 
 
-def cached_judgement(
-    cache: Path, key: str, make: Callable[[], Judgement], whole: Callable[[], bool] = lambda: True
-) -> Judgement:
-    """Return the judgement kept under `key`, or make it and keep it; that it cannot be kept is no error.
+def cached_calibration_set(
+    cache: Path, key: str, make: Callable[[], CalibrationSet], whole: Callable[[], bool] = lambda: True
+) -> CalibrationSet:
+    """Return the calibration set kept under `key`, or make and keep it; that it cannot be kept is no error.
 
     Args:
         cache: the user's cache folder.
-        key: as `judgement_key` has it.
+        key: as `calibration_key` has it.
         make: called where nothing usable is kept.
         whole: called after that: whether all records that the key speaks of went into it, so that it is kept.
     """
-    path = cache / "judgements" / f"{key}.npz"
+    path = cache / "calibrations" / f"{key}.npz"
     try:
-        kept = Judgement.from_bytes(path.read_bytes())
+        kept = CalibrationSet.from_bytes(path.read_bytes())
     except OSError:
         kept = None
     if kept is not None:
@@ -179,7 +180,7 @@ def cached_judgement(
     return made
 
 
-def open_judgement(
+def open_calibration_set(
     store: Store,
     cache: Path,
     collection: CollectionInfo,
@@ -192,8 +193,8 @@ def open_judgement(
     fit_by: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
-) -> Judgement:
-    """Return what a collection's held-out answers say, from the cache where nothing has changed since.
+) -> CalibrationSet:
+    """Return the calibration set of a collection, from the cache where nothing has changed since.
 
     Near-duplicates are kept together. With a fitted metric, or where k is chosen, one repeat of five folds
     is held out; else each image is.
@@ -212,9 +213,9 @@ def open_judgement(
         progress: called with images compared and images to compare, where nothing is kept.
 
     Raises:
-        FieldNotFound, Unanswerable: as for `heldout.held_out`.
+        FieldNotFound, Unanswerable: as for `predict_held_out`.
     """
-    key = judgement_key(
+    key = calibration_key(
         collection.space,
         store.stamps(collection.name).values(),
         by=by,
@@ -224,8 +225,8 @@ def open_judgement(
         seed=seed,
     )
 
-    def make() -> Judgement:
-        from lookalike.evaluation.heldout import held_out, workload
+    def make() -> CalibrationSet:
+        from lookalike.evaluation.held_out_predictions import predict_held_out, workload
         from lookalike.evaluation.lots import lots_of
 
         records, vectors = read()
@@ -237,12 +238,12 @@ def open_judgement(
         work = [len(records) // 2, sum(workload(len(records), k, fit, 1)), len(records) // 8 + 1]
         alike, comparing, judging = divided(progress, work)
         lots = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
-        held = held_out(
+        held = predict_held_out(
             records, vectors, by,
             k=k, fit=fit, fit_by=fit_by, lots=lots.together, repeats=1, seed=seed, progress=comparing,
         )  # fmt: skip
-        made = judgement_of(held, seed=seed, progress=judging)
+        made = calibration_set_of(held, seed=seed, progress=judging)
         progress(sum(work), sum(work))
         return made
 
-    return cached_judgement(cache, key, make, lambda: not store.damage.found())
+    return cached_calibration_set(cache, key, make, lambda: not store.damage.found())

@@ -1,4 +1,4 @@
-"""Which images of a fold a network learns from, and which are held back to tell it when to end.
+"""The split of a fold's images into those that train a network and those that tell it when to stop.
 
 Neither has seen an image that is held out: both are of the images held in, and lots are whole in one or the
 other, as in the folds themselves.
@@ -23,11 +23,11 @@ HELD_BACK = 5
 """One part in five of the images held in is held back: as large a part as is held out."""
 
 
-class Lesson(NamedTuple):
-    """The images held in by a fold, in two; each in the order of their ranks."""
+class TrainingSplit(NamedTuple):
+    """Training and validation images of a fold, each in the order of their ranks."""
 
-    learned: Rows
-    held_back: Rows
+    training: Rows
+    validation: Rows
     """Empty where there is too little to divide: then training takes all its epochs."""
 
 
@@ -42,7 +42,7 @@ def folds_of(held_in: Sequence[Codes], lots: Codes) -> list[Fold]:
     return [Fold(np.flatnonzero(each), np.flatnonzero(~each)) for each in inside]
 
 
-def lesson_of(fold: Fold, truth: Codes, lots: Codes, ranks: Rows, *, seed: int) -> Lesson:
+def split_training(fold: Fold, truth: Codes, lots: Codes, ranks: Rows, *, seed: int) -> TrainingSplit:
     """Divide the images held in.
 
     A label all of whose images would be held back is learned instead, with all their lots: a network that
@@ -60,9 +60,9 @@ def lesson_of(fold: Fold, truth: Codes, lots: Codes, ranks: Rows, *, seed: int) 
     try:
         drawn = stratified_folds(codes, lots[rows], folds=HELD_BACK, seed=seed)
     except Unanswerable:
-        return Lesson(rows, rows[:0])
+        return TrainingSplit(rows, rows[:0])
     back = np.zeros(len(rows), dtype=np.bool_)
     back[drawn[0].held_out] = True
     known = np.isin(codes, codes[~back])
     back &= ~np.isin(lots[rows], lots[rows][~known])
-    return Lesson(rows[~back], rows[back])
+    return TrainingSplit(rows[~back], rows[back])

@@ -18,9 +18,9 @@ from lookalike.evaluation.calibration import (
     cross_fitted_confidence,
     fit_calibration,
     own_and_other,
-    reliability,
+    reliability_bins,
 )
-from lookalike.evaluation.confidence import Calibration, Scores, answer_scores
+from lookalike.evaluation.confidence import LogisticCalibration, Scores, answer_scores
 from lookalike.evaluation.conformal import label_scores, label_thresholds, measured_coverage
 from lookalike.evaluation.novelty import check_rate, own_p_values, p_values
 from lookalike.evaluation.selective import DELTA, error_bound, risk_coverage, select
@@ -41,7 +41,7 @@ def test_brier_score_and_reliability_agree_with_scikit_learn() -> None:
     right = rng.random(500) < confidence
     assert brier_score(confidence, right) == pytest.approx(brier_score_loss(right, confidence))
     expected_right, expected_mean = calibration_curve(right, confidence, n_bins=10)
-    bins = reliability(confidence, right)
+    bins = reliability_bins(confidence, right)
     assert [each.right for each in bins] == pytest.approx(expected_right.tolist())
     assert [each.confidence for each in bins] == pytest.approx(expected_mean.tolist())
     assert sum(each.count for each in bins) == 500
@@ -53,7 +53,7 @@ def test_confidence_is_the_probability_of_being_right() -> None:
     scores, right, true = answers(rng, 4000)
     found = cross_fitted_confidence(scores, right)
     assert np.abs(found - true).mean() < 0.03
-    for each in reliability(found, right):
+    for each in reliability_bins(found, right):
         tolerance = 4 * math.sqrt(0.25 / each.count)
         assert abs(each.confidence - each.right) < tolerance
 
@@ -77,7 +77,7 @@ def test_where_all_answers_were_right_confidence_is_laplaces_rule() -> None:
 def test_a_calibration_travels_as_numbers() -> None:
     scores, right, _ = answers(np.random.default_rng(4), 200)
     fitted = fit_calibration(scores, right)
-    assert Calibration.from_numbers(fitted.to_numbers()) == fitted
+    assert LogisticCalibration.from_numbers(fitted.to_numbers()) == fitted
 
 
 def test_a_margin_with_no_other_label_counts_from_minus_one() -> None:

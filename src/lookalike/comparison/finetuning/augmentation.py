@@ -1,4 +1,4 @@
-"""How pictures vary from one epoch to the next: crops, mirror images, slightly other colours."""
+"""Data augmentation: crops, mirror images and slightly other colours, drawn anew in each epoch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lookalike.comparison.finetuning.recipe import Recipe
 
 
-class Variation(NamedTuple):
-    """What becomes of each of n pictures."""
+class Augmentation(NamedTuple):
+    """The crop, mirroring and colour change of each of n pictures."""
 
     places: NDArray[np.float32]
     """(n, 2, 3): the crop as an affine map from its coordinates to the picture's, both −1 … 1; a negative
@@ -25,8 +25,8 @@ class Variation(NamedTuple):
     saturation: NDArray[np.float32]
 
 
-def draw_variation(count: int, recipe: Recipe, drawn: np.random.Generator) -> Variation:
-    """Draw a variation for each of some pictures.
+def draw_augmentation(count: int, recipe: Recipe, drawn: np.random.Generator) -> Augmentation:
+    """Draw an augmentation for each of some pictures.
 
     Chance comes from the CPU, so that every device sees the same crops.
 
@@ -44,4 +44,4 @@ def draw_variation(count: int, recipe: Recipe, drawn: np.random.Generator) -> Va
     places[:, 0, 2] = drawn.uniform(-1, 1, count) * (1 - across)
     places[:, 1, 2] = drawn.uniform(-1, 1, count) * (1 - down)
     colours = drawn.uniform(1 - recipe.colour, 1 + recipe.colour, (3, count)).astype(np.float32)
-    return Variation(places, *colours)
+    return Augmentation(places, *colours)

@@ -1,4 +1,4 @@
-"""Held-out answers of a network that is trained anew in each fold, as a metric is fitted anew."""
+"""Held-out predictions of a network that is trained anew in each fold."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.comparison.finetuning.folds import HELD_BACK
 from lookalike.comparison.finetuning.training import train
+from lookalike.comparison.finetuning.training_split import HELD_BACK
 from lookalike.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lookalike.comparison.finetuning.folds import Lesson
     from lookalike.comparison.finetuning.network import TrainableNetwork
     from lookalike.comparison.finetuning.pixels import Pixels
     from lookalike.comparison.finetuning.recipe import Recipe
+    from lookalike.comparison.finetuning.training_split import TrainingSplit
     from lookalike.embedders.protocol import Device, Embedder
     from lookalike.evaluation.folds import Fold
     from lookalike.vectors.vote import Codes
 
 
 @dataclass(frozen=True, slots=True)
-class Trainee:
-    """A network that takes part in a comparison."""
+class NetworkCandidate:
+    """A network to compare, and how it is trained."""
 
     network: TrainableNetwork
     recipe: Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedAnswers:
-    """What a network answered to each image, trained on the other folds."""
+class TrainedPredictions:
+    """The predictions of a network for each image, trained on the other folds."""
 
     predicted: Codes
     """(n,): as places in the labels."""
@@ -47,14 +47,14 @@ class TrainedAnswers:
     """One of the trained networks, to be timed; None where no fold had two labels to learn."""
 
 
-def open_trainees(
+def open_network_candidates(
     names: Sequence[str],
     cache: Path,
     *,
     weights: Path | None = None,
     device: Device = "auto",
     recipe: Recipe,
-) -> list[Trainee]:
+) -> list[NetworkCandidate]:
     """Open networks to be trained; weights that are not on this machine are fetched from the model hub.
 
     Args:
@@ -83,26 +83,26 @@ def open_trainees(
     from lookalike.embedders.torch.hub import Hub
 
     hubs = {rest: Hub(f"timm:{rest}", cache, weights, download=True) for rest in rests}
-    return [Trainee(open_trainable(rest, hub, cache, device), recipe) for rest, hub in hubs.items()]
+    return [NetworkCandidate(open_trainable(rest, hub, cache, device), recipe) for rest, hub in hubs.items()]
 
 
-def trained_answers(
-    trainee: Trainee,
+def predict_by_training(
+    candidate: NetworkCandidate,
     pixels: Pixels,
     folds: Sequence[Fold],
-    lessons: Sequence[Lesson],
+    splits: Sequence[TrainingSplit],
     truth: Codes,
     *,
     seed: int = 0,
     progress: Callable[[int], None] = lambda _images: None,
-) -> TrainedAnswers:
-    """Train a network in each fold, and let it answer the images held out.
+) -> TrainedPredictions:
+    """Train a network in each fold, and let it classify the images held out.
 
     Args:
-        trainee: the network and how it is trained.
+        candidate: the network and how it is trained.
         pixels: of the n images, by the network's preprocessing.
         folds: rows of the images; each is held out once.
-        lessons: how each fold divides the images held in.
+        splits: how each fold divides the images held in.
         truth: shape (n,): the labels, as numbers.
         seed: of all that is drawn; each fold draws its own.
         progress: called with the images that went through, or were spared; in all `images_expected`.
@@ -112,29 +112,29 @@ def trained_answers(
     """
     predicted = np.full(len(truth), -1, dtype=np.intp)
     seconds, epochs, embedder = 0.0, [], None
-    for number, (fold, lesson) in enumerate(zip(folds, lessons, strict=True)):
+    for number, (fold, split) in enumerate(zip(folds, splits, strict=True)):
         started = time.perf_counter()
         trained = train(
-            trainee.network,
+            candidate.network,
             pixels,
             truth,
-            lesson,
-            trainee.recipe,
+            split,
+            candidate.recipe,
             seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
             progress=progress,
         )
         seconds += time.perf_counter() - started
         # Epochs that were spared are done as well.
-        progress(images_expected(trainee.recipe, [lesson]) - trained.epochs * len(lesson.learned))
-        predicted[fold.held_out] = trained.answer(pixels, fold.held_out)
+        progress(images_expected(candidate.recipe, [split]) - trained.epochs * len(split.training))
+        predicted[fold.held_out] = trained.predict(pixels, fold.held_out)
         epochs.append(trained.epochs)
         embedder = trained.embedder() or embedder
-    return TrainedAnswers(predicted, seconds, tuple(epochs), embedder)
+    return TrainedPredictions(predicted, seconds, tuple(epochs), embedder)
 
 
-def images_expected(recipe: Recipe, lessons: Sequence[Lesson]) -> int:
-    """Return how many images go through a network in these lessons, if no training ends early."""
-    return sum(len(each.learned) * recipe.most_epochs(len(each.learned)) for each in lessons)
+def images_expected(recipe: Recipe, splits: Sequence[TrainingSplit]) -> int:
+    """Return how many images go through a network in these splits, if no training ends early."""
+    return sum(len(each.training) * recipe.most_epochs(len(each.training)) for each in splits)
 
 
 def images_at_most(recipe: Recipe, images: int, folds: int) -> int:

@@ -11,15 +11,9 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 from PIL import Image, ImageEnhance
 
-from lookalike.audit.saved_again import join_saved_again
-from lookalike.types import (
-    Record,
-    Vectors,
-)
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.audit.resaved_copies import join_resaved
+from lookalike.types import Record, Vectors
+from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import find_near_duplicates
 from tests.conftest import CommandLine
@@ -77,7 +71,7 @@ def joined(folder: Path, pictures: list[Image.Image]) -> list[int]:
     assert near.groups.tolist() == list(range(len(records))), "the vectors alone should not tell"
     wide = 1 - 2 * (1 - near.threshold)
     assert (vectors[: len(pictures)] @ vectors[: len(pictures)].T).min() > wide, "all should be in doubt"
-    found: list[int] = join_saved_again(records, vectors, near).tolist()
+    found: list[int] = join_resaved(records, vectors, near).tolist()
     return found[: len(pictures)]
 
 
@@ -114,7 +108,7 @@ def test_pictures_that_show_nothing_or_are_gone_are_no_copies(tmp_path: Path) ->
     (tmp_path / "001.png").unlink()
     (tmp_path / "002.png").write_bytes(b"no picture")
     near = find_near_duplicates(in_doubt(3)[:3], [record.digest for record in records])
-    assert join_saved_again(records, in_doubt(3)[:3], near).tolist() == [0, 1, 2]
+    assert join_resaved(records, in_doubt(3)[:3], near).tolist() == [0, 1, 2]
 
 
 def test_an_audit_names_copies_though_nothing_has_a_label(tmp_path: Path, lookalike: CommandLine) -> None:

@@ -1,7 +1,7 @@
-"""Who takes part in an evaluation, and who is left out with what reason.
+"""Which images can be evaluated, and why the others are left out.
 
-An image takes part if it has a label and, where images are compared only within parts, a value of that field
-that another labelled image shares.
+An image can be evaluated if it has a label and, where images are compared only within parts, a value of that
+field that another labelled image shares.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class LeftOut:
     reason: str
 
 
-def participants(
+def evaluable_rows(
     records: Sequence[Record], by: str, within: str | None = None
 ) -> tuple[list[int], tuple[LeftOut, ...]]:
-    """Tell the images that can be classified by others from those that cannot.
+    """Divide images into those that can be classified by others and those that cannot, with the reason.
 
     Args:
         records: all records of the collection, in any order.

@@ -1,4 +1,4 @@
-"""How images are compared in a fold: which with which, in which metric, and what the neighbours say."""
+"""Predictions in one fold: the metric fitted to the images held in, and the vote of those on the others."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _projected(metric: Metric, vectors: Vectors, rows: Rows, beat: Callable[[], 
 
 
 @dataclass(slots=True)
-class Answers:
-    """One repeat, filled fold by fold."""
+class FoldPredictions:
+    """The predictions of one repeat, filled fold by fold."""
 
     predicted: Codes
     shares: Similarities
@@ -61,8 +61,8 @@ class Answers:
     by_class: NDArray[np.float32] | None
 
     @classmethod
-    def empty(cls, count: int, k: int, classes: int) -> Answers:
-        """Return room for `count` answers of `k` neighbours; for no classes, or too many, none for them."""
+    def empty(cls, count: int, k: int, classes: int) -> FoldPredictions:
+        """Return room for `count` predictions by `k` neighbours, and by class unless none or too many."""
         kept = 0 < count * classes <= _MOST_SIMILARITIES
         return cls(
             np.full(count, -1, dtype=np.intp),
@@ -74,8 +74,8 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The images that take part, and how they may be compared."""
+class FoldPredictor:
+    """Classifies the images held out of a fold by those held in; knows which may be compared."""
 
     vectors: Vectors
     truth: Codes
@@ -88,15 +88,15 @@ class Comparison:
     ranks: Rows
     """In whose order folds are drawn."""
 
-    def answer(self, fold: Fold, k: int, answers: Answers, progress: Progress = silent) -> None:
-        """Fill the answers for the rows held out, and tell how many are."""
+    def predict(self, fold: Fold, k: int, predictions: FoldPredictions, progress: Progress = silent) -> None:
+        """Fill the predictions for the rows held out; progress is told with rows done."""
         total = len(fold.held_out)
         told = Pulse(progress)
         done = 0
         for queries, candidates, asked, known in self._compared(fold, told.beat):
             exclude = self._same_lot(queries, candidates)
             best = None
-            if answers.by_class is not None:
+            if predictions.by_class is not None:
                 by_class = np.full((len(queries), self.classes), -np.inf, dtype=np.float32)
                 best = BestOfClass(self.truth[candidates], by_class)
 
@@ -105,23 +105,23 @@ class Comparison:
 
             found, similarities = nearest_rows(asked, known, k, exclude, best=best, progress=tell)
             done += len(queries)
-            if answers.by_class is not None:
-                answers.by_class[queries] = by_class
+            if predictions.by_class is not None:
+                predictions.by_class[queries] = by_class
             neighbours = np.where(found >= 0, candidates[found], -1)
-            answers.neighbours[queries, :k] = neighbours
-            answers.similarities[queries, :k] = similarities
+            predictions.neighbours[queries, :k] = neighbours
+            predictions.similarities[queries, :k] = similarities
             codes = gather(self.truth, neighbours)
             winners = winning_codes(codes)
-            answers.predicted[queries] = winners
+            predictions.predicted[queries] = winners
             votes = (codes >= 0).sum(axis=1)
             agreeing = ((codes == winners[:, None]) & (codes >= 0)).sum(axis=1)
-            answers.shares[queries] = agreeing / np.maximum(votes, 1)
+            predictions.shares[queries] = agreeing / np.maximum(votes, 1)
         progress(total, total)
 
-    def choose(self, held_in: Rows, seed: int, progress: Progress = silent) -> int:
+    def choose_k(self, held_in: Rows, seed: int, progress: Progress = silent) -> int:
         """Return the k that is right most often among the rows held in; of several, the smallest."""
         k = max(CANDIDATE_KS)
-        answers = Answers.empty(len(self.truth), k, 0)
+        predictions = FoldPredictions.empty(len(self.truth), k, 0)
         inner = [Fold(held_in, held_in)]
         if self.fit is not None:
             drawn = stratified_folds(
@@ -133,8 +133,8 @@ class Comparison:
             )
             inner = [Fold(held_in[fold.held_in], held_in[fold.held_out]) for fold in drawn]
         for fold, tell in zip(inner, divided(progress, [len(fold.held_out) for fold in inner]), strict=True):
-            self.answer(fold, k, answers, tell)
-        codes = gather(self.truth, answers.neighbours[held_in])
+            self.predict(fold, k, predictions, tell)
+        codes = gather(self.truth, predictions.neighbours[held_in])
         right = [int((winning_codes(codes[:, :each]) == self.truth[held_in]).sum()) for each in CANDIDATE_KS]
         return CANDIDATE_KS[int(np.argmax(right))]
 

@@ -1,4 +1,4 @@
-"""Puts confidence on predictions for new images, and takes back those that break a promise."""
+"""Confidence, p-values and label sets for new predictions; those that break a promise are rejected."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.evaluation.calibration_set import CalibrationSet
     from lookalike.evaluation.confidence import Scores
-    from lookalike.evaluation.judgement import Judgement
     from lookalike.evaluation.selective import Selection
     from lookalike.types import Prediction, Scalar
 
@@ -36,12 +36,12 @@ def check_promises(max_error: float | None, coverage: float | None, false_alarm:
         check_rate(false_alarm)
 
 
-class Judge:
-    """Puts confidence on predictions, and takes back those that break a promise."""
+class Calibrator:
+    """Calibrates predictions for new images, and rejects those that break a promise."""
 
     def __init__(
         self,
-        judgement: Judgement,
+        calibration_set: CalibrationSet,
         *,
         max_error: float | None = None,
         coverage: float | None = None,
@@ -50,7 +50,7 @@ class Judge:
         """Work out the thresholds for the promises.
 
         Args:
-            judgement: of the collection that the predictions come from.
+            calibration_set: of the collection that the predictions come from.
             max_error: answers less sure than this needs are *unknown*.
             coverage: label sets contain the true label this often, for every label.
             false_alarm: pictures unlike anything are *unknown*; this part of the known ones is too. 0 is off.
@@ -60,7 +60,7 @@ class Judge:
             Unanswerable: the error cannot be promised.
         """
         check_rate(false_alarm)
-        self.judgement = judgement
+        self.calibration_set = calibration_set
         self.false_alarm = false_alarm
         self.max_error = max_error
         self.coverage = coverage
@@ -68,13 +68,13 @@ class Judge:
         if max_error is not None:
             from lookalike.evaluation.selective import select
 
-            self.selection = select(judgement.confidence, judgement.right, max_error)
+            self.selection = select(calibration_set.confidence, calibration_set.right, max_error)
         self.thresholds: Scores | None = None
         if coverage is not None:
             from lookalike.evaluation.conformal import label_thresholds
 
             self.thresholds = label_thresholds(
-                judgement.own_scores, judgement.truth, len(judgement.labels), coverage
+                calibration_set.own_scores, calibration_set.truth, len(calibration_set.labels), coverage
             )
 
     @property
@@ -82,7 +82,7 @@ class Judge:
         """Labels with too few images for the coverage: they are in every set."""
         if self.thresholds is None:
             return ()
-        pairs = zip(self.judgement.labels, self.thresholds.tolist(), strict=True)
+        pairs = zip(self.calibration_set.labels, self.thresholds.tolist(), strict=True)
         return tuple(label for label, threshold in pairs if threshold == np.inf)
 
     def __call__(
@@ -103,7 +103,7 @@ class Judge:
         if not prediction.votes:
             return prediction
         winner = prediction.votes[0][0]
-        labels = self.judgement.labels
+        labels = self.calibration_set.labels
         agree = [label_key(voter.record.fields[by]) == label_key(winner) for voter in prediction.neighbours]
         own = prediction.neighbours[agree.index(True)].similarity
         if all(agree):
@@ -111,8 +111,8 @@ class Judge:
         else:
             other = prediction.neighbours[agree.index(False)].similarity
         scores = answer_scores(np.array([own]), np.array([other]), np.array([prediction.share]))
-        confidence = float(self.judgement.calibration.confidence(scores)[0])
-        p_value = float(p_values(np.array([closest]), self.judgement.nearest)[0])
+        confidence = float(self.calibration_set.calibration.confidence(scores)[0])
+        p_value = float(p_values(np.array([closest]), self.calibration_set.nearest)[0])
         reason = None
         if p_value <= self.false_alarm:
             reason = (
@@ -142,4 +142,4 @@ class Judge:
 
         within = label_scores(similarities)[0] <= thresholds
         order = np.argsort(-similarities[0], kind="stable")
-        return tuple(self.judgement.labels[code] for code in order.tolist() if within[code])
+        return tuple(self.calibration_set.labels[code] for code in order.tolist() if within[code])

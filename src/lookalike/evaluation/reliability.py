@@ -1,7 +1,7 @@
-"""How far single answers can be trusted, measured on held-out answers.
+"""Reliability of single predictions: calibration error, risk and coverage, measured on held-out predictions.
 
 Each figure is itself held out: the confidence of an image comes from a calibration that did not see its
-answer, and its label set from thresholds that did not see it.
+prediction, and its label set from thresholds that did not see it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lookalike.evaluation.calibration import (
     brier_score,
     cross_fitted_confidence,
     held_out_scores,
-    reliability,
+    reliability_bins,
 )
 from lookalike.evaluation.conformal import measured_coverage
 from lookalike.evaluation.novelty import FALSE_ALARM, check_rate, own_p_values
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from lookalike.evaluation.calibration import ReliabilityBin
     from lookalike.evaluation.confidence import Scores
     from lookalike.evaluation.conformal import Coverage
-    from lookalike.evaluation.heldout import HeldOut
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.evaluation.selective import Selection
     from lookalike.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """How well confidence, label sets and alarms keep what they promise."""
+class Reliability:
+    """How well confidence, label sets and false-alarm rates keep what they promise."""
 
     confidence: Scores = field(repr=False, compare=False)
-    """(n,): of each held-out answer, in the order of `HeldOut.rows`."""
+    """(n,): of each held-out prediction, in the order of `HeldOutPredictions.rows`."""
     p_values: Scores = field(repr=False, compare=False)
     """(n,): how usual it is to have no nearer neighbour."""
     brier: float
-    reliability: tuple[ReliabilityBin, ...]
+    bins: tuple[ReliabilityBin, ...]
     risk_coverage: tuple[tuple[float, float], ...] = field(repr=False)
     """Share answered and error among it, for each threshold of confidence."""
     false_alarm: float
@@ -55,19 +55,19 @@ class Trust:
     """Where a coverage was promised."""
 
 
-def measure_trust(
-    held: HeldOut,
+def measure_reliability(
+    held: HeldOutPredictions,
     *,
     max_error: float | None = None,
     coverage: float | None = None,
     false_alarm: float = FALSE_ALARM,
     seed: int = 0,
     progress: Progress = silent,
-) -> Trust:
-    """Measure what held-out answers say of the answers to come.
+) -> Reliability:
+    """Measure how reliable predictions for new images will be.
 
     Args:
-        held: the answers.
+        held: predictions for the collection's own images.
         max_error: of the answers given, above 0 and below 1.
         coverage: of the label sets, above 0 and below 1.
         false_alarm: the rate at which a known image may be called unknown, at least 0 and below 1.
@@ -106,11 +106,11 @@ def measure_trust(
             seed=seed,
             progress=covering,
         )
-    return Trust(
+    return Reliability(
         confidence,
         p_values,
         brier_score(confidence, held.right),
-        reliability(confidence, held.right),
+        reliability_bins(confidence, held.right),
         risk_coverage(confidence, held.right),
         false_alarm,
         int(np.count_nonzero(p_values <= false_alarm)),
