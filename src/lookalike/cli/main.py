@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lookalike.cli.loading import loading
 from lookalike.cli.messages import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import TextIO
 
 # 128 + SIGINT, as shells report it.
@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _open_streams()
         _set_home()
-        code = _load()(arguments)
+        with loading():
+            from lookalike.cli.group import run
+        code = run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _interrupted()
@@ -47,16 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _interrupted()
         raise
     return code
-
-
-def _load() -> Callable[[Sequence[str] | None], int]:
-    """Import the commands. Ctrl-C waits for the moment that takes: it would break NumPy's import."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        from lookalike.cli.group import run
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return run
 
 
 def _open_streams() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import platformdirs
 
+from lookalike.cli.loading import loading
 from lookalike.errors import InvalidArgument
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.stores.registry import TIMEOUT
@@ -46,7 +47,8 @@ class Settings:
         Args:
             told: whether its damaged records are told when the command ends; some tell them themselves.
         """
-        from lookalike.session import Session
+        with loading():
+            from lookalike.session import Session
 
         session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
         if told:
