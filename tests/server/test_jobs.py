@@ -577,7 +577,7 @@ def test_a_service_that_stops_does_not_wait_for_its_jobs(many_store: Path, cache
         assert job.state == "cancelled"
         assert job.problem is not None
         assert job.problem.error == "Stopped"
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("job-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("job_")]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What in a collection's labels and images looks wrong, ranked, each with its evidence.
+"""Audit of labels and images: contradicted labels, near-duplicates and outliers, ranked, each with evidence.
 
 Suspect labels are those that the vote of the neighbours contradicts, in answers in which the image itself had
 no part. They, and behind them all other labels, are ranked by their margin: how much more similar the nearest
@@ -74,7 +74,7 @@ def audit(
     look: bool = False,
     progress: Progress = silent,
 ) -> Audit:
-    """Hold a collection's labels against what its images say.
+    """Audit the labels and images of a collection.
 
     Near-duplicates never answer for each other, so that no copy speaks for its own label.
 
@@ -146,7 +146,7 @@ def audit(
 
 
 def contradictions(held: HeldOutPredictions) -> tuple[NDArray[np.float64], Codes]:
-    """Return how much speaks against each label, and which label it speaks for.
+    """Return the contradiction score of each label, and the label suggested instead.
 
     Args:
         held: answers for n images.

@@ -1,4 +1,4 @@
-"""Pictures that were saved again: what vectors leave in doubt, settled by a look at the pictures themselves.
+"""Copies of a picture that was saved again, where its vectors leave that in doubt: pixels are compared.
 
 A model sees the traces of JPEG, and where a picture is noisy, a copy of quality 70 is further from it than
 the threshold of near-duplicates. So of pairs up to twice as far apart both pictures are read. They are taken
@@ -55,7 +55,7 @@ _PROPORTION = 0.03
 
 
 class _Sketch:
-    """A picture in little: its proportions, and what it shows coarsely and in detail."""
+    """A thumbnail of a picture, coarse and in detail, and its proportions."""
 
     __slots__ = ("coarse", "detail", "proportion")
 

@@ -19,7 +19,7 @@ from lookalike.stores.registry import check_approximate, open_store
 if TYPE_CHECKING:
     from lookalike.stores.protocol import Store
     from lookalike.transfer.copy import CopyReport
-    from lookalike.transfer.levelling import Tally
+    from lookalike.transfer.synchronisation import Tally
     from lookalike.types import Approximation
 
 

@@ -10,7 +10,7 @@ import click
 from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, global_options
 from lookalike.cli.output import counted, print_text
-from lookalike.outputs import check_new_folder
+from lookalike.output_files import check_new_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image

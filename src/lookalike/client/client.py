@@ -14,14 +14,7 @@ from pydantic import BaseModel
 from lookalike.client.connection import JSON, RETRIES, TIMEOUT, Connection, build_query, image_parts
 from lookalike.client.errors import JobFailed, JobUnfinished
 from lookalike.client.terms import Id, Minus, data_url, read_picture
-from lookalike.schemas.audit import (
-    AuditQuery,
-    DuplicateGroups,
-    LeftOuts,
-    Outliers,
-    SmallClasses,
-    Suspects,
-)
+from lookalike.schemas.audit import AuditQuery, DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
 from lookalike.schemas.embeddings import EmbeddingsAnswer, EmbeddingsRequest, Model, Models

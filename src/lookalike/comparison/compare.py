@@ -163,7 +163,7 @@ def _trained(
     guess: int,
     steps: _Steps,
 ) -> tuple[RankedCandidate, NDArray[np.bool_]]:
-    """Train a network in the folds that the neighbours were judged in, and return its place."""
+    """Train a network in the same folds as the neighbours, and return its place."""
     drawn = folds_of(remembered.held_in, held.lots)
     splits = [split_training(fold, held.truth, held.lots, held.ranks, seed=seed) for fold in drawn]
     steps.total += images_expected(candidate.recipe, splits) - guess
@@ -198,7 +198,7 @@ def _place(
 
 @dataclass(slots=True)
 class _Steps:
-    """How far a comparison is."""
+    """Progress of a comparison, in steps."""
 
     progress: Progress
     total: int

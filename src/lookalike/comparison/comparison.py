@@ -96,7 +96,7 @@ class RankedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All places, the best first."""
+    """All candidates, the best first."""
 
     by: str
     folds: int

@@ -1,4 +1,4 @@
-"""Adding: pictures that came one by one, each with its labels, become records of a collection."""
+"""Adding single pictures, each with its labels, as records of a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking the cache folder: features, calibrations, and what is built of models."""
+"""The integrity check of the cache folder: features, calibrations, and what is built of models."""
 
 from __future__ import annotations
 

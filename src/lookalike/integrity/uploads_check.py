@@ -1,4 +1,4 @@
-"""Checking the pictures that were added to a service: files without a record, records without a file."""
+"""The integrity check of uploaded pictures: files without a record, records without a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CUT = NAME_LENGTH - 4
 def check_uploads(
     store: Store, folder: Path, *, repair: bool = False, grace: float = ABANDONED_SECONDS
 ) -> tuple[list[Finding], int]:
-    """Hold the pictures that were added against the records of a store.
+    """Compare the uploaded pictures with the records of a store.
 
     Args:
         store: that the service works with.

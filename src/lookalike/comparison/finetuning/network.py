@@ -1,4 +1,4 @@
-"""PyTorch: a network of timm that can be trained, all its layers."""
+"""A network of timm in PyTorch, of which all layers can be trained."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.preprocessing import Preprocessing
     from lookalike.embedders.protocol import Device, Embedder
     from lookalike.embedders.torch.hub import Hub
-    from lookalike.embedders.torch.parts import Network
+    from lookalike.embedders.torch.network_description import Network
     from lookalike.vectors.nearest import Rows
     from lookalike.vectors.vote import Codes
 

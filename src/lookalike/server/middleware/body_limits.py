@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
+
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.problems import Overloaded, Refused, answer_problem
 
@@ -77,7 +79,7 @@ class BodyLimits:
             try:
                 complete = await self._read(body, scope, length)
             except Refused as refused:
-                if _expects_continue(scope):
+                if "expect" in Headers(scope=scope):
                     # Whoever waits to be told to go on does not send the body now: what came next on this
                     # connection would be taken for it (RFC 9110, section 10.1.1).
                     refused.headers["Connection"] = "close"
@@ -103,7 +105,7 @@ class BodyLimits:
         except TimeoutError as error:
             line = f"the request did not arrive within {self._seconds:g} seconds"
             raise Refused(408, line, {"Connection": "close"}) from error
-        if complete and _content_type(scope)[:10].lower() != b"multipart/":
+        if complete and not Headers(scope=scope).get("content-type", "").lower().startswith("multipart/"):
             check_json_size(body.content)
         return complete
 
@@ -174,11 +176,3 @@ def _length(scope: Scope) -> int | None:
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise Refused(415, "a body is sent as it is, without Content-Encoding")
     return length
-
-
-def _content_type(scope: Scope) -> bytes:
-    return next((bytes(value) for name, value in scope["headers"] if name == b"content-type"), b"")
-
-
-def _expects_continue(scope: Scope) -> bool:
-    return any(name == b"expect" for name, _ in scope["headers"])

@@ -1,4 +1,4 @@
-"""What a library's model is made of, before it becomes an embedder or an ONNX graph."""
+"""The description of a torch network, its preprocessing and its text side, for an embedder or an export."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from lookalike.labels.annotations import merged_fields, plain_key
-from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
+from lookalike.labels.json.annotations import merged_fields, plain_key
+from lookalike.labels.json.documents import kind
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 

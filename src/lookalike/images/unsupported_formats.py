@@ -1,4 +1,4 @@
-"""What a file is that is no image we read, by its first bytes or its name, and what to do about it.
+"""Files of other formats than those that are read: what each is, and what to do about it.
 
 Signatures: the file-formats' own specifications, as the magic files of file(1) collect them
 (github.com/file/file, magic/Magdir: archive, images, animation, msooxml, scientific, web, sgml).

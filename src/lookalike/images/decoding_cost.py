@@ -1,4 +1,4 @@
-"""What decoding an image will cost, told by its header: memory, and whether it may take long.
+"""The cost of decoding an image, estimated from its header: memory, and whether it may take long.
 
 Pixels are only half of it. A progressive JPEG is read once a scan, and a scan may be 29 bytes; a WebP takes
 16 bytes a pixel; a run-length coded bitmap is unpacked in Python. What is plainly beyond what encoders write
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lookalike.images import jpeg_markers
+from lookalike.images.containers import Damaged, webp_size
 from lookalike.images.exif import MOST_ENTRIES, Directory
+from lookalike.images.formats import format_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,10 +115,16 @@ def estimate(data: bytes, limits: Limits) -> Cost:
     Raises:
         TooCostly: it is beyond a limit.
     """
-    reader = next((read for signed, read in _READERS if signed(data)), None)
+    form = format_of(data)
     try:
-        cost = Cost(limits.memory, apart=True) if reader is None else reader(data, limits)
-    except (EOFError, IndexError, ValueError, struct.error):  # its decoder will say what is wrong with it
+        cost = Cost(limits.memory, apart=True) if form is None else _READERS[form.name](data, limits)
+    except (
+        Damaged,
+        EOFError,
+        IndexError,
+        ValueError,
+        struct.error,
+    ):  # its decoder will say what is wrong with it
         return Cost(LEAST_MEMORY, apart=True)
     except jpeg_markers.TooManySegments as error:
         raise TooCostly(str(error)) from error
@@ -207,13 +215,7 @@ def _gif(data: bytes, limits: Limits) -> Cost:
 
 def _webp(data: bytes, limits: Limits) -> Cost:
     kind = data[12:16]
-    if kind == b"VP8X":
-        width, height = int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    elif kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    else:
-        width, height = (each & 0x3FFF for each in struct.unpack_from("<HH", data, 26))
+    width, height = webp_size(data)
     check_pixels(width, height, limits.pixels)
     alpha = bool(data[20] & 0x10) if kind == b"VP8X" else kind == b"VP8L" and bool(data[24] & 0x10)
     each = _WEBP_WITH_ALPHA if alpha else _WEBP
@@ -362,14 +364,7 @@ def _pnm(data: bytes, limits: Limits) -> Cost:
     return Cost(12 * width * height, apart=in_python or 6 * width * height > _QUICK_BYTES)
 
 
-_READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, Limits], Cost]], ...] = (
-    (lambda data: data[:3] == b"\xff\xd8\xff", _jpeg),
-    (lambda data: data[:8] == b"\x89PNG\r\n\x1a\n", _png),
-    (lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", _webp),
-    (lambda data: data[:6] in (b"GIF87a", b"GIF89a"), _gif),
-    (lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
-    (lambda data: data[:2] == b"BM", _bmp),
-    (lambda data: data[4:8] == b"ftyp", _heif),
-    (lambda data: data[:4] == b"\xff\x4f\xff\x51" or data[4:8] == b"jP  ", _jpeg2000),
-    (lambda data: _PNM.match(data) is not None, _pnm),
-)
+_READERS: dict[str, Callable[[bytes, Limits], Cost]] = {
+    "JPEG": _jpeg, "PNG": _png, "WebP": _webp, "GIF": _gif, "TIFF": _tiff, "BMP": _bmp, "HEIC": _heif,
+    "AVIF": _heif, "JPEG 2000": _jpeg2000, "PNM": _pnm,
+}  # fmt: skip

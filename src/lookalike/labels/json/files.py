@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.fields import category_fields, storable
 from lookalike.labels.image_names import ImageNames, common_suffix, directories_below
-from lookalike.labels.json_entries import Entry, is_export, json_entries, names_no_image
+from lookalike.labels.json.entries import Entry, is_export, json_entries, names_no_image
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.sources.files import SUFFIXES
 from lookalike.types import Skipped
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.labels.documents import Document
     from lookalike.labels.image_names import Match
+    from lookalike.labels.json.documents import Document
 
 
 @dataclass(frozen=True, slots=True)

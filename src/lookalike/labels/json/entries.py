@@ -1,4 +1,4 @@
-"""What a JSON file says of which images, in the forms that tools and deliveries write.
+"""Entries of a JSON file: what it says of which image, in the forms that tools and deliveries write.
 
 Known are one image a file, whatever holds its name; lists and objects of many; and the exports of labelme,
 Label Studio, Datumaro (which CVAT writes) and VGG Image Annotator. COCO files of many images are `coco`'s.
@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from lookalike.labels.annotations import (
+from lookalike.labels.data_folders import is_data_folder
+from lookalike.labels.fields import scalar_fields
+from lookalike.labels.json.annotations import (
     Category,
     annotation_fields,
     annotation_list,
@@ -23,17 +25,15 @@ from lookalike.labels.annotations import (
     plain_key,
     read_categories,
 )
-from lookalike.labels.data_folders import is_data_folder
-from lookalike.labels.documents import kind
-from lookalike.labels.fields import scalar_fields
-from lookalike.labels.label_studio import is_task, task_fields, task_names
+from lookalike.labels.json.documents import kind
+from lookalike.labels.json.label_studio import is_task, task_fields, task_names
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.labels.annotations import Categories
+    from lookalike.labels.json.annotations import Categories
     from lookalike.types import Scalar
 
 
@@ -51,38 +51,17 @@ class Entry:
     """Why it cannot be used."""
 
 
-_ABOUT_IMAGE = frozenset(
-    {
-        *(
-            "image",
-            "img",
-            "imageinfo",
-            "imginfo",
-            "imagedata",
-            "info",
-            "meta",
-            "metadata",
-            "description",
-            "file",
-        ),
-        *("sourcedatainfo", "rawdatainfo", "source", "picture", "photo", "이미지", "이미지정보"),
-    }
-)
+_ABOUT_IMAGE = frozenset({
+    "image", "img", "imageinfo", "imginfo", "imagedata", "info", "meta", "metadata", "description",
+    "file", "sourcedatainfo", "rawdatainfo", "source", "picture", "photo", "이미지", "이미지정보",
+})  # fmt: skip
 """Keys of objects that name the image of a file, as `plain_key` has them."""
 _ANNOTATIONS = ("annotations", "annotation", "objects", "object", "regions", "instances", "labels", "items")
 """Keys of what is said of the image, as `plain_key` has them; the first that holds objects counts."""
 _LISTS = (
-    "data",
-    "images",
-    "items",
-    "records",
-    "samples",
-    "files",
-    "annotations",
-    "results",
-    "rows",
+    "data", "images", "items", "records", "samples", "files", "annotations", "results", "rows",
     "_via_img_metadata",
-)
+)  # fmt: skip
 """Keys whose list, or object, has an entry for each image."""
 
 
@@ -381,20 +360,10 @@ def _is_list_of_entries(content: Mapping[str, Any]) -> bool:
     )
 
 
-_PLAIN_IMAGE = frozenset(
-    {
-        "id",
-        "filename",
-        "width",
-        "height",
-        "license",
-        "flickrurl",
-        "cocourl",
-        "datecaptured",
-        "filepath",
-        "path",
-    }
-)
+_PLAIN_IMAGE = frozenset({
+    "id", "filename", "width", "height", "license", "flickrurl", "cocourl", "datecaptured", "filepath",
+    "path",
+})  # fmt: skip
 
 
 def _many(content: Mapping[str, Any]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""Which column of a table names the images."""
+"""Headings of table columns: which column names the images, and which holds the label."""
 
 from __future__ import annotations
 
@@ -31,43 +31,17 @@ _HEADINGS = (
 )  # fmt: skip
 """What people call the column of file names, in lower case and without signs; in the order of how surely."""
 _VAGUE = {
-    "name",
-    "id",
-    "source",
-    "src",
-    "imageid",
-    "path",
-    "url",
-    "uri",
-    "사진",
-    "영상",
-    "경로",
-    "路径",
-    "路徑",
-    "パス",
-    "pfad",
-}
+    "name", "id", "source", "src", "imageid", "path", "url", "uri",
+    "사진", "영상", "경로", "路径", "路徑", "パス", "pfad",
+}  # fmt: skip
 """Those that are headings of other columns just as well: only values that name images make them one."""
 _RANK = {heading: rank for rank, heading in enumerate(_HEADINGS)}
-_LABELS = frozenset(
-    {
-        *("labels", "class", "classes", "classname", "classlabel", "labelname", "category", "categoryname"),
-        *(
-            "target",
-            "groundtruth",
-            "choice",
-            "라벨",
-            "레이블",
-            "라벨명",
-            "클래스",
-            "클래스명",
-            "분류",
-            "标签",
-            "类别",
-        ),
-        *("標籤", "類別", "ラベル", "クラス", "klasse", "kategorie", "classe", "clase", "etiqueta", "класс"),
-    }
-)
+_LABELS = frozenset({
+    "labels", "class", "classes", "classname", "classlabel", "labelname", "category", "categoryname",
+    "target", "groundtruth", "choice",
+    "라벨", "레이블", "라벨명", "클래스", "클래스명", "분류", "标签", "类别", "標籤", "類別",
+    "ラベル", "クラス", "klasse", "kategorie", "classe", "clase", "etiqueta", "класс",
+})  # fmt: skip
 """What people call the column of labels, in lower case without signs, where none is called label; `choice`
 is Label Studio's in its CSV."""
 # Their values are looked at, for other things are called so too.

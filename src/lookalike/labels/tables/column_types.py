@@ -1,4 +1,4 @@
-"""Types for the columns of a CSV file, which has none."""
+"""Types of the columns of a CSV file: numbers, booleans, lists or text."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from lookalike.labels.annotations import (
+from lookalike.labels.data_folders import split_in
+from lookalike.labels.image_names import ImageNames, directories_below
+from lookalike.labels.json.annotations import (
     annotation_fields,
     annotation_list,
     file_name,
@@ -14,9 +16,7 @@ from lookalike.labels.annotations import (
     named_images,
     read_categories,
 )
-from lookalike.labels.data_folders import split_in
-from lookalike.labels.documents import kind
-from lookalike.labels.image_names import ImageNames, directories_below
+from lookalike.labels.json.documents import kind
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.types import Remark, Skipped
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.labels.annotations import Category
-    from lookalike.labels.documents import Document
+    from lookalike.labels.json.annotations import Category
+    from lookalike.labels.json.documents import Document
 
 _RANKS = ("captions", "keypoints", "panoptic", "instances")
 """What the files of one data set are about. A label of a later one counts: keypoints are of persons alone,

@@ -1,4 +1,4 @@
-"""Making a collection in one store the same as one in another, pass by pass."""
+"""Synchronisation of a collection in one store with one in another, pass by pass."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = 5
 
 @dataclass(slots=True)
 class Tally:
-    """What was done to one collection at the target."""
+    """Counts of records that were added, updated or removed in one collection at the target."""
 
     collection: str
     """The name that it has in the end."""
@@ -41,8 +41,8 @@ class Tally:
     """Those that the source does not have, and that stayed."""
 
 
-class Levelling:
-    """A collection at the target that is being made the same as one at the source."""
+class Synchronisation:
+    """Synchronises a collection at the target with one at the source."""
 
     def __init__(
         self, source: tuple[Store, str], target: tuple[Store, str], space: Space, prune: bool, tally: Tally

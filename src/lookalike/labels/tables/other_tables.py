@@ -1,4 +1,4 @@
-"""Tables that are not called metadata: labels.csv, train.tsv, annotations.xlsx and the like.
+"""Tables of labels that are not called metadata: labels.csv, train.tsv, annotations.xlsx and the like.
 
 Any folder may have tables that are no labels. One counts as labels by what stands in it: a column that names
 images which are there. Its own name only decides whether it is worth a word where nothing was read.
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import ExtraMissing, LabelsInvalid
 from lookalike.file_names import display
-from lookalike.labels.headings import is_file_heading, is_image_name
 from lookalike.labels.labelling import Unusable
-from lookalike.labels.tables import SUFFIXES, Sheet, is_table, read_sheets
+from lookalike.labels.tables.headings import is_file_heading, is_image_name
+from lookalike.labels.tables.sheets import SUFFIXES, Sheet, is_table, read_sheets
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files that were asked for: looked at before the work they are for, then written whole or not at all."""
+"""Output files: checked before the work they are for, then written whole or not at all."""
 
 from __future__ import annotations
 

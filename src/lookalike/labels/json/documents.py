@@ -1,4 +1,4 @@
-"""Reads JSON of any origin."""
+"""Parsing of JSON of any origin, with limits."""
 
 from __future__ import annotations
 

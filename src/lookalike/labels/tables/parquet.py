@@ -1,4 +1,4 @@
-"""Rows of a Parquet file."""
+"""Rows of a Parquet file, as JSON would have them."""
 
 from __future__ import annotations
 

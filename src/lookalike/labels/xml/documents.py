@@ -1,4 +1,4 @@
-"""Reads XML of any origin: no entity is expanded, nothing is fetched, and size and depth have limits.
+"""Parsing of XML of any origin: no entity is expanded, nothing is fetched, size and depth have limits.
 
 Expat, which Python brings, builds no tree; so what is dangerous is refused before it is anything
 (https://docs.python.org/3/library/xml.html#xml-vulnerabilities; billion laughs, quadratic blow-up and
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from lookalike.labels.documents import MAX_DEPTH
+from lookalike.labels.json.documents import MAX_DEPTH
 from lookalike.labels.labelling import Unusable
 
 if TYPE_CHECKING:

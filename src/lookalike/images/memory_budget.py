@@ -1,4 +1,4 @@
-"""How much memory the images that are decoded at once may take, all threads together."""
+"""A budget of memory for images that are decoded at once, shared by all threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MemoryBudget:
-    """Bytes that are lent; who asks for more than are left waits, first come, first served."""
+    """A budget of bytes; who asks for more than are left waits, first come, first served."""
 
     def __init__(self, most: int, small: int = 0) -> None:
         """Say how many there are.

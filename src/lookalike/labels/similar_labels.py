@@ -1,4 +1,4 @@
-"""Labels that look alike and are different: `good` beside `Good`, or letters of full width."""
+"""Different labels that look alike, `good` beside `Good`, and labels that stand for none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING = frozenset({"nan", "null", "<na>", "#n/a", "n/a", "nat", "undefined"})
 """What pandas, spreadsheets and JavaScript write for a value that is absent; `none` may be a class."""
 
 
-def alike_labels(labels: Iterable[Fields]) -> list[Remark]:
+def similar_label_remarks(labels: Iterable[Fields]) -> list[Remark]:
     """Return a remark for each group of labels that differ by case, width or blanks only, and of such fields.
 
     And for labels that stand for none, such as `nan`.

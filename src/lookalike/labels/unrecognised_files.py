@@ -1,4 +1,4 @@
-"""Files that name images in a form that is not known: reported, so that no labels are passed over in silence.
+"""Files that name images in an unknown form: reported, so that no labels are passed over in silence.
 
 JSON is looked through for texts that are names of images; so are text files, whose lines must hold more than
 a name, for a list of files says nothing of them.
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.labels.documents import Document
     from lookalike.labels.image_names import ImageNames
+    from lookalike.labels.json.documents import Document
 
 # Of what is looked at: texts of one JSON file, bytes and lines of one text, and text files.
 _MOST_TEXTS = 20_000

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import LabelsInvalid
 from lookalike.file_names import display
 from lookalike.label_normalisation import label_text
-from lookalike.labels.annotations import attribute_fields
-from lookalike.labels.columns import decimal_comma, listed, typed
-from lookalike.labels.delimited import read_delimited
-from lookalike.labels.documents import kind, parse_json
 from lookalike.labels.fields import joined, scalar_fields, storable
-from lookalike.labels.headings import (
+from lookalike.labels.json.annotations import attribute_fields
+from lookalike.labels.json.documents import kind, parse_json
+from lookalike.labels.labelling import Claim, Label, Unusable, skip
+from lookalike.labels.tables.column_types import decimal_comma, listed, typed
+from lookalike.labels.tables.delimited import read_delimited
+from lookalike.labels.tables.headings import (
     FILE_NAME,
     field_name,
     file_column,
@@ -30,8 +31,7 @@ from lookalike.labels.headings import (
     is_image_name,
     is_label_heading,
 )
-from lookalike.labels.labelling import Claim, Label, Unusable, skip
-from lookalike.labels.parquet import read_parquet
+from lookalike.labels.tables.parquet import read_parquet
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Copies that have not ended: the names they are built under, and how they are known again.
+"""Unfinished copies: the names they are built under, and how they are recognised.
 
 What a copy builds is `NAME-copying`, and `NAME-copying-unfitted` beside a fitted one: a pair like any other.
 The plain side carries a note in place of a metric, which plain collections have none of. So a collection of a

@@ -1,4 +1,4 @@
-"""What JSON label files share: how they name an image, and how annotations become fields.
+"""Annotations in JSON label files: names of images, categories and attributes become fields.
 
 Their form is COCO's, https://cocodataset.org/#format-data, to which many tools add `attributes`, an object in
 each annotation (https://openvinotoolkit.github.io/datumaro/stable/docs/data-formats/formats/coco.html), and
@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.data_folders import is_data_folder
-from lookalike.labels.documents import kind
 from lookalike.labels.fields import scalar, scalar_fields, storable
+from lookalike.labels.json.documents import kind
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
@@ -25,83 +25,32 @@ if TYPE_CHECKING:
     from lookalike.types import Scalar
 
 NAME_KEYS = (
-    *("filename", "imagefilename", "imgfilename", "imagename", "imgname", "imagepath", "imgpath", "filepath"),
-    *("imagefile", "imgfile", "originalfilename", "sourcefilename", "sourcedataid", "imageid", "imgid"),
-    *(
-        "파일명",
-        "파일이름",
-        "이미지명",
-        "이미지파일명",
-        "이미지",
-        "image",
-        "img",
-        "cocourl",
-        "imageurl",
-        "url",
-    ),
-)
+    "filename", "imagefilename", "imgfilename", "imagename", "imgname", "imagepath", "imgpath",
+    "filepath", "imagefile", "imgfile", "originalfilename", "sourcefilename", "sourcedataid", "imageid",
+    "imgid", "파일명", "파일이름", "이미지명", "이미지파일명", "이미지",
+    "image", "img", "cocourl", "imageurl", "url",
+)  # fmt: skip
 """Keys that hold the name of an image, as `plain_key` has them, the surest first. AI Hub's deliveries alone
 use file_name, fileName, filename, FILE_NAME, image_name, img_name, image and source_data_ID."""
 _OWN_NAME_KEYS = ("name", "path", "file", "identifier", "id")
 """The same within an object that is about an image and nothing else."""
 
-_LABEL_KEYS = frozenset(
-    {
-        *("label", "labels", "class", "classname", "classlabel", "category", "categoryname", "objectclass"),
-        "classtitle",
-        *("라벨", "레이블", "라벨명", "클래스", "클래스명", "분류"),
-    }
-)
+_LABEL_KEYS = frozenset({
+    "label", "labels", "class", "classname", "classlabel", "category", "categoryname", "objectclass",
+    "classtitle", "라벨", "레이블", "라벨명", "클래스", "클래스명", "분류",
+})  # fmt: skip
 """Keys of an annotation whose value says what it is of, as `plain_key` has them."""
 _TAG_KEYS = ("tags", "keywords")
 """Keys whose values are labels where no other key holds one; what only says the part is none."""
 _ID_KEYS = ("categoryid", "classid", "labelid")
 """Keys whose value stands in the table of categories."""
-_BOOKKEEPING = frozenset(
-    {
-        *("id", "imageid", "annotationid", "objectid", "instanceid", "groupid", "trackid", "width", "height"),
-        *(
-            "area",
-            "iscrowd",
-            "bbox",
-            "boundingbox",
-            "segmentation",
-            "points",
-            "polygon",
-            "score",
-            "confidence",
-        ),
-        *(
-            "x",
-            "y",
-            "w",
-            "h",
-            "xmin",
-            "ymin",
-            "xmax",
-            "ymax",
-            "x1",
-            "y1",
-            "x2",
-            "y2",
-            "left",
-            "top",
-            "numkeypoints",
-        ),
-        *(
-            "ignore",
-            "difficult",
-            "truncated",
-            "shapetype",
-            "type",
-            "imageheight",
-            "imagewidth",
-            "size",
-            "depth",
-        ),
-        *("license", "datecaptured", "flickrurl", "cocourl", "version", "created", "updated"),
-    }
-)
+_BOOKKEEPING = frozenset({
+    "id", "imageid", "annotationid", "objectid", "instanceid", "groupid", "trackid", "width", "height",
+    "area", "iscrowd", "bbox", "boundingbox", "segmentation", "points", "polygon", "score", "confidence",
+    "x", "y", "w", "h", "xmin", "ymin", "xmax", "ymax", "x1", "y1", "x2", "y2", "left", "top",
+    "numkeypoints", "ignore", "difficult", "truncated", "shapetype", "type", "imageheight", "imagewidth",
+    "size", "depth", "license", "datecaptured", "flickrurl", "cocourl", "version", "created", "updated",
+})  # fmt: skip
 """Keys of annotations and images that are no labels: places, sizes, and what tools note for themselves."""
 _NAMES_OF_PAIRS = (("name", "value"), ("key", "value"), ("attribute", "value"), ("code", "value"))
 

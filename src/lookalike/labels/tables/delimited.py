@@ -1,4 +1,4 @@
-"""Rows of a table of text, whatever parts its values: what spreadsheets and programs write as CSV or TSV.
+"""Rows of delimited text: CSV or TSV with whatever separator spreadsheets and programs write.
 
 RFC 4180 is what CSV should be; where decimals have a comma, spreadsheets write a semicolon instead, and a
 first line `sep=;` is Excel's own way to say so.

@@ -13,13 +13,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from lookalike.file_names import display, readable
-from lookalike.labels.annotations import merged_fields
-from lookalike.labels.columns import typed
 from lookalike.labels.data_folders import split_of
 from lookalike.labels.fields import storable
 from lookalike.labels.image_names import ImageNames, directories_below
+from lookalike.labels.json.annotations import merged_fields
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
-from lookalike.labels.xml_documents import read_xml
+from lookalike.labels.tables.column_types import typed
+from lookalike.labels.xml.documents import read_xml
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.labels.image_names import Match
-    from lookalike.labels.xml_documents import Element
+    from lookalike.labels.xml.documents import Element
     from lookalike.types import Scalar
 
 
