@@ -98,7 +98,9 @@ HEAVY = {
     "xxhash": {"checksums.py"},
     "uvicorn": {"server/process.py", "server/connections.py"},
     "scipy": {
+        "audit/audit.py",
         "comparison/comparison.py",
+        "comparison/finetuning/training.py",
         "vectors/discriminant.py",
         "evaluation/figures.py",
         "evaluation/selective.py",
