@@ -100,6 +100,11 @@ class CollectionInfo:
     approximation: Approximation | None = None
     """What `build_index` made, with the recall that it measured then; None where there is no such index."""
 
+    @property
+    def fitted(self) -> bool:
+        """Whether its vectors went through a fitted metric."""
+        return self.space.metric_fingerprint != PLAIN_METRIC
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:

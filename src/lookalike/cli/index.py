@@ -31,7 +31,6 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.ingest.removals import disagree
-from lookalike.stores.registry import check_approximate
 
 if TYPE_CHECKING:
     from lookalike.cli.progress_bar import Bar
@@ -124,12 +123,11 @@ def index(
     from lookalike.images.levels import Range
 
     named = read_paths(paths)
-    if approximate:
-        check_approximate(settings.store)
-    with settings.open() as session:
+    with settings.open() as database:
+        if approximate:
+            database.check_approximate()
         with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
-            report = session.index(
-                collection,
+            report = database[collection].index(
                 named,
                 model=model,
                 levels=None if levels is None else Range.parse(levels),
@@ -151,12 +149,12 @@ def index(
             _print_report(report)
         if approximate:
             with progress_bar("building the approximate index", quiet=settings.quiet):
-                found = session.build_index(collection)
+                found = database[collection].build_index()
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:
                 print_text(f"approximate index: {approximation_text(found)}")
-        for problem in session.problems:
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
     return 0 if (report.images or report.removed) and not report.labels_failed else 1
 

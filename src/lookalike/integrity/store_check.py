@@ -22,21 +22,23 @@ from lookalike.uris import local_path
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
+    from lookalike.embedders.models import Models
     from lookalike.progress import Progress
-    from lookalike.session import Session
     from lookalike.stores.damage import Damage
+    from lookalike.stores.protocol import Store
     from lookalike.types import CollectionInfo, Features, Record, Stamp
 
 _RESTORE = "restore the store from a copy, or index into a new one"
 
 
 def check_store(
-    session: Session, *, repair: bool = False, progress: Progress = silent
+    store: Store, models: Models, *, repair: bool = False, progress: Progress = silent
 ) -> tuple[list[Finding], int]:
     """Verify all that a store holds: vectors, labels, counts and structures.
 
     Args:
-        session: the store, and what embeds again.
+        store: what is checked.
+        models: what embeds again.
         repair: whether what can be mended is.
         progress: called with records read and records to read.
 
@@ -46,12 +48,12 @@ def check_store(
     Raises:
         StoreError: the store cannot be read at all, and not because it is damaged.
     """
-    url = session.store.url
+    url = store.url
     try:
-        collections = session.store.collections()
+        collections = store.collections()
     except StoreCorrupt as error:
         return [Finding(url, error.reason, todo=_RESTORE)], 0
-    check = _StoreCheck(session, collections, repair, progress)
+    check = _StoreCheck(store, models, collections, repair, progress)
     for collection in collections:
         try:
             check.check(collection)
@@ -65,12 +67,17 @@ class _StoreCheck:
     """One pass over the collections of a store."""
 
     def __init__(
-        self, session: Session, collections: list[CollectionInfo], repair: bool, progress: Progress
+        self,
+        store: Store,
+        models: Models,
+        collections: list[CollectionInfo],
+        repair: bool,
+        progress: Progress,
     ) -> None:
         self.findings: list[Finding] = []
         self.read = 0
-        self._session = session
-        self._store = session.store
+        self._store = store
+        self._models = models
         self._collections = {each.name: each for each in collections}
         self._fitted = {plain_name(each): each for each in collections if is_fitted(each)}
         self._repair = repair
@@ -160,14 +167,14 @@ class _StoreCheck:
         """Return the features of a record's file: those kept, or of the file while it is as it was."""
         fitted = self._fitted.get(collection.name, collection)
         plain = self._collections[plain_name(fitted)]
-        kept = self._session.kept_features(plain.space.embedder_fingerprint, plain.space.dimension)
+        kept = self._models.kept_features(plain.space.embedder_fingerprint, plain.space.dimension)
         features = kept.get(record.digest)
         if features is not None:
             return features
         path = local_path(record.uri)
         if path is None or read_digest(path) != record.digest:
             return None
-        for file in embed_files([path], self._session.embedder_of(plain), kept):
+        for file in embed_files([path], self._models.embedder_of(plain), kept):
             if not isinstance(file, Skipped) and file.digest == record.digest:
                 return file.features
         return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
     from lookalike.stores.protocol import Store
-    from lookalike.types import CollectionInfo, Record, Vectors
+    from lookalike.types import Approximation, CollectionInfo, Record, Vectors
 
 _T = TypeVar("_T")
 
@@ -99,3 +99,14 @@ class Spaces:
             beat: called between the steps of each fit; what it raises ends it.
         """
         return refit_with(models.groups(collection.space.embedder), beat) if is_fitted(collection) else None
+
+    def build_index(self, collection: CollectionInfo) -> Approximation:
+        """Build the approximate index of a collection, see `Store.build_index`.
+
+        Args:
+            collection: as it is now; of a fitted one, the plain vectors get an index too: classifications ask
+                them how strange a picture is.
+        """
+        if is_fitted(collection):
+            self.store.build_index(plain_name(collection))
+        return self.store.build_index(collection.name)
