@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.search.query import Embedding, Image, RecordId, Text
 from lookalike.types import Skipped
@@ -70,7 +70,7 @@ def embed_images(
     models: Models,
     collection: CollectionInfo,
     images: Iterable[Image | RecordId | Skipped],
-    max_pixels: int = decoding.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[PlainVector | Skipped]:
     """Make plain vectors of images, many at a time.
 
@@ -105,7 +105,7 @@ def embed_images(
 
 
 def embed_paths(
-    sources: Iterable[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = decoding.MAX_PIXELS
+    sources: Iterable[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = MAX_PIXELS
 ) -> Iterator[PlainVector | Skipped]:
     """Make plain vectors of files and uploads: see `embed_files`."""
     for file in embed_files(sources, embedder, cache, max_pixels=max_pixels):
