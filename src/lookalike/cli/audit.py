@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+    model_options,
+    option,
+)
 from lookalike.cli.output import (
     SHOWN_FINDINGS,
     counted,
@@ -36,14 +43,13 @@ if TYPE_CHECKING:
     metavar="FIELD",
     help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
 )
-@click.option(
+@option(
     "--split",
     metavar="FIELD",
-    help="The field that tells training images from test images. [default: one with such names for values]",
+    help="The field that tells training images from test images.",
+    told="one with such names for values",
 )
-@click.option(
-    "-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence. [default: 5]"
-)
+@option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
 @click.option(
     "--report",
@@ -73,7 +79,7 @@ def audit(
     from lookalike.audit.findings import audit_lines
 
     if report is not None:
-        from lookalike.report import check_report
+        from lookalike.report.page import check_report
 
         check_report(report)
     with settings.open() as database:
