@@ -32,7 +32,7 @@ def at_scale(count: int, dimension: int) -> None:
     """Evaluate a large collection in a process of its own, so that the peak is its own."""
     records, vectors = collection(count, dimension)
     before = peak_memory_gib()
-    spent = seconds(lambda: evaluate(records, vectors, "label", k=5))
+    spent = seconds(lambda: evaluate(records, vectors, "label"))
     figure(f"{count:,} × {dimension:,}, seconds", f"{spent:.0f}")
     peak = peak_memory_gib()
     figure(f"peak memory, GiB ({before:.1f} before the evaluation)", f"{peak:.2f}", "at most 4", peak <= 4)
@@ -44,7 +44,7 @@ def main() -> None:
     pairs = []
     for _ in range(ROUNDS):
         bare = seconds(lambda: vectors @ vectors.T)
-        whole = seconds(lambda: evaluate(records, vectors, "label", k=5))
+        whole = seconds(lambda: evaluate(records, vectors, "label"))
         pairs.append((whole, bare))
     ratio = median_ratio(pairs)
     figure("8,000 × 1,280, evaluate, seconds", f"{min(whole for whole, _ in pairs):.2f}")

@@ -516,20 +516,22 @@ class Collection:
             Unanswerable: no two images can be compared, or all have one label.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
-        from lookalike.evaluation.evaluate import evaluate
+        from lookalike.evaluation.evaluate import EvaluateOptions, evaluate
 
         collection = self.info()
         fitted = self._spaces.fitting(collection)
         pulse, reading, comparing = reading_and_comparing(progress, collection.count)
         fit = self._spaces.refit(collection, self._models, pulse.beat)
         records, vectors = self._spaces.read_plain(self.name, reading)
+        options = EvaluateOptions(
+            None if within is None else kept_name(within, collection),
+            k,
+            None if group is None else kept_name(group, collection),
+            near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm,
+        )  # fmt: skip
         return evaluate(
-            records, vectors, kept_name(by, collection),
-            within=None if within is None else kept_name(within, collection),
-            group=None if group is None else kept_name(group, collection),
-            k=k, near_duplicates=near_duplicates, folds=folds, repeats=repeats, seed=seed,
-            fit=fit, fit_by=None if fitted is None else fitted.by,
-            max_error=max_error, coverage=coverage, false_alarm=false_alarm, progress=comparing,
+            records, vectors, kept_name(by, collection), options,
+            fit=fit, fit_by=None if fitted is None else fitted.by, progress=comparing,
         )  # fmt: skip
 
     def audit(

@@ -23,7 +23,6 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import Evaluation, evaluation_lines
 from lookalike.evaluation.figures import Interval, class_figures, confusion_cells, wilson_interval
 from lookalike.metric_learning.fitted import refit_with
@@ -33,6 +32,7 @@ from lookalike.vectors import near_duplicates
 from lookalike.vectors import nearest as ranking
 from lookalike.vectors.vote import label_key
 from tests.cli.test_progress import Heard
+from tests.evaluations import evaluate
 
 
 def collection(*fields: Mapping[str, Scalar], digests: Sequence[str] | None = None) -> list[Record]:

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import evaluation_lines
 from lookalike.evaluation.folds import repeat_seeds, stratified_folds
 from lookalike.evaluation.lots import Joined, joined_text, lots_of
 from lookalike.types import Record, Scalar
 from lookalike.uris import record_id
 from lookalike.vectors.groupings import merge_groupings
+from tests.evaluations import evaluate
 
 
 @settings(deadline=None, max_examples=60)

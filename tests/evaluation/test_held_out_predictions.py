@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import evaluation_lines
 from lookalike.evaluation.fold_predictor import CANDIDATE_KS
 from lookalike.evaluation.held_out_predictions import Ks, predict_held_out
@@ -17,6 +16,7 @@ from lookalike.uris import record_id
 from lookalike.vectors.metric import fit_metric, normalise
 from lookalike.vectors.nearest import BestOfClass, leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import Codes
+from tests.evaluations import evaluate
 from tests.vectors.test_near_duplicates import filmed
 
 

@@ -18,7 +18,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from lookalike.audit.audit import audit
 from lookalike.errors import InvalidArgument
-from lookalike.evaluation.evaluate import evaluate
 from lookalike.images.levels import AUTO, FULL, Range
 from lookalike.report.audit_report import write_audit_report
 from lookalike.report.evaluation_report import write_evaluation_report
@@ -27,6 +26,7 @@ from lookalike.types import Record, Vectors
 from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import Chain
+from tests.evaluations import evaluate
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -11,7 +11,8 @@ kept together; the figure without is then given too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,40 +45,43 @@ if TYPE_CHECKING:
 _TOLD = 256
 
 
-class Options(TypedDict, total=False):
-    """The options of `evaluate`, for those who hand them on."""
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """How a collection is evaluated."""
 
-    within: str | None
-    k: Ks
-    fit: Fit | None
-    fit_by: str | None
-    group: str | None
-    near_duplicates: bool
-    folds: int
-    repeats: int
-    seed: int
-    max_error: float | None
-    coverage: float | None
-    false_alarm: float | None
+    within: str | None = None
+    """Compare an image only with those that have the same value of this field."""
+    k: Ks = 5
+    """How many neighbours vote, at least 1, or `auto`; where fewer are there, all vote."""
+    group: str | None = None
+    """Images with the same value of this field are never compared with each other."""
+    near_duplicates: bool = False
+    """Whether to keep near-duplicates together in the same way."""
+    folds: int = FOLDS
+    """Folds a repeat, where folds are needed."""
+    repeats: int = REPEATS
+    """How often folds are drawn."""
+    seed: int = 0
+    """Of the first drawing."""
+    max_error: float | None = None
+    """Find the confidence above which the error is at most this."""
+    coverage: float | None = None
+    """Measure label sets that contain the true label this often."""
+    false_alarm: float | None = None
+    """Rate at which a known image may be called unknown; None: `novelty.FALSE_ALARM`."""
+
+
+_USUAL = EvaluateOptions()
 
 
 def evaluate(
     records: Sequence[Record],
     vectors: Vectors,
     by: str,
+    options: EvaluateOptions = _USUAL,
     *,
-    within: str | None = None,
-    k: Ks = 5,
     fit: Fit | None = None,
     fit_by: str | None = None,
-    group: str | None = None,
-    near_duplicates: bool = False,
-    folds: int = FOLDS,
-    repeats: int = REPEATS,
-    seed: int = 0,
-    max_error: float | None = None,
-    coverage: float | None = None,
-    false_alarm: float | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Classify every image of a collection by others, and count how often that is right.
@@ -90,18 +94,9 @@ def evaluate(
         records: all records of the collection, best in order of id, as a store's `scan` has them.
         vectors: plain, float32 of shape (len(records), d), each row of length 1.
         by: the field that holds the label.
-        within: compare an image only with those that have the same value of this field.
-        k: how many neighbours vote, at least 1, or `auto`; where fewer are there, all vote.
+        options: how.
         fit: makes the metric, anew in each fold; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
-        group: images with the same value of this field are never compared with each other.
-        near_duplicates: whether to keep near-duplicates together in the same way.
-        folds: folds a repeat, where folds are needed.
-        repeats: how often folds are drawn.
-        seed: of the first drawing.
-        max_error: find the confidence above which the error is at most this.
-        coverage: measure label sets that contain the true label this often.
-        false_alarm: rate at which a known image may be called unknown, by default `novelty.FALSE_ALARM`.
         progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
@@ -113,21 +108,24 @@ def evaluate(
         FieldNotFound: no record has the field `by`, `within` or `group`.
         Unanswerable: no records; no two that can be compared; all that can be of one label.
     """
-    check_promises(max_error, coverage, false_alarm)
+    check_promises(options.max_error, options.coverage, options.false_alarm)
+    k, group, seed = options.k, options.group, options.seed
 
     def answers(lots: Codes | None, progress: Progress) -> HeldOutPredictions:
         return predict_held_out(
             records, vectors, by,
-            within=within, k=k, fit=fit, fit_by=fit_by, lots=lots, folds=folds, repeats=repeats, seed=seed,
-            progress=progress,
+            within=options.within, k=k, fit=fit, fit_by=fit_by, lots=lots, folds=options.folds,
+            repeats=options.repeats, seed=seed, progress=progress,
         )  # fmt: skip
 
-    work = sum(workload(len(records), k, fit, repeats))
+    work = sum(workload(len(records), k, fit, options.repeats))
     # Each pair is looked at once for near-duplicates, twice for answers.
     little = len(records) // 8 + 1
-    sizes = [len(records) // 2 if near_duplicates else 0, work, work, little, little]
+    sizes = [len(records) // 2 if options.near_duplicates else 0, work, work, little, little]
     alikeness, together, singly, judging, telling = divided(progress, sizes)
-    lots = lots_of(records, vectors, by, group=group, near_duplicates=near_duplicates, progress=alikeness)
+    lots = lots_of(
+        records, vectors, by, group=group, near_duplicates=options.near_duplicates, progress=alikeness
+    )
     try:
         held = answers(lots.together, together)
     except Unanswerable as error:
@@ -142,18 +140,16 @@ def evaluate(
     try:
         reliability = measure_reliability(
             held,
-            max_error=max_error,
-            coverage=coverage,
-            false_alarm=FALSE_ALARM if false_alarm is None else false_alarm,
+            max_error=options.max_error,
+            coverage=options.coverage,
+            false_alarm=FALSE_ALARM if options.false_alarm is None else options.false_alarm,
             seed=seed,
             progress=judging,
         )
     except Unanswerable as error:
         reliability_refusal = str(error)
     mistakes = _mistakes(records, held, by, telling)
-    found = _evaluation(
-        records, held, by, within, group, lots, apart, reliability, reliability_refusal, mistakes
-    )
+    found = _evaluation(records, held, by, options, lots, apart, reliability, reliability_refusal, mistakes)
     progress(sum(sizes), sum(sizes))
     return found
 
@@ -162,8 +158,7 @@ def _evaluation(
     records: Sequence[Record],
     held: HeldOutPredictions,
     by: str,
-    within: str | None,
-    group: str | None,
+    options: EvaluateOptions,
     lots: Lots,
     apart: Apart | None,
     reliability: Reliability | None,
@@ -176,10 +171,10 @@ def _evaluation(
     return Evaluation(
         method=held.method,
         by=by,
-        within=within,
+        within=options.within,
         k=held.k,
         ks=held.ks,
-        group=group,
+        group=options.group,
         near_duplicates=int(lots.alike[held.rows].sum()),
         chains=lots.chains,
         joined=lots.joined,
