@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--split",
     metavar="FIELD",
     help="The field that tells training images from test images.",
-    told="one with such names for values",
+    default_text="one with such names for values",
 )
 @option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")

@@ -184,7 +184,7 @@ def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
 
 
 def _print_method(evaluation: Evaluation) -> None:
-    """Say what was kept together, what the folds chose, and how far they agree."""
+    """Print what was kept together, the k that the folds chose, and how far they agree."""
     if len(evaluation.repeats) > 1:
         each = ", ".join(f"{accuracy:.4f}" for accuracy in evaluation.repeats)
         print_text(f"accuracy of each drawing of the folds: {each}")
