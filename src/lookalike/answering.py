@@ -18,14 +18,13 @@ from lookalike.vectors.metric import normalise
 from lookalike.vectors.vote import vote
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from lookalike.embedders.protocol import Embedder, TextEmbedder
     from lookalike.evaluation.judge import Judge
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.types import Approximation, Collection, Prediction, Scalar, Where
+    from lookalike.types import Approximation, CollectionInfo, Prediction, Scalar, Where
 
 DEFAULT_MODEL = "efficientnet-lite0"
 """The embedder where none is named and no collection says."""
@@ -92,7 +91,7 @@ class Answering(Searching):
 
     def classify_embedded(
         self,
-        collection: Collection,
+        collection: CollectionInfo,
         files: Iterable[EmbeddedFile | Skipped],
         by: str,
         k: int,
@@ -125,7 +124,7 @@ class Answering(Searching):
             if judge is not None:
 
                 def nearest(
-                    labels: Sequence[Scalar], file: EmbeddedFile = file, same: Ids[str] = same
+                    labels: Sequence[Scalar], file: EmbeddedFile = file, same: Collection[str] = same
                 ) -> float:
                     among = {**(where or {}), by: labels}
                     if not labels:

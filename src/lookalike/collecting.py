@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
     from lookalike.metric_learning.fitting import FitReport
-    from lookalike.types import Approximation, Collection, Record, Scalar
+    from lookalike.types import Approximation, CollectionInfo, Record, Scalar
 
 
 class Collecting(Answering):
@@ -147,7 +147,7 @@ class Collecting(Answering):
                     gone -= {path, *path.parents}
         return sorted(gone)
 
-    def create(self, name: str, model: str) -> Collection:
+    def create(self, name: str, model: str) -> CollectionInfo:
         """Make an empty collection.
 
         Args:
@@ -193,7 +193,7 @@ class Collecting(Answering):
         """Remove records by id, and return how many there were; no file is touched."""
         return sides.remove(self.store, name, ids)
 
-    def delete(self, name: str) -> list[Collection]:
+    def delete(self, name: str) -> list[CollectionInfo]:
         """Delete a collection, with its plain side where it is fitted: see `sides.delete`."""
         deleted = sides.delete(self.store, name)
         forget_indexed(self.cache, self.store.url, deleted[0].name)

@@ -17,12 +17,11 @@ from lookalike.types import Space, uri_text
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from lookalike.embedders.protocol import Device, Embedder
     from lookalike.metric_learning.fitted import Fitting
-    from lookalike.types import Collection, Neighbour, Record, Skipped, Vectors, Where
+    from lookalike.types import CollectionInfo, Neighbour, Record, Skipped, Vectors, Where
 
 TRIES = 100
 """Exchanges of names that one search may meet, before a mismatch is taken for a lasting one."""
@@ -49,7 +48,7 @@ class Neighbours(Opened):
         super().__init__(store, cache, timeout, weights=weights, device=device)
         self._fittings: dict[str, Fitting] = {}
 
-    def _ready(self, name: str, where: Where | None) -> Collection:
+    def _ready(self, name: str, where: Where | None) -> CollectionInfo:
         """Return a collection that can answer, or say why it cannot."""
         collection = self.store.collection(name)
         if not collection.count:
@@ -60,12 +59,12 @@ class Neighbours(Opened):
         return collection
 
     def _embed(
-        self, collection: Collection, paths: Iterable[Path], max_pixels: int
+        self, collection: CollectionInfo, paths: Iterable[Path], max_pixels: int
     ) -> Iterator[EmbeddedFile | Skipped]:
         embedder = self.embedder_of(collection)
         return embed_files(paths, embedder, self.features(embedder), max_pixels=max_pixels)
 
-    def embedder_of(self, collection: Collection) -> Embedder:
+    def embedder_of(self, collection: CollectionInfo) -> Embedder:
         """Return the embedder that a collection was made by.
 
         Raises:
@@ -78,7 +77,7 @@ class Neighbours(Opened):
             raise SpaceMismatch(collection.name, str(collection.space), str(space))
         return embedder
 
-    def reader_of(self, collection: Collection) -> TextEmbedder:
+    def reader_of(self, collection: CollectionInfo) -> TextEmbedder:
         """Return the text side of a collection's embedder.
 
         Raises:
@@ -105,7 +104,7 @@ class Neighbours(Opened):
             f"text side; `lookalike index PATH --collection NAME --model MODEL` makes a collection of one"
         )
 
-    def _recorded(self, collection: Collection, identity: str) -> tuple[Record, Vectors]:
+    def _recorded(self, collection: CollectionInfo, identity: str) -> tuple[Record, Vectors]:
         """Return a record and its plain vector, shape (d,), from the kept features or the store."""
         plain = self.store.collection(plain_name(collection))
         found = self.store.get(plain.name, [identity])
@@ -124,7 +123,7 @@ class Neighbours(Opened):
                     break
         raise ImageNotFound(collection.name, identity)
 
-    def recorded(self, collection: Collection, identity: str) -> EmbeddedFile:
+    def recorded(self, collection: CollectionInfo, identity: str) -> EmbeddedFile:
         """Return a record as an image that was embedded before.
 
         Raises:
@@ -137,15 +136,15 @@ class Neighbours(Opened):
 
     def _nearest(
         self,
-        collection: Collection,
+        collection: CollectionInfo,
         file: EmbeddedFile,
         k: int,
         where: Where | None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         approximate: bool = False,
-    ) -> tuple[list[Neighbour], Collection]:
+    ) -> tuple[list[Neighbour], CollectionInfo]:
         """Find the neighbours of one file, also while another process fits the collection.
 
         Returns:
@@ -173,10 +172,10 @@ class Neighbours(Opened):
 
     def _closest(
         self,
-        collection: Collection,
+        collection: CollectionInfo,
         file: EmbeddedFile,
         where: Where | None,
-        same: Ids[str],
+        same: Collection[str],
         by: str,
         *,
         approximate: bool,
@@ -190,7 +189,7 @@ class Neighbours(Opened):
         found = self.store.nearest(name, plain, 1, where, [same], by, approximate=approximate)[0]
         return best_similarity(found)
 
-    def _fitting_of(self, collection: Collection) -> Fitting | None:
+    def _fitting_of(self, collection: CollectionInfo) -> Fitting | None:
         if not is_fitted(collection):
             return None
         key = collection.space.metric_fingerprint

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.search.terms import Term
-    from lookalike.types import Approximation, Collection, Vectors, Where
+    from lookalike.types import Approximation, CollectionInfo, Vectors, Where
 
 # How far down the two rankings of a hybrid search go, where no more are asked for.
 _DEPTH = 100
@@ -188,7 +188,7 @@ class Searching(Neighbours):
             best=best,
         )
 
-    def _vectors(self, collection: Collection, terms: Sequence[Term], max_pixels: int) -> list[_Vector]:
+    def _vectors(self, collection: CollectionInfo, terms: Sequence[Term], max_pixels: int) -> list[_Vector]:
         """Return each term as a plain vector."""
         made: dict[int, _Vector] = {}
         todo: dict[str, list[int]] = {"image": [], "record": [], "text": []}
@@ -218,7 +218,7 @@ class Searching(Neighbours):
                 raise InvalidArgument(f"{each.term.value!r} says nothing to the model: say it in other words")
         return [made[place] for place in range(len(terms))]
 
-    def _sum(self, side: Collection, summands: Sequence[_Vector]) -> Vectors:
+    def _sum(self, side: CollectionInfo, summands: Sequence[_Vector]) -> Vectors:
         """Return the query, shape (1, d), in the space of the collection that is searched."""
         rows = np.stack([each.vector for each in summands])
         fitting = self._fitting_of(side)
@@ -232,14 +232,14 @@ class Searching(Neighbours):
             raise InvalidArgument("the terms cancel each other out: nothing is left to search for")
         return normalise(total[np.newaxis].astype(np.float32))
 
-    def _itself(self, side: Collection, summands: Sequence[_Vector]) -> list[str]:
+    def _itself(self, side: CollectionInfo, summands: Sequence[_Vector]) -> list[str]:
         """Return the ids of the records that are terms themselves, by their bytes."""
         digests = {each.digest for each in summands if each.digest is not None}
         return sorted({one for digest in digests for one in self.store.ids_by_digest(side.name, digest)})
 
     def _cutoff(
         self,
-        side: Collection,
+        side: CollectionInfo,
         terms: Sequence[Term],
         query: Vectors,
         rate: float,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.judgement import Judgement
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
-    from lookalike.types import Collection, Record, Vectors, Where
+    from lookalike.types import CollectionInfo, Record, Vectors, Where
 
 
 JUDGED_IMAGES = 10_000
@@ -232,7 +232,7 @@ class Session(Collecting):
         return self.embedder(model)
 
 
-def _pulse(progress: Progress, collection: Collection) -> tuple[Pulse, Progress, Progress]:
+def _pulse(progress: Progress, collection: CollectionInfo) -> tuple[Pulse, Progress, Progress]:
     """Return what can tell again how far a judging is, and whom reading and comparing tell."""
     pulse = Pulse(progress)
     # Each image is read once, and compared about three times: that takes longer the more there are.

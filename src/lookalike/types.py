@@ -97,8 +97,8 @@ class Approximation:
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
-    """A named set of records of one space."""
+class CollectionInfo:
+    """What a store says of a collection: a named set of records of one space."""
 
     name: str
     space: Space
@@ -241,13 +241,13 @@ def label_text(text: str) -> str:
     return normalize("NFC", text).strip(_BLANK)
 
 
-def kept_name(name: str, collection: Collection) -> str:
+def kept_name(name: str, collection: CollectionInfo) -> str:
     """Return the name of a field as a collection has it, whatever its Unicode form and blanks at its ends."""
     kept = label_text(name)
     return kept if name not in collection.fields and kept in collection.fields else name
 
 
-def kept_filter(where: Where | None, collection: Collection) -> Where | None:
+def kept_filter(where: Where | None, collection: CollectionInfo) -> Where | None:
     """Return a filter for the fields of a collection as they are kept: either form of a text finds it."""
     if not where:
         return where

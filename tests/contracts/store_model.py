@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from lookalike.stores.wording import query_terms, record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lookalike.types import Fields, Record, Scalar, Where
 
@@ -47,7 +46,12 @@ class StoreModel:
         ]
 
     def nearest(
-        self, query: Sequence[float], k: int, where: Where | None, exclude: Ids[str], having: str | None
+        self,
+        query: Sequence[float],
+        k: int,
+        where: Where | None,
+        exclude: Collection[str],
+        having: str | None,
     ) -> list[tuple[str, float]]:
         found = [record.id for record in self.scan(where, having) if record.id not in exclude]
         ranked = [(name, dot(query, self.rows[name][1])) for name in found]

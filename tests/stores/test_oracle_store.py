@@ -42,25 +42,25 @@ from lookalike.errors import (
 from lookalike.stores.batches import chunks
 from lookalike.stores.damage import Fault
 from lookalike.stores.oracle.address import OracleAddress, oracle_address
-from lookalike.stores.oracle.collections import must_find
-from lookalike.stores.oracle.errors import OracleRefusal, one_line, store_error
-from lookalike.stores.oracle.query import only_reading, shown
-from lookalike.stores.oracle.records import put_statement, relabel_statement
-from lookalike.stores.oracle.rows import (
+from lookalike.stores.oracle.catalog import must_find
+from lookalike.stores.oracle.encoding import (
     Field,
     for_sql,
     identifier,
-    in_list,
     plan_fields,
     record_binds,
     record_row,
     value_key,
 )
-from lookalike.stores.oracle.schema import TABLES, collection_tables
-from lookalike.stores.oracle.search import filter_of, index_statement, nearest_statement
+from lookalike.stores.oracle.errors import OracleRefusal, one_line, store_error
+from lookalike.stores.oracle.filters import filter_of, in_list
+from lookalike.stores.oracle.records import put_statement, relabel_statement
+from lookalike.stores.oracle.schema import TABLES, collection_tables, words_table_statement
+from lookalike.stores.oracle.search import index_statement, nearest_statement
+from lookalike.stores.oracle.sql import only_reading, shown
 from lookalike.stores.oracle.store import OracleStore
 from lookalike.stores.oracle.views import view_statement
-from lookalike.stores.oracle.words import find_statement, table_statement
+from lookalike.stores.oracle.words import find_statement
 from lookalike.stores.registry import open_store
 from lookalike.stores.verification import CHANGED_LABELS, read_record
 from lookalike.types import Approximation, Space, Stamp
@@ -743,7 +743,7 @@ def test_sql_that_takes_too_long_is_stopped(recorder: Recorder, store: OracleSto
 def test_sql_waits_for_a_table_that_was_made_a_moment_ago(
     recorder: Recorder, store: OracleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookalike.stores.oracle.query._PAUSE", 0.0)
+    monkeypatch.setattr("lookalike.stores.oracle.sql._PAUSE", 0.0)
     recorder.answer("FROM parts", driver_error("ORA-01466: definition has changed", 1466), [(1,)])
     assert store.sql("SELECT count(*) FROM parts").rows == [(1,)]
     assert recorder.said.count("SET TRANSACTION READ ONLY") == 2
@@ -822,7 +822,7 @@ def test_no_bind_or_column_of_ours_is_a_reserved_word() -> None:
     names = set(
         re.findall(
             r"^\s+(\w+) [A-Z]",
-            "\n".join((*TABLES, *collection_tables(1, 4), table_statement(1))),
+            "\n".join((*TABLES, *collection_tables(1, 4), words_table_statement(1))),
             re.MULTILINE,
         )
     )
@@ -860,7 +860,7 @@ VIEW = view_statement('"PARTS"', 7, [Field(1, "label", "LABEL", False), Field(2,
         relabel_statement(7),
         VIEW,
         nearest_statement(7, FILTER, approximate=False).replace("EXACT ", ""),
-        table_statement(7),
+        words_table_statement(7),
         find_statement(7, FILTER),
     ],
 )
@@ -923,7 +923,7 @@ def stamp_row(one: Record) -> tuple[Any, ...]:
 
 
 def lookup(name: str, number: int) -> list[tuple[str, int]]:
-    from lookalike.stores.oracle.rows import text_key
+    from lookalike.stores.oracle.encoding import text_key
 
     return [(text_key(name), number)]
 
@@ -1168,7 +1168,7 @@ def test_a_server_that_restarted_between_two_calls_is_found_again(
     recorder: Recorder, store: OracleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.get("parts", [])
-    monkeypatch.setattr("lookalike.stores.oracle.session._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("lookalike.stores.oracle.connection._FRESH_SECONDS", 0.0)
     recorder.connections[0].gone = True
     store.put("parts", [record(1)], CORNERS[:1])
     assert len(recorder.connections) == 2
@@ -1202,7 +1202,7 @@ def test_ctrl_c_leaves_the_session_and_what_it_began(recorder: Recorder, store: 
 def test_threads_have_a_session_each_and_more_wait_or_give_up(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lookalike.stores.oracle.server.SESSIONS", 1)
+    monkeypatch.setattr("lookalike.stores.oracle.connection.SESSIONS", 1)
     with (
         OracleStore(URL, timeout=0.05) as store,
         store._server.session(),

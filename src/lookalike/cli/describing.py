@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.metric_learning.fitted import Fitting
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 
 @click.command()
@@ -47,7 +47,7 @@ def collections(settings: Settings, form: str) -> None:
         print_text(f"no collections in {place}; `lookalike index PATH` makes one")
 
 
-def _collection_line(collection: Collection) -> dict[str, object]:
+def _collection_line(collection: CollectionInfo) -> dict[str, object]:
     return {
         "collection": collection.name,
         "images": collection.count,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.heldout import HeldOut, Ks
     from lookalike.progress import Progress
     from lookalike.stores.protocol import Store
-    from lookalike.types import Collection, Record, Scalar, Space, Stamp, Vectors, Where
+    from lookalike.types import CollectionInfo, Record, Scalar, Space, Stamp, Vectors, Where
     from lookalike.vectors.vote import Codes
 
 # Of the file format and of all that is computed into it: another number, and old files are not read.
@@ -182,7 +182,7 @@ def cached_judgement(
 def open_judgement(
     store: Store,
     cache: Path,
-    collection: Collection,
+    collection: CollectionInfo,
     by: str,
     *,
     read: Callable[[], tuple[list[Record], Vectors]],

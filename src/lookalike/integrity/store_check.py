@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.session import Session
     from lookalike.stores.damage import Damage
-    from lookalike.types import Collection, Features, Record, Stamp
+    from lookalike.types import CollectionInfo, Features, Record, Stamp
 
 _RESTORE = "restore the store from a copy, or index into a new one"
 
@@ -63,7 +63,7 @@ class _StoreCheck:
     """One pass over the collections of a store."""
 
     def __init__(
-        self, session: Session, collections: list[Collection], repair: bool, progress: Progress
+        self, session: Session, collections: list[CollectionInfo], repair: bool, progress: Progress
     ) -> None:
         self.findings: list[Finding] = []
         self.read = 0
@@ -75,7 +75,7 @@ class _StoreCheck:
         self._progress = progress
         self._total = sum(each.count for each in collections)
 
-    def check(self, collection: Collection) -> None:
+    def check(self, collection: CollectionInfo) -> None:
         """Check the records of a collection, and what its two sides have to do with each other."""
         name = collection.name
         stamps = {stamp.id: stamp for stamp in self._store.stamps(name).values()}
@@ -110,7 +110,7 @@ class _StoreCheck:
             self.findings.append(finding)
 
     def _check_record(
-        self, collection: Collection, record: Record, length: float, stamp: Stamp | None
+        self, collection: CollectionInfo, record: Record, length: float, stamp: Stamp | None
     ) -> None:
         finding = Finding(self._store.url, "", collection.name, record.id, _path(record))
         if not abs(length - 1) <= LENGTH_TOLERANCE:
@@ -123,7 +123,7 @@ class _StoreCheck:
             todo = "" if self._repair else "`lookalike check --repair` writes it anew"
             self.findings.append(replace(finding, damage=said, mended=self._repair, todo=todo))
 
-    def _mend(self, collection: Collection, damage: Damage) -> None:
+    def _mend(self, collection: CollectionInfo, damage: Damage) -> None:
         finding = Finding(self._store.url, damage.reason, collection.name, damage.id, damage.path or None)
         record = self._sound(collection, damage.id)
         if record is None:
@@ -144,7 +144,7 @@ class _StoreCheck:
                 todo = str(error)
         self.findings.append(replace(finding, todo=todo))
 
-    def _sound(self, collection: Collection, identity: str) -> Record | None:
+    def _sound(self, collection: CollectionInfo, identity: str) -> Record | None:
         """Return what a damaged record says beside its vector, from either side of a fitted collection."""
         fitted = self._fitted.get(collection.name, collection)
         for name in dict.fromkeys((collection.name, plain_name(fitted), fitted.name)):
@@ -154,7 +154,7 @@ class _StoreCheck:
                     return found[0]
         return None
 
-    def _features(self, collection: Collection, record: Record) -> Features | None:
+    def _features(self, collection: CollectionInfo, record: Record) -> Features | None:
         """Return the features of a record's file: those kept, or of the file while it is as it was."""
         fitted = self._fitted.get(collection.name, collection)
         plain = self._collections[plain_name(fitted)]
@@ -170,7 +170,7 @@ class _StoreCheck:
                 return file.features
         return None
 
-    def _check_sides(self, fitted: Collection) -> None:
+    def _check_sides(self, fitted: CollectionInfo) -> None:
         """Check that a fitted collection has its fit, and the records of its plain side."""
         url = self._store.url
         try:
@@ -204,13 +204,13 @@ def _path(record: Record) -> str:
     return record.uri if path is None else str(path)
 
 
-def _index(collection: Collection, record: Record) -> str:
+def _index(collection: CollectionInfo, record: Record) -> str:
     path = local_path(record.uri)
     folder = "PATH" if path is None else shlex.quote(str(path.parent))
     return f"`lookalike index {folder} --collection {shlex.quote(collection.name)}`"
 
 
-def _again(collection: Collection, damage: Damage) -> str:
+def _again(collection: CollectionInfo, damage: Damage) -> str:
     """Return the commands that bring a record in anew: its labels are in the label files only."""
     folder = shlex.quote(damage.path.rpartition("/")[0]) if damage.path.startswith("/") else "PATH"
     name = shlex.quote(collection.name)

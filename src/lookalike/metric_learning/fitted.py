@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.fold_metric import Fit
     from lookalike.progress import Progress
     from lookalike.stores.protocol import Store
-    from lookalike.types import Collection, Record, Vectors, Where
+    from lookalike.types import CollectionInfo, Record, Vectors, Where
     from lookalike.vectors.vote import Codes
 
 UNFITTED = "-unfitted"
@@ -102,17 +102,17 @@ def lesson_of(records: Iterable[Record], by: str) -> str:
     return hashlib.sha256("\n".join((_LESSON, by, *lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def is_fitted(collection: Collection) -> bool:
+def is_fitted(collection: CollectionInfo) -> bool:
     """Tell whether the vectors of a collection went through a fitted metric."""
     return collection.space.metric_fingerprint != PLAIN_METRIC
 
 
-def plain_name(collection: Collection) -> str:
+def plain_name(collection: CollectionInfo) -> str:
     """Return the name under which the plain vectors of a collection are."""
     return collection.name + UNFITTED if is_fitted(collection) else collection.name
 
 
-def fitting_of(store: Store, collection: Collection) -> Fitting:
+def fitting_of(store: Store, collection: CollectionInfo) -> Fitting:
     """Return the fit that the vectors of a fitted collection went through.
 
     Raises:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from lookalike.evaluation.participants import LeftOut
     from lookalike.stores.protocol import Store
-    from lookalike.types import Collection, Record, Vectors
+    from lookalike.types import CollectionInfo, Record, Vectors
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes
 
@@ -148,8 +148,8 @@ def fit(
 
 
 def _report(
-    before: Collection,
-    plain: Collection,
+    before: CollectionInfo,
+    plain: CollectionInfo,
     fitting: Fitting,
     alone: int,
     left_out: tuple[LeftOut, ...],
@@ -260,7 +260,7 @@ def only_one(store: Store, name: str, locks: Path) -> Iterator[None]:
 
 def _build(
     store: Store,
-    plain: Collection,
+    plain: CollectionInfo,
     name: str,
     fitting: Fitting,
     content: tuple[list[Record], Vectors],
@@ -282,7 +282,7 @@ def _build(
             return
 
 
-def _exchange(store: Store, collection: Collection, metric: FittedMetric) -> None:
+def _exchange(store: Store, collection: CollectionInfo, metric: FittedMetric) -> None:
     """Let the fitted vectors have the collection's name, at once, and remove those of a fit before."""
     name = collection.name
     if is_fitted(collection):

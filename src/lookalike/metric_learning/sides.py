@@ -15,11 +15,10 @@ from lookalike.errors import CollectionNotFound, SpaceMismatch
 from lookalike.metric_learning.fitted import Fitting, fitting_of, is_fitted, plain_name, refuse_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from collections.abc import Collection as Ids
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from lookalike.stores.protocol import Store
-    from lookalike.types import Collection, Fields, Metadata, Record, Space, Vectors
+    from lookalike.types import CollectionInfo, Fields, Metadata, Record, Space, Vectors
     from lookalike.vectors.metric import Metric
 
 _T = TypeVar("_T")
@@ -59,7 +58,7 @@ class Sides:
             SpaceMismatch: its plain vectors are of another space.
         """
 
-        def open_plain(fitted: Collection | None) -> str:
+        def open_plain(fitted: CollectionInfo | None) -> str:
             if fitted is None:
                 return self._store.create(self._name, self._space).name
             plain = self._store.collection(plain_name(fitted))
@@ -75,7 +74,7 @@ class Sides:
         One that is damaged on the plain side is that of the fitted side, which says the same.
         """
 
-        def get(fitted: Collection | None) -> list[Record]:
+        def get(fitted: CollectionInfo | None) -> list[Record]:
             plain = self._names(fitted)[0]
             found = self._store.get(plain, ids)
             lost = self._store.damage.ids(plain).intersection(ids) - {record.id for record in found}
@@ -87,14 +86,14 @@ class Sides:
 
         return self._repeat(get)
 
-    def vectors(self, ids: Ids[str]) -> Iterator[tuple[list[Record], Vectors]]:
+    def vectors(self, ids: Collection[str]) -> Iterator[tuple[list[Record], Vectors]]:
         """Yield records with their plain vectors, bit by bit; reads the whole collection.
 
         Args:
             ids: of the records; those that are not there are left out.
         """
 
-        def begin(fitted: Collection | None) -> Iterator[tuple[list[Record], Vectors]]:
+        def begin(fitted: CollectionInfo | None) -> Iterator[tuple[list[Record], Vectors]]:
             name = self._names(fitted)[0]
             batches = self._store.scan(name)
             # A collection that is renamed after its first batch is read to its end.
@@ -112,7 +111,7 @@ class Sides:
     def put(self, records: Sequence[Record], vectors: Vectors) -> None:
         """Add or replace records; `vectors` are plain."""
 
-        def put(fitted: Collection | None) -> None:
+        def put(fitted: CollectionInfo | None) -> None:
             if fitted is None:
                 self._store.put(self._name, records, vectors, space=self._space)
                 return
@@ -125,7 +124,7 @@ class Sides:
     def relabel(self, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids."""
 
-        def relabel(fitted: Collection | None) -> None:
+        def relabel(fitted: CollectionInfo | None) -> None:
             for name in self._names(fitted):
                 self._store.relabel(name, labels)
 
@@ -138,28 +137,28 @@ class Sides:
     def level(self) -> None:
         """Make the fitted side, if there is one, hold the records of the plain one."""
 
-        def bring(fitted: Collection | None) -> None:
+        def bring(fitted: CollectionInfo | None) -> None:
             if fitted is not None:
                 level(self._store, plain_name(fitted), fitted, self._metric(fitted))
 
         self._repeat(bring)
 
-    def _fitted(self) -> Collection | None:
+    def _fitted(self) -> CollectionInfo | None:
         with suppress(CollectionNotFound):
             collection = self._store.collection(self._name)
             return collection if is_fitted(collection) else None
         return None
 
-    def _names(self, fitted: Collection | None) -> tuple[str, ...]:
+    def _names(self, fitted: CollectionInfo | None) -> tuple[str, ...]:
         return (self._name,) if fitted is None else (plain_name(fitted), fitted.name)
 
-    def _metric(self, fitted: Collection) -> Metric:
+    def _metric(self, fitted: CollectionInfo) -> Metric:
         known = self._fitting
         if known is None or known.metric.fingerprint != fitted.space.metric_fingerprint:
             known = self._fitting = fitting_of(self._store, fitted)
         return known.metric
 
-    def _repeat(self, act: Callable[[Collection | None], _T]) -> _T:
+    def _repeat(self, act: Callable[[CollectionInfo | None], _T]) -> _T:
         """Act on the sides as they are, and again where that changed; return the first answer."""
         answers: list[_T] = []
         while True:
@@ -174,11 +173,11 @@ class Sides:
                 return answers[0]
 
 
-def _space_of(collection: Collection | None) -> Space | None:
+def _space_of(collection: CollectionInfo | None) -> Space | None:
     return None if collection is None else collection.space
 
 
-def level(store: Store, plain: str, fitted: Collection, metric: Metric) -> int:
+def level(store: Store, plain: str, fitted: CollectionInfo, metric: Metric) -> int:
     """Make a fitted collection hold the records that its plain side holds.
 
     Args:
@@ -216,7 +215,7 @@ def level(store: Store, plain: str, fitted: Collection, metric: Metric) -> int:
     return len(gone) + len(relabelled) + len(missing)
 
 
-def delete(store: Store, name: str) -> list[Collection]:
+def delete(store: Store, name: str) -> list[CollectionInfo]:
     """Delete a collection, and with a fitted one its plain side.
 
     Returns:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lookalike.server.settings import Settings
     from lookalike.session import Session
-    from lookalike.types import Collection, Neighbour, Record
+    from lookalike.types import CollectionInfo, Neighbour, Record
 
 
 # Seconds that questions to SQLite wait for the threads that are at work, see `Work`: more than most questions
@@ -103,14 +103,14 @@ class Service:
         self.judges.forget(name)
         self.counts.forget(name)
 
-    def served(self) -> list[Collection]:
+    def served(self) -> list[CollectionInfo]:
         """Return the collections that are served, in order; blocks."""
         known = {each.name.casefold(): each for each in self.session.store.collections()}
         if not self.settings.collections:
             return list(known.values())
         return [known[name.casefold()] for name in self.settings.collections if name.casefold() in known]
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return a collection that is served; blocks.
 
         Raises:
@@ -129,7 +129,7 @@ class Service:
         if names and name.casefold() not in names:
             raise CollectionNotFound(name, self.settings.collections)
 
-    def record(self, name: str, identity: str) -> tuple[Collection, Record]:
+    def record(self, name: str, identity: str) -> tuple[CollectionInfo, Record]:
         """Return a collection that is served, and one of its records; blocks.
 
         Raises:

@@ -15,7 +15,7 @@ from lookalike.types import display
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.types import Collection, Fields, Metadata, Record, Space, Vectors
+    from lookalike.types import CollectionInfo, Fields, Metadata, Record, Space, Vectors
 
 NAME_LENGTH = 64
 """Characters in the name of a collection."""
@@ -106,7 +106,7 @@ def metadata_text(record: str, metadata: Metadata) -> str:
     return text
 
 
-def of_space(collection: Collection, space: Space | None) -> Collection:
+def of_space(collection: CollectionInfo, space: Space | None) -> CollectionInfo:
     """Return the collection, if it is of that space; None is any.
 
     Raises:
@@ -117,7 +117,7 @@ def of_space(collection: Collection, space: Space | None) -> Collection:
     return collection
 
 
-def unit_vectors(collection: Collection, vectors: Vectors, count: int | None = None) -> Vectors:
+def unit_vectors(collection: CollectionInfo, vectors: Vectors, count: int | None = None) -> Vectors:
     """Return `vectors` fit to be kept or searched with: C order, float32, each row of length 1.
 
     Args:

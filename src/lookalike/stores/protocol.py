@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 from lookalike.stores.answers import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import DamageLog, StructureFault
     from lookalike.types import (
         Approximation,
-        Collection,
+        CollectionInfo,
         Fields,
         Metadata,
         Neighbour,
@@ -46,15 +45,15 @@ class Store(Protocol):
         """
         ...
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         ...
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
         ...
 
-    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to.
 
         Args:
@@ -146,7 +145,7 @@ class Store(Protocol):
         queries: Vectors,
         k: int,
         where: Where | None = None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         space: Space | None = None,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.stores.protocol import Store
-    from lookalike.types import Collection, Space
+    from lookalike.types import CollectionInfo, Space
 
 # Passes until the two must be the same: one puts, one verifies, the others are for a source that changes.
 _PASSES = 5
@@ -73,7 +73,7 @@ class _Plan:
     name: str
     sides: tuple[_Side, ...]
     """The plain one first."""
-    there: Collection | None
+    there: CollectionInfo | None
     """What has its name at the target."""
 
 
@@ -132,7 +132,7 @@ def copy(
                 raise
 
 
-def _refuse_part(source: Store, collection: Collection) -> None:
+def _refuse_part(source: Store, collection: CollectionInfo) -> None:
     """Refuse to copy a part of something: a plain side, or what a fit or a copy is building."""
     refuse_side(source, collection.name)
     if is_unfinished(source, collection):
@@ -160,7 +160,7 @@ def _plan(source: Store, target: Store, name: str) -> _Plan:
             return _Plan(collection.name, sides, there)
 
 
-def _sides(source: Store, collection: Collection) -> tuple[_Side, ...]:
+def _sides(source: Store, collection: CollectionInfo) -> tuple[_Side, ...]:
     if not is_fitted(collection):
         return (_Side("", collection.space, None),)
     fitting_of(source, collection)  # one that is damaged is not copied

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.protocol import Store
     from lookalike.transfer.contents import Row
-    from lookalike.types import Collection, Neighbour, Space, Vectors, Where
+    from lookalike.types import CollectionInfo, Neighbour, Space, Vectors, Where
     from lookalike.vectors.vote import LabelKey
 
 TOLERANCE = 1e-5
@@ -186,7 +186,7 @@ class _Sample:
                 yield {field: [value]}
 
     def ask(
-        self, store: Store, collection: Collection, k: int, where: Where | None, *, approximate: bool
+        self, store: Store, collection: CollectionInfo, k: int, where: Where | None, *, approximate: bool
     ) -> Answers:
         """Ask a store for the neighbours of all images of the sample, themselves left out."""
         return store.nearest(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lookalike.stores.protocol import Store
-    from lookalike.types import Collection, Space
+    from lookalike.types import CollectionInfo, Space
 
 COPYING = "-copying"
 """What ends the name of a collection that a copy is building."""
@@ -53,7 +53,7 @@ def note_of(source: Store, name: str) -> bytes:
     return _NOTE + origin.encode() + b"\n" + name.encode()
 
 
-def is_unfinished(store: Store, collection: Collection) -> bool:
+def is_unfinished(store: Store, collection: CollectionInfo) -> bool:
     """Tell whether a collection is one that a copy is building, or has left."""
     return _is_orphan(store, collection) or _note_on(store, collection) is not None
 
@@ -101,7 +101,7 @@ def clear(source: Store, target: Store, name: str) -> None:
     _delete(target, ours)
 
 
-def _left(target: Store, name: str) -> list[Collection]:
+def _left(target: Store, name: str) -> list[CollectionInfo]:
     """Return what has the names that a copy is built under, the plain side last: the other is known by it."""
     left = []
     for each in (building_name(name), building_name(name) + UNFITTED):
@@ -110,13 +110,13 @@ def _left(target: Store, name: str) -> list[Collection]:
     return left
 
 
-def _delete(target: Store, collections: list[Collection]) -> None:
+def _delete(target: Store, collections: list[CollectionInfo]) -> None:
     for collection in collections:
         with suppress(CollectionNotFound):
             target.delete(collection.name)
 
 
-def _is_orphan(store: Store, collection: Collection) -> bool:
+def _is_orphan(store: Store, collection: CollectionInfo) -> bool:
     """Tell whether a collection has such a name, is fitted and has no plain side, as no command leaves it."""
     if not is_fitted(collection) or not same_name(collection.name).endswith(COPYING):
         return False
@@ -127,7 +127,7 @@ def _is_orphan(store: Store, collection: Collection) -> bool:
     return False
 
 
-def _note_on(store: Store, collection: Collection) -> bytes | None:
+def _note_on(store: Store, collection: CollectionInfo) -> bytes | None:
     """Return the note on a collection or its plain side; None where there is none, or it is finished."""
     plain = plain_name(collection)
     try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Embedder
     from lookalike.server.workers.work import Work
     from lookalike.session import Session
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 
 _T = TypeVar("_T")
@@ -36,7 +36,7 @@ class Makers:
     whose they are, and does all of it in `checked`.
     """
 
-    def __init__(self, session: Session, work: Work, find: Callable[[str], Collection]) -> None:
+    def __init__(self, session: Session, work: Work, find: Callable[[str], CollectionInfo]) -> None:
         """Remember nothing yet.
 
         Args:

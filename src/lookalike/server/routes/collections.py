@@ -24,7 +24,7 @@ from lookalike.stores.checks import same_name
 from lookalike.types import local_path
 
 if TYPE_CHECKING:
-    from lookalike.types import Collection as Stored
+    from lookalike.types import CollectionInfo
 
 router = APIRouter(tags=["collections"])
 
@@ -87,7 +87,7 @@ async def delete(name: str, service: Serving) -> Deleted:
     return await service.writing(act)
 
 
-def _described(service: Service, found: Stored) -> Collection:
+def _described(service: Service, found: CollectionInfo) -> Collection:
     texts, problem = False, None
     try:
         texts = isinstance(service.session.embedder_of(found), TextEmbedder)

@@ -21,7 +21,7 @@ from lookalike.server.middleware.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:
     from lookalike.server.service import Service
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 _LOG = logging.getLogger("lookalike.server")
 
@@ -141,7 +141,7 @@ class Readiness:
         return wrong
 
 
-def warm(service: Service, collection: Collection) -> None:
+def warm(service: Service, collection: CollectionInfo) -> None:
     """Ask a collection once, with a picture and in words, so that the next one who asks waits for nothing.
 
     Raises:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lookalike.ingest.index_report import IndexReport
     from lookalike.progress import Progress
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 router = APIRouter(tags=["index"])
 
@@ -53,7 +53,7 @@ async def indexing(id: JobId, service: Serving) -> Indexing:  # noqa: A002 as th
     return found
 
 
-def indexed_roots(service: Service, collection: Collection) -> list[Path]:
+def indexed_roots(service: Service, collection: CollectionInfo) -> list[Path]:
     """Return what a collection is indexed from; blocks.
 
     Args:
@@ -70,7 +70,7 @@ def indexed_roots(service: Service, collection: Collection) -> list[Path]:
     return list(dict.fromkeys([*paths, *roots]))
 
 
-def _indexable(service: Service, name: str) -> Collection:
+def _indexable(service: Service, name: str) -> CollectionInfo:
     collection = service.collection(name)
     refuse_side(service.session.store, collection.name)
     # Before a job is made: its model has to be here, for nothing is fetched.
@@ -84,7 +84,7 @@ def _indexable(service: Service, name: str) -> Collection:
     return collection
 
 
-def _index(service: Service, collection: Collection, query: IndexQuery, progress: Progress) -> Indexing:
+def _index(service: Service, collection: CollectionInfo, query: IndexQuery, progress: Progress) -> Indexing:
     roots = indexed_roots(service, collection)
     # One that is gone, or a disk that is not there today, keeps nobody from the others.
     there = [root for root in roots if root.exists()]

@@ -16,7 +16,7 @@ from lookalike.server.service import Serving
 
 if TYPE_CHECKING:
     from lookalike.server.workers.jobs import Job
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -48,7 +48,7 @@ def accepted(job: Job, response: Response) -> ShownJob:
     return job.shown()
 
 
-def check_answerable(collection: Collection, *fields: str | None) -> None:
+def check_answerable(collection: CollectionInfo, *fields: str | None) -> None:
     """Refuse at once what no job could answer.
 
     Args:
@@ -66,7 +66,7 @@ def check_answerable(collection: Collection, *fields: str | None) -> None:
             raise FieldNotFound(field, collection.fields)
 
 
-def check_votes(collection: Collection, k: int | Literal["auto"], repeats: int) -> None:
+def check_votes(collection: CollectionInfo, k: int | Literal["auto"], repeats: int) -> None:
     """Refuse more votes than the service has memory for.
 
     Args:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from lookalike.images.decoding import FileType
-    from lookalike.types import Collection, Record
+    from lookalike.types import CollectionInfo, Record
 
 router = APIRouter(tags=["images"])
 
@@ -125,7 +125,7 @@ def disposition(name: str, suffix: str) -> str:
 
 
 def _small(
-    service: Service, collection: Collection, record: Record, size: int, *, take_long: bool = False
+    service: Service, collection: CollectionInfo, record: Record, size: int, *, take_long: bool = False
 ) -> bytes | None:
     """Return an image small; None where that may take long, and it must not."""
     _, levels = split_name(collection.space.embedder)

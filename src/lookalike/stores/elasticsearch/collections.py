@@ -18,7 +18,7 @@ from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.elasticsearch.catalogue import Entry, State
 from lookalike.stores.elasticsearch.documents import MOST_DIMENSIONS, mapping
 from lookalike.stores.elasticsearch.refusals import IndexGone
-from lookalike.types import Collection
+from lookalike.types import CollectionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,11 +71,11 @@ class ElasticsearchCollections:
                 self._check_there([entry])
         raise self._too_many_changes()
 
-    def one(self, name: str) -> Collection:
+    def one(self, name: str) -> CollectionInfo:
         """Return one collection."""
         return self.at(name, lambda entry: self._describe([entry])[0])
 
-    def every(self) -> list[Collection]:
+    def every(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         for _ in range(_ATTEMPTS):
             entries = sorted(self._catalogue.entries().values(), key=lambda entry: entry.name)
@@ -85,14 +85,16 @@ class ElasticsearchCollections:
                 self._check_there(entries)
         raise self._too_many_changes()
 
-    def _describe(self, entries: Sequence[Entry]) -> list[Collection]:
+    def _describe(self, entries: Sequence[Entry]) -> list[CollectionInfo]:
         counts = self._counts(entries)
         states = self._catalogue.states([entry.number for entry in entries])
         described = []
         for entry, count in zip(entries, counts, strict=True):
             state = states.get(entry.number, State())
             described.append(
-                Collection(entry.name, entry.space, count, tuple(sorted(state.fields)), state.approximation)
+                CollectionInfo(
+                    entry.name, entry.space, count, tuple(sorted(state.fields)), state.approximation
+                )
             )
         return described
 

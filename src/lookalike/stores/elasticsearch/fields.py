@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
-    from lookalike.types import Collection
+    from lookalike.types import CollectionInfo
 
 # Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
 _LEAST_FOR_BBQ = 64
 
 
-def check_buildable(collection: Collection, kind: str) -> None:
+def check_buildable(collection: CollectionInfo, kind: str) -> None:
     """Refuse an approximate index that there cannot be.
 
     Raises:

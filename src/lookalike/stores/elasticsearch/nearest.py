@@ -24,8 +24,7 @@ from lookalike.stores.verification import DamagedCandidates
 from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from collections.abc import Collection as Ids
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.client import ElasticsearchClient
@@ -58,7 +57,7 @@ class Question(NamedTuple):
     """What must hold for a neighbour."""
     having: str | None
     """A field that it must have."""
-    exclude: Sequence[Ids[str]] | None
+    exclude: Sequence[Collection[str]] | None
     """For each query, ids that are left out."""
 
 

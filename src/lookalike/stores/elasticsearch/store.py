@@ -41,11 +41,10 @@ from lookalike.stores.elasticsearch.words import records_by_words
 from lookalike.stores.elasticsearch.writing import put_documents, relabel_documents, remove_documents
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.wording import query_terms
-from lookalike.types import Collection
+from lookalike.types import CollectionInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import StructureFault
     from lookalike.types import (
@@ -98,15 +97,15 @@ class ElasticsearchStore:
         """The URL it was opened with, without password and key."""
         return self._url
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         return self._collections.every()
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
         return self._collections.one(name)
 
-    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to.
 
         Raises:
@@ -237,7 +236,7 @@ class ElasticsearchStore:
         queries: Vectors,
         k: int,
         where: Where | None = None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         space: Space | None = None,
@@ -318,5 +317,5 @@ class ElasticsearchStore:
         return sorted(hit["_id"] for hits in found for hit in hits)
 
 
-def _bare(entry: Entry) -> Collection:
-    return Collection(entry.name, entry.space, 0, ())
+def _bare(entry: Entry) -> CollectionInfo:
+    return CollectionInfo(entry.name, entry.space, 0, ())

@@ -1,4 +1,4 @@
-"""Where an Oracle database is and who logs in: from the URL, and from the environment what it leaves open."""
+"""The address of an Oracle database and its login, read from a URL and from environment variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INDEXES: dict[str, tuple[str, ...]] = {"auto": ("hnsw", "ivf"), "hnsw": ("hnsw",
 
 @dataclass(frozen=True, slots=True)
 class OracleAddress:
-    """What a connection needs."""
+    """Where an Oracle database is, who logs in, and how it is used."""
 
     shown: str
     """The URL that leads there, without a password: what may be shown."""

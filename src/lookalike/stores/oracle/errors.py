@@ -119,3 +119,20 @@ def one_line(message: str) -> str:
     # Of "cannot connect to database" and a second line, the second says why.
     last = lines[-1] if lines and lines[0].startswith("DPY-") else (lines or ["no reason was given"])[0]
     return display(_NOISE.sub("", last).strip().rstrip("."))
+
+
+class suppress_code:  # noqa: N801 as contextlib.suppress
+    """Ignore a refusal of the server with one of these codes, as `contextlib.suppress` ignores exceptions."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: object, trace: object) -> bool:
+        return isinstance(error, OracleRefusal) and error.code in self._codes
+
+
+def is_missing_table(error: OracleRefusal) -> bool:
+    """Tell whether the server says that a table is not there, or no longer."""
+    return error.code in NO_SUCH_TABLE

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores.batches import chunks
-from lookalike.stores.oracle.collections import put_fields, read_fields
-from lookalike.stores.oracle.errors import NO_SUCH_TABLE
-from lookalike.stores.oracle.rows import (
+from lookalike.stores.oracle.catalog import put_fields, read_fields
+from lookalike.stores.oracle.encoding import (
     ID_LENGTH,
     TEXT_LENGTH,
-    TOGETHER,
-    in_list,
     kept_uri,
     label_binds,
     plan_fields,
@@ -21,8 +18,9 @@ from lookalike.stores.oracle.rows import (
     usable_ids,
     value_rows,
 )
-from lookalike.stores.oracle.schema import records_table, suppress_code, values_table
-from lookalike.stores.oracle.search import read_filter
+from lookalike.stores.oracle.errors import NO_SUCH_TABLE, suppress_code
+from lookalike.stores.oracle.filters import TOGETHER, in_list, read_filter
+from lookalike.stores.oracle.schema import records_table, values_table
 from lookalike.stores.oracle.words import ids_by_words, put_words, remove_words
 from lookalike.stores.verification import sound_records, sound_stamps
 
@@ -30,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import Fault
-    from lookalike.stores.oracle.rows import Row
-    from lookalike.stores.oracle.search import Filter
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.connection import OracleSession
+    from lookalike.stores.oracle.encoding import Row
+    from lookalike.stores.oracle.filters import Filter
     from lookalike.types import Fields, Metadata, Record, Stamp, Vectors, Where
 
 RECORD_COLUMNS = (

@@ -1,4 +1,4 @@
-"""Tables of an Oracle store, and how collections are made and cleared away.
+"""Tables of an Oracle store: their names, what makes them and what drops them.
 
     lookalike_store         one row: the version of the tables
     lookalike_collections   name, space, approximate index, and which state its view shows
@@ -8,7 +8,7 @@
     lookalike_values_<n>    one row a record and field: digests of values, which filters compare
     lookalike_words_<n>     one row a record: its words, with the index of Oracle Text lookalike_text_<n>
     lookalike_index_<n>     the vector index, where one was built
-    "<COLLECTION>"          a view; see `oracle_views`
+    "<COLLECTION>"          a view; see `views`
 
 DDL commits whatever is open (SQL Language Reference, "Types of SQL Statements"), so that a collection cannot
 be made or deleted in one transaction with its tables. The truth is the row in lookalike_collections: tables
@@ -21,12 +21,17 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lookalike.errors import StoreError
-from lookalike.stores.oracle.errors import NAME_IN_USE, NO_SUCH_TABLE, NOT_UNIQUE, OracleRefusal
-from lookalike.stores.oracle.words import make_words, words_table
+from lookalike.errors import StoreDenied, StoreError
+from lookalike.stores.oracle.errors import (
+    NAME_IN_USE,
+    NO_SUCH_TABLE,
+    NOT_UNIQUE,
+    OracleRefusal,
+    suppress_code,
+)
 
 if TYPE_CHECKING:
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.connection import OracleSession
 
 VERSION = 2
 """Of the tables; a store of another one is not touched. Since 2 with checksums."""
@@ -95,6 +100,16 @@ def values_table(collection: int) -> str:
     return f"lookalike_values_{collection:d}"
 
 
+def words_table(collection: int) -> str:
+    """Return the name of the table of a collection's words."""
+    return f"lookalike_words_{collection:d}"
+
+
+def text_index(collection: int) -> str:
+    """Return the name of the index of a collection's words."""
+    return f"lookalike_text_{collection:d}"
+
+
 def vector_index(collection: int) -> str:
     """Return the name of a collection's vector index."""
     return f"lookalike_index_{collection:d}"
@@ -133,6 +148,35 @@ def collection_tables(collection: int, dimension: int) -> tuple[str, ...]:
     )""",
         f"CREATE INDEX lookalike_filters_{collection:d} ON {values} (field_id, value_key, id)",
     )
+
+
+def words_table_statement(collection: int) -> str:
+    """Return the statement that makes the table of a collection's words."""
+    return f"""CREATE TABLE {words_table(collection)} (
+        id VARCHAR2(512) PRIMARY KEY,
+        words CLOB
+    )"""
+
+
+def text_index_statement(collection: int) -> str:
+    """Return the statement that makes the text index, in which a word is there once it is committed."""
+    return (
+        f"CREATE INDEX {text_index(collection)} ON {words_table(collection)} (words)"
+        " INDEXTYPE IS CTXSYS.CONTEXT"
+        " PARAMETERS ('FILTER CTXSYS.NULL_FILTER LEXER CTXSYS.BASIC_LEXER STOPLIST CTXSYS.EMPTY_STOPLIST"
+        " SYNC (ON COMMIT)')"
+    )
+
+
+def make_words(session: OracleSession, collection: int) -> None:
+    """Make the table of a collection's words, and its index where the server has Oracle Text."""
+    session.execute(words_table_statement(collection))
+    try:
+        session.execute(text_index_statement(collection))
+    except (OracleRefusal, StoreDenied):
+        # One that failed is there all the same, and would keep others from writing to the table (ORA-29861).
+        with suppress(OracleRefusal, StoreDenied):
+            session.execute(f"DROP INDEX IF EXISTS {text_index(collection)} FORCE")
 
 
 def make_store(session: OracleSession) -> None:
@@ -176,20 +220,3 @@ def clear_away(session: OracleSession) -> None:
     for (table,) in session.query(_LEFT_OVER):
         if _OWN_TABLE.fullmatch(table):
             session.execute(f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE")
-
-
-class suppress_code:  # noqa: N801 as contextlib.suppress
-    """Take no notice of a refusal of the server with one of these codes."""
-
-    def __init__(self, *codes: str) -> None:
-        self._codes = codes
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: object, trace: object) -> bool:
-        return isinstance(error, OracleRefusal) and error.code in self._codes
-
-
-def is_missing_table(error: OracleRefusal) -> bool:
-    """Tell whether the server says that a table is not there, or no longer."""
-    return error.code in NO_SUCH_TABLE

@@ -7,43 +7,31 @@ optimizer may take a vector index ("Vector Index Hints").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from lookalike.stores.batches import chunks
-from lookalike.stores.oracle.rows import TOGETHER, in_list, read_vectors, text_key, value_key, vector_bind
-from lookalike.stores.oracle.schema import records_table, values_table, vector_index
+from lookalike.stores.oracle.catalog import set_index
+from lookalike.stores.oracle.encoding import read_vectors, vector_bind
+from lookalike.stores.oracle.errors import OracleRefusal
+from lookalike.stores.oracle.schema import records_table, vector_index
 from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.catalog import Place
+    from lookalike.stores.oracle.connection import OracleSession
+    from lookalike.stores.oracle.filters import Filter
     from lookalike.stores.reranking import Candidates
-    from lookalike.types import Vectors, Where
+    from lookalike.types import Vectors
 
 ACCURACY = 95
 """Percent of the nearest that an approximate index is built and asked for."""
 
 _ORGANIZATIONS = {"hnsw": "INMEMORY NEIGHBOR GRAPH", "ivf": "NEIGHBOR PARTITIONS"}
 _SPARE = 8  # rows beyond k that an approximate search is asked for
-_LISTED = 512  # values that a condition lists one by one; more are one bind
-_KEYS_OF = "SELECT j.value_key FROM JSON_TABLE(:values{}, '$[*]' COLUMNS (value_key VARCHAR2(32) PATH '$')) j"
 # FETCH takes a NUMBER; no table has more rows than this.
 _MOST_ROWS = 2**31 - 1
-
-
-class Filter(NamedTuple):
-    """A condition on records `r`, and what it binds."""
-
-    condition: str
-    """'' where all match."""
-    binds: dict[str, Any]
-    sizes: dict[str, str]
-
-
-NO_FILTER = Filter("", {}, {})
 
 
 def index_statement(kind: str, collection: int) -> str:
@@ -73,65 +61,8 @@ def nearest_statement(collection: int, condition: str, *, approximate: bool) -> 
     )
 
 
-def read_filter(
-    session: OracleSession, collection: int, where: Where | None, having: str | None = None
-) -> Filter | None:
-    """Return the condition that says `where` and `having`; None where nothing can match."""
-    names = [*(where or {}), *([having] if having is not None else [])]
-    if not names:
-        return NO_FILTER
-    numbers: dict[str, int] = {}
-    keys = {text_key(name): name for name in names}
-    for some in chunks(list(keys), TOGETHER):
-        listed, binds = in_list("name_key", "name_key", some)
-        rows = session.query(
-            "SELECT name_key, field_id FROM lookalike_fields"  # noqa: S608 binds
-            f" WHERE collection_id = :collection_id AND {listed}",
-            {"collection_id": collection, **binds},
-        )
-        numbers |= {keys[key]: int(number) for key, number in rows}
-    return filter_of(collection, numbers, where, having)
-
-
-def filter_of(
-    collection: int, numbers: Mapping[str, int], where: Where | None, having: str | None = None
-) -> Filter | None:
-    """Return the condition that says `where` and `having`; None where nothing can match.
-
-    Args:
-        collection: the number of the collection.
-        numbers: those of its fields, by name.
-        where: names and values are never in the statement; digests of values are bound.
-        having: the name of a field that must be there.
-    """
-    conditions: list[str] = []
-    binds: dict[str, Any] = {}
-    sizes: dict[str, str] = {}
-    chosen = f"r.id IN (SELECT v.id FROM {values_table(collection)} v WHERE v.field_id = "  # noqa: S608
-    for place, (name, values) in enumerate((where or {}).items()):
-        keys = sorted({key for key in map(value_key, values) if key is not None})
-        if name not in numbers or not keys:
-            return None
-        binds[f"field{place}"] = numbers[name]
-        if len(keys) <= _LISTED:
-            listed, more = in_list("v.value_key", f"value{place}_", keys)
-            binds |= more
-        else:
-            # Past the 65,535 binds of a statement, and the elements of an IN list.
-            listed = f"v.value_key IN ({_KEYS_OF.format(place)})"
-            binds[f"values{place}"] = keys
-            sizes[f"values{place}"] = "json"
-        conditions.append(f"{chosen}:field{place} AND {listed})")
-    if having is not None:
-        if having not in numbers:
-            return None
-        binds["had"] = numbers[having]
-        conditions.append(f"{chosen}:had)")
-    return Filter(" AND ".join(conditions), binds, sizes)
-
-
 class Search:
-    """Asks one collection for the neighbours of some queries."""
+    """A search of one collection for the nearest neighbours of some queries."""
 
     def __init__(
         self,
@@ -139,7 +70,7 @@ class Search:
         collection: int,
         queries: Vectors,
         matching: Filter,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
     ) -> None:
         """Prepare for one call of `exact` or `approximate`.
 
@@ -204,3 +135,24 @@ class Search:
         if faults:
             raise DamagedCandidates(faults)
         return [row[0] for row in kept], vectors
+
+
+def make_vector_index(session: OracleSession, place: Place, kinds: Sequence[str]) -> str:
+    """Build the vector index anew, of the first kind that the server can build, and return its kind."""
+    set_index(session, place.number, None, None)
+    session.execute(f"DROP INDEX IF EXISTS {vector_index(place.number)}")
+    *preferred, last = kinds
+    built = next((kind for kind in preferred if _can_build(session, place.number, kind)), None)
+    if built is None:
+        session.execute(index_statement(last, place.number))
+        built = last
+    set_index(session, place.number, built, None)
+    return built
+
+
+def _can_build(session: OracleSession, number: int, kind: str) -> bool:
+    try:
+        session.execute(index_statement(kind, number))
+    except OracleRefusal:
+        return False  # no memory for it; if it is something else, the next kind tells
+    return True

@@ -18,19 +18,21 @@ from lookalike.stores.checks import (
     unit_vectors,
 )
 from lookalike.stores.damage import DamageLog
-from lookalike.stores.oracle.collections import (
+from lookalike.stores.oracle.catalog import (
     counted,
+    delete_collection,
     find,
     find_all,
     lock,
+    make_collection,
     must_find,
     read_metric,
     rename,
     set_index,
 )
-from lookalike.stores.oracle.errors import NO_SUCH_TABLE, OracleRefusal
-from lookalike.stores.oracle.making import delete_collection, make_collection, make_vector_index
-from lookalike.stores.oracle.query import answer
+from lookalike.stores.oracle.connection import OracleServer
+from lookalike.stores.oracle.errors import NO_SUCH_TABLE, OracleRefusal, is_missing_table, suppress_code
+from lookalike.stores.oracle.filters import read_filter
 from lookalike.stores.oracle.records import (
     ids_of_digest,
     matching_ids,
@@ -43,9 +45,9 @@ from lookalike.stores.oracle.records import (
     remove_records,
     uris_of,
 )
-from lookalike.stores.oracle.schema import LONGEST_VECTOR, is_missing_table, suppress_code
-from lookalike.stores.oracle.search import Search, read_filter
-from lookalike.stores.oracle.server import OracleServer
+from lookalike.stores.oracle.schema import LONGEST_VECTOR
+from lookalike.stores.oracle.search import Search, make_vector_index
+from lookalike.stores.oracle.sql import answer
 from lookalike.stores.oracle.views import refresh_views
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.verification import DamagedCandidates
@@ -53,15 +55,14 @@ from lookalike.stores.wording import query_terms
 from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import Fault, StructureFault
-    from lookalike.stores.oracle.collections import Place
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.catalog import Place
+    from lookalike.stores.oracle.connection import OracleSession
     from lookalike.types import (
         Approximation,
-        Collection,
+        CollectionInfo,
         Fields,
         Metadata,
         Record,
@@ -95,7 +96,7 @@ class OracleStore:
         """The URL that leads to the store, without a password."""
         return self._server.url
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         with self._server.session() as session:
             found = []
@@ -104,12 +105,12 @@ class OracleStore:
                     found.append(counted(session, place))
             return found
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
         with self._reading(name) as (session, place):
             return counted(session, place)
 
-    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to."""
         name = collection_name(name)
         if not 1 <= space.dimension <= LONGEST_VECTOR:
@@ -219,7 +220,7 @@ class OracleStore:
         queries: Vectors,
         k: int,
         where: Where | None = None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         space: Space | None = None,
@@ -304,7 +305,7 @@ class OracleStore:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _of_space(self, name: str, space: Space | None) -> Collection:
+    def _of_space(self, name: str, space: Space | None) -> CollectionInfo:
         with self._reading(name) as (_, place):
             return of_space(place.collection, space)
 

@@ -10,14 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreBusy, StoreDenied, StoreReadOnly
-from lookalike.stores.oracle.errors import OracleRefusal
-from lookalike.stores.oracle.rows import VIEW_COLUMNS, Field, identifier
-from lookalike.stores.oracle.schema import is_missing_table, records_table, suppress_code
+from lookalike.stores.oracle.encoding import VIEW_COLUMNS, Field, identifier
+from lookalike.stores.oracle.errors import OracleRefusal, is_missing_table, suppress_code
+from lookalike.stores.oracle.schema import records_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.connection import OracleSession
 
 MOST_COLUMNS = 1000
 """Columns of a view, where MAX_COLUMNS is STANDARD: Database Reference, "Logical Database Limits"."""

@@ -9,20 +9,21 @@ Operators".
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import StoreDenied, Unanswerable
+from lookalike.errors import Unanswerable
 from lookalike.stores.batches import chunks
+from lookalike.stores.oracle.encoding import ID_LENGTH, TEXT_LENGTH, text_key
 from lookalike.stores.oracle.errors import OracleRefusal
-from lookalike.stores.oracle.rows import ID_LENGTH, TEXT_LENGTH, TOGETHER, in_list, text_key
+from lookalike.stores.oracle.filters import TOGETHER, in_list
+from lookalike.stores.oracle.schema import words_table
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lookalike.stores.oracle.search import Filter
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.connection import OracleSession
+    from lookalike.stores.oracle.filters import Filter
     from lookalike.types import Fields, Metadata
 
 # Of a word that is not ASCII: among a million of them two are the same with a chance of 3 in 100 million.
@@ -32,28 +33,6 @@ _MOST_ROWS = 2**31 - 1
 _TEXT_ERRORS = frozenset({"ORA-30600", "ORA-20000", "ORA-29861"})
 
 
-def words_table(collection: int) -> str:
-    """Return the name of the table of a collection's words."""
-    return f"lookalike_words_{collection:d}"
-
-
-def table_statement(collection: int) -> str:
-    """Return the statement that makes the table of a collection's words."""
-    return f"""CREATE TABLE {words_table(collection)} (
-        id VARCHAR2(512) PRIMARY KEY,
-        words CLOB
-    )"""
-
-
-def index_statement(collection: int) -> str:
-    """Return the statement that makes the text index, in which a word is there once it is committed."""
-    return (
-        f"CREATE INDEX {_index(collection)} ON {words_table(collection)} (words) INDEXTYPE IS CTXSYS.CONTEXT"
-        " PARAMETERS ('FILTER CTXSYS.NULL_FILTER LEXER CTXSYS.BASIC_LEXER STOPLIST CTXSYS.EMPTY_STOPLIST"
-        " SYNC (ON COMMIT)')"
-    )
-
-
 def find_statement(collection: int, condition: str) -> str:
     """Return the statement that fetches the `:fetched` records that match `:words` best."""
     more = f" AND {condition}" if condition else ""
@@ -61,17 +40,6 @@ def find_statement(collection: int, condition: str) -> str:
         f"SELECT r.id FROM {words_table(collection)} r WHERE CONTAINS(r.words, :words, 1) > 0{more}"  # noqa: S608
         " ORDER BY SCORE(1) DESC, r.id FETCH FIRST :fetched ROWS ONLY"
     )
-
-
-def make_words(session: OracleSession, collection: int) -> None:
-    """Make the table of a collection's words, and its index where the server has Oracle Text."""
-    session.execute(table_statement(collection))
-    try:
-        session.execute(index_statement(collection))
-    except (OracleRefusal, StoreDenied):
-        # One that failed is there all the same, and would keep others from writing to the table (ORA-29861).
-        with suppress(OracleRefusal, StoreDenied):
-            session.execute(f"DROP INDEX IF EXISTS {_index(collection)} FORCE")
 
 
 def put_words(
@@ -133,10 +101,6 @@ def ids_by_words(
             "this collection has no text index: have Oracle Text installed, then copy it: `lookalike copy`"
         ) from error
     return [identity for (identity,) in rows]
-
-
-def _index(collection: int) -> str:
-    return f"lookalike_text_{collection:d}"
 
 
 def _key(word: str) -> str:

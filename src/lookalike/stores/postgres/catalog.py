@@ -9,7 +9,7 @@ from lookalike.stores.checks import collection_name, same_name
 from lookalike.stores.postgres.schema import lock_schema, rename_collections
 from lookalike.stores.postgres.text import stored_text
 from lookalike.stores.postgres.views import field_names
-from lookalike.types import Approximation, Collection, Space
+from lookalike.types import Approximation, CollectionInfo, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,11 +59,11 @@ def _found(row: tuple[Any, ...]) -> Found:
     return Found(number, name, Space(embedder, fingerprint, dimension, metric_fingerprint), *rest)
 
 
-def collection_from(connection: Connection, found: Found) -> Collection:
+def collection_from(connection: Connection, found: Found) -> CollectionInfo:
     """Return a collection as others know it."""
     approximation = None if found.approximation is None else Approximation(**found.approximation)
     fields = tuple(field_names(connection, found.number))
-    return Collection(found.name, found.space, found.records, fields, approximation)
+    return CollectionInfo(found.name, found.space, found.records, fields, approximation)
 
 
 def existing(transaction: Transaction, name: str, *, lock: bool = False) -> Found:
@@ -79,7 +79,7 @@ def existing(transaction: Transaction, name: str, *, lock: bool = False) -> Foun
     return found
 
 
-def all_collections(transaction: Transaction) -> list[Collection]:
+def all_collections(transaction: Transaction) -> list[CollectionInfo]:
     """Return all collections as others know them, by name."""
     found = find_collections(transaction.connection) if transaction.exists else []
     return [collection_from(transaction.connection, one) for one in found]

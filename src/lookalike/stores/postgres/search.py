@@ -18,8 +18,7 @@ from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lookalike.stores.postgres.address import PostgresAddress
     from lookalike.stores.postgres.catalog import Found
@@ -125,7 +124,7 @@ class PostgresSearch:
         found: Found,
         queries: Vectors,
         where: Where | None,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
         having: str | None,
     ) -> None:
         self._connection = connection

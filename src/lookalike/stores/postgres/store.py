@@ -56,15 +56,14 @@ from lookalike.stores.wording import query_terms
 from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from collections.abc import Collection as Ids
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import Fault, StructureFault
     from lookalike.stores.postgres.catalog import Found
     from lookalike.stores.postgres.server import Connection, Transaction
     from lookalike.types import (
         Approximation,
-        Collection,
+        CollectionInfo,
         Fields,
         Metadata,
         Record,
@@ -104,21 +103,21 @@ class PostgresStore:
         """The URL it was opened with, without a password."""
         return self._address.masked
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         return self._server.read(all_collections)
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
         return self._reading(name, collection_from)
 
-    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to."""
         name = collection_name(name)
         with suppress(CollectionNotFound):
             return of_space(self.collection(name), space)
 
-        def make(transaction: Transaction) -> Collection:
+        def make(transaction: Transaction) -> CollectionInfo:
             connection = transaction.connection
             lock_schema(connection, self._address.schema)
             make_schema(self._server, transaction, self._address.schema)
@@ -223,7 +222,7 @@ class PostgresStore:
         queries: Vectors,
         k: int,
         where: Where | None = None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         space: Space | None = None,

@@ -11,8 +11,7 @@ from lookalike.stores.sqlite.matrix import verified
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection as Ids
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lookalike.stores.damage import Fault
     from lookalike.stores.sqlite.matches import Numbers
@@ -32,7 +31,7 @@ class StrayCandidate(Exception):
     """A shortlist names a record that is not there: it is of another state of the collection."""
 
 
-def candidate_count(k: int, exclude: Sequence[Ids[str]] | None) -> int | None:
+def candidate_count(k: int, exclude: Sequence[Collection[str]] | None) -> int | None:
     """Return how many candidates a query needs, so that k are left; None where exact search is quicker."""
     spare = max((len(some) for some in exclude or ()), default=0)
     count = max(_CANDIDATES, _PER_NEIGHBOUR * k) + spare
@@ -46,7 +45,7 @@ def nearest_candidates(
     k: int,
     count: int,
     matches: Numbers | None = None,
-    exclude: Sequence[Ids[str]] | None = None,
+    exclude: Sequence[Collection[str]] | None = None,
 ) -> tuple[list[list[tuple[str, float]]], list[Fault]]:
     """Return ids and exact similarities of the nearest among the candidates of a shortlist.
 

@@ -15,8 +15,7 @@ from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,7 +44,7 @@ class SqliteMatrix:
     vectors: Vectors
 
     def nearest(
-        self, queries: Vectors, k: int, matches: Numbers | None, exclude: Sequence[Ids[str]] | None
+        self, queries: Vectors, k: int, matches: Numbers | None, exclude: Sequence[Collection[str]] | None
     ) -> list[list[tuple[str, float]]]:
         """Return ids and similarities of the exact nearest neighbours of each query.
 
@@ -186,7 +185,7 @@ def _uri(connection: sqlite3.Connection, number: int) -> str | None:
     return row[0] if row is not None and isinstance(row[0], str) else None
 
 
-def _rows_of(ids: list[str], wanted: Ids[str]) -> list[int]:
+def _rows_of(ids: list[str], wanted: Collection[str]) -> list[int]:
     """Return the places in the sorted `ids` of those that are wanted."""
     places = ((bisect_left(ids, identity), identity) for identity in wanted)
     return [row for row, identity in places if row < len(ids) and ids[row] == identity]

@@ -17,7 +17,7 @@ from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
 from lookalike.stores.sqlite.text import sql_text, text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
-from lookalike.types import Approximation, Collection, Record, Space, labels_digest, local_path, uri_path
+from lookalike.types import Approximation, CollectionInfo, Record, Space, labels_digest, local_path, uri_path
 
 if TYPE_CHECKING:
     import sqlite3
@@ -68,14 +68,14 @@ def collection_names(connection: sqlite3.Connection) -> list[str]:
     return [row.name for row in read_catalog(connection)]
 
 
-def read_space(connection: sqlite3.Connection, number: int) -> Collection:
+def read_space(connection: sqlite3.Connection, number: int) -> CollectionInfo:
     """Return the name and the space of the collection of a number that there is, and no more."""
     name, *space = connection.execute(
         "SELECT name, embedder, embedder_fingerprint, dimension, metric_fingerprint"
         " FROM lookalike_collections WHERE collection = ?",
         (number,),
     ).fetchone()
-    return Collection(name, Space(*space), 0, ())
+    return CollectionInfo(name, Space(*space), 0, ())
 
 
 def read_revision(connection: sqlite3.Connection, number: int) -> int | None:
@@ -88,7 +88,7 @@ def read_revision(connection: sqlite3.Connection, number: int) -> int | None:
 
 def read_collection(
     connection: sqlite3.Connection, number: int, known: dict[int, Counted] | None = None
-) -> Collection:
+) -> CollectionInfo:
     """Return the collection of a number that there is.
 
     Args:
@@ -112,7 +112,7 @@ def read_collection(
         counted = Counted(revision, count, tuple(sorted(field_numbers(connection, number))))
         if known is not None:
             known[number] = counted
-    return Collection(
+    return CollectionInfo(
         name,
         Space(*parts[:4]),
         counted.count,

@@ -29,8 +29,7 @@ from lookalike.types import Neighbour
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection as Ids
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
@@ -61,7 +60,7 @@ class SqliteSearch:
         queries: Vectors,
         k: int,
         where: Where | None,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
         having: str | None,
         space: Space | None,
         *,
@@ -129,7 +128,7 @@ class SqliteSearch:
         queries: Vectors,
         k: int,
         where: Where | None,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
         having: str | None,
         space: Space | None,
         left_out: set[str],
@@ -164,7 +163,7 @@ class SqliteSearch:
         queries: Vectors,
         k: int,
         where: Where | None,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
         having: str | None,
         space: Space | None,
     ) -> list[list[Neighbour]] | None:

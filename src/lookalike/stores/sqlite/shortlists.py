@@ -26,8 +26,7 @@ from lookalike.types import Approximation
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection as Ids
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.sqlite.file import SqliteFile
@@ -59,7 +58,7 @@ class SqliteShortlists:
         queries: Vectors,
         k: int,
         matches: Numbers | None,
-        exclude: Sequence[Ids[str]] | None,
+        exclude: Sequence[Collection[str]] | None,
     ) -> list[list[tuple[str, float]]] | None:
         """Return ids and similarities of the nearest neighbours that the collection's shortlist leads to.
 

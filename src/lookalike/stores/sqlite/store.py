@@ -45,13 +45,12 @@ from lookalike.stores.sqlite.structure import check_structure
 from lookalike.stores.verification import sound_records, sound_stamps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection as Ids
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.stores.damage import StructureFault
     from lookalike.types import (
         Approximation,
-        Collection,
+        CollectionInfo,
         Fields,
         Metadata,
         Neighbour,
@@ -97,7 +96,7 @@ class SqliteStore:
         """What went on without being as it should be: a shortlist that cannot be kept, one line each."""
         return self._search.problems
 
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         with self._file.reading() as connection:
             if connection is None:
@@ -105,12 +104,12 @@ class SqliteStore:
             rows = read_catalog(connection)
             return [read_collection(connection, row.collection, self._counted) for row in rows]
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
         with reading_named(self._file, name) as (connection, number):
             return read_collection(connection, number, self._counted)
 
-    def create(self, name: str, space: Space, metric: bytes | None = None) -> Collection:
+    def create(self, name: str, space: Space, metric: bytes | None = None) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to."""
         name = collection_name(name)
         with self._file.reading() as reader:
@@ -259,7 +258,7 @@ class SqliteStore:
         queries: Vectors,
         k: int,
         where: Where | None = None,
-        exclude: Sequence[Ids[str]] | None = None,
+        exclude: Sequence[Collection[str]] | None = None,
         having: str | None = None,
         *,
         space: Space | None = None,

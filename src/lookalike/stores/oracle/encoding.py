@@ -50,10 +50,6 @@ _SMALLEST, _LARGEST = 1e-129, 1e125
 _DIGITS = 38
 _JSON_KEY_BYTES = 255  # of a field's name in Oracle's binary JSON, unless both sides know longer ones
 _JSON_DEPTH = 100  # far below what Oracle or Python take; what is nested deeper is kept as text
-_CHUNKS = (1, 8, 64, 512)  # few sizes of IN lists, so that the server knows their statements again
-
-TOGETHER = _CHUNKS[-1]
-"""Rows or values that one statement takes, at most."""
 
 
 class Field(NamedTuple):
@@ -64,19 +60,6 @@ class Field(NamedTuple):
     column: str
     only_numbers: bool
     """Whether all its values were numbers."""
-
-
-def in_list(column: str, name: str, values: Sequence[str]) -> tuple[str, dict[str, str]]:
-    """Return the condition that a column equals one of the values, and its binds.
-
-    Args:
-        column: as it stands in the statement.
-        name: of the binds, a number is appended.
-        values: 1 … 512; the last is repeated until there are as many as one of a few sizes.
-    """
-    size = next(size for size in _CHUNKS if size >= len(values))
-    binds = {f"{name}{n}": values[min(n, len(values) - 1)] for n in range(size)}
-    return f"{column} IN ({', '.join(f':{bind}' for bind in binds)})", binds
 
 
 def usable_ids(ids: Iterable[str]) -> list[str]:

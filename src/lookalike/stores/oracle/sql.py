@@ -1,4 +1,4 @@
-"""SQL that only reads, in a read-only transaction of its own."""
+"""Answers to SQL statements that only read, each in a read-only transaction."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from lookalike.stores.oracle.views import refresh_views
 from lookalike.types import Table
 
 if TYPE_CHECKING:
-    from lookalike.stores.oracle.server import OracleServer
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.connection import OracleServer, OracleSession
 
 # Space and comments, and the parentheses that a query may begin with.
 _FILLING = re.compile(r"(?:[\s(]+|--[^\n]*(?:\n|$)|/\*.*?\*/)+", re.DOTALL)

@@ -1,21 +1,37 @@
-"""Rows of lookalike_collections, lookalike_metrics and lookalike_fields."""
+"""Which collections there are: rows of lookalike_collections, lookalike_metrics and lookalike_fields."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from lookalike.errors import CollectionNotFound, InvalidArgument, StoreNewer, StoreOlder
+from lookalike.errors import (
+    CollectionNotFound,
+    InvalidArgument,
+    StoreBusy,
+    StoreError,
+    StoreNewer,
+    StoreOlder,
+)
 from lookalike.stores.checks import collection_name, same_name
-from lookalike.stores.oracle.errors import NOT_UNIQUE, OracleRefusal
-from lookalike.stores.oracle.rows import Field, text_key
-from lookalike.stores.oracle.schema import VERSION, is_missing_table, records_table
-from lookalike.types import Approximation, Collection, Space
+from lookalike.stores.oracle.encoding import Field, text_key
+from lookalike.stores.oracle.errors import NOT_UNIQUE, OracleRefusal, is_missing_table
+from lookalike.stores.oracle.schema import (
+    VERSION,
+    clear_away,
+    drop_tables,
+    make_store,
+    make_tables,
+    records_table,
+)
+from lookalike.stores.oracle.views import drop_view, refresh_views
+from lookalike.types import Approximation, CollectionInfo, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lookalike.stores.oracle.session import OracleSession
+    from lookalike.stores.oracle.connection import OracleSession
 
 _COLUMNS = (
     "c.collection_id, c.name, c.embedder, c.embedder_fingerprint, c.dimension, c.metric_fingerprint,"
@@ -48,10 +64,10 @@ _MERGE_FIELD = (
 
 
 class Place(NamedTuple):
-    """Where a collection is, without having counted it."""
+    """A collection as its row in the catalog says, without its count and fields."""
 
     number: int
-    collection: Collection
+    collection: CollectionInfo
     """Its count is 0 and its fields are empty."""
     view: str | None
     index_kind: str | None
@@ -115,16 +131,16 @@ def find_all(session: OracleSession, url: str) -> list[Place]:
     return sorted(_places(session, url, ALL, {}), key=lambda place: place.collection.name)
 
 
-def counted(session: OracleSession, place: Place) -> Collection:
+def counted(session: OracleSession, place: Place) -> CollectionInfo:
     """Return the collection with its count and its fields."""
     ((count,),) = session.query(f"SELECT COUNT(*) FROM {records_table(place.number)}", rows=1)  # noqa: S608
     fields = tuple(sorted(field.name for field in read_fields(session, place.number)))
     one = place.collection
-    return Collection(one.name, one.space, int(count), fields, one.approximation)
+    return CollectionInfo(one.name, one.space, int(count), fields, one.approximation)
 
 
 def insert(session: OracleSession, number: int, name: str, space: Space, metric: bytes | None) -> bool:
-    """Add a collection whose tables are there; tell whether the name was free. Nothing is committed."""
+    """Add the row of a collection whose tables are made, uncommitted; tell whether its name was free."""
     try:
         session.execute(
             _INSERT,
@@ -186,7 +202,7 @@ def rename(session: OracleSession, places: Mapping[str, Place], names: Mapping[s
 
 
 def delete(session: OracleSession, number: int) -> None:
-    """Take a locked collection out of the store; its tables stay, and nothing is committed."""
+    """Delete the rows of a locked collection; its tables stay, and nothing is committed."""
     for table in ("lookalike_fields", "lookalike_metrics", "lookalike_collections"):
         session.execute(
             f"DELETE FROM {table} WHERE collection_id = :collection_id",  # noqa: S608 one of three
@@ -280,4 +296,39 @@ def _place(  # noqa: PLR0913, RUF100 the columns of a row
     approximation = None
     if kind is not None and recall is not None:
         approximation = Approximation(kind, float(recall), int(k or 0), int(queries or 0))
-    return Place(int(number), Collection(name, space, 0, (), approximation), view, kind)
+    return Place(int(number), CollectionInfo(name, space, 0, (), approximation), view, kind)
+
+
+def make_collection(session: OracleSession, name: str, space: Space, metric: bytes | None) -> None:
+    """Make a collection, unless another process is faster: its tables first, then the row that counts."""
+    make_store(session)
+    with suppress(OracleRefusal, StoreBusy):
+        clear_away(session)
+    number = make_tables(session, space.dimension)
+    try:
+        made = insert(session, number, name, space, metric)
+        if made:
+            session.commit()
+    except Exception:
+        _undo(session, number)
+        raise
+    if made:
+        refresh_views(session)
+    else:
+        _undo(session, number)
+
+
+def delete_collection(session: OracleSession, place: Place) -> None:
+    """Delete a locked collection: the row that counts first, then its view and its tables."""
+    delete(session, place.number)
+    session.commit()
+    # It is gone. What cannot be dropped now, because somebody reads it, is cleared away later.
+    with suppress(StoreError):
+        drop_view(session, place.view, place.number)
+        drop_tables(session, place.number)
+
+
+def _undo(session: OracleSession, number: int) -> None:
+    with suppress(StoreError):
+        session.rollback()
+        drop_tables(session, number)
