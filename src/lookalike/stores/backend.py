@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from lookalike.stores.damage import DamageLog, StructureFault
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.query import Query
-    from lookalike.types import Approximation, Fields, Metadata, Record, Table, VectorInfo, Vectors, Where
+    from lookalike.stores.stored import StoredLabels, StoredRecord
+    from lookalike.types import Approximation, Table, VectorInfo, Vectors, Where
 
 RecordRow: TypeAlias = "Sequence[Any]"
 """id, uri, digest, fields and metadata as JSON texts, size, modified_ns, `file_checksum`, `labels_checksum`:
@@ -175,14 +176,14 @@ class Backend(Protocol):
     def put(
         self,
         name: str,
-        records: Sequence[Record],
+        records: Sequence[StoredRecord],
         give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
     ) -> None:
         """Add records, or replace those of the same id, all or none; on return they survive a kill.
 
         Args:
             name: the collection.
-            records: that were checked; there may be none.
+            records: that were checked, no id twice; there may be none.
             give: returns every declared vector with its rows, float32 of shape (records, dimension).
         """
         ...
@@ -210,12 +211,12 @@ class Backend(Protocol):
         """
         ...
 
-    def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
+    def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
         """Replace fields and metadata of the records with these ids, all or none; others are ignored.
 
         Args:
             name: the collection.
-            labels: that were checked.
+            labels: that were checked, no id twice; ids may be any text.
         """
         ...
 

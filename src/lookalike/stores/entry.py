@@ -150,9 +150,7 @@ def _finished(entry: Entry, vector: VectorEntry) -> Entry:
     name = vector.info.name
     ready = replace(vector, info=replace(vector.info, ready=True, becomes_default=False))
     vectors = tuple(
-        ready if one is vector else one
-        for one in entry.vectors
-        if one is vector or one.info.name != name
+        ready if one is vector else one for one in entry.vectors if one is vector or one.info.name != name
     )
     default = name if vector.info.becomes_default else entry.default
     return replace(entry, vectors=vectors, default=default)

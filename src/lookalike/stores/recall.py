@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from lookalike.stores.store import Store
-    from lookalike.types import Neighbour, Vectors
+    from lookalike.types import Neighbour, Space, Vectors
 
 K = 10
 """Neighbours that are compared: as those who publish recalls do (ann-benchmarks.com)."""
