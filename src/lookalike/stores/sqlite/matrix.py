@@ -17,7 +17,7 @@ from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 

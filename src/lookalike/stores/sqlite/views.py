@@ -88,10 +88,7 @@ def view_query(
     vectors = "".join(
         f", (SELECT {value(one)} FROM {vector_table(one.number)} AS v WHERE v.record = r.record)"  # noqa: S608
         f" AS {quoted(column)}"
-        for one, column in [
-            (default, "vector"),
-            *((one, _free(_vector_column(one), taken)) for one in further),
-        ]
+        for one, column in named
     )
     return (
         f"SELECT r.id AS id, r.uri AS uri, r.path AS path, r.digest AS digest"  # noqa: S608 as above
