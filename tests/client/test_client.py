@@ -41,14 +41,17 @@ from lookalike.errors import (
     Unanswerable,
     UnusableImage,
 )
-from lookalike.schemas.classifying import Prediction
+from lookalike.schemas.classify import Prediction
 from lookalike.schemas.values import Unusable
 from lookalike.search.terms import Term
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
 from lookalike.session import Session
-from lookalike.types import file_uri, record_id
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from lookalike.vectors.metric import normalise
 from tests.documents import Terminal, served
 from tests.listening import listening

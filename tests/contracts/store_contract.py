@@ -33,11 +33,13 @@ from lookalike.errors import (
     VectorIncomplete,
     VectorNotFound,
 )
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
 from lookalike.stores.wording import query_terms
-from lookalike.types import Record, Space, Stamp, VectorInfo, labels_digest, record_id
+from lookalike.types import Record, Space, Stamp, VectorInfo
+from lookalike.uris import record_id
 from tests.contracts.store_model import StoreModel
 
 if TYPE_CHECKING:

@@ -15,14 +15,21 @@ import pytest
 
 from lookalike.errors import StoreFull
 from lookalike.ingest import embedding as pipeline
-from lookalike.ingest import indexing
+from lookalike.ingest import moves
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import pair
 from lookalike.metric_learning.corrections import correct, marks_of
 from lookalike.metric_learning.fitting import fit
 from lookalike.metric_learning.sides import remove
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import OWN_KEY, Record, file_uri, record_id
+from lookalike.types import (
+    OWN_KEY,
+    Record,
+)
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from tests.desk import Desk
 from tests.mean_colours import save
 
@@ -217,7 +224,7 @@ def test_only_files_of_the_size_of_one_that_is_gone_are_read_for_it(
         return read(paths, *more)
 
     read = pipeline.read_digests
-    monkeypatch.setattr(indexing, "read_digests", note)
+    monkeypatch.setattr(moves, "read_digests", note)
     size = (old / "good" / "1b.png").stat().st_size
     for seed in range(100, 120):
         with save(old / "good" / f"{seed}.png", seed).open("ab") as file:
@@ -356,7 +363,7 @@ def test_what_is_put_right_or_removed_while_files_are_read_stays_so(
         remove(desk.store, "parts", [record_id(file_uri(old / "good" / "3.png"))])
         return read(*words)
 
-    monkeypatch.setattr(indexing, "read_digests", read_slowly)
+    monkeypatch.setattr(moves, "read_digests", read_slowly)
     report = desk.index(new)
     assert (report.moved, report.added, report.embedded) == (7, 1, 0)
     records = desk.records()

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import CollectionNotFound, ImageNotFound, InvalidArgument
+from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
+from lookalike.label_normalisation import labels_digest
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import (
     LONGEST_NAME,
@@ -33,9 +35,14 @@ from lookalike.metric_learning.corrections import (
     stored,
 )
 from lookalike.metric_learning.fitting import fit
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import OWN_KEY, Record, Scalar, labels_digest, uri_path
+from lookalike.stores.store import Store
+from lookalike.types import (
+    OWN_KEY,
+    Record,
+    Scalar,
+)
+from lookalike.uris import uri_path
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import SPACE, STRANGE_TEXTS, corners, record
 from tests.mean_colours import MeanColours, save
@@ -70,7 +77,7 @@ class Shelf:
             table.writerows({"file_name": name, **each} for name, each in self.labels.items())
 
     def index(self) -> IndexReport:
-        return index(self.store, "parts", [self.root], self._embedder, self._cache)
+        return index(self.store, "parts", [self.root], self._embedder, self._cache, IndexOptions())
 
     def again(self) -> tuple[int, int, int, int]:
         """Index, and return how many were added, updated, relabelled and unchanged."""

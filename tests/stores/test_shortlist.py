@@ -20,7 +20,8 @@ from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.shortlist import compressed, search
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, find_centres
 from lookalike.stores.store import Store
-from lookalike.types import Space, record_id
+from lookalike.types import Space
+from lookalike.uris import record_id
 from lookalike.vectors.nearest import nearest_rows
 from tests.contracts.store_contract import nearest, put, random_vectors, record
 from tests.stores.test_sqlite_failures import mere_user, python

@@ -403,7 +403,8 @@ with open_store(f"sqlite:///{folder}/parts.db") as store:
     done = 0
     try:
         while True:
-            put(store, "parts", [record(f"{done}-{row}", {"a": "x" * 2000}) for row in range(20)], corners(20))
+            rows = [record(f"{done}-{row}", {"a": "x" * 2000}) for row in range(20)]
+            put(store, "parts", rows, corners(20))
             done += 1
     except LookalikeError as error:
         print(type(error).__name__)

@@ -28,12 +28,12 @@ from lookalike.errors import (
     StoreNewer,
     StoreOlder,
 )
-from lookalike.stores import sql_limits
+from lookalike.stores import sql
 from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.store import Store
-from lookalike.types import file_uri, record_id
+from lookalike.uris import file_uri, record_id
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
@@ -77,7 +77,7 @@ def damage_record(file: Path, identity: str, part: str) -> None:
         connection.execute(f"UPDATE lookalike_records SET {what} WHERE id = ?", (value, identity))
 
 
-class Testopen_store(StoreContract):
+class TestSqliteStore(StoreContract):
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/parts.db"
@@ -301,8 +301,8 @@ def test_leave_one_out_is_one_select(store: Store) -> None:
     )
     vectors = np.concatenate([rows for _, rows in store.scan("parts")])
     ids = [one.id for one in scanned(store)]
-    nearest = nearest(store, "parts", vectors, 1, exclude=[[name] for name in ids])
-    assert table.rows == [(name, hit.record.id) for name, (hit,) in zip(ids, nearest, strict=True)]
+    found = nearest(store, "parts", vectors, 1, exclude=[[name] for name in ids])
+    assert table.rows == [(name, hit.record.id) for name, (hit,) in zip(ids, found, strict=True)]
 
 
 def blob(*numbers: float) -> str:
@@ -419,7 +419,7 @@ def test_sql_that_takes_too_long_is_stopped(store: Store, tmp_path: Path, statem
 def test_sql_that_takes_too_much_memory_is_stopped(
     store: Store, statement: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_limits.Room.__init__, "__defaults__", (20 << 20,))
+    monkeypatch.setattr(sql.AnswerLimit.__init__, "__defaults__", (20 << 20,))
     fill(store, 2)
     with pytest.raises(error, match=r"too big|more than 20 MB"):
         store.sql(statement)

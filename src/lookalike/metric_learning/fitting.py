@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, LookalikeError, StoreBusy, Unanswerable
+from lookalike.file_names import display
 from lookalike.metric_learning.fitted import (
     FITTING,
     UNFITTED,
@@ -32,14 +33,13 @@ from lookalike.metric_learning.fitted import (
 from lookalike.metric_learning.sides import level
 from lookalike.stores.checks import same_name
 from lookalike.stores.recall import build_index_if_possible
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lookalike.evaluation.participants import LeftOut
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Vectors
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes

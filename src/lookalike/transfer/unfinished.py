@@ -20,7 +20,7 @@ from lookalike.stores.sqlite.address import file_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Space
 
 COPYING = "-copying"

@@ -31,7 +31,7 @@ from lookalike.stores.sqlite.schema import (
     make_tables,
     stored_version,
 )
-from lookalike.types import file_uri
+from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,9 +156,7 @@ class SqliteFile:
         except ForeignFile as error:
             raise StoreCorrupt(self.url, "is a database of another program; nothing was changed") from error
         except NewerFile as error:
-            raise StoreNewer(
-                self.url, "was written by a later version of lookalike: install that version or a later one"
-            ) from error
+            raise StoreNewer(self.url) from error
         except DamagedCatalog as error:
             raise StoreCorrupt(
                 self.url,

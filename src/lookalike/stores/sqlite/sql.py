@@ -14,7 +14,7 @@ import numpy as np
 from lookalike.checksums import vector_checksum
 from lookalike.errors import LookalikeError, QueryRefused
 from lookalike.stores.damage import Fault
-from lookalike.stores.sql_limits import Room, too_long
+from lookalike.stores.sql import AnswerLimit, too_long
 from lookalike.stores.sqlite.catalog import find_entry, read_entries
 from lookalike.stores.sqlite.encoding import quoted
 from lookalike.stores.sqlite.records import select_by_id
@@ -129,14 +129,14 @@ class _Work:
     def _answer(self, connection: sqlite3.Connection) -> Table:
         cosine = _CosineSimilarity()
         _restrict(connection, cosine, lambda: self._ended)
-        room = Room()
+        limit = AnswerLimit()
         try:
             cursor = connection.execute(self._statement)
             if cursor.description is None:
                 raise QueryRefused("there is no statement that reads in it")
             rows = []
             for row in cursor:
-                room.take(row)
+                limit.take(row)
                 rows.append(row)
             return Table(tuple(column[0] for column in cursor.description), rows)
         except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError, ValueError) as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from lookalike.stores.sql import sql_text
 from lookalike.stores.sqlite.encoding import quoted, text_bytes
 from lookalike.stores.sqlite.schema import vector_table
-from lookalike.stores.stored import sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
