@@ -25,6 +25,7 @@ from lookalike.errors import (
     InvalidArgument,
     QueryRefused,
     QueryStopped,
+    StoreBusy,
     StoreCorrupt,
     StoreError,
     StoreNewer,
@@ -33,6 +34,7 @@ from lookalike.errors import (
 )
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.encoding import given_text, stored_text
+from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.sql import AnswerLimit
 from lookalike.uris import (
@@ -42,8 +44,11 @@ from lookalike.uris import (
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
+    FITTED,
+    REFITTED,
     SPACE,
     STRANGE_TEXTS,
+    WORDS,
     Damage,
     StoreContract,
     corners,
@@ -54,13 +59,14 @@ from tests.contracts.store_contract import (
     random_vectors,
     record,
     scanned,
+    turned,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lookalike.stores.store import Store
-    from lookalike.types import Scalar
+    from lookalike.types import Scalar, Space
 
 ROOT = Path(__file__).parents[2]
 
@@ -664,6 +670,125 @@ def test_an_index_may_be_built_while_others_read_and_write(store: Store, postgre
     thread.join()
     assert built == [store.collection("parts").approximation]
     assert store.collection("parts").count == 1_505
+
+
+# Named vectors
+
+
+def fit(store: Store, count: int, space: Space = FITTED) -> None:
+    """Give the first `count` records the vector `fitted`, which becomes the default."""
+    store.add_vector("parts", "fitted", space, becomes_default=True)
+    store.fill("parts", space, [record(number) for number in range(count)], turned(count, space))
+    store.finish_vector("parts", space)
+
+
+def tables(administrator: psycopg.Connection[Any]) -> list[str]:
+    rows = administrator.execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^lookalike_[cvw][0-9]+$'"
+        " AND relnamespace = quote_ident(current_schema())::regnamespace ORDER BY relname"
+    )
+    return [name for (name,) in rows]
+
+
+def test_a_view_has_a_column_for_each_vector_as_in_sqlite(store: Store, tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path}/parts.db") as other:
+        for each in (store, other):
+            fill(each, 3, [{"vector_image": "a field"}])
+            fit(each, 3)
+            put(each, "parts", [record(0, {"vector_words": "another"})], CORNERS[:1])
+            each.add_vector("parts", "words", WORDS)
+            assert "vector_words" in each.sql("SELECT * FROM parts").columns
+        columns = store.sql("SELECT * FROM parts").columns
+        assert columns == other.sql("SELECT * FROM parts").columns
+    assert columns[4:] == ("vector_image", "vector_words", "metadata", "vector", "vector_image_2")
+    one = f"SELECT vector, vector_image_2 FROM parts WHERE id = '{record(2).id}'"
+    ((fitted, image),) = store.sql(one).rows
+    assert json.loads(image) == CORNERS[2].tolist()
+    assert np.array(json.loads(fitted), np.float32).tolist() == turned(3, FITTED)[2].tolist()
+    store.set_default("parts", "image")
+    assert store.sql("SELECT * FROM parts").columns[-2:] == ("vector", "vector_fitted")
+
+
+def test_a_vector_that_is_dropped_leaves_nothing(
+    store: Store, administrator: psycopg.Connection[Any]
+) -> None:
+    fill(store, 3)
+    assert tables(administrator) == ["lookalike_c1", "lookalike_v1", "lookalike_w1"]
+    fit(store, 3)
+    fit(store, 3, REFITTED)
+    assert tables(administrator) == ["lookalike_c1", "lookalike_v1", "lookalike_v3", "lookalike_w1"]
+    store.drop_vector("parts", REFITTED)
+    assert tables(administrator) == ["lookalike_c1", "lookalike_v1", "lookalike_w1"]
+    assert store.sql("SELECT * FROM parts").columns[-1] == "vector"
+    fit(store, 3)
+    store.delete("parts")
+    assert tables(administrator) == []
+
+
+def test_a_fit_adds_a_table_and_leaves_the_others_as_they_are(
+    store: Store, administrator: psycopg.Connection[Any]
+) -> None:
+    fill(store, 500)
+
+    def sizes() -> list[Any]:
+        return administrator.execute(
+            "SELECT pg_total_relation_size('lookalike_c1'), pg_total_relation_size('lookalike_v1')"
+        ).fetchall()
+
+    before = sizes()
+    fit(store, 500)
+    assert sizes() == before
+
+
+def test_who_asks_for_one_vector_reads_no_other(
+    store: Store, administrator: psycopg.Connection[Any], postgres_url: str
+) -> None:
+    records = fill(store, 5)
+    fit(store, 5)
+    query = Query(turned(1, FITTED), 5)
+    with administrator.transaction(), open_store(postgres_url, timeout=0.3) as impatient:
+        administrator.execute("LOCK TABLE lookalike_v1 IN ACCESS EXCLUSIVE MODE")
+        assert len(impatient.nearest("parts", query)[0]) == 5
+        assert len(impatient.nearest("parts", replace(query, using="fitted"))[0]) == 5
+        assert scanned(impatient) == records
+        with pytest.raises(StoreBusy):
+            nearest(impatient, "parts", CORNERS[:1], 5, using="image")
+        administrator.execute("LOCK TABLE lookalike_v2 IN ACCESS EXCLUSIVE MODE")
+        assert [one for some in impatient.scan_records("parts") for one in some] == records
+        assert impatient.get("parts", [records[0].id]) == records[:1]
+        assert len(impatient.search_words("parts", "pictures", 9)) == 5
+
+
+def test_an_index_serves_sql_through_the_view(store: Store, administrator: psycopg.Connection[Any]) -> None:
+    fill(store, 50)
+    fit(store, 50)
+    store.build_index("parts")
+    administrator.execute("SET enable_seqscan = off")
+    plan = administrator.execute(
+        "EXPLAIN SELECT id, label FROM (SELECT id, digest AS label, vector FROM parts) AS p"
+        " ORDER BY vector <=> '[1, 0]' LIMIT 3"
+    ).fetchall()
+    assert "lookalike_v2_hnsw" in str(plan)
+    assert "lookalike_v1" not in str(plan)
+
+
+def test_two_that_wait_for_each_other_both_end(store: Store, administrator: psycopg.Connection[Any]) -> None:
+    fill(store, 3)
+    deleted: list[int] = []
+    thread = threading.Thread(target=lambda: deleted.append(store.delete("parts")))
+    administrator.execute("SET deadlock_timeout = '1h'")  # so that it is the store's that is undone
+    with administrator.transaction():
+        administrator.execute("LOCK TABLE lookalike_w1 IN ACCESS SHARE MODE")
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not administrator.execute(
+            "SELECT FROM pg_locks WHERE relation = 'lookalike_w1'::regclass AND NOT granted"
+        ).fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        administrator.execute("LOCK TABLE lookalike_v1 IN ACCESS SHARE MODE")
+    thread.join(30)
+    assert deleted == [3]
 
 
 # URLs
