@@ -41,7 +41,7 @@ from lookalike.stores.postgres.words import check_words, ids_by_words
 from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lookalike.stores.backend import Choose, RecordRow, StampRow
     from lookalike.stores.damage import StructureFault
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from lookalike.stores.postgres.connection import Connection, Transaction
     from lookalike.stores.query import Query
     from lookalike.stores.stored import StoredLabels, StoredRecord
-    from lookalike.types import Approximation, Record, Table, VectorInfo, Vectors, Where
+    from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
 
 _T = TypeVar("_T")
 
@@ -95,7 +95,7 @@ class PostgresBackend:
         """Return one collection, with its fields where `counted`."""
         return self._server.read(lambda transaction: existing(transaction, name, with_fields=counted))
 
-    def create(self, name: str, vector: VectorInfo, metric: bytes | None = None) -> None:
+    def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
         """Make a collection with one vector, unless it is there."""
         with suppress(CollectionNotFound):
             self.entry(name)  # who may only read can open what is there
@@ -114,13 +114,13 @@ class PostgresBackend:
         self,
         name: str,
         edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metric: bytes | None = None,
+        metrics: Mapping[Space, bytes],
     ) -> None:
         """Change in one step which vectors a collection declares, and which is its default."""
-        self._write(name, lambda connection, entry: change_vectors(connection, entry, edit, metric))
+        self._write(name, lambda connection, entry: change_vectors(connection, entry, edit, metrics))
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return what the vector was declared with as its metric."""
+        """Return what was last kept as the metric of a vector, None for none."""
         return self._read(name, lambda connection, entry: read_metric(connection, choose(entry)))
 
     def rename(self, name: str, new: str) -> None:

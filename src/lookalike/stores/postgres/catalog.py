@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from lookalike.stores.postgres.views import create_view, drop_view, shows_the_sa
 from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lookalike.stores.postgres.connection import Connection, Transaction
 
@@ -114,7 +115,7 @@ def _fields(connection: Connection, collection: int) -> list[str]:
 
 
 def read_metric(connection: Connection, vector: VectorEntry) -> bytes | None:
-    """Return what a vector was declared with as its metric."""
+    """Return what was last kept as the metric of a vector, None for none."""
     row = connection.execute(
         "SELECT metric FROM lookalike_vectors WHERE vector = %s", (vector.number,)
     ).fetchone()
@@ -171,7 +172,7 @@ def change_vectors(
     connection: Connection,
     entry: Entry,
     edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-    metric: bytes | None,
+    metrics: Mapping[Space, bytes],
 ) -> None:
     """Change which vectors a collection declares and which is its default; it is locked.
 
@@ -179,14 +180,23 @@ def change_vectors(
         connection: with a transaction that writes.
         entry: the collection.
         edit: see `Backend.declare`.
-        metric: of the vector that is new.
+        metrics: kept from now on with the vectors of these spaces.
 
     Raises:
         InvalidArgument: new vectors are longer than pgvector's.
     """
     wanted = edit(entry, lambda vector: _count_lacking(connection, entry, vector))
-    if wanted == entry:
-        return
+    if wanted != entry:
+        _write_vectors(connection, entry, wanted)
+    for space, metric in metrics.items():
+        connection.execute(
+            "UPDATE lookalike_vectors SET metric = %s WHERE collection = %s"
+            " AND (embedder, embedder_fingerprint, dimension, metric_fingerprint) = (%s, %s, %s, %s)",
+            (metric, entry.key, *astuple(space)),
+        )
+
+
+def _write_vectors(connection: Connection, entry: Entry, wanted: Entry) -> None:
     seen = shows_the_same(entry, wanted)
     if not seen:
         drop_view(connection, entry.name)
@@ -196,7 +206,7 @@ def change_vectors(
     drop_vector_tables(connection, dropped)
     for one in wanted.vectors:
         if one.number == NEW:
-            _add_vector(connection, entry.key, one.info, metric)
+            _add_vector(connection, entry.key, one.info, None)
         elif one not in entry.vectors:
             connection.execute(
                 "UPDATE lookalike_vectors SET ready = %s, becomes_default = %s WHERE vector = %s",

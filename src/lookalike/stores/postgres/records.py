@@ -106,17 +106,16 @@ def fill_vector(
     Returns:
         How many got it.
     """
-    found = connection.execute(
-        SQL(
-            "SELECT place - 1 FROM {} AS v RIGHT JOIN {} AS r ON v.id = r.id"
-            " JOIN unnest(%s::text[], %s::text[]) WITH ORDINALITY AS n (id, digest, place)"
-            " ON n.id = r.id AND n.digest = r.digest WHERE v.id IS NULL"
-        ).format(vector_table(vector.number), record_table(entry.key)),
-        ([one.id for one in records], [one.digest for one in records]),
-    )
-    places = sorted(place for (place,) in found)
+    ids = [one.id for one in records]
+    having = {identity for (identity,) in _select(connection, SQL("id"), vector_table(vector.number), ids)}
+    digests = dict(_select(connection, SQL("id, digest"), record_table(entry.key), ids))
+    places = [
+        place
+        for place, one in enumerate(records)
+        if digests.get(one.id) == one.digest and one.id not in having
+    ]
     if places:
-        _copy_vectors(connection, vector, [records[place].id for place in places], rows[places])
+        _copy_vectors(connection, vector, [ids[place] for place in places], rows[places])
     return len(places)
 
 
