@@ -433,7 +433,7 @@ def test_a_record_whose_vector_is_damaged_moves_and_is_mended(desk: Desk, old: P
     before = shown(desk)
     place = desk.store.url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(place)) as connection, connection:
-        connection.execute("UPDATE lookalike_records SET vector = zeroblob(length(vector))")
+        connection.execute("UPDATE lookalike_v1 SET vector = zeroblob(length(vector))")
     second = Desk(new.parent / "second")  # without the features
     second.store.close()
     second.store = SqliteStore(desk.store.url)

@@ -117,7 +117,8 @@ def test_a_damaged_vector_is_embedded_again(
     identity = record_id(file_uri(victim))
     execute(
         tmp_path / "test.db",
-        "UPDATE lookalike_records SET vector = zeroblob(length(vector)) WHERE id = ?",
+        "UPDATE lookalike_v1 SET vector = zeroblob(length(vector))"
+        " WHERE record = (SELECT record FROM lookalike_records WHERE id = ?)",
         identity,
     )
     if kept == "file":
@@ -196,8 +197,8 @@ def test_what_repeats_labels_is_written_anew(check: CommandLine, tmp_path: Path,
     [
         ("DROP VIEW images", "its view"),
         ("UPDATE lookalike_records SET collection = 7 WHERE record = 1", "belong to no collection"),
-        ("UPDATE lookalike_collections SET dimension = 7", "list of collections"),
-        ("UPDATE lookalike_collections SET embedder = NULL || 'x' || embedder", "list of collections"),
+        ("UPDATE lookalike_vectors SET dimension = 7", "list of collections"),
+        ("UPDATE lookalike_vectors SET embedder = NULL || 'x' || embedder", "list of collections"),
         ("INSERT INTO lookalike_values VALUES (1, 999, 0, 'x')", "records that are not there"),
     ],
 )
@@ -207,7 +208,7 @@ def test_other_damage_is_named_and_says_what_to_do(
     with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         if "NULL ||" in statement:
-            statement = "UPDATE lookalike_collections SET embedder = 'x' || embedder"
+            statement = "UPDATE lookalike_vectors SET embedder = 'x' || embedder"
         connection.execute(statement)
     damages, _ = found(check)
     assert any(said in damage["damage"] for damage in damages), damages
