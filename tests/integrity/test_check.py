@@ -20,10 +20,7 @@ from lookalike.cli import main
 from lookalike.integrity import uploads_check
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.registry import open_store
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped
 
@@ -289,12 +286,12 @@ def test_a_cache_file_that_is_none_is_removed(check: CommandLine, tmp_path: Path
     assert found(check, code=0)[0] == []
 
 
-def test_kept_judgements_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
+def test_kept_calibrations_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
     check("classify", "--by", "label", next((tmp_path).glob("*.jpg"), Path("none.jpg")), code=1)
-    judgements = tmp_path / "cache" / "judgements"
-    judgements.mkdir(exist_ok=True)
-    np.savez(judgements / "a.npz", nearest=np.arange(100))
-    path = judgements / "a.npz"
+    calibrations = tmp_path / "cache" / "calibrations"
+    calibrations.mkdir(exist_ok=True)
+    np.savez(calibrations / "a.npz", nearest=np.arange(100))
+    path = calibrations / "a.npz"
     path.write_bytes(flipped(path.read_bytes(), 8 * 300))
     (graph, *_) = (tmp_path / "cache").rglob("*.sha256")
     graph.with_suffix("").write_bytes(b"another")
