@@ -129,7 +129,7 @@ def fill_vectors(
         vectors: float32 of shape (records, dimension).
     """
     rows = select_by_id(
-        session, collection, "r.id, r.digest", [one.id for one in records], lacking_condition(vector)
+        session, collection, "r.id, r.digest", [one.id for one in records], more=lacking_condition(vector)
     )
     lacking = {identity: digest or "" for identity, digest in rows}
     chosen = [row for row, record in enumerate(records) if lacking.get(record.id) == record.digest]
@@ -310,7 +310,7 @@ def _merge_statement(table: str, columns: Sequence[str]) -> str:
     """
     updates = ", ".join(f"t.{column} = :{column}" for column in columns)
     return (
-        f"MERGE INTO {table} t USING (SELECT :id AS id FROM dual) s ON (t.id = s.id)"
+        f"MERGE INTO {table} t USING (SELECT :id AS id FROM dual) s ON (t.id = s.id)"  # noqa: S608
         f" WHEN MATCHED THEN UPDATE SET {updates}"
         f" WHEN NOT MATCHED THEN INSERT (id, {', '.join(columns)})"
         f" VALUES (s.id, {', '.join(f':{column}' for column in columns)})"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lookalike.stores.oracle.connection import OracleSession
 
 VERSION = 3
-"""Of the tables; a store of another one is not touched. Since 2 with checksums, since 3 with named vectors."""
+"""Of the tables; a store of another one is not touched. 2 has checksums, 3 named vectors."""
 
 LONGEST_VECTOR = 65_535
 """Dimensions of a VECTOR: AI Vector Search User's Guide, "Create Tables Using the VECTOR Data Type"."""

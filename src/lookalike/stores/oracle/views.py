@@ -125,10 +125,11 @@ def _vector_columns(
 ) -> dict[str, int]:
     """Return the numbers of vectors by the names of their columns, the default first; fields keep theirs."""
     taken = {upper(name) for name in (*VIEW_COLUMNS, *(field.column for field in fields))}
-    columns = {VIEW_COLUMNS[-1]: number for number, name in ready if name == default}
-    return columns | {
-        free_column(f"vector_{name}", taken): number for number, name in ready if name != default
-    }
+    columns = {}
+    for number, name in sorted(ready, key=lambda one: one[1] != default):
+        column = VIEW_COLUMNS[-1] if name == default else free_column(f"vector_{name}", taken)
+        columns[column] = number
+    return columns
 
 
 def _is_foreign(session: OracleSession, view: str) -> bool:
