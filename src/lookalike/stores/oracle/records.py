@@ -176,6 +176,7 @@ def select_by_id(
     collection: int,
     columns: str,
     ids: Sequence[str],
+    *,
     more: str = "",
     joined: str = "",
 ) -> Iterator[Row]:

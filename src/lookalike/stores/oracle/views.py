@@ -80,7 +80,7 @@ def view_statement(view: str, collection: int, fields: Sequence[Field], vectors:
     for number in vectors.values():
         tables += f" LEFT JOIN {vector_table(number)} v{number:d} ON v{number:d}.id = r.id"
     return (
-        f"CREATE OR REPLACE VIEW {view} ({names}) AS"
+        f"CREATE OR REPLACE VIEW {view} ({names}) AS"  # noqa: S608 our own names
         f" SELECT r.id, r.uri, r.path, r.digest{shown} FROM {tables}"
     )
 
