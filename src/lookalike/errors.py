@@ -126,8 +126,9 @@ class VectorNotFound(NotFound):
         self.collection = collection
         self.vector = vector
         self.known = list(known)
-        there = ", ".join(self.known)
-        super().__init__(f"collection {collection!r} has no vector {vector!r}: it has {there}")
+        super().__init__(
+            f"collection {collection!r} has no vector {vector!r}: it has {', '.join(self.known)}"
+        )
 
 
 class ModelNotFound(NotFound):

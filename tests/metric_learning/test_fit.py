@@ -30,8 +30,8 @@ from lookalike.metric_learning.fitted import Fitting, fitting_of, read, read_pla
 from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
 from lookalike.metric_learning.sides import Sides, delete, remove
 from lookalike.session import Session
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
 from lookalike.types import (
     PLAIN_METRIC,
     Record,
@@ -395,7 +395,7 @@ def test_a_writer_that_began_before_an_exchange_writes_to_both_sides(
 FIT = """
 import sys
 from pathlib import Path
-from lookalike.fitting import fit, undo_fit
+from lookalike.metric_learning.fitting import fit, undo_fit
 from lookalike.stores.registry import open_store
 url, locks, how = sys.argv[1:]
 with open_store(url) as store:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.ingest.indexing import record_of
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import (
     Marks,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Record, Space
 
 
@@ -78,7 +77,7 @@ def add(store: Store, name: str, space: Space, pictures: Sequence[Picture]) -> l
             label, _ = delivered_again(known, both, picture.name)
         check_labels(picture.label.fields)
         check_count(label.fields, 0 if known is None else len(known.fields))
-        records[identity] = record_of(file_uri(picture.file.path), picture.file, label)
+        records[identity] = picture.file.record(file_uri(picture.file.path), label)
         rows[identity] = picture.file.features
     if rows:
         sides.put([records[identity] for identity in rows], normalise(np.stack(list(rows.values()))))

@@ -23,7 +23,8 @@ from lookalike.file_names import display
 from lookalike.images import decoding
 from lookalike.images.decoder_pool import POOL
 from lookalike.progress import silent
-from lookalike.types import Skipped
+from lookalike.types import Record, Skipped
+from lookalike.uris import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
+    from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
 
 MAX_BYTES = 1 << 30
@@ -81,6 +83,11 @@ class EmbeddedFile:
     """Whether the features were known before."""
     notes: tuple[str, ...] = ()
     """What was assumed when it was decoded, see `decoding.Decoded`."""
+
+    def record(self, uri: str, label: Label) -> Record:
+        """Return the record of the file, with the label as it is to be kept: see `corrections.stored`."""
+        fields, metadata = label.fields, label.metadata
+        return Record(record_id(uri), uri, self.digest, fields, metadata, self.size, self.modified_ns)
 
 
 def embed_files(

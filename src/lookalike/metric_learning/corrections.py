@@ -26,7 +26,7 @@ from lookalike.vectors.vote import label_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Fields, Scalar
 
 MOST_FIELDS = 1_000

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.evaluation.participants import LeftOut
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Vectors
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes

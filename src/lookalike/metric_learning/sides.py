@@ -17,7 +17,7 @@ from lookalike.metric_learning.fitted import Fitting, fitting_of, is_fitted, pla
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Fields, Metadata, Record, Space, Vectors
     from lookalike.vectors.metric import Metric
 

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Record, Vectors
 
 

@@ -29,7 +29,7 @@ from lookalike.transfer.unfinished import building_name, clear, is_unfinished, n
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Space
 
 # Passes until the two must be the same: one puts, one verifies, the others are for a source that changes.

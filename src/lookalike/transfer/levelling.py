@@ -14,7 +14,7 @@ from lookalike.transfer.contents import Row, joined, read_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Space
 
 # Records that are put, or removed, at once.

@@ -17,7 +17,7 @@ from lookalike.vectors.vote import label_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.transfer.contents import Row
     from lookalike.types import CollectionInfo, Neighbour, Space, Vectors, Where
     from lookalike.vectors.vote import LabelKey

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from lookalike.errors import CollectionNotFound, InvalidArgument
 from lookalike.metric_learning.fitted import UNFITTED, is_fitted, plain_name
 from lookalike.stores.checks import NAME_LENGTH, same_name
-from lookalike.stores.sqlite.file import file_path
+from lookalike.stores.sqlite.address import file_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Space
 
 COPYING = "-copying"

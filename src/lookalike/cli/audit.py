@@ -1,0 +1,213 @@
+"""The command audit: looks for wrong labels, near-duplicates and outliers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.output import (
+    SHOWN_FINDINGS,
+    counted,
+    print_left_out,
+    print_line,
+    print_rest,
+    print_table,
+    print_text,
+    short_path,
+    text_of,
+)
+from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import OutputFailed
+from lookalike.file_names import display
+from lookalike.vectors.near_duplicates import chains_text
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from lookalike.audit.findings import Audit, Duplicates
+    from lookalike.types import Neighbour, Scalar
+
+
+@click.command()
+@click.option(
+    "--by",
+    metavar="FIELD",
+    help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
+)
+@click.option(
+    "--split",
+    metavar="FIELD",
+    help="The field that tells training images from test images. [default: one with such names for values]",
+)
+@click.option(
+    "-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence. [default: 5]"
+)
+@click.option("--all", "everything", is_flag=True, help="Show all of every list.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a report with pictures, one HTML file that opens offline.",
+)
+@collection_option
+@format_option
+@global_options
+@model_options
+def audit(
+    settings: Settings,
+    by: str | None,
+    split: str | None,
+    k: int,
+    everything: bool,
+    report: Path | None,
+    collection: str,
+    form: str,
+) -> None:
+    """Look for wrong labels, near-duplicates, outliers and classes too small to judge.
+
+    Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
+    folds, and each finding comes with the images that speak for it.
+    """
+    from lookalike.audit.findings import audit_lines
+
+    if report is not None:
+        from lookalike.report import check_report
+
+        check_report(report)
+    with settings.open() as session:
+        fields = session.store.collection(collection).fields
+        with progress_bar("auditing", quiet=settings.quiet) as progress:
+            found = session.audit(collection, by, split=split, k=k, look=True, progress=progress)
+        trouble = None
+        if report is not None:
+            from lookalike.report.audit_report import write_audit_report
+
+            try:
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    model = session.store.collection(collection).space.embedder
+                    write_audit_report(
+                        report, found, *session.read(collection), collection=collection, model=model
+                    )
+            except OutputFailed as error:  # what was found took its time, and is shown all the same
+                trouble = error
+    if form == "jsonl":
+        for line in audit_lines(found):
+            print_line(line)
+    else:
+        _print_audit(found, fields, None if everything else SHOWN_FINDINGS)
+        if report is not None and trouble is None:
+            print_text(f"report: {display(report)}")
+    if trouble is not None:
+        raise trouble
+
+
+def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> None:
+    if found.by is None:
+        print_text(f"audit without labels: {counted(found.images, 'image')}")
+        if fields:
+            names = ", ".join(display(name) for name in sorted(fields))
+            print_text(f"--by FIELD holds labels against the neighbours, too: the fields are {names}")
+    else:
+        print_text(
+            f"audit by {display(found.by)}: {counted(found.images, 'image')}, answers by {found.method}"
+        )
+        _print_suspects(found, found.by, shown)
+    if found.duplicates:
+        _print_duplicates(found, found.duplicates, shown)
+    elif found.by is None:
+        print_text("no near-duplicates")
+    if found.chains:
+        print_text(chains_text(found.chains))
+    straddling = [group for group in found.straddling if group not in found.duplicates[:shown]]
+    if straddling:
+        print_text(
+            f"near-duplicates in two values of {display(str(found.split))} at once, beside those above:"
+        )
+        _print_duplicates(found, straddling, shown)
+    if found.outliers:
+        print_table(
+            ("outlier", *([] if found.by is None else [found.by]), "deviations", "nearest", "similarity"),
+            [
+                (
+                    short_path(each.record.uri),
+                    *([] if found.by is None else [each.label]),
+                    each.deviation,
+                    short_path(each.nearest.record.uri),
+                    each.nearest.similarity,
+                )
+                for each in found.outliers[:shown]
+            ],
+        )
+        print_rest(len(found.outliers), shown, "outliers")
+    elif found.by is None:
+        print_text("no outliers")
+    if found.small_classes:
+        print_table(
+            ("too small to judge", "images", "right answers may be as few as"),
+            [(each.label, each.count, each.floor) for each in found.small_classes[:shown]],
+        )
+        print_rest(len(found.small_classes), shown, "small classes")
+    print_left_out(found.left_out, shown, what="images left out")
+
+
+def _print_suspects(found: Audit, by: str, shown: int | None) -> None:
+    contradicted = found.contradicted
+    print_text(
+        f"{counted(len(contradicted), 'label')} of {len(found.suspects):,} contradicted by the neighbours"
+    )
+    if contradicted:
+        print_table(
+            ("suspect", by, "more like", "score", "neighbours"),
+            [
+                (
+                    short_path(each.record.uri),
+                    each.label,
+                    each.suggested,
+                    each.score,
+                    _evidence(each.neighbours, by),
+                )
+                for each in contradicted[:shown]
+            ],
+        )
+        print_rest(len(contradicted), shown, "suspects")
+
+
+def _print_duplicates(found: Audit, groups: Sequence[Duplicates], shown: int | None) -> None:
+    rows = []
+    for group in groups[:shown]:
+        values: list[tuple[Scalar | None, ...]] = [group.labels] if found.by is not None else []
+        values += [group.splits] if found.split else []
+        what = [
+            what for what, so in (("labels differ", group.disagree), ("splits differ", group.straddle)) if so
+        ]
+        names = [short_path(record.uri) for record in group.records]
+        rows.append(
+            (
+                ", ".join(names[:2]) + (f" and {len(names) - 2:,} more" if len(names) > 2 else ""),
+                *(_distinct(each) for each in values),
+                group.similarity,
+                ", ".join([*(["same bytes"] if group.identical else []), *what]),
+            )
+        )
+    heads = [name for name in (found.by, found.split) if name is not None]
+    print_table(("near-duplicates", *heads, "similarity", ""), rows)
+    print_rest(len(groups), shown, "groups of near-duplicates")
+
+
+def _distinct(values: Sequence[Scalar | None]) -> str:
+    return ", ".join(dict.fromkeys(text_of(value) for value in values if value is not None))
+
+
+def _evidence(neighbours: Sequence[Neighbour], by: str) -> str:
+    """Return the labels of the neighbours and the nearest of them."""
+    if not neighbours:
+        return ""
+    counts: dict[str, int] = {}
+    for neighbour in neighbours:
+        label = text_of(neighbour.record.fields[by])
+        counts[label] = counts.get(label, 0) + 1
+    votes = ", ".join(f"{count} {label}" for label, count in counts.items())
+    return f"{votes}; nearest {short_path(neighbours[0].record.uri)}"

@@ -1,0 +1,267 @@
+"""The command evaluate: how often the neighbours are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    coverage_option,
+    false_alarm_option,
+    format_option,
+    global_options,
+    max_error_option,
+    model_options,
+    votes_option,
+)
+from lookalike.cli.output import (
+    SHOWN_FINDINGS,
+    counted,
+    print_left_out,
+    print_line,
+    print_rest,
+    print_table,
+    print_text,
+    short_path,
+    text_of,
+    warn,
+)
+from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import OutputFailed
+from lookalike.evaluation.lots import joined_text
+from lookalike.vectors.near_duplicates import chains_text
+from lookalike.vectors.vote import label_key
+
+if TYPE_CHECKING:
+    from lookalike.evaluation.evaluate import Options
+    from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.evaluation.trust import Trust
+
+# Beyond this many classes a confusion matrix no longer fits a terminal; its cells are listed instead.
+_MATRIX_CLASSES = 12
+
+
+@click.command()
+@click.option("--by", required=True, metavar="FIELD", help="The field that holds the label.")
+@click.option(
+    "--within", metavar="FIELD", help="Compare an image only with those of the same value of this field."
+)
+@votes_option
+@click.option(
+    "--group", metavar="FIELD", help="Never compare an image with those of the same value of this field."
+)
+@click.option(
+    "--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto. [default: 5]"
+)
+@click.option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn. [default: 3]")
+@click.option("--seed", type=int, default=0, metavar="N", help="Of the first drawing. [default: 0]")
+@max_error_option
+@coverage_option
+@false_alarm_option
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write all of it, with pictures, to one HTML file.",
+)
+@click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
+@collection_option
+@format_option
+@global_options
+@model_options
+def evaluate(
+    settings: Settings,
+    by: str,
+    report: Path | None,
+    collection: str,
+    form: str,
+    *,
+    everything: bool,
+    **options: Unpack[Options],
+) -> None:
+    """Measure how often the neighbours are right, on the collection's own images.
+
+    Each image is classified by others, and its own label is looked at only afterwards: by all others, or,
+    where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
+    together.
+    """
+    if report is not None:
+        from lookalike.report import check_report
+
+        check_report(report)
+    with settings.open() as session:
+        with progress_bar("evaluating", quiet=settings.quiet) as progress:
+            evaluation = session.evaluate(collection, by, progress=progress, **options)
+        trouble = None
+        if report is not None:
+            from lookalike.report.evaluation_report import write_evaluation_report
+
+            try:
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    model = session.store.collection(collection).space.embedder
+                    write_evaluation_report(
+                        report, evaluation, *session.read(collection), collection=collection, model=model
+                    )
+            except OutputFailed as error:  # the figures took their time, and are shown all the same
+                trouble = error
+    if form == "jsonl":
+        from lookalike.evaluation.evaluation import evaluation_lines
+
+        for line in evaluation_lines(evaluation):
+            print_line(line)
+    else:
+        _print_evaluation(evaluation, everything=everything)
+    if trouble is not None:
+        raise trouble
+    if report is not None:
+        warn(f"the report is in {report}", quiet=settings.quiet)
+
+
+def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
+    """Print an evaluation for people.
+
+    Args:
+        evaluation: what was found.
+        everything: whether to list every mistake and every image left out, and the reliability of confidence.
+    """
+    shown = None if everything else SHOWN_FINDINGS
+    within = f" within the same {evaluation.within}" if evaluation.within else ""
+    low, high = evaluation.interval
+    baseline = f"always the most common label: {evaluation.baseline:.4f}"
+    # Where k was chosen, the method says so, and a line of its own tells which.
+    votes = "" if evaluation.held.chosen else f", k = {evaluation.k}"
+    print_text(f"{evaluation.method} by {evaluation.by}{within}{votes}")
+    print_text(
+        f"accuracy {evaluation.accuracy:.4f} ({evaluation.correct:,} of {evaluation.evaluated:,} images; "
+        f"95 % Wilson interval {low:.4f} … {high:.4f}; {baseline})"
+    )
+    print_text(f"macro F1 {evaluation.macro_f1:.4f}, balanced accuracy {evaluation.balanced_accuracy:.4f}")
+    _print_method(evaluation)
+    for count, what in (
+        (
+            evaluation.duplicates,
+            "had a byte-identical copy among those that voted, which flatters the figure",
+        ),
+        (
+            evaluation.alone_in_class,
+            "without another of their label to be compared with, which cannot be right",
+        ),
+        (evaluation.fewer_than_k, "had fewer than k neighbours"),
+    ):
+        if count:
+            print_text(f"{counted(count, 'image')} {what}")
+    print_table(
+        (evaluation.by, "images", "precision", "recall", "F1"),
+        [(f.label, f.support, f.precision, f.recall, f.f1) for f in evaluation.classes],
+    )
+    _print_confusion(evaluation, shown)
+    _print_trust(evaluation, everything=everything)
+    if evaluation.mistakes:
+        print_table(
+            ("mistake", evaluation.by, "predicted", "share", "because of", "similarity"),
+            [
+                (
+                    short_path(m.record.uri),
+                    m.label,
+                    m.prediction.label,
+                    m.prediction.share,
+                    short_path(m.cause.record.uri),
+                    m.cause.similarity,
+                )
+                for m in evaluation.mistakes[:shown]
+            ],
+        )
+        print_rest(len(evaluation.mistakes), shown, "mistakes")
+    print_left_out(evaluation.left_out, shown, what="images left out")
+
+
+def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
+    labels = [figures.label for figures in evaluation.classes]
+    cells = {(label_key(c.label), label_key(c.predicted)): c.count for c in evaluation.confusion}
+    if len(labels) <= _MATRIX_CLASSES:
+        keys = [label_key(label) for label in labels]
+        rows = [
+            (label, *(cells.get((key, other), 0) for other in keys))
+            for label, key in zip(labels, keys, strict=True)
+        ]
+        print_table((f"{evaluation.by} \\ predicted", *map(str, labels)), rows)
+        return
+    wrong = sorted(
+        (c for c in evaluation.confusion if label_key(c.label) != label_key(c.predicted)),
+        key=lambda c: -c.count,
+    )
+    print_table(
+        (evaluation.by, "predicted", "images"), [(c.label, c.predicted, c.count) for c in wrong[:shown]]
+    )
+    print_rest(len(wrong), shown, "confusions")
+
+
+def _print_method(evaluation: Evaluation) -> None:
+    """Say what was kept together, what the folds chose, and how far they agree."""
+    if len(evaluation.repeats) > 1:
+        each = ", ".join(f"{accuracy:.4f}" for accuracy in evaluation.repeats)
+        print_text(f"accuracy of each drawing of the folds: {each}")
+    if evaluation.held.chosen:
+        used = ", ".join(f"{k} in {counted(folds, 'fold')}" for k, folds in evaluation.ks)
+        print_text(f"k chosen: {used}; for new images {evaluation.k}")
+    apart = evaluation.apart
+    if apart is not None:
+        kept = [f"images of the same {evaluation.group}"] if evaluation.group else []
+        if evaluation.near_duplicates:
+            kept.append(f"near-duplicates ({counted(evaluation.near_duplicates, 'image')})")
+        print_text(
+            f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
+            f"{apart.accuracy:.4f} ({apart.correct:,} of {apart.evaluated:,})"
+        )
+    if evaluation.chains:
+        print_text(chains_text(evaluation.chains))
+    if evaluation.joined:
+        print_text(joined_text(evaluation.joined, str(evaluation.group)))
+
+
+def _print_trust(evaluation: Evaluation, *, everything: bool) -> None:
+    trust = evaluation.trust
+    if trust is None:
+        print_text(f"no confidence can be given: {evaluation.no_trust}")
+        return
+    print_text(f"confidence: Brier score {trust.brier:.4f} (0 is perfect, 0.25 knows nothing)")
+    if trust.false_alarm:
+        print_text(
+            f"unlike anything, at a false-alarm rate of {trust.false_alarm:g}: "
+            f"{trust.unknown:,} of {evaluation.evaluated:,} images"
+        )
+    selection = trust.selection
+    if selection is not None:
+        print_text(
+            f"error of at most {selection.max_error:g}: {selection.share:.4f} answered "
+            f"({selection.answered:,} of {selection.total:,}, {selection.wrong:,} wrong), "
+            f"from confidence {selection.threshold:.4f}"
+        )
+    elif trust.refusal is not None:
+        print_text(trust.refusal)
+    if everything:
+        print_table(
+            ("confidence", "images", "mean", "right"),
+            [
+                (f"{each.low:.1f} … {each.high:.1f}", each.count, each.confidence, each.right)
+                for each in trust.reliability
+            ],
+        )
+    _print_coverage(trust, evaluation.by)
+
+
+def _print_coverage(trust: Trust, by: str) -> None:
+    coverage = trust.coverage
+    if coverage is None:
+        return
+    print_table(
+        (by, "images", f"in their set, {coverage.promised:g} promised"),
+        [(each.label, each.images, each.covered / each.images) for each in coverage.labels if each.images],
+    )
+    print_text(f"a set has {coverage.mean_size:.4f} labels on average")
+    if always := [text_of(each.label) for each in coverage.labels if each.always]:
+        print_text(f"too few images for that coverage, so in every set: {', '.join(always)}")

@@ -1,0 +1,220 @@
+"""The command search: finds images by images, by words, and by sums of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lookalike.cli.options import (
+    Settings,
+    approximate_option,
+    collection_option,
+    format_option,
+    global_options,
+    max_pixels_option,
+    model_options,
+    parse_where,
+    where_option,
+)
+from lookalike.cli.output import (
+    approximation_line,
+    counted,
+    describe,
+    print_how_searched,
+    print_line,
+    print_table,
+    print_text,
+    record_line,
+    short_path,
+    warn,
+)
+from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import InvalidArgument
+from lookalike.search.terms import read_query
+
+if TYPE_CHECKING:
+    from lookalike.search.hits import Hit, SearchResult
+
+
+class _Sum(click.Command):
+    """Takes words for arguments, and says what to do with those that look like options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = f"A text that begins with - comes after --: {ctx.command_path} -- '-20 °C'"
+            raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
+
+
+def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str | None) -> float | str | None:
+    """Read a similarity, or `auto`."""
+    if value is None or value == "auto":
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor auto.") from None
+
+
+@click.command(cls=_Sum)
+@click.argument("terms", nargs=-1, metavar="TERM [+|- TERM]...")
+@click.option("-k", type=int, default=10, metavar="N", help="How many neighbours. [default: 10]")
+@click.option("--text", is_flag=True, help="All terms are words, whatever files there are.")
+@click.option(
+    "--hybrid",
+    is_flag=True,
+    help="Look for the words in labels, file names, fields and captions too, and fuse both rankings.",
+)
+@click.option(
+    "--min-similarity",
+    callback=_read_cutoff,
+    metavar="X",
+    help="Leave out what is less similar; `auto` sets this against the collection's own background.",
+)
+@click.option(
+    "--false-alarm",
+    type=float,
+    metavar="R",
+    help="For --min-similarity auto: how often something may be found that is not there. [default: 0.01]",
+)
+@approximate_option
+@where_option
+@max_pixels_option
+@collection_option
+@format_option
+@global_options
+@model_options
+def search(
+    settings: Settings,
+    terms: tuple[str, ...],
+    k: int,
+    min_similarity: float | str | None,
+    false_alarm: float | None,
+    conditions: tuple[str, ...],
+    max_pixels: int,
+    collection: str,
+    form: str,
+    *,
+    text: bool,
+    hybrid: bool,
+    approximate: bool,
+) -> None:
+    """Find the images that are most like an image, a text, or a sum of them.
+
+    A TERM is an image file, the id of an image of the collection, or else words: "a red car". Terms are
+    added and subtracted with + and -, each a word of its own: "red car" + a.jpg - "at night". Exact search by
+    cosine similarity (−1 … 1), most similar first, unless --approximate asks for another.
+    """
+    asked = read_query(terms, text=text)
+    if false_alarm is not None and min_similarity != "auto":
+        raise InvalidArgument("--false-alarm is for --min-similarity auto")
+    rate = None
+    if min_similarity == "auto":
+        from lookalike.search.background import FALSE_ALARM
+
+        rate = FALSE_ALARM if false_alarm is None else false_alarm
+    with settings.open() as session, progress_bar("reading background texts", quiet=settings.quiet) as bar:
+        answer = session.find(
+            collection,
+            asked,
+            k,
+            parse_where(conditions),
+            hybrid=hybrid,
+            min_similarity=min_similarity if isinstance(min_similarity, float) else None,
+            false_alarm=rate,
+            approximate=approximate,
+            max_pixels=max_pixels,
+            progress=bar,
+        )
+        problems = session.problems
+    words = any(term.kind == "text" for term in asked)
+    for line in [*problems, *_remarks(answer, collection, k, approximate=approximate and words)]:
+        warn(line, quiet=settings.quiet)
+    if form == "jsonl":
+        for rank, hit in enumerate(answer.hits, 1):
+            print_line(_line(rank, hit, answer, approximate=approximate, hybrid=hybrid))
+        if not answer.hits and answer.cutoff is not None:
+            warn(_nothing(answer), quiet=settings.quiet)
+    else:
+        _print(answer, approximate=approximate, hybrid=hybrid)
+
+
+def _remarks(answer: SearchResult, collection: str, k: int, *, approximate: bool) -> list[str]:
+    """Return what is said beside the answer."""
+    said = [answer.vocabulary] if answer.vocabulary is not None else []
+    if answer.plain:
+        said.append(
+            f"{collection} is fitted to images, and a fit does not know where words lie: "
+            f"they are looked for among its plain vectors"
+        )
+    if approximate and answer.approximation is not None:
+        said.append(
+            "the recall was measured with images; words are far from all of them, and may find less: "
+            "without --approximate the search is exact"
+        )
+    if answer.itself:
+        said.append(f"{counted(answer.itself, 'image')} left out: a term itself")
+    if len(answer.hits) < k and answer.cutoff is None:
+        said.append(f"{counted(len(answer.hits), 'image')} found, fewer than the {k} asked for")
+    return said
+
+
+def _nothing(answer: SearchResult) -> str:
+    if answer.best is None or answer.cutoff is None:
+        return "nothing found"
+    return (
+        f"nothing found: the most similar image is at {answer.best:.4f}, below {answer.cutoff.similarity:.4f}"
+    )
+
+
+def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
+    """Return what programs get to see of a hit."""
+    line = {"rank": rank, "similarity": hit.similarity, **record_line(hit.record)}
+    if hybrid:
+        line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
+    if answer.cutoff is not None:
+        line["min_similarity"] = answer.cutoff.similarity
+    if approximate:
+        line["approximation"] = approximation_line(answer.approximation)
+    return line
+
+
+def _print(answer: SearchResult, *, approximate: bool, hybrid: bool) -> None:
+    if approximate:
+        print_how_searched(answer.approximation)
+    cutoff = answer.cutoff
+    if cutoff is not None and cutoff.rate is not None:
+        against = (
+            counted(cutoff.images, "image")
+            if not cutoff.texts
+            else (f"{counted(cutoff.texts, 'text')} and {counted(cutoff.images, 'image')}")
+        )
+        rate = f"a false-alarm rate of {cutoff.rate:g}"
+        print_text(f"at least {cutoff.similarity:.4f} similar: set by {against} for {rate}")
+    if not answer.hits and cutoff is not None:
+        print_text(_nothing(answer))
+        return
+    if hybrid:
+        print_table(
+            ("", "similarity", "found by", "image", "fields"),
+            [
+                (rank, hit.similarity, _found_by(hit), short_path(hit.record.uri), describe(hit.record))
+                for rank, hit in enumerate(answer.hits, 1)
+            ],
+        )
+        return
+    print_table(
+        ("", "similarity", "image", "fields"),
+        [
+            (rank, hit.similarity, short_path(hit.record.uri), describe(hit.record))
+            for rank, hit in enumerate(answer.hits, 1)
+        ],
+    )
+
+
+def _found_by(hit: Hit) -> str:
+    """Say in words how a hit was found, with its places."""
+    ways = (("likeness", hit.by_vectors), ("words", hit.by_words))
+    return ", ".join(f"{way} ({place}.)" for way, place in ways if place is not None)

@@ -1,0 +1,90 @@
+"""Who a shortlist names, ordered by the exact vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.stores.reranking import rerank
+from lookalike.stores.sqlite.matrix import verified
+from lookalike.stores.sqlite.records import record_keys, select_vectors
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Sequence
+
+    from lookalike.stores.damage import Fault
+    from lookalike.stores.entry import VectorEntry
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.sqlite.shortlist.compressed import Shortlist
+    from lookalike.types import Vectors
+
+# Candidates a query: four bits a number put the ten nearest among them (see `compressed.BITS`).
+_CANDIDATES = 100
+_PER_NEIGHBOUR = 5
+# Beyond so many it is quicker to compare with all vectors than to fetch these.
+_MOST = 5000
+
+
+class StrayCandidate(Exception):
+    """A shortlist names a record that is not there: it is of another state of the collection."""
+
+
+def candidate_count(k: int, exclude: Sequence[Collection[str]] | None) -> int | None:
+    """Return how many candidates a query needs, so that k are left; None where exact search is quicker."""
+    spare = max((len(some) for some in exclude or ()), default=0)
+    count = max(_CANDIDATES, _PER_NEIGHBOUR * k) + spare
+    return count if count <= _MOST else None
+
+
+def nearest_candidates(
+    connection: sqlite3.Connection,
+    vector: VectorEntry,
+    shortlist: Shortlist,
+    queries: Vectors,
+    k: int,
+    count: int,
+    matches: Numbers | None = None,
+    exclude: Sequence[Collection[str]] | None = None,
+) -> tuple[list[list[tuple[str, float]]], list[Fault]]:
+    """Return ids and exact similarities of the nearest among the candidates of a shortlist.
+
+    Args:
+        connection: its open transaction sees the records that the shortlist was made of.
+        vector: that it was made of.
+        shortlist: who is asked for candidates.
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        k: neighbours per query, at least 1.
+        count: candidates per query, see `candidate_count`.
+        matches: numbers of the records that count, None for all.
+        exclude: for each query, ids that are left out.
+
+    Returns:
+        A list a query, by falling similarity, then by rising id; of at least k where as many match, apart
+        from those candidates whose vector is damaged. And these.
+
+    Raises:
+        StrayCandidate: the shortlist is of another state of the collection.
+    """
+    if matches is not None and len(matches) == len(shortlist):
+        matches = None
+    try:
+        numbers = shortlist.search(queries, count, matches)
+    except KeyError as error:
+        raise StrayCandidate from error
+    wanted = np.unique(numbers)
+    keys = list(record_keys(connection, wanted.tolist()))
+    read = [row for rows in select_vectors(connection, vector, keys) for row in rows]
+    if len(read) < len(wanted):
+        raise StrayCandidate
+    those = verified(connection, read, queries.shape[1])
+    ids, vectors, sound = [row[1] for row in read], those.vectors, those.sound
+    found = []
+    for place, query in enumerate(queries):
+        left_out = set(exclude[place]) if exclude is not None else ()
+        rows = [
+            row for row in np.searchsorted(wanted, numbers[place]) if sound[row] and ids[row] not in left_out
+        ]
+        found.append(rerank(query, ([ids[row] for row in rows], vectors[rows]))[:k])
+    return found, those.faults

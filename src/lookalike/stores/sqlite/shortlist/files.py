@@ -1,0 +1,137 @@
+"""Shortlists in files beside the database: caches, whole or not there, made again when they are not right.
+
+`parts.db.shortlist/` has one file a shortlist, under the token that the database knows it by. A file is
+written under another name first and then renamed, so that nobody reads half of one, and nobody waits to read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from lookalike.stores.sqlite.shortlist.compressed import Shortlist, engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FORMAT = "lookalike shortlist 1"
+_END = ".cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The state of a vector that a shortlist shows."""
+
+    revision: int
+    mark: int | None
+    """Of the last change to a vector until then; None where there was none since the shortlist was built."""
+
+
+class SqliteShortlistFiles:
+    """The folder of shortlists beside a database."""
+
+    def __init__(self, database: Path) -> None:
+        self.folder = database.with_name(database.name + ".shortlist")
+
+    def read(self, token: str, dimension: int) -> tuple[Shortlist, Moment] | None:
+        """Return a shortlist and the state it shows; None where there is no file, or not a sound one.
+
+        Raises:
+            ExtraMissing: the package that reads it is not installed.
+        """
+        made_by = engine()
+        try:
+            with (self.folder / (token + _END)).open("rb") as file:
+                head = json.loads(file.readline(4096))
+                content = file.read()
+            wanted = {"format": _FORMAT, "engine": made_by, "token": token, "dimension": dimension}
+            if {name: head.get(name) for name in wanted} != wanted:
+                return None
+            moment = Moment(head["revision"], head["mark"])
+            if head["digest"] != _digest(moment, content):
+                return None
+            return Shortlist.from_bytes(content), moment
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def write(self, token: str, dimension: int, shortlist: Shortlist, moment: Moment) -> None:
+        """Write a shortlist, or replace it.
+
+        Raises:
+            OSError: it cannot be written; nothing of it is left.
+        """
+        self.folder.mkdir(exist_ok=True)
+        content = shortlist.to_bytes()
+        head = {
+            "format": _FORMAT,
+            "engine": engine(),
+            "token": token,
+            "dimension": dimension,
+            **asdict(moment),
+            "digest": _digest(moment, content),
+        }
+        descriptor, name = tempfile.mkstemp(prefix=token, suffix=".part", dir=self.folder)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(json.dumps(head).encode() + b"\n")
+                file.write(content)
+            Path(name).replace(self.folder / (token + _END))
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+
+    def keep_only(self, tokens: set[str]) -> None:
+        """Remove what is none of these: shortlists that were replaced, and what a kill left of writing one.
+
+        To be called by who has the lock.
+        """
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.suffix in (_END, ".part") and path.name.removesuffix(_END) not in tokens:
+                    path.unlink(missing_ok=True)
+
+    def remove(self, token: str) -> None:
+        """Remove a shortlist, if it is there."""
+        with suppress(OSError):
+            (self.folder / (token + _END)).unlink()
+
+    @contextmanager
+    def locked(self, timeout: float) -> Iterator[bool]:
+        """Keep others from writing here meanwhile; the lock goes with its process.
+
+        Args:
+            timeout: seconds to wait for another process, or thread.
+
+        Yields:
+            False where another kept it. True also where there can be no lock: a folder that cannot be written
+            says so when it is written to, and elsewhere files are renamed whole all the same.
+        """
+        lock = FileLock(self.folder / "lock", thread_local=False)
+        try:
+            self.folder.mkdir(exist_ok=True)
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            yield False
+            return
+        except OSError:
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def _digest(moment: Moment, content: bytes) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(moment)).encode())
+    digest.update(content)
+    return digest.hexdigest()
