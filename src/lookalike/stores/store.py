@@ -94,7 +94,9 @@ class Store:
         """Return one collection."""
         return self._backend.entry(name, counted=True).info()
 
-    def create(self, name: str, space: Space, *, vector: str = VECTOR) -> CollectionInfo:
+    def create(
+        self, name: str, space: Space, *, vector: str = VECTOR, metric: bytes | None = None
+    ) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to.
 
         Args:
@@ -110,7 +112,7 @@ class Store:
         try:
             found = self.collection(name)
         except CollectionNotFound:
-            self._backend.create(name, VectorInfo(vector, space))
+            self._backend.create(name, VectorInfo(vector, space), metric)
             found = self.collection(name)
         ready = [one.space for one in found.vectors if one.ready]
         if space not in ready:

@@ -49,7 +49,7 @@ from lookalike.stores.oracle.schema import check_dimension, drop_tables, make_ve
 from lookalike.stores.oracle.search import Search, make_vector_index
 from lookalike.stores.oracle.sql import answer
 from lookalike.stores.oracle.views import refresh_views
-from lookalike.stores.oracle.words import ids_by_words
+from lookalike.stores.oracle.words import records_by_words
 from lookalike.stores.verification import LOST_RECORD, DamagedCandidates
 
 if TYPE_CHECKING:
@@ -300,8 +300,8 @@ class OracleBackend:
 
         def work(session: OracleSession, entry: Entry) -> tuple[list[str], list[RecordRow]]:
             matching = read_filter(session, entry.key, where)
-            ids = [] if matching is None else ids_by_words(session, entry.key, terms, k, matching)
-            return ids, read_records(session, entry.key, ids)
+            rows = [] if matching is None else records_by_words(session, entry.key, terms, k, matching)
+            return [str(row[0]) for row in rows], rows
 
         return self._read(name, work)
 

@@ -37,6 +37,11 @@ TEXT_LENGTH = 1000
 """Bytes in `uri` and `path`. The driver allows four bytes a character, and a bind of more than 4,000 is a
 LONG to the server, which it takes in few places (ORA-01461). A longer uri is in `kept` alone."""
 
+RECORD_COLUMNS = (
+    "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum"
+)
+"""What is fetched of a record: see `record_row`."""
+
 COLUMN_LENGTH = 100
 """Bytes in the name of a view's column, of 128 that Oracle has (SQL Language Reference, "Database Object
 Naming Rules"), so that there is room for a number at its end."""
@@ -159,7 +164,7 @@ def record_binds(stored: StoredRecord, columns: Mapping[str, str]) -> dict[str, 
 
 
 def record_row(row: Row) -> Row:
-    """Return a row of `records.RECORD_COLUMNS` as `backend.RecordRow` says."""
+    """Return a row of `RECORD_COLUMNS` as `backend.RecordRow` says."""
     identity, uri, digest, size, modified_ns, kept, of_file, of_labels = row
     said = kept if isinstance(kept, dict) else {}
     known = kept_uri(uri, said)

@@ -11,6 +11,7 @@ from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.catalog import put_fields, read_fields
 from lookalike.stores.oracle.encoding import (
     ID_LENGTH,
+    RECORD_COLUMNS,
     TEXT_LENGTH,
     kept_uri,
     label_binds,
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from lookalike.stores.oracle.filters import Filter
     from lookalike.stores.stored import StoredLabels, StoredRecord
     from lookalike.types import Fields, Record, Vectors
-
-RECORD_COLUMNS = (
-    "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum"
-)
 
 _LABELS = ("labels_digest", "fields", "metadata", "kept", "labels_checksum")
 _FILE = ("uri", "path", "digest", "size_bytes", "modified_ns")

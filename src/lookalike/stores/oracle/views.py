@@ -113,16 +113,14 @@ def _refresh(  # noqa: PLR0913, RUF100 what the catalog says of one view
         rows = session.query(_FIELDS, {"collection_id": collection})
         fields = [Field(number, "", column, bool(numbers)) for number, column, numbers in rows]
         ready = session.query(_VECTORS, {"collection_id": collection})
-        session.execute(view_statement(view, collection, fields, _vector_columns(ready, default, fields)))
+        session.execute(view_statement(view, collection, fields, vector_columns(ready, default, fields)))
     else:
         view = None
     session.execute(_MADE, {"view_name": view, "revision": revision, "collection_id": collection})
     session.commit()
 
 
-def _vector_columns(
-    ready: Sequence[tuple[int, str]], default: str, fields: Sequence[Field]
-) -> dict[str, int]:
+def vector_columns(ready: Sequence[tuple[int, str]], default: str, fields: Sequence[Field]) -> dict[str, int]:
     """Return the numbers of vectors by the names of their columns, the default first; fields keep theirs."""
     taken = {upper(name) for name in (*VIEW_COLUMNS, *(field.column for field in fields))}
     columns = {}
