@@ -94,13 +94,14 @@ from tests.contracts.store_contract import (
 )
 from tests.contracts.store_model import same
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
+from tests.servers.oracle_on_sqlite import oracle_on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lookalike.types import Record, Vectors
 
-__all__ = ["oracle_url", "recorder"]
+__all__ = ["oracle_on_sqlite", "oracle_url", "recorder"]
 
 FETCHED = ("id", "uri", "digest", "size_bytes", "modified_ns", "kept", "file_checksum", "labels_checksum")
 ROOT = Path(__file__).parents[2]
@@ -127,12 +128,8 @@ def fitted(number: int, *, ready: int = 0, becomes_default: int = 1) -> tuple[An
 PLACE = place()
 
 
-class TestOracleStore(StoreContract):
-    """The whole contract, on a real server."""
-
-    @pytest.fixture
-    def url(self, oracle_url: str) -> str:
-        return oracle_url
+class OracleContract(StoreContract):
+    """How records are damaged in an Oracle store."""
 
     @pytest.fixture
     def damage(self, url: str) -> Damage:
@@ -168,6 +165,22 @@ class TestOracleStore(StoreContract):
                 session.commit()
 
         return change
+
+
+class TestOracleStore(OracleContract):
+    """The whole contract, on a real server."""
+
+    @pytest.fixture
+    def url(self, oracle_url: str) -> str:
+        return oracle_url
+
+
+class TestOracleOnSqlite(OracleContract):
+    """The whole contract, with the statements rewritten for SQLite."""
+
+    @pytest.fixture
+    def url(self, oracle_on_sqlite: str) -> str:
+        return oracle_on_sqlite
 
 
 def oracle(url: str = URL, timeout: float = 30.0) -> Store:

@@ -23,9 +23,9 @@ from lookalike.stores.oracle.encoding import (
     vector_binds,
     vector_content,
 )
-from lookalike.stores.oracle.filters import TOGETHER, in_list
-from lookalike.stores.oracle.schema import records_table, values_table, vector_table
-from lookalike.stores.oracle.words import put_words, remove_words
+from lookalike.stores.oracle.filters import TOGETHER, delete_by_id, in_list
+from lookalike.stores.oracle.schema import records_table, tables_beside, values_table, vector_table
+from lookalike.stores.oracle.words import put_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -157,15 +157,10 @@ def put_labels(session: OracleSession, collection: int, labels: Sequence[StoredL
 
 def remove_records(session: OracleSession, entry: Entry, ids: Sequence[str]) -> int:
     """Remove the records of a collection that have one of the ids; return how many there were."""
-    removed, ids = 0, usable_ids(ids)
-    remove_words(session, entry.key, ids)
-    beside = [values_table(entry.key), *(vector_table(vector.number) for vector in entry.vectors)]
-    for some in chunks(ids, TOGETHER):
-        condition, binds = in_list("id", "id", some)
-        for table in beside:
-            session.execute(f"DELETE FROM {table} WHERE {condition}", binds)  # noqa: S608
-        removed += session.execute(f"DELETE FROM {records_table(entry.key)} WHERE {condition}", binds)  # noqa: S608
-    return removed
+    ids = usable_ids(ids)
+    for table in tables_beside(entry.key, (vector.number for vector in entry.vectors)):
+        delete_by_id(session, table, ids)
+    return delete_by_id(session, records_table(entry.key), ids)
 
 
 def select_by_id(
@@ -341,9 +336,7 @@ def _put_values(
     session: OracleSession, collection: int, records: Mapping[str, Fields], numbers: Mapping[str, int]
 ) -> None:
     """Make the table of values say what the fields of these records are."""
-    for some in chunks(list(records), TOGETHER):
-        condition, binds = in_list("id", "id", some)
-        session.execute(f"DELETE FROM {values_table(collection)} WHERE {condition}", binds)  # noqa: S608
+    delete_by_id(session, values_table(collection), list(records))
     rows: list[dict[str, Any]] = [
         row for identity, fields in records.items() for row in value_rows(identity, fields, numbers)
     ]

@@ -37,7 +37,7 @@ from lookalike.stores.oracle.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from lookalike.stores.oracle.connection import OracleSession
 
@@ -130,6 +130,11 @@ def text_index(collection: int) -> str:
 def vector_table(vector: int) -> str:
     """Return the name of the table of a vector."""
     return f"lookalike_vector_{vector:d}"
+
+
+def tables_beside(collection: int, vectors: Iterable[int]) -> list[str]:
+    """Return the names of a collection's tables that have a row a record, but for that of records."""
+    return [*map(vector_table, vectors), values_table(collection), words_table(collection)]
 
 
 def vector_index(vector: int) -> str:
@@ -261,11 +266,11 @@ def check_dimension(dimension: int) -> None:
         raise InvalidArgument(f"a vector of Oracle has 1 … {LONGEST_VECTOR} dimensions")
 
 
-def drop_tables(session: OracleSession, collection: int | None, vectors: Iterable[int]) -> None:
+def drop_tables(session: OracleSession, collection: int | None, vectors: Collection[int]) -> None:
     """Drop the tables of vectors and of a collection, with their indexes; what is not there is no error."""
-    tables = [vector_table(vector) for vector in vectors]
+    tables = list(map(vector_table, vectors))
     if collection is not None:
-        tables += values_table(collection), words_table(collection), records_table(collection)
+        tables = [*tables_beside(collection, vectors), records_table(collection)]
     for table in tables:
         session.execute(_drop_statement(table))
 

@@ -15,7 +15,7 @@ from lookalike.errors import Unanswerable
 from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.encoding import ID_LENGTH, RECORD_COLUMNS, TEXT_LENGTH, record_row, text_key
 from lookalike.stores.oracle.errors import OracleRefusal
-from lookalike.stores.oracle.filters import TOGETHER, in_list
+from lookalike.stores.oracle.filters import TOGETHER, delete_by_id
 from lookalike.stores.oracle.schema import records_table, words_table
 from lookalike.stores.wording import record_text
 
@@ -54,7 +54,7 @@ def put_words(
         collection: its number.
         labels: uri, fields and metadata of each record, by id.
     """
-    remove_words(session, collection, list(labels))
+    delete_by_id(session, words_table(collection), list(labels))
     rows = [
         {"id": identity, "words": " ".join(map(_key, record_text(*label).split()))}
         for identity, label in labels.items()
@@ -65,13 +65,6 @@ def put_words(
             some,
             {"id": ID_LENGTH, "words": "long"},
         )
-
-
-def remove_words(session: OracleSession, collection: int, ids: Sequence[str]) -> None:
-    """Remove the words of the records of these ids; nothing is committed."""
-    for some in chunks(ids, TOGETHER):
-        condition, binds = in_list("id", "id", some)
-        session.execute(f"DELETE FROM {words_table(collection)} WHERE {condition}", binds)  # noqa: S608
 
 
 def records_by_words(
