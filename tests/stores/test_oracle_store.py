@@ -316,6 +316,8 @@ INSERT INTO lookalike_vectors (vector_id, collection_id, name, embedder, embedde
     metric_fingerprint, ready, becomes_default) VALUES (:vector_id, :collection_id, :name, :embedder,
     :embedder_fingerprint, :dimension, :metric_fingerprint, :ready, :becomes_default)
 
+DELETE FROM lookalike_metrics WHERE vector_id = :vector_id
+
 INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)
 
 COMMIT
@@ -719,11 +721,7 @@ def test_a_further_vector_has_its_table_before_its_row(recorder: Recorder, store
     recorder.answer("NEXTVAL", [(11,)])
     done = len(recorder.said)
     store.add_vector("parts", "fitted", FITTED, b"metric", becomes_default=True)
-    assert (
-        since(recorder, done)
-        .partition(" SELECT collection_id, name, revision")[0]
-        .startswith(
-            golden(f"""
+    expected = golden(f"""
 {FIND}
 {LOCK}
 {FIND}
@@ -744,21 +742,39 @@ INSERT INTO lookalike_vectors (vector_id, collection_id, name, embedder, embedde
     metric_fingerprint, ready, becomes_default) VALUES (:vector_id, :collection_id, :name, :embedder,
     :embedder_fingerprint, :dimension, :metric_fingerprint, :ready, :becomes_default)
 
-INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)
-
 {UPDATE_DEFAULT}
+
+DELETE FROM lookalike_metrics WHERE vector_id = :vector_id
+
+INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)
 
 COMMIT
 {STALE}
 """)
-        )
-    )
+    assert since(recorder, done).startswith(expected)
     ((_, (binds,)),) = recorder.asked("INSERT INTO lookalike_vectors")
     assert (binds["vector_id"], binds["collection_id"], binds["name"], binds["dimension"]) == (
         *(11, 7, "fitted", 2),
     )
     assert (binds["ready"], binds["becomes_default"]) == (0, 1)
     assert recorder.asked("DROP") == []
+
+
+def test_the_metric_of_a_vector_that_is_there_is_kept_anew_and_nothing_else(
+    recorder: Recorder, store: Store
+) -> None:
+    recorder.answer(ONE, [PLACE, fitted(11, ready=1)])
+    recorder.answer("view_revision IS NULL", [])
+    store.add_vector("parts", "fitted", FITTED, b"another")
+    begun = recorder.said.index(" ".join(golden(LOCK).split()))
+    assert recorder.said[begun + 2 :][:4] == [
+        "DELETE FROM lookalike_metrics WHERE vector_id = :vector_id",
+        "INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)",
+        "COMMIT",
+        *golden(STALE).splitlines(),
+    ]
+    ((_, (binds,)),) = recorder.asked("INSERT INTO lookalike_metrics")
+    assert binds == {"vector_id": 11, "metric": b"another"}
 
 
 def test_what_another_process_declared_first_is_taken_and_our_table_goes(

@@ -53,7 +53,7 @@ from lookalike.stores.oracle.words import records_by_words
 from lookalike.stores.verification import LOST_RECORD, DamagedCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.stores.backend import Choose, RecordRow, StampRow
     from lookalike.stores.damage import StructureFault
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from lookalike.stores.oracle.connection import OracleSession
     from lookalike.stores.query import Query
     from lookalike.stores.stored import StoredLabels, StoredRecord
-    from lookalike.types import Approximation, Record, Table, VectorInfo, Vectors, Where
+    from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
 
 _T = TypeVar("_T")
 
@@ -115,7 +115,7 @@ class OracleBackend:
         """Return one collection."""
         return self._read(name, count if counted else lambda _, entry: entry)
 
-    def create(self, name: str, vector: VectorInfo, metric: bytes | None = None) -> None:
+    def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
         """Make a collection with one vector, unless it is there."""
         check_dimension(vector.space.dimension)
         with self._server.session() as session:
@@ -126,7 +126,7 @@ class OracleBackend:
         self,
         name: str,
         edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metric: bytes | None = None,
+        metrics: Mapping[Space, bytes],
     ) -> None:
         """Change in one step which vectors a collection declares, and which is its default.
 
@@ -149,8 +149,8 @@ class OracleBackend:
                     numbered = replace(new, number=made.pop(new.info.space.dimension))
                     vectors = (numbered if one is new else one for one in after.vectors)
                     after = replace(after, vectors=tuple(vectors))
-                if after != before:
-                    change_vectors(session, before, after, metric)
+                if after != before or metrics:
+                    change_vectors(session, before, after, metrics)
                     session.commit()
             except Exception:
                 with suppress(StoreError):
@@ -164,7 +164,7 @@ class OracleBackend:
                 drop_tables(session, None, [*sorted(gone), *made.values()])
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return what the vector was declared with as its metric."""
+        """Return what was last kept as the metric of a vector."""
         return self._read(name, lambda session, entry: read_metric(session, choose(entry).number))
 
     def rename(self, name: str, new: str) -> None:

@@ -69,6 +69,7 @@ _UPDATE_VECTOR = (
     "UPDATE lookalike_vectors SET ready = :ready, becomes_default = :becomes_default"
     " WHERE vector_id = :vector_id"
 )
+_DELETE_METRIC = "DELETE FROM lookalike_metrics WHERE vector_id = :vector_id"
 _UPDATE_DEFAULT = (
     "UPDATE lookalike_collections SET default_vector = :default_vector, revision = revision + 1"
     " WHERE collection_id = :collection_id"
@@ -159,9 +160,7 @@ def count(session: OracleSession, entry: Entry) -> Entry:
     return replace(entry, count=int(records), fields=fields)
 
 
-def make_collection(
-    session: OracleSession, name: str, vector: VectorInfo, metric: bytes | None = None
-) -> None:
+def make_collection(session: OracleSession, name: str, vector: VectorInfo, metric: bytes | None) -> None:
     """Make a collection, unless another process is faster: its tables first, then the rows that count.
 
     Args:
@@ -214,24 +213,30 @@ def delete_collection(session: OracleSession, entry: Entry) -> None:
         drop_tables(session, entry.key, [vector.number for vector in entry.vectors])
 
 
-def change_vectors(session: OracleSession, before: Entry, after: Entry, metric: bytes | None) -> None:
+def change_vectors(
+    session: OracleSession, before: Entry, after: Entry, metrics: Mapping[Space, bytes]
+) -> None:
     """Make a locked collection declare other vectors; nothing is committed, and no table made or dropped.
 
     Args:
         session: with the collection locked.
         before: as it was found.
         after: as it is to be; every vector has a number.
-        metric: of the vector that is new.
+        metrics: what is kept as the metric of the vectors of these spaces from now on.
     """
     known = {vector.number: vector for vector in before.vectors}
     for number in known.keys() - {vector.number for vector in after.vectors}:
         _delete_vector(session, number)
     for vector in after.vectors:
         if vector.number not in known:
-            _insert_vector(session, before.key, vector, metric)
+            _insert_vector(session, before.key, vector)
         elif vector != known[vector.number]:
             session.execute(_UPDATE_VECTOR, {"vector_id": vector.number, **_state(vector.info)})
-    session.execute(_UPDATE_DEFAULT, {"collection_id": before.key, "default_vector": after.default})
+    if after != before:
+        session.execute(_UPDATE_DEFAULT, {"collection_id": before.key, "default_vector": after.default})
+    for vector in after.vectors:
+        if vector.info.space in metrics:
+            _put_metric(session, vector.number, metrics[vector.info.space])
 
 
 def new_vector(entry: Entry) -> VectorEntry | None:
@@ -383,13 +388,13 @@ def _insert(session: OracleSession, entry: Entry, metric: bytes | None) -> bool:
             raise
         return False
     for vector in entry.vectors:
-        _insert_vector(session, entry.key, vector, metric)
+        _insert_vector(session, entry.key, vector)
+        if metric is not None:
+            _put_metric(session, vector.number, metric)
     return True
 
 
-def _insert_vector(
-    session: OracleSession, collection: int, vector: VectorEntry, metric: bytes | None
-) -> None:
+def _insert_vector(session: OracleSession, collection: int, vector: VectorEntry) -> None:
     space = vector.info.space
     session.execute(
         _INSERT_VECTOR,
@@ -404,20 +409,20 @@ def _insert_vector(
             **_state(vector.info),
         },
     )
-    if metric is not None:
-        session.execute(
-            "INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)",
-            {"vector_id": vector.number, "metric": metric},
-            {"metric": "blob"},
-        )
+
+
+def _put_metric(session: OracleSession, vector: int, metric: bytes) -> None:
+    session.execute(_DELETE_METRIC, {"vector_id": vector})
+    session.execute(
+        "INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)",
+        {"vector_id": vector, "metric": metric},
+        {"metric": "blob"},
+    )
 
 
 def _delete_vector(session: OracleSession, vector: int) -> None:
-    for table in ("lookalike_metrics", "lookalike_vectors"):
-        session.execute(
-            f"DELETE FROM {table} WHERE vector_id = :vector_id",  # noqa: S608 one of two
-            {"vector_id": vector},
-        )
+    session.execute(_DELETE_METRIC, {"vector_id": vector})
+    session.execute("DELETE FROM lookalike_vectors WHERE vector_id = :vector_id", {"vector_id": vector})
 
 
 def _state(vector: VectorInfo) -> dict[str, int]:
