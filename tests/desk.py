@@ -12,7 +12,11 @@ from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import Record, Vectors, uri_path
+from lookalike.types import (
+    Record,
+    Vectors,
+)
+from lookalike.uris import uri_path
 from tests.mean_colours import MeanColours
 
 

@@ -13,7 +13,7 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli.group import group
-from lookalike.types import record_id
+from lookalike.uris import record_id
 from tests.documents import ENGINES, Block, Terminal, blocks, commands, difference
 
 if TYPE_CHECKING:

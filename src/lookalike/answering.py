@@ -10,10 +10,14 @@ from lookalike.classification.zero_shot import TEMPLATES, Named, label_vectors, 
 from lookalike.errors import CollectionNotFound, FieldNotFound
 from lookalike.images import decoding
 from lookalike.ingest.embedding import embed_files
+from lookalike.label_normalisation import (
+    kept_filter,
+    kept_name,
+)
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.neighbours import best_similarity
 from lookalike.searching import Searching
-from lookalike.types import Skipped, kept_filter, kept_name
+from lookalike.types import Skipped
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.vote import vote
 

@@ -15,12 +15,14 @@ from lookalike.ingest import adding
 from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, remember_indexed
 from lookalike.ingest.indexing import index
 from lookalike.ingest.removals import disagree, is_below
+from lookalike.label_normalisation import kept_name
 from lookalike.metric_learning import corrections, fitting, sides
 from lookalike.metric_learning.fitted import is_fitted, plain_name, refuse_side
 from lookalike.sources.files import absolute
 from lookalike.sources.patterns import Patterns
 from lookalike.stores.checks import same_name
-from lookalike.types import Space, kept_name, local_path
+from lookalike.types import Space
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

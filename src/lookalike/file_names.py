@@ -12,8 +12,11 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SURROGATE = re.compile(r"[\udc80-\udcff]")
 # Second bytes of characters of two bytes are no blanks, quotes or slashes. Some pairs of such bytes are UTF-8
@@ -55,6 +58,20 @@ def readable(text: str) -> str:
 def decoded_bytes(text: str) -> str:
     """Return a text that may have names in it, with bytes that are no UTF-8 as what they say."""
     return _decoded(text).text if _SURROGATE.search(text) else text
+
+
+def display(text: str | Path) -> str:
+    """Return `text` fit for one line of a terminal.
+
+    Bytes of names that are no UTF-8 are shown as what they say, see `decoded_bytes`; control characters, and
+    bytes that say nothing, are escaped. So is a path that was read in the wrong code page.
+    """
+    line = decoded_bytes(text) if isinstance(text, str) else readable(str(text))
+    if line.isprintable():
+        return line
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line
+    )
 
 
 def possible_names(name: str) -> set[str]:

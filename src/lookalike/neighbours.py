@@ -13,7 +13,8 @@ from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_name
 from lookalike.opened import Opened
 from lookalike.stores.registry import TIMEOUT
-from lookalike.types import Space, uri_text
+from lookalike.types import Space
+from lookalike.uris import uri_text
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from lookalike.errors import (
     UnusableImage,
 )
 from lookalike.images import decoding
+from lookalike.label_normalisation import kept_filter
 from lookalike.metric_learning.fitted import is_fitted, plain_name
 from lookalike.neighbours import TRIES, Neighbours
 from lookalike.search.background import (
@@ -25,7 +26,10 @@ from lookalike.search.background import (
     text_cutoff,
 )
 from lookalike.search.hits import Answer, Hit, fused_hits
-from lookalike.types import Neighbour, Skipped, kept_filter
+from lookalike.types import (
+    Neighbour,
+    Skipped,
+)
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

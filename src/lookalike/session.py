@@ -9,9 +9,12 @@ from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.registry import cards, groups_of, open_embedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.images.levels import AUTO
+from lookalike.label_normalisation import (
+    kept_filter,
+    kept_name,
+)
 from lookalike.metric_learning.fitted import is_fitted, read, read_plain, refit_with
 from lookalike.progress import Pulse, divided, silent
-from lookalike.types import kept_filter, kept_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

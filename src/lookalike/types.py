@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from unicodedata import normalize
-from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-
-from lookalike.file_names import decoded_bytes, readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,113 +155,3 @@ class Table:
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
-
-
-def file_uri(path: Path) -> str:
-    """Return the `file:` URI of an absolute path (RFC 8089): bytes outside ASCII are percent-encoded.
-
-    Any name of the file system has one, invalid UTF-8 and newlines included.
-    """
-    return path.as_uri()
-
-
-def local_path(uri: str) -> Path | None:
-    """Return the path of the file on this machine that a URI names; None where it names something else."""
-    text = _local_text(uri)
-    return None if text is None else Path(text)
-
-
-def uri_path(uri: str) -> Path:
-    """Return the path that a `file:` URI names: the inverse of `file_uri`.
-
-    Raises:
-        ValueError: it names no file on this machine: an object in `s3:`, say. See `local_path`.
-    """
-    path = local_path(uri)
-    if path is None:
-        raise ValueError(f"{uri} names no file on this machine")
-    return path
-
-
-def uri_text(uri: str) -> str:
-    """Return the same path as text, for people: of what is no file on this machine, the URI as it is.
-
-    Where there are many, making paths of them takes its time.
-    """
-    text = _local_text(uri)
-    return uri if text is None else text
-
-
-def _local_text(uri: str) -> str | None:
-    """Return the path that a URI names on this machine, by RFC 8089: without a host, or with `localhost`.
-
-    The path of any other URI is one on another machine, and whatever lies at that path here is another file.
-    """
-    try:
-        parts = urlsplit(uri)
-    except ValueError:  # no URI at all
-        return None
-    here = parts.scheme == "file" and parts.netloc.lower() in ("", "localhost")
-    return os.fsdecode(unquote_to_bytes(parts.path)) if here and parts.path.startswith("/") else None
-
-
-def record_id(uri: str) -> str:
-    """Return the id of the record for `uri`: the first 128 bits of its SHA-256, in hexadecimal.
-
-    Of fixed length, because Elasticsearch ends an `_id` at 512 bytes and paths are longer.
-    """
-    return hashlib.sha256(uri.encode()).hexdigest()[:32]
-
-
-def labels_digest(fields: Fields, metadata: Metadata) -> str:
-    """Return a digest of what the labels say, 32 hexadecimal digits, independent of the order of keys."""
-    text = json.dumps([dict(fields), dict(metadata)], sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-# Characters without a width that copying and spreadsheets leave at the ends of a text, and which str.strip
-# keeps: zero-width space and joiners, marks of direction, word joiner, byte order mark (all of Unicode's Cf).
-_NO_WIDTH = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
-_BLANK = f"{_NO_WIDTH}{''.join(c for c in map(chr, range(0x3001)) if c.isspace())}"
-
-
-def label_text(text: str) -> str:
-    """Return a label or the name of a field as it is kept: in Unicode's form NFC, without blanks at its ends.
-
-    So `good ` is `good`, and what macOS writes in form NFD is the same label as elsewhere (Unicode annex 15).
-    """
-    return normalize("NFC", text).strip(_BLANK)
-
-
-def kept_name(name: str, collection: CollectionInfo) -> str:
-    """Return the name of a field as a collection has it, whatever its Unicode form and blanks at its ends."""
-    kept = label_text(name)
-    return kept if name not in collection.fields and kept in collection.fields else name
-
-
-def kept_filter(where: Where | None, collection: CollectionInfo) -> Where | None:
-    """Return a filter for the fields of a collection as they are kept: either form of a text finds it."""
-    if not where:
-        return where
-    found: dict[str, list[Scalar]] = {}
-    for name, values in where.items():
-        alternatives = found.setdefault(kept_name(name, collection), [])
-        for value in values:
-            alternatives.append(value)
-            if isinstance(value, str) and label_text(value) != value:
-                alternatives.append(label_text(value))
-    return found
-
-
-def display(text: str | Path) -> str:
-    """Return `text` fit for one line of a terminal.
-
-    Bytes of names that are no UTF-8 are shown as what they say, see `file_names`; control characters, and
-    bytes that say nothing, are escaped. So is a path that was read in the wrong code page.
-    """
-    line = decoded_bytes(text) if isinstance(text, str) else readable(str(text))
-    if line.isprintable():
-        return line
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in line
-    )

@@ -22,7 +22,12 @@ from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.heldout import held_out
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.metric_learning.fitted import refit_with
-from lookalike.types import Record, Scalar, Vectors, record_id
+from lookalike.types import (
+    Record,
+    Scalar,
+    Vectors,
+)
+from lookalike.uris import record_id
 from lookalike.vectors.metric import FittedMetric, fit_metric, normalise
 from lookalike.vectors.vote import Codes
 from tests.cli.test_progress import Heard

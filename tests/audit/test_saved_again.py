@@ -12,7 +12,14 @@ from conformal_clip_data import textile_simulated_root
 from PIL import Image, ImageEnhance
 
 from lookalike.audit.saved_again import join_saved_again
-from lookalike.types import Record, Vectors, file_uri, record_id
+from lookalike.types import (
+    Record,
+    Vectors,
+)
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import find_near_duplicates
 from tests.conftest import CommandLine

@@ -24,7 +24,8 @@ from lookalike.embedders.preprocessing import Preprocessing
 from lookalike.errors import InvalidArgument
 from lookalike.evaluation.folds import stratified_folds
 from lookalike.session import Session
-from lookalike.types import Record, uri_path
+from lookalike.types import Record
+from lookalike.uris import uri_path
 from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours, picture, save
 

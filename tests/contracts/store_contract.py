@@ -30,10 +30,16 @@ from lookalike.errors import (
     SpaceMismatch,
     Unanswerable,
 )
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
 from lookalike.stores.wording import query_terms
-from lookalike.types import Record, Space, Stamp, labels_digest, record_id
+from lookalike.types import (
+    Record,
+    Space,
+    Stamp,
+)
+from lookalike.uris import record_id
 from tests.contracts.store_model import StoreModel
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli import main
-from lookalike.types import uri_path
+from lookalike.uris import uri_path
 from tests.unmeasured import unmeasured
 
 PROGRAM = Path(sys.executable).with_name("lookalike")

@@ -27,7 +27,12 @@ from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import Evaluation, evaluation_lines
 from lookalike.evaluation.figures import Interval, class_figures, confusion_cells, wilson_interval
 from lookalike.metric_learning.fitted import refit_with
-from lookalike.types import Record, Scalar, Vectors, record_id
+from lookalike.types import (
+    Record,
+    Scalar,
+    Vectors,
+)
+from lookalike.uris import record_id
 from lookalike.vectors import near_duplicates
 from lookalike.vectors import nearest as ranking
 from lookalike.vectors.vote import label_key

@@ -13,8 +13,13 @@ from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import evaluation_lines
 from lookalike.evaluation.folds import repeat_seeds, stratified_folds
-from lookalike.evaluation.lots import Joined, joined_text, lots_of, merged_lots
-from lookalike.types import Record, Scalar, record_id
+from lookalike.evaluation.lots import Joined, joined_text, lots_of
+from lookalike.types import (
+    Record,
+    Scalar,
+)
+from lookalike.uris import record_id
+from lookalike.vectors.groupings import merge_groupings
 
 
 @settings(deadline=None, max_examples=60)
@@ -77,8 +82,8 @@ def test_one_lot_or_no_two_of_a_label_cannot_be_held_out() -> None:
 def test_groups_that_share_an_image_are_one_lot() -> None:
     days = np.array([0, 0, 1, 1, 2, 3], dtype=np.intp)
     copies = np.array([0, 1, 1, 2, 3, 4], dtype=np.intp)
-    assert merged_lots(days, copies).tolist() == [0, 0, 0, 0, 1, 2]
-    assert merged_lots(days).tolist() == [0, 0, 1, 1, 2, 3]
+    assert merge_groupings([days, copies]).tolist() == [0, 0, 0, 0, 1, 2]
+    assert merge_groupings([days]).tolist() == [0, 0, 1, 1, 2, 3]
 
 
 def records_of(*fields: Mapping[str, Scalar]) -> list[Record]:

@@ -12,7 +12,11 @@ from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import evaluation_lines
 from lookalike.evaluation.fold_metric import CANDIDATE_KS
 from lookalike.evaluation.heldout import Ks, held_out
-from lookalike.types import Record, Vectors, record_id
+from lookalike.types import (
+    Record,
+    Vectors,
+)
+from lookalike.uris import record_id
 from lookalike.vectors.metric import fit_metric, normalise
 from lookalike.vectors.nearest import BestOfClass, leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import Codes

@@ -18,7 +18,14 @@ from lookalike.evaluation.confidence import Scores
 from lookalike.evaluation.heldout import HeldOut, held_out
 from lookalike.evaluation.judge import Judge
 from lookalike.evaluation.judgement import Judgement, cached_judgement, judgement_key, judgement_of
-from lookalike.types import Neighbour, Record, Scalar, Space, Stamp, record_id
+from lookalike.types import (
+    Neighbour,
+    Record,
+    Scalar,
+    Space,
+    Stamp,
+)
+from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.vote import vote
 from tests.conftest import CommandLine

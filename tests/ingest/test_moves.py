@@ -22,7 +22,14 @@ from lookalike.metric_learning.corrections import correct, marks_of
 from lookalike.metric_learning.fitting import fit
 from lookalike.metric_learning.sides import remove
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import OWN_KEY, Record, file_uri, record_id
+from lookalike.types import (
+    OWN_KEY,
+    Record,
+)
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from tests.desk import Desk
 from tests.mean_colours import save
 

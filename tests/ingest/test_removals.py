@@ -20,7 +20,17 @@ from lookalike.errors import FolderEmpty, PathNotFound, RemovalUnconfirmed
 from lookalike.ingest.indexed_folders import indexed_paths
 from lookalike.ingest.removals import Disk, Removal, disagree, find_gone, is_below
 from lookalike.stores.registry import open_store
-from lookalike.types import Record, Stamp, file_uri, local_path, record_id, uri_path, uri_text
+from lookalike.types import (
+    Record,
+    Stamp,
+)
+from lookalike.uris import (
+    file_uri,
+    local_path,
+    record_id,
+    uri_path,
+    uri_text,
+)
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.desk import Desk
@@ -179,7 +189,7 @@ def test_a_mount_point_with_nothing_on_it_is_refused_however_few_were_there(
     program = f"""
 import subprocess
 from pathlib import Path
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 from lookalike.removals import Disk, check_emptied
 from lookalike.records import Stamp
 from lookalike.errors import FolderEmpty

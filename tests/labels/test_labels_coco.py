@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lookalike.label_normalisation import labels_digest
 from lookalike.labels.coco import is_coco, read_coco
 from lookalike.labels.documents import Document
-from lookalike.types import labels_digest
 from tests.labelled_tree import fields, read, reasons, tree
 
 CATEGORIES = [

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from lookalike.ingest.index_report import A_FEW, label_trouble
+from lookalike.label_normalisation import label_text
 from lookalike.labels.alike import alike_labels
-from lookalike.types import Skipped, label_text
+from lookalike.types import Skipped
 from tests.conftest import CommandLine
 from tests.labelled_tree import fields, read, tree
 

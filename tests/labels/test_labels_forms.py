@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lookalike.label_normalisation import labels_digest
 from lookalike.labels.documents import Document, parse_json
 from lookalike.labels.json_files import read_json_files
 from lookalike.labels.labelling import Unusable
-from lookalike.types import labels_digest
 from tests.labelled_tree import fields, read, reasons, tree
 
 QUALITY = {"attributes": {"quality": "good"}}

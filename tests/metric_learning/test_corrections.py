@@ -17,6 +17,7 @@ from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import CollectionNotFound, ImageNotFound, InvalidArgument
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
+from lookalike.label_normalisation import labels_digest
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import (
     LONGEST_NAME,
@@ -35,7 +36,12 @@ from lookalike.metric_learning.corrections import (
 from lookalike.metric_learning.fitting import fit
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import OWN_KEY, Record, Scalar, labels_digest, uri_path
+from lookalike.types import (
+    OWN_KEY,
+    Record,
+    Scalar,
+)
+from lookalike.uris import uri_path
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import SPACE, STRANGE_TEXTS, corners, record
 from tests.mean_colours import MeanColours, save

@@ -32,7 +32,14 @@ from lookalike.metric_learning.sides import Sides, delete, remove
 from lookalike.session import Session
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import PLAIN_METRIC, Record, Skipped, Space, Vectors, uri_path
+from lookalike.types import (
+    PLAIN_METRIC,
+    Record,
+    Skipped,
+    Space,
+    Vectors,
+)
+from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import record
@@ -389,7 +396,7 @@ FIT = """
 import sys
 from pathlib import Path
 from lookalike.fitting import fit, undo_fit
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 url, locks, how = sys.argv[1:]
 with open_store(url) as store:
     print("ready", flush=True)

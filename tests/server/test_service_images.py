@@ -23,7 +23,12 @@ from PIL import Image
 from lookalike.server.auth.keys import new_key
 from lookalike.server.caches import counting
 from lookalike.session import Session
-from lookalike.types import Record, file_uri, record_id, uri_path
+from lookalike.types import Record
+from lookalike.uris import (
+    file_uri,
+    record_id,
+    uri_path,
+)
 from tests.contracts.store_contract import STRANGE_TEXTS
 from tests.mean_colours import picture, save
 from tests.service import COLLECTION, InProcess, Server

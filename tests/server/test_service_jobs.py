@@ -28,7 +28,15 @@ from lookalike.server.routes.maps import MOST_LABELS, MOST_POINTS
 from lookalike.server.workers.jobs import KEPT, MOST_WAITING
 from lookalike.session import Session
 from lookalike.stores.registry import open_store
-from lookalike.types import Record, Scalar, Space, record_id, uri_path
+from lookalike.types import (
+    Record,
+    Scalar,
+    Space,
+)
+from lookalike.uris import (
+    record_id,
+    uri_path,
+)
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.projection import evenly, plane
 from tests.cli.test_progress import Heard

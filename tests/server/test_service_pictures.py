@@ -25,7 +25,11 @@ from lookalike.server.caches.small_pictures import SmallPictures
 from lookalike.server.routes.pictures import disposition
 from lookalike.server.settings import Settings
 from lookalike.session import Session
-from lookalike.types import Record, file_uri, record_id
+from lookalike.types import Record
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from tests.conftest import CommandLine
 from tests.mean_colours import picture, save
 from tests.service import COLLECTION, InProcess, in_process

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.file_names import possible_names, read_name, readable
-from lookalike.types import display
+from lookalike.file_names import display, possible_names, read_name, readable
 
 
 def packed(name: str, encoding: str) -> str:

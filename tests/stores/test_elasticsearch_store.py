@@ -36,7 +36,8 @@ from lookalike.stores.elasticsearch.client import ElasticsearchClient
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import Record, file_uri
+from lookalike.types import Record
+from lookalike.uris import file_uri
 from tests.contracts.store_contract import (
     CORNERS,
     SPACE,

@@ -45,7 +45,7 @@ BATCH = 20
 WRITER = f"""
 import sys
 from tests.contracts.store_contract import SPACE, corners, record
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     store.create("parts", SPACE)
     for batch in range(1_000_000):

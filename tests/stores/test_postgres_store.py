@@ -33,10 +33,13 @@ from lookalike.errors import (
 )
 from lookalike.stores import answers
 from lookalike.stores.postgres.address import read_postgres_address
+from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.postgres.store import PostgresStore
-from lookalike.stores.postgres.text import given_text, stored_text
 from lookalike.stores.registry import open_store
-from lookalike.types import file_uri, record_id
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,

@@ -20,7 +20,8 @@ from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import shortlist, shortlists
 from lookalike.stores.sqlite.shortlist import Shortlist, find_centres
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import Space, record_id
+from lookalike.types import Space
+from lookalike.uris import record_id
 from lookalike.vectors.nearest import nearest_rows
 from tests.contracts.store_contract import random_vectors, record
 from tests.stores.test_sqlite_failures import mere_user, python
@@ -349,7 +350,7 @@ def test_who_waits_too_long_for_another_build_is_told(store: SqliteStore, url: s
 
 BUILD = """
 import sys
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     print(store.build_index("parts").recall)
 """

@@ -33,7 +33,7 @@ BATCH = 20
 WRITER = f"""
 import sys
 from tests.contracts.store_contract import SPACE, corners, record
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 url, writer, batches = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with open_store(url) as store:
     store.create("parts", SPACE)
@@ -49,7 +49,7 @@ ATTEMPT = """
 import sys
 from tests.contracts.store_contract import CORNERS, SPACE, fill, record, scanned
 from lookalike.errors import LookalikeError
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     for call in (
         lambda: store.create("parts", SPACE) and "created",
@@ -395,7 +395,7 @@ FILL_UP = """
 import pathlib, resource, sys
 from tests.contracts.store_contract import SPACE, corners, record, scanned
 from lookalike.errors import LookalikeError
-from lookalike.stores import open_store
+from lookalike.stores.registry import open_store
 folder = pathlib.Path(sys.argv[1])
 (folder / "ballast").write_bytes(bytes(400_000))
 if sys.argv[2] == "limit":

@@ -33,7 +33,10 @@ from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.stores.sqlite.words import ids_by_words
-from lookalike.types import file_uri, record_id
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,

@@ -38,7 +38,8 @@ from lookalike.evaluation import heldout
 from lookalike.evaluation.folds import Fold, stratified_folds
 from lookalike.images import decoding
 from lookalike.session import Session
-from lookalike.types import Record, uri_path
+from lookalike.types import Record
+from lookalike.uris import uri_path
 from lookalike.vectors.vote import Codes
 from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours

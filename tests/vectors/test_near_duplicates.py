@@ -18,6 +18,7 @@ from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument
 from lookalike.types import Vectors
 from lookalike.vectors import near_duplicates
+from lookalike.vectors.groupings import numbered_by_first_row
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import (
     find_near_duplicates,
@@ -181,7 +182,7 @@ def test_the_order_of_the_images_makes_no_difference_to_where_a_chain_is_cut() -
     groups = near_duplicate_groups(vectors, digests)
     order = np.random.default_rng(1).permutation(500)
     again = near_duplicate_groups(vectors[order], [digests[row] for row in order.tolist()])
-    assert near_duplicates._numbered_by_first_row(again[np.argsort(order)]).tolist() == groups.tolist()
+    assert numbered_by_first_row(again[np.argsort(order)]).tolist() == groups.tolist()
 
 
 def test_as_many_digests_as_vectors_are_needed() -> None:

@@ -35,6 +35,7 @@ from lookalike.errors import FieldNotFound, InvalidArgument
 from lookalike.evaluation.heldout import held_out, workload
 from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
+from lookalike.vectors.groupings import group_members
 from lookalike.vectors.near_duplicates import find_near_duplicates
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import label_of, winning_codes
@@ -257,8 +258,7 @@ def _outliers_of_all(
     if len(records) < SMALL:
         # So few have no usual distance.
         return ()
-    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    alike = [each.tolist() for each in members]
+    alike = [rows.tolist() for rows in group_members(groups)]
     excluded = [alike[group] for group in groups.tolist()]
     rows, similarities = nearest_rows(vectors, vectors, 1, excluded, progress=progress)
     others = np.flatnonzero(rows[:, 0] >= 0)

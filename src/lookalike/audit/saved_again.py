@@ -24,7 +24,8 @@ from lookalike.errors import UnusableImage
 from lookalike.images import decoding
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.progress import divided, silent
-from lookalike.types import local_path
+from lookalike.uris import local_path
+from lookalike.vectors.groupings import group_members
 from lookalike.vectors.near_duplicates import RATIO
 from lookalike.vectors.nearest import nearest_rows
 
@@ -112,8 +113,7 @@ def join_saved_again(
 
 def _doubtful(vectors: Vectors, groups: Codes, wide: float, progress: Progress) -> list[tuple[int, int]]:
     """Return the pairs of different groups that may be copies, the nearest first."""
-    members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
-    alike = [each.tolist() for each in members]
+    alike = [rows.tolist() for rows in group_members(groups)]
     excluded = [alike[group] for group in groups.tolist()]
     rows, similarities = nearest_rows(vectors, vectors, _NEAREST, excluded, progress=progress)
     found: dict[tuple[int, int], float] = {}

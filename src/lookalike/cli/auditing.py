@@ -19,7 +19,7 @@ from lookalike.cli.output import (
     text_of,
 )
 from lookalike.errors import OutputFailed
-from lookalike.types import display
+from lookalike.file_names import display
 from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:

@@ -16,8 +16,10 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.sources.files import absolute
-from lookalike.types import Skipped, display, file_uri
+from lookalike.types import Skipped
+from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,11 +32,15 @@ from lookalike.cli.output import (
     warn,
 )
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.images.levels import Range
 from lookalike.ingest.removals import disagree
 from lookalike.sources.files import absolute
 from lookalike.stores.registry import check_approximate
-from lookalike.types import display, file_uri, record_id
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 
 if TYPE_CHECKING:
     from lookalike.cli.output import Bar

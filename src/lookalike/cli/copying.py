@@ -19,8 +19,8 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import counted, print_line, print_table, print_text, progress_bar, text_of, warn
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
+from lookalike.file_names import display
 from lookalike.stores.registry import check_approximate, open_store
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from lookalike.stores.protocol import Store

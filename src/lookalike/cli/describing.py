@@ -17,7 +17,7 @@ from lookalike.cli.output import (
     print_text,
     text_of,
 )
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,7 +37,8 @@ from lookalike.cli.output import (
 )
 from lookalike.errors import InvalidArgument, OutputFailed, Unanswerable
 from lookalike.evaluation.novelty import FALSE_ALARM
-from lookalike.types import Skipped, kept_name
+from lookalike.label_normalisation import kept_name
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from lookalike.evaluation.evaluate import Options

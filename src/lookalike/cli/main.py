@@ -103,7 +103,7 @@ def _words(error: OSError) -> str:
 
 def _say(line: str) -> None:
     """Print a line on stderr, which may be as broken as stdout."""
-    from lookalike.types import display
+    from lookalike.file_names import display
 
     with suppress(OSError):
         sys.stderr.write(f"lookalike: {display(line)}\n")

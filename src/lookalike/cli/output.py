@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.progress import Lines
-from lookalike.types import display, local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

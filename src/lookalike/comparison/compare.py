@@ -30,7 +30,11 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.progress import silent
-from lookalike.types import PLAIN_METRIC, Skipped, local_path
+from lookalike.types import (
+    PLAIN_METRIC,
+    Skipped,
+)
+from lookalike.uris import local_path
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups
 

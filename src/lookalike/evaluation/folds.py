@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.progress import silent
+from lookalike.vectors.groupings import numbered_by_first_row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,22 +76,21 @@ def stratified_folds(
     order = np.arange(count) if ranks is None else np.argsort(ranks)
     codes = codes[order]
     # Numbered by their first rows, so that the folds do not depend on how the lots were numbered.
-    given = np.arange(count) if lots is None else lots[order]
-    _, firsts, inverse = np.unique(given, return_index=True, return_inverse=True)
-    lots = np.argsort(np.argsort(firsts))[inverse]
-    most = min(folds, len(firsts), int(np.bincount(codes).max(initial=0)))
+    lots = np.arange(count) if lots is None else numbered_by_first_row(lots[order])
+    different = int(lots.max(initial=-1)) + 1
+    most = min(folds, different, int(np.bincount(codes).max(initial=0)))
     if most < 2:
-        what = "all images are in one group" if len(firsts) < 2 else "no two images share a label"
+        what = "all images are in one group" if different < 2 else "no two images share a label"
         raise Unanswerable(f"{what}: nothing can be held out")
     # The splitter for lots is slow: not where nothing has to be kept together.
     drawn: Any = StratifiedKFold(n_splits=most, shuffle=True, random_state=seed)
-    if len(firsts) < count:
-        drawn = _LotFolds(most, seed, len(firsts), progress)
+    if different < count:
+        drawn = _LotFolds(most, seed, different, progress)
     with warnings.catch_warnings():
         # That a label has fewer images than folds is documented above.
         warnings.simplefilter("ignore", UserWarning)
         parts = list(drawn.split(np.empty((count, 0)), codes, lots))
-    progress(len(firsts), len(firsts))
+    progress(different, different)
     return [
         Fold(np.sort(order[held_in]), np.sort(order[held_out]))
         for held_in, held_out in parts

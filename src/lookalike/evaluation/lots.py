@@ -13,11 +13,12 @@ import numpy as np
 
 from lookalike.errors import FieldNotFound, InvalidArgument
 from lookalike.progress import silent
+from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.near_duplicates import find_near_duplicates
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lookalike.progress import Progress
     from lookalike.types import Record, Scalar, Vectors
@@ -107,43 +108,11 @@ def lots_of(
         alike = (np.bincount(found)[found] > 1).astype(np.intp)
     if not groupings:
         return Lots(None, alike)
-    lots = merged_lots(*groupings)
+    lots = merge_groupings(groupings)
     together = lots if int(lots.max(initial=-1)) + 1 < count else None
     named = np.array([value is not None for value in values], dtype=bool)
     joined = _joined(lots[named], groupings[0][named]) if group is not None else ()
     return Lots(together, alike, chains, joined)
-
-
-def merged_lots(*groupings: Codes) -> Codes:
-    """Join groupings of the same rows: what shares a group in any of them, or by a chain, is one lot.
-
-    Args:
-        groupings: each of shape (n,), numbers from 0; at least one.
-
-    Returns:
-        Shape (n,): the lot of each row, numbered from 0 by its first row.
-    """
-    parents = list(range(len(groupings[0])))
-
-    def root(row: int) -> int:
-        while parents[row] != row:
-            parents[row] = parents[parents[row]]
-            row = parents[row]
-        return row
-
-    for grouping in groupings:
-        for row, other in _pairs(grouping):
-            first, second = sorted((root(row), root(other)))
-            parents[second] = first
-    roots = np.array([root(row) for row in range(len(parents))], dtype=np.intp)
-    return np.unique(roots, return_inverse=True)[1].astype(np.intp)
-
-
-def _pairs(grouping: Codes) -> Iterator[tuple[int, int]]:
-    """Yield pairs of rows that chain each group together."""
-    order = np.argsort(grouping, kind="stable")
-    same = grouping[order[1:]] == grouping[order[:-1]]
-    yield from zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True)
 
 
 def _joined(lots: Codes, groups: Codes) -> tuple[Joined, ...]:

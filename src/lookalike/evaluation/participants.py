@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.types import display
+from lookalike.file_names import display
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:

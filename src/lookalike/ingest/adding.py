@@ -18,7 +18,10 @@ from lookalike.metric_learning.corrections import (
     stored,
 )
 from lookalike.metric_learning.sides import Sides
-from lookalike.types import file_uri, record_id
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.embedders.ranged import range_of
 from lookalike.errors import UnusableImage
+from lookalike.file_names import display
 from lookalike.images import decoding
 from lookalike.images.decoder_pool import POOL
 from lookalike.progress import silent
-from lookalike.types import Skipped, display
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence

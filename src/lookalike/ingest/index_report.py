@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

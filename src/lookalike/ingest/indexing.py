@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import PathNotFound, Unanswerable
-from lookalike.file_names import read_name
+from lookalike.file_names import display, read_name
 from lookalike.images import decoding
 from lookalike.ingest.embedding import EmbeddedFile, embed_files, file_time, read_digests
 from lookalike.ingest.index_report import IndexReport, label_trouble
 from lookalike.ingest.moves import lost_records, pair
 from lookalike.ingest.removals import Disk, Removal, check_emptied, disagree, find_gone, is_below
+from lookalike.label_normalisation import labels_digest
 from lookalike.labels.alike import alike_labels
 from lookalike.labels.labelling import Label
 from lookalike.labels.reading import read_labels
@@ -33,9 +34,9 @@ from lookalike.types import (
     Skipped,
     Space,
     Stamp,
-    display,
+)
+from lookalike.uris import (
     file_uri,
-    labels_digest,
     local_path,
     record_id,
 )

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.types import Record, local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from lookalike.ingest.removals import Disk
-    from lookalike.types import Stamp
+    from lookalike.types import Record, Stamp
 
 
 @dataclass(frozen=True, slots=True)

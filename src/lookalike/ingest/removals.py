@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.errors import FolderEmpty, RemovalUnconfirmed
-from lookalike.types import display, local_path
+from lookalike.file_names import display
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.embedders.feature_cache import VERSION, sound_features
 from lookalike.integrity.finding import Finding
-from lookalike.types import file_uri
+from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,13 @@ import numpy as np
 from lookalike.errors import LookalikeError, SpaceMismatch, StoreCorrupt
 from lookalike.ingest.embedding import embed_files, read_digest
 from lookalike.integrity.finding import Finding
+from lookalike.label_normalisation import labels_digest
 from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_name
 from lookalike.metric_learning.sides import Sides
 from lookalike.progress import silent
 from lookalike.stores.checks import LENGTH_TOLERANCE
-from lookalike.types import Skipped, labels_digest, local_path
+from lookalike.types import Skipped
+from lookalike.uris import local_path
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

@@ -9,10 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookalike.file_names import display
 from lookalike.ingest.embedding import read_digest
 from lookalike.integrity.finding import Finding
 from lookalike.stores.checks import NAME_LENGTH
-from lookalike.types import Skipped, display, file_uri, local_path, record_id
+from lookalike.types import Skipped
+from lookalike.uris import (
+    file_uri,
+    local_path,
+    record_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

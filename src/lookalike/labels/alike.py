@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from lookalike.types import Remark, display
+from lookalike.file_names import display
+from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

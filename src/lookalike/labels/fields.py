@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lookalike.types import label_text
+from lookalike.label_normalisation import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
+from lookalike.label_normalisation import label_text
 from lookalike.sources.files import SUFFIXES
-from lookalike.types import label_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

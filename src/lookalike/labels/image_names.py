@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
-from lookalike.file_names import possible_names, readable
+from lookalike.file_names import display, possible_names, readable
+from lookalike.label_normalisation import label_text
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
-from lookalike.types import display, label_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lookalike.types import Skipped, display, labels_digest
+from lookalike.file_names import display
+from lookalike.label_normalisation import labels_digest
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,10 +10,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import ExtraMissing, LabelsInvalid
+from lookalike.file_names import display
 from lookalike.labels.headings import is_file_heading, is_image_name
 from lookalike.labels.labelling import Unusable
 from lookalike.labels.tables import SUFFIXES, Sheet, is_table, read_sheets
-from lookalike.types import Skipped, display
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, LabelsInvalid
+from lookalike.file_names import display
 from lookalike.labels.annotations import members
 from lookalike.labels.coco import is_coco, lesser_files, read_coco
 from lookalike.labels.documents import read_documents
@@ -26,7 +27,10 @@ from lookalike.labels.tables import claim_rows, is_table, read_tables
 from lookalike.labels.unknown_forms import unknown_json, unknown_texts
 from lookalike.labels.xml_files import XmlFile, read_xml_documents, read_xml_files, xml_forms
 from lookalike.labels.yolo import YoloFiles, find_yolo, read_yolo
-from lookalike.types import Remark, Skipped, display
+from lookalike.types import (
+    Remark,
+    Skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

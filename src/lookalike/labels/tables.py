@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import LabelsInvalid
+from lookalike.file_names import display
+from lookalike.label_normalisation import label_text
 from lookalike.labels.annotations import attribute_fields
 from lookalike.labels.columns import decimal_comma, listed, typed
 from lookalike.labels.delimited import read_delimited
@@ -30,7 +32,10 @@ from lookalike.labels.headings import (
 )
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.parquet import read_parquet
-from lookalike.types import Remark, Skipped, display, label_text
+from lookalike.types import (
+    Remark,
+    Skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -10,9 +10,13 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lookalike.file_names import display
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
-from lookalike.types import Remark, Skipped, display
+from lookalike.types import (
+    Remark,
+    Skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

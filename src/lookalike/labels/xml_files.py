@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from lookalike.file_names import readable
+from lookalike.file_names import display, readable
 from lookalike.labels.annotations import merged_fields
 from lookalike.labels.columns import typed
 from lookalike.labels.data_folders import split_of
@@ -20,7 +20,10 @@ from lookalike.labels.fields import storable
 from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.xml_documents import read_xml
-from lookalike.types import Remark, Skipped, display
+from lookalike.types import (
+    Remark,
+    Skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lookalike.errors import ImageNotFound, InvalidArgument
+from lookalike.file_names import display
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.fitted import plain_name
 from lookalike.metric_learning.sides import Sides
 from lookalike.stores.checks import check_fields
-from lookalike.types import OWN_KEY, Record, display
+from lookalike.types import (
+    OWN_KEY,
+    Record,
+)
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument, LookalikeError, StoreBusy, Unanswerable, VectorNotFound
+from lookalike.file_names import display
 from lookalike.metric_learning.fitted import (
     FITTED,
     Fitting,
@@ -28,7 +29,6 @@ from lookalike.metric_learning.fitted import (
 )
 from lookalike.stores.checks import same_name
 from lookalike.stores.recall import build_index_if_possible
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

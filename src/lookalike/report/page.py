@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import __version__
 from lookalike.errors import ExtraMissing
-from lookalike.file_names import readable
+from lookalike.file_names import display, readable
 from lookalike.outputs import check_file, write_file
-from lookalike.types import display, local_path, uri_text
+from lookalike.uris import (
+    local_path,
+    uri_text,
+)
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined

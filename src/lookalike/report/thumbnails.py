@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.errors import UnusableImage
+from lookalike.file_names import display
 from lookalike.images.levels import AUTO, Range
 from lookalike.images.thumbnails import thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
-from lookalike.types import display, local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from lookalike.errors import InvalidArgument
-from lookalike.file_names import readable
-from lookalike.types import Remark, display
+from lookalike.file_names import display, readable
+from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument, SpaceMismatch
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

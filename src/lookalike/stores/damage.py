@@ -7,9 +7,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from lookalike.file_names import readable
+from lookalike.file_names import display, readable
 from lookalike.stores.checks import same_name
-from lookalike.types import display, uri_text
+from lookalike.uris import uri_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

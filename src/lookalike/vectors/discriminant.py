@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.vectors.groupings import group_members
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -192,7 +194,7 @@ def _scores(data: Matrix, codes: NDArray[np.intp], lots: NDArray[np.intp], ridge
     if not len(energies):
         return np.zeros(len(ridges))
     rotated = left[:, kept] * np.sqrt(energies) if count <= data.shape[1] else centred @ right[:, kept]
-    several = [rows for rows in _members(lots) if 1 < len(rows) < count]
+    several = [rows for rows in group_members(lots) if 1 < len(rows) < count]
     scores = []
     for ridge in ridges:
         inverse = 1 / (energies + ridge * energies.mean())
@@ -207,11 +209,6 @@ def _scores(data: Matrix, codes: NDArray[np.intp], lots: NDArray[np.intp], ridge
         baseline = (targets * count / (count - 1)) ** 2
         scores.append(1 - (left_out**2).sum() / baseline.sum())
     return np.array(scores)
-
-
-def _members(lots: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    order = np.argsort(lots, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(lots[order])) + 1)
 
 
 def _span(data: NDArray[np.float32]) -> tuple[NDArray[np.floating] | None, NDArray[np.floating]]:

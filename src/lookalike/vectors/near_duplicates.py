@@ -31,6 +31,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument
 from lookalike.progress import divided, silent
+from lookalike.vectors.groupings import join_groups, numbered_by_first_row
 from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
@@ -144,30 +145,20 @@ def find_near_duplicates(
         taking(done, todo + 1)
     taking(1, 1)
     chains.sort(key=lambda chain: (-chain.images, -chain.groups, chain.similarity))
-    return NearDuplicates(_numbered_by_first_row(groups), threshold, tuple(chains))
+    return NearDuplicates(numbered_by_first_row(groups), threshold, tuple(chains))
 
 
 def _connected(
     vectors: Vectors, files: NDArray[np.intp], threshold: float, progress: Progress
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the number of what each row is connected with, and how many rows each is near."""
-    # SciPy's graphs take a while to load, which no search should wait for.
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     count = len(vectors)
-    every = np.arange(count)
     connected = files
     near = np.zeros(count, dtype=np.intp)
     for rows, columns in _near_pairs(vectors, threshold, progress):
         near += np.bincount(rows, minlength=count) + np.bincount(columns, minlength=count)
-        if (connected[rows] == connected[columns]).all():
-            continue
-        # What was connected so far goes in as one edge a row: to its group, a node behind those of the rows.
-        starts, ends = np.concatenate([rows, every]), np.concatenate([columns, count + connected])
-        graph = coo_array((np.ones(len(starts), dtype=bool), (starts, ends)), shape=(2 * count, 2 * count))
-        components = connected_components(graph, directed=False)[1][:count]
-        connected = np.unique(components, return_inverse=True)[1]
+        if (connected[rows] != connected[columns]).any():
+            connected = join_groups(connected, (rows, columns))
     return connected, near
 
 
@@ -276,14 +267,6 @@ def _least(vectors: Vectors, rows: NDArray[np.intp]) -> float:
     """Return the least similarity between two of some rows."""
     runs = _runs(rows)
     return float(min((vectors[some] @ vectors[other].T).min() for some in runs for other in runs))
-
-
-def _numbered_by_first_row(groups: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the same groups, numbered in the order of their first rows."""
-    _, firsts, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    ranks = np.empty(len(firsts), dtype=np.intp)
-    ranks[np.argsort(firsts)] = np.arange(len(firsts))
-    return ranks[inverse]
 
 
 def near_duplicate_threshold(vectors: Vectors, progress: Progress = silent) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lookalike.errors import InvalidArgument
 from lookalike.progress import divided, silent
+from lookalike.vectors.groupings import group_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,8 +138,7 @@ def leave_one_out_rows(
         return nearest_rows(vectors, vectors, k, [[row] for row in range(count)], progress=progress)
     rows = np.full((count, k), -1, dtype=np.intp)
     similarities = np.full((count, k), np.nan)
-    order = np.argsort(groups, kind="stable")
-    each = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    each = group_members(groups)
     for members, tell in zip(each, divided(progress, [len(members) for members in each]), strict=True):
         found, similarities[members] = leave_one_out_rows(vectors[members], k, progress=tell)
         rows[members] = np.where(found >= 0, members[found], -1)

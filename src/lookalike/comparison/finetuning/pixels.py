@@ -18,7 +18,7 @@ import numpy as np
 from lookalike.errors import UnusableImage
 from lookalike.images import decoding
 from lookalike.images.levels import AUTO, Range
-from lookalike.types import local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

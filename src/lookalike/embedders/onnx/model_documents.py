@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from lookalike.embedders.preprocessing import RESAMPLING
 from lookalike.errors import WeightsInvalid
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from pathlib import Path

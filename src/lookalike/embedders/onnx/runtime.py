@@ -13,8 +13,8 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 from lookalike.errors import InvalidArgument, WeightsInvalid
+from lookalike.file_names import display
 from lookalike.telemetry import ONNX_RUNTIME, is_off
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

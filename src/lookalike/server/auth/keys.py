@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lookalike.errors import InvalidArgument, PathNotFound
-from lookalike.types import display
+from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

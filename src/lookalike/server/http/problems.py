@@ -26,10 +26,10 @@ from lookalike.errors import (
     WeightsMissing,
     outcome,
 )
+from lookalike.file_names import display
 from lookalike.schemas.values import Problem
 from lookalike.server.http.answers import JsonAnswer
 from lookalike.server.http.foreign import translated
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

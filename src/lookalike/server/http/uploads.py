@@ -11,11 +11,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.ingest.embedding import Upload
 from lookalike.server.http.forms import read_body, read_parts
 from lookalike.server.http.many_values import check_values
 from lookalike.server.http.problems import Refused
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,13 +9,17 @@ from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import FieldNotFound, InvalidArgument, SpaceMismatch, Unanswerable
 from lookalike.ingest.embedding import EmbeddedFile
+from lookalike.label_normalisation import (
+    kept_filter,
+    kept_name,
+)
 from lookalike.schemas.classifying import ClassifyAnswer, ClassifyQuery, Prediction, Vote
 from lookalike.schemas.values import Approximation, Unusable
 from lookalike.server.http.answers import written
 from lookalike.server.http.uploads import described, read_data_url, read_question
 from lookalike.server.routes.busy import Busy
 from lookalike.server.service import Service, Serving
-from lookalike.types import Skipped, kept_filter, kept_name
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ from lookalike.server.routes.images import remove_files
 from lookalike.server.routes.models import served_model, shown_model
 from lookalike.server.service import Service, Serving
 from lookalike.stores.checks import same_name
-from lookalike.types import local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from lookalike.types import CollectionInfo

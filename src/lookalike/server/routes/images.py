@@ -27,7 +27,8 @@ from lookalike.server.http.problems import Refused
 from lookalike.server.service import Service, Serving
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.checks import metadata_text
-from lookalike.types import Skipped, local_path
+from lookalike.types import Skipped
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

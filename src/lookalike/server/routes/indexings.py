@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Response
 
 from lookalike.errors import LookalikeError, Unanswerable
+from lookalike.file_names import display
 from lookalike.ingest.indexed_folders import indexed_paths
 from lookalike.ingest.removals import disagree
 from lookalike.metric_learning.fitted import refuse_side
@@ -18,7 +19,7 @@ from lookalike.server.http.problems import Refused
 from lookalike.server.routes.job_requests import ACCEPTED, accepted
 from lookalike.server.service import Service, Serving
 from lookalike.stores.checks import same_name
-from lookalike.types import display, local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

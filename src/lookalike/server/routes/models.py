@@ -15,10 +15,10 @@ from fastapi import APIRouter
 
 from lookalike.embedders.protocol import Described
 from lookalike.errors import LookalikeError
+from lookalike.file_names import display
 from lookalike.schemas.embeddings import Model, Models, OpenAIProblem
 from lookalike.server.http.problems import Refused
 from lookalike.server.service import Service, Serving
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

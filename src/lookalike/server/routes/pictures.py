@@ -14,13 +14,13 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
 from lookalike.embedders.ranged import split_name
+from lookalike.file_names import display
 from lookalike.images.decoding import SIGNED_BYTES, file_type, may_take_long
 from lookalike.images.thumbnails import thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id
 from lookalike.server.http.problems import Refused
 from lookalike.server.service import Service, Serving
-from lookalike.types import display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
-from lookalike.file_names import readable
+from lookalike.file_names import display, readable
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import (
     CHANGED_FILE,
@@ -23,7 +24,8 @@ from lookalike.stores.verification import (
     verify_vectors,
 )
 from lookalike.stores.wording import record_text
-from lookalike.types import Record, display, labels_digest, local_path
+from lookalike.types import Record
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

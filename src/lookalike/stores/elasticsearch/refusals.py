@@ -12,7 +12,7 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.types import display
+from lookalike.file_names import display
 
 # A server that is overrun, or whose shards are not all up yet, says so with these; asking again helps.
 _PASSING = frozenset({429, 502, 503, 504})

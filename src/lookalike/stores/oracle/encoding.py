@@ -18,11 +18,12 @@ import numpy as np
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.errors import InvalidArgument
-from lookalike.file_names import readable
+from lookalike.file_names import display, readable
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
 from lookalike.stores.verification import vector_fault, verify_vectors
-from lookalike.types import display, labels_digest, local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

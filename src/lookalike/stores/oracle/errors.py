@@ -18,7 +18,7 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.types import display
+from lookalike.file_names import display
 
 NOT_UNIQUE = "ORA-00001"
 NAME_IN_USE = "ORA-00955"

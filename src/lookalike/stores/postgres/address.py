@@ -1,12 +1,12 @@
-"""The URL of a PostgreSQL store: what libpq is told, and what is our own."""
+"""The URL of a PostgreSQL store: parameters of the connection for libpq, and options of our own."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.stores.address import read_address
-from lookalike.types import display
 
 SCHEMA = "lookalike"
 """The schema of our tables and views where the URL names no other."""

@@ -1,4 +1,4 @@
-"""The collections of a PostgreSQL store, by name."""
+"""The catalog of a PostgreSQL store: its collections, found, made, renamed and removed by name."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
 from lookalike.stores.checks import collection_name, same_name
-from lookalike.stores.postgres.schema import lock_schema, rename_collections
-from lookalike.stores.postgres.text import stored_text
-from lookalike.stores.postgres.views import field_names
+from lookalike.stores.postgres.encoding import stored_text
+from lookalike.stores.postgres.schema import MOST_DIMENSIONS, create_tables, drop_tables, lock_schema
+from lookalike.stores.postgres.views import create_view, drop_view, field_names, view_name
 from lookalike.types import Approximation, CollectionInfo, Space
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lookalike.stores.postgres.server import Connection, Transaction
+    from lookalike.stores.postgres.connection import Connection, Transaction
 
 
 class Found(NamedTuple):
@@ -114,3 +114,61 @@ def rename_all(transaction: Transaction, names: Mapping[str, str], schema: str) 
         if there is not None and there.number not in renamed:
             raise InvalidArgument(f"there is a collection {new!r}")
     rename_collections(transaction.connection, renamed)
+
+
+def add_collection(connection: Connection, name: str, space: Space, metric: bytes | None) -> int:
+    """Make an empty collection with its table and its view and return its number; the schema is locked.
+
+    Raises:
+        InvalidArgument: its vectors are longer than pgvector's.
+    """
+    if space.dimension > MOST_DIMENSIONS:
+        raise InvalidArgument(
+            f"pgvector holds vectors of at most {MOST_DIMENSIONS:,} numbers, these have {space.dimension:,}"
+        )
+    row = connection.execute(
+        "INSERT INTO lookalike_collections (name, same_name, view_name, embedder, embedder_fingerprint,"
+        " dimension, metric_fingerprint, metric) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+        " RETURNING collection",
+        (
+            name,
+            same_name(name),
+            view_name(name),
+            space.embedder,
+            space.embedder_fingerprint,
+            space.dimension,
+            space.metric_fingerprint,
+            metric,
+        ),
+    ).fetchone()
+    assert row is not None  # noqa: S101 for the type
+    number = int(row[0])
+    create_tables(connection, number, space.dimension)
+    create_view(connection, number)
+    return number
+
+
+def remove_collection(connection: Connection, number: int) -> None:
+    """Remove a collection with its view, records, words, fields and metric."""
+    drop_view(connection, number)
+    drop_tables(connection, number)
+    connection.execute("DELETE FROM lookalike_collections WHERE collection = %s", (number,))
+
+
+def rename_collections(connection: Connection, names: dict[int, str]) -> None:
+    """Give collections, by number, names that no other has, and their views with them."""
+    for number in names:
+        drop_view(connection, number)
+        # Names are unique at every moment: out of the way first, under one that no collection can have.
+        connection.execute(
+            "UPDATE lookalike_collections SET same_name = %(other)s, view_name = %(other)s"
+            " WHERE collection = %(number)s",
+            {"other": f" {number}", "number": number},
+        )
+    for number, name in names.items():
+        connection.execute(
+            "UPDATE lookalike_collections SET name = %s, same_name = %s, view_name = %s"
+            " WHERE collection = %s",
+            (name, same_name(name), view_name(name), number),
+        )
+        create_view(connection, number)

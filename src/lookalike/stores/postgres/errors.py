@@ -1,4 +1,7 @@
-"""What an error of PostgreSQL means (postgresql.org/docs, appendix "PostgreSQL Error Codes")."""
+"""SQLSTATE codes of PostgreSQL, and the errors of lookalike that they become.
+
+Source: postgresql.org/docs, appendix "PostgreSQL Error Codes".
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.types import display
+from lookalike.file_names import display
 
 UNDEFINED_TABLE = "42P01"
 

@@ -1,4 +1,4 @@
-"""Filters as conditions on the table of a collection."""
+"""Filters of a query as SQL conditions on the table of a collection."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.postgres.server import SQL, Composed
-from lookalike.stores.postgres.text import stored_text, stored_value
+from lookalike.stores.postgres.connection import SQL, Composed
+from lookalike.stores.postgres.encoding import stored_text, stored_value
 
 if TYPE_CHECKING:
     from lookalike.types import Where

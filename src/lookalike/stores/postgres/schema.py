@@ -15,15 +15,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.errors import InvalidArgument, StoreDenied, StoreError
-from lookalike.stores.checks import same_name
-from lookalike.stores.postgres.server import SQL, VERSION, Identifier, Literal
-from lookalike.stores.postgres.views import create_view, drop_view, table, view_name
-from lookalike.stores.postgres.words import create_words, drop_words
+from lookalike.errors import StoreDenied, StoreError
+from lookalike.stores.postgres.connection import SQL, VERSION, Identifier, Literal
+from lookalike.stores.postgres.views import table
 
 if TYPE_CHECKING:
-    from lookalike.stores.postgres.server import Composed, Connection, PostgresServer, Transaction
-    from lookalike.types import Space
+    from lookalike.stores.postgres.connection import Connection, PostgresServer, Transaction
 
 MOST_DIMENSIONS = 16_000
 """Numbers in a `vector`, at most (README of pgvector, "Vector Type")."""
@@ -65,6 +62,11 @@ _TABLES = (
 def index(number: int) -> Identifier:
     """Return the name of a collection's approximate index."""
     return Identifier(f"lookalike_c{number}_hnsw")
+
+
+def words_table(number: int) -> Identifier:
+    """Return the name of the table of a collection's words."""
+    return Identifier(f"lookalike_w{number}")
 
 
 def lock_schema(connection: Connection, schema: str) -> None:
@@ -124,43 +126,11 @@ def _add_extension(server: PostgresServer, connection: Connection, schema: str) 
     connection.execute(SQL("CREATE EXTENSION vector SCHEMA {}").format(Identifier(schema)))
 
 
-def add_collection(connection: Connection, name: str, space: Space, metric: bytes | None) -> int:
-    """Make an empty collection with its table and its view and return its number; the schema is locked.
-
-    Raises:
-        InvalidArgument: its vectors are longer than pgvector's.
-    """
-    if space.dimension > MOST_DIMENSIONS:
-        raise InvalidArgument(
-            f"pgvector holds vectors of at most {MOST_DIMENSIONS:,} numbers, these have {space.dimension:,}"
-        )
-    row = connection.execute(
-        "INSERT INTO lookalike_collections (name, same_name, view_name, embedder, embedder_fingerprint,"
-        " dimension, metric_fingerprint, metric) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-        " RETURNING collection",
-        (
-            name,
-            same_name(name),
-            view_name(name),
-            space.embedder,
-            space.embedder_fingerprint,
-            space.dimension,
-            space.metric_fingerprint,
-            metric,
-        ),
-    ).fetchone()
-    assert row is not None  # noqa: S101 for the type
-    number = int(row[0])
-    connection.execute(_create_table(number, space.dimension))
-    create_view(connection, number)
-    create_words(connection, number)
-    return number
-
-
-def _create_table(number: int, dimension: int) -> Composed:
+def create_tables(connection: Connection, number: int, dimension: int) -> None:
+    """Make the empty tables of a collection: of its records, and of its words."""
     inline = dimension <= _INLINE_DIMENSIONS
     room = min(_LARGEST, _ROOM + (4 * dimension if inline else 0))
-    return SQL(
+    records = SQL(
         """CREATE TABLE {table} (
             id text COLLATE "C" PRIMARY KEY,
             uri text NOT NULL,
@@ -188,30 +158,14 @@ def _create_table(number: int, dimension: int) -> Composed:
         digest=Identifier(f"lookalike_c{number}_digest"),
         fields=Identifier(f"lookalike_c{number}_fields"),
     )
+    words = SQL(
+        """CREATE TABLE {table} (id text COLLATE "C" PRIMARY KEY, words tsvector NOT NULL);
+        CREATE INDEX {index} ON {table} USING gin (words)"""
+    ).format(table=words_table(number), index=Identifier(f"lookalike_w{number}_words"))
+    connection.execute(records)
+    connection.execute(words)
 
 
-def remove_collection(connection: Connection, number: int) -> None:
-    """Remove a collection with its view, records, words, fields and metric."""
-    drop_view(connection, number)
-    drop_words(connection, number)
-    connection.execute(SQL("DROP TABLE {}").format(table(number)))
-    connection.execute("DELETE FROM lookalike_collections WHERE collection = %s", (number,))
-
-
-def rename_collections(connection: Connection, names: dict[int, str]) -> None:
-    """Give collections, by number, names that no other has, and their views with them."""
-    for number in names:
-        drop_view(connection, number)
-        # Names are unique at every moment: out of the way first, under one that no collection can have.
-        connection.execute(
-            "UPDATE lookalike_collections SET same_name = %(other)s, view_name = %(other)s"
-            " WHERE collection = %(number)s",
-            {"other": f" {number}", "number": number},
-        )
-    for number, name in names.items():
-        connection.execute(
-            "UPDATE lookalike_collections SET name = %s, same_name = %s, view_name = %s"
-            " WHERE collection = %s",
-            (name, same_name(name), view_name(name), number),
-        )
-        create_view(connection, number)
+def drop_tables(connection: Connection, number: int) -> None:
+    """Drop the tables of a collection."""
+    connection.execute(SQL("DROP TABLE {}, {}").format(words_table(number), table(number)))

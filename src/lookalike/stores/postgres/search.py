@@ -1,4 +1,4 @@
-"""Nearest neighbours in PostgreSQL: candidates by pgvector, their order by `reranking`."""
+"""Nearest neighbours in PostgreSQL: pgvector gives candidates, `reranking` their exact order."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import CollectionEmpty, Unanswerable
+from lookalike.stores.postgres.connection import SQL, Composed, Literal, Wire
+from lookalike.stores.postgres.encoding import binary_vectors
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.rows import plain_ids, read_verified
+from lookalike.stores.postgres.records import plain_ids, read_verified
 from lookalike.stores.postgres.schema import index
-from lookalike.stores.postgres.server import SQL, Composed, Literal, Wire
-from lookalike.stores.postgres.text import binary_vectors
 from lookalike.stores.postgres.views import table
 from lookalike.stores.reranking import exact_nearest, rerank
 from lookalike.stores.verification import DamagedCandidates
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.postgres.address import PostgresAddress
     from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.server import Connection
+    from lookalike.stores.postgres.connection import Connection
     from lookalike.stores.reranking import Candidates
     from lookalike.types import Approximation, Vectors, Where
 

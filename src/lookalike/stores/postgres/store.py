@@ -21,15 +21,17 @@ from lookalike.stores.checks import (
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.catalog import (
+    add_collection,
     all_collections,
     collection_from,
     existing,
     find_collection,
     read_metric,
+    remove_collection,
     rename_all,
 )
-from lookalike.stores.postgres.query import answer
-from lookalike.stores.postgres.rows import (
+from lookalike.stores.postgres.connection import PostgresServer
+from lookalike.stores.postgres.records import (
     ids_of_digest,
     matching_ids,
     put_labels,
@@ -41,14 +43,9 @@ from lookalike.stores.postgres.rows import (
     remove_records,
     uris_of,
 )
-from lookalike.stores.postgres.schema import (
-    add_collection,
-    lock_schema,
-    make_schema,
-    remove_collection,
-)
+from lookalike.stores.postgres.schema import lock_schema, make_schema
 from lookalike.stores.postgres.search import PostgresSearch, create_index, keep_recall
-from lookalike.stores.postgres.server import PostgresServer
+from lookalike.stores.postgres.sql import answer
 from lookalike.stores.postgres.words import check_words, ids_by_words
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.verification import DamagedCandidates
@@ -60,7 +57,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.damage import Fault, StructureFault
     from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.server import Connection, Transaction
+    from lookalike.stores.postgres.connection import Connection, Transaction
     from lookalike.types import (
         Approximation,
         CollectionInfo,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from lookalike.stores.checks import same_name
 from lookalike.stores.postgres.address import NAME_BYTES
-from lookalike.stores.postgres.server import SQL, Identifier, Literal
-from lookalike.stores.postgres.text import given_text, readable_text, stored_text
+from lookalike.stores.postgres.connection import SQL, Identifier, Literal
+from lookalike.stores.postgres.encoding import given_text, readable_text, stored_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.stores.postgres.server import Connection
+    from lookalike.stores.postgres.connection import Connection
     from lookalike.types import Fields
 
 VIEW_COLUMNS = ("id", "uri", "path", "digest", "metadata", "vector")

@@ -13,15 +13,16 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores.damage import StructureFault
+from lookalike.stores.postgres.connection import SQL, Composed, Literal
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.server import SQL, Composed, Identifier, Literal
+from lookalike.stores.postgres.schema import words_table
 from lookalike.stores.postgres.views import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.server import Connection, Transaction
+    from lookalike.stores.postgres.connection import Connection, Transaction
     from lookalike.types import Where
 
 # Positions in a tsvector, and of one word, at most (postgresql.org/docs, "Limitations" of text search).
@@ -54,26 +55,6 @@ _FIND = SQL(
     SELECT id FROM scored {kept} ORDER BY score DESC, id LIMIT %s"""
 )
 _COPY = SQL("COPY {} (id, words) FROM STDIN (FORMAT BINARY)")
-
-
-def words_table(number: int) -> Identifier:
-    """Return the name of the table of a collection's words."""
-    return Identifier(f"lookalike_w{number}")
-
-
-def create_words(connection: Connection, number: int) -> None:
-    """Make the empty table of a collection's words."""
-    connection.execute(
-        SQL(
-            """CREATE TABLE {table} (id text COLLATE "C" PRIMARY KEY, words tsvector NOT NULL);
-            CREATE INDEX {index} ON {table} USING gin (words)"""
-        ).format(table=words_table(number), index=Identifier(f"lookalike_w{number}_words"))
-    )
-
-
-def drop_words(connection: Connection, number: int) -> None:
-    """Drop the table of a collection's words."""
-    connection.execute(SQL("DROP TABLE {}").format(words_table(number)))
 
 
 def add_words(connection: Connection, number: int, texts: Iterable[tuple[str, str]]) -> None:

@@ -32,7 +32,7 @@ from lookalike.stores.sqlite.schema import (
     stored_version,
 )
 from lookalike.stores.sqlite.text import stored_text
-from lookalike.types import file_uri
+from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

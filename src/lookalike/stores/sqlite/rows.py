@@ -11,13 +11,23 @@ from urllib.parse import unquote_to_bytes
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
 from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
 from lookalike.stores.sqlite.text import sql_text, text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
-from lookalike.types import Approximation, CollectionInfo, Record, Space, labels_digest, local_path, uri_path
+from lookalike.types import (
+    Approximation,
+    CollectionInfo,
+    Record,
+    Space,
+)
+from lookalike.uris import (
+    local_path,
+    uri_path,
+)
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,4 +1,4 @@
-"""How records look in the tables of a PostgreSQL store."""
+"""The records of a collection in PostgreSQL: written, read and verified."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
 from lookalike.file_names import readable
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
+from lookalike.stores.postgres.connection import SQL
+from lookalike.stores.postgres.encoding import binary_vectors, little_endian, readable_text, stored_fields
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.server import SQL
-from lookalike.stores.postgres.text import binary_vectors, little_endian, readable_text, stored_fields
 from lookalike.stores.postgres.views import add_fields, column_types, table
 from lookalike.stores.postgres.words import add_words, remove_words
 from lookalike.stores.verification import sound_records, sound_stamps, vector_fault, verify_vectors
 from lookalike.stores.wording import record_text
-from lookalike.types import labels_digest, local_path
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lookalike.stores.postgres.server import Connection, Transaction
+    from lookalike.stores.postgres.connection import Connection, Transaction
     from lookalike.types import Fields, Metadata, Record, Stamp, Vectors, Where
 
 Row: TypeAlias = "tuple[Any, ...]"

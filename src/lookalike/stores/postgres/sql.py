@@ -1,4 +1,4 @@
-"""SQL that only reads, on a PostgreSQL store.
+"""Read-only SQL statements of users, answered by a PostgreSQL store.
 
 Four things keep a statement from changing anything: `DECLARE … CURSOR FOR` takes nothing but one SELECT,
 VALUES or TABLE, by PostgreSQL's own grammar; the transaction is read-only, and has read already, so that
@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import QueryRefused
 from lookalike.stores.answers import Room, too_long
+from lookalike.stores.postgres.connection import Connection, Error, Result, execute_in_parts, execute_one
 from lookalike.stores.postgres.errors import one_line
-from lookalike.stores.postgres.server import Connection, Error, Result, execute_in_parts, execute_one
 from lookalike.types import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lookalike.stores.postgres.server import PostgresServer
+    from lookalike.stores.postgres.connection import PostgresServer
 
 # Volatile because they answer otherwise each time, not because they do something.
 _HARMLESS = frozenset(

@@ -1,4 +1,4 @@
-"""Texts, fields and vectors as PostgreSQL can hold them.
+"""Texts, fields and vectors in the forms that PostgreSQL and pgvector store.
 
 Its texts and its jsonb take neither NUL characters nor halves of surrogate pairs, which is what Python makes
 of names that are no UTF-8. They are written as U+001A, "substitute", and four hexadecimal digits; so is
