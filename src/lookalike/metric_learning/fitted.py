@@ -111,16 +111,23 @@ def plain_vector(collection: CollectionInfo, using: str | None = None) -> Vector
 
     Raises:
         VectorNotFound: the collection has none of that name.
-        StoreCorrupt: no plain vector of the same embedder is there.
     """
-    vector = collection.vector(using)
+    return plain_of(collection, collection.vector(using))
+
+
+def plain_of(collection: CollectionInfo, vector: VectorInfo) -> VectorInfo:
+    """Return the plain vector that a vector of a collection was made of: itself, unless it is fitted.
+
+    Raises:
+        SpaceMismatch: there is none.
+    """
     if not is_fitted(vector):
         return vector
     for other in collection.vectors:
-        made_by = other.space.embedder_fingerprint == vector.space.embedder_fingerprint
-        if other.ready and not is_fitted(other) and made_by:
+        same = other.space.embedder_fingerprint == vector.space.embedder_fingerprint
+        if other.ready and not is_fitted(other) and same:
             return other
-    raise SpaceMismatch(collection.name, str(vector.space), "no plain vector of this embedder")
+    raise SpaceMismatch(collection.name, str(vector.space), "no plain vector of its model")
 
 
 def fitting_of(store: Store, collection: CollectionInfo, vector: VectorInfo) -> Fitting | None:
