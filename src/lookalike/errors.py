@@ -9,6 +9,7 @@
     │   ├── CollectionNotFound
     │   ├── FieldNotFound      no record of the collection has that field
     │   ├── ImageNotFound      no record of the collection has that id
+    │   ├── VectorNotFound     no vector of the collection has that name
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
     │   ├── CollectionEmpty
@@ -19,6 +20,7 @@
     ├── DecodingStopped        an image whose decoding was ended because the program stops
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
     │   └── TargetDiffers      a copy's target has a collection of that name and another space
+    ├── VectorIncomplete       a vector that records still lack
     ├── WeightsInvalid         a weights file that is not the one it should be
     ├── WeightsMissing         a model's weights are not on this machine, or cannot be fetched
     ├── ExtraMissing           an optional package is not installed
@@ -117,6 +119,18 @@ class ImageNotFound(NotFound):
         super().__init__(f"no image of collection {collection!r} has the id {identity}")
 
 
+class VectorNotFound(NotFound):
+    """A name that no vector of the collection has, or one that records still lack."""
+
+    def __init__(self, collection: str, vector: str, known: Iterable[str]) -> None:
+        self.collection = collection
+        self.vector = vector
+        self.known = list(known)
+        super().__init__(
+            f"collection {collection!r} has no vector {vector!r}: it has {', '.join(self.known)}"
+        )
+
+
 class ModelNotFound(NotFound):
     """An embedder name that nothing is registered for."""
 
@@ -210,6 +224,20 @@ class TargetDiffers(SpaceMismatch):
             f"{found}: delete it there, or copy into another store"
         )
         self.args = (line,)
+
+
+class VectorIncomplete(LookalikeError):
+    """A vector cannot be searched yet, because records of its collection lack it."""
+
+    def __init__(self, collection: str, vector: str, lacking: int) -> None:
+        self.collection = collection
+        self.vector = vector
+        self.lacking = lacking
+        records = "1 record" if lacking == 1 else f"{lacking:,} records"
+        super().__init__(
+            f"{records} of collection {collection!r} lack the vector {vector!r}: index them again, or remove "
+            f"them"
+        )
 
 
 class WeightsInvalid(LookalikeError):
@@ -320,12 +348,14 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     NotFound: Outcome(1, 404),
     PathNotFound: Outcome(2, 404),
     FieldNotFound: Outcome(2, 400),
+    VectorNotFound: Outcome(2, 400),
     ModelNotFound: Outcome(2, 404),
     Unanswerable: Outcome(1, 409),
     LabelsInvalid: Outcome(1, 422),
     UnusableImage: Outcome(1, 422),
     DecodingStopped: Outcome(1, 503),
     SpaceMismatch: Outcome(1, 409),
+    VectorIncomplete: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
     StoreError: Outcome(1, 500),

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def complete_vectors(store: Store, name: str, models: Models, progress: Progress = silent) -> list[VectorIncomplete]:
+def complete_vectors(
+    store: Store, name: str, models: Models, progress: Progress = silent
+) -> list[VectorIncomplete]:
     """Give records the vectors that they lack, and make each vector ready that no record lacks any more.
 
     Vectors of another model come from kept features, or from the files while they are as they were indexed;

@@ -152,11 +152,12 @@ def complete(store: Store, name: str, space: Space, metric: FittedMetric, plain:
         plain: the name of the vector that it is made of.
     """
     while lacking := store.lacking(name, space, _BATCH):
-        records, vectors = store.vectors_of(name, lacking, plain)
-        if not records:
-            break  # damaged, or removed meanwhile
-        (rows,) = vectors.values()
-        store.fill(name, space, records, metric.project(rows))
+        records = store.get(name, lacking)
+        vectors = store.vectors(name, lacking, plain)
+        there = [record for record in records if record.id in vectors]
+        rows = [vectors[record.id] for record in there]
+        if not there or not store.fill(name, space, there, metric.project(np.stack(rows))):
+            break  # they are damaged
     if store.collection(name).approximation is not None:
         build_index_if_possible(store, name, space=space)
     store.finish_vector(name, space)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
+from lookalike.stores.store import Store
 
 if TYPE_CHECKING:
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.backend import Backend
 
 TIMEOUT = 30.0
 """Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
@@ -30,23 +31,27 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
         ExtraMissing: the store's client is not installed.
         StoreError: it is there and cannot be opened.
     """
+    return Store(_open_backend(url, timeout))
+
+
+def _open_backend(url: str, timeout: float) -> Backend:
     scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":
-        from lookalike.stores.sqlite.store import SqliteStore
+        from lookalike.stores.sqlite.backend import SqliteBackend
 
-        return SqliteStore(url, timeout)
+        return SqliteBackend(url, timeout)
     if scheme in ("postgresql", "postgres"):
-        from lookalike.stores.postgres.store import PostgresStore
+        from lookalike.stores.postgres.backend import PostgresBackend
 
-        return PostgresStore(url, timeout)
+        return PostgresBackend(url, timeout)
     if scheme in ("elasticsearch+http", "elasticsearch+https"):
-        from lookalike.stores.elasticsearch.store import ElasticsearchStore
+        from lookalike.stores.elasticsearch.backend import ElasticsearchBackend
 
-        return ElasticsearchStore(url, timeout)
+        return ElasticsearchBackend(url, timeout)
     if scheme == "oracle":
-        from lookalike.stores.oracle.store import OracleStore
+        from lookalike.stores.oracle.backend import OracleBackend
 
-        return OracleStore(url, timeout)
+        return OracleBackend(url, timeout)
     # What was written may be a password: it is not repeated.
     raise InvalidArgument(
         "no store speaks that URL: it begins with sqlite:///, postgresql://, elasticsearch+http://, "
@@ -64,6 +69,6 @@ def check_approximate(url: str) -> None:
         ExtraMissing: the package that makes it is not installed.
     """
     if url.partition(":")[0].lower() == "sqlite":
-        from lookalike.stores.sqlite.shortlist import check_installed
+        from lookalike.stores.sqlite.shortlist.engine import check_installed
 
         check_installed()
