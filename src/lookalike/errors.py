@@ -126,9 +126,8 @@ class VectorNotFound(NotFound):
         self.collection = collection
         self.vector = vector
         self.known = list(known)
-        super().__init__(
-            f"collection {collection!r} has no vector {vector!r}: it has {', '.join(self.known)}"
-        )
+        there = ", ".join(self.known)
+        super().__init__(f"collection {collection!r} has no vector {vector!r}: it has {there}")
 
 
 class ModelNotFound(NotFound):
@@ -302,6 +301,11 @@ class StoreCorrupt(StoreError):
 
 class StoreNewer(StoreError):
     """A later version of lookalike wrote this store."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            url, "was written by a later version of lookalike: install that version or a later one"
+        )
 
 
 class StoreOlder(StoreError):

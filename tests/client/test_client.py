@@ -41,7 +41,7 @@ from lookalike.errors import (
     Unanswerable,
     UnusableImage,
 )
-from lookalike.schemas.classifying import Prediction
+from lookalike.schemas.classify import Prediction
 from lookalike.schemas.values import Unusable
 from lookalike.search.terms import Term
 from lookalike.server.app import make_app

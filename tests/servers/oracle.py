@@ -18,7 +18,7 @@ from oracledb import errors as driver_errors
 from lookalike.stores.oracle.address import oracle_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 VARIABLE = "LOOKALIKE_TEST_ORACLE"
 _OURS = (
@@ -157,8 +157,8 @@ class RecordingCursor:
     def executemany(self, statement: str, rows: list[dict[str, Any]]) -> None:
         self._take(statement, rows)
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        return self._rows
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._rows)
 
     def _take(self, statement: str, rows: list[dict[str, Any]]) -> None:
         names = set(placeholders(statement))

@@ -25,14 +25,14 @@ from lookalike.errors import (
     Unanswerable,
 )
 from lookalike.stores.elasticsearch import (
-    catalogue,
+    catalog,
     collections,
-    nearest,
     pages,
+    search,
     words,
 )
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
-from lookalike.stores.elasticsearch.client import ElasticsearchClient
+from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
 from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
@@ -313,8 +313,8 @@ def test_who_does_not_know_of_an_index_yet_hides_nothing_from_it(store: Elastics
     store.put("parts", [record(number) for number in range(300)], vectors[:300])
     store.build_index("parts")
     with ElasticsearchStore(url) as late:
-        find = late._catalogue.find
-        late._catalogue.find = lambda name: find(name)._replace(kind=None)  # type: ignore[method-assign]
+        find = late._catalog.find
+        late._catalog.find = lambda name: find(name)._replace(kind=None)  # type: ignore[method-assign]
         late.put("parts", [record("late")], vectors[300:])
     assert store.nearest("parts", vectors[300:], 1, approximate=True)[0][0].record == record("late")
 
@@ -336,8 +336,8 @@ def test_more_neighbours_than_a_search_can_give(store: ElasticsearchStore) -> No
 
 
 def test_more_ties_than_a_search_can_give(store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest, "_MOST_CANDIDATES", 40)
-    monkeypatch.setattr(nearest, "_PAGE", 7)
+    monkeypatch.setattr(search, "_MOST_CANDIDATES", 40)
+    monkeypatch.setattr(search, "_PAGE", 7)
     monkeypatch.setattr(pages, "_WINDOW", 7)
     store.create("parts", SPACE)
     records = [record(number) for number in range(90)]
@@ -382,7 +382,7 @@ def test_a_put_of_several_requests_comes_back_bit_by_bit(store: ElasticsearchSto
 
 
 def test_a_metric_larger_than_a_request_should_be_is_kept(store: ElasticsearchStore) -> None:
-    metric = np.random.default_rng(0).bytes(catalogue._METRIC_BYTES * 20 + 1)
+    metric = np.random.default_rng(0).bytes(catalog._METRIC_BYTES * 20 + 1)
     store.create("fitted", SPACE, metric)
     assert store.metric("fitted") == metric
     store.create("empty", SPACE, b"")
@@ -434,7 +434,7 @@ def test_names_that_many_exchange_at_once_are_never_half_exchanged(
         assert [one.name for one in store.collections()] == ["a", "b"]
     assert failures == []
     assert store.collection("a").space == SPACE  # thirty exchanges
-    entries = store._catalogue.entries()
+    entries = store._catalog.entries()
     wanted = {f"{PREFIX}-{name}": f"{PREFIX}.{entry.number}.data" for name, entry in entries.items()}
     assert aliases(url) == wanted
 
@@ -486,9 +486,9 @@ def test_an_index_that_a_kill_left_to_nobody_is_deleted_later(
     prefix = read_elasticsearch_address(fresh_url).prefix
     with ElasticsearchStore(fresh_url) as store:
         store.create("a", SPACE)
-        left = store._catalogue.entries()["a"].number
+        left = store._catalog.entries()["a"].number
         store.put("a", [record(1)], CORNERS[:1])
-        store._catalogue.change(lambda _: [])  # a delete that was killed half-way
+        store._catalog.change(lambda _: [])  # a delete that was killed half-way
         assert store.collections() == []
         store.create("a", SPACE)
         assert f"{prefix}.{left}.data" in ask(fresh_url, "GET", f"/{prefix}.*.data/_alias")  # too young
@@ -538,7 +538,7 @@ def test_what_a_later_version_wrote_is_not_touched(fresh_url: str) -> None:
     prefix = read_elasticsearch_address(fresh_url).prefix
     with ElasticsearchStore(fresh_url) as store:
         fill(store, 2)
-        number = store._catalogue.find("parts").number
+        number = store._catalog.find("parts").number
         path = f"/{prefix}.catalogue/_doc"
         for name in (number, "names"):
             ask(fresh_url, "PUT", f"{path}/{name}", {"format": 4, "content": {"anything": 1}})
@@ -569,7 +569,7 @@ def test_what_an_earlier_version_wrote_says_what_to_do(fresh_url: str) -> None:
 
 def test_an_index_that_was_deleted_on_the_server_is_named(store: ElasticsearchStore, url: str) -> None:
     fill(store, 2)
-    number = store._catalogue.find("parts").number
+    number = store._catalog.find("parts").number
     ask(url, "DELETE", f"/{PREFIX}.{number}.data")
     for call in (
         lambda: store.collection("parts"),
@@ -591,7 +591,7 @@ def test_an_index_that_was_deleted_on_the_server_is_named(store: ElasticsearchSt
 def test_a_catalogue_that_does_not_read_is_named(fresh_url: str) -> None:
     with ElasticsearchStore(fresh_url) as store:
         fill(store, 1)
-        ask(fresh_url, "PUT", f"/{store._catalogue.index}/_doc/names", {"format": 3, "content": "{"})
+        ask(fresh_url, "PUT", f"/{store._catalog.index}/_doc/names", {"format": 3, "content": "{"})
         with pytest.raises(StoreCorrupt, match="does not read"):
             store.collections()
 

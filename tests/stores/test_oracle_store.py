@@ -62,6 +62,7 @@ from lookalike.stores.oracle.store import OracleStore
 from lookalike.stores.oracle.views import view_statement
 from lookalike.stores.oracle.words import find_statement
 from lookalike.stores.registry import open_store
+from lookalike.stores.sql import AnswerLimit
 from lookalike.stores.verification import CHANGED_LABELS, read_record
 from lookalike.types import Approximation, Space, Stamp
 from tests.contracts.store_contract import (
@@ -738,6 +739,16 @@ def test_sql_that_takes_too_long_is_stopped(recorder: Recorder, store: OracleSto
         store.sql("SELECT * FROM parts", 1e-9)
     with pytest.raises(StoreBusy):
         store.sql("SELECT * FROM parts", 1e9)
+
+
+def test_sql_that_answers_with_too_much_is_stopped(
+    recorder: Recorder, store: OracleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AnswerLimit.__init__, "__defaults__", (1 << 20,))
+    recorder.answer("FROM parts", [(n, array("f", [0] * 1000)) for n in range(300)])
+    with pytest.raises(QueryStopped, match="more than 1 MB"):
+        store.sql("SELECT id, vector FROM parts")
+    assert recorder.said[-1] == "ROLLBACK"
 
 
 def test_sql_waits_for_a_table_that_was_made_a_moment_ago(

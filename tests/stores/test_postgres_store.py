@@ -31,11 +31,11 @@ from lookalike.errors import (
     StoreOlder,
     Unanswerable,
 )
-from lookalike.stores import answers
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.postgres.store import PostgresStore
 from lookalike.stores.registry import open_store
+from lookalike.stores.sql import AnswerLimit
 from lookalike.uris import (
     file_uri,
     record_id,
@@ -429,7 +429,7 @@ def until_none_runs(administrator: psycopg.Connection[Any], statement: str) -> N
 def test_sql_that_takes_too_much_memory_is_stopped(
     store: PostgresStore, administrator: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers.Room.__init__, "__defaults__", (1 << 20,))
+    monkeypatch.setattr(AnswerLimit.__init__, "__defaults__", (1 << 20,))
     fill(store, 1)
     statement = "SELECT i, repeat('x', 1000) FROM generate_series(1, 300000) AS s(i)"
     with pytest.raises(QueryStopped, match="more than 1 MB"):

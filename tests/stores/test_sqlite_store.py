@@ -28,8 +28,8 @@ from lookalike.errors import (
     StoreNewer,
     StoreOlder,
 )
-from lookalike.stores import answers
 from lookalike.stores.registry import open_store
+from lookalike.stores.sql import AnswerLimit
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.stores.sqlite.words import ids_by_words
@@ -422,7 +422,7 @@ def test_sql_that_takes_too_long_is_stopped(store: SqliteStore, tmp_path: Path, 
 def test_sql_that_takes_too_much_memory_is_stopped(
     store: SqliteStore, statement: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers.Room.__init__, "__defaults__", (20 << 20,))
+    monkeypatch.setattr(AnswerLimit.__init__, "__defaults__", (20 << 20,))
     fill(store, 2)
     with pytest.raises(error, match=r"too big|more than 20 MB"):
         store.sql(statement)

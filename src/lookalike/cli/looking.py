@@ -16,7 +16,7 @@ from lookalike.cli.options import (
     read_paths,
 )
 from lookalike.cli.output import print_line, print_table, warn
-from lookalike.stores.answers import SECONDS
+from lookalike.stores.sql import SECONDS
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:

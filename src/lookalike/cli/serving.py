@@ -156,7 +156,7 @@ def serve(settings: Settings, port: int, max_mb: int, max_seconds: float, memory
 
     SIGTERM and Ctrl-C end it when all that was accepted is answered; a second Ctrl-C ends it at once.
     """
-    from lookalike.server.serving import serve as serve_until_stopped
+    from lookalike.server.process import serve as serve_until_stopped
     from lookalike.server.settings import Settings as Served
 
     served = Served(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from lookalike.client.connection import question
 from lookalike.client.images import Images
 from lookalike.client.terms import Id, Minus, data_url, read_picture
-from lookalike.schemas.classifying import ClassifyAnswer, ClassifyQuery
+from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.embeddings import EmbeddingsAnswer, EmbeddingsRequest, Model, Models
-from lookalike.schemas.searching import SearchAnswer, SearchQuery
+from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.service import ServiceInfo
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a client raises, beside errors of the user's own files.
+"""The errors of the client.
 
     ServiceError
     ├── ServiceUnreachable    no answer: nobody listens there, the connection broke, or it took too long

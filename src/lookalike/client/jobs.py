@@ -9,25 +9,12 @@ from pydantic import BaseModel
 
 from lookalike.client.connection import Connection, question
 from lookalike.client.errors import JobFailed, JobUnfinished
-from lookalike.schemas.jobs import (
-    AuditQuery,
-    EvaluateQuery,
-    Indexing,
-    IndexQuery,
-    Job,
-    MapQuery,
-)
+from lookalike.schemas.audit import AuditQuery, DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
+from lookalike.schemas.evaluate import EvaluatedImages, EvaluateQuery, EvaluationAnswer
+from lookalike.schemas.index import Indexing, IndexQuery
+from lookalike.schemas.jobs import Job
 from lookalike.schemas.jobs import Jobs as Listed
-from lookalike.schemas.judging import (
-    DuplicateGroups,
-    EvaluatedImages,
-    EvaluationAnswer,
-    LeftOuts,
-    MapAnswer,
-    Outliers,
-    SmallClasses,
-    Suspects,
-)
+from lookalike.schemas.map import MapAnswer, MapQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the service takes and gives, as pydantic models: the server's and the client's alike.
+"""Requests and answers of the service as pydantic models, shared by server and client.
 
 The words are those of the command line. Similarities are −1 … 1, shares and confidences 0 … 1.
 """

@@ -1,13 +1,13 @@
-"""Collections, and what may be done with the service."""
+"""Collections, and the values of their fields."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from lookalike.schemas.values import Approximation, Asked, Given, Value
+from lookalike.schemas.values import Approximation, RequestModel, ResponseModel, Value
 
 
-class Collection(Given):
+class Collection(ResponseModel):
     """A named set of images of one model."""
 
     name: str = Field(examples=["images"])
@@ -26,13 +26,13 @@ class Collection(Given):
     )
 
 
-class Collections(Given):
+class Collections(ResponseModel):
     """All collections that are served; the first is what the page opens."""
 
     collections: list[Collection]
 
 
-class NewCollection(Asked):
+class NewCollection(RequestModel):
     """A collection to make."""
 
     name: str = Field(
@@ -46,14 +46,14 @@ class NewCollection(Asked):
     )
 
 
-class ValueCount(Given):
+class ValueCount(ResponseModel):
     """A value of a field, and how many images have it."""
 
     value: Value
     count: int
 
 
-class FieldValues(Given):
+class FieldValues(ResponseModel):
     """The values of a field, the most frequent first."""
 
     field: str
@@ -61,13 +61,13 @@ class FieldValues(Given):
     values: list[ValueCount]
 
 
-class Values(Given):
+class Values(ResponseModel):
     """The values of every field of a collection."""
 
     fields: list[FieldValues]
 
 
-class Deleted(Given):
+class Deleted(ResponseModel):
     """How many images are gone."""
 
     deleted: int

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lookalike.schemas.values import Asked, Given
+from lookalike.schemas.values import RequestModel, ResponseModel
 
 MOST_INPUTS = 2048
 """Inputs of one request, as many as OpenAI takes."""
 
 
-class EmbeddingsRequest(Asked):
+class EmbeddingsRequest(RequestModel):
     """What to embed: texts, and pictures as data URLs."""
 
     input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_INPUTS)] = Field(
@@ -51,7 +51,7 @@ class EmbeddingsRequest(Asked):
         return [self.input] if isinstance(self.input, str) else self.input
 
 
-class Embedding(Given):
+class Embedding(ResponseModel):
     """The vector of one input."""
 
     object: Literal["embedding"] = "embedding"
@@ -59,14 +59,14 @@ class Embedding(Given):
     embedding: list[float] | str = Field(description="Of length 1; as numbers or in base64.")
 
 
-class Usage(Given):
+class Usage(ResponseModel):
     """Tokens that are paid for: none."""
 
     prompt_tokens: int = 0
     total_tokens: int = 0
 
 
-class EmbeddingsAnswer(Given):
+class EmbeddingsAnswer(ResponseModel):
     """One vector for each input, in order."""
 
     object: Literal["list"] = "list"
@@ -75,7 +75,7 @@ class EmbeddingsAnswer(Given):
     usage: Usage = Usage()
 
 
-class Model(Given):
+class Model(ResponseModel):
     """A model that embeds, with what is known of it beyond what OpenAI tells."""
 
     id: str = Field(examples=["efficientnet-lite0"])
@@ -94,7 +94,7 @@ class Model(Given):
     )
 
 
-class Models(Given):
+class Models(ResponseModel):
     """The models that may be asked."""
 
     object: Literal["list"] = "list"

@@ -1,4 +1,4 @@
-"""Single images: all that is known of them, and what may be changed."""
+"""Single images: details, corrections, uploads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from lookalike.schemas.values import Asked, Given, Image, Unusable, Value
+from lookalike.schemas.values import Image, RequestModel, ResponseModel, Unusable, Value
 
 
 class ImageDetails(Image):
@@ -26,7 +26,7 @@ class ImageDetails(Image):
     )
 
 
-class Correction(Asked):
+class Correction(RequestModel):
     """What is put right on an image."""
 
     fields: dict[str, Value | None] = Field(
@@ -42,7 +42,7 @@ class Correction(Asked):
     )
 
 
-class Added(Given):
+class Added(ResponseModel):
     """What became of pictures that were sent."""
 
     images: list[ImageDetails] = Field(

@@ -1,4 +1,4 @@
-"""What the service says of itself, and how the page logs in."""
+"""The service itself: login, limits, health."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from lookalike.schemas.values import Asked, Given
+from lookalike.schemas.values import RequestModel, ResponseModel
 
 
-class Login(Asked):
+class Login(RequestModel):
     """A key."""
 
     key: str = Field(min_length=1, max_length=1000, repr=False)
 
 
-class Limits(Given):
+class Limits(ResponseModel):
     """What one request may bring."""
 
     bytes: int = Field(description="Of its body.", examples=[33_554_432])
@@ -23,7 +23,7 @@ class Limits(Given):
     images: int = Field(description="Pictures.", examples=[32])
 
 
-class ServiceInfo(Given):
+class ServiceInfo(ResponseModel):
     """What a service is and lets whoever asks do."""
 
     version: str
@@ -33,7 +33,7 @@ class ServiceInfo(Given):
     limits: Limits
 
 
-class Alive(Given):
+class Alive(ResponseModel):
     """The service runs."""
 
     status: Literal["ok"] = "ok"

@@ -1,4 +1,4 @@
-"""What several requests and answers have in common."""
+"""Types and models that several requests and answers share."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ MOST_PARTS = 20_000
 
 Value: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr
 """What a field holds; `true`, 1 and `"1"` are three."""
+
+FieldName: TypeAlias = Annotated[str, Field(min_length=1, max_length=10_000, examples=["label"])]
 
 Where: TypeAlias = Annotated[
     dict[str, list[Value]],
@@ -51,8 +53,8 @@ DataUrl: TypeAlias = Annotated[
 ]
 
 
-class Asked(BaseModel):
-    """A request: words that nobody knows are refused."""
+class RequestModel(BaseModel):
+    """The base of requests: unknown members are refused, and their number is bounded."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -72,13 +74,13 @@ class Asked(BaseModel):
         return value
 
 
-class Given(BaseModel):
-    """A part of an answer."""
+class ResponseModel(BaseModel):
+    """The base of answers."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Approximation(Given):
+class Approximation(ResponseModel):
     """An index that finds most of the nearest neighbours without looking at every vector."""
 
     kind: str
@@ -87,7 +89,7 @@ class Approximation(Given):
     queries: int = Field(description="Of the collection's own images, with which that was measured.")
 
 
-class Image(Given):
+class Image(ResponseModel):
     """An image of a collection."""
 
     id: Id
@@ -106,7 +108,15 @@ class Hit(Image):
     by_words: int | None = Field(None, description="Its place among those whose words match, from 1.")
 
 
-class Unusable(Given):
+class Chain(ResponseModel):
+    """Images that near-duplicates connect though they are not all near-duplicates of each other."""
+
+    images: int
+    groups: int = Field(description="That it was taken apart into: in each, all are near-duplicates.")
+    similarity: float = Field(description="The least between two of its images.")
+
+
+class Unusable(ResponseModel):
     """A picture that could not be used, and why."""
 
     name: str

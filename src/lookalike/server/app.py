@@ -1,4 +1,4 @@
-"""The application: its requests, and what goes with every answer."""
+"""The ASGI application: routes and middleware."""
 
 from __future__ import annotations
 
@@ -10,34 +10,38 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from lookalike import __version__
 from lookalike.schemas.values import Problem
-from lookalike.server.auth import login
-from lookalike.server.auth.guard import Guard, check_origins
+from lookalike.server.auth.access_control import AccessControl, check_origins
 from lookalike.server.auth.keys import open_keys
-from lookalike.server.auth.login import Sessions
-from lookalike.server.description import Described
-from lookalike.server.http.answers import JsonAnswer
+from lookalike.server.auth.sessions import LoginSessions
 from lookalike.server.http.problems import PROBLEM, answer_with_problems
-from lookalike.server.middleware.envelope import Envelope
-from lookalike.server.middleware.limits import Held, Limits
+from lookalike.server.http.responses import JsonResponse
+from lookalike.server.middleware.body_limits import BodyLimits, MemoryBudget
+from lookalike.server.middleware.instrumentation import Instrumentation
 from lookalike.server.middleware.metrics import Metrics
+from lookalike.server.openapi import DescribedApp
+from lookalike.server.readiness import Readiness
 from lookalike.server.routes import (
-    audits,
-    classifying,
+    audit,
+    classify,
     collections,
-    elastic,
+    elasticsearch,
     embeddings,
-    evaluations,
+    evaluate,
     health,
+    image_files,
     images,
-    indexings,
-    job_requests,
-    maps,
+    index,
+    jobs,
     models,
     page,
-    pictures,
-    searching,
+    search,
 )
-from lookalike.server.routes.health import Readiness
+from lookalike.server.routes import (
+    map as map_routes,
+)
+from lookalike.server.routes import (
+    service as service_routes,
+)
 from lookalike.server.service import Service
 
 if TYPE_CHECKING:
@@ -52,22 +56,22 @@ Errors are problem details (RFC 9457)."""
 
 # One after the other is tried: what is asked most comes first.
 _ROUTERS = (
-    searching.router,
-    classifying.router,
+    search.router,
+    classify.router,
     collections.router,
     embeddings.router,
     models.router,
-    elastic.router,
-    login.router,
+    elasticsearch.router,
+    service_routes.router,
     health.router,
     images.router,
-    pictures.router,
+    image_files.router,
     page.router,
-    job_requests.router,
-    evaluations.router,
-    audits.router,
-    maps.router,
-    indexings.router,
+    jobs.router,
+    evaluate.router,
+    audit.router,
+    map_routes.router,
+    index.router,
 )
 
 
@@ -95,14 +99,14 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
             readiness.close()
             service.close()
 
-    app = Described(
+    app = DescribedApp(
         title="lookalike",
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
         # They would lead to whatever host a request names.
         redirect_slashes=False,
-        default_response_class=JsonAnswer,
+        default_response_class=JsonResponse,
         # Their pages fetch scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
@@ -110,7 +114,7 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
     )
     app.state.service = service
     app.state.readiness = readiness
-    app.state.sessions = None if keys is None else Sessions(keys)
+    app.state.sessions = None if keys is None else LoginSessions(keys)
     _wrap(app, settings)
     answer_with_problems(app)
     for router in _ROUTERS:
@@ -119,11 +123,11 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:
-    """Put around the application what goes with every request, the innermost first."""
-    held = Held(settings.memory)
+    """Add the middleware, the innermost first."""
+    held = MemoryBudget(settings.memory)
     app.state.metrics = Metrics(app.state.service, held)
-    app.add_middleware(Limits, settings=settings, held=held)
-    app.add_middleware(Guard, settings=settings, sessions=app.state.sessions)
+    app.add_middleware(BodyLimits, settings=settings, held=held)
+    app.add_middleware(AccessControl, settings=settings, sessions=app.state.sessions)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -132,7 +136,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
             expose_headers=["Location", "Retry-After", "X-Request-Id"],
         )
-    app.add_middleware(Envelope, metrics=app.state.metrics)
+    app.add_middleware(Instrumentation, metrics=app.state.metrics)
 
 
 def _schema() -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What the requests of one service share."""
+"""The state that all requests of a service share: store, models, workers and caches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lookalike.errors import CollectionNotFound, ImageNotFound
 from lookalike.images.decoder_pool import POOL
 from lookalike.schemas.values import Hit, Image
 from lookalike.search.hits import Hit as FoundHit
-from lookalike.server.caches.counting import Counts
-from lookalike.server.caches.judges import Judges
-from lookalike.server.caches.makers import Makers
-from lookalike.server.caches.small_pictures import SmallPictures
+from lookalike.server.caches.calibrations import CalibrationCache
+from lookalike.server.caches.embedders import EmbedderCache
+from lookalike.server.caches.field_counts import FieldCountCache
+from lookalike.server.caches.thumbnails import ThumbnailCache
 from lookalike.server.storage.roots import Roots
 from lookalike.server.storage.upload_folder import UploadFolder
-from lookalike.server.workers.embedding import MOST_LONG, EmbedQueue
+from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
 from lookalike.server.workers.jobs import Jobs
-from lookalike.server.workers.work import Work
+from lookalike.server.workers.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from lookalike.types import CollectionInfo, Neighbour, Record
 
 
-# Seconds that questions to SQLite wait for the threads that are at work, see `Work`: more than most questions
-# take, also where models want the cores, and less than anybody notices.
+# Seconds that questions to SQLite wait for the threads that are at work, see `ThreadPool`: more than most
+# questions take, also where models want the cores, and less than anybody notices.
 _PATIENCE = 0.03
 
 
 class Service:
-    """A session, its limits, and the threads that work for requests."""
+    """An open session with its worker threads, caches and served folders."""
 
     def __init__(self, session: Session, settings: Settings) -> None:
-        """Start the threads.
+        """Start the worker threads.
 
         Until `close`, a matrix product of this process keeps to the thread that asks for it: where several
         requests search at once, products that take all cores wait for each other. Measured on 2 cores with 8
@@ -53,31 +53,31 @@ class Service:
         self._products = threadpool_limits(1, user_api="blas")
         self.session = session
         self.settings = settings
-        self.embedding = EmbedQueue(settings.queue, settings.max_pixels, settings.workers)
+        self.embedding_queue = EmbeddingQueue(settings.queue, settings.max_pixels, settings.workers)
         # SQLite answers in this process; elsewhere a thread mostly waits.
         patience = _PATIENCE if session.store.url.startswith("sqlite:") else 0.0
-        self.work = Work(settings.threads, settings.queue, patience)
-        self.writing = Work(1, settings.queue)
-        """What changes collections, one after another: who comes second finds what the first has done."""
-        self.drawing = Work(len(os.sched_getaffinity(0)), settings.queue)
-        """What decodes pictures to show them."""
-        self.drawing_long = Work(1, MOST_LONG)
-        """The same, for those that may take long: nobody else waits for them."""
+        self.store_pool = ThreadPool(settings.threads, settings.queue, patience)
+        self.write_pool = ThreadPool(1, settings.queue)
+        """Writes to collections, one at a time: the second sees what the first has done."""
+        self.image_pool = ThreadPool(len(os.sched_getaffinity(0)), settings.queue)
+        """Decodes images for thumbnails."""
+        self.slow_image_pool = ThreadPool(1, MOST_LONG)
+        """The same for images that may take long to decode: nobody else waits for them."""
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, session.cache, session.store.url)
-        self.counts = Counts(session)
-        self.small = SmallPictures()
+        self.field_counts = FieldCountCache(session)
+        self.thumbnails = ThumbnailCache()
         self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
-        self.judges = Judges(session)
-        self.makers = Makers(session, self.work, self.collection)
+        self.calibrations = CalibrationCache(session)
+        self.embedders = EmbedderCache(session, self.store_pool, self.collection)
         self.jobs = Jobs(settings.jobs)
 
     def give_up(self) -> None:
-        """Answer all that waits with a refusal, and end what takes long to decode: the time is over."""
+        """Answer every waiting request with 503, and end slow decoding: the time to stop is over."""
         self._stopped.enter_context(POOL.stopped())
         self.jobs.give_up()
-        self.embedding.give_up()
-        for work in (self.work, self.writing, self.drawing, self.drawing_long):
+        self.embedding_queue.give_up()
+        for work in (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool):
             work.give_up()
 
     def close(self) -> None:
@@ -91,17 +91,17 @@ class Service:
 
     def _close(self) -> None:
         self.jobs.close()
-        self.embedding.close()
-        self.work.close()
-        self.writing.close()
-        self.drawing.close()
-        self.drawing_long.close()
+        self.embedding_queue.close()
+        self.store_pool.close()
+        self.write_pool.close()
+        self.image_pool.close()
+        self.slow_image_pool.close()
         self._products.restore_original_limits()
 
     def changed(self, name: str) -> None:
-        """Forget what was known of a collection that has changed."""
-        self.judges.forget(name)
-        self.counts.forget(name)
+        """Drop the cache entries of a collection that has changed."""
+        self.calibrations.forget(name)
+        self.field_counts.forget(name)
 
     def served(self) -> list[CollectionInfo]:
         """Return the collections that are served, in order; blocks."""
@@ -143,19 +143,19 @@ class Service:
         return collection, found[0]
 
     def image(self, record: Record) -> Image:
-        """Return what a client sees of a record."""
+        """Convert a record to its schema."""
         return Image(id=record.id, name=self.roots.name(record), fields=dict(record.fields))
 
     def neighbour(self, neighbour: Neighbour) -> Hit:
-        """Return what a client sees of a neighbour."""
+        """Convert a neighbour to its schema."""
         return self.neighbours([neighbour])[0]
 
     def neighbours(self, neighbours: Sequence[Neighbour]) -> list[Hit]:
-        """Return what a client sees of neighbours, in their order."""
+        """Convert neighbours to their schema, in their order."""
         return self.hits([FoundHit(each.record, each.similarity) for each in neighbours])
 
     def hits(self, hits: Sequence[FoundHit]) -> list[Hit]:
-        """Return what a client sees of hits, in their order."""
+        """Convert hits to their schema, in their order."""
         names = self.roots.names(hit.record for hit in hits)
         return [
             Hit(
@@ -172,7 +172,7 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that a request is for."""
+    """Return the service that answers a request."""
     service: Service = request.app.state.service
     return service
 
@@ -181,5 +181,5 @@ async def _service_of(request: Request) -> Service:  # FastAPI calls what is not
     return service_of(request)
 
 
-Serving: TypeAlias = Annotated[Service, Depends(_service_of)]
-"""A parameter of a request's function: the service."""
+InjectedService: TypeAlias = Annotated[Service, Depends(_service_of)]
+"""The service, as a FastAPI dependency of a route."""

@@ -1,4 +1,4 @@
-"""What a service is told when it starts."""
+"""The settings of a service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Settings:
     """Limits and places; the defaults are those of the command line."""
 
     collections: tuple[str, ...] = ()
-    """Those that are served, in this order; empty: all of the store."""
+    """The collections that are served, in this order; empty: all of the store."""
     models: tuple[str, ...] = ()
     """Models that embeddings may be asked of, beside those of the collections."""
     roots: tuple[Path, ...] = ()
@@ -34,7 +34,7 @@ class Settings:
     keys_file: Path | None = None
     """A file with the hashes of keys; with it, or with `keys`, every request needs a key."""
     keys: str = ""
-    """More of them, with space or commas between them: see `server.keys`."""
+    """More of them, separated by spaces or commas: see `server.auth.keys`."""
     max_bytes: int = 32 * MEGABYTE
     """Of one request."""
     max_pixels: int = 50_000_000

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_T = TypeVar("_T")
 
 _SECRET = frozenset({"api_key", "passfile", "password", "sslpassword", "wallet_password"})
 
@@ -59,6 +65,27 @@ def read_address(url: str) -> Address:
         options=options,
         masked=_masked(url, user, [(name, value) for name, value in pairs if name not in _SECRET]),
     )
+
+
+def whole_number(options: Mapping[str, str], name: str, least: int, most: int, default: _T) -> int | _T:
+    """Return an option that is a whole number.
+
+    Args:
+        options: of a URL.
+        name: of the option.
+        least: that it may be, at least 0.
+        most: that it may be.
+        default: what is returned where it is not given.
+
+    Raises:
+        InvalidArgument: it is something else.
+    """
+    text = options.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
+        raise InvalidArgument(f"?{name}= is a whole number, {least} to {most}, not {display(text[:20])!r}")
+    return int(text)
 
 
 def _masked(url: str, user: str | None, options: list[tuple[str, str]]) -> str:

@@ -18,7 +18,7 @@ from lookalike.stores.checks import (
 from lookalike.stores.damage import Fault, StructureFault
 from lookalike.stores.entry import with_default, with_finished, with_vector, without_vector
 from lookalike.stores.recall import QUERIES, measure_recall
-from lookalike.stores.sql_limits import SECONDS
+from lookalike.stores.sql import SECONDS
 from lookalike.stores.stored import stored_labels, stored_record
 from lookalike.stores.verification import (
     LOST_RECORD,
@@ -561,7 +561,7 @@ class Store:
         Raises:
             QueryRefused: it does not parse, fails, is more than one, or would write; or the store speaks no
                 SQL.
-            QueryStopped: it takes longer, or its answer is larger than `sql_limits.MOST_BYTES`.
+            QueryStopped: it takes longer, or its answer is larger than `sql.MOST_BYTES`.
         """
         return self._backend.sql(statement, seconds)
 

@@ -11,8 +11,10 @@ from urllib.parse import unquote_to_bytes
 
 from lookalike.checksums import file_checksum, labels_checksum
 from lookalike.file_names import readable
+from lookalike.label_normalisation import labels_digest
 from lookalike.stores.checks import check_fields, metadata_text
-from lookalike.types import labels_digest, local_path, uri_path
+from lookalike.stores.sql import sql_text
+from lookalike.uris import local_path, uri_path
 
 if TYPE_CHECKING:
     from lookalike.types import Fields, Metadata, Record
@@ -89,11 +91,6 @@ def readable_path(uri: str) -> str | None:
         path = local_path(uri)
         return None if path is None else sql_text(readable(str(path)))
     return sql_text(f"{_folder(folders)}{readable(os.fsdecode(unquote_to_bytes(file)))}")
-
-
-def sql_text(text: str) -> str:
-    """Return text fit for SQL: NUL characters and bytes that are no UTF-8 become escapes as in Python."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 @lru_cache(maxsize=4096)

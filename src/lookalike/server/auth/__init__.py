@@ -1,1 +1,1 @@
-"""Who may ask: keys, sessions of browsers, names and origins."""
+"""Authentication and authorization: API keys, browser sessions, hosts and origins."""

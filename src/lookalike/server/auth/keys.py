@@ -1,4 +1,4 @@
-"""API keys: random, told once, and kept only as hashes.
+"""API keys: random, shown once, and stored only as hashes.
 
 A key is one line, `NAME:read:SHA256` or `NAME:write:SHA256`, in a file or in an environment variable. It is
 256 random bits, so one round of SHA-256 is enough, and nobody has to slow down guesses: of secrets that are
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("lookalike.server")
 
-May: TypeAlias = Literal["read", "write"]
-"""What a key is good for; who may write may read too."""
+Permission: TypeAlias = Literal["read", "write"]
+"""The permission of a key; `write` includes `read`."""
 
 # Bytes, as https://docs.python.org/3/library/secrets.html has them in base64.
 _LENGTH = 32
@@ -44,11 +44,11 @@ _LOOK = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is kept of a key."""
+    """A stored key: its name, permission and hash."""
 
     name: str
     """For logs: letters, digits, `.`, `_` and `-`, at most 64."""
-    may: May
+    may: Permission
     digest: bytes
     """SHA-256 of the key, 32 bytes."""
 
@@ -57,7 +57,7 @@ class Key:
         return f"{self.name}:{self.may}:{self.digest.hex()}"
 
 
-def new_key(name: str, may: May) -> tuple[str, Key]:
+def new_key(name: str, may: Permission) -> tuple[str, Key]:
     """Make a key.
 
     Args:
@@ -144,7 +144,7 @@ def read_keys(text: str, where: str) -> list[Key]:
 
 
 class Keys:
-    """The keys that are in force: a file is read again when it changes, so that a key can be revoked."""
+    """The valid keys: their file is read again when it changes, so that a key can be revoked."""
 
     def __init__(self, file: Path | None, lines: str) -> None:
         """Read them.
@@ -182,7 +182,7 @@ class Keys:
         return next((key for key in self.all() if key.name == name), None)
 
     def all(self) -> list[Key]:
-        """Return those in force; a change of the file is seen within a second."""
+        """Return the valid keys; a change of the file is seen within a second."""
         now = time.monotonic()
         if self._file is not None and now - self._looked >= _LOOK:
             self._looked = now
@@ -217,7 +217,7 @@ class Keys:
 
 
 def open_keys(settings: Settings) -> Keys | None:
-    """Return the keys that a service is to ask for; None: none is asked for."""
+    """Open the keys of a service; None where it needs none."""
     if settings.keys_file is None and not settings.keys.strip():
         return None
     return Keys(settings.keys_file, settings.keys)
@@ -239,7 +239,7 @@ def _read(path: Path) -> str:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process changes keys in a folder."""
+    """Lock the key files of a folder against other processes."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,1 +1,1 @@
-"""What is kept for a while, so that the next who asks waits for less."""
+"""In-memory caches: embedders, calibrations, field counts, thumbnails."""

@@ -1,1 +1,1 @@
-"""What comes in and goes out: bodies, forms, answers, problems, and the shapes of others."""
+"""Request bodies, responses, headers and problem details."""

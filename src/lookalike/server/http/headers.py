@@ -1,4 +1,4 @@
-"""Headers that every answer has, against what a browser could otherwise be talked into."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALWAYS: tuple[tuple[bytes, bytes], ...] = (
 
 
 def with_headers(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers of an answer with those of every answer.
+    """Add the security headers and the request id to the headers of a response.
 
     Args:
         headers: that the request's function set; these stay as they are.

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457)."""
+"""Problem details (RFC 9457) of errors."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from lookalike.errors import (
 )
 from lookalike.file_names import display
 from lookalike.schemas.values import Problem
-from lookalike.server.http.answers import JsonAnswer
-from lookalike.server.http.foreign import translated
+from lookalike.server.http.error_formats import in_client_format
+from lookalike.server.http.responses import JsonResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ _MODEL_FOLDER = re.compile(r"onnx:/(?:[^/(]*/)*")
 
 
 class Refused(LookalikeError):
-    """A request that is refused for a reason that only a service has."""
+    """A request refused with an HTTP status of its own."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         """Say why.
@@ -87,7 +87,7 @@ class Refused(LookalikeError):
 
 
 class Overloaded(Refused):
-    """More is asked at once than can wait."""
+    """503: the queue is full."""
 
     def __init__(self, reason: str, retry_after: int = 1) -> None:
         """Say what is full.
@@ -115,7 +115,7 @@ def problem(
 
 
 def problem_of(error: LookalikeError) -> Response:
-    """Return an error of ours as a response, without addresses and folders of this machine."""
+    """Return an error as a problem response, without addresses and folders of this machine."""
     body = problem_body(error)
     if isinstance(error, Refused):
         return _answer(body, error.headers)
@@ -141,7 +141,7 @@ def _body(status: int, detail: str, error: str, **more: Any) -> Problem:
 
 
 def _answer(body: Problem, headers: Mapping[str, str] | None) -> Response:
-    return JsonAnswer(body.model_dump(mode="json"), body.status, dict(headers or {}), media_type=PROBLEM)
+    return JsonResponse(body.model_dump(mode="json"), body.status, dict(headers or {}), media_type=PROBLEM)
 
 
 def _without_folder(error: LookalikeError) -> str:
@@ -154,20 +154,20 @@ def _without_folder(error: LookalikeError) -> str:
 
 
 async def answer_problem(error: LookalikeError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer an ASGI request with an error of ours, in the shape that its client reads."""
-    await translated(scope["path"], problem_of(error))(scope, receive, send)
+    """Answer an ASGI request with an error, in the format that its client expects."""
+    await in_client_format(scope["path"], problem_of(error))(scope, receive, send)
 
 
 def answer_with_problems(app: FastAPI) -> None:
-    """Let an application answer every error that is foreseen with a problem; see `envelope` for others."""
+    """Register the exception handlers that answer with problems; `instrumentation` answers the unexpected."""
 
     @app.exception_handler(LookalikeError)
     async def ours(request: Request, error: LookalikeError) -> Response:
-        return translated(request.scope["path"], problem_of(error))
+        return in_client_format(request.scope["path"], problem_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return translated(request.scope["path"], invalid_request(error.errors()))
+        return in_client_format(request.scope["path"], invalid_request(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -176,7 +176,7 @@ def answer_with_problems(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
             headers |= _allowed(request)
-        return translated(request.scope["path"], problem(error.status_code, said, name, headers))
+        return in_client_format(request.scope["path"], problem(error.status_code, said, name, headers))
 
 
 def _allowed(request: Request) -> dict[str, str]:
@@ -187,7 +187,7 @@ def _allowed(request: Request) -> dict[str, str]:
 
 
 def invalid_request(errors: Any) -> Response:
-    """Return what pydantic says of a request as a problem: the first of what is wrong, without long names."""
+    """Return validation errors of pydantic as a problem: the first few, without long names."""
     found = [
         {"at": "/".join(str(part)[:_LONGEST] for part in each["loc"]), "reason": str(each["msg"])[:_LONGEST]}
         for each in islice(errors, _MOST_ERRORS)

@@ -1,1 +1,1 @@
-"""What goes around every request: connections, limits, an id, a line in the log, figures."""
+"""ASGI middleware: body limits, request ids, access log, metrics."""

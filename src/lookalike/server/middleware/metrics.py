@@ -1,13 +1,19 @@
-"""Figures for Prometheus: a registry for each application, so that several in one process do not mix."""
+"""Prometheus metrics, in a registry for each application."""
 
 from __future__ import annotations
 
 from collections import Counter as Counts
 from typing import TYPE_CHECKING, get_args
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client import disable_created_metrics as leave_out_created
-from prometheus_client import generate_latest as written
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from lookalike.server.middleware.limits import Held
+    from lookalike.server.middleware.body_limits import MemoryBudget
     from lookalike.server.service import Service
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -34,10 +40,10 @@ leave_out_created()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """What is counted of requests, and what is read off the service when somebody asks."""
+    """The metrics of a service: counted per request, or read from it at a scrape."""
 
-    def __init__(self, service: Service, held: Held) -> None:
-        """Begin to count.
+    def __init__(self, service: Service, held: MemoryBudget) -> None:
+        """Register the metrics.
 
         Args:
             service: whose queues are told.
@@ -82,14 +88,14 @@ class Metrics:
         histogram.observe(seconds)
 
     def text(self) -> bytes:
-        """Return all figures in Prometheus' text format."""
-        return written(self._registry)
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
 
 
 class _Read(Collector):
-    """Figures that others keep."""
+    """Collects at a scrape what the service knows anyway."""
 
-    def __init__(self, metrics: Metrics, service: Service, held: Held) -> None:
+    def __init__(self, metrics: Metrics, service: Service, held: MemoryBudget) -> None:
         self._metrics = metrics
         self._service = service
         self._held = held
@@ -98,7 +104,11 @@ class _Read(Collector):
         service = self._service
         for name, what, value in (
             ("requests_in_flight", "Requests that are being answered.", self._metrics.in_flight),
-            ("embed_waiting", "Pictures and texts that wait to be embedded.", service.embedding.waiting),
+            (
+                "embed_waiting",
+                "Pictures and texts that wait to be embedded.",
+                service.embedding_queue.waiting,
+            ),
             ("held_bytes", "Bytes of requests that are held.", self._held.bytes),
             (
                 "damaged_records",
@@ -108,16 +118,16 @@ class _Read(Collector):
         ):
             yield GaugeMetricFamily(f"lookalike_{name}", what, value)
         for name, what, value in (
-            ("embed_batches", "Calls of models.", service.embedding.batches),
-            ("embedded", "Pictures and texts that models embedded.", service.embedding.embedded),
+            ("embed_batches", "Calls of models.", service.embedding_queue.batches),
+            ("embedded", "Pictures and texts that models embedded.", service.embedding_queue.embedded),
         ):
             yield CounterMetricFamily(f"lookalike_{name}", what, value)
         work = GaugeMetricFamily("lookalike_work", "What is under way or waits on threads.", labels=["of"])
         for of, pool in (
-            ("asking", service.work),
-            ("changing", service.writing),
-            ("drawing", service.drawing),
-            ("drawing_long", service.drawing_long),
+            ("asking", service.store_pool),
+            ("changing", service.write_pool),
+            ("drawing", service.image_pool),
+            ("drawing_long", service.slow_image_pool),
         ):
             work.add_metric([of], pool.under_way)
         yield work

@@ -1,1 +1,1 @@
-"""The requests that are answered, and what is asked to answer them."""
+"""The routes, one module for each kind of request."""

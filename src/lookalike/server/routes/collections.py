@@ -1,4 +1,4 @@
-"""Requests about collections."""
+"""Routes of collections: list, describe, create, delete, count values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lookalike.embedders.registry import cards
 from lookalike.errors import LookalikeError
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
 from lookalike.schemas.values import Approximation
-from lookalike.server.auth.guard import Writing
+from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.images import remove_files
 from lookalike.server.routes.models import served_model, shown_model
-from lookalike.server.service import Service, Serving
+from lookalike.server.service import InjectedService, Service
 from lookalike.stores.checks import same_name
 from lookalike.uris import local_path
 
@@ -30,28 +30,28 @@ router = APIRouter(tags=["collections"])
 
 
 @router.get("/v1/collections")
-async def collections(service: Serving) -> Collections:
+async def collections(service: InjectedService) -> Collections:
     """List the collections that are served."""
-    return await service.work(
+    return await service.store_pool.run(
         lambda: Collections(collections=[_described(service, each) for each in service.served()])
     )
 
 
 @router.get("/v1/collections/{name}")
-async def collection(name: str, service: Serving) -> Collection:
+async def collection(name: str, service: InjectedService) -> Collection:
     """Describe a collection."""
-    return await service.work(lambda: _described(service, service.collection(name)))
+    return await service.store_pool.run(lambda: _described(service, service.collection(name)))
 
 
 @router.get("/v1/collections/{name}/values")
-async def values(name: str, service: Serving) -> Values:
+async def values(name: str, service: InjectedService) -> Values:
     """Count the images of a collection by the values of each field; others' changes show after a minute."""
-    found = await service.work(lambda: service.collection(name))
-    return await service.counts.get(found.name, service.work)
+    found = await service.store_pool.run(lambda: service.collection(name))
+    return await service.field_counts.get(found.name, service.store_pool)
 
 
-@router.post("/v1/collections", status_code=HTTPStatus.CREATED, dependencies=[Writing])
-async def create(wanted: NewCollection, response: Response, service: Serving) -> Collection:
+@router.post("/v1/collections", status_code=HTTPStatus.CREATED, dependencies=[WriteAccess])
+async def create(wanted: NewCollection, response: Response, service: InjectedService) -> Collection:
     """Make an empty collection."""
     served = {same_name(name) for name in service.settings.collections}
     if served and same_name(wanted.name) not in served:
@@ -63,13 +63,13 @@ async def create(wanted: NewCollection, response: Response, service: Serving) ->
         )
         return _described(service, service.session.create(wanted.name, model))
 
-    made = await service.writing(act)
+    made = await service.write_pool.run(act)
     response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"
     return made
 
 
-@router.delete("/v1/collections/{name}", dependencies=[Writing])
-async def delete(name: str, service: Serving) -> Deleted:
+@router.delete("/v1/collections/{name}", dependencies=[WriteAccess])
+async def delete(name: str, service: InjectedService) -> Deleted:
     """Delete a collection, and the pictures that were added to it here; no other file is touched."""
 
     def act() -> Deleted:
@@ -84,7 +84,7 @@ async def delete(name: str, service: Serving) -> Deleted:
             remove_files(service.session.store, service.uploads, added)
         return Deleted(deleted=first.count)
 
-    return await service.writing(act)
+    return await service.write_pool.run(act)
 
 
 def _described(service: Service, found: CollectionInfo) -> Collection:

@@ -1,4 +1,4 @@
-"""Embeddings, as OpenAI's API has them."""
+"""The route of embeddings, as OpenAI's API has it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fastapi.responses import Response
 
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.embeddings import EmbeddingsAnswer, EmbeddingsRequest, OpenAIProblem, Usage
+from lookalike.server.routes.embedding_inputs import embed_inputs, numbers
 from lookalike.server.routes.models import served_model
-from lookalike.server.routes.vectors import embed_inputs, numbers
-from lookalike.server.service import Service, Serving
+from lookalike.server.service import InjectedService, Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,17 +24,17 @@ router = APIRouter(tags=["embeddings"], responses={"default": {"model": OpenAIPr
 
 
 @router.post("/v1/embeddings", response_model=None, responses={200: {"model": EmbeddingsAnswer}})
-async def embeddings(request: Request, asked: EmbeddingsRequest, service: Serving) -> Response:
+async def embeddings(request: Request, asked: EmbeddingsRequest, service: InjectedService) -> Response:
     """Embed texts and pictures; OpenAI's clients and Elasticsearch's service `openai` ask so.
 
     Vectors have length 1. An answer is as long as its numbers: base64 takes a quarter of what digits take.
     """
-    public, name = await service.work(lambda: served_model(service, asked.model))
-    await service.work(lambda: _check_dimensions(service, public, name, asked.dimensions))
+    public, name = await service.store_pool.run(lambda: served_model(service, asked.model))
+    await service.store_pool.run(lambda: _check_dimensions(service, public, name, asked.dimensions))
     vectors = await embed_inputs(request, service, public, name, asked.inputs)
     encode = _base64 if asked.encoding_format == "base64" else numbers
     # Row by row and in a thread: 2,048 vectors take a tenth of a second, in which others are answered.
-    body = await service.work(lambda: _body([encode(vector) for vector in vectors], public))
+    body = await service.store_pool.run(lambda: _body([encode(vector) for vector in vectors], public))
     return Response(body, media_type="application/json")
 
 

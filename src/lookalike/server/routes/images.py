@@ -1,4 +1,4 @@
-"""Requests about single images: add, look at, put right, remove."""
+"""Routes of single images: add, show, correct, remove."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.values import Id, Unusable, Value
-from lookalike.server.auth.guard import Writing
-from lookalike.server.http.answers import written
-from lookalike.server.http.forms import Part, read_parts
-from lookalike.server.http.many_values import check_values
+from lookalike.server.auth.access_control import WriteAccess
+from lookalike.server.http.json_limits import check_json_size
+from lookalike.server.http.multipart import Part, read_parts
 from lookalike.server.http.problems import Refused
-from lookalike.server.service import Service, Serving
+from lookalike.server.http.responses import json_response
+from lookalike.server.service import InjectedService, Service
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.checks import metadata_text
 from lookalike.types import Skipped
@@ -84,18 +84,18 @@ _BODY = {
     "/v1/collections/{name}/images",
     status_code=HTTPStatus.CREATED,
     response_model=Added,
-    dependencies=[Writing],
+    dependencies=[WriteAccess],
     openapi_extra=_BODY,
 )
-async def add(name: str, request: Request, service: Serving) -> Response:
+async def add(name: str, request: Request, service: InjectedService) -> Response:
     """Add pictures; what was answered 201 is on disk. The same picture again is the same image."""
     if service.uploads is None:
         raise Refused(501, "no pictures can be added: `lookalike serve --uploads DIRECTORY` allows it")
     uploads, labels = await _read(request, service)
     folder = service.uploads
-    collection = await service.work(lambda: service.collection(name))
-    embedder = await service.work(lambda: service.session.embedder_of(collection))
-    files = await service.embedding.pictures(uploads, embedder, service.session.features(embedder))
+    collection = await service.store_pool.run(lambda: service.collection(name))
+    embedder = await service.store_pool.run(lambda: service.session.embedder_of(collection))
+    files = await service.embedding_queue.pictures(uploads, embedder, service.session.features(embedder))
     skipped = [
         Unusable(name=upload.name, skipped=file.reason)
         for upload, file in zip(uploads, files, strict=True)
@@ -109,23 +109,23 @@ async def add(name: str, request: Request, service: Serving) -> Response:
     if not usable:
         reasons = "; ".join(f"{each.name[:100]!r}: {each.skipped}" for each in skipped[:3])
         raise Refused(422, f"none of the pictures can be used: {reasons}")
-    records = await service.writing(lambda: _add(service, folder, name, usable))
+    records = await service.write_pool.run(lambda: _add(service, folder, name, usable))
     answer = Added(images=[details(service, record) for record in records], skipped=skipped)
-    return written(answer, HTTPStatus.CREATED)
+    return json_response(answer, HTTPStatus.CREATED)
 
 
 @router.get("/v1/collections/{name}/images/{id}", response_model=ImageDetails)
-async def image(name: str, id: Id, service: Serving) -> Response:  # noqa: A002 as the contract calls it
+async def image(name: str, id: Id, service: InjectedService) -> Response:  # noqa: A002 as the contract calls it
     """Tell all that is known of an image."""
-    return await service.work(lambda: written(details(service, service.record(name, id)[1])))
+    return await service.store_pool.run(lambda: json_response(details(service, service.record(name, id)[1])))
 
 
-@router.patch("/v1/collections/{name}/images/{id}", response_model=ImageDetails, dependencies=[Writing])
+@router.patch("/v1/collections/{name}/images/{id}", response_model=ImageDetails, dependencies=[WriteAccess])
 async def correct(
     name: str,
     id: Id,  # noqa: A002
     correction: Correction,
-    service: Serving,
+    service: InjectedService,
 ) -> Response:
     """Put fields of an image right, or confirm them; `lookalike index` keeps to that."""
 
@@ -133,15 +133,15 @@ async def correct(
         collection = service.collection(name)
         record = service.session.correct(collection.name, id, correction.fields, correction.confirm)
         service.changed(collection.name)
-        return written(details(service, record))
+        return json_response(details(service, record))
 
-    return await service.writing(act)
+    return await service.write_pool.run(act)
 
 
 @router.delete(
-    "/v1/collections/{name}/images/{id}", status_code=HTTPStatus.NO_CONTENT, dependencies=[Writing]
+    "/v1/collections/{name}/images/{id}", status_code=HTTPStatus.NO_CONTENT, dependencies=[WriteAccess]
 )
-async def remove(name: str, id: Id, service: Serving) -> None:  # noqa: A002
+async def remove(name: str, id: Id, service: InjectedService) -> None:  # noqa: A002
     """Remove an image from a collection; its file is deleted only where it had been added here."""
 
     def act() -> None:
@@ -152,7 +152,7 @@ async def remove(name: str, id: Id, service: Serving) -> None:  # noqa: A002
         if service.uploads is not None and path is not None:
             remove_files(service.session.store, service.uploads, [path])
 
-    await service.writing(act)
+    await service.write_pool.run(act)
 
 
 def details(service: Service, record: Record) -> ImageDetails:
@@ -249,10 +249,10 @@ def _json(
     text = next((part.content for part in parts if part.name == name), b"")
     if not text:
         return [{} for _ in range(count)]
-    check_values(text)
+    check_json_size(text)
     try:
         said = json.loads(text)
-        # Before pydantic notes all that is wrong: see `Asked`.
+        # Before pydantic notes all that is wrong: see `RequestModel`.
         if isinstance(said, list) and len(said) != count:
             raise InvalidArgument(f"{name}: a list of {len(said)} for {count} pictures")
         for each in said if isinstance(said, list) else [said]:

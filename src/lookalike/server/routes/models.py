@@ -1,4 +1,4 @@
-"""The models that may be asked, by the names that clients know them by.
+"""Routes of models, and the public names of those served.
 
 A model is served because a collection was made by it, or because the settings name it; never because a client
 does.
@@ -18,7 +18,7 @@ from lookalike.errors import LookalikeError
 from lookalike.file_names import display
 from lookalike.schemas.embeddings import Model, Models, OpenAIProblem
 from lookalike.server.http.problems import Refused
-from lookalike.server.service import Service, Serving
+from lookalike.server.service import InjectedService, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,22 +44,22 @@ class ModelNotServed(Refused):
 
 
 @router.get("/v1/models")
-async def models(service: Serving) -> Models:
+async def models(service: InjectedService) -> Models:
     """List the models that may be asked for embeddings."""
-    return await service.work(
+    return await service.store_pool.run(
         lambda: Models(data=[_described(service, *each) for each in served_models(service).items()])
     )
 
 
 @router.get("/v1/models/{model:path}")
-async def model(model: str, service: Serving) -> Model:
+async def model(model: str, service: InjectedService) -> Model:
     """Describe a model."""
 
     def describe() -> Model:
         public, name = served_model(service, model)
         return _described(service, public, name)
 
-    return await service.work(describe)
+    return await service.store_pool.run(describe)
 
 
 def served_models(service: Service) -> dict[str, str]:

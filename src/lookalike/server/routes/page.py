@@ -1,4 +1,4 @@
-"""The page: its files out of the package, and nothing else.
+"""The web page: its files out of the package, and nothing else.
 
 They are read once, when the service starts, and a request is looked up among their names: no path is ever
 made of what a client sends. Everything but the page itself has an address that changes with its content, so

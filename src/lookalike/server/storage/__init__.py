@@ -1,1 +1,1 @@
-"""Files that are shown, and files that were added."""
+"""Image files that are served, and those that were uploaded."""

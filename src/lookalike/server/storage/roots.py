@@ -1,4 +1,4 @@
-"""Where pictures may be shown from: below the folders that were indexed here, and nowhere else.
+"""The folders whose image files may be served: those that were indexed here, and no others.
 
 A record says where its file lies, and whoever writes to the store says what a record says. So a file is shown
 only where its real path, all links followed, is below the real path of a folder that was given to `index` on
@@ -38,7 +38,7 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was indexed here, as it was noted last."""
+    """The folders and files that were indexed on this machine, as noted last."""
 
     state: tuple[int, int, int] | None
     folders: dict[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class _Known:
 
 
 class Roots:
-    """The folders that pictures may be shown from; threads may share it."""
+    """The folders whose image files may be served; thread-safe."""
 
     def __init__(self, paths: Iterable[Path], uploads: Path | None, cache: Path, store: str) -> None:
         """Remember the folders.

@@ -1,4 +1,4 @@
-"""Pictures that were added, as files: each under the digest of its bytes, whole or not at all."""
+"""Uploaded images as files, named by digest and written atomically."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST = 255
 
 
 class UploadFolder:
-    """The folder that added pictures are kept in: FOLDER/COLLECTION/ab/ab….jpg."""
+    """The folder of uploaded images: FOLDER/COLLECTION/ab/ab….jpg."""
 
     def __init__(self, folder: Path) -> None:
         """Name the folder, which is made when the first picture comes."""
@@ -114,7 +114,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
+    """Write a file atomically."""
     # Hidden: what a kill leaves is no picture for `index`.
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     _remove_abandoned(path.parent)

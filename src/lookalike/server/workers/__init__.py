@@ -1,1 +1,1 @@
-"""Where work waits: pictures and texts for a model, calls of a store, jobs."""
+"""Worker threads: embedding in batches, blocking calls, background jobs."""

@@ -1,4 +1,4 @@
-"""Work that takes longer than a request may: it waits its turn, runs, says how far it is, can be cancelled.
+"""Background jobs: queued, run, observed and cancelled.
 
 A job runs in a thread of the service, on the same session as the requests. It is cancelled by its progress
 callback, which everything that takes long calls each second or so; what that raises ends the work, threads
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lookalike.progress import Progress
     from lookalike.schemas.jobs import JobKind, JobState
-    from lookalike.schemas.values import Asked
+    from lookalike.schemas.values import RequestModel
 
 _LOG = logging.getLogger("lookalike.server")
 
@@ -50,17 +50,17 @@ _STOPPED = Problem(
 
 
 class _Cancelled(Exception):
-    """Ends a work from inside its progress callback."""
+    """Ends a job from inside its progress callback."""
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A piece of work; only `Jobs` changes it."""
+    """A background job; only `Jobs` changes it."""
 
     kind: JobKind
     collection: str
     """Its name."""
-    asked: Asked
+    asked: RequestModel
     act: Callable[[Progress], object]
     """Does it and returns the result, which is kept as it is: small, and without records or vectors."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -82,7 +82,7 @@ class Job:
             raise _Cancelled
 
     def shown(self) -> ShownJob:
-        """Return what a client sees of it."""
+        """Convert it to its schema."""
         done, total = self.far
         return ShownJob(
             id=self.id,
@@ -100,7 +100,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a service; threads may share it."""
+    """The job queue of a service; thread-safe."""
 
     def __init__(self, threads: int) -> None:
         """Start the threads.
@@ -121,8 +121,10 @@ class Jobs:
         for thread in self._threads:
             thread.start()
 
-    def put(self, kind: JobKind, collection: str, asked: Asked, act: Callable[[Progress], object]) -> Job:
-        """Let a job wait its turn; where the same question waits or runs already, that job comes back.
+    def put(
+        self, kind: JobKind, collection: str, asked: RequestModel, act: Callable[[Progress], object]
+    ) -> Job:
+        """Queue a job; where the same query waits or runs already, return that job.
 
         Args:
             kind: of the job.
@@ -280,4 +282,4 @@ def _done(job: Job) -> tuple[JobState, object, Problem | None]:
 
 
 def _nothing(_progress: Progress) -> None:
-    """Stand for the work of a job that has ended."""
+    """Replaces the work of a job that has ended."""

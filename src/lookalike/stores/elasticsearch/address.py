@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lookalike.errors import InvalidArgument
-from lookalike.stores.address import Address, read_address
+from lookalike.stores.address import Address, read_address, whole_number
 
 API_KEY_VARIABLE = "LOOKALIKE_ELASTICSEARCH_API_KEY"
 """Environment variable of the API key, used where the URL names neither key nor user."""
@@ -91,8 +91,8 @@ def read_elasticsearch_address(url: str) -> ElasticsearchAddress:
         api_key=key,
         ca_file=ca_file,
         prefix=prefix,
-        shards=_number(options, "shards", 1, _MOST_SHARDS),
-        replicas=_number(options, "replicas", 0, _MOST_SHARDS),
+        shards=whole_number(options, "shards", 1, _MOST_SHARDS, None),
+        replicas=whole_number(options, "replicas", 0, _MOST_SHARDS, None),
         approximate=approximate,
     )
 
@@ -133,12 +133,3 @@ def _credentials(address: Address) -> tuple[tuple[str, str] | None, str | tuple[
         return None, key
     identity, _, secret = key.partition(":")
     return None, (identity, secret)
-
-
-def _number(options: dict[str, str], name: str, least: int, most: int) -> int | None:
-    text = options.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
-        raise InvalidArgument(f"{name} is a number from {least} to {most}")
-    return int(text)

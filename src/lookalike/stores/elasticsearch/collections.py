@@ -1,4 +1,4 @@
-"""How collections of an Elasticsearch store come, change their names, and go.
+"""The index and the aliases of each collection: made, renamed, deleted.
 
 Each has an index `PREFIX.NUMBER.data` under a number that is never used again, and two aliases:
 `PREFIX.NUMBER`, under which we speak to it, and `PREFIX-NAME` for people's own requests. Which collections
@@ -15,17 +15,17 @@ from urllib.parse import quote
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, StoreBusy, StoreCorrupt, StoreDenied
 from lookalike.stores.checks import collection_name, same_name
-from lookalike.stores.elasticsearch.catalogue import Entry, State
-from lookalike.stores.elasticsearch.documents import MOST_DIMENSIONS, mapping
-from lookalike.stores.elasticsearch.refusals import IndexGone
+from lookalike.stores.elasticsearch.catalog import Entry, State
+from lookalike.stores.elasticsearch.errors import IndexGone
+from lookalike.stores.elasticsearch.schema import MOST_DIMENSIONS, mapping
 from lookalike.types import CollectionInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
-    from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue
-    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
     from lookalike.types import Space
 
 _T = TypeVar("_T")
@@ -45,15 +45,15 @@ class ElasticsearchCollections:
 
     Args:
         client: where it asks.
-        catalogue: which of them are collections.
+        catalog: which of them are collections.
         address: with the prefix of the store, and shards and replicas of what is made.
     """
 
     def __init__(
-        self, client: ElasticsearchClient, catalogue: ElasticsearchCatalogue, address: ElasticsearchAddress
+        self, client: ElasticsearchClient, catalog: ElasticsearchCatalog, address: ElasticsearchAddress
     ) -> None:
         self._client = client
-        self._catalogue = catalogue
+        self._catalog = catalog
         self._address = address
 
     def at(self, name: str, act: Callable[[Entry], _T]) -> _T:
@@ -64,7 +64,7 @@ class ElasticsearchCollections:
             StoreCorrupt: its index is not there.
         """
         for _ in range(_ATTEMPTS):
-            entry = self._catalogue.find(name)
+            entry = self._catalog.find(name)
             try:
                 return act(entry)
             except IndexGone:
@@ -78,7 +78,7 @@ class ElasticsearchCollections:
     def every(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
         for _ in range(_ATTEMPTS):
-            entries = sorted(self._catalogue.entries().values(), key=lambda entry: entry.name)
+            entries = sorted(self._catalog.entries().values(), key=lambda entry: entry.name)
             try:
                 return self._describe(entries)
             except IndexGone:
@@ -87,7 +87,7 @@ class ElasticsearchCollections:
 
     def _describe(self, entries: Sequence[Entry]) -> list[CollectionInfo]:
         counts = self._counts(entries)
-        states = self._catalogue.states([entry.number for entry in entries])
+        states = self._catalog.states([entry.number for entry in entries])
         described = []
         for entry, count in zip(entries, counts, strict=True):
             state = states.get(entry.number, State())
@@ -101,7 +101,7 @@ class ElasticsearchCollections:
     def _counts(self, entries: Sequence[Entry]) -> list[int]:
         """Return how many records each has."""
         body = {"size": 0, "track_total_hits": True}
-        found = self._client.search([(self._catalogue.alias(entry.number), body) for entry in entries])
+        found = self._client.search([(self._catalog.alias(entry.number), body) for entry in entries])
         return [answer["hits"]["total"]["value"] for answer in found]
 
     def create(self, name: str, space: Space, metric: bytes | None) -> Entry:
@@ -116,15 +116,15 @@ class ElasticsearchCollections:
             )
         self._check_alias(name)
         number = uuid.uuid4().hex
-        self._catalogue.make()
+        self._catalog.make()
         self._make_index(number, space.dimension)
-        parts = None if metric is None else self._catalogue.put_metric(number, metric)
+        parts = None if metric is None else self._catalog.put_metric(number, metric)
         entry = Entry(name, number, space, None, parts)
 
         def add(entries: dict[str, Entry]) -> list[Entry] | None:
             return None if same_name(name) in entries else [*entries.values(), entry]
 
-        made = self._catalogue.change(add)[same_name(name)]
+        made = self._catalog.change(add)[same_name(name)]
         if made.number != number:
             self._delete_index(number)
             return made
@@ -153,7 +153,7 @@ class ElasticsearchCollections:
             return [entry._replace(name=renamed.get(entry.number, entry.name)) for entry in entries.values()]
 
         if names:
-            self._catalogue.change(edit)
+            self._catalog.change(edit)
             self._publish_names()
 
     def delete(self, entry: Entry) -> int:
@@ -162,9 +162,7 @@ class ElasticsearchCollections:
             (count,) = self._counts([entry])
         except IndexGone:
             count = 0
-        self._catalogue.change(
-            lambda entries: [one for one in entries.values() if one.number != entry.number]
-        )
+        self._catalog.change(lambda entries: [one for one in entries.values() if one.number != entry.number])
         self._delete_index(entry.number)
         return count
 
@@ -174,9 +172,9 @@ class ElasticsearchCollections:
         Raises:
             StoreCorrupt: one was deleted, and not by us.
         """
-        present = {entry.number for entry in self._catalogue.entries().values()}
+        present = {entry.number for entry in self._catalog.entries().values()}
         for entry in entries:
-            index, alias = self._catalogue.data_index(entry.number), self._catalogue.alias(entry.number)
+            index, alias = self._catalog.data_index(entry.number), self._catalog.alias(entry.number)
             lost = self._client.request("GET", f"/{alias}/_alias", allow=(_MISSING,)).status == _MISSING
             if lost and entry.number in present:
                 raise StoreCorrupt(
@@ -212,13 +210,13 @@ class ElasticsearchCollections:
         body = {
             "settings": settings,
             "mappings": mapping(dimension),
-            "aliases": {self._catalogue.alias(number): {}},
+            "aliases": {self._catalog.alias(number): {}},
         }
-        self._client.make_index(self._catalogue.data_index(number), body)
+        self._client.make_index(self._catalog.data_index(number), body)
 
     def _delete_index(self, number: str) -> None:
-        self._client.request("DELETE", f"/{self._catalogue.data_index(number)}", allow=(_MISSING,))
-        self._catalogue.forget(number)
+        self._client.request("DELETE", f"/{self._catalog.data_index(number)}", allow=(_MISSING,))
+        self._catalog.forget(number)
 
     def _readable_alias(self, name: str) -> str:
         alias = f"{self._address.prefix}-{same_name(name)}"
@@ -228,10 +226,10 @@ class ElasticsearchCollections:
 
     def _publish_names(self) -> None:
         """Make the readable aliases those that the catalogue says, in one step."""
-        entries = self._catalogue.entries()
+        entries = self._catalog.entries()
         while True:
             wanted = {
-                (self._catalogue.data_index(entry.number), self._readable_alias(entry.name))
+                (self._catalog.data_index(entry.number), self._readable_alias(entry.name))
                 for entry in entries.values()
             }
             found = self._client.request("GET", f"/{self._address.prefix}.*.data/_alias").body
@@ -251,7 +249,7 @@ class ElasticsearchCollections:
             except IndexGone:  # another deleted it meanwhile
                 done = False
             # Another may have changed the names in between, and published them before us.
-            entries, before = self._catalogue.entries(), entries
+            entries, before = self._catalog.entries(), entries
             if done and entries == before:
                 return
 
@@ -268,5 +266,5 @@ class ElasticsearchCollections:
         }
         old = {one for one, created in born.items() if created < born.get(number, 0) - ABANDONED_MS}
         if old:
-            for abandoned in old - {entry.number for entry in self._catalogue.entries().values()}:
+            for abandoned in old - {entry.number for entry in self._catalog.entries().values()}:
                 self._delete_index(abandoned)

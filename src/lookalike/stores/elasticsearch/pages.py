@@ -1,4 +1,4 @@
-"""All documents that a query finds, however many: read at one point in time."""
+"""All documents that a query finds, in pages, as they were at one point in time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 
 # Above it a search needs a point in time: index.max_result_window, unless it was changed.
 _WINDOW = 10_000

@@ -1,4 +1,4 @@
-"""Collections on an Elasticsearch server: one index each."""
+"""The Elasticsearch store: one index for each collection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, QueryRefused
-from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -19,27 +18,30 @@ from lookalike.stores.checks import (
 )
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
-from lookalike.stores.elasticsearch.catalogue import ElasticsearchCatalogue, Entry
-from lookalike.stores.elasticsearch.client import ElasticsearchClient
+from lookalike.stores.elasticsearch.approximation import add_embedding, check_buildable
+from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog, Entry
 from lookalike.stores.elasticsearch.collections import ElasticsearchCollections
-from lookalike.stores.elasticsearch.documents import (
+from lookalike.stores.elasticsearch.connection import ElasticsearchClient
+from lookalike.stores.elasticsearch.errors import IndexGone
+from lookalike.stores.elasticsearch.filters import matching
+from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     STAMP_FIELDS,
     VECTOR_FIELDS,
     check_ids,
-    matching,
+    put_documents,
     read_records,
     read_stamps,
+    relabel_documents,
+    remove_documents,
     sound_hits,
     usable_id,
 )
-from lookalike.stores.elasticsearch.fields import add_embedding, check_buildable
-from lookalike.stores.elasticsearch.nearest import ElasticsearchNeighbours, Question
-from lookalike.stores.elasticsearch.pages import pages
-from lookalike.stores.elasticsearch.refusals import IndexGone
+from lookalike.stores.elasticsearch.search import ElasticsearchNeighbours, Question
 from lookalike.stores.elasticsearch.words import records_by_words
-from lookalike.stores.elasticsearch.writing import put_documents, relabel_documents, remove_documents
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.sql import SECONDS
 from lookalike.stores.wording import query_terms
 from lookalike.types import CollectionInfo
 
@@ -89,8 +91,8 @@ class ElasticsearchStore:
         self._kind = address.approximate
         self._client = ElasticsearchClient(address, timeout)
         self.damage = DamageLog(address.url)
-        self._catalogue = ElasticsearchCatalogue(self._client, address, timeout)
-        self._collections = ElasticsearchCollections(self._client, self._catalogue, address)
+        self._catalog = ElasticsearchCatalog(self._client, address, timeout)
+        self._collections = ElasticsearchCollections(self._client, self._catalog, address)
 
     @property
     def url(self) -> str:
@@ -122,7 +124,7 @@ class ElasticsearchStore:
 
     def metric(self, name: str) -> bytes | None:
         """Return what the collection was created with as its `metric`."""
-        return self._catalogue.metric(self._catalogue.find(name))
+        return self._catalog.metric(self._catalog.find(name))
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give collections other names by one change of one document; the readable aliases follow."""
@@ -131,7 +133,7 @@ class ElasticsearchStore:
 
     def delete(self, name: str) -> int:
         """Delete a collection and its index, and return how many records it had."""
-        count = self._collections.delete(self._catalogue.find(name))
+        count = self._collections.delete(self._catalog.find(name))
         self.damage.forget(name)
         return count
 
@@ -146,8 +148,8 @@ class ElasticsearchStore:
 
         def act(entry: Entry) -> None:
             checked = unit_vectors(of_space(_bare(entry), space), vectors, len(records))
-            self._catalogue.add_fields(entry.number, {field for record in records for field in record.fields})
-            put_documents(self._client, self._catalogue.alias(entry.number), records, checked, entry.kind)
+            self._catalog.add_fields(entry.number, {field for record in records for field in record.fields})
+            put_documents(self._client, self._catalog.alias(entry.number), records, checked, entry.kind)
 
         self._collections.at(name, act)
         self.damage.forget(name, [record.id for record in records])
@@ -161,10 +163,10 @@ class ElasticsearchStore:
         def act(entry: Entry) -> None:
             relabel_documents(
                 self._client,
-                self._catalogue.alias(entry.number),
+                self._catalog.alias(entry.number),
                 {label[0]: label for label in labels if usable_id(label[0])},
                 entry,
-                lambda fields: self._catalogue.add_fields(entry.number, fields),
+                lambda fields: self._catalog.add_fields(entry.number, fields),
                 partial(self.damage.note, name),
             )
 
@@ -174,7 +176,7 @@ class ElasticsearchStore:
         """Remove records by id and return how many there were."""
         usable = list(dict.fromkeys(filter(usable_id, ids)))
         count = self._collections.at(
-            name, lambda entry: remove_documents(self._client, self._catalogue.alias(entry.number), usable)
+            name, lambda entry: remove_documents(self._client, self._catalog.alias(entry.number), usable)
         )
         self.damage.forget(name, usable)
         return count
@@ -183,7 +185,7 @@ class ElasticsearchStore:
         """Return the stamp of every record, by uri; a record that names another file than it did has none."""
 
         def act(entry: Entry) -> dict[str, Stamp]:
-            found = pages(self._client, self._catalogue.alias(entry.number), [], STAMP_FIELDS)
+            found = pages(self._client, self._catalog.alias(entry.number), [], STAMP_FIELDS)
             return read_stamps((hit for hits in found for hit in hits), partial(self.damage.note, name))
 
         return self._collections.at(name, act)
@@ -194,7 +196,7 @@ class ElasticsearchStore:
 
         def act(entry: Entry) -> dict[str, Record]:
             found: dict[str, Record] = {}
-            index = self._catalogue.alias(entry.number)
+            index = self._catalog.alias(entry.number)
             for start in range(0, len(usable), _FETCH):
                 hits = self._client.fetch(index, usable[start : start + _FETCH], RECORD_FIELDS)
                 records, faults = read_records(hits)
@@ -218,7 +220,7 @@ class ElasticsearchStore:
         """
         clauses = matching(where)
         entry, ids = self._collections.at(name, lambda entry: (entry, self._ids(entry, clauses)))
-        index = self._catalogue.alias(entry.number)
+        index = self._catalog.alias(entry.number)
         for some in chunks(ids, SCAN_BATCH):
             source = [*RECORD_FIELDS, *VECTOR_FIELDS]
             try:
@@ -251,7 +253,7 @@ class ElasticsearchStore:
         def act(entry: Entry) -> list[list[Neighbour]]:
             checked = unit_vectors(of_space(_bare(entry), space), queries)
             kind = entry.kind if approximate else None
-            index = self._catalogue.alias(entry.number)
+            index = self._catalog.alias(entry.number)
             question = Question(index, entry.space.dimension, kind, where, having, exclude)
             note = partial(self.damage.note, name)
             return ElasticsearchNeighbours(self._client, question, checked, note).nearest(k)
@@ -264,7 +266,7 @@ class ElasticsearchStore:
         terms, note = query_terms(words), partial(self.damage.note, name)
 
         def act(entry: Entry) -> list[Record]:
-            return records_by_words(self._client, self._catalogue.alias(entry.number), terms, where, k, note)
+            return records_by_words(self._client, self._catalog.alias(entry.number), terms, where, k, note)
 
         return self._collections.at(name, act)
 
@@ -280,11 +282,11 @@ class ElasticsearchStore:
         entry = self._collections.at(
             name,
             lambda entry: add_embedding(
-                self._client, self._catalogue, entry, self._kind, partial(self.damage.note, name)
+                self._client, self._catalog, entry, self._kind, partial(self.damage.note, name)
             ),
         )
         built = measure_recall(self, name, self._kind)
-        self._catalogue.change_state(entry.number, lambda state: state._replace(approximation=built))
+        self._catalog.change_state(entry.number, lambda state: state._replace(approximation=built))
         return built
 
     def check(self) -> list[StructureFault]:
@@ -313,7 +315,7 @@ class ElasticsearchStore:
         self.close()
 
     def _ids(self, entry: Entry, clauses: list[dict[str, Any]]) -> list[str]:
-        found = pages(self._client, self._catalogue.alias(entry.number), clauses, None)
+        found = pages(self._client, self._catalog.alias(entry.number), clauses, None)
         return sorted(hit["_id"] for hits in found for hit in hits)
 
 

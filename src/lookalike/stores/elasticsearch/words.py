@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lookalike.stores.elasticsearch.documents import RECORD_FIELDS, WORDS_FIELD, matching, read_records
+from lookalike.stores.elasticsearch.filters import matching
+from lookalike.stores.elasticsearch.records import RECORD_FIELDS, read_records
+from lookalike.stores.elasticsearch.schema import WORDS_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from lookalike.stores.damage import Fault
-    from lookalike.stores.elasticsearch.client import ElasticsearchClient
+    from lookalike.stores.elasticsearch.connection import ElasticsearchClient
     from lookalike.types import Record, Where
 
 # Above it a search needs a point in time: index.max_result_window, unless it was changed.

@@ -271,9 +271,7 @@ def _places(session: OracleSession, url: str, statement: str, binds: Mapping[str
             return []  # nothing was written yet
         raise
     if any(row[0] > VERSION for row in rows):
-        raise StoreNewer(
-            url, "was written by a later version of lookalike: install that version or a later one"
-        )
+        raise StoreNewer(url)
     if any(row[0] < VERSION for row in rows):
         raise StoreOlder(url)
     return [_place(*row[1:]) for row in rows if row[1] is not None]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lookalike.errors import ExtraMissing, StoreBusy, StoreError, StoreUnreachable
+from lookalike.stores.idle_pool import IdlePool
 from lookalike.stores.oracle.address import oracle_address
 from lookalike.stores.oracle.errors import store_error
 
@@ -24,7 +25,7 @@ except ImportError as missing:
     raise ExtraMissing("Oracle", "oracle") from missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.stores.oracle.address import OracleAddress
 
@@ -68,15 +69,21 @@ class OracleSession:
         return self.table(statement, binds, sizes, rows=rows)[1]
 
     def table(
-        self, statement: str, binds: Binds | None = None, sizes: Sizes | None = None, *, rows: int = _ROWS
+        self,
+        statement: str,
+        binds: Binds | None = None,
+        sizes: Sizes | None = None,
+        *,
+        rows: int = _ROWS,
+        read: Callable[[tuple[Any, ...]], tuple[Any, ...]] = tuple,
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Return the names of the columns and all rows that a statement answers with."""
+        """Return the names of the columns and all rows of the answer, each as `read` makes it."""
         with self._errors(), self._connection.cursor() as cursor:
             cursor.arraysize = cursor.prefetchrows = max(1, min(rows, _ROWS))
             self._run(cursor, statement, binds, sizes)
             if cursor.description is None:
                 return (), []
-            return tuple(column[0] for column in cursor.description), cursor.fetchall()
+            return tuple(column[0] for column in cursor.description), [read(row) for row in cursor]
 
     @contextmanager
     def stopped_after(self, seconds: float) -> Iterator[None]:
@@ -238,8 +245,7 @@ class OracleServer:
         self.timeout = timeout
         limit = self._address.call_timeout
         self._answer_seconds = timeout + _MORE_SECONDS if limit is None else limit
-        self._idle: list[OracleSession] = []
-        self._lock = threading.Lock()
+        self._idle = IdlePool(OracleSession.end, SESSIONS)
         self._free = threading.BoundedSemaphore(SESSIONS)
 
     @property
@@ -265,43 +271,38 @@ class OracleServer:
         if not self._free.acquire(timeout=self.timeout):
             raise StoreBusy(self.url, f"all {SESSIONS} sessions were in use for {self.timeout:g} s")
         try:
-            session = self._take()
+            session, period = self._take()
             try:
                 session.limit_answers(0 if patient else self._answer_seconds)
                 yield session
             except Exception:
-                self._put_back(session, failed=True)
+                self._put_back(session, period, failed=True)
                 raise
             except BaseException:
                 session.abandon()  # Ctrl-C: the answer to a statement may be half read
                 raise
             else:
-                self._put_back(session, failed=False)
+                self._put_back(session, period, failed=False)
         finally:
             self._free.release()
 
     def close(self) -> None:
-        """Close the sessions that nobody works with. Another call opens new ones."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for session in idle:
-            session.end()
+        """Close the sessions, those in use when they come back. Another call opens new ones."""
+        self._idle.close()
 
-    def _take(self) -> OracleSession:
+    def _take(self) -> tuple[OracleSession, int]:
         while True:
-            with self._lock:
-                session = self._idle.pop() if self._idle else None
+            session, period = self._idle.take()
             if session is None:
-                return self._connect()
+                return self._connect(), period
             session.limit_answers(self._answer_seconds)
             if session.is_there():
-                return session
+                return session, period
             session.end()
 
-    def _put_back(self, session: OracleSession, *, failed: bool) -> None:
+    def _put_back(self, session: OracleSession, period: int, *, failed: bool) -> None:
         if session.settle(failed=failed):
-            with self._lock:
-                self._idle.append(session)
+            self._idle.keep(session, period)
         else:
             session.end()
 

@@ -22,6 +22,7 @@ from lookalike.file_names import display, readable
 from lookalike.label_normalisation import labels_digest
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
+from lookalike.stores.sql import sql_text
 from lookalike.stores.verification import vector_fault, verify_vectors
 from lookalike.uris import local_path
 
@@ -227,7 +228,7 @@ def for_sql(value: Any) -> Any:
 
 def _for_sql(value: Any, depth: int) -> Any:
     if isinstance(value, str):
-        return _sql_text(value)
+        return sql_text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -241,15 +242,10 @@ def _for_sql(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         # An empty name is an error to some functions of Oracle, and a longer one to older servers.
         return {
-            _cut(_sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
+            _cut(sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
             for name, one in value.items()
         }
     return [_for_sql(one, depth + 1) for one in value]
-
-
-def _sql_text(text: str) -> str:
-    """Return text with NUL characters and bytes that are no UTF-8 as escapes, as Python writes them."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _cut(text: str, size: int) -> str:
@@ -258,7 +254,7 @@ def _cut(text: str, size: int) -> str:
 
 def _path(uri: str) -> str | None:
     place = local_path(uri)
-    path = "" if place is None else _sql_text(readable(str(place)))
+    path = "" if place is None else sql_text(readable(str(place)))
     return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
 
 

@@ -9,9 +9,9 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import QueryRefused, StoreBusy, StoreCorrupt, StoreDenied, StoreReadOnly
-from lookalike.stores.answers import too_long
 from lookalike.stores.oracle.errors import CHANGED_SINCE, READ_ONLY_TRANSACTION, OracleRefusal
 from lookalike.stores.oracle.views import refresh_views
+from lookalike.stores.sql import AnswerLimit, too_long
 from lookalike.types import Table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def answer(server: OracleServer, statement: str, seconds: float) -> Table:
 
     Raises:
         QueryRefused: it does not parse, fails, is more than one statement, or would write.
-        QueryStopped: it takes longer.
+        QueryStopped: it takes longer, or its answer is too large to be held.
         StoreError: the store cannot be read.
     """
     statement = only_reading(statement)
@@ -93,9 +93,15 @@ def shown(value: Any) -> Any:
 
 
 def _answer(session: OracleSession, statement: str, end: float) -> Table:
+    limit = AnswerLimit()
+
+    def read(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = tuple(map(shown, row))
+        limit.take(values)
+        return values
+
     with session.reading(), session.stopped_after(end - time.monotonic()):
-        columns, rows = session.table(statement)
-    return Table(columns, [tuple(shown(value) for value in row) for row in rows])
+        return Table(*session.table(statement, read=read))
 
 
 def _word(text: str) -> str:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionEmpty, InvalidArgument, StoreBusy, StoreCorrupt
-from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -50,6 +49,7 @@ from lookalike.stores.oracle.search import Search, make_vector_index
 from lookalike.stores.oracle.sql import answer
 from lookalike.stores.oracle.views import refresh_views
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.sql import SECONDS
 from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
 from lookalike.types import Neighbour

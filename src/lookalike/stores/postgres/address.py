@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lookalike.errors import InvalidArgument
-from lookalike.file_names import display
-from lookalike.stores.address import read_address
+from lookalike.stores.address import read_address, whole_number
 
 SCHEMA = "lookalike"
 """The schema of our tables and views where the URL names no other."""
@@ -48,7 +47,12 @@ def read_postgres_address(url: str) -> PostgresAddress:
     schema = options.pop("schema", SCHEMA)
     if not 1 <= len(schema.encode("utf-8", "surrogatepass")) <= NAME_BYTES or schema.startswith("pg_"):
         raise InvalidArgument(f"?schema= names a schema of at most {NAME_BYTES} bytes, not pg_…")
-    numbers = {name: _number(name, options.pop(name, None)) for name in _NUMBERS}
+    numbers = {
+        name: whole_number(options, name, least, most, default)
+        for name, (default, least, most) in _NUMBERS.items()
+    }
+    for name in _NUMBERS:
+        options.pop(name, None)
     parts = {
         "user": address.user,
         "password": address.password,
@@ -61,12 +65,3 @@ def read_postgres_address(url: str) -> PostgresAddress:
     if twice:
         raise InvalidArgument(f"the URL of the PostgreSQL store says {', '.join(twice)} twice")
     return PostgresAddress(address.masked, given | options, schema, **numbers)
-
-
-def _number(name: str, text: str | None) -> int:
-    default, least, most = _NUMBERS[name]
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
-        raise InvalidArgument(f"?{name}= is a whole number, {least} to {most}, not {display(text[:20])!r}")
-    return int(text)

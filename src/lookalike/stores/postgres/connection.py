@@ -9,7 +9,6 @@ loses the reason.
 from __future__ import annotations
 
 import select
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lookalike.errors import (
     StoreOlder,
     StoreUnreachable,
 )
+from lookalike.stores.idle_pool import IdlePool
 from lookalike.stores.postgres.errors import UNDEFINED_TABLE, connection_error, is_starting, store_error
 
 try:
@@ -192,9 +192,7 @@ class PostgresServer:
         self._settings = _SETTINGS.format(
             schema=Literal(address.schema), milliseconds=Literal(f"{milliseconds}ms")
         )
-        self._idle: list[Connection] = []
-        self._lock = threading.Lock()
-        self._opened = 0  # how often `close` was called: who took a connection before does not bring it back
+        self._idle = IdlePool[Connection](psycopg.Connection.close, _KEPT)
 
     def read(self, work: Callable[[Transaction], _T]) -> _T:
         """Do `work` in a transaction that sees one state of the store, whatever others write.
@@ -242,16 +240,12 @@ class PostgresServer:
 
     def close(self) -> None:
         """Close the connections; the next use opens others."""
-        with self._lock:
-            self._opened += 1
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._idle.close()
 
     def _run(self, begin: SQL, work: Callable[[Transaction], _T]) -> _T:
         again, attempts = True, 0
         while True:
-            connection, opened = self._take()
+            connection, period = self._take()
             ending = False
             try:
                 answer = work(self._begin(connection, begin))
@@ -259,7 +253,7 @@ class PostgresServer:
                 connection.execute("COMMIT")
             except Error as error:
                 lost = connection.broken
-                self._give_back(connection, opened)
+                self._give_back(connection, period)
                 if lost and ending:
                     raise StoreUnreachable(
                         self.url,
@@ -267,16 +261,16 @@ class PostgresServer:
                     ) from error
                 if lost and again:
                     again = False
-                    self._forget_idle()
+                    self._idle.close()  # those broke as well
                     continue
                 attempts += 1
                 if error.sqlstate == UNDEFINED_TABLE and begin is _READ and attempts < _ATTEMPTS:
                     continue  # our snapshot is older than its deletion; a new one does not show it
                 raise self.error(error) from error
             except BaseException:
-                self._give_back(connection, opened)
+                self._give_back(connection, period)
                 raise
-            self._give_back(connection, opened)
+            self._give_back(connection, period)
             return answer
 
     def _begin(self, connection: Connection, begin: SQL) -> Transaction:
@@ -288,40 +282,21 @@ class PostgresServer:
             row = connection.execute("SELECT max(version) FROM lookalike_schema").fetchone()
             version = 1 if row is None else row[0] or 1
             if version > VERSION:
-                raise StoreNewer(
-                    self.url,
-                    "was written by a later version of lookalike: install that version or a later one",
-                )
+                raise StoreNewer(self.url)
             if version < VERSION:
                 raise StoreOlder(self.url)
         return Transaction(connection, version)
 
     def _take(self) -> tuple[Connection, int]:
-        with self._lock:
-            opened = self._opened
-            if self._idle:
-                return self._idle.pop(), opened
-        return self._connect(), opened
+        connection, period = self._idle.take()
+        return connection or self._connect(), period
 
-    def _give_back(self, connection: Connection, opened: int) -> None:
+    def _give_back(self, connection: Connection, period: int) -> None:
         with suppress(Error):  # what made it fail is what is reported
             connection.rollback()
-        with self._lock:
-            keep = (
-                not connection.closed
-                and connection.info.transaction_status == pq.TransactionStatus.IDLE
-                and opened == self._opened
-                and len(self._idle) < _KEPT
-            )
-            if keep:
-                self._idle.append(connection)
-        if not keep:
-            connection.close()
-
-    def _forget_idle(self) -> None:
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
+        if not connection.closed and connection.info.transaction_status == pq.TransactionStatus.IDLE:
+            self._idle.keep(connection, period)
+        else:
             connection.close()
 
     def _connect(self) -> Connection:

@@ -32,11 +32,6 @@ def given_text(stored: str) -> str:
     return _STORED.sub(lambda found: chr(int(found[1], 16)), stored)
 
 
-def readable_text(text: str) -> str:
-    """Return text fit for SQL: NUL characters and bytes that are no UTF-8 become escapes as in Python."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-
-
 def stored_fields(fields: Fields) -> str:
     """Return fields as the text of the jsonb that filters compare and SQL sees."""
     return json.dumps(

@@ -11,10 +11,11 @@ from lookalike.label_normalisation import labels_digest
 from lookalike.stores.checks import metadata_text
 from lookalike.stores.damage import Fault
 from lookalike.stores.postgres.connection import SQL
-from lookalike.stores.postgres.encoding import binary_vectors, little_endian, readable_text, stored_fields
+from lookalike.stores.postgres.encoding import binary_vectors, little_endian, stored_fields
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.views import add_fields, column_types, table
 from lookalike.stores.postgres.words import add_words, remove_words
+from lookalike.stores.sql import sql_text
 from lookalike.stores.verification import sound_records, sound_stamps, vector_fault, verify_vectors
 from lookalike.stores.wording import record_text
 from lookalike.uris import local_path
@@ -53,7 +54,7 @@ def record_rows(records: Sequence[Record], vectors: Vectors) -> list[tuple[bytes
     for record, content, vector in zip(records, contents, binary_vectors(vectors), strict=True):
         fields, metadata = json.dumps(dict(record.fields)), metadata_text(record.id, record.metadata)
         place = local_path(record.uri)
-        path = None if place is None else readable_text(readable(str(place)))
+        path = None if place is None else sql_text(readable(str(place)))
         rows.append(
             (
                 record.id.encode(),

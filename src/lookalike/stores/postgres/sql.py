@@ -15,9 +15,9 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import QueryRefused
-from lookalike.stores.answers import Room, too_long
 from lookalike.stores.postgres.connection import Connection, Error, Result, execute_in_parts, execute_one
 from lookalike.stores.postgres.errors import one_line
+from lookalike.stores.sql import AnswerLimit, too_long
 from lookalike.types import Table
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _reason(error: Error) -> str:
 def _table(results: Iterator[Result]) -> Table:
     names: tuple[str, ...] = ()
     rows: list[tuple[Any, ...]] = []
-    room = Room()
+    limit = AnswerLimit()
     for result in results:
         columns = range(result.nfields)
         names = tuple(_text(result.fname(column) or b"") for column in columns)
@@ -150,7 +150,7 @@ def _table(results: Iterator[Result]) -> Table:
                 None if (value := result.get_value(row, column)) is None else read[column](value)
                 for column in columns
             )
-            room.take(values)
+            limit.take(values)
             rows.append(values)
     return Table(names, rows)
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from lookalike.errors import CollectionNotFound, Unanswerable
-from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -48,6 +47,7 @@ from lookalike.stores.postgres.search import PostgresSearch, create_index, keep_
 from lookalike.stores.postgres.sql import answer
 from lookalike.stores.postgres.words import check_words, ids_by_words
 from lookalike.stores.recall import measure_recall
+from lookalike.stores.sql import SECONDS
 from lookalike.stores.verification import DamagedCandidates
 from lookalike.stores.wording import query_terms
 from lookalike.types import Neighbour

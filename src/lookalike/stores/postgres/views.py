@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lookalike.stores.checks import same_name
 from lookalike.stores.postgres.address import NAME_BYTES
 from lookalike.stores.postgres.connection import SQL, Identifier, Literal
-from lookalike.stores.postgres.encoding import given_text, readable_text, stored_text
+from lookalike.stores.postgres.encoding import given_text, stored_text
+from lookalike.stores.sql import sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -138,7 +139,7 @@ def add_fields(connection: Connection, number: int, types: Mapping[str, str]) ->
 
 
 def _column_name(field: str, taken: set[bytes]) -> str:
-    plain = readable_text(field) or "_"  # PostgreSQL has no empty names
+    plain = sql_text(field) or "_"  # PostgreSQL has no empty names
     column = cut(plain, NAME_BYTES)
     counter = 2
     while _ascii_lower(column) in taken:

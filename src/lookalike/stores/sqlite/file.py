@@ -170,9 +170,7 @@ class SqliteFile:
         except ForeignFile as error:
             raise StoreCorrupt(self.url, "is a database of another program; nothing was changed") from error
         except NewerFile as error:
-            raise StoreNewer(
-                self.url, "was written by a later version of lookalike: install that version or a later one"
-            ) from error
+            raise StoreNewer(self.url) from error
         except DamagedCatalog as error:
             raise StoreCorrupt(
                 self.url,

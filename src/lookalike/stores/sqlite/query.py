@@ -12,8 +12,8 @@ import numpy as np
 
 from lookalike.checksums import vector_checksum
 from lookalike.errors import LookalikeError, QueryRefused
-from lookalike.stores.answers import Room, too_long
 from lookalike.stores.damage import Fault
+from lookalike.stores.sql import AnswerLimit, too_long
 from lookalike.stores.sqlite.rows import collection_number, select_by_id
 from lookalike.stores.sqlite.schema import read_catalog
 from lookalike.stores.sqlite.text import quoted
@@ -128,14 +128,14 @@ class _Work:
     def _answer(self, connection: sqlite3.Connection) -> Table:
         cosine = _CosineSimilarity()
         _restrict(connection, cosine, lambda: self._ended)
-        room = Room()
+        limit = AnswerLimit()
         try:
             cursor = connection.execute(self._statement)
             if cursor.description is None:
                 raise QueryRefused("there is no statement that reads in it")
             rows = []
             for row in cursor:
-                room.take(row)
+                limit.take(row)
                 rows.append(row)
             return Table(tuple(column[0] for column in cursor.description), rows)
         except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError, ValueError) as error:

@@ -14,8 +14,9 @@ from lookalike.file_names import readable
 from lookalike.label_normalisation import labels_digest
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import metadata_text, same_name
+from lookalike.stores.sql import sql_text
 from lookalike.stores.sqlite.schema import read_catalog, read_catalog_row
-from lookalike.stores.sqlite.text import sql_text, text_bytes
+from lookalike.stores.sqlite.text import text_bytes
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
 from lookalike.types import (

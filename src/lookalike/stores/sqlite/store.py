@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
-from lookalike.stores.answers import SECONDS
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_fields,
@@ -17,6 +16,7 @@ from lookalike.stores.checks import (
     unit_vectors,
 )
 from lookalike.stores.damage import DamageLog, Fault
+from lookalike.stores.sql import SECONDS
 from lookalike.stores.sqlite.file import SqliteFile
 from lookalike.stores.sqlite.matrix import LOST, verified
 from lookalike.stores.sqlite.named import reading_named, writing_named

@@ -22,11 +22,6 @@ def stored_text(content: bytes) -> str:
         return content.decode("utf-8", "backslashreplace")
 
 
-def sql_text(text: str) -> str:
-    """Return text fit for SQL: NUL characters and bytes that are no UTF-8 become escapes as in Python."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-
-
 def quoted(name: str) -> str:
     """Return a name as a SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
-from lookalike.stores.sqlite.text import quoted, sql_text, text_bytes
+from lookalike.stores.sql import sql_text
+from lookalike.stores.sqlite.text import quoted, text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

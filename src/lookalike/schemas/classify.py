@@ -1,0 +1,73 @@
+"""Classification: the query and the answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lookalike.schemas.values import (
+    Approximation,
+    DataUrl,
+    Hit,
+    Id,
+    RequestModel,
+    ResponseModel,
+    Unusable,
+    Value,
+    Where,
+)
+
+
+class ClassifyQuery(RequestModel):
+    """Which images to label, and how."""
+
+    by: str = Field(description="The field that holds the label.", examples=["label"])
+    images: list[DataUrl] = Field([], max_length=32)
+    ids: list[Id] = Field(
+        [], max_length=32, description="Images of the collection; none has a vote on itself."
+    )
+    k: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(5, description="Neighbours that vote.")
+    where: Where = Field({})
+    max_error: float | None = Field(
+        None, gt=0, lt=1, description="Answer only where the held-out answers promise at most this error."
+    )
+    coverage: float | None = Field(
+        None, gt=0, lt=1, description="Give label sets that contain the true label this often."
+    )
+    false_alarm: float | None = Field(
+        None, ge=0, lt=1, description="Part of the known pictures that may be called unknown."
+    )
+    approximate: bool = False
+
+
+class Vote(ResponseModel):
+    """A label and its share."""
+
+    label: Value
+    share: float
+
+
+class Prediction(ResponseModel):
+    """The label of one picture, with its evidence."""
+
+    name: str = Field(description="Of the file that was sent, or of the image.")
+    label: Value | None = Field(description="Null: *unknown*, for `reason`, or nobody voted.")
+    share: float
+    confidence: float | None = Field(description="How probable it is that the first vote is right.")
+    p_value: float | None = Field(description="How usual it is to have no nearer neighbour.")
+    reason: str | None = Field(description="Why the label is unknown.")
+    label_set: list[Value] | None = None
+    votes: list[Vote] = Field(description="Winner first.")
+    neighbours: list[Hit] = Field(description="Those that voted, most similar first.")
+    itself: int = Field(description="Images of the very same bytes, which had no vote.")
+
+
+class ClassifyAnswer(ResponseModel):
+    """A prediction, or the reason why there is none, for each picture in order: `images`, then `ids`."""
+
+    by: str
+    k: int
+    predictions: list[Prediction | Unusable]
+    approximation: Approximation | None = None
+    remarks: list[str] = Field([], description="What is to be known of this answer.")

@@ -1,0 +1,66 @@
+"""Indexing a collection again: the query and the report."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, StrictBool
+
+from lookalike.schemas.values import RequestModel, ResponseModel, Unusable
+
+
+class IndexQuery(RequestModel):
+    """How to index again what was indexed; folders are never named by a client."""
+
+    labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = Field(
+        "auto", description="Where labels are read from."
+    )
+    prune: StrictBool = Field(False, description="Remove images whose file is gone.")
+    yes: StrictBool = Field(
+        False, description="Even where these are more than a tenth of the collection; else the job fails."
+    )
+
+
+class LeftOutFiles(ResponseModel):
+    """Files that are named like images and were not looked at, for one reason."""
+
+    reason: str = Field(examples=["in @eaDir (thumbnails of a NAS)"])
+    count: int
+    example: str = Field(description="One of them.")
+
+
+class Indexing(ResponseModel):
+    """What became of every file below the folders that were indexed."""
+
+    collection: str = Field(examples=["images"])
+    labels: list[str] = Field(
+        description="How the labels of each folder were read: folders, json, table, xml, yolo or none."
+    )
+    images: int = Field(description="Images that are in the collection after this run because of it.")
+    added: int
+    updated: int = Field(description="The file had changed.")
+    relabelled: int = Field(description="The file is the same, what is known of it had changed.")
+    unchanged: int
+    moved: int = Field(
+        description="The file was elsewhere before; its image kept what people had said of it."
+    )
+    removed: int = Field(description="Images whose file is gone (`prune`).")
+    embedded: int = Field(description="Images that went through the model; the others' features were known.")
+    skipped: list[Unusable] = Field(description="Files that could not be used.")
+    unlabelled: list[str] = Field(
+        description="Images without a label although others have one, by their names."
+    )
+    told_apart: list[str] = Field(
+        description="Images of a name that others have too, whose labels found them by their folders."
+    )
+    overruled: list[str] = Field(
+        description="Images whose labels a person had put right or confirmed, and of which the file or the "
+        "label file says something else since: that counts now."
+    )
+    left_out: list[LeftOutFiles] = Field(
+        description="What is named like an image and is none to index: masks, thumbnails, hidden files, and "
+        "what the patterns leave out with which `lookalike index` was run."
+    )
+    remarks: list[str] = Field(description="What was assumed, and what a person should look at.")
+    other_files: int = Field(description="Files that are neither images nor labels.")
+    seconds: float

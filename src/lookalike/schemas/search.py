@@ -1,0 +1,77 @@
+"""Search: the query and the answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lookalike.schemas.values import Approximation, DataUrl, Hit, Id, RequestModel, ResponseModel, Where
+
+MOST_TERMS = 32
+"""Terms of one sum."""
+DEEPEST = 10_000
+"""Hits that can be paged through: as far as Elasticsearch goes by default (index.max_result_window)."""
+
+
+class Term(RequestModel):
+    """A picture, an image of the collection, or a text; added, or taken away."""
+
+    text: str | None = Field(None, min_length=1, max_length=10_000, examples=["a red car"])
+    id: Id | None = None
+    image: DataUrl | int | None = Field(
+        None,
+        description="A picture; in a multipart request, the place of the `image` part that has it, from 0.",
+    )
+    sign: Literal[1, -1] = 1
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if sum(each is not None for each in (self.text, self.id, self.image)) != 1:
+            raise ValueError("a term is one of text, id and image")
+        return self
+
+
+class SearchQuery(RequestModel):
+    """What to search for."""
+
+    terms: list[Term] = Field(
+        [],
+        max_length=MOST_TERMS,
+        description="They are added up. In a multipart request without terms, its pictures are.",
+        examples=[[{"text": "a red car"}, {"text": "at night", "sign": -1}]],
+    )
+    k: int = Field(10, ge=1, le=1000, description="Hits a page.")
+    offset: int = Field(0, ge=0, le=DEEPEST - 1001, description="Hits to pass over.")
+    where: Where = Field({})
+    hybrid: bool = Field(
+        False, description="Find the words in labels, names, fields and captions too, and fuse both rankings."
+    )
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] | Literal["auto"] | None = Field(
+        None, description="Leave out what is less similar; `auto` sets this against the collection."
+    )
+    false_alarm: float | None = Field(
+        None, gt=0, lt=1, description="For `auto`: how often something may be found that is not there."
+    )
+    approximate: bool = Field(False, description="Use the collection's approximate index, if it has one.")
+
+
+class Cutoff(ResponseModel):
+    """The similarity that hits had to reach."""
+
+    similarity: float
+    false_alarm: float | None
+
+
+class SearchAnswer(ResponseModel):
+    """What was found, most similar first."""
+
+    hits: list[Hit]
+    more: bool = Field(description="Whether another page follows.")
+    approximation: Approximation | None = Field(
+        None, description="What was searched with; null where the search was exact."
+    )
+    left_out: int = Field(0, description="Images that are terms of a sum themselves.")
+    cutoff: Cutoff | None = None
+    best: float | None = Field(None, description="The highest similarity, also below the cutoff.")
+    remarks: list[str] = Field([], description="What is to be known of this answer.")

@@ -1,0 +1,74 @@
+"""A cache of the embedders of collections, which spares most queries a look at the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from lookalike.errors import SpaceMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lookalike.embedders.feature_cache import FeatureCache
+    from lookalike.embedders.protocol import Embedder
+    from lookalike.server.workers.thread_pool import ThreadPool
+    from lookalike.session import Session
+    from lookalike.types import CollectionInfo
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionEmbedder:
+    """The embedder of a collection, and its feature cache."""
+
+    embedder: Embedder
+    cache: FeatureCache
+    """Features that it gave before."""
+
+
+class EmbedderCache:
+    """The makers of the collections that were asked.
+
+    By now another collection may have the name. So whoever searches with the features that a maker gave says
+    whose they are, and does all of it in `checked`.
+    """
+
+    def __init__(self, session: Session, pool: ThreadPool, find: Callable[[str], CollectionInfo]) -> None:
+        """Remember nothing yet.
+
+        Args:
+            session: opens embedders.
+            pool: runs what blocks.
+            find: returns a collection that is served, by its name; blocks.
+        """
+        self._session = session
+        self._pool = pool
+        self._find = find
+        self._known: dict[str, CollectionEmbedder] = {}
+
+    async def get(self, name: str) -> CollectionEmbedder:
+        """Return what made a collection.
+
+        Raises:
+            CollectionNotFound: there is none of that name, or it is not served.
+            SpaceMismatch: it was made by another version of its embedder.
+        """
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = await self._pool.run(lambda: self._open(name))
+        return found
+
+    async def checked(self, name: str, answer: Callable[[], Awaitable[_T]]) -> _T:
+        """Return what `answer` returns, which is called again where the maker is another by now."""
+        try:
+            return await answer()
+        except SpaceMismatch:
+            self._known.pop(name, None)
+            return await answer()
+
+    def _open(self, name: str) -> CollectionEmbedder:
+        embedder = self._session.embedder_of(self._find(name))
+        return CollectionEmbedder(embedder, self._session.features(embedder))

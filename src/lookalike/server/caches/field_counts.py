@@ -1,0 +1,95 @@
+"""A cache of the value counts of fields."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from heapq import nsmallest
+from typing import TYPE_CHECKING
+
+from lookalike.schemas.collections import FieldValues, ValueCount, Values
+from lookalike.stores.checks import same_name
+from lookalike.vectors.vote import label_key
+
+if TYPE_CHECKING:
+    from lookalike.server.workers.thread_pool import ThreadPool
+    from lookalike.session import Session
+    from lookalike.types import Scalar
+    from lookalike.vectors.vote import LabelKey
+
+SECONDS = 60.0
+"""For which counts are believed: what others changed in the collection meanwhile is not in them yet."""
+
+MOST_VALUES = 200
+"""Values of a field that are listed."""
+
+
+class FieldCountCache:
+    """The counts of the collections that were asked for last; of one event loop, but for `forget`."""
+
+    def __init__(self, session: Session) -> None:
+        """Remember whom to ask.
+
+        Args:
+            session: with the store.
+        """
+        self._session = session
+        self._known: dict[str, tuple[float, asyncio.Task[Values]]] = {}
+
+    async def get(self, name: str, pool: ThreadPool) -> Values:
+        """Return the values of a collection's fields; who asks while they are counted waits for the same.
+
+        Args:
+            name: the collection.
+            pool: threads that may count.
+        """
+        key = same_name(name)
+        found = self._known.get(key)
+        if found is None or time.monotonic() - found[0] > SECONDS or found[1].cancelled():
+            task = asyncio.create_task(pool.run(lambda: count_values(self._session, name)))
+            found = self._known[key] = time.monotonic(), task
+        try:
+            # Shielded: one who goes away takes nothing from the others.
+            return await asyncio.shield(found[1])
+        except BaseException:
+            if found[1].done() and self._known.get(key) is found:
+                del self._known[key]
+            raise
+
+    def forget(self, name: str) -> None:
+        """Forget the counts of a collection that has changed; any thread may call this."""
+        self._known.pop(same_name(name), None)
+
+
+def count_values(session: Session, name: str) -> Values:
+    """Count the values of a collection's fields, in one pass over it.
+
+    A store that lets one read at a time is free between two batches of a scan.
+
+    Args:
+        session: with the store.
+        name: the collection.
+    """
+    counted: dict[str, Counter[LabelKey]] = {}
+    spelt: dict[tuple[str, LabelKey], Scalar] = {}
+    for records, _ in session.store.scan(name):
+        for record in records:
+            for field, value in record.fields.items():
+                key = label_key(value)
+                # 1 and 1.0 are one label, and shown as the first image has it.
+                spelt.setdefault((field, key), value)
+                counted.setdefault(field, Counter())[key] += 1
+    return Values(
+        fields=[
+            FieldValues(
+                field=field,
+                distinct=len(counts),
+                values=[
+                    ValueCount(value=spelt[field, key], count=count)
+                    for key, count in nsmallest(MOST_VALUES, counts.items(), lambda each: (-each[1], each[0]))
+                ],
+            )
+            for field, counts in sorted(counted.items())
+        ]
+    )

@@ -1,0 +1,214 @@
+"""Routes that audit a collection: start the job, read its lists."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from fastapi import APIRouter, Query, Response
+
+from lookalike.errors import InvalidArgument
+from lookalike.metric_learning.corrections import is_confirmed
+from lookalike.schemas.audit import (
+    AlikeImage,
+    AuditQuery,
+    DuplicateGroups,
+    Duplicates,
+    LeftOut,
+    LeftOuts,
+    Outlier,
+    Outliers,
+    SmallClasses,
+    Suspect,
+    Suspects,
+)
+from lookalike.schemas.jobs import Job, JobId
+from lookalike.server.routes.audit_result import AuditResult, GroupRows, audit_result
+from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
+from lookalike.server.routes.votes import read_records
+from lookalike.server.service import InjectedService, Service
+from lookalike.types import Neighbour
+from lookalike.vectors.vote import label_key, label_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lookalike.progress import Progress
+    from lookalike.types import Record, Scalar
+
+router = APIRouter(tags=["audit"])
+
+Part: TypeAlias = Suspects | DuplicateGroups | Outliers | SmallClasses | LeftOuts
+ListName: TypeAlias = Literal["suspects", "duplicates", "outliers", "small_classes", "left_out"]
+
+_MOST_ALIKE = 100
+
+
+@router.post("/v1/collections/{name}/audits", **ACCEPTED)
+async def audit(name: str, query: AuditQuery, response: Response, service: InjectedService) -> Job:
+    """Look for wrong labels, near-duplicates, outliers and classes too small to judge.
+
+    Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
+    folds, and each finding comes with the images that speak for it.
+    """
+    collection = await service.store_pool.run(lambda: service.collection(name))
+    check_answerable(collection, query.by, query.split)
+    if query.split == query.by:
+        raise InvalidArgument(f"by and split are both {query.by!r}: a label is no split")
+    check_votes(collection, query.k, 1)
+    act = partial(_audit, service, collection.name, query)
+    return accepted(service.jobs.put("audit", collection.name, query, act), response)
+
+
+@router.get("/v1/jobs/{id}/audit")
+async def audited(
+    id: JobId,  # noqa: A002 as the contract calls it
+    service: InjectedService,
+    part: Annotated[ListName, Query(alias="list", description="Which list.")] = "suspects",
+    every: Annotated[
+        bool, Query(alias="all", description="Also labels that the neighbours do not contradict.")
+    ] = False,
+    offset: Annotated[int, Query(ge=0, description="Entries to pass over.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=200, description="Entries a page.")] = 50,
+) -> Part:
+    """Return one list of an audit that is done.
+
+    Labels are those that the job read; names, fields, and what people have settled since, are those of now.
+    Images that were removed since are left out.
+    """
+    job, kept = service.jobs.result(id, "audit")
+    page = slice(offset, offset + limit)
+    if part == "suspects":
+        return await service.store_pool.run(
+            lambda: _suspects(service, job.collection, kept, page, every=every)
+        )
+    return await service.store_pool.run(lambda: _PARTS[part](service, job.collection, kept, page))
+
+
+def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
+    found = service.session.audit(name, query.by, split=query.split, k=query.k, progress=progress)
+    return audit_result(found)
+
+
+def _suspects(service: Service, collection: str, kept: AuditResult, page: slice, *, every: bool) -> Suspects:
+    by = kept.summary.by
+    rows = kept.votes.rows.tolist()
+    first = read_records(service, collection, (kept.ids[row] for row in rows[: kept.contradicted]))
+    places = [place for place in range(kept.contradicted) if kept.votes.image(place) in first]
+
+    def changed(record: Record, place: int) -> bool:
+        now = label_of(record, by)
+        return now is None or label_key(now) != label_key(kept.values[kept.labels[place]])
+
+    def settled(place: int) -> bool:
+        record = first[kept.votes.image(place)]
+        return is_confirmed(record, by) or changed(record, place)
+
+    places.sort(key=settled)
+    if every:
+        places += range(kept.contradicted, len(rows))
+    total, places = len(places), places[page]
+    records = read_records(service, collection, kept.votes.on(places))
+    found = []
+    for place in places:
+        record = records.get(kept.votes.image(place))
+        if record is not None:
+            found.append(
+                Suspect(
+                    image=service.image(record),
+                    label=kept.values[kept.labels[place]],
+                    suggested=kept.values[kept.suggested[place]],
+                    score=float(kept.scores[place]),
+                    contradicted=place < kept.contradicted,
+                    confirmed=is_confirmed(record, by),
+                    changed=changed(record, place),
+                    neighbours=kept.votes.hits(service, place, records),
+                )
+            )
+    return Suspects(summary=kept.summary, total=total, suspects=found)
+
+
+def _duplicates(service: Service, collection: str, kept: AuditResult, page: slice) -> DuplicateGroups:
+    groups = kept.duplicates[page]
+    ids = (kept.ids[row] for group in groups for row in group.rows[:_MOST_ALIKE].tolist())
+    records = read_records(service, collection, ids)
+    found = [
+        Duplicates(
+            count=len(group.rows),
+            images=_alike(service, kept, group, records),
+            disagree=group.disagree,
+            straddle=group.straddle,
+            identical=group.identical,
+            similarity=group.similarity,
+        )
+        for group in groups
+    ]
+    return DuplicateGroups(
+        summary=kept.summary,
+        total=len(kept.duplicates),
+        duplicates=[each for each in found if each.images],
+    )
+
+
+def _alike(
+    service: Service, kept: AuditResult, group: GroupRows, records: dict[str, Record]
+) -> list[AlikeImage]:
+    def value(place: int) -> Scalar | None:
+        return None if place < 0 else kept.values[place]
+
+    columns = (column[:_MOST_ALIKE].tolist() for column in (group.rows, group.labels, group.splits))
+    return [
+        AlikeImage(**service.image(record).model_dump(), label=value(label), split=value(split))
+        for row, label, split in zip(*columns, strict=True)
+        if (record := records.get(kept.ids[row])) is not None
+    ]
+
+
+def _outliers(service: Service, collection: str, kept: AuditResult, page: slice) -> Outliers:
+    outliers = kept.outliers[page]
+    records = read_records(
+        service, collection, (kept.ids[row] for each in outliers for row in (each.row, each.nearest))
+    )
+    found = []
+    for each in outliers:
+        record, nearest = (records.get(kept.ids[row]) for row in (each.row, each.nearest))
+        if record is not None:
+            found.append(
+                Outlier(
+                    image=service.image(record),
+                    label=kept.values[each.label],
+                    deviation=each.deviation,
+                    nearest=None
+                    if nearest is None
+                    else service.neighbour(Neighbour(nearest, each.similarity)),
+                )
+            )
+    return Outliers(summary=kept.summary, total=len(kept.outliers), outliers=found)
+
+
+def _small_classes(_service: Service, _collection: str, kept: AuditResult, page: slice) -> SmallClasses:
+    return SmallClasses(
+        summary=kept.summary, total=len(kept.small_classes), small_classes=kept.small_classes[page]
+    )
+
+
+def _left_out(service: Service, collection: str, kept: AuditResult, page: slice) -> LeftOuts:
+    some = kept.left_out[page]
+    records = read_records(service, collection, (kept.ids[row] for row, _ in some))
+    return LeftOuts(
+        summary=kept.summary,
+        total=len(kept.left_out),
+        left_out=[
+            LeftOut(image=service.image(record), reason=reason)
+            for row, reason in some
+            if (record := records.get(kept.ids[row])) is not None
+        ],
+    )
+
+
+_PARTS: dict[str, Callable[[Service, str, AuditResult, slice], Part]] = {
+    "duplicates": _duplicates,
+    "outliers": _outliers,
+    "small_classes": _small_classes,
+    "left_out": _left_out,
+}

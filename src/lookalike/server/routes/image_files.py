@@ -1,0 +1,203 @@
+"""Routes that serve thumbnails and original image files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import ExitStack
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response, StreamingResponse
+
+from lookalike.embedders.ranged import split_name
+from lookalike.file_names import display
+from lookalike.images.decoding import SIGNED_BYTES, file_type, may_take_long
+from lookalike.images.thumbnails import thumbnails
+from lookalike.ingest.embedding import MAX_BYTES
+from lookalike.schemas.values import Id
+from lookalike.server.http.problems import Refused
+from lookalike.server.service import InjectedService, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+    from starlette.types import Receive, Scope, Send
+
+    from lookalike.images.decoding import FileType
+    from lookalike.types import CollectionInfo, Record
+
+router = APIRouter(tags=["images"])
+
+QUALITY = 75
+"""Of WebP: people judge surfaces by these pictures. A report, which has to be small, takes less."""
+
+_CHUNK = 256 << 10
+_LONGEST_NAME = 150  # characters of a file's name: below 255 bytes for nearly everybody's file system
+_CACHED = "private, no-cache"  # kept by the browser alone, which asks each time whether it still holds
+
+IfNoneMatch = Annotated[str | None, Header(description="An ETag: 304 where the picture is still that one.")]
+
+
+@router.get(
+    "/v1/collections/{name}/images/{id}/thumbnail",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}}}},
+        304: {"description": "It is still the one of that ETag"},
+    },
+)
+async def thumbnail(
+    name: str,
+    id: Id,  # noqa: A002 as the contract calls it
+    service: InjectedService,
+    size: Annotated[
+        Literal["64", "128", "256", "512"], Query(description="Of the longer side, in pixels.")
+    ] = "256",
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Show an image small: WebP, upright, never enlarged."""
+    collection, record = await service.store_pool.run(lambda: service.record(name, id))
+    headers = {"ETag": f'"{record.digest}-{size}"', "Cache-Control": _CACHED}
+    if _matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    picture = await service.image_pool.run(lambda: _small(service, collection, record, int(size)))
+    if picture is None:
+        picture = await service.slow_image_pool.run(
+            lambda: _small(service, collection, record, int(size), take_long=True)
+        )
+    return Response(picture, headers=headers, media_type="image/webp")
+
+
+@router.get(
+    "/v1/collections/{name}/images/{id}/original",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+        304: {"description": "It is still the one of that ETag"},
+    },
+)
+async def original(
+    name: str,
+    id: Id,  # noqa: A002
+    service: InjectedService,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Give the file of an image, byte by byte as it was indexed."""
+    collection, record = await service.store_pool.run(lambda: service.record(name, id))
+    headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
+    if _matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    file, kind = await service.image_pool.run(lambda: _checked(service, collection.name, record))
+    headers |= {
+        "Content-Length": str(record.size),
+        "Content-Disposition": disposition(service.roots.name(record), kind.suffix),
+        "X-Content-Type-Options": "nosniff",
+    }
+    return _File(file, record.size, headers, kind.media_type)
+
+
+def disposition(name: str, suffix: str) -> str:
+    """Return a Content-Disposition (RFC 6266) that shows a picture and proposes a name to save it by.
+
+    The name is the last part of what people call the image, without signs that file systems or headers read
+    otherwise, and ends as its format wants it: what is saved as .html is no picture to a browser.
+
+    Args:
+        name: what people call the image.
+        suffix: of its format.
+    """
+    last = PurePath(name.replace("\\", "/")).name
+    # Of no use in names and of much to those who deceive: controls, marks of direction, half surrogates.
+    plain = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in last).strip(" .")
+    stem = (plain or "image")[:_LONGEST_NAME]
+    same = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".apng": ".png"}
+    ending = PurePath(stem).suffix.lower()
+    if same.get(ending, ending) != suffix:
+        stem += suffix
+    ascii_only = re.sub(r"[^A-Za-z0-9._ ()-]", "_", stem)
+    # RFC 8187, section 3.2: what is not in attr-char is percent-encoded UTF-8.
+    return f"inline; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(stem, safe='!#$&+-.^_`|~')}"
+
+
+def _small(
+    service: Service, collection: CollectionInfo, record: Record, size: int, *, take_long: bool = False
+) -> bytes | None:
+    """Return an image small; None where that may take long, and it must not."""
+    _, levels = split_name(collection.space.embedder)
+    with service.roots.open(collection.name, record) as file:
+        status = _check_size(file.fileno(), record)
+        # What changes whenever the file does: a file system sets it, and nobody else can.
+        key = record.digest, size, str(levels), status.st_dev, status.st_ino, status.st_ctime_ns
+        known = service.thumbnails.get(key)
+        if known is not None:
+            return known
+        data = file.read(record.size + 1)
+    if hashlib.sha256(data).hexdigest() != record.digest:
+        raise _changed()
+    if not take_long and may_take_long(data, size):
+        return None
+    (picture,) = thumbnails(data, display(service.roots.name(record)), [size], quality=QUALITY, levels=levels)
+    service.thumbnails.put(key, picture)
+    return picture
+
+
+def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, FileType]:
+    """Open the file of an image that is still as it was indexed; the caller closes it."""
+    with ExitStack() as opened:
+        file = opened.enter_context(service.roots.open(collection, record))
+        _check_size(file.fileno(), record)
+        kind = file_type(file.read(SIGNED_BYTES))
+        file.seek(0)
+        if kind is None or hashlib.file_digest(file, "sha256").hexdigest() != record.digest:
+            raise _changed()
+        file.seek(0)
+        opened.pop_all()
+    return file, kind
+
+
+def _check_size(descriptor: int, record: Record) -> os.stat_result:
+    status = os.fstat(descriptor)
+    if not status.st_size == record.size <= MAX_BYTES:
+        raise _changed()
+    return status
+
+
+def _changed() -> Refused:
+    return Refused(
+        409,
+        "the file of this image has changed since it was indexed: `lookalike index` takes up what it is now",
+    )
+
+
+def _matches(asked: str | None, etag: str) -> bool:
+    """Tell whether an If-None-Match names an ETag (RFC 9110, section 13.1.2: compared without `W/`)."""
+    named = [each.strip().removeprefix("W/") for each in (asked or "").split(",")]
+    return "*" in named or etag in named
+
+
+class _File(StreamingResponse):
+    """A streamed file that is closed whatever becomes of the client."""
+
+    def __init__(self, file: BufferedReader, size: int, headers: dict[str, str], media_type: str) -> None:
+        self._file = file
+        super().__init__(self._pieces(size), headers=headers, media_type=media_type)
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        left = size
+        while left:
+            piece = self._file.read(min(_CHUNK, left))
+            if not piece:  # cut off while it was sent: fewer bytes than were promised tell the client
+                raise OSError("a picture became shorter while it was sent")
+            left -= len(piece)
+            yield piece
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()

@@ -1,0 +1,166 @@
+"""Routes that index a collection again: start the job, read its report."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Response
+
+from lookalike.errors import LookalikeError, Unanswerable
+from lookalike.file_names import display
+from lookalike.ingest.indexed_folders import indexed_paths
+from lookalike.ingest.removals import disagree
+from lookalike.metric_learning.fitted import refuse_side
+from lookalike.schemas.index import Indexing, IndexQuery, LeftOutFiles
+from lookalike.schemas.jobs import Job, JobId
+from lookalike.schemas.values import Unusable
+from lookalike.server.auth.access_control import WriteAccess
+from lookalike.server.http.problems import Refused
+from lookalike.server.routes.jobs import ACCEPTED, accepted
+from lookalike.server.service import InjectedService, Service
+from lookalike.stores.checks import same_name
+from lookalike.uris import local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lookalike.ingest.index_report import IndexReport
+    from lookalike.progress import Progress
+    from lookalike.types import CollectionInfo
+
+router = APIRouter(tags=["index"])
+
+_GONE = "it was indexed and is not there any more"
+
+
+@router.post("/v1/collections/{name}/indexings", **ACCEPTED, dependencies=[WriteAccess])
+async def index(name: str, query: IndexQuery, response: Response, service: InjectedService) -> Job:
+    """Bring a collection up to date with the folders that were indexed into it on the service's machine.
+
+    Those are the folders that `lookalike index` was given, and, of the folders that `lookalike serve --root`
+    names, those with images of the collection, or all where it is empty and nothing was indexed into it yet.
+    What is unchanged costs one look. A job that is cancelled leaves a collection that the same job completes.
+    """
+    collection = await service.store_pool.run(lambda: _indexable(service, name))
+    act = partial(_index, service, collection, query)
+    return accepted(service.jobs.put("index", collection.name, query, act), response)
+
+
+@router.get("/v1/jobs/{id}/indexing")
+async def indexing(id: JobId, service: InjectedService) -> Indexing:  # noqa: A002 as the contract calls it
+    """Tell what became of every file, when the job is done."""
+    found: Indexing = service.jobs.result(id, "index")[1]
+    return found
+
+
+def indexed_roots(service: Service, collection: CollectionInfo) -> list[Path]:
+    """Return what a collection is indexed from; blocks.
+
+    Args:
+        service: that knows its own roots.
+        collection: as the store has it.
+    """
+    session = service.session
+    noted = indexed_paths(session.cache, session.store.url).get(same_name(collection.name))
+    paths = [] if noted is None else list(noted.paths)
+    roots = [root.absolute() for root in service.settings.roots]
+    if roots and (paths or collection.count):
+        files = [path for uri in session.store.stamps(collection.name) if (path := local_path(uri))]
+        roots = [root for root in roots if any(file.is_relative_to(root) for file in files)]
+    return list(dict.fromkeys([*paths, *roots]))
+
+
+def _indexable(service: Service, name: str) -> CollectionInfo:
+    collection = service.collection(name)
+    refuse_side(service.session.store, collection.name)
+    # Before a job is made: its model has to be here, for nothing is fetched.
+    service.session.embedder_of(collection)
+    if not indexed_roots(service, collection):
+        raise Refused(
+            409,
+            f"nothing was indexed into {collection.name!r} on the service's machine: index a folder with "
+            "`lookalike index`, or name one with `lookalike serve --root`",
+        )
+    return collection
+
+
+def _index(service: Service, collection: CollectionInfo, query: IndexQuery, progress: Progress) -> Indexing:
+    roots = indexed_roots(service, collection)
+    # One that is gone, or a disk that is not there today, keeps nobody from the others.
+    there = [root for root in roots if root.exists()]
+    gone = [Unusable(name=root.name, skipped=_GONE) for root in roots if root not in there]
+    if not there:
+        raise Unanswerable("what was indexed is not there any more")
+    try:
+        report = service.session.index(
+            collection.name,
+            there,
+            labels=query.labels,
+            prune=query.prune,
+            agree=(lambda _removal: True) if query.yes else disagree,
+            as_before=True,
+            progress=progress,
+        )
+    except LookalikeError as error:
+        # Its line is shown to whoever asks for the job.
+        error.args = (_without(roots, str(error)),)
+        raise
+    finally:
+        # Also where it was cancelled: what is written is written.
+        service.changed(collection.name)
+    return _shown(report, roots, gone)
+
+
+def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable]) -> Indexing:
+    def named(paths: Sequence[str]) -> list[str]:
+        return [display(_without(roots, path)) for path in paths]
+
+    return Indexing(
+        collection=report.collection,
+        labels=report.labels,
+        images=report.images,
+        added=report.added,
+        updated=report.updated,
+        relabelled=report.relabelled,
+        unchanged=report.unchanged,
+        moved=report.moved,
+        removed=report.removed,
+        embedded=report.embedded,
+        skipped=[
+            *gone,
+            *(
+                Unusable(name=name, skipped=reason)
+                for name, reason in zip(
+                    named([each.path for each in report.skipped]),
+                    named([each.reason for each in report.skipped]),
+                    strict=True,
+                )
+            ),
+        ],
+        unlabelled=named(report.unlabelled),
+        told_apart=named(report.told_apart),
+        overruled=named(report.overruled),
+        left_out=[
+            LeftOutFiles(
+                reason=display(each.reason), count=each.count, example=display(_without(roots, each.example))
+            )
+            for each in report.left_out
+        ],
+        remarks=named(
+            [
+                *([report.label_trouble] if report.label_trouble else []),
+                *(f"{each.path}: {each.text}" if each.path else each.text for each in report.remarks),
+            ]
+        ),
+        other_files=report.other_files,
+        seconds=report.seconds,
+    )
+
+
+def _without(roots: Sequence[Path], text: str) -> str:
+    """Return a text that names no folder of this machine above those that are indexed."""
+    for root in sorted(map(str, roots), key=len, reverse=True):
+        text = text.replace(f"{root}/", "").replace(root, root.rpartition("/")[2] or root)
+    return text

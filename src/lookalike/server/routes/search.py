@@ -1,0 +1,152 @@
+"""The route that searches images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastapi import APIRouter, Request, Response
+
+from lookalike.errors import InvalidArgument, UnusableImage
+from lookalike.ingest.embedding import Upload
+from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
+from lookalike.schemas.search import Term as AskedTerm
+from lookalike.schemas.values import Approximation
+from lookalike.search.background import FALSE_ALARM
+from lookalike.search.terms import Term
+from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
+from lookalike.server.http.responses import json_response
+from lookalike.server.routes.fast_route import FastRoute
+from lookalike.server.service import InjectedService, Service
+from lookalike.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lookalike.ingest.embedding import EmbeddedFile
+
+router = APIRouter(tags=["search"], route_class=FastRoute)
+
+_EXAMPLE = {"terms": [{"text": "a red car"}], "k": 10, "where": {"part": ["tank"]}}
+
+
+@router.post(
+    "/v1/collections/{name}/search",
+    response_model=SearchAnswer,
+    openapi_extra=body_schema(
+        SearchQuery, example=_EXAMPLE, pictures="Pictures; terms name them by their place."
+    ),
+)
+async def search(name: str, request: Request, service: InjectedService) -> Response:
+    """Find the images that are most like a picture, an image, a text, or a sum of them."""
+    query, uploads = await read_query(request, SearchQuery, service.settings)
+    if query.false_alarm is not None and query.min_similarity != "auto":
+        raise InvalidArgument("false_alarm is for min_similarity auto")
+    asked = _asked(query, uploads)
+    if sum(isinstance(each, _Picture) for each in asked) > service.settings.max_images:
+        raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
+
+    async def answer() -> Response:
+        terms = await _embedded(service, name, asked)
+        return await service.store_pool.run(lambda: json_response(_find(service, name, terms, query)))
+
+    return await service.embedders.checked(name, answer)
+
+
+class _Picture(NamedTuple):
+    upload: Upload
+    sign: int
+
+
+def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _Picture]:
+    """Return what is asked for, with the pictures themselves."""
+    if not query.terms:
+        if not uploads:
+            raise InvalidArgument("nothing to search for: send a picture, an id or a text")
+        return [_Picture(upload, 1) for upload in uploads]
+    asked: list[AskedTerm | _Picture] = []
+    for place, term in enumerate(query.terms):
+        if isinstance(term.image, str):
+            upload = read_data_url(term.image, f"the picture of term {place}")
+            asked.append(_Picture(upload, term.sign))
+        elif term.image is None:
+            asked.append(term)
+        elif 0 <= term.image < len(uploads):
+            asked.append(_Picture(uploads[term.image], term.sign))
+        else:
+            raise InvalidArgument(
+                f"term {place} is picture {term.image}, and the request has {len(uploads)} (counted from 0)"
+            )
+    if unused := set(range(len(uploads))).difference(term.image for term in query.terms):
+        raise InvalidArgument(f"picture {min(unused)} is in no term (counted from 0)")
+    return asked
+
+
+async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> list[Term]:
+    """Return the terms with their pictures and texts embedded, together with those of other requests."""
+    pictures = [each.upload for each in asked if isinstance(each, _Picture)]
+    texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
+    maker = await service.embedders.get(name) if pictures or texts else None
+    files: Iterator[EmbeddedFile | Skipped] = iter(())
+    if maker is not None and pictures:
+        files = iter(await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache))
+    rows: Iterator[NDArray[np.float32]] = iter(())
+    if maker is not None and texts:
+        reader = await service.store_pool.run(lambda: service.session.reader_of(service.collection(name)))
+        rows = iter(await service.embedding_queue.texts(texts, reader))
+    made_by = None if maker is None else maker.embedder.fingerprint
+    terms = []
+    for each in asked:
+        if isinstance(each, _Picture):
+            file = next(files)
+            if isinstance(file, Skipped):
+                raise UnusableImage(file.path, file.reason)
+            name_of = each.upload.name
+            terms.append(Term("image", name_of, each.sign, file.features, file.digest, made_by))
+        elif each.text is not None:
+            terms.append(Term("text", each.text, each.sign, next(rows), made_by=made_by))
+        elif each.id is not None:
+            terms.append(Term("record", each.id, each.sign))
+    return terms
+
+
+def _find(service: Service, name: str, terms: Sequence[Term], query: SearchQuery) -> SearchAnswer:
+    """Search, and write down what was found; blocks."""
+    rate = None
+    if query.min_similarity == "auto":
+        rate = FALSE_ALARM if query.false_alarm is None else query.false_alarm
+    service.check_served(name)
+    answer = service.session.find(
+        name,
+        terms,
+        query.offset + query.k + 1,
+        query.where,
+        hybrid=query.hybrid,
+        min_similarity=None if query.min_similarity == "auto" else query.min_similarity,
+        false_alarm=rate,
+        approximate=query.approximate,
+    )
+    hits = answer.hits[query.offset : query.offset + query.k]
+    remarks = [] if answer.vocabulary is None else [answer.vocabulary]
+    if answer.plain:
+        remarks.append("the collection is fitted to images; words are looked for among its plain vectors")
+    found = answer.approximation
+    if found is not None and any(term.kind == "text" for term in terms):
+        remarks.append(
+            "the recall was measured with images; words are far from all of them, and may find less"
+        )
+    return SearchAnswer(
+        hits=service.hits(hits),
+        more=len(answer.hits) > query.offset + query.k,
+        approximation=None
+        if found is None
+        else Approximation(kind=found.kind, recall=found.recall, k=found.k, queries=found.queries),
+        left_out=answer.itself,
+        cutoff=None
+        if answer.cutoff is None
+        else Cutoff(similarity=answer.cutoff.similarity, false_alarm=answer.cutoff.rate),
+        best=answer.best,
+        remarks=remarks,
+    )

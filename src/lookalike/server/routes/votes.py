@@ -1,0 +1,107 @@
+"""The votes of held-out answers in compact form: ids and numbers, no records.
+
+Images are shown as they are when they are looked at; one that was removed since is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.types import Neighbour
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from lookalike.schemas.values import Hit
+    from lookalike.server.service import Service
+    from lookalike.types import Record
+    from lookalike.vectors.nearest import Rows, Similarities
+
+    Places = NDArray[np.int32]
+
+MOST_NEIGHBOURS = 50
+"""Neighbours that are kept of each image, the most similar ones."""
+
+_ID = 16
+
+
+class Ids:
+    """A list of record ids, 16 bytes each."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        """Keep ids.
+
+        Args:
+            ids: of 32 hexadecimal digits.
+        """
+        self._bytes = b"".join(bytes.fromhex(each) for each in ids)
+
+    def __getitem__(self, place: int) -> str:
+        if not 0 <= place < len(self._bytes) // _ID:
+            raise IndexError(place)
+        return self._bytes[_ID * place : _ID * (place + 1)].hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """The neighbours that voted on n images, as places in a list of ids."""
+
+    ids: Ids
+    rows: Places
+    """(n,): the images."""
+    neighbours: Places
+    """(n, m): those that voted, most similar first; the rest is −1."""
+    similarities: Similarities
+    """(n, m): theirs."""
+
+    @classmethod
+    def of(cls, ids: Ids, rows: Rows, neighbours: Rows, similarities: Similarities) -> Votes:
+        """Keep votes, of each image the `MOST_NEIGHBOURS` most similar ones."""
+        most = slice(0, MOST_NEIGHBOURS)
+        return cls(
+            ids,
+            rows.astype(np.int32),
+            neighbours[:, most].astype(np.int32),
+            np.ascontiguousarray(similarities[:, most]),
+        )
+
+    def on(self, places: Sequence[int]) -> list[str]:
+        """Return the ids of some of the images, and of all that voted on them."""
+        some = np.concatenate([self.rows[places], self.neighbours[places].ravel()])
+        return [self.ids[row] for row in np.unique(some[some >= 0]).tolist()]
+
+    def image(self, place: int) -> str:
+        """Return the id of an image."""
+        return self.ids[int(self.rows[place])]
+
+    def hits(self, service: Service, place: int, records: dict[str, Record]) -> list[Hit]:
+        """Return those that voted on an image, as a client sees them, without those that are gone.
+
+        Args:
+            service: that shows them.
+            place: of the image.
+            records: by id, as `read_records` has them.
+        """
+        found = []
+        pairs = zip(self.neighbours[place].tolist(), self.similarities[place].tolist(), strict=True)
+        for row, similarity in pairs:
+            record = records.get(self.ids[row]) if row >= 0 else None
+            if record is not None:
+                found.append(service.neighbour(Neighbour(record, similarity)))
+        return found
+
+
+def read_records(service: Service, collection: str, ids: Iterable[str]) -> dict[str, Record]:
+    """Return the records of a collection with some ids, by id; blocks.
+
+    Raises:
+        CollectionNotFound: the collection is gone, or is not served any more.
+    """
+    wanted = list(dict.fromkeys(ids))
+    name = service.collection(collection).name
+    return {record.id: record for record in service.session.store.get(name, wanted)}
