@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
+from lookalike.progress import Progress, silent
 from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.types import (
     Record,
@@ -29,9 +31,11 @@ class Desk:
         self.embedder = MeanColours()
         self.cache = FeatureCache(folder / "cache", MeanColours.fingerprint, MeanColours.dimension)
 
-    def index(self, *paths: Path, **options: Any) -> IndexReport:
+    def index(self, *paths: Path, progress: Progress = silent, **options: Any) -> IndexReport:
         options = {"labels": "folders", "agree": lambda _removal: True, **options}
-        return index(self.store, "parts", paths, self.embedder, self.cache, **options)
+        return index(
+            self.store, "parts", paths, self.embedder, self.cache, IndexOptions(**options), progress=progress
+        )
 
     def records(self) -> dict[Path, tuple[Record, Vectors]]:
         return {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conformal_clip_data import textile_simulated_root
 
-from lookalike.cli.group import group
+from lookalike.cli import group
 from lookalike.uris import record_id
 from tests.documents import ENGINES, Block, Terminal, blocks, commands, difference
 
@@ -87,7 +87,7 @@ def test_documents_have_examples() -> None:
     assert {"console", "sql", "python"} <= languages
     assert languages <= {"console", "sql", "python", "csv", "json", "xml", "sh", "text"}
     shown = {typed.split()[1] for block in blocks(COMMANDS) for typed, _ in _typed(block) if " " in typed}
-    assert set(group.commands) <= shown
+    assert set(group.COMMANDS) <= shown
 
 
 def _typed(block: Block) -> list[tuple[str, str]]:
@@ -105,7 +105,7 @@ def options(command: click.Command) -> list[click.Parameter]:
     return [parameter for parameter in command.params if parameter.param_type_name == "option"]
 
 
-@pytest.mark.parametrize("command", group.commands.values(), ids=lambda command: str(command.name))
+@pytest.mark.parametrize("command", map(group.load, group.COMMANDS), ids=list(group.COMMANDS))
 def test_every_command_is_documented_with_its_options_and_no_others(command: click.Command) -> None:
     prose = re.sub(r"^```.*?^```$", "", section(str(command.name)), flags=re.MULTILINE | re.DOTALL)
     known = {name for option in options(command) for name in option.opts}
@@ -115,7 +115,7 @@ def test_every_command_is_documented_with_its_options_and_no_others(command: cli
 
 
 def test_every_short_name_default_and_variable_of_an_option_is_documented() -> None:
-    for command in group.commands.values():
+    for command in map(group.load, group.COMMANDS):
         for option in options(command):
             for name in option.opts:
                 assert re.search(rf"`{name}[` ]", COMMANDS), name

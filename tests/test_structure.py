@@ -81,7 +81,7 @@ HEAVY = {
     "tokenizers": {"embedders/text/tokens.py"},
     "torch": {"embedders/torch/networks.py", "comparison/finetuning/network.py"},
     "transformers": {"embedders/torch/sentence_transformers_models.py"},
-    "rich": {"cli/output.py"},
+    "rich": {"cli/output.py", "cli/progress_bar.py"},
     "starlette": {"server/"},
     "xxhash": {"checksums.py"},
     "uvicorn": {"server/process.py", "server/connections.py"},

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lookalike.answering import DEFAULT_MODEL, Answering
-from lookalike.embedders.ranged import ranged_name, split_name
-from lookalike.embedders.speeds import note_speed
-from lookalike.errors import CollectionExists, CollectionNotFound, PathNotFound
+from lookalike.answering import Answering
+from lookalike.errors import CollectionExists, CollectionNotFound
 from lookalike.images import decoding
 from lookalike.ingest import adding
-from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, remember_indexed
-from lookalike.ingest.indexing import index
-from lookalike.ingest.removals import disagree, is_below
+from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.indexed_collection import index_collection
+from lookalike.ingest.indexed_folders import forget_indexed
+from lookalike.ingest.removals import disagree
 from lookalike.label_normalisation import kept_name
 from lookalike.metric_learning import corrections, fitting, sides
 from lookalike.metric_learning.fitted import is_fitted, plain_name, refuse_side
-from lookalike.sources.files import absolute
-from lookalike.sources.patterns import Patterns
-from lookalike.stores.checks import same_name
 from lookalike.types import Space
-from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,62 +86,12 @@ class Collecting(Answering):
             max_pixels: images with more pixels are skipped.
             progress: called with images done and images to do.
         """
-        known = {collection.name.casefold(): collection for collection in self.store.collections()}
-        collection = known.get(name.casefold())
-        model = model or (collection.space.embedder if collection else DEFAULT_MODEL)
-        if levels is not None:
-            model = ranged_name(model, levels)
-        embedder = self.embedder(model, download=True)
-        roots = [absolute(path) for path in paths]
-        given = Patterns(exclude, include)
-        patterns: Mapping[Path, Patterns] = dict.fromkeys(roots, given)
-        if as_before:
-            noted = indexed_paths(self.cache, self.store.url).get(same_name(name))
-            patterns = {} if noted is None else noted.patterns
-        try:
-            report = index(
-                self.store,
-                name,
-                paths,
-                embedder,
-                self.features(embedder),
-                labels=labels,
-                encoding=encoding,
-                prune=prune,
-                prune_empty=prune_empty,
-                agree=agree,
-                verify=verify,
-                patterns=patterns,
-                max_pixels=max_pixels,
-                progress=progress,
-            )
-        except PathNotFound:
-            if prune:
-                self._note(name, [], patterns, self._left(name, paths))
-            raise
-        there = [path for path in paths if os.path.lexists(path)]
-        self._unnoted = self._note(name, there, patterns, self._left(name, paths))
-        # Most of the time of a run in which nearly all were new to the model is the model's.
-        if report.embedded >= 0.9 * report.images:
-            note_speed(self.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
+        options = IndexOptions(
+            model, levels, labels, encoding, prune, prune_empty, agree, verify, exclude, include, as_before,
+            max_pixels,
+        )  # fmt: skip
+        report, self._unnoted = index_collection(self.store, self.models, name, paths, options, progress)
         return report
-
-    def _note(
-        self, name: str, there: Sequence[Path], patterns: Mapping[Path, Patterns], gone: Sequence[Path]
-    ) -> str | None:
-        return remember_indexed(self.cache, self.store.url, name, there, patterns, gone)
-
-    def _left(self, name: str, paths: Sequence[Path]) -> list[Path]:
-        """Return the paths that are gone, and that no record of the collection is below any more."""
-        gone = {absolute(path) for path in paths if not os.path.lexists(path)}
-        if not gone:
-            return []
-        with suppress(CollectionNotFound):
-            for uri in self.store.stamps(name):
-                path = local_path(uri)
-                if path is not None and is_below(path, gone):
-                    gone -= {path, *path.parents}
-        return sorted(gone)
 
     def create(self, name: str, model: str) -> CollectionInfo:
         """Make an empty collection.

@@ -25,7 +25,7 @@ from lookalike.search.background import (
     read_sample,
     text_cutoff,
 )
-from lookalike.search.hits import Answer, Hit, fused_hits
+from lookalike.search.hits import Hit, SearchResult, fused_hits
 from lookalike.types import (
     Neighbour,
     Skipped,
@@ -113,7 +113,7 @@ class Searching(Neighbours):
         approximate: bool = False,
         max_pixels: int = decoding.MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> Answer:
+    ) -> SearchResult:
         """Find the images of a collection that are most like a sum of images, records and texts.
 
         Each term is made of length 1 before it is added or subtracted. Where there are texts, plain vectors
@@ -182,7 +182,7 @@ class Searching(Neighbours):
             found = [each for each in found if each.similarity >= cutoff.similarity]
         left_out = set(exclude)
         by_words = [record for record in by_words if record.id not in left_out][:depth]
-        return Answer(
+        return SearchResult(
             fused_hits(found, by_words)[:k] if hybrid else [Hit(n.record, n.similarity) for n in found],
             side.approximation if approximate else None,
             self.reader_of(collection).vocabulary if texts else None,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cli.group import group
+from lookalike.cli.group import COMMANDS
 from tests.conftest import CommandLine
 from tests.unmeasured import unmeasured
 
@@ -64,7 +64,7 @@ def commands(folder: Path, pictures: Path, quick: bool) -> list[tuple[int, list[
     if quick:
         lines = [line for line in lines if not _SLOW & set(line[1])]
     known = {words[0] for _, words in lines}
-    return lines + [(0, [name, "--help"]) for name in group.commands if name not in known]
+    return lines + [(0, [name, "--help"]) for name in COMMANDS if name not in known]
 
 
 @pytest.fixture(scope="session")

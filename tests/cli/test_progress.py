@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike.cli.output import Bar, progress_bar
+from lookalike.cli.progress_bar import Bar, progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.progress import Lines, Pulse, divided
 from tests.conftest import CommandLine
@@ -145,7 +145,7 @@ def test_where_there_is_no_terminal_lines_are_said_while_a_work_is_silent(
         click.echo(line, err=True)
         said.set()
 
-    monkeypatch.setattr("lookalike.cli.output.warn", warn)
+    monkeypatch.setattr("lookalike.cli.progress_bar.warn", warn)
     with progress_bar("copying", quiet=False, unit="images") as bar:
         assert said.wait(60)
         said.clear()
@@ -204,7 +204,7 @@ def test_every_long_work_tells(
         heard = told.setdefault(text, [])
         yield Bar(lambda done, total: heard.append((done, total)), lambda: None, lambda: None)
 
-    for module in ("collecting", "judging", "auditing", "fitting", "copying"):
+    for module in ("index", "classify", "evaluate", "audit", "fit", "compare", "copy", "parity"):
         monkeypatch.setattr(f"lookalike.cli.{module}.progress_bar", bar)
     lookalike("index", textile, "-c", "textile")
     for text, words in WORKS:

@@ -218,7 +218,7 @@ _WRITER = """
 import hashlib, sys
 from pathlib import Path
 import numpy as np
-from lookalike.features import FeatureCache
+from lookalike.embedders.feature_cache import FeatureCache
 cache = FeatureCache(Path(sys.argv[1]), "a" * 64, 8)
 first = int(sys.argv[2])
 for number in range(first, first + 60):

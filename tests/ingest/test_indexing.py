@@ -198,7 +198,7 @@ def test_a_file_that_changes_while_it_is_embedded_is_seen_by_the_next_run(desk: 
 def test_progress_begins_at_none_and_ends_at_all(
     desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_WRITE_RECORDS", 5)
+    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
     seen: list[tuple[int, int]] = []
     desk.index(root, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 12), (5, 12), (10, 12), (12, 12)]
@@ -207,7 +207,7 @@ def test_progress_begins_at_none_and_ends_at_all(
 def test_an_interrupted_run_keeps_what_it_wrote_and_the_same_call_completes_it(
     desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_WRITE_RECORDS", 5)
+    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
 
     def interrupt(done: int, _total: int) -> None:
         if done == 5:
@@ -241,7 +241,7 @@ def test_what_the_store_refuses_is_not_offered_again(
     desk: Desk, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a locked store would be waited for twice."""
-    monkeypatch.setattr(indexing, "_WRITE_RECORDS", 5)
+    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
 
     class Full(SqliteStore):
         offered = 0

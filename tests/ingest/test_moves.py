@@ -15,7 +15,7 @@ import pytest
 
 from lookalike.errors import StoreFull
 from lookalike.ingest import embedding as pipeline
-from lookalike.ingest import indexing
+from lookalike.ingest import moves
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import pair
 from lookalike.metric_learning.corrections import correct, marks_of
@@ -224,7 +224,7 @@ def test_only_files_of_the_size_of_one_that_is_gone_are_read_for_it(
         return read(paths, *more)
 
     read = pipeline.read_digests
-    monkeypatch.setattr(indexing, "read_digests", note)
+    monkeypatch.setattr(moves, "read_digests", note)
     size = (old / "good" / "1b.png").stat().st_size
     for seed in range(100, 120):
         with save(old / "good" / f"{seed}.png", seed).open("ab") as file:
@@ -363,7 +363,7 @@ def test_what_is_put_right_or_removed_while_files_are_read_stays_so(
         remove(desk.store, "parts", [record_id(file_uri(old / "good" / "3.png"))])
         return read(*words)
 
-    monkeypatch.setattr(indexing, "read_digests", read_slowly)
+    monkeypatch.setattr(moves, "read_digests", read_slowly)
     report = desk.index(new)
     assert (report.moved, report.added, report.embedded) == (7, 1, 0)
     records = desk.records()

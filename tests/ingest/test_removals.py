@@ -190,8 +190,8 @@ def test_a_mount_point_with_nothing_on_it_is_refused_however_few_were_there(
 import subprocess
 from pathlib import Path
 from lookalike.stores.registry import open_store
-from lookalike.removals import Disk, check_emptied
-from lookalike.records import Stamp
+from lookalike.ingest.removals import Disk, check_emptied
+from lookalike.types import Stamp
 from lookalike.errors import FolderEmpty
 disk = Path({str(root / "few")!r})
 disk.mkdir()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import CollectionNotFound, ImageNotFound, InvalidArgument
+from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.label_normalisation import labels_digest
@@ -76,7 +77,7 @@ class Shelf:
             table.writerows({"file_name": name, **each} for name, each in self.labels.items())
 
     def index(self) -> IndexReport:
-        return index(self.store, "parts", [self.root], self._embedder, self._cache)
+        return index(self.store, "parts", [self.root], self._embedder, self._cache, IndexOptions())
 
     def again(self) -> tuple[int, int, int, int]:
         """Index, and return how many were added, updated, relabelled and unchanged."""

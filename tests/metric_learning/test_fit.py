@@ -395,7 +395,7 @@ def test_a_writer_that_began_before_an_exchange_writes_to_both_sides(
 FIT = """
 import sys
 from pathlib import Path
-from lookalike.fitting import fit, undo_fit
+from lookalike.metric_learning.fitting import fit, undo_fit
 from lookalike.stores.registry import open_store
 url, locks, how = sys.argv[1:]
 with open_store(url) as store:

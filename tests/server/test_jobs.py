@@ -460,7 +460,7 @@ def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
     service.session.index("mine", [textile / "local"])
     service.session.index("mine", [textile])
     service.session.remove("mine", [record.id for record in service.session.read("mine")[0]])
-    monkeypatch.setattr(indexing, "_WRITE_RECORDS", 8)
+    monkeypatch.setattr(indexing, "BATCH_RECORDS", 8)
     jobs = service.service.jobs
     waits, goes_on = threading.Event(), threading.Event()
     act = service.session.index

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument
+from lookalike.images import decoding
+from lookalike.ingest.embedding import embed_files
+from lookalike.types import Skipped
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.embedders.protocol import TextEmbedder
+    from lookalike.embedders.models import Models
+    from lookalike.embedders.protocol import Embedder, TextEmbedder
     from lookalike.types import Vectors
 
 TEMPLATES = ("a photo of a {}",)
@@ -91,3 +95,56 @@ def name_image(path: Path, image: Vectors, labels: Sequence[str], rows: Vectors)
     shares = weights / weights.sum()
     order = np.argsort(-similarities, kind="stable")
     return Named(path, tuple((labels[at], float(shares[at]), float(similarities[at])) for at in order))
+
+
+class ZeroShotClassifier:
+    """Labels images by the names of labels alone: no labelled image is needed, and no collection."""
+
+    def __init__(
+        self,
+        models: Models,
+        embedder: Embedder,
+        labels: Sequence[str],
+        templates: Sequence[str] = TEMPLATES,
+        max_pixels: int = decoding.MAX_PIXELS,
+    ) -> None:
+        """Name the labels; they are read when the first image is classified.
+
+        Args:
+            models: with the embedder.
+            embedder: a model that reads texts.
+            labels: at least two different ones, as texts.
+            templates: texts with `{}` where the label goes.
+            max_pixels: images with more pixels are skipped.
+
+        Raises:
+            Unanswerable: the model reads no texts.
+        """
+        self._models = models
+        self._embedder = embedder
+        self._reader = models.text_embedder(embedder, "images cannot be named")
+        self._labels = labels
+        self._templates = templates
+        self._max_pixels = max_pixels
+        self.model = embedder.name
+        """The embedder's name."""
+        self.vocabulary = self._reader.vocabulary
+        """What it cannot understand, in a sentence; None where nothing is known."""
+
+    def classify(self, paths: Iterable[Path]) -> Iterator[Named | Skipped]:
+        """Label images.
+
+        Yields:
+            One value for each path, in order.
+
+        Raises:
+            InvalidArgument: labels or templates are not as said.
+            ExtraMissing: the text side needs a package that is not installed.
+        """
+        rows = label_vectors(self._reader, self._labels, self._templates)
+        cache = self._models.features(self._embedder)
+        for file in embed_files(paths, self._embedder, cache, max_pixels=self._max_pixels):
+            if isinstance(file, Skipped):
+                yield file
+            else:
+                yield name_image(file.path, normalise(file.features[None])[0], self._labels, rows)

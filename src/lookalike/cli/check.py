@@ -1,4 +1,4 @@
-"""The command check: whether what is kept is what was written."""
+"""The command check: holds all that is kept against its checksums."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lookalike.cli.output import (
     print_rest,
     print_table,
     print_text,
-    progress_bar,
     warn,
 )
+from lookalike.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from lookalike import __version__
-from lookalike.cli.auditing import audit
-from lookalike.cli.check import check
-from lookalike.cli.collecting import delete, index
-from lookalike.cli.copying import copy, parity
-from lookalike.cli.describing import collections, info, models
-from lookalike.cli.exporting import export_command
-from lookalike.cli.fitting import compare, fit
-from lookalike.cli.judging import classify, evaluate
-from lookalike.cli.looking import embed, sql
 from lookalike.cli.output import warn
-from lookalike.cli.searching import search
-from lookalike.cli.serving import key, serve
 from lookalike.errors import LookalikeError, outcome
 
 if TYPE_CHECKING:
@@ -32,7 +22,58 @@ if TYPE_CHECKING:
 _DAMAGES = 20
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+# Each command's module has its name, and so has the command in it. What `lookalike --help` says of it stands
+# here too, as the first sentence of its docstring, so that its module need not be imported.
+COMMANDS = {
+    "audit": "Look for wrong labels, near-duplicates, outliers and classes too small to judge.",
+    "check": "Verify a store, the cache folder and, with --uploads, the pictures that were added "
+    "to a service.",
+    "classify": "Give each IMAGE the label that most of its nearest neighbours have, or whose name "
+    "fits best.",
+    "collections": "List the collections of a store.",
+    "compare": "Rank embedders, metrics and k by cross-validation on the images of a collection.",
+    "copy": "Copy a collection from the store FROM into the store TO, and compare both to the last bit.",
+    "delete": "Delete a collection, or only the records of some IMAGEs; no image file is touched.",
+    "embed": "Print the vector of each IMAGE, of length 1, as JSON lines.",
+    "evaluate": "Measure how often the neighbours are right, on the collection's own images.",
+    "export": "Write MODEL as an ONNX model into FOLDER, for `--model onnx:FOLDER` on machines without "
+    "torch.",
+    "fit": "Learn from a collection's labels how to compare its images.",
+    "index": "Add the images below PATH to a collection, or bring it up to date.",
+    "info": "Describe a collection: its space, its fields and how often each value stands.",
+    "key": "Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.",
+    "models": "List the embedders: what they read, dimension, licence, and whether their weights are here.",
+    "parity": "Ask several stores the same questions about one collection, and compare what they hold and "
+    "answer.",
+    "search": "Find the images that are most like an image, a text, or a sum of them.",
+    "serve": "Serve an inference endpoint, a search API and a page to search, classify and judge, over HTTP.",
+    "sql": "Answer one SQL STATEMENT that only reads.",
+}
+
+
+def load(name: str) -> click.Command:
+    """Import a command.
+
+    Args:
+        name: one of `COMMANDS`.
+    """
+    command: click.Command = getattr(import_module(f"lookalike.cli.{name}"), name)
+    return command
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called; the others are known by name and help only."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else load(name), rest
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="lookalike")
 def group() -> None:
     """Find and classify images by their lookalikes.
@@ -42,28 +83,8 @@ def group() -> None:
     """
 
 
-for _command in (
-    index,
-    search,
-    classify,
-    fit,
-    compare,
-    evaluate,
-    audit,
-    sql,
-    collections,
-    info,
-    delete,
-    copy,
-    parity,
-    check,
-    models,
-    export_command,
-    embed,
-    serve,
-    key,
-):
-    group.add_command(_command)
+for _name, _help in COMMANDS.items():
+    group.add_command(click.Command(_name, help=_help))
 
 
 def run(arguments: Sequence[str] | None) -> int:

@@ -13,6 +13,7 @@ import click
 import platformdirs
 
 from lookalike.errors import InvalidArgument
+from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.images.decoding import MAX_PIXELS
 from lookalike.stores.registry import TIMEOUT
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lookalike.embedders.protocol import Device
+    from lookalike.evaluation.heldout import Ks
     from lookalike.session import Session
     from lookalike.stores.protocol import Store
     from lookalike.types import Scalar, Where
@@ -184,6 +186,44 @@ where_option = click.option(
     metavar="FIELD=VALUE",
     help="Only images whose field has this value; several fields must all match, several values of one field "
     "are alternatives.",
+)
+
+
+def _read_votes(_context: click.Context, _option: click.Parameter, value: str) -> Ks:
+    """Read a number of neighbours, or `auto`."""
+    if value == "auto":
+        return "auto"
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor auto.") from None
+
+
+votes_option = click.option(
+    "-k",
+    callback=_read_votes,
+    default="5",
+    metavar="N",
+    help="How many neighbours vote; `auto` chooses by cross-validation. [default: 5]",
+)
+max_error_option = click.option(
+    "--max-error",
+    type=float,
+    metavar="E",
+    help="Answer only where the held-out answers of the collection promise an error of at most this.",
+)
+coverage_option = click.option(
+    "--coverage",
+    type=float,
+    metavar="P",
+    help="Give label sets that contain the true label this often, for every label.",
+)
+false_alarm_option = click.option(
+    "--false-alarm",
+    type=float,
+    metavar="R",
+    help="Call pictures unlike anything in the collection unknown, and so this part of the known ones; "
+    f"0 for never. [default: {FALSE_ALARM:g}]",
 )
 
 

@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
-import math
-import os
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.progress import Lines
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from lookalike.types import Approximation, Neighbour, Record
+    from lookalike.evaluation.participants import LeftOut
+    from lookalike.types import Approximation, CollectionInfo, Neighbour, Record
 
 _WIDEST = 1_000_000
-# Rows of a list that a table shows; JSON lines have them all.
+# Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.
 SHOWN = 50
-# The variable that says how many seconds there are between lines of progress, and what it says by default.
-_BETWEEN = "LOOKALIKE_PROGRESS"
-_SECONDS = 10.0
+SHOWN_FINDINGS = 10
 
 
 def print_line(value: object) -> None:
@@ -97,10 +91,17 @@ def print_text(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
-def print_rest(count: int, shown: int | None, what: str) -> None:
-    """Say how many rows of a list were not shown, and what shows them; None shows all."""
+def print_rest(count: int, shown: int | None, what: str = "") -> None:
+    """Say how many rows of a list were not shown, and what shows them.
+
+    Args:
+        count: of the rows.
+        shown: how many of them were; None for all.
+        what: they are, for a command that has --all.
+    """
     if shown is not None and count > shown:
-        print_text(f"… and {count - shown:,} more {what}: --all shows them")
+        how = f" {what}: --all shows them" if what else ": --format jsonl lists them all"
+        print_text(f"… and {count - shown:,} more{how}")
 
 
 def warn(text: str, *, quiet: bool = False) -> None:
@@ -160,95 +161,43 @@ def approximation_line(found: Approximation | None) -> dict[str, Any] | None:
     return None if found is None else asdict(found)
 
 
+def collection_line(collection: CollectionInfo) -> dict[str, object]:
+    """Return what programs get to see of a collection."""
+    return {
+        "collection": collection.name,
+        "images": collection.count,
+        "fields": list(collection.fields),
+        **asdict(collection.space),
+    }
+
+
 def describe(record: Record) -> str:
     """Return the fields of a record in one line."""
     return ", ".join(f"{name}={text_of(value)}" for name, value in sorted(record.fields.items()))
 
 
-class Bar:
-    """Tells how far a work is; can be hidden while something is asked."""
-
-    def __init__(
-        self, tell: Callable[[int, int], None], stop: Callable[[], None], start: Callable[[], None]
-    ) -> None:
-        self._tell = tell
-        self._stop = stop
-        self._start = start
-
-    def __call__(self, done: int, total: int) -> None:
-        """Tell that so much is done."""
-        self._tell(done, total)
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        """Leave the terminal to somebody else for a while."""
-        self._stop()
-        try:
-            yield
-        finally:
-            self._start()
-
-
-def _seconds_between_lines() -> float:
-    """Return what the environment says of lines of progress; 0 is for none."""
-    said = os.environ.get(_BETWEEN, "")
-    try:
-        seconds = float(said) if said else _SECONDS
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise InvalidArgument(f"{_BETWEEN} is {said!r}: write a number of seconds, or 0 for no lines")
-    return seconds
-
-
-@contextmanager
-def _progress_lines(text: str, unit: str, seconds: float) -> Iterator[Bar]:
-    """Say on stderr how far a work is, a line now and then."""
-    lines = Lines(text, seconds, unit)
-    ended = threading.Event()
-
-    def say() -> None:
-        while not ended.wait(min(1.0, seconds)):
-            if line := lines.line():
-                warn(line)
-
-    thread = threading.Thread(target=say, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield Bar(lines, lambda: None, lambda: None)
-    finally:
-        ended.set()
-        thread.join()
-
-
-@contextmanager
-def progress_bar(text: str, *, quiet: bool, unit: str = "") -> Iterator[Bar]:
-    """Show a progress bar on a terminal, and elsewhere a line now and then.
+def print_left_out(
+    left_out: Sequence[LeftOut],
+    shown: int | None = SHOWN_FINDINGS,
+    *,
+    heading: str = "left out",
+    what: str = "",
+) -> None:
+    """Print the images that a work left out, and why.
 
     Args:
-        text: the work, as in `evaluating`.
-        quiet: whether to show nothing.
-        unit: what is counted, as in `images`; empty where the counts mean nothing to people.
+        left_out: the images.
+        shown: how many of them a table shows; None for all.
+        heading: above them.
+        what: they are, for a command that has --all.
     """
-    if quiet:
-        yield Bar(lambda _done, _total: None, lambda: None, lambda: None)
-        return
-    if not sys.stderr.isatty():
-        if seconds := _seconds_between_lines():
-            with _progress_lines(text, unit, seconds) as bar:
-                yield bar
-        else:
-            yield Bar(lambda _done, _total: None, lambda: None, lambda: None)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    if left_out:
+        rows = [(short_path(each.record.uri), each.reason) for each in left_out[:shown]]
+        print_table((heading, "because"), rows)
+        print_rest(len(left_out), shown, what)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Results that go to a file or a pipe are not for the terminal that the bar is on.
-    shown = sys.stdout.isatty()
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as drawn:
-        task = drawn.add_task(text, total=None)
-        yield Bar(
-            lambda done, total: drawn.update(task, completed=done, total=total), drawn.stop, drawn.start
-        )
+
+def print_left_out_lines(left_out: Sequence[LeftOut]) -> None:
+    """Print them as JSON lines."""
+    for each in left_out:
+        print_line({"type": "left_out", "id": each.record.id, "uri": each.record.uri, "reason": each.reason})

@@ -9,7 +9,6 @@ import numpy as np
 
 from lookalike.errors import UnusableImage
 from lookalike.ingest.embedding import embed_files
-from lookalike.ingest.indexing import record_of
 from lookalike.ingest.record_writer import RecordWriter
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import (
@@ -83,7 +82,7 @@ def add(store: Store, models: Models, name: str, pictures: Sequence[Picture]) ->
             label, _ = delivered_again(known, both, picture.name)
         check_labels(picture.label.fields)
         check_count(label.fields, 0 if known is None else len(known.fields))
-        records[identity] = record_of(file_uri(picture.file.path), picture.file, label)
+        records[identity] = picture.file.record(file_uri(picture.file.path), label)
         files[identity] = picture.file
     if files:
         features = _features(store.collection(name), models, list(files.values()))

@@ -24,7 +24,8 @@ from lookalike.file_names import display
 from lookalike.images import decoding
 from lookalike.images.decoder_pool import POOL
 from lookalike.progress import silent
-from lookalike.types import Skipped
+from lookalike.types import Record, Skipped, Space
+from lookalike.uris import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
+    from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
 
 MAX_BYTES = 1 << 30
@@ -82,6 +84,11 @@ class EmbeddedFile:
     """Whether the features were known before."""
     notes: tuple[str, ...] = ()
     """What was assumed when it was decoded, see `decoding.Decoded`."""
+
+    def record(self, uri: str, label: Label) -> Record:
+        """Return the record of the file, with the label as it is to be kept: see `corrections.stored`."""
+        fields, metadata = label.fields, label.metadata
+        return Record(record_id(uri), uri, self.digest, fields, metadata, self.size, self.modified_ns)
 
 
 def embed_files(
@@ -140,6 +147,11 @@ class Encoder:
 
     embedder: Embedder
     cache: FeatureCache
+
+    @property
+    def space(self) -> Space:
+        """The space of its features when they are normalised, and no more."""
+        return Space(self.embedder.name, self.embedder.fingerprint, self.embedder.dimension)
 
 
 def embed_files_by(

@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike.ingest.embedding import embed_files_by, file_time, read_digests
+from lookalike.ingest.run import BATCH_RECORDS
+from lookalike.metric_learning.corrections import indexed_again, marks_of, moved
+from lookalike.metric_learning.fitted import is_fitted
+from lookalike.stores.batches import chunks
+from lookalike.types import Record, Skipped
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.ingest.removals import Disk
-    from lookalike.types import Record, Stamp
+    from lookalike.ingest.run import IndexRun, Job
+    from lookalike.types import Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +35,18 @@ class Move:
     record: Record
 
 
-def lost_records(
-    sizes: Collection[int], wanted: Collection[Path], stamps: Mapping[str, Stamp], disk: Disk
-) -> list[str]:
-    """Return the ids of records whose file is gone and had one of some sizes.
+def _lost_records(run: IndexRun, sizes: Collection[int]) -> list[str]:
+    """Return the ids of records whose file is gone and had one of some sizes, in bytes.
 
     A file that would lie on a mount point with nothing on it is not gone for certain.
-
-    Args:
-        sizes: of files that have no record, in bytes.
-        wanted: files that are there.
-        stamps: of the collection, by URI.
-        disk: that says what is there.
     """
+    disk = run.disk
     lost = []
-    for uri, stamp in stamps.items():
+    for uri, stamp in run.stamps.items() if sizes else ():
         if stamp.size not in sizes:
             continue
         path = local_path(uri)
-        if path is not None and path not in wanted and disk.is_gone(path) and not disk.is_unmounted(path):
+        if path is not None and path not in run.wanted and disk.is_gone(path) and not disk.is_unmounted(path):
             lost.append(stamp.id)
     return lost
 
@@ -97,3 +97,152 @@ def _matched(paths: Sequence[Path], records: Sequence[Record]) -> dict[Path, Rec
         if not left or not todo:
             break
     return matched
+
+
+def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozenset[str]]:
+    """Let records follow files that were moved.
+
+    Returns:
+        The jobs that are left, and the ids that moved records had.
+    """
+    new = {job.path: job for job in jobs if not job.known}
+    lost = list(run.records(_lost_records(run, {job.size for job in new.values()})))
+    sizes = {record.size for record in lost}
+    statuses = {job.path: _status(job.path) for job in new.values() if job.size in sizes}
+    paths = [path for path, status in statuses.items() if status is not None]
+    digests = zip(paths, read_digests(paths, run.progress), strict=True)
+    found = {path: digest for path, digest in digests if isinstance(digest, str)}
+    if paths:
+        run.progress.end()
+    moves = pair(lost, found)
+    done: set[Path] = set()
+
+    def put(some: Sequence[Move], features: Sequence[Mapping[str, Features]]) -> None:
+        places = [(new[move.path], move.record, statuses[move.path]) for move in some]
+        done.update(_put_moved(run, places, features))
+
+    left: list[Move] = []
+    for some in chunks(moves, BATCH_RECORDS):
+        known = _known_features(run, [move.record for move in some])
+        whole = [move for move in some if len(known[move.record.id]) == len(run.encoders)]
+        if whole:
+            put(whole, [known[move.record.id] for move in whole])
+        left += [move for move in some if move not in whole]
+    # Those that a model has not seen, or whose vectors are damaged.
+    outcomes = embed_files_by([move.path for move in left], run.encoders, max_pixels=run.max_pixels)
+    for move, files in zip(left, outcomes, strict=True):
+        if not isinstance(files, Skipped) and files[0].digest == move.record.digest:
+            run.report.embedded += not files[0].cached
+            put([move], [run.features(files)])
+    return [job for job in jobs if job.path not in done], frozenset(move.record.id for move in moves)
+
+
+def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[str, Features]]:
+    """Return what is known of records by id: features or plain vectors of each model, by its fingerprint."""
+    found: dict[str, dict[str, Features]] = {record.id: {} for record in records}
+    vectors = [one for one in run.store.collection(run.name).vectors if one.ready and not is_fitted(one)]
+    names = {one.space.embedder_fingerprint: one.name for one in vectors}
+    for encoder in run.encoders:
+        fingerprint = encoder.embedder.fingerprint
+        kept = {record.id: encoder.cache.get(record.digest) for record in records}
+        lost = [identity for identity, features in kept.items() if features is None]
+        if lost and fingerprint in names:
+            kept |= run.store.vectors(run.name, lost, names[fingerprint])
+        for identity, features in kept.items():
+            if features is not None:
+                found[identity][fingerprint] = features
+    return found
+
+
+def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Path, Record]:
+    """Return what people said of pictures that lie now where another one lay: names were shifted, exchanged.
+
+    Only where something was said are files read for it.
+
+    Args:
+        run: of which it is a step.
+        jobs: what is left to embed.
+        moved_on: ids of records that were moved.
+
+    Returns:
+        By the path of a file whose bytes are others than its record says, the record that was of these bytes.
+    """
+    known = {job.id: job for job in jobs if job.known}
+    lost = _lost_records(run, {job.size for job in known.values()})
+    recorded: dict[str, str] = {}
+    said: list[Record] = []
+    for record in run.records([*known, *(one for one in lost if one not in moved_on)]):
+        recorded[record.id] = record.digest
+        marks = marks_of(record)
+        if marks.corrected or marks.confirmed:
+            said.append(record)
+    sizes = {record.size for record in said}
+    paths = [job.path for job in jobs if job.size in sizes]
+    if not paths:
+        return {}
+    digests = dict(zip(paths, read_digests(paths, run.progress), strict=True))
+    run.progress.end()
+    # Of a size that no picture has of which something was said, a file is another one than such a picture.
+    as_it_was = {
+        identity
+        for identity, job in known.items()
+        if identity in recorded and digests.get(job.path, "") == recorded[identity]
+    }
+    found = {
+        job.path: digest
+        for job in jobs
+        if isinstance(digest := digests.get(job.path), str) and job.id not in as_it_was
+    }
+    return {move.path: move.record for move in pair([one for one in said if one.id not in as_it_was], found)}
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _put_moved(
+    run: IndexRun,
+    some: Sequence[tuple[Job, Record, os.stat_result | None]],
+    features: Sequence[Mapping[str, Features]],
+) -> set[Path]:
+    """Put records where their files are now, then remove those of the old paths.
+
+    At no moment is a record at neither place; the new one says which it came from until that is removed, so
+    that a run which is killed in between is completed by the next.
+
+    Returns:
+        The paths whose records were moved; of others the record is not any more what it was.
+    """
+    # Read again: files were read meanwhile, and somebody may have put labels right, removed the record, or
+    # moved it here.
+    store, name = run.store, run.name
+    now = {record.id: record for record in store.get(name, [known.id for _, known, _ in some])}
+    there = {record.id for record in store.get(name, [job.id for job, _, _ in some])}
+    records = []
+    rows = []
+    settled = []
+    origins = []
+    for row, (job, known, status) in enumerate(some):
+        before = now.get(known.id)
+        if before is None or before.digest != known.digest or job.id in there:
+            continue
+        label, given_up = indexed_again(before, job.label, before.digest)
+        if given_up:
+            run.report.overruled.append(str(job.path))
+        marked, plain = moved(label, before.id), moved(label, None)
+        modified_ns = 0 if status is None else file_time(status)
+        records.append(
+            Record(job.id, job.uri, before.digest, marked.fields, marked.metadata, before.size, modified_ns)
+        )
+        rows.append(row)
+        settled.append((job.id, plain.fields, plain.metadata))
+        origins.append(before.id)
+    if records:
+        run.put(records, [features[row] for row in rows])
+        store.remove(name, origins)
+        store.relabel(name, settled)
+        run.report.moved += len(records)
+    return {some[row][0].path for row in rows}

@@ -1,4 +1,4 @@
-"""What a search answers: the records that were found, and how."""
+"""What a search finds: records, and how they were found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SearchResult:
     """What was found, and how it was looked for."""
 
     hits: list[Hit]
@@ -38,6 +38,8 @@ class Answer:
     """What was searched with; None where the search was exact."""
     vocabulary: str | None = None
     """What the text side cannot understand, in a sentence; None where no text was asked, or none is known."""
+    texts: bool = False
+    """Whether texts were among what was searched for."""
     plain: bool = False
     """Whether the plain vectors of a fitted collection were searched."""
     itself: int = 0
@@ -45,6 +47,22 @@ class Answer:
     cutoff: Cutoff | None = None
     best: float | None = None
     """The highest similarity, also below the cutoff; None where nothing matches."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known of this answer, in whole sentences."""
+        said = [] if self.vocabulary is None else [self.vocabulary]
+        if self.plain:
+            said.append(
+                "the collection is fitted to images, and a fit does not know where words lie: they are "
+                "looked for among its plain vectors"
+            )
+        if self.texts and self.approximation is not None:
+            said.append(
+                "the recall was measured with images; words are far from all of them, and may find less: "
+                "the exact search finds all"
+            )
+        return said
 
 
 def fused_hits(found: Sequence[Neighbour], by_words: Sequence[Record]) -> list[Hit]:

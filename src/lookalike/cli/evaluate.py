@@ -1,32 +1,134 @@
-"""An evaluation as tables for people."""
+"""The command evaluate: how often the neighbours are right."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
-from lookalike.cli.output import counted, print_rest, print_table, print_text, short_path, text_of
+import click
+
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    coverage_option,
+    false_alarm_option,
+    format_option,
+    global_options,
+    max_error_option,
+    model_options,
+    votes_option,
+)
+from lookalike.cli.output import (
+    SHOWN_FINDINGS,
+    counted,
+    print_left_out,
+    print_line,
+    print_rest,
+    print_table,
+    print_text,
+    short_path,
+    text_of,
+    warn,
+)
+from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import OutputFailed
 from lookalike.evaluation.lots import joined_text
 from lookalike.vectors.near_duplicates import chains_text
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
+    from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.trust import Trust
 
-# Rows of a list that are shown unless all are asked for.
-SHOWN = 10
 # Beyond this many classes a confusion matrix no longer fits a terminal; its cells are listed instead.
 _MATRIX_CLASSES = 12
 
 
-def print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
+@click.command()
+@click.option("--by", required=True, metavar="FIELD", help="The field that holds the label.")
+@click.option(
+    "--within", metavar="FIELD", help="Compare an image only with those of the same value of this field."
+)
+@votes_option
+@click.option(
+    "--group", metavar="FIELD", help="Never compare an image with those of the same value of this field."
+)
+@click.option(
+    "--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto. [default: 5]"
+)
+@click.option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn. [default: 3]")
+@click.option("--seed", type=int, default=0, metavar="N", help="Of the first drawing. [default: 0]")
+@max_error_option
+@coverage_option
+@false_alarm_option
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write all of it, with pictures, to one HTML file.",
+)
+@click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
+@collection_option
+@format_option
+@global_options
+@model_options
+def evaluate(
+    settings: Settings,
+    by: str,
+    report: Path | None,
+    collection: str,
+    form: str,
+    *,
+    everything: bool,
+    **options: Unpack[Options],
+) -> None:
+    """Measure how often the neighbours are right, on the collection's own images.
+
+    Each image is classified by others, and its own label is looked at only afterwards: by all others, or,
+    where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
+    together.
+    """
+    if report is not None:
+        from lookalike.report import check_report
+
+        check_report(report)
+    with settings.open() as session:
+        with progress_bar("evaluating", quiet=settings.quiet) as progress:
+            evaluation = session.evaluate(collection, by, progress=progress, **options)
+        trouble = None
+        if report is not None:
+            from lookalike.report.evaluation_report import write_evaluation_report
+
+            try:
+                with progress_bar("writing the report", quiet=settings.quiet):
+                    model = session.store.collection(collection).space.embedder
+                    write_evaluation_report(
+                        report, evaluation, *session.read(collection), collection=collection, model=model
+                    )
+            except OutputFailed as error:  # the figures took their time, and are shown all the same
+                trouble = error
+    if form == "jsonl":
+        from lookalike.evaluation.evaluation import evaluation_lines
+
+        for line in evaluation_lines(evaluation):
+            print_line(line)
+    else:
+        _print_evaluation(evaluation, everything=everything)
+    if trouble is not None:
+        raise trouble
+    if report is not None:
+        warn(f"the report is in {report}", quiet=settings.quiet)
+
+
+def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
     """Print an evaluation for people.
 
     Args:
         evaluation: what was found.
         everything: whether to list every mistake and every image left out, and the reliability of confidence.
     """
-    shown = None if everything else SHOWN
+    shown = None if everything else SHOWN_FINDINGS
     within = f" within the same {evaluation.within}" if evaluation.within else ""
     low, high = evaluation.interval
     baseline = f"always the most common label: {evaluation.baseline:.4f}"
@@ -74,12 +176,7 @@ def print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
             ],
         )
         print_rest(len(evaluation.mistakes), shown, "mistakes")
-    if evaluation.left_out:
-        print_table(
-            ("left out", "because"),
-            [(short_path(each.record.uri), each.reason) for each in evaluation.left_out[:shown]],
-        )
-        print_rest(len(evaluation.left_out), shown, "images left out")
+    print_left_out(evaluation.left_out, shown, what="images left out")
 
 
 def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:

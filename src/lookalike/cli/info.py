@@ -1,59 +1,25 @@
-"""Commands that describe collections and models: collections, info, models."""
+"""The command info: the space of a collection, its fields and their values."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, cache_option, collection_option, format_option, global_options
+from lookalike.cli.options import Settings, collection_option, format_option, global_options
 from lookalike.cli.output import (
     approximation_line,
     approximation_text,
+    collection_line,
     counted,
     print_line,
     print_table,
-    print_text,
     text_of,
 )
 from lookalike.file_names import display
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lookalike.metric_learning.fitted import Fitting
-    from lookalike.types import CollectionInfo
-
-
-@click.command()
-@format_option
-@global_options
-def collections(settings: Settings, form: str) -> None:
-    """List the collections of a store."""
-    with settings.open() as session:
-        found = session.store.collections()
-        place = session.store.url
-    if form == "jsonl":
-        for collection in found:
-            print_line(_collection_line(collection))
-    elif found:
-        columns = ("collection", "images", "model", "dimensions", "fields")
-        print_table(
-            columns,
-            [(c.name, c.count, c.space.embedder, c.space.dimension, ", ".join(c.fields)) for c in found],
-        )
-    else:
-        print_text(f"no collections in {place}; `lookalike index PATH` makes one")
-
-
-def _collection_line(collection: CollectionInfo) -> dict[str, object]:
-    return {
-        "collection": collection.name,
-        "images": collection.count,
-        "fields": list(collection.fields),
-        **asdict(collection.space),
-    }
 
 
 @click.command()
@@ -80,7 +46,7 @@ def info(settings: Settings, collection: str, form: str) -> None:
                 "type": "collection",
                 "store": url,
                 "cache": str(settings.cache),
-                **_collection_line(found),
+                **collection_line(found),
                 "approximation": approximation_line(found.approximation),
             }
         )
@@ -132,39 +98,3 @@ def _fit_rows(fitting: Fitting, since: int) -> list[tuple[str, str]]:
         ("fitted", f"by {display(fitting.by)}, {fitting.at}, from {learned}"),
         ("added since the fit", str(since)),
     ]
-
-
-@click.command()
-@format_option
-@cache_option
-def models(form: str, cache: Path) -> None:
-    """List the embedders: what they read, dimension, licence, and whether their weights are here.
-
-    Others are named by their family: onnx:PATH, timm:NAME, timm-inspect:NAME, open_clip:ARCH/TAG,
-    sentence-transformers:NAME. Nothing is fetched to find out what is here.
-    """
-    from lookalike.embedders.registry import known_cards
-
-    found = known_cards(cache).values()
-    if form == "jsonl":
-        for card in found:
-            line = asdict(card)
-            del line["groups"]
-            print_line(line)
-        return
-    print_table(
-        ("model", "reads", "dimensions", "parameters", "here", "images/s", "licence", "what it is"),
-        [
-            (
-                card.name,
-                ", ".join(card.capabilities),
-                card.dimension,
-                card.parameters,
-                "yes" if card.here else "no",
-                None if card.images_per_second is None else round(card.images_per_second),
-                card.licence,
-                card.summary,
-            )
-            for card in found
-        ],
-    )

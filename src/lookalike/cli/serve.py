@@ -1,4 +1,4 @@
-"""The commands around the service: serve, key."""
+"""The command serve: the service over HTTP."""
 
 from __future__ import annotations
 
@@ -178,29 +178,3 @@ def _announce(address: str) -> None:
     with suppress(OSError):  # whoever started it need not read on
         print_text(f"lookalike serves {address}")
         sys.stdout.flush()
-
-
-@click.command()
-@click.argument("name")
-@click.option("--write", is_flag=True, help="Let it change collections too, and not only read.")
-@click.option(
-    "--keys",
-    "keys_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="LOOKALIKE_KEYS_FILE",
-    metavar="FILE",
-    help="Add its line to this file, which is made if it is missing. [env: LOOKALIKE_KEYS_FILE]",
-)
-def key(name: str, keys_file: Path | None, *, write: bool) -> None:
-    """Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.
-
-    What is kept is its SHA-256, as a line in --keys FILE; without it, the line is printed below the key.
-    """
-    from lookalike.server.auth.keys import add_key, new_key
-
-    secret, kept = new_key(name, "write" if write else "read")
-    if keys_file is not None:
-        add_key(keys_file, kept)
-    print_text(secret)
-    if keys_file is None:
-        print_text(str(kept))

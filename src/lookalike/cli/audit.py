@@ -1,4 +1,4 @@
-"""The command that looks for what is wrong with labels and images: audit."""
+"""The command audit: looks for wrong labels, near-duplicates and outliers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import click
 
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import (
+    SHOWN_FINDINGS,
     counted,
+    print_left_out,
     print_line,
     print_rest,
     print_table,
     print_text,
-    progress_bar,
     short_path,
     text_of,
 )
+from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
 from lookalike.file_names import display
 from lookalike.vectors.near_duplicates import chains_text
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
     from lookalike.audit.findings import Audit, Duplicates
     from lookalike.types import Neighbour, Scalar
-
-# Rows of each list that are shown unless all are asked for.
-_SHOWN = 10
 
 
 @click.command()
@@ -98,7 +97,7 @@ def audit(
         for line in audit_lines(found):
             print_line(line)
     else:
-        _print_audit(found, fields, None if everything else _SHOWN)
+        _print_audit(found, fields, None if everything else SHOWN_FINDINGS)
         if report is not None and trouble is None:
             print_text(f"report: {display(report)}")
     if trouble is not None:
@@ -151,12 +150,7 @@ def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> No
             [(each.label, each.count, each.floor) for each in found.small_classes[:shown]],
         )
         print_rest(len(found.small_classes), shown, "small classes")
-    if found.left_out:
-        print_table(
-            ("left out", "because"),
-            [(short_path(each.record.uri), each.reason) for each in found.left_out[:shown]],
-        )
-        print_rest(len(found.left_out), shown, "images left out")
+    print_left_out(found.left_out, shown, what="images left out")
 
 
 def _print_suspects(found: Audit, by: str, shown: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The command that writes a torch model as an ONNX folder: export."""
+"""The command export: writes a torch model as an ONNX folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PHOTOGRAPHS = 32
 
 
-@click.command("export")
+@click.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
@@ -33,7 +33,7 @@ _PHOTOGRAPHS = 32
     help="A picture, or a folder of them, to compare both with. [default: two that scikit-learn brings]",
 )
 @global_options
-def export_command(
+def export(
     settings: Settings, model: str, folder: Path, weights: Path | None, photographs: Path | None
 ) -> None:
     """Write MODEL as an ONNX model into FOLDER, for `--model onnx:FOLDER` on machines without torch.
@@ -47,9 +47,9 @@ def export_command(
     check_new_folder(folder)
     embedder = open_embedder(model, settings.cache, weights=weights, device="cpu", download=True)
     # Torch takes seconds to import: a name that is wrong is told before.
-    from lookalike.embedders.torch.exporting import export
+    from lookalike.embedders.torch.exporting import export as export_model
 
-    report = export(embedder, folder, settings.cache, _pictures(photographs, embedder.input_size))
+    report = export_model(embedder, folder, settings.cache, _pictures(photographs, embedder.input_size))
     what = counted(report.photographs, "photograph")
     if report.sentences:
         what += f" and {counted(report.sentences, 'sentence')}"

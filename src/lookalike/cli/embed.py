@@ -1,4 +1,4 @@
-"""Commands for those who go on from here themselves: sql, embed."""
+"""The command embed: vectors as JSON lines."""
 
 from __future__ import annotations
 
@@ -7,48 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.options import (
-    Seconds,
     Settings,
-    format_option,
     global_options,
     max_pixels_option,
     model_options,
     read_paths,
 )
-from lookalike.cli.output import print_line, print_table, warn
-from lookalike.stores.sql import SECONDS
+from lookalike.cli.output import print_line, warn
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.session import Session
-
-
-@click.command()
-@click.argument("statement")
-@click.option(
-    "--max-seconds",
-    type=Seconds(min=0, min_open=True),
-    default=SECONDS,
-    metavar="SECONDS",
-    help=f"Stop a statement that is not answered by then. [default: {SECONDS:g}]",
-)
-@format_option
-@global_options
-def sql(settings: Settings, statement: str, max_seconds: float, form: str) -> None:
-    """Answer one SQL STATEMENT that only reads.
-
-    Each collection is a view of its name, with a column for each field beside id, path, uri, digest, metadata
-    and vector; cosine_similarity(a, b) compares two vectors.
-    """
-    with settings.open() as session:
-        table = session.store.sql(statement, max_seconds)
-    if form == "jsonl":
-        for row in table.rows:
-            print_line(dict(zip(table.columns, row, strict=True)))
-        return
-    print_table(table.columns, table.rows)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The command that finds images by images, by words, and by sums of both: search."""
+"""The command search: finds images by images, by words, and by sums of both."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     print_text,
-    progress_bar,
     record_line,
     short_path,
     warn,
 )
+from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.search.terms import read_query
 
 if TYPE_CHECKING:
-    from lookalike.search.hits import Answer, Hit
+    from lookalike.search.hits import Hit, SearchResult
 
 
 class _Sum(click.Command):
@@ -141,7 +141,7 @@ def search(
         _print(answer, approximate=approximate, hybrid=hybrid)
 
 
-def _remarks(answer: Answer, collection: str, k: int, *, approximate: bool) -> list[str]:
+def _remarks(answer: SearchResult, collection: str, k: int, *, approximate: bool) -> list[str]:
     """Return what is said beside the answer."""
     said = [answer.vocabulary] if answer.vocabulary is not None else []
     if answer.plain:
@@ -161,7 +161,7 @@ def _remarks(answer: Answer, collection: str, k: int, *, approximate: bool) -> l
     return said
 
 
-def _nothing(answer: Answer) -> str:
+def _nothing(answer: SearchResult) -> str:
     if answer.best is None or answer.cutoff is None:
         return "nothing found"
     return (
@@ -169,7 +169,7 @@ def _nothing(answer: Answer) -> str:
     )
 
 
-def _line(rank: int, hit: Hit, answer: Answer, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
+def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
     """Return what programs get to see of a hit."""
     line = {"rank": rank, "similarity": hit.similarity, **record_line(hit.record)}
     if hybrid:
@@ -181,7 +181,7 @@ def _line(rank: int, hit: Hit, answer: Answer, *, approximate: bool, hybrid: boo
     return line
 
 
-def _print(answer: Answer, *, approximate: bool, hybrid: bool) -> None:
+def _print(answer: SearchResult, *, approximate: bool, hybrid: bool) -> None:
     if approximate:
         print_how_searched(answer.approximation)
     cutoff = answer.cutoff

@@ -1,8 +1,7 @@
-"""Commands on several stores: copy, parity."""
+"""The command copy: from one store into another, compared to the last bit."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,10 @@ from lookalike.cli.options import (
     collection_option,
     format_option,
     global_options,
-    parse_where,
     watched,
-    where_option,
 )
-from lookalike.cli.output import counted, print_line, print_table, print_text, progress_bar, text_of, warn
+from lookalike.cli.output import counted, print_line, print_text, warn
+from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.file_names import display
 from lookalike.stores.registry import check_approximate, open_store
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
     from lookalike.stores.protocol import Store
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.levelling import Tally
-    from lookalike.transfer.parity import Holding, Parity
-    from lookalike.types import Approximation, Where
+    from lookalike.types import Approximation
 
 
 @click.command()
@@ -151,113 +148,3 @@ def _print_copy_lines(report: CopyReport, approximation: Approximation | None) -
         print_line({"type": "side", **side})
     index = None if approximation is None else asdict(approximation)
     print_line({"type": "summary", **summary, "images": report.sides[-1].images, "approximation": index})
-
-
-@click.command()
-@click.argument("stores", nargs=-1, required=True, metavar="STORE STORE...")
-@collection_option
-@click.option(
-    "--queries",
-    type=int,
-    default=200,
-    metavar="N",
-    help="How many images of the collection are asked for. [default: 200]",
-)
-@click.option("-k", type=int, default=10, metavar="N", help="Neighbours of each. [default: 10]")
-@where_option
-@click.option("--approximate", is_flag=True, help="Ask approximately, and measure the recall.")
-@format_option
-@global_options
-def parity(
-    settings: Settings,
-    stores: tuple[str, ...],
-    collection: str,
-    queries: int,
-    k: int,
-    conditions: tuple[str, ...],
-    approximate: bool,
-    form: str,
-) -> int:
-    """Ask several stores the same questions about one collection, and compare what they hold and answer.
-
-    Each STORE is a URL as for --store; the first is what the others are compared with. The questions are the
-    collection's own images, without a filter and with some.
-    """
-    from lookalike.transfer.parity import parity as ask
-
-    where = parse_where(conditions) if conditions else None
-    with ExitStack() as opened:
-        there = [opened.enter_context(watched(open_store(url, settings.timeout))) for url in stores]
-        with progress_bar("asking", quiet=settings.quiet) as progress:
-            found = ask(
-                there,
-                collection,
-                queries=queries,
-                k=k,
-                where=where,
-                approximate=approximate,
-                progress=progress,
-            )
-    if form == "jsonl":
-        _print_parity_lines(found)
-    else:
-        _print_parity(found, approximate)
-    return 0 if found.agrees else 1
-
-
-def _print_parity(found: Parity, approximate: bool) -> None:
-    rows = [
-        (holding.store, holding.images, _space(holding), (holding.digest or "")[:12], _same(holding, at))
-        for at, holding in enumerate(found.holdings)
-    ]
-    print_table(("store", "images", "space", "SHA-256", ""), rows, found.collection)
-    if not found.answers:
-        return
-    last = "recall" if approximate else ""
-    columns = ("asked", "store", "queries", "same ids", "same places", "largest difference", last)
-    print_table(
-        columns,
-        [
-            (
-                _filter(answer.where),
-                answer.store,
-                answer.queries,
-                f"{answer.same_queries:.2%}",
-                f"{answer.same_places:.2%}",
-                f"{answer.largest_difference:.1e}",
-                answer.recall if approximate else "agrees" if answer.agrees else "DIFFERS",
-            )
-            for answer in found.answers
-        ],
-        f"{found.k} nearest",
-    )
-    if approximate:
-        said = "hold the same" if found.agrees else "do not hold the same"
-    else:
-        said = "agree" if found.agrees else "do not agree"
-    print_text(f"the {len(found.holdings)} stores {said}")
-
-
-def _space(holding: Holding) -> str:
-    return "" if holding.space is None else str(holding.space)
-
-
-def _same(holding: Holding, at: int) -> str:
-    if holding.space is None:
-        return "no such collection"
-    return "" if at == 0 else "same" if holding.same else "DIFFERS"
-
-
-def _filter(where: Where | None) -> str:
-    if where is None:
-        return "all images"
-    return ", ".join(f"{field}={text_of(values[0])}" for field, values in where.items())
-
-
-def _print_parity_lines(found: Parity) -> None:
-    for holding in found.holdings:
-        print_line({"type": "store", **asdict(holding)})
-    for answer in found.answers:
-        print_line({"type": "answers", **asdict(answer), "agrees": answer.agrees})
-    summary = {"collection": found.collection, "k": found.k, "stores": len(found.holdings)}
-    print_line({"type": "summary", **summary, "agrees": found.agrees})

@@ -1,9 +1,7 @@
-"""Commands that make and keep collections: index, delete."""
+"""The command index: adds images to a collection, and brings it up to date."""
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -25,31 +23,21 @@ from lookalike.cli.output import (
     approximation_text,
     counted,
     print_line,
+    print_rest,
     print_table,
     print_text,
-    progress_bar,
     short_path,
     warn,
 )
-from lookalike.errors import InvalidArgument
-from lookalike.file_names import display
+from lookalike.cli.progress_bar import progress_bar
 from lookalike.images.levels import Range
 from lookalike.ingest.removals import disagree
-from lookalike.sources.files import absolute
 from lookalike.stores.registry import check_approximate
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
 
 if TYPE_CHECKING:
-    from lookalike.cli.output import Bar
+    from lookalike.cli.progress_bar import Bar
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree, Removal
-
-
-# RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.
-_URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @click.command()
@@ -225,7 +213,7 @@ def _print_report(report: IndexReport) -> None:
     if report.skipped:
         rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
         print_table(("skipped", "because"), rows)
-        _print_rest(len(report.skipped))
+        print_rest(len(report.skipped), SHOWN)
     for heading, paths in (
         ("indexed without a label", report.unlabelled),
         ("one of several of its name, found for its label by the folders", report.told_apart),
@@ -233,12 +221,7 @@ def _print_report(report: IndexReport) -> None:
     ):
         if paths:
             print_table((heading,), [(short_path(Path(path)),) for path in paths[:SHOWN]])
-            _print_rest(len(paths))
-
-
-def _print_rest(count: int) -> None:
-    if count > SHOWN:
-        print_text(f"… and {count - SHOWN:,} more: --format jsonl lists them all")
+            print_rest(len(paths), SHOWN)
 
 
 def _print_report_lines(report: IndexReport) -> None:
@@ -262,53 +245,3 @@ def _print_report_lines(report: IndexReport) -> None:
         summary[name] = len(summary[name])
     summary["left_out"] = sum(each.count for each in report.left_out)
     print_line({"type": "summary", **summary})
-
-
-@click.command()
-@click.argument("name", metavar="COLLECTION")
-@click.argument("images", nargs=-1, metavar="[IMAGE]...")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@global_options
-def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) -> None:
-    """Delete a collection, or only the records of some IMAGEs; no image file is touched.
-
-    An IMAGE is a path, an id or a URI. With a fitted collection its plain vectors go too.
-    """
-    with settings.open() as session:
-        found = session.store.collection(name)
-        if images:
-            wanted = [_id_of(image) for image in images]
-            there = {record.id for record in session.store.get(name, wanted)}
-            there |= session.store.damage.ids(name)
-            for image, key in zip(images, wanted, strict=True):
-                if key not in there:
-                    raise InvalidArgument(
-                        f"not in collection {found.name!r}: {display(image)}; nothing was deleted"
-                    )
-            removed = session.remove(name, wanted)
-            print_text(f"{counted(removed, 'record')} deleted from {found.name}")
-            return
-        if not yes:
-            if not sys.stdin.isatty():
-                raise InvalidArgument(f"deleting {found.name!r} needs a yes: add --yes")
-            question = f"Delete collection {found.name!r} with {found.count:,} records?"
-            if not click.confirm(question, err=True):
-                print_text("nothing was deleted")
-                return
-        first, *others = session.delete(name)
-        print_text(f"{counted(first.count, 'record')} deleted with collection {first.name}")
-        for other in others:
-            print_text(f"its plain vectors, collection {other.name}, were deleted too")
-
-
-def _id_of(image: str) -> str:
-    """Return the id of the record that a path names, whose file may be gone, or a URI, or an id."""
-    if _is_id(image):
-        return image
-    if _URI.match(image) and not os.path.lexists(image):
-        return record_id(image)
-    return record_id(file_uri(absolute(Path(image))))
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 32 and set(text) <= set("0123456789abcdef")

@@ -1,0 +1,240 @@
+"""Classification: the label that most of an image's nearest neighbours have, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lookalike.errors import Unanswerable
+from lookalike.evaluation.judge import Judge, check_promises
+from lookalike.evaluation.novelty import FALSE_ALARM
+from lookalike.file_names import display
+from lookalike.images import decoding
+from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.metric_learning.fitted import is_fitted
+from lookalike.progress import reading_and_comparing, silent
+from lookalike.search.neighbours import (
+    answerable,
+    best_similarity,
+    embed_images,
+    nearest,
+    plain_similarity,
+)
+from lookalike.types import Skipped
+from lookalike.vectors.vote import vote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lookalike.embedders.models import Models
+    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.judgement import Judgement
+    from lookalike.metric_learning.spaces import Spaces
+    from lookalike.progress import Progress
+    from lookalike.search.neighbours import PlainVector
+    from lookalike.search.query import Image, RecordId
+    from lookalike.types import Approximation, CollectionInfo, Prediction, Scalar, Where
+
+JUDGED_IMAGES = 10_000
+"""Images above which a classification judges itself only where it is asked to: the first one has to compare
+all of them with each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyOptions:
+    """How images are classified."""
+
+    by: str
+    """The field that holds the label."""
+    k: Ks = 5
+    """Neighbours that vote; `auto` chooses by cross-validation."""
+    where: Where | None = None
+    """Only records that match vote."""
+    max_error: float | None = None
+    """Answer only where the held-out answers promise at most this error, 0 … 1."""
+    coverage: float | None = None
+    """Give label sets that contain the true label this often, 0 … 1."""
+    false_alarm: float | None = None
+    """Rate at which a known image may be called unknown, 0 … 1; None: `novelty.FALSE_ALARM`."""
+    approximate: bool = False
+    """Use the collection's approximate index, if it has one."""
+    max_pixels: int = decoding.MAX_PIXELS
+    """Images with more pixels are skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """The prediction for one image."""
+
+    name: str
+    """The path of the image, or what an upload was called."""
+    prediction: Prediction
+    itself: int
+    """Records of the very same bytes, which had no vote."""
+    approximation: Approximation | None = None
+    """What the neighbours were searched with; None where the search was exact."""
+
+
+class Classifier:
+    """Labels images by their nearest labelled neighbours; threads may share it.
+
+    It holds what the collection said of itself when it was made: later changes of the collection are in the
+    neighbours, and not in the confidence.
+    """
+
+    def __init__(
+        self,
+        spaces: Spaces,
+        models: Models,
+        name: str,
+        options: ClassifyOptions,
+        progress: Progress = silent,
+    ) -> None:
+        """Work out how sure predictions are, from the collection's own images, each answered by the others.
+
+        Nothing is said of that where there are too few labels, or more than `JUDGED_IMAGES` images, unless a
+        promise asks for it.
+
+        Args:
+            spaces: of the store with the collection.
+            models: with the collection's embedder.
+            name: the collection.
+            options: the field, the voters, and what is promised.
+            progress: called with images read and compared and those to do; never where the cache knows.
+
+        Raises:
+            CollectionNotFound, FieldNotFound: of the collection, of `where` or of `by`.
+            InvalidArgument: a promise is out of its range.
+            Unanswerable: the collection is empty; or was promised something that it cannot tell.
+        """
+        self._spaces = spaces
+        self._models = models
+        self._options = options
+        collection = spaces.store.collection(name)
+        self._name = collection.name
+        self.by = kept_name(options.by, collection)
+        """The field, as the collection has it."""
+        self._where = kept_filter(options.where, collection) or None
+        self.judge = self._judge(collection, progress)
+        """What puts confidence on the predictions; None where nothing can be said."""
+        k = options.k if self.judge is None else self.judge.judgement.k
+        if k == "auto":
+            raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
+        self.k = k
+        """Neighbours that vote."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the promises cost, in whole sentences."""
+        judge = self.judge
+        if judge is None:
+            return []
+        said = []
+        chosen = judge.selection
+        if chosen is not None:
+            said.append(
+                f"an error of at most {chosen.max_error:g} leaves {chosen.share:.4f} of the answers: "
+                f"{chosen.answered:,} of {chosen.total:,} held-out ones, {chosen.wrong:,} of them wrong"
+            )
+        if judge.always:
+            labels = ", ".join(display(str(label)) for label in judge.always)
+            said.append(f"too few images for that coverage, so in every set: {display(self.by)} = {labels}")
+        return said
+
+    def classify(self, images: Iterable[Image | RecordId | Skipped]) -> Iterator[Classified | Skipped]:
+        """Label images. A record of the very same bytes has no vote: it would only repeat its own label.
+
+        Args:
+            images: what `embed_images` takes.
+
+        Yields:
+            One value for each image, in order.
+
+        Raises:
+            CollectionNotFound, FieldNotFound: of the collection, of `where` or of `by`.
+            Unanswerable: the collection is empty.
+            ImageNotFound: no record has that id.
+            SpaceMismatch: the collection, or an image, was embedded by another version of its embedder.
+        """
+        spaces, options = self._spaces, self._options
+        collection = answerable(spaces.store, self._name, self._where, self.by)
+        for each in embed_images(spaces, self._models, collection, images, options.max_pixels):
+            yield each if isinstance(each, Skipped) else self._classified(collection, each)
+
+    def _classified(self, collection: CollectionInfo, image: PlainVector) -> Classified:
+        spaces, where, approximate = self._spaces, self._where, self._options.approximate
+        same = spaces.store.ids_by_digest(collection.name, image.digest or "")
+        neighbours, asked = nearest(
+            spaces, collection, image.vector, self.k, where, same, self.by, approximate=approximate
+        )
+        prediction = vote(neighbours, self.by)
+        if self.judge is not None:
+
+            def nearest_of(labels: Sequence[Scalar]) -> float:
+                if not labels:
+                    return -math.inf
+                among = {**(where or {}), self.by: labels}
+                found, _ = nearest(spaces, collection, image.vector, 1, among, same, approximate=approximate)
+                return best_similarity(found)
+
+            closest = best_similarity(neighbours)
+            if is_fitted(asked):
+                closest = plain_similarity(
+                    spaces, asked, image.vector, where, same, self.by, approximate=approximate
+                )
+            prediction = self.judge(prediction, self.by, nearest_of, closest)
+        return Classified(
+            image.name, prediction, len(same), collection.approximation if approximate else None
+        )
+
+    def _judge(self, collection: CollectionInfo, progress: Progress) -> Judge | None:
+        options = self._options
+        promises = options.max_error, options.coverage, options.false_alarm
+        check_promises(*promises)
+        asked = options.k == "auto" or any(promise is not None for promise in promises)
+        if not asked and collection.count > JUDGED_IMAGES:
+            return None
+        try:
+            judgement = judge_collection(
+                self._spaces, self._models, self._name, self.by, options.k, self._where, progress
+            )
+        except Unanswerable:
+            if asked:
+                raise
+            return None
+        rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
+        return Judge(judgement, max_error=options.max_error, coverage=options.coverage, false_alarm=rate)
+
+
+def judge_collection(
+    spaces: Spaces,
+    models: Models,
+    name: str,
+    by: str,
+    k: Ks = 5,
+    where: Where | None = None,
+    progress: Progress = silent,
+) -> Judgement:
+    """Return what the held-out answers of a collection say: see `judgement.open_judgement`.
+
+    Args:
+        spaces: of the store with the collection.
+        models: with the cache folder.
+        name: the collection.
+        by: the field that holds the label, as the collection has it.
+        k: how many neighbours vote, or `auto`.
+        where: only records that match, its fields as the collection has them.
+        progress: called with images read and compared, and those to do, where nothing is kept.
+    """
+    from lookalike.evaluation.judgement import open_judgement
+
+    collection = answerable(spaces.store, name, where, by)
+    fitting = spaces.fitting(collection)
+    pulse, reading, comparing = reading_and_comparing(progress, collection.count)
+    return open_judgement(
+        spaces.store, models.cache, collection, by,
+        read=lambda: spaces.read_plain(name, reading), k=k, where=where,
+        fit=spaces.refit(collection, models, pulse.beat), fit_by=None if fitting is None else fitting.by,
+        progress=comparing,
+    )  # fmt: skip

@@ -1,0 +1,309 @@
+"""The command classify: labels from the neighbours, or by the names of the labels alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lookalike.cli.options import (
+    Settings,
+    approximate_option,
+    collection_option,
+    coverage_option,
+    false_alarm_option,
+    format_option,
+    global_options,
+    max_error_option,
+    max_pixels_option,
+    model_options,
+    parse_where,
+    read_paths,
+    votes_option,
+    where_option,
+)
+from lookalike.cli.output import (
+    approximation_line,
+    counted,
+    neighbour_line,
+    print_how_searched,
+    print_line,
+    print_table,
+    print_text,
+    short_path,
+    text_of,
+    warn,
+)
+from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.file_names import display
+from lookalike.label_normalisation import kept_name
+from lookalike.sources.files import absolute
+from lookalike.types import Skipped
+from lookalike.uris import file_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lookalike.answering import Classified
+    from lookalike.classification.zero_shot import Named
+    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.judge import Judge
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--by", metavar="FIELD", help="The field that holds the label; this or --labels is needed.")
+@click.option(
+    "--labels",
+    metavar="NAME,...",
+    help="Choose among these labels by their names alone, with a model that reads texts.",
+)
+@click.option(
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="TEXT",
+    help="For --labels: a text with {} for the label, several are averaged. [default: a photo of a {}]",
+)
+@click.option("--model", metavar="NAME", help="For --labels: the model, by default that of the collection.")
+@votes_option
+@max_error_option
+@coverage_option
+@false_alarm_option
+@approximate_option
+@where_option
+@max_pixels_option
+@collection_option
+@format_option
+@global_options
+@model_options
+def classify(
+    settings: Settings,
+    images: tuple[str, ...],
+    by: str | None,
+    labels: str | None,
+    templates: tuple[str, ...],
+    model: str | None,
+    k: Ks,
+    max_error: float | None,
+    coverage: float | None,
+    false_alarm: float | None,
+    conditions: tuple[str, ...],
+    max_pixels: int,
+    collection: str,
+    form: str,
+    *,
+    approximate: bool,
+) -> int:
+    """Give each IMAGE the label that most of its nearest neighbours have, or whose name fits best.
+
+    Each of the k nearest images that have the label has one vote; a draw goes to the label whose nearest
+    neighbour is nearest. An image that is in the collection itself has no vote on itself. How sure the answer
+    is comes from the collection's own images, each answered by the others. With --labels, no labelled image
+    is needed. `-` reads paths from stdin, one a line.
+    """
+    paths = read_paths(images)
+    if labels is not None:
+        _refuse_beside(
+            "--labels", "by", "k", "max_error", "coverage", "false_alarm", "approximate", "conditions"
+        )
+        return _classify_by_names(
+            settings, paths, labels, templates, model=model, collection=collection, max_pixels=max_pixels,
+            form=form,
+        )  # fmt: skip
+    if by is None:
+        raise InvalidArgument(
+            "--by FIELD takes the label from the neighbours, --labels NAME,… from names: one is needed"
+        )
+    _refuse_beside("--by", "templates", "model")
+    where = parse_where(conditions)
+    code = 0
+    with settings.open() as session:
+        by = kept_name(by, session.store.collection(collection))
+        with progress_bar("judging", quiet=settings.quiet) as progress:
+            judge = session.judge(
+                collection, by, k=k, where=where, max_error=max_error, coverage=coverage,
+                false_alarm=false_alarm, progress=progress,
+            )  # fmt: skip
+        if judge is not None:
+            k = judge.judgement.k
+            _tell_promises(judge, by, quiet=settings.quiet)
+        if k == "auto":
+            raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
+        if approximate and form == "table":
+            print_how_searched(session.store.collection(collection).approximation)
+        found = session.classify(
+            *(collection, paths, by, k, where), judge=judge, approximate=approximate, max_pixels=max_pixels
+        )
+        for answer in found:
+            if isinstance(answer, Skipped):
+                warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
+                code = 1
+                continue
+            voters = len(answer.prediction.neighbours)
+            if voters < k:
+                warn(
+                    f"{answer.path}: {counted(voters, 'labelled image')} found, fewer than the {k} asked for",
+                    quiet=settings.quiet,
+                )
+            if form == "jsonl":
+                line = _classified_line(answer, by)
+                if approximate:
+                    line["approximation"] = approximation_line(answer.approximation)
+                print_line(line)
+            else:
+                _print_classified(answer, by)
+        for problem in session.problems:
+            warn(problem, quiet=settings.quiet)
+    return code
+
+
+def _tell_promises(judge: Judge, by: str, *, quiet: bool) -> None:
+    """Say on stderr what the promises cost, once for all images."""
+    selection = judge.selection
+    if selection is not None:
+        warn(
+            f"an error of at most {selection.max_error:g} leaves {selection.share:.4f} of the answers: "
+            f"{selection.answered:,} of {selection.total:,} held-out ones, {selection.wrong:,} of them wrong",
+            quiet=quiet,
+        )
+    if judge.always:
+        names = ", ".join(text_of(label) for label in judge.always)
+        warn(f"too few images for that coverage, so in every set: {by} = {names}", quiet=quiet)
+
+
+def _classified_line(answer: Classified, by: str) -> dict[str, object]:
+    """Return what programs get to see of the prediction for one image."""
+    prediction = answer.prediction
+    return {
+        "path": str(answer.path),
+        "uri": file_uri(absolute(answer.path)),
+        "by": by,
+        "label": prediction.label,
+        "share": prediction.share,
+        "confidence": prediction.confidence,
+        "p_value": prediction.p_value,
+        "reason": prediction.reason,
+        **({} if prediction.label_set is None else {"label_set": list(prediction.label_set)}),
+        "votes": [{"label": label, "share": share} for label, share in prediction.votes],
+        "neighbours": [neighbour_line(neighbour) for neighbour in prediction.neighbours],
+        "itself": answer.itself,
+    }
+
+
+def _print_classified(answer: Classified, by: str) -> None:
+    """Print the prediction for one image, and the neighbours that voted."""
+    prediction = answer.prediction
+    label = "unknown" if prediction.label is None else text_of(prediction.label)
+    voters = len(prediction.neighbours)
+    votes = round(prediction.share * voters)
+    if prediction.reason is not None:
+        label = f"unknown, nearest to {text_of(prediction.votes[0][0])}"
+    sure = "" if prediction.confidence is None else f", confidence {prediction.confidence:.4f}"
+    print_text(f"{display(answer.path)}: {by} = {label} ({votes} of {voters} neighbours){sure}")
+    if prediction.reason is not None:
+        print_text(f"  {prediction.reason}")
+    if prediction.label_set is not None:
+        names = ", ".join(text_of(each) for each in prediction.label_set)
+        print_text(f"  labels that fit: {names or 'none'}")
+    if answer.itself:
+        print_text("  it is in the collection itself, and had no vote")
+    if not voters:
+        return
+    print_table(
+        ("", "similarity", by, "image"),
+        [
+            (rank, n.similarity, n.record.fields[by], short_path(n.record.uri))
+            for rank, n in enumerate(prediction.neighbours, 1)
+        ],
+    )
+
+
+def _refuse_beside(option: str, *names: str) -> None:
+    """Refuse parameters of the running command that say nothing beside an option.
+
+    Args:
+        option: the option, as it is typed.
+        names: of the parameters, as Python has them.
+
+    Raises:
+        InvalidArgument: one of them was given on the command line.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source == click.core.ParameterSource.COMMANDLINE:
+            raise InvalidArgument(f"{parameter.opts[-1]} says nothing beside {option}")
+
+
+def _classify_by_names(
+    settings: Settings,
+    paths: Sequence[Path],
+    labels: str,
+    templates: Sequence[str],
+    *,
+    model: str | None,
+    collection: str,
+    max_pixels: int,
+    form: str,
+) -> int:
+    """Print the labels whose names fit each image best.
+
+    Args:
+        settings: the global options.
+        paths: images.
+        labels: their names, with commas between them.
+        templates: texts with `{}` where the label goes; empty: those of `zero_shot`.
+        model: the embedder; None: that of the collection, if it is there.
+        collection: its name.
+        max_pixels: images with more pixels are skipped.
+        form: table or jsonl.
+
+    Returns:
+        The exit code.
+    """
+    from lookalike.classification.zero_shot import TEMPLATES
+
+    names = [label.strip() for label in labels.split(",") if label.strip()]
+    code = 0
+    with settings.open() as session:
+        embedder, reader = session.names_model(collection, model)
+        if reader.vocabulary is not None:
+            warn(reader.vocabulary, quiet=settings.quiet)
+        found = session.name(
+            embedder, reader, paths, names, templates=templates or TEMPLATES, max_pixels=max_pixels
+        )
+        for answer in found:
+            if isinstance(answer, Skipped):
+                warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
+                code = 1
+            elif form == "jsonl":
+                print_line(_named_line(answer, embedder.name))
+            else:
+                _print_named(answer)
+        for problem in session.problems:
+            warn(problem, quiet=settings.quiet)
+    return code
+
+
+def _named_line(answer: Named, model: str) -> dict[str, object]:
+    label, share, _ = answer.labels[0]
+    return {
+        "path": str(answer.path),
+        "uri": file_uri(absolute(answer.path)),
+        "model": model,
+        "label": label,
+        "share": share,
+        "labels": [
+            {"label": label, "share": share, "similarity": similarity}
+            for label, share, similarity in answer.labels
+        ],
+    }
+
+
+def _print_named(answer: Named) -> None:
+    label, share, _ = answer.labels[0]
+    print_text(f"{display(answer.path)}: {text_of(label)} (share {share:.4f}, not calibrated)")
+    print_table(("label", "share", "similarity"), answer.labels)

@@ -1,0 +1,29 @@
+"""The command collections: what a store holds."""
+
+from __future__ import annotations
+
+import click
+
+from lookalike.cli.options import Settings, format_option, global_options
+from lookalike.cli.output import collection_line, print_line, print_table, print_text
+
+
+@click.command()
+@format_option
+@global_options
+def collections(settings: Settings, form: str) -> None:
+    """List the collections of a store."""
+    with settings.open() as session:
+        found = session.store.collections()
+        place = session.store.url
+    if form == "jsonl":
+        for collection in found:
+            print_line(collection_line(collection))
+    elif found:
+        columns = ("collection", "images", "model", "dimensions", "fields")
+        print_table(
+            columns,
+            [(c.name, c.count, c.space.embedder, c.space.dimension, ", ".join(c.fields)) for c in found],
+        )
+    else:
+        print_text(f"no collections in {place}; `lookalike index PATH` makes one")

@@ -1,0 +1,68 @@
+"""The command fit: learns from labels how to compare images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.output import counted, print_left_out, print_left_out_lines, print_line, print_text
+from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from lookalike.metric_learning.fitting import FitReport
+
+
+@click.command()
+@click.option("--by", metavar="FIELD", help="The field whose labels the metric learns.")
+@click.option("--undo", is_flag=True, help="Go back to the plain vectors, and drop the fitted ones.")
+@collection_option
+@format_option
+@global_options
+@model_options
+def fit(settings: Settings, by: str | None, undo: bool, collection: str, form: str) -> None:
+    """Learn from a collection's labels how to compare its images.
+
+    The collection then holds vectors that went through the metric; the plain ones stay, in a collection of
+    the same name with `-unfitted` behind it. Images that are added later need no new fit.
+    """
+    if undo == (by is not None):
+        raise InvalidArgument("fit needs either --by FIELD or --undo")
+    with settings.open() as session:
+        if by is None:
+            name = session.store.collection(collection).name
+            images = session.undo_fit(collection)
+            if form == "jsonl":
+                print_line({"type": "undone", "collection": name, "images": images})
+            else:
+                print_text(f"{name} is as before the fit: {counted(images, 'image')} with plain vectors")
+            return
+        with progress_bar("fitting", quiet=settings.quiet) as progress:
+            report = session.fit(collection, by, progress=progress)
+    if form == "jsonl":
+        print_left_out_lines(report.left_out)
+        line = asdict(report)
+        line["left_out"] = len(report.left_out)
+        print_line({"type": "summary", **line})
+    else:
+        _print_report(report)
+
+
+def _print_report(report: FitReport) -> None:
+    learned = f"learned from {counted(report.images, 'image')} of {report.classes} classes by {report.by}"
+    again = "still fitted" if report.unchanged else "fitted anew" if report.refit else "fitted"
+    print_text(f"{report.collection}: {again}, {learned} ({report.seconds:.1f} s)")
+    print_text(f"{report.dimension_in} → {report.dimension_out} dimensions")
+    if report.alone:
+        print_text(
+            f"{report.alone} of the classes have a single image: what they vary in cannot be learned, nor "
+            f"how well they are found be measured; `lookalike audit --by {report.by}` names them"
+        )
+    print_text(
+        f"how good it is: `lookalike evaluate --by {report.by}`, which fits anew in each fold; "
+        f"back: `lookalike fit --undo`"
+    )
+    print_left_out(report.left_out, heading="not learned from")

@@ -1,0 +1,124 @@
+"""What is searched for: texts, images and records, added to each other and taken away.
+
+    Text("red car") - Image("a.jpg")
+
+The HTTP client speaks the same terms: nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Picture: TypeAlias = "str | Path | bytes"
+"""The path of an image file, or the bytes of one."""
+
+
+class Query:
+    """A term or a sum of terms: `+` adds another one, `-` takes it away."""
+
+    __slots__ = ()
+
+    @property
+    def summands(self) -> tuple[Summand, ...]:
+        """The terms with their signs, in the order written."""
+        raise NotImplementedError
+
+    def __add__(self, other: Query) -> Sum:
+        return _added(self, 1, other)
+
+    def __sub__(self, other: Query) -> Sum:
+        return _added(self, -1, other)
+
+    def __neg__(self) -> Sum:
+        return Sum(tuple(Summand(-each.sign, each.term) for each in self.summands))
+
+
+class Summand(NamedTuple):
+    """A term, added or taken away."""
+
+    sign: int
+    """1 or −1."""
+    term: Term
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(Query):
+    """Terms that are added to each other and taken away."""
+
+    terms: tuple[Summand, ...]
+
+    @property
+    def summands(self) -> tuple[Summand, ...]:
+        """The terms with their signs, in the order written."""
+        return self.terms
+
+
+def _added(query: Query, sign: int, other: object) -> Sum:
+    if not isinstance(other, Query):
+        return NotImplemented  # type: ignore[no-any-return]  # Python then says what cannot be added
+    return Sum(query.summands + tuple(Summand(sign * each.sign, each.term) for each in other.summands))
+
+
+class _Single(Query):
+    """A query of one term."""
+
+    __slots__ = ()
+
+    @property
+    def summands(self) -> tuple[Summand, ...]:
+        """The term itself, added."""
+        return (Summand(1, cast("Term", self)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What a model made of a text or an image before."""
+
+    features: NDArray[np.float32]
+    """Shape (dimension,), not normalised."""
+    made_by: str
+    """Fingerprint of the embedder."""
+    digest: str | None = None
+    """SHA-256 of the bytes of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text(_Single):
+    """Words, for a model that reads texts."""
+
+    text: str
+    embedding: Embedding | None = field(default=None, compare=False, repr=False)
+    """Where it was embedded before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image(_Single):
+    """An image that need not be in the collection."""
+
+    picture: Picture
+    """Where it was embedded before, only what it is called."""
+    embedding: Embedding | None = field(default=None, compare=False, repr=False)
+    """Where it was embedded before."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordId(_Single):
+    """An image of the collection."""
+
+    id: str
+    """32 hexadecimal digits."""
+
+
+Term: TypeAlias = Text | Image | RecordId
+
+
+def as_query(query: Query | Picture) -> Query:
+    """Return a query: what is none already is a path, or the bytes of an image."""
+    return query if isinstance(query, Query) else Image(query)

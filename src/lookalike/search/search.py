@@ -1,0 +1,234 @@
+"""Searches: the images of a collection that are most like images, records and texts, or sums of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from lookalike.errors import InvalidArgument, SpaceMismatch, UnusableImage
+from lookalike.images import decoding
+from lookalike.label_normalisation import kept_filter
+from lookalike.metric_learning.fitted import is_fitted
+from lookalike.progress import silent
+from lookalike.search.background import (
+    FALSE_ALARM,
+    Cutoff,
+    background_vectors,
+    check_rate,
+    image_cutoff,
+    read_sample,
+    text_cutoff,
+)
+from lookalike.search.hits import Hit, SearchResult, fused_hits
+from lookalike.search.neighbours import answerable, embed_images, embed_texts
+from lookalike.search.query import Text
+from lookalike.types import Skipped
+from lookalike.vectors.metric import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lookalike.embedders.models import Models
+    from lookalike.metric_learning.spaces import Spaces
+    from lookalike.progress import Progress
+    from lookalike.search.neighbours import PlainVector
+    from lookalike.search.query import Query, Summand
+    from lookalike.types import CollectionInfo, Neighbour, Record, Vectors, Where
+
+LeastSimilarity: TypeAlias = float | Literal["auto"] | None
+"""What a hit must reach, −1 … 1; `auto` sets this against the collection's background; None: nothing."""
+
+# How far down the two rankings of a hybrid search go, where no more are asked for.
+_DEPTH = 100
+# Sums of vectors of length 1 that are shorter have no direction beyond rounding.
+_SHORTEST = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How a search is made."""
+
+    k: int = 10
+    """How many hits."""
+    where: Where | None = None
+    """Only records that match."""
+    hybrid: bool = False
+    """Fuse the nearest with the records whose own words match the texts that are added."""
+    min_similarity: LeastSimilarity = None
+    """Leave out what is less similar."""
+    false_alarm: float | None = None
+    """The rate at which `auto` may find what is not there, see `background`; None: the usual one."""
+    approximate: bool = False
+    """Use the collection's approximate index, if it has one."""
+    max_pixels: int = decoding.MAX_PIXELS
+    """An image with more pixels is refused."""
+
+    def check(self) -> None:
+        """Refuse numbers out of their range, before anything is embedded.
+
+        Raises:
+            InvalidArgument: a number is out of its range, or a rate is given beside a number.
+        """
+        if self.k < 1:
+            raise InvalidArgument(f"k must be at least 1, not {self.k}")
+        least = self.min_similarity
+        if isinstance(least, int | float) and not -1 <= least <= 1:
+            raise InvalidArgument(f"similarities are between −1 and 1, and {least:g} is not")
+        if self.false_alarm is not None:
+            if least != "auto":
+                raise InvalidArgument("a rate of false alarms is for the least similarity auto")
+            check_rate(self.false_alarm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the store answered."""
+
+    nearest: list[Neighbour]
+    by_words: list[Record]
+    itself: list[str]
+    """Ids of the records that are terms of the sum."""
+    cutoff: Cutoff | None
+
+
+def search(
+    spaces: Spaces,
+    models: Models,
+    name: str,
+    query: Query,
+    options: SearchOptions,
+    progress: Progress = silent,
+) -> SearchResult:
+    """Find the images of a collection that are most like a sum of images, records and texts.
+
+    Each term is made of length 1 before it is added or subtracted. Where there are texts, plain vectors are
+    searched: a metric that was fitted to images does not know where texts lie. Records that are terms of a
+    sum, or of the same bytes, are left out; a single term finds itself.
+
+    Args:
+        spaces: of the store with the collection.
+        models: with the collection's embedder.
+        name: the collection.
+        query: what is searched for.
+        options: how.
+        progress: called while background texts are embedded, with texts done and texts to do.
+
+    Raises:
+        CollectionNotFound, FieldNotFound: of the collection or of `where`.
+        ImageNotFound: no record has that id.
+        UnusableImage: an image cannot be used.
+        InvalidArgument: the terms cancel each other out, a number is out of its range, or `hybrid` without a
+            text that is added.
+        Unanswerable: the collection is empty, or too small for a cutoff; or its embedder reads no texts.
+        ExtraMissing: the text side needs a package that is not installed.
+        SpaceMismatch: the collection was made by another version of its embedder.
+    """
+    options.check()
+    summands = query.summands
+    words = " ".join(term.text for sign, term in summands if isinstance(term, Text) and sign > 0)
+    if options.hybrid and not words:
+        raise InvalidArgument("--hybrid needs words to look for, and no text is given that is added")
+    where = kept_filter(options.where, spaces.store.collection(name))
+    collection = answerable(spaces.store, name, where)
+    vectors = _embed(spaces, models, collection, summands, options.max_pixels)
+    texts = any(isinstance(term, Text) for _, term in summands)
+    depth = max(options.k, _DEPTH) if options.hybrid else options.k
+
+    def ask(collection: CollectionInfo) -> tuple[CollectionInfo, _Found]:
+        side = spaces.plain(collection) if texts else collection
+        summed = _sum(spaces, side, summands, vectors)
+        itself = _itself(spaces, side, vectors) if len(summands) > 1 else []
+        nearest = spaces.store.nearest(
+            *(side.name, summed, depth, where, [itself] if itself else None),
+            space=side.space,
+            approximate=options.approximate,
+        )[0]
+        by_words = (
+            spaces.store.search_words(side.name, words, depth + len(itself), where) if options.hybrid else []
+        )
+        cutoff = _cutoff(spaces, models, side, summands, summed, options, progress)
+        return side, _Found(nearest, by_words, itself, cutoff)
+
+    (side, found), collection = spaces.ask(collection, ask)
+    nearest = found.nearest
+    if found.cutoff is not None:
+        nearest = [each for each in nearest if each.similarity >= found.cutoff.similarity]
+    by_words = [record for record in found.by_words if record.id not in set(found.itself)][:depth]
+    hits = [Hit(each.record, each.similarity) for each in nearest]
+    return SearchResult(
+        fused_hits(nearest, by_words)[: options.k] if options.hybrid else hits,
+        side.approximation if options.approximate else None,
+        models.text_embedder_of(collection).vocabulary if texts else None,
+        texts=texts,
+        plain=texts and is_fitted(collection),
+        itself=len(found.itself),
+        cutoff=found.cutoff,
+        best=found.nearest[0].similarity if found.nearest else None,
+    )
+
+
+def _embed(
+    spaces: Spaces, models: Models, collection: CollectionInfo, summands: Sequence[Summand], max_pixels: int
+) -> list[PlainVector]:
+    """Return each term as a plain vector."""
+    images = [term for _, term in summands if not isinstance(term, Text)]
+    texts = [term for _, term in summands if isinstance(term, Text)]
+    seen = iter(list(embed_images(spaces, models, collection, images, max_pixels)))
+    read = iter(embed_texts(models, collection, texts))
+    made = []
+    for _, term in summands:
+        each = next(read if isinstance(term, Text) else seen)
+        if isinstance(each, Skipped):
+            raise UnusableImage(each.path, each.reason)
+        if not each.vector.any():
+            raise InvalidArgument(f"{each.name!r} says nothing to the model: say it in other words")
+        made.append(each)
+    return made
+
+
+def _sum(
+    spaces: Spaces, side: CollectionInfo, summands: Sequence[Summand], vectors: Sequence[PlainVector]
+) -> Vectors:
+    """Return the sum of the terms, shape (1, d), in the space of the collection that is searched."""
+    rows = spaces.project(side, np.stack([each.vector for each in vectors]))
+    if len(summands) == 1 and summands[0].sign > 0:
+        return rows
+    total = np.array([sign for sign, _ in summands], np.float64) @ rows.astype(np.float64)
+    if np.linalg.norm(total) < _SHORTEST:
+        raise InvalidArgument("the terms cancel each other out: nothing is left to search for")
+    return normalise(total[np.newaxis].astype(np.float32))
+
+
+def _itself(spaces: Spaces, side: CollectionInfo, vectors: Sequence[PlainVector]) -> list[str]:
+    """Return the ids of the records that are terms themselves, by their bytes."""
+    digests = {each.digest for each in vectors if each.digest is not None}
+    return sorted({one for digest in digests for one in spaces.store.ids_by_digest(side.name, digest)})
+
+
+def _cutoff(
+    spaces: Spaces,
+    models: Models,
+    side: CollectionInfo,
+    summands: Sequence[Summand],
+    summed: Vectors,
+    options: SearchOptions,
+    progress: Progress,
+) -> Cutoff | None:
+    """Return what hits must reach in the collection that is searched."""
+    least = options.min_similarity
+    if least != "auto":
+        return None if least is None else Cutoff(least)
+    rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
+    sample = read_sample(vectors for _, vectors in spaces.store.scan(side.name))
+    if sample.shape[1] != summed.shape[1]:
+        raise SpaceMismatch(side.name, f"{sample.shape[1]} dimensions", str(side.space))
+    pictures = [sign for sign, term in summands if not isinstance(term, Text)]
+    texts = [sign for sign, term in summands if isinstance(term, Text)]
+    background = background_vectors(models.text_embedder_of(side), models.cache, progress) if texts else None
+    if pictures or background is None:
+        reached = image_cutoff(pictures, texts, background, sample, rate)
+    else:
+        reached = text_cutoff(summed[0], texts, background, sample, side.count, rate)
+    return Cutoff(reached, rate, len(sample), 0 if background is None else len(background))
