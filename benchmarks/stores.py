@@ -21,8 +21,8 @@ from platformdirs import user_cache_path
 from benchmarks.figures import figure, seconds, title
 from lookalike.metric_learning.fitted import read
 from lookalike.session import Session
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
 from lookalike.transfer.parity import TOLERANCE, parity
 from lookalike.types import Vectors
 from tests.servers.elasticsearch import Unavailable, distribution, running

@@ -13,7 +13,7 @@ from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.progress import Progress, silent
-from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.registry import open_store
 from lookalike.types import (
     Record,
     Vectors,
@@ -27,7 +27,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.store = SqliteStore(f"sqlite:///{folder}/parts.db", timeout=0.5)
+        self.store = open_store(f"sqlite:///{folder}/parts.db", timeout=0.5)
         self.embedder = MeanColours()
         self.cache = FeatureCache(folder / "cache", MeanColours.fingerprint, MeanColours.dimension)
 

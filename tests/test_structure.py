@@ -94,7 +94,7 @@ HEAVY = {
         "vectors/near_duplicates.py",
     },
     "chardet": {"labels/encodings.py"},
-    "turbovec": {"stores/sqlite/shortlist.py"},
+    "turbovec": {"stores/sqlite/shortlist/compressed.py"},
     "yaml": {"labels/yolo.py"},
     "sklearn": {"evaluation/calibration.py", "evaluation/folds.py", "vectors/projection.py"},
 }

@@ -35,8 +35,8 @@ from lookalike.metric_learning.corrections import (
     stored,
 )
 from lookalike.metric_learning.fitting import fit
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
 from lookalike.types import (
     OWN_KEY,
     Record,

@@ -34,8 +34,8 @@ from lookalike.stores.elasticsearch import (
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
 from lookalike.types import Record
 from lookalike.uris import file_uri
 from tests.contracts.store_contract import (

@@ -35,9 +35,9 @@ from lookalike.errors import (
 from lookalike.metric_learning.fitted import fitting_of
 from lookalike.metric_learning.fitting import fit, undo_fit
 from lookalike.metric_learning.sides import Sides, delete
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.store import Store
 from lookalike.transfer.contents import read_rows
 from lookalike.transfer.copy import copy, copyable
 from lookalike.transfer.unfinished import building_name

@@ -20,8 +20,8 @@ import pytest
 from lookalike.errors import CollectionNotFound, StoreError, TargetDiffers
 from lookalike.metric_learning.fitting import fit
 from lookalike.metric_learning.sides import Sides
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import parity
 from lookalike.types import Scalar, Space

@@ -14,9 +14,9 @@ import pytest
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, Unanswerable
 from lookalike.metric_learning.fitting import fit
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.store import Store
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import Parity, parity
 from lookalike.types import Neighbour, Record, Scalar, Vectors

@@ -21,7 +21,7 @@ from lookalike.file_names import display
 from lookalike.stores.registry import check_approximate, open_store
 
 if TYPE_CHECKING:
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.levelling import Tally
     from lookalike.types import Approximation

@@ -15,7 +15,7 @@ from lookalike.errors import LookalikeError, outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
 
 
 # Damaged records that are named one by one.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Device
     from lookalike.evaluation.heldout import Ks
     from lookalike.session import Session
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Scalar, Where
 
 DEFAULT_STORE = "sqlite:///lookalike.db"

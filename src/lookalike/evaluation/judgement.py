@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.fold_metric import Fit
     from lookalike.evaluation.heldout import HeldOut, Ks
     from lookalike.progress import Progress
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Scalar, Space, Stamp, Vectors, Where
     from lookalike.vectors.vote import Codes
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.fold_metric import Fit
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Vectors
 
 _T = TypeVar("_T")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Neighbour, Record, Vectors, Where
 
 

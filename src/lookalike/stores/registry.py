@@ -69,6 +69,6 @@ def check_approximate(url: str) -> None:
         ExtraMissing: the package that makes it is not installed.
     """
     if url.partition(":")[0].lower() == "sqlite":
-        from lookalike.stores.sqlite.shortlist.engine import check_installed
+        from lookalike.stores.sqlite.shortlist.compressed import check_installed
 
         check_installed()

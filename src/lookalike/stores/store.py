@@ -431,9 +431,14 @@ class Store:
     def _nearest(self, name: str, query: Query, choose: Choose) -> list[list[Neighbour]]:
         check_k(query.k)
 
+        checked: dict[Space, Vectors] = {}
+
         def ask(entry: Entry) -> tuple[VectorEntry, Vectors]:
             vector = choose(entry)
-            return vector, unit_vectors(entry.name, vector.info.space, query.vectors)
+            space = vector.info.space
+            if space not in checked:
+                checked[space] = unit_vectors(entry.name, space, query.vectors)
+            return vector, checked[space]
 
         if not len(query.vectors):
             ask(self._backend.entry(name))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Record
 
 router = APIRouter(tags=["images"])
