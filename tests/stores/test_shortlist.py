@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from lookalike.errors import CollectionNotFound, ExtraMissing, StoreBusy, StoreError, Unanswerable
 from lookalike.stores.registry import open_store
+from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.sqlite.shortlist import compressed, search
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, find_centres
 from lookalike.stores.store import Store
@@ -42,6 +43,11 @@ VECTORS = random_vectors(COUNT, DIMENSION)
 QUERIES = random_vectors(5, DIMENSION, seed=1)
 
 
+def backend(store: Store) -> SqliteBackend:
+    assert isinstance(store._backend, SqliteBackend)
+    return store._backend
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/parts.db"
@@ -58,7 +64,7 @@ def store(url: str) -> Iterator[Store]:
 
 
 def cached(store: Store) -> Path:
-    (file,) = (store._backend._file.path.parent / "parts.db.shortlist").glob("*.cache")
+    (file,) = (backend(store)._file.path.parent / "parts.db.shortlist").glob("*.cache")
     return file
 
 
@@ -158,7 +164,7 @@ def test_searches_find_what_exact_ones_do_whatever_is_asked(store: Store, url: s
         ):
             assert agree(ask(other, **how), nearest(store, "parts", QUERIES, 10, **how))
         assert [len(row) for row in ask(other, where={"turn": [7]}, exclude=left_out)] == [10] * 5
-        assert other._backend._search.matrices._matrices == {}, "no exact search was needed"
+        assert backend(other)._search.matrices._matrices == {}, "no exact search was needed"
         assert ask(other, where={"turn": [99]}) == [[]] * 5
         many = nearest(other, "parts", QUERIES, 1_400, approximate=True)
         assert many == nearest(store, "parts", QUERIES, 1_400)
@@ -263,7 +269,7 @@ def test_a_copy_that_was_put_back_does_not_get_the_shortlist_of_another_history(
     shutil.copy(tmp_path / "parts.db", tmp_path / "copy.db")
     one, two = random_vectors(2, DIMENSION, seed=9)
     put(store, "parts", [record("one")], one[None])
-    store._backend._search.shortlists._files.remove(cached(store).stem)
+    backend(store)._search.shortlists._files.remove(cached(store).stem)
     assert ask(store)  # makes it again, with the one, and keeps it
     store.close()
     shutil.copy(tmp_path / "copy.db", tmp_path / "parts.db")
@@ -403,7 +409,8 @@ def test_threads_search_while_one_builds_and_one_writes(store: Store) -> None:
 SEARCH = """
 import sys
 from tests.stores.test_shortlist import QUERIES
-from lookalike.stores.store import Store
+from lookalike.stores.registry import open_store
+from tests.contracts.store_contract import nearest
 with open_store(sys.argv[1]) as store:
     print(len(nearest(store, "parts", QUERIES, 10, approximate=True)[4]), len(store.problems))
 """
@@ -437,7 +444,7 @@ def test_a_disk_that_gets_full_is_named_and_loses_nothing(tmp_path: Path) -> Non
     program = """
 import pathlib, sys
 from lookalike.errors import StoreFull
-from lookalike.stores.store import Store
+from lookalike.stores.registry import open_store
 from tests.contracts.store_contract import nearest, put, random_vectors, record
 from tests.stores.test_shortlist import QUERIES, SPACE, ask
 folder = pathlib.Path(sys.argv[1])
@@ -480,7 +487,7 @@ def test_a_collection_that_goes_during_the_build_is_named(
     monkeypatch.setattr(Shortlist, "to_bytes", deleted)
     with pytest.raises(CollectionNotFound):
         store.build_index("parts")
-    assert not list(store._backend._file.path.with_name("parts.db.shortlist").glob("*.cache"))
+    assert not list(backend(store)._file.path.with_name("parts.db.shortlist").glob("*.cache"))
 
 
 def test_a_shortlist_folder_that_is_a_file_is_named(store: Store, url: str, tmp_path: Path) -> None:
@@ -501,14 +508,14 @@ def test_exact_search_reads_the_vectors_once_while_nothing_changes(url: str) -> 
         put(store, "parts", [record(n) for n in range(COUNT)], VECTORS)
         store.create("others", SPACE)
         nearest(store, "parts", QUERIES, 3)
-        reader = store._backend._file._reader
+        reader = backend(store)._file._reader
         assert reader is not None
         statements: list[str] = []
         reader.set_trace_callback(statements.append)
 
         def reads() -> int:
             """Count the statements that read vectors, a thousand at a time, since the last call."""
-            count = sum("vector FROM lookalike_records" in statement for statement in statements)
+            count = sum("vector FROM lookalike_v" in statement for statement in statements)
             statements.clear()
             return count
 

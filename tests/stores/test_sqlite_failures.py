@@ -18,8 +18,19 @@ import pytest
 
 from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
 from lookalike.stores.registry import open_store
+from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.store import Store
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from tests.contracts.store_contract import (
+    CORNERS,
+    SPACE,
+    corners,
+    fill,
+    nearest,
+    put,
+    record,
+    scanned,
+    turned,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +90,11 @@ def python(program: str, *words: str, before: tuple[str, ...] = ()) -> str:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
+
+
+def backend(store: Store) -> SqliteBackend:
+    assert isinstance(store._backend, SqliteBackend)
+    return store._backend
 
 
 @pytest.fixture
@@ -145,6 +161,63 @@ def test_what_was_acknowledged_survives_a_kill_and_writing_resumes(file: Path) -
             assert store.remove("parts", [record("more").id]) == 1
         check(file)
     assert acknowledged
+
+
+# argv: URL. Fits and refits by turns, and puts records meanwhile; prints each vector that is finished.
+FITTER = """
+import sys
+from tests.contracts.store_contract import CORNERS, FITTED, REFITTED, SPACE, record, turned
+from lookalike.stores.registry import open_store
+with open_store(sys.argv[1]) as store:
+    number = 0
+    while True:
+        for space in (FITTED, REFITTED):
+            store.add_vector("parts", "fitted", space, b"metric" * 100, becomes_default=True)
+            number += 1
+            given = {one.space: turned(1, one.space) for one in store.collection("parts").vectors[1:]}
+            store.put("parts", [record(f"new-{number % 20}")], given | {SPACE: CORNERS[:1]})
+            while ids := store.lacking("parts", space, 40):
+                store.fill("parts", space, ids, turned(len(ids), space))
+            store.finish_vector("parts", space)
+            print(space.dimension, flush=True)
+        store.drop_vector("parts", "fitted")
+"""
+
+
+def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(file: Path) -> None:
+    chance = random.Random(os.urandom(8))
+    url = f"sqlite:///{file}"
+    with open_store(url) as store:
+        fill(store, 200)
+    finished = []
+    for _ in range(12):
+        command = [sys.executable, "-c", FITTER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.1))
+            process.kill()
+            finished += [line for line in (first + process.stdout.read()).splitlines() if line]
+        check(file)
+        with open_store(url) as store:
+            info = store.collection("parts")
+            assert info.default in ("image", "fitted")
+            assert store.check() == []
+            for vector in info.vectors:
+                lacking = store.lacking("parts", vector.space)
+                if vector.ready:
+                    assert lacking == []
+                    query = CORNERS[:1] if vector.name == "image" else turned(1, vector.space)
+                    (hits,) = nearest(store, "parts", query, 9_999, using=vector.name)
+                    assert len(hits) == info.count
+                    if vector.name == "fitted":
+                        assert store.metric("parts", "fitted") == b"metric" * 100
+                else:
+                    store.fill("parts", vector.space, lacking, turned(len(lacking), vector.space))
+                    assert store.finish_vector("parts", vector.space).default == "fitted"
+            tables = store.sql("SELECT count(*) FROM sqlite_master WHERE name GLOB 'lookalike_v[0-9]*'")
+            assert tables.rows == [(2 * len(store.collection("parts").vectors),)], "tables and their indexes"
+    assert finished
 
 
 def test_two_processes_write_while_a_third_searches(file: Path) -> None:
@@ -375,7 +448,7 @@ def test_a_file_that_cannot_be_read_is_named(store: Store, file: Path, mere_user
 
 def test_a_put_that_does_not_fit_leaves_all_as_it_was(store: Store) -> None:
     records = fill(store, 10)
-    writer = store._backend._file._writer
+    writer = backend(store)._file._writer
     assert writer is not None
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")

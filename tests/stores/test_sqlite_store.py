@@ -29,19 +29,28 @@ from lookalike.errors import (
     StoreOlder,
 )
 from lookalike.stores import sql
+from lookalike.stores.batches import chunks
 from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import schema as sqlite_schema
+from lookalike.stores.sqlite import search
+from lookalike.stores.sqlite.backend import SqliteBackend
+from lookalike.stores.sqlite.catalog import existing_entry
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.store import Store
+from lookalike.stores.verification import CHANGED_VECTOR
+from lookalike.types import Space
 from lookalike.uris import file_uri, record_id
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,
+    FITTED,
     SPACE,
     STRANGE_TEXTS,
+    WORDS,
     Damage,
     StoreContract,
     corners,
+    exchange,
     fill,
     flipped,
     nearest,
@@ -49,32 +58,37 @@ from tests.contracts.store_contract import (
     random_vectors,
     record,
     scanned,
+    turned,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lookalike.stores.entry import Entry, VectorEntry
+
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "store-v1.sqlite"
 
 
-OTHERS = "SELECT vector, vector_checksum FROM lookalike_records WHERE id <> ? LIMIT 1"
+OTHERS = "SELECT vector, checksum FROM {table} WHERE record <> {number} LIMIT 1"
 
 
-def damage_record(file: Path, identity: str, part: str) -> None:
-    """Change one part of what is stored of a record, see `PARTS`."""
+def damage_record(file: Path, identity: str, part: str, vector: int = 1) -> None:
+    """Change one part of what is stored of a record, see `PARTS`; of a vector, that of a number."""
     with closing(sqlite3.connect(file)) as connection, connection:
-        row = connection.execute(
-            "SELECT vector, digest, fields FROM lookalike_records WHERE id = ?", (identity,)
+        number, digest, fields = connection.execute(
+            "SELECT record, digest, fields FROM lookalike_records WHERE id = ?", (identity,)
         ).fetchone()
-        changed: dict[str, tuple[object, ...]] = {
-            "vector": ("vector = ?", flipped(row[0], 14)),
-            "exchanged": (f"(vector, vector_checksum) = ({OTHERS})", identity),
-            "digest": ("digest = ?", flipped(row[1].encode(), 3).decode()),
-            "fields": ("fields = ?", row[2].replace("bad", "bae")),
+        table = f"lookalike_v{vector}"
+        (content,) = connection.execute(f"SELECT vector FROM {table} WHERE record = {number}").fetchone()
+        changed: dict[str, tuple[str, str, tuple[object, ...]]] = {
+            "vector": (table, "vector = ?", (flipped(content, 14),)),
+            "exchanged": (table, f"(vector, checksum) = ({OTHERS.format(table=table, number=number)})", ()),
+            "digest": ("lookalike_records", "digest = ?", (flipped(digest.encode(), 3).decode(),)),
+            "fields": ("lookalike_records", "fields = ?", (fields.replace("bad", "bae"),)),
         }
-        what, value = changed[part]
-        connection.execute(f"UPDATE lookalike_records SET {what} WHERE id = ?", (value, identity))
+        where, what, values = changed[part]
+        connection.execute(f"UPDATE {where} SET {what} WHERE record = {number}", values)
 
 
 class TestSqliteStore(StoreContract):
@@ -99,6 +113,11 @@ def file(tmp_path: Path) -> Path:
 def store(file: Path) -> Iterator[Store]:
     with open_store(f"sqlite:///{file}") as store:
         yield store
+
+
+def backend(store: Store) -> SqliteBackend:
+    assert isinstance(store._backend, SqliteBackend)
+    return store._backend
 
 
 def names(folder: Path) -> list[str]:
@@ -643,7 +662,7 @@ def test_the_words_of_one_collection_do_not_weigh_in_another(store: Store, file:
 
 def test_a_search_for_words_sees_one_state(store: Store) -> None:
     fill(store, 4, [{"a": "red"}])
-    with store._backend._file.reading() as connection:
+    with backend(store)._file.reading() as connection:
         assert connection is not None
         with open_store(store.url) as other:
             other.delete("parts")
@@ -656,51 +675,219 @@ def test_a_rename_takes_the_views_along(store: Store) -> None:
     fill(store, 3, [FIELDS])
     store.create("others", SPACE)
     put(store, "others", [record("x", {"a": 1})], CORNERS[:1])
-    store.rename({"parts": "others", "others": "parts"})
+    exchange(store, "parts", "others")
     assert store.sql("SELECT count(*) FROM others WHERE quality = 'bad'").rows == [(3,)]
     assert store.sql("SELECT a FROM parts").rows == [(1,)]
-    store.rename({"parts": "pieces"})
+    store.rename("parts", "pieces")
     with pytest.raises(QueryRefused, match="no such table: parts"):
         store.sql("SELECT * FROM parts")
 
 
-def test_a_search_does_not_read_the_vectors_again_while_nothing_changes(store: Store) -> None:
+def test_a_search_does_not_read_the_vectors_again_while_none_of_them_changes(store: Store) -> None:
     store.create("parts", SPACE)
-    put(store, "parts", [record(number) for number in range(24)], corners(24))
-    first = store._backend._search.matrices.read
+    store.add_vector("parts", "words", WORDS)
+    records = [record(number) for number in range(24)]
+    store.put("parts", records, {SPACE: corners(24), WORDS: turned(24, WORDS)})
+    matrices = backend(store)._search.matrices
+    first = matrices.read
     seen = []
 
-    def noted(connection: sqlite3.Connection, collection: int) -> Any:
-        seen.append(first(connection, collection))
+    def noted(connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> Any:
+        seen.append(first(connection, entry, vector))
         return seen[-1]
 
-    store._backend._search.matrices.read = noted  # type: ignore[method-assign]  # to see what is used
+    matrices.read = noted  # type: ignore[method-assign]  # to see what is used
     for _ in range(2):
         nearest(store, "parts", CORNERS[:1], 1)
     with open_store(store.url) as other:
         other.relabel("parts", [(record(1).id, {"a": 1}, {})])
+        other.add_vector("parts", "fitted", FITTED)
+        other.fill("parts", FITTED, [records[0].id], turned(1, FITTED))
     nearest(store, "parts", CORNERS[:1], 1)
-    assert seen[0] is seen[1]
-    assert seen[1] is not seen[2]
+    assert seen[0] is seen[1] is seen[2]
+    nearest(store, "parts", turned(1, WORDS), 1, using="words")
+    nearest(store, "parts", CORNERS[:1], 1)
+    assert seen[2] is seen[4]
+    with open_store(store.url) as other:
+        other.remove("parts", [record(1).id])
+    nearest(store, "parts", CORNERS[:1], 1)
+    assert seen[4] is not seen[5]
 
 
-def test_a_neighbour_that_is_removed_during_the_search_is_replaced(store: Store) -> None:
+def test_a_neighbour_that_is_removed_during_the_search_is_replaced(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(store, 24)
     (before,) = nearest(store, "parts", CORNERS[:1], 3)
-    read = store._search._records
+    read = search._records
     asked = []
 
-    def read_after_a_removal(connection: sqlite3.Connection, number: int, name: str, ids: list[str]) -> Any:
-        asked.append(ids)
+    def read_after_a_removal(connection: sqlite3.Connection, entry: Entry, found: Any) -> Any:
+        asked.append(found)
         if len(asked) == 1:
             connection.execute("ROLLBACK")
             with open_store(store.url) as other:
                 other.remove("parts", [before[1].record.id])
             connection.execute("BEGIN")
-        return read(connection, number, name, ids)
+            entry = existing_entry(connection, "parts")
+        return read(connection, entry, found)
 
-    store._search._records = read_after_a_removal  # type: ignore[assignment,method-assign]  # to come between
+    monkeypatch.setattr(search, "_records", read_after_a_removal)
     (hits,) = nearest(store, "parts", CORNERS[:1], 3)
     assert [hits[0], hits[1]] == [before[0], before[2]]
     assert len(hits) == 3
     assert len(asked) == 2
+
+
+# Named vectors
+
+
+def test_a_further_vector_is_a_column_and_the_default_is_vector(store: Store) -> None:
+    fill(store, 2, [{"vector_words": "a field", "vector": 1}])
+    store.add_vector("parts", "fitted", FITTED, becomes_default=True)
+    store.add_vector("parts", "words", WORDS)
+    assert store.sql("SELECT * FROM parts").columns[-1] == "vector"
+    ids = store.lacking("parts", FITTED)
+    for space in (FITTED, WORDS):
+        store.fill("parts", space, ids, turned(2, space))
+        store.finish_vector("parts", space)
+    table = store.sql("SELECT * FROM parts ORDER BY id")
+    assert table.columns[4:] == (
+        *("vector_words", "vector_2", "metadata", "vector", "vector_image", "vector_words_2"),
+    )
+    for row, name in ((table.rows[1], ids[1]), (table.rows[0], ids[0])):
+        assert row[0] == name
+        for content, using in ((row[-3], "fitted"), (row[-2], "image"), (row[-1], "words")):
+            assert content == store.vectors("parts", [name], using)[name].tobytes()
+    store.put(
+        "parts",
+        [record(9, {"vector_image": 1})],
+        {s: turned(1, s) for s in (FITTED, WORDS)} | {SPACE: CORNERS[:1]},
+    )
+    assert "vector_image_2" in store.sql("SELECT * FROM parts").columns
+    store.set_default("parts", "image")
+    columns = store.sql("SELECT * FROM parts").columns
+    assert columns[-3:] == ("vector", "vector_fitted", "vector_words_2")
+    store.drop_vector("parts", "words")
+    assert store.sql("SELECT * FROM parts").columns == columns[:-1]
+    assert store.check() == []
+
+
+def test_a_search_by_one_vector_reads_no_other(store: Store, file: Path) -> None:
+    """Bytes that are read, as Linux counts them, of a process that opens the file."""
+    space, fitted = Space("model", "ab" * 32, 1024), Space("model", "ab" * 32, 512, "cd" * 32)
+    records = [record(number) for number in range(1_000)]
+    store.create("parts", space)
+    store.put("parts", records, {space: random_vectors(1_000, 1024)})
+    size = file_size(store)
+    store.add_vector("parts", "fitted", fitted, becomes_default=True)
+    for some in chunks([one.id for one in records], 250):
+        store.fill("parts", fitted, some, random_vectors(len(some), 512))
+    store.finish_vector("parts", fitted)
+    assert file_size(store) < 1.6 * size
+    by_plain, by_fitted, records_only = (
+        bytes_read(store.url, call)
+        for call in (
+            "store.nearest('parts', Query(random_vectors(1, 1024), 5, 'image'))",
+            "store.nearest('parts', Query(random_vectors(1, 512), 5, 'fitted'))",
+            "[len(some) for some in store.scan_records('parts')]",
+        )
+    )
+    assert records_only < 1 << 20
+    assert 4 << 20 < by_plain < 6 << 20
+    assert 2 << 20 < by_fitted < 4 << 20
+    count = bytes_read(store.url, "store.sql('SELECT count(digest), count(metadata) FROM parts')")
+    assert count < 1 << 20
+    store.drop_vector("parts", "fitted")
+    before = file_size(store)
+    store.add_vector("parts", "fitted", fitted)
+    for some in chunks([one.id for one in records], 250):
+        store.fill("parts", fitted, some, random_vectors(len(some), 512))
+    assert file_size(store) <= 1.02 * before, "pages of what was dropped are used again"
+
+
+def file_size(store: Store) -> int:
+    store.close()
+    return backend(store)._file.path.stat().st_size
+
+
+def bytes_read(url: str, call: str) -> int:
+    """Return how many bytes a process of its own reads for a call, beside what it reads to begin."""
+    program = (
+        "import sys\n"
+        "from lookalike.stores.query import Query\n"
+        "from lookalike.stores.registry import open_store\n"
+        "from tests.contracts.store_contract import random_vectors\n"
+        "def read():\n"
+        "    with open('/proc/self/io') as file:\n"
+        "        return int(file.readline().split()[1])\n"
+        "with open_store(sys.argv[1]) as store:\n"
+        "    store.nearest('parts', Query(random_vectors(0, store.collection('parts').space.dimension), 1))\n"
+        "    before = read()\n"
+        f"    {call}\n"
+        "    print(read() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, url],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return int(done.stdout)
+
+
+def test_damage_to_one_vector_leaves_the_others(store: Store, file: Path) -> None:
+    records = fill(store, 5)
+    ids = [one.id for one in records]
+    store.add_vector("parts", "fitted", FITTED)
+    store.fill("parts", FITTED, ids, turned(5, FITTED))
+    store.finish_vector("parts", FITTED)
+    store.close()
+    damage_record(file, ids[2], "exchanged", vector=2)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "DELETE FROM lookalike_v2 WHERE record = (SELECT record FROM lookalike_records WHERE id = ?)",
+            (ids[3],),
+        )
+    for using, left in (("fitted", {ids[0], ids[1], ids[4]}), ("image", set(ids))):
+        query = turned(1, FITTED) if using == "fitted" else CORNERS[:1]
+        with open_store(store.url) as reader:
+            assert {one.id for one in scanned(reader, using=using)} == left
+            assert set(reader.vectors("parts", ids, using)) == left
+        with open_store(store.url) as reader:
+            assert {hit.record.id for hit in nearest(reader, "parts", query, 9, using=using)[0]} == left
+            assert reader.damage.ids("parts") == set(ids) - left
+    with open_store(store.url) as reader:
+        assert [one.id for some, _ in reader.scan_vectors("parts") for one in some] == [*ids[:2], ids[4]]
+        reasons = {one.id: one.reason for one in reader.damage.found("parts")}
+        assert reasons == {ids[2]: CHANGED_VECTOR, ids[3]: "its vector 'fitted' is not there"}
+        assert reader.lacking("parts", FITTED) == [ids[3]]
+        (fault,) = reader.check()
+        assert (fault.collection, fault.id, fault.reason) == (
+            "parts",
+            ids[3],
+            "its vector 'fitted' is not there",
+        )
+        assert reader.fill("parts", FITTED, ids, turned(5, FITTED)) == 1
+        assert reader.check() == []
+
+
+def test_what_the_catalogue_says_of_vectors_is_verified(store: Store, file: Path) -> None:
+    fill(store, 2)
+    store.add_vector("parts", "fitted", FITTED)
+    store.close()
+    content = file.read_bytes()
+    for change in (
+        "UPDATE lookalike_vectors SET ready = 1 WHERE vector = 2",
+        "UPDATE lookalike_vectors SET dimension = 3 WHERE vector = 1",
+        "UPDATE lookalike_collections SET default_vector = 'fitted'",
+        "DELETE FROM lookalike_vectors WHERE vector = 2",
+        "UPDATE lookalike_vectors SET collection = 2 WHERE vector = 2",
+    ):
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(change)
+        with open_store(store.url) as reader, pytest.raises(StoreCorrupt, match="list of collections"):
+            reader.collection("parts")
+        file.write_bytes(content)
+    assert len(store.collection("parts").vectors) == 2
