@@ -471,8 +471,7 @@ def test_stopped_between_any_two_steps_a_fit_leaves_the_old_state(
     fill(store)
     fit(store, "parts", "label", locks=locks)
     before = kept(store).lesson
-    labels = [(one.id, {"label": LABELS[n % 2]}, {}) for n, one in enumerate(labelled(60))]
-    store.relabel("parts", labels)
+    store.relabel("parts", [(one.id, {"label": LABELS[n % 2]}, {}) for n, one in enumerate(labelled(60))])
 
     class Killed(BaseException):
         pass
@@ -489,8 +488,7 @@ def test_stopped_between_any_two_steps_a_fit_leaves_the_old_state(
     assert len(vectors(store, "fitted")[0]) == 60
     more = labelled(2, first=500)
     put(store, more)
-    with Models(locks) as models:
-        assert complete_vectors(store, "parts", models) == []
+    assert complete_vectors(store, "parts", Models(locks)) == []
     assert (kept(store).lesson == before) == (step == "add_vector")
     whole(store)
     fit(store, "parts", "label", locks=locks)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.embedders.protocol import Device, Embedder
-    from lookalike.types import CollectionInfo
+    from lookalike.types import CollectionInfo, VectorInfo
 
 
 class Models:
@@ -83,16 +83,17 @@ class Models:
             return open_embedder(model, self.cache, device=self.device)
         return self.embedder(model)
 
-    def embedder_of(self, collection: CollectionInfo) -> Embedder:
-        """Return the embedder that a collection was made by.
+    def embedder_of(self, collection: CollectionInfo, vector: VectorInfo | None = None) -> Embedder:
+        """Return the embedder that a vector of a collection was made by, by default the default one.
 
         Raises:
             SpaceMismatch: it was made by another version of it.
         """
-        embedder = self.embedder(collection.space.embedder)
-        if collection.space.embedder_fingerprint != embedder.fingerprint:
+        made = (vector or collection.vector()).space
+        embedder = self.embedder(made.embedder)
+        if made.embedder_fingerprint != embedder.fingerprint:
             space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
-            raise SpaceMismatch(collection.name, str(collection.space), str(space))
+            raise SpaceMismatch(collection.name, str(made), str(space))
         return embedder
 
     def text_embedder(self, embedder: Embedder, what: str) -> TextEmbedder:

@@ -152,14 +152,12 @@ def complete(store: Store, name: str, space: Space, metric: FittedMetric, plain:
         plain: the name of the vector that it is made of.
     """
     while lacking := store.lacking(name, space, _BATCH):
-        records = store.get(name, lacking)
-        vectors = store.vectors(name, lacking, plain)
-        there = [record for record in records if record.id in vectors]
-        rows = [vectors[record.id] for record in there]
-        if not there or not store.fill(name, space, there, metric.project(np.stack(rows))):
+        records, vectors = store.vectors_of(name, lacking, plain)
+        (rows,) = vectors.values()
+        if not store.fill(name, space, records, metric.project(rows)):
             break  # they are damaged
     if store.collection(name).approximation is not None:
-        build_index_if_possible(store, name, space=space)
+        build_index_if_possible(store, name, space)
     store.finish_vector(name, space)
 
 
@@ -187,7 +185,7 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
             raise InvalidArgument(f"collection {name!r} is not fitted: there is nothing to undo")
         plain = plain_vector(collection, FITTED)
         if fitted.approximation and not plain.approximation:
-            build_index_if_possible(store, name, using=plain.name)
+            build_index_if_possible(store, name, plain.space)
         for vector in collection.vectors:
             if vector.name == FITTED:  # with what an unfinished fit has left
                 store.drop_vector(name, vector.space)
