@@ -147,8 +147,8 @@ def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[
         kept = {record.id: encoder.cache.get(record.digest) for record in records}
         lost = [identity for identity, features in kept.items() if features is None]
         if lost and fingerprint in names:
-            there, vectors = run.store.vectors_of(run.name, lost, names[fingerprint])
-            (rows,) = vectors.values()
+            there, found_vectors = run.store.vectors_of(run.name, lost, names[fingerprint])
+            (rows,) = found_vectors.values()
             kept |= {record.id: row for record, row in zip(there, rows, strict=True)}
         for identity, features in kept.items():
             if features is not None:
