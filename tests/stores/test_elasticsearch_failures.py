@@ -26,12 +26,7 @@ from lookalike.errors import (
 )
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
 from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
-from tests.servers.elasticsearch import (
-    Node,
-    Unavailable,
-    free_port,
-    running,
-)
+from tests.servers.elasticsearch import Node, Unavailable, free_port, running
 from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
 
 __all__ = ["no_catalogue_stays", "store", "url"]

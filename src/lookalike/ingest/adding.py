@@ -1,4 +1,4 @@
-"""Adding: pictures that came one by one, each with its labels, become records of a collection."""
+"""Adding single pictures, each with its labels, as records of a collection."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Picture:
     """A picture to add."""
 
     file: EmbeddedFile
-    """As it is kept: its path is absolute, the file is there, and the features are those of the model that the
-    collection's default vector was made by."""
+    """As it is kept: its path is absolute, the file is there, and the features are those of the model that
+    the collection's default vector was made by."""
     name: str
     """What it is called by whoever adds it."""
     label: Label

@@ -1,4 +1,4 @@
-"""Completing vectors: those that a collection declares and that records lack, after a model was added or a kill."""
+"""Completing declared vectors that records lack, after a further model was added, or a run was killed."""
 
 from __future__ import annotations
 

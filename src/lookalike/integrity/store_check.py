@@ -32,7 +32,7 @@ _RESTORE = "restore the store from a copy, or index into a new one"
 def check_store(
     store: Store, models: Models, *, repair: bool = False, progress: Progress = silent
 ) -> tuple[list[Finding], int]:
-    """Read all that a store holds, and say what is not what was written.
+    """Verify all that a store holds: vectors, labels, counts and structures.
 
     Args:
         store: what is read.
@@ -131,7 +131,7 @@ class _StoreCheck:
             self.findings.append(replace(finding, damage=said, mended=self._repair, todo=todo))
 
     def _mend(self, collection: CollectionInfo, damage: Damage) -> None:
-        """Say what is damaged, and put the record again where its labels are whole and its picture is at hand."""
+        """Say what is damaged; put the record again where its labels are whole and its picture is at hand."""
         finding = Finding(self._store.url, damage.reason, collection.name, damage.id, damage.path or None)
         found = self._store.get(collection.name, [damage.id])
         if not found:
@@ -152,7 +152,7 @@ class _StoreCheck:
         self.findings.append(replace(finding, todo=todo))
 
     def _features(self, collection: CollectionInfo, record: Record) -> dict[str, Features] | None:
-        """Return the features of a record's file by each model: those kept, or of the file while it is as it was."""
+        """Return a file's features by each model: those kept, or of the file while it is as it was."""
         found: dict[str, Features] = {}
         for vector in collection.vectors:
             fingerprint = vector.space.embedder_fingerprint

@@ -15,10 +15,7 @@ from lookalike.errors import ImageNotFound, InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.labelling import Label
 from lookalike.stores.checks import check_fields
-from lookalike.types import (
-    OWN_KEY,
-    Record,
-)
+from lookalike.types import OWN_KEY, Record
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:

@@ -15,8 +15,15 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, TargetDiffers, VectorNotFound
 from lookalike.metric_learning.fitted import fitting_of, is_fitted
-from lookalike.transfer.levelling import Levelling, Tally
-from lookalike.transfer.unfinished import building_name, clear, is_unfinished, note_of, place_of, take_up
+from lookalike.transfer.synchronisation import Synchronisation, Tally
+from lookalike.transfer.unfinished_copies import (
+    building_name,
+    clear,
+    is_unfinished,
+    note_of,
+    place_of,
+    take_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,8 +181,8 @@ def _carry_out(
         )
         clear(source, target, name)
     tally = Tally(final)
-    levelling = Levelling((source, name), (target, under), prune or there is None, tally)
-    passes, digest = _pass_until_same(levelling, source, plan, progress)
+    synchronisation = Synchronisation((source, name), (target, under), prune or there is None, tally)
+    passes, digest = _pass_until_same(synchronisation, source, plan, progress)
     if digest is not None and under != final:
         target.rename(under, final)
     return CopyReport(
@@ -203,12 +210,12 @@ def _declare(source: Store, target: Store, under: str, plan: _Plan) -> None:
 
 
 def _pass_until_same(
-    levelling: Levelling, source: Store, plan: _Plan, progress: Callable[[int, int], None]
+    synchronisation: Synchronisation, source: Store, plan: _Plan, progress: Callable[[int, int], None]
 ) -> tuple[int, str | None]:
     """Pass over both until nothing differs; return how often, and the digest of what is the same."""
     total = source.collection(plan.name).count
     for number in range(1, _PASSES + 1):
-        differ, content = levelling.pass_over(lambda count: progress(count, total))
+        differ, content = synchronisation.pass_over(lambda count: progress(count, total))
         # A scan goes on reading what was fitted anew, and ends early on what was deleted.
         now = source.collection(plan.name)
         if _spaces(now) != plan.spaces:
