@@ -1,7 +1,7 @@
-"""Fitted vectors: what is kept of the fit that they went through, and the plain vectors that they were made of.
+"""Fitted vectors: the fit that they went through, and the plain vectors that they were made of.
 
-A fit gives each record of a collection a further vector, `fitted`, made of one that it has: features that were
-only normalised. The collection declares both; the fitted one is then its default.
+A fit gives each record of a collection a further vector, `fitted`, made of one that it has: features that
+were only normalised. The collection declares both; the fitted one is then its default.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LESSON = "fit 1"
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """A fitted metric, and what it was fitted to: kept by the store beside the vectors that went through it."""
+    """A fitted metric, and what it was fitted to: kept beside the vectors that went through it."""
 
     metric: FittedMetric
     by: str

@@ -1,8 +1,8 @@
 """Fitting: the labels of a collection become a metric, and its records get the vectors that went through it.
 
-The new vector is declared first and given to the records in batches, beside readers and writers: whatever is put
-from then on brings it along. When no record lacks it, it becomes the default in one step. Killed at any moment,
-a fit leaves a collection that answers as before; the next fit, or the next `index`, goes on.
+The new vector is declared first and given to the records in batches, beside readers and writers: whatever is
+put from then on brings it along. When no record lacks it, it becomes the default in one step. Killed at any
+moment, a fit leaves a collection that answers as before; the next fit, or the next `index`, goes on.
 """
 
 from __future__ import annotations
