@@ -32,7 +32,7 @@ from lookalike.ingest.record_writer import RecordWriter
 from lookalike.metric_learning import fitting
 from lookalike.metric_learning.fitted import Fitting, fitting_of, read
 from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
-from lookalike.session import Session
+from lookalike.database import Database
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
@@ -523,88 +523,89 @@ def test_a_second_fit_at_once_is_one_line(store: Store, locks: Path, url: str) -
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    """A session with forty pictures of two kinds in `parts`: by their tint, under much noise."""
-    with Session(f"sqlite:///{tmp_path}/parts.db", tmp_path / "cache") as session:
-        session._embedders[MeanColours.name] = MeanColours()
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A database with forty pictures of two kinds in `parts`: by their tint, under much noise."""
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
+        database.use(MeanColours())
         for seed in range(40):
             save(tmp_path / "pictures" / ("good" if seed % 2 else "bad") / f"{seed}.png", seed)
-        session.index("parts", [tmp_path / "pictures"], model=MeanColours.name)
-        yield session
+        database["parts"].index([tmp_path / "pictures"], model=MeanColours.name)
+        yield database
 
 
-def neighbours(session: Session, path: Path, k: int, **options: Any) -> list[tuple[Path, float]]:
-    found = session.search("parts", path, k, **options)
-    assert not isinstance(found, Skipped)
-    return [(uri_path(one.record.uri), one.similarity) for one in found.neighbours]
+def neighbours(database: Database, path: Path, k: int, **options: Any) -> list[tuple[Path, float]]:
+    found = database["parts"].search(path, k=k, **options)
+    return [(uri_path(one.record.uri), one.similarity) for one in found.hits if one.similarity is not None]
 
 
-def test_search_and_classify_see_the_neighbours_of_the_fitted_space(session: Session, tmp_path: Path) -> None:
-    session.fit("parts", "label")
-    kept = session.fitting("parts")
+def test_search_and_classify_see_the_neighbours_of_the_fitted_space(
+    database: Database, tmp_path: Path
+) -> None:
+    database["parts"].fit("label")
+    kept = database["parts"].fitting()
     assert kept is not None
-    records, plain = session.plain("parts")
+    records, plain = database["parts"].read(plain=True)
     assert plain.shape == (40, MeanColours.dimension)
     query = save(tmp_path / "query.png", 99)
     projected = kept.metric.project(plain).astype(np.float64)
     vector = kept.metric.project(normalise(mean_colours(picture(99))[None])).astype(np.float64)[0]
     similarities = projected @ vector
     order = np.argsort(-similarities, kind="stable")
-    found = neighbours(session, query, 7)
+    found = neighbours(database, query, 7)
     assert [path for path, _ in found] == [uri_path(records[row].uri) for row in order[:7]]
     assert [value for _, value in found] == pytest.approx(similarities[order[:7]], abs=1e-5)
-    (answer,) = session.classify("parts", [query], "label", 5)
+    (answer,) = database["parts"].classify([query], "label")
     assert not isinstance(answer, Skipped)
     assert [one.record for one in answer.prediction.neighbours] == [records[row] for row in order[:5]]
 
 
 def test_index_after_a_fit_adds_relabels_and_prunes_without_a_new_one(
-    session: Session, tmp_path: Path
+    database: Database, tmp_path: Path
 ) -> None:
     root = tmp_path / "pictures"
-    session.fit("parts", "label")
-    before = session.store.metric("parts")
+    database["parts"].fit("label")
+    before = database.store.metric("parts")
     save(root / "good" / "new.png", 1_000)
     (root / "bad" / "0.png").rename(root / "good" / "0.png")
     (root / "bad" / "2.png").unlink()
-    report = session.index("parts", [root], prune=True)
+    report = database["parts"].index([root], prune=True)
     assert (report.added, report.moved, report.removed, report.unchanged) == (1, 1, 1, 38)
-    assert session.store.metric("parts") == before
-    report = session.index("parts", [root / "good"], labels="none")
+    assert database.store.metric("parts") == before
+    report = database["parts"].index([root / "good"], labels="none")
     assert (report.relabelled, report.embedded) == (22, 0)
-    kept = session.fitting("parts")
+    kept = database["parts"].fitting()
     assert kept is not None
-    records, plain = session.plain("parts")
-    fitted_records, fitted = session.read("parts")
+    records, plain = database["parts"].read(plain=True)
+    fitted_records, fitted = database["parts"].read()
     assert fitted_records == records
     assert len(records) == 40
     np.testing.assert_allclose(fitted, kept.metric.project(plain), atol=1e-6)
     assert sum(one.digest not in kept.digests for one in records) == 1
     new = root / "good" / "new.png"
-    ((nearest, similarity),) = neighbours(session, new, 1)
+    ((nearest, similarity),) = neighbours(database, new, 1)
     assert nearest == new
     assert similarity == pytest.approx(1)
     with pytest.raises(InvalidArgument, match="name 'parts' instead"):
-        session.index("parts-unfitted", [root])
+        database["parts-unfitted"].index([root])
 
 
 def test_a_search_never_fails_while_the_collection_is_fitted_and_unfitted(
-    session: Session, tmp_path: Path
+    database: Database, tmp_path: Path
 ) -> None:
     query = save(tmp_path / "query.png", 99)
-    plain = neighbours(session, query, 3)
-    session.fit("parts", "label")
-    fitted = neighbours(session, query, 3)
+    plain = neighbours(database, query, 3)
+    database["parts"].fit("label")
+    fitted = neighbours(database, query, 3)
     assert plain != fitted
     stop = threading.Event()
     failures: list[BaseException] = []
 
     def turn() -> None:
         try:
-            with Session(session.store.url, session.cache) as other:
+            with Database(database.url, cache=database.cache) as other:
                 while not stop.is_set():
-                    other.undo_fit("parts")
-                    other.fit("parts", "label")
+                    other["parts"].undo_fit()
+                    other["parts"].fit("label")
         except BaseException as failure:  # noqa: BLE001 shown below
             failures.append(failure)
 
@@ -613,10 +614,10 @@ def test_a_search_never_fails_while_the_collection_is_fitted_and_unfitted(
     seen = {True: 0, False: 0}
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and min(seen.values()) < 20:
-        found = neighbours(session, query, 3)
+        found = neighbours(database, query, 3)
         assert found in (plain, fitted)
         seen[found == fitted] += 1
-        assert len(session.plain("parts")[0]) == 40
+        assert len(database["parts"].read(plain=True)[0]) == 40
     stop.set()
     thread.join()
     assert failures == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
@@ -61,8 +62,8 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    name: str
-    """The path of the image, or what an upload was called."""
+    path: Path
+    """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
     """Records of the very same bytes, which had no vote."""
@@ -110,9 +111,9 @@ class Classifier:
         self.by = kept_name(options.by, collection)
         """The field, as the collection has it."""
         self._where = kept_filter(options.where, collection) or None
-        self.judge = self._judge(collection, progress)
+        self.calibrator = self._calibrator(collection, progress)
         """What puts confidence on the predictions; None where nothing can be said."""
-        k = options.k if self.judge is None else self.judge.calibration_set.k
+        k = options.k if self.calibrator is None else self.calibrator.calibration_set.k
         if k == "auto":
             raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
         self.k = k
@@ -121,18 +122,18 @@ class Classifier:
     @property
     def remarks(self) -> list[str]:
         """What the promises cost, in whole sentences."""
-        judge = self.judge
-        if judge is None:
+        calibrator = self.calibrator
+        if calibrator is None:
             return []
         said = []
-        chosen = judge.selection
+        chosen = calibrator.selection
         if chosen is not None:
             said.append(
                 f"an error of at most {chosen.max_error:g} leaves {chosen.share:.4f} of the answers: "
                 f"{chosen.answered:,} of {chosen.total:,} held-out ones, {chosen.wrong:,} of them wrong"
             )
-        if judge.always:
-            labels = ", ".join(display(str(label)) for label in judge.always)
+        if calibrator.always:
+            labels = ", ".join(display(str(label)) for label in calibrator.always)
             said.append(f"too few images for that coverage, so in every set: {display(self.by)} = {labels}")
         return said
 
@@ -163,7 +164,7 @@ class Classifier:
             spaces, collection, image.vector, self.k, where, same, self.by, approximate=approximate
         )
         prediction = vote(neighbours, self.by)
-        if self.judge is not None:
+        if self.calibrator is not None:
 
             def nearest_of(labels: Sequence[Scalar]) -> float:
                 if not labels:
@@ -177,12 +178,12 @@ class Classifier:
                 closest = plain_similarity(
                     spaces, asked, image.vector, where, same, self.by, approximate=approximate
                 )
-            prediction = self.judge(prediction, self.by, nearest_of, closest)
+            prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         return Classified(
-            image.name, prediction, len(same), collection.approximation if approximate else None
+            Path(image.name), prediction, len(same), collection.approximation if approximate else None
         )
 
-    def _judge(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
+    def _calibrator(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
         options = self._options
         promises = options.max_error, options.coverage, options.false_alarm
         check_promises(*promises)
@@ -190,7 +191,7 @@ class Classifier:
         if not asked and collection.count > JUDGED_IMAGES:
             return None
         try:
-            calibration_set = judge_collection(
+            calibration_set = calibrate(
                 self._spaces, self._models, self._name, self.by, options.k, self._where, progress
             )
         except Unanswerable:
@@ -203,7 +204,7 @@ class Classifier:
         )
 
 
-def judge_collection(
+def calibrate(
     spaces: Spaces,
     models: Models,
     name: str,

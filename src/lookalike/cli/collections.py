@@ -13,9 +13,9 @@ from lookalike.cli.output import collection_line, print_line, print_table, print
 @global_options
 def collections(settings: Settings, form: str) -> None:
     """List the collections of a store."""
-    with settings.open() as session:
-        found = session.store.collections()
-        place = session.store.url
+    with settings.open() as database:
+        found = database.collections()
+        place = database.url
     if form == "jsonl":
         for collection in found:
             print_line(collection_line(collection))

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, watched
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+)
 from lookalike.cli.output import counted, print_line, print_text, warn
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.file_names import display
-from lookalike.stores.registry import check_approximate, open_store
 
 if TYPE_CHECKING:
-    from lookalike.stores.store import Store
+    from lookalike.database import Database
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.synchronisation import Tally
     from lookalike.types import Approximation
@@ -47,19 +51,14 @@ def copy(
     Both are URLs as for --store. A collection that TO has already is brought up to date; what is the same is
     not sent again. A copy that was interrupted goes on when it is run again.
     """
-    from lookalike.transfer.copy import copyable
-
     named = context.get_parameter_source("collection") is click.core.ParameterSource.COMMANDLINE
     if every and named:
         raise InvalidArgument("--all and --collection exclude each other")
     code = 0
-    if approximate:
-        check_approximate(target)
-    with (
-        watched(open_store(source, settings.timeout)) as here,
-        watched(open_store(target, settings.timeout)) as there,
-    ):
-        names = copyable(here) if every else [collection]
+    with settings.open_at(source) as here, settings.open_at(target) as there:
+        if approximate:
+            there.check_approximate()
+        names = here.copyable() if every else [collection]
         if not names:
             raise Unanswerable(f"{here.url} has no collections: there is nothing to copy")
         for name in names:
@@ -77,17 +76,15 @@ def copy(
 
 
 def _copy_one(
-    settings: Settings, here: Store, there: Store, name: str, prune: bool, approximate: bool, form: str
+    settings: Settings, here: Database, there: Database, name: str, prune: bool, approximate: bool, form: str
 ) -> bool:
     """Copy one collection and say what came of it; return whether it was verified."""
-    from lookalike.transfer.copy import copy as copy_collection
-
     with progress_bar(f"copying {display(name)}", quiet=settings.quiet) as progress:
-        report = copy_collection(here, there, name, prune=prune, progress=progress)
+        report = here.copy(name, there, prune=prune, progress=progress)
     approximation = None
     if approximate and report.verified and report.sides[-1].images:
         with progress_bar("building the approximate index", quiet=settings.quiet):
-            approximation = there.build_index(report.collection)
+            approximation = there[report.collection].build_index()
     if report.fit_differs:
         warn(
             f"{report.collection}: {there.url} keeps its own fit of the same metric, made at another time",

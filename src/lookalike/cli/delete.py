@@ -30,18 +30,19 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
 
     An IMAGE is a path, an id or a URI. With a fitted collection its plain vectors go too.
     """
-    with settings.open() as session:
-        found = session.store.collection(name)
+    with settings.open() as database:
+        collection = database[name]
+        found = collection.info()
         if images:
             wanted = [_id_of(image) for image in images]
-            there = {record.id for record in session.store.get(name, wanted)}
-            there |= session.store.damage.ids(name)
+            there = {record.id for record in collection.get(wanted)}
+            there |= {damage.id for damage in collection.damage()}
             for image, key in zip(images, wanted, strict=True):
                 if key not in there:
                     raise InvalidArgument(
                         f"not in collection {found.name!r}: {display(image)}; nothing was deleted"
                     )
-            removed = session.remove(name, wanted)
+            removed = collection.remove(wanted)
             print_text(f"{counted(removed, 'record')} deleted from {found.name}")
             return
         if not yes:
@@ -51,7 +52,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
             if not click.confirm(question, err=True):
                 print_text("nothing was deleted")
                 return
-        first, *others = session.delete(name)
+        first, *others = collection.delete()
         print_text(f"{counted(first.count, 'record')} deleted with collection {first.name}")
         for other in others:
             print_text(f"its plain vectors, collection {other.name}, were deleted too")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,7 +37,6 @@ from lookalike.vectors.near_duplicates import chains_text
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.reliability import Reliability
 
@@ -81,7 +80,7 @@ def evaluate(
     form: str,
     *,
     everything: bool,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> None:
     """Measure how often the neighbours are right, on the collection's own images.
 
@@ -93,18 +92,22 @@ def evaluate(
         from lookalike.report import check_report
 
         check_report(report)
-    with settings.open() as session:
+    with settings.open() as database:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
-            evaluation = session.evaluate(collection, by, progress=progress, **options)
+            evaluation = database[collection].evaluate(by, progress=progress, **options)
         trouble = None
         if report is not None:
             from lookalike.report.evaluation_report import write_evaluation_report
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
-                    model = session.store.collection(collection).space.embedder
+                    handle = database[collection]
                     write_evaluation_report(
-                        report, evaluation, *session.read(collection), collection=collection, model=model
+                        report,
+                        evaluation,
+                        *handle.read(),
+                        collection=collection,
+                        model=handle.info().space.embedder,
                     )
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error

@@ -31,17 +31,18 @@ def fit(settings: Settings, by: str | None, undo: bool, collection: str, form: s
     """
     if undo == (by is not None):
         raise InvalidArgument("fit needs either --by FIELD or --undo")
-    with settings.open() as session:
+    with settings.open() as database:
+        handle = database[collection]
         if by is None:
-            name = session.store.collection(collection).name
-            images = session.undo_fit(collection)
+            name = handle.info().name
+            images = handle.undo_fit()
             if form == "jsonl":
                 print_line({"type": "undone", "collection": name, "images": images})
             else:
                 print_text(f"{name} is as before the fit: {counted(images, 'image')} with plain vectors")
             return
         with progress_bar("fitting", quiet=settings.quiet) as progress:
-            report = session.fit(collection, by, progress=progress)
+            report = handle.fit(by, progress=progress)
     if form == "jsonl":
         print_left_out_lines(report.left_out)
         line = asdict(report)

@@ -32,7 +32,6 @@ from lookalike.cli.output import (
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.images.levels import Range
 from lookalike.ingest.removals import disagree
-from lookalike.stores.registry import check_approximate
 
 if TYPE_CHECKING:
     from lookalike.cli.progress_bar import Bar
@@ -123,12 +122,11 @@ def index(
     reads paths from stdin, one a line.
     """
     named = read_paths(paths)
-    if approximate:
-        check_approximate(settings.store)
-    with settings.open() as session:
+    with settings.open() as database:
+        if approximate:
+            database.check_approximate()
         with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
-            report = session.index(
-                collection,
+            report = database[collection].index(
                 named,
                 model=model,
                 levels=None if levels is None else Range.parse(levels),
@@ -150,12 +148,12 @@ def index(
             _print_report(report)
         if approximate:
             with progress_bar("building the approximate index", quiet=settings.quiet):
-                found = session.build_index(collection)
+                found = database[collection].build_index()
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:
                 print_text(f"approximate index: {approximation_text(found)}")
-        for problem in session.problems:
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
     return 0 if (report.images or report.removed) and not report.labels_failed else 1
 

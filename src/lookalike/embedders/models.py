@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Device, Embedder
     from lookalike.types import CollectionInfo, VectorInfo
 
+DEFAULT_MODEL = "efficientnet-lite0"
+"""The embedder where none is named and no collection says."""
+
 
 class Models:
     """Embedders and their feature caches, opened once and closed together; threads may share them."""

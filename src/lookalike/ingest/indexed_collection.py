@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionNotFound, PathNotFound
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from lookalike.ingest.index_report import IndexReport
     from lookalike.progress import Progress
     from lookalike.stores.store import Store
-
-DEFAULT_MODEL = "efficientnet-lite0"
-"""The embedder where none is named and no collection says."""
 
 
 def index_collection(

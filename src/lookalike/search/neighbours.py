@@ -21,7 +21,9 @@ from lookalike.vectors.metric import normalise
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.models import Models
+    from lookalike.embedders.protocol import Embedder
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.stores.store import Store
@@ -91,12 +93,7 @@ def embed_images(
         if new:
             embedder = models.embedder_of(collection)
             sources = (_source(each) for each in group if isinstance(each, Image))
-            files = embed_files(sources, embedder, models.features(embedder), max_pixels=max_pixels)
-            for file in files:
-                if isinstance(file, Skipped):
-                    yield file
-                else:
-                    yield PlainVector(str(file.path), normalise(file.features[None])[0], file.digest)
+            yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:
             if isinstance(each, RecordId):
@@ -105,6 +102,17 @@ def embed_images(
                 yield _embedded(collection, str(each.picture), each.embedding)
             elif isinstance(each, Skipped):
                 yield each
+
+
+def embed_paths(
+    sources: Iterable[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = decoding.MAX_PIXELS
+) -> Iterator[PlainVector | Skipped]:
+    """Make plain vectors of files and uploads: see `embed_files`."""
+    for file in embed_files(sources, embedder, cache, max_pixels=max_pixels):
+        if isinstance(file, Skipped):
+            yield file
+        else:
+            yield PlainVector(str(file.path), normalise(file.features[None])[0], file.digest)
 
 
 def embed_texts(models: Models, collection: CollectionInfo, texts: Sequence[Text]) -> list[PlainVector]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 Picture: TypeAlias = "str | Path | bytes"
 """The path of an image file, or the bytes of one."""
+
+Value: TypeAlias = str | int | float | bool
+"""That a field may have."""
 
 
 class Query:
@@ -117,6 +121,20 @@ class RecordId(_Single):
 
 
 Term: TypeAlias = Text | Image | RecordId
+
+
+Conditions: TypeAlias = "Mapping[str, Value | Sequence[Value]]"
+"""Every field named must have the value given, or one of several."""
+
+
+def alternatives(where: Conditions | None) -> dict[str, Sequence[Value]] | None:
+    """Return conditions with a list of values for each field; None where there are none."""
+    if where is None:
+        return None
+    return {
+        field: [values] if isinstance(values, str | int | float) else values
+        for field, values in where.items()
+    }
 
 
 def as_query(query: Query | Picture) -> Query:

@@ -127,6 +127,8 @@ def search(
     """
     options.check()
     summands = query.summands
+    if not summands:
+        raise InvalidArgument("nothing to search for: name an image, or say in words what to find")
     words = " ".join(term.text for sign, term in summands if isinstance(term, Text) and sign > 0)
     if options.hybrid and not words:
         raise InvalidArgument("--hybrid needs words to look for, and no text is given that is added")

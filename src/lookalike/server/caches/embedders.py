@@ -10,10 +10,10 @@ from lookalike.errors import SpaceMismatch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from lookalike.database import Database
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
     from lookalike.server.workers.thread_pool import ThreadPool
-    from lookalike.session import Session
     from lookalike.types import CollectionInfo
 
 
@@ -36,15 +36,15 @@ class EmbedderCache:
     whose they are, and does all of it in `checked`.
     """
 
-    def __init__(self, session: Session, pool: ThreadPool, find: Callable[[str], CollectionInfo]) -> None:
+    def __init__(self, database: Database, pool: ThreadPool, find: Callable[[str], CollectionInfo]) -> None:
         """Remember nothing yet.
 
         Args:
-            session: opens embedders.
+            database: opens embedders.
             pool: runs what blocks.
             find: returns a collection that is served, by its name; blocks.
         """
-        self._session = session
+        self._database = database
         self._pool = pool
         self._find = find
         self._known: dict[str, CollectionEmbedder] = {}
@@ -70,5 +70,5 @@ class EmbedderCache:
             return await answer()
 
     def _open(self, name: str) -> CollectionEmbedder:
-        embedder = self._session.embedder_of(self._find(name))
-        return CollectionEmbedder(embedder, self._session.features(embedder))
+        embedder = self._database[self._find(name).name].embedder()
+        return CollectionEmbedder(embedder, self._database.features(embedder))

@@ -61,7 +61,7 @@ async def create(wanted: NewCollection, response: Response, service: InjectedSer
         model = (
             wanted.model if split_name(wanted.model)[0] in cards() else served_model(service, wanted.model)[1]
         )
-        return _described(service, service.session.create(wanted.name, model))
+        return _described(service, service.database.create(wanted.name, model).info())
 
     made = await service.write_pool.run(act)
     response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"
@@ -74,14 +74,15 @@ async def delete(name: str, service: InjectedService) -> Deleted:
 
     def act() -> Deleted:
         found = service.collection(name)
+        handle = service.database[found.name]
         added = []
         if service.uploads is not None:
-            paths = map(local_path, service.session.store.stamps(found.name))
+            paths = map(local_path, handle.uris())
             added = [path for path in paths if path is not None and service.uploads.holds(path)]
-        first, *_ = service.session.delete(found.name)
+        first, *_ = handle.delete()
         service.changed(found.name)
         if service.uploads is not None and added:
-            remove_files(service.session.store, service.uploads, added)
+            remove_files(service.database, service.uploads, added)
         return Deleted(deleted=first.count)
 
     return await service.write_pool.run(act)
@@ -89,12 +90,13 @@ async def delete(name: str, service: InjectedService) -> Deleted:
 
 def _described(service: Service, found: CollectionInfo) -> Collection:
     texts, problem = False, None
+    handle = service.database[found.name]
     try:
-        texts = isinstance(service.session.embedder_of(found), TextEmbedder)
+        texts = isinstance(handle.embedder(), TextEmbedder)
     except LookalikeError as error:
         # Its text may say where on this machine something is missing.
         problem = type(error).__name__
-    fitting = service.session.fitting(found.name)
+    fitting = handle.fitting()
     index = found.approximation
     return Collection(
         name=found.name,
