@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lookalike.database import Database
 from lookalike.embedders.models import Models
 from lookalike.errors import (
     FieldNotFound,
@@ -32,7 +33,6 @@ from lookalike.ingest.record_writer import RecordWriter
 from lookalike.metric_learning import fitting
 from lookalike.metric_learning.fitted import Fitting, fitting_of, read
 from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
-from lookalike.database import Database
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store

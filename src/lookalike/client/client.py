@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lookalike.client.connection import Part
-    from lookalike.search.query import Conditions, Picture, Query, Summand, Value
+    from lookalike.search.query import Conditions, Picture, Summand, Terms, Value
 
     Fields = Mapping[str, Value]
     Classifiable = Picture | Image | RecordId
@@ -87,7 +87,7 @@ class Client:
     def search(
         self,
         collection: str,
-        query: Query | Picture,
+        query: Terms | Picture,
         *,
         k: int = 10,
         offset: int = 0,

@@ -119,15 +119,15 @@ class Models:
             f"text side; `lookalike index PATH --collection NAME --model MODEL` makes a collection of one"
         )
 
-    def text_embedder_of(self, collection: CollectionInfo) -> TextEmbedder:
-        """Return the text side of a collection's embedder.
+    def text_embedder_of(self, collection: CollectionInfo, vector: VectorInfo | None = None) -> TextEmbedder:
+        """Return the text side of the embedder of a collection's vector, by default of the default one.
 
         Raises:
             SpaceMismatch: the collection was made by another version of its embedder.
             Unanswerable: the embedder reads no texts.
         """
         what = f"collection {collection.name!r} cannot be asked"
-        return self.text_embedder(self.embedder_of(collection), what)
+        return self.text_embedder(self.embedder_of(collection, vector), what)
 
     def features(self, embedder: Embedder) -> FeatureCache:
         """Return the feature cache of an embedder."""

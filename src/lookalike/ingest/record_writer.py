@@ -47,8 +47,9 @@ class RecordWriter:
                 self._store.put(self._name, records, self._vectors(collection, features))
             except SpaceMismatch:
                 # A fit was begun, ended or undone since: what it declares now is given.
+                # Also where that is the same again: it may have been undone and done meanwhile.
                 tries -= 1
-                if not tries or self._store.collection(self._name).vectors == collection.vectors:
+                if not tries:
                     raise
             else:
                 return

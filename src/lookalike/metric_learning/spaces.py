@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from lookalike.errors import SpaceMismatch, VectorNotFound
-from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_vector, read, refit_with
+from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_of, plain_vector, read, refit_with
 from lookalike.progress import silent
 
 if TYPE_CHECKING:
@@ -45,7 +45,14 @@ class Spaces:
         return self._fitting(collection, collection.vector(using))
 
     def project(self, collection: CollectionInfo, vector: VectorInfo, plain: Vectors) -> Vectors:
-        """Return plain vectors, shape (n, d), in the space of a vector of a collection."""
+        """Return plain vectors, shape (n, d), in the space of a vector of a collection.
+
+        Raises:
+            SpaceMismatch: the vector was fitted to those of another model meanwhile.
+        """
+        made_of = plain_of(collection, vector)
+        if plain.shape[1] != made_of.space.dimension:
+            raise SpaceMismatch(collection.name, str(made_of.space), f"{plain.shape[1]} dimensions")
         found = self._fitting(collection, vector)
         return plain if found is None else found.metric.project(plain)
 
@@ -71,11 +78,8 @@ class Spaces:
                 vector = collection.vector(using)
                 return question(collection, vector), collection, vector
             except (SpaceMismatch, VectorNotFound):
-                # Also where the space is the same again: a fit may have been undone and done meanwhile.
-                now = self.store.collection(collection.name)
-                if now.vectors == collection.vectors and now.default == collection.default:
-                    raise
-                collection = now
+                # Also where they are the same again: a fit may have been undone and done meanwhile.
+                collection = self.store.collection(collection.name)
         vector = collection.vector(using)
         return question(collection, vector), collection, vector
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.search.query import Query
+    from lookalike.search.query import Terms
 
 router = APIRouter(tags=["search"], route_class=FastRoute)
 
@@ -84,7 +84,7 @@ def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _P
     return asked
 
 
-async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> Query:
+async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> Terms:
     """Return the terms with their pictures and texts embedded, together with those of other requests."""
     pictures = [each.upload for each in asked if isinstance(each, _Picture)]
     texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
@@ -112,7 +112,7 @@ async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Pi
     return Sum(tuple(terms))
 
 
-def _search(service: Service, name: str, terms: Query, query: SearchQuery) -> SearchAnswer:
+def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> SearchAnswer:
     """Search, and write down what was found; blocks."""
     service.check_served(name)
     answer = service.database[name].search(
