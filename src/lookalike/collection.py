@@ -251,8 +251,8 @@ class Collection:
             LabelsInvalid: the labels cannot be read at all.
         """
         options = IndexOptions(
-            model, vector, levels, labels, encoding, prune, prune_empty, agree, verify, exclude, include, as_before,
-            max_pixels,
+            model, vector, levels, labels, encoding, prune, prune_empty, agree, verify, exclude,
+            include, as_before, max_pixels,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -395,7 +395,7 @@ class Collection:
             SpaceMismatch: it was made by another version of its embedder.
         """
         options = SearchOptions(
-            k, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
+            k, using, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
         )
         return search(self._spaces, self._models, self.name, as_query(query), options, progress)
 
@@ -433,7 +433,7 @@ class Collection:
             Unanswerable: the collection is empty, or cannot tell what it was promised.
         """
         options = ClassifyOptions(
-            by, k, alternatives(where), max_error, coverage, false_alarm, approximate, max_pixels
+            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels
         )
         return Classifier(self._spaces, self._models, self.name, options, progress)
 
@@ -469,8 +469,8 @@ class Collection:
             One value for each image, in order.
         """
         classifier = self.classifier(
-            by, k=k, where=where, using=using, max_error=max_error, coverage=coverage, false_alarm=false_alarm,
-            approximate=approximate, max_pixels=max_pixels,
+            by, k=k, where=where, using=using, max_error=max_error, coverage=coverage,
+            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
         )  # fmt: skip
         return classifier.classify(images_of(images))
 
@@ -665,9 +665,10 @@ class Collection:
             StoreBusy: another fit of the collection is running.
         """
         collection = self.info()
+        groups = self._models.groups(plain_vector(collection, using).space.embedder)
         return fitting.fit(
-            self._store, self.name, kept_name(by, collection), using=using,
-            groups=self._models.groups(plain_vector(collection, using).space.embedder), locks=self._locks, progress=progress,
+            self._store, self.name, kept_name(by, collection), using=using, groups=groups,
+            locks=self._locks, progress=progress,
         )  # fmt: skip
 
     def undo_fit(self) -> int:
@@ -691,7 +692,7 @@ class Collection:
         )
 
     def fitting(self, using: str | None = None) -> Fitting | None:
-        """Return what is known of the fit of a vector, by default of the default one; None for a plain one."""
+        """Return the fit of a vector, by default of the default one; None for a plain one."""
         return self._spaces.fitting(self.info(), using)
 
     @property

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.stores.store import Store
-    from lookalike.types import CollectionInfo, Neighbour, Vectors, Where
+    from lookalike.types import CollectionInfo, Neighbour, VectorInfo, Vectors, Where
 
 
 @dataclass(frozen=True, slots=True)
