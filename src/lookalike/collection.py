@@ -173,15 +173,21 @@ class Collection:
         noted = indexed_paths(self._models.cache, self._store.url)
         return noted.get(same_name(self.name), Indexed())
 
-    def embedder(self, using: str | None = None) -> Embedder:
+    def embedder(self, using: str | None = None, *, reading: bool = False) -> Embedder:
         """Return the embedder that a vector was made by, by default the default one.
+
+        Args:
+            using: the name of the vector.
+            reading: for a search with texts, which may go to a vector of another embedder: see `search`.
 
         Raises:
             VectorNotFound: it has none of that name.
+            Unanswerable: no embedder of its vectors reads texts.
             SpaceMismatch: it was made by another version of the embedder.
         """
-        collection = self.info()
-        return self._models.embedder_of(collection, collection.vector(using))
+        found = self.info()
+        vector = reading_vector(self._models, found, using) if reading else found.vector(using)
+        return self._models.embedder_of(found, vector)
 
     def text_embedder(self, using: str | None = None) -> TextEmbedder:
         """Return the embedder that texts are read by: see `search`.
@@ -342,6 +348,31 @@ class Collection:
         self._store.delete(self.name)
         forget_indexed(self._models.cache, self._store.url, deleted.name)
         return deleted
+
+    def drop_vector(self, using: str) -> CollectionInfo:
+        """Drop a vector of all records, and return the collection.
+
+        Where it was the default one, the first declared that is left becomes that.
+
+        Raises:
+            VectorNotFound: it has none of that name.
+            InvalidArgument: no other is there, or one was fitted to it.
+        """
+        collection = self.info()
+        named = [vector for vector in collection.vectors if vector.name == using]
+        if not named:
+            collection.vector(using)
+        for vector in named:
+            collection = self._store.drop_vector(self.name, vector.space)
+        return collection
+
+    def set_default(self, using: str) -> CollectionInfo:
+        """Make a vector the default one, and return the collection.
+
+        Raises:
+            VectorNotFound: it has no such vector, or records lack it still.
+        """
+        return self._store.set_default(self.name, using)
 
     def build_index(self, using: str | None = None) -> Approximation:
         """Build the approximate index of a vector, or bring it up to date, and measure how much it finds.

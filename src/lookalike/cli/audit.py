@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+    model_options,
+    using_option,
+)
 from lookalike.cli.output import (
     SHOWN_FINDINGS,
     counted,
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a report with pictures, one HTML file that opens offline.",
 )
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -63,6 +71,7 @@ def audit(
     k: int,
     everything: bool,
     report: Path | None,
+    using: str | None,
     collection: str,
     form: str,
 ) -> None:
@@ -81,7 +90,7 @@ def audit(
         handle = database[collection]
         fields = handle.info().fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
-            found = handle.audit(by, split=split, k=k, look=True, progress=progress)
+            found = handle.audit(by, split=split, using=using, k=k, look=True, progress=progress)
         trouble = None
         if report is not None:
             from lookalike.report.audit_report import write_audit_report

@@ -16,6 +16,7 @@ from lookalike.cli.options import (
     global_options,
     max_error_option,
     model_options,
+    using_option,
     votes_option,
 )
 from lookalike.cli.output import (
@@ -68,6 +69,7 @@ _MATRIX_CLASSES = 12
     help="Write all of it, with pictures, to one HTML file.",
 )
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -102,12 +104,13 @@ def evaluate(
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
                     handle = database[collection]
+                    using = options["using"]
                     write_evaluation_report(
                         report,
                         evaluation,
-                        *handle.read(),
+                        *handle.read(using=using),
                         collection=collection,
-                        model=handle.info().space.embedder,
+                        model=handle.info().vector(using).space.embedder,
                     )
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error

@@ -152,6 +152,12 @@ collection_option = click.option(
     help=f"The collection. [env: LOOKALIKE_COLLECTION; default: {DEFAULT_COLLECTION}]",
 )
 
+using_option = click.option(
+    "--using",
+    metavar="NAME",
+    help="Which vector of the collection, where it has several. [default: its default one]",
+)
+
 format_option = click.option(
     "--format",
     "form",

@@ -49,7 +49,7 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
     async def answer() -> Response:
         images: list[Image | RecordId | Skipped] = []
         if pictures:
-            maker = await service.embedders.get(name)
+            maker = await service.embedders.get(name, query.using)
             files = await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache)
             images += [_image(file, maker.embedder) for file in files]
         images += map(RecordId, query.ids)
@@ -70,7 +70,8 @@ def _classify(
     """Classify, and write down what was found; blocks."""
     collection = service.collection(name)
     classifier = service.classifiers.get(
-        collection.name, query.by, query.k, query.where, query.max_error, query.coverage, query.false_alarm,
+        *(collection.name, query.by, query.k, query.where, query.using),
+        *(query.max_error, query.coverage, query.false_alarm),
         approximate=query.approximate,
     )  # fmt: skip
     answers = classifier.classify(images)
@@ -79,7 +80,7 @@ def _classify(
         records = service.database[collection.name].get(query.ids)
         known = {record.id: service.roots.name(record) for record in records}
         names += [known.get(identity) for identity in query.ids]
-    found = collection.approximation if query.approximate else None
+    found = collection.vector(query.using).approximation if query.approximate else None
     return ClassifyAnswer(
         by=classifier.by,
         k=classifier.k,

@@ -49,7 +49,7 @@ async def search(name: str, request: Request, service: InjectedService) -> Respo
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
 
     async def answer() -> Response:
-        terms = await _embedded(service, name, asked)
+        terms = await _embedded(service, name, query.using, asked)
         return await service.store_pool.run(lambda: json_response(_search(service, name, terms, query)))
 
     return await service.embedders.checked(name, answer)
@@ -84,17 +84,21 @@ def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _P
     return asked
 
 
-async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> Terms:
+async def _embedded(
+    service: Service, name: str, using: str | None, asked: Sequence[AskedTerm | _Picture]
+) -> Terms:
     """Return the terms with their pictures and texts embedded, together with those of other requests."""
     pictures = [each.upload for each in asked if isinstance(each, _Picture)]
     texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
-    maker = await service.embedders.get(name) if pictures or texts else None
+    maker = None
+    if pictures or texts:
+        maker = await service.embedders.get(name, using, reading=bool(texts))
     files: Iterator[EmbeddedFile | Skipped] = iter(())
     if maker is not None and pictures:
         files = iter(await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
     if maker is not None and texts:
-        reader = await service.store_pool.run(service.database[name].text_embedder)
+        reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
     made_by = "" if maker is None else maker.embedder.fingerprint
     terms: list[Summand] = []
@@ -119,6 +123,7 @@ def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> Se
         terms,
         k=query.offset + query.k + 1,
         where=query.where,
+        using=query.using,
         hybrid=query.hybrid,
         min_similarity=query.min_similarity,
         false_alarm=query.false_alarm,
