@@ -354,7 +354,8 @@ class Client:
         """
         given = {
             "by": by, "within": within, "using": using, "k": k, "group": group, "folds": folds,
-            "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage, "false_alarm": false_alarm,
+            "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage,
+            "false_alarm": false_alarm,
         }  # fmt: skip
         return self._begin(collection, "evaluations", EvaluateQuery, given)
 
