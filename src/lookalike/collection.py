@@ -16,7 +16,7 @@ from lookalike.errors import (
     InvalidArgument,
     UnusableImage,
 )
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_options import IndexOptions
@@ -217,7 +217,7 @@ class Collection:
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
         as_before: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -280,7 +280,7 @@ class Collection:
         *,
         fields: Fields | Sequence[Fields] = (),
         metadata: Metadata | Sequence[Metadata] = (),
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> list[Record]:
         """Add single images with their labels; on return they survive a kill. A file stays where it is.
 
@@ -399,7 +399,7 @@ class Collection:
         min_similarity: LeastSimilarity = None,
         false_alarm: float | None = None,
         approximate: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         progress: Progress = silent,
     ) -> SearchResult:
         """Find the images that are most like an image, a text, a record, or a sum of them.
@@ -441,7 +441,7 @@ class Collection:
         coverage: float | None = None,
         false_alarm: float | None = None,
         approximate: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         progress: Progress = silent,
     ) -> Classifier:
         """Prepare to label images by their nearest labelled neighbours, with what is known of its errors.
@@ -480,7 +480,7 @@ class Collection:
         coverage: float | None = None,
         false_alarm: float | None = None,
         approximate: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Classified | Skipped]:
         """Label images by their nearest labelled neighbours: see `classifier`.
 
@@ -511,7 +511,7 @@ class Collection:
         *,
         templates: Sequence[str] = TEMPLATES,
         model: str | None = None,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> ZeroShotClassifier:
         """Prepare to label images by the names of labels alone, with a model that reads texts.
 

@@ -13,7 +13,7 @@ from lookalike.collection import Collection, paths_of
 from lookalike.embedders.models import DEFAULT_MODEL, Models
 from lookalike.embedders.registry import known_cards
 from lookalike.errors import CollectionExists, CollectionNotFound
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.indexed_folders import indexed_paths, notes_state
 from lookalike.opened import Opened
 from lookalike.progress import silent
@@ -208,7 +208,7 @@ class Database:
         images: Paths,
         model: str = DEFAULT_MODEL,
         *,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Iterator[PlainVector | Skipped]:
         """Embed images with a model, apart from any collection.
 

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import (
-    Settings,
-    collection_option,
-    format_option,
-    global_options,
-)
-from lookalike.cli.output import counted, print_line, print_text, warn
+from lookalike.cli.messages import warn
+from lookalike.cli.options import Settings, collection_option, format_option, global_options
+from lookalike.cli.output import counted, print_line, print_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.file_names import display

@@ -12,7 +12,7 @@ import numpy as np
 
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.metric_learning.fitted import is_fitted, plain_of, plain_vector
 from lookalike.search.query import Embedding, Image, RecordId, Text
@@ -74,7 +74,7 @@ def embed_images(
     collection: CollectionInfo,
     vector: VectorInfo,
     images: Iterable[Image | RecordId | Skipped],
-    max_pixels: int = decoding.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[PlainVector | Skipped]:
     """Make plain vectors of images, many at a time.
 
@@ -110,7 +110,7 @@ def embed_images(
 
 
 def embed_paths(
-    sources: Iterable[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = decoding.MAX_PIXELS
+    sources: Iterable[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = MAX_PIXELS
 ) -> Iterator[PlainVector | Skipped]:
     """Make plain vectors of files and uploads: see `embed_files`."""
     for file in embed_files(sources, embedder, cache, max_pixels=max_pixels):
