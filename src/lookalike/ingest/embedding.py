@@ -156,7 +156,7 @@ class Encoder:
 
 
 def embed_files_by(
-    paths: Sequence[Source], encoders: Sequence[Encoder], *, max_pixels: int = decoding.MAX_PIXELS
+    paths: Sequence[Source], encoders: Sequence[Encoder], *, max_pixels: int = MAX_PIXELS
 ) -> Generator[list[EmbeddedFile] | Skipped]:
     """Embed files by several models, side by side.
 

@@ -157,7 +157,7 @@ def complete(store: Store, name: str, space: Space, metric: FittedMetric, plain:
         if not store.fill(name, space, records, metric.project(rows)):
             break  # they are damaged
     if store.collection(name).approximation is not None:
-        build_index_if_possible(store, name, space)
+        build_index_if_possible(store, name, space=space)
     store.finish_vector(name, space)
 
 
@@ -185,7 +185,7 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
             raise InvalidArgument(f"collection {name!r} is not fitted: there is nothing to undo")
         plain = plain_vector(collection, FITTED)
         if fitted.approximation and not plain.approximation:
-            build_index_if_possible(store, name, plain.space)
+            build_index_if_possible(store, name, space=plain.space)
         for vector in collection.vectors:
             if vector.name == FITTED:  # with what an unfinished fit has left
                 store.drop_vector(name, vector.space)
