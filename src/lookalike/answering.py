@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.classification.zero_shot import TEMPLATES, Named, label_vectors, name_image
 from lookalike.errors import CollectionNotFound, FieldNotFound
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import is_fitted
@@ -56,7 +56,7 @@ class Answering(Searching):
         *,
         judge: Calibrator | None = None,
         approximate: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Classified | Skipped]:
         """Label images by their nearest labelled neighbours.
 
@@ -167,7 +167,7 @@ class Answering(Searching):
         labels: Sequence[str],
         *,
         templates: Sequence[str] = TEMPLATES,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Named | Skipped]:
         """Label images by the names of labels alone: no labelled image is needed, and no collection.
 

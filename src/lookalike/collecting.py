@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.answering import Answering
 from lookalike.errors import CollectionExists, CollectionNotFound
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest import adding
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.indexed_collection import index_collection
@@ -59,7 +59,7 @@ class Collecting(Answering):
         exclude: Sequence[str] = (),
         include: Sequence[str] = (),
         as_before: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> IndexReport:
         """Bring a collection up to date with the images below some paths: see `indexing.index`.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, UnusableImage
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter
 from lookalike.metric_learning.fitted import is_fitted, plain_name
 from lookalike.neighbours import TRIES, Neighbours
@@ -66,7 +66,7 @@ class Searching(Neighbours):
         where: Where | None = None,
         *,
         approximate: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Found | Skipped:
         """Find the images of a collection that are most like the one at `path`.
 
@@ -103,7 +103,7 @@ class Searching(Neighbours):
         min_similarity: float | None = None,
         false_alarm: float | None = None,
         approximate: bool = False,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> SearchResult:
         """Find the images of a collection that are most like a sum of images, records and texts.

@@ -10,7 +10,7 @@ from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibrator import Calibrator, check_promises
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.progress import reading_and_comparing, silent
@@ -53,7 +53,7 @@ class ClassifyOptions:
     """Rate at which a known image may be called unknown, 0 … 1; None: `novelty.FALSE_ALARM`."""
     approximate: bool = False
     """Use the collection's approximate index, if it has one."""
-    max_pixels: int = decoding.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
 from lookalike.types import Skipped
 from lookalike.vectors.metric import normalise
@@ -106,7 +106,7 @@ class ZeroShotClassifier:
         embedder: Embedder,
         labels: Sequence[str],
         templates: Sequence[str] = TEMPLATES,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Name the labels; they are read when the first image is classified.
 

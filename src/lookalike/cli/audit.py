@@ -22,7 +22,6 @@ from lookalike.cli.output import (
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
 from lookalike.file_names import display
-from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -120,6 +119,8 @@ def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> No
     elif found.by is None:
         print_text("no near-duplicates")
     if found.chains:
+        from lookalike.vectors.near_duplicates import chains_text
+
         print_text(chains_text(found.chains))
     straddling = [group for group in found.straddling if group not in found.duplicates[:shown]]
     if straddling:

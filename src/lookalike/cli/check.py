@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, format_option, global_options, model_options
-from lookalike.cli.output import SHOWN, counted, print_line, print_rest, print_table, print_text, warn
+from lookalike.cli.output import SHOWN, counted, print_line, print_rest, print_table, print_text
 from lookalike.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:

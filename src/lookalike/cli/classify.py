@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
@@ -32,7 +33,6 @@ from lookalike.cli.output import (
     print_text,
     short_path,
     text_of,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, Unanswerable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import (
     counted,
@@ -15,7 +16,6 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     print_text,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.loading import loading
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, watched
-from lookalike.cli.output import counted, print_line, print_text, warn
+from lookalike.cli.output import counted, print_line, print_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.file_names import display
@@ -47,7 +49,8 @@ def copy(
     Both are URLs as for --store. A collection that TO has already is brought up to date; what is the same is
     not sent again. A copy that was interrupted goes on when it is run again.
     """
-    from lookalike.transfer.copy import copyable
+    with loading():
+        from lookalike.transfer.copy import copyable
 
     named = context.get_parameter_source("collection") is click.core.ParameterSource.COMMANDLINE
     if every and named:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -28,13 +29,9 @@ from lookalike.cli.output import (
     print_text,
     short_path,
     text_of,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
-from lookalike.evaluation.lots import joined_text
-from lookalike.vectors.near_duplicates import chains_text
-from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from lookalike.evaluation.evaluate import Options
@@ -180,6 +177,8 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
 
 
 def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
+    from lookalike.vectors.vote import label_key
+
     labels = [figures.label for figures in evaluation.classes]
     cells = {(label_key(c.label), label_key(c.predicted)): c.count for c in evaluation.confusion}
     if len(labels) <= _MATRIX_CLASSES:
@@ -218,8 +217,12 @@ def _print_method(evaluation: Evaluation) -> None:
             f"{apart.accuracy:.4f} ({apart.correct:,} of {apart.evaluated:,})"
         )
     if evaluation.chains:
+        from lookalike.vectors.near_duplicates import chains_text
+
         print_text(chains_text(evaluation.chains))
     if evaluation.joined:
+        from lookalike.evaluation.lots import joined_text
+
         print_text(joined_text(evaluation.joined, str(evaluation.group)))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -27,10 +28,8 @@ from lookalike.cli.output import (
     print_table,
     print_text,
     short_path,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.images.levels import Range
 from lookalike.ingest.removals import disagree
 from lookalike.stores.registry import check_approximate
 
@@ -122,6 +121,8 @@ def index(
     Files that did not change cost a look at their date; the record of a file that was moved goes with it. `-`
     reads paths from stdin, one a line.
     """
+    from lookalike.images.levels import Range
+
     named = read_paths(paths)
     if approximate:
         check_approximate(settings.store)

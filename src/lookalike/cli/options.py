@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import platformdirs
 
+from lookalike.cli.loading import loading
 from lookalike.errors import InvalidArgument
-from lookalike.evaluation.novelty import FALSE_ALARM
-from lookalike.images.decoding import MAX_PIXELS
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Settings:
         Args:
             told: whether its damaged records are told when the command ends; some tell them themselves.
         """
-        from lookalike.session import Session
+        with loading():
+            from lookalike.session import Session
 
         session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
         if told:
@@ -223,7 +224,7 @@ false_alarm_option = click.option(
     type=float,
     metavar="R",
     help="Call pictures unlike anything in the collection unknown, and so this part of the known ones; "
-    f"0 for never. [default: {FALSE_ALARM:g}]",
+    "0 for never. [default: 0.01]",
 )
 
 

@@ -1,16 +1,13 @@
-"""What is printed: tables for people, JSON lines for programs, warnings on stderr."""
+"""What is printed: tables for people, JSON lines for programs."""
 
 from __future__ import annotations
 
 import base64
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from lookalike.file_names import display
 from lookalike.uris import local_path
@@ -102,13 +99,6 @@ def print_rest(count: int, shown: int | None, what: str = "") -> None:
     if shown is not None and count > shown:
         how = f" {what}: --all shows them" if what else ": --format jsonl lists them all"
         print_text(f"… and {count - shown:,} more{how}")
-
-
-def warn(text: str, *, quiet: bool = False) -> None:
-    """Print a warning on stderr; that nobody can read it is no reason to end the work."""
-    if not quiet:
-        with suppress(OSError):
-            click.echo(f"lookalike: {display(text)}", err=True)
 
 
 def short_path(path: Path | str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.loading import loading
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -56,7 +57,8 @@ def parity(
     Each STORE is a URL as for --store; the first is what the others are compared with. The questions are the
     collection's own images, without a filter and with some.
     """
-    from lookalike.transfer.parity import parity as ask
+    with loading():
+        from lookalike.transfer.parity import parity as ask
 
     where = parse_where(conditions) if conditions else None
     with ExitStack() as opened:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
@@ -27,7 +28,6 @@ from lookalike.cli.output import (
     print_text,
     record_line,
     short_path,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument

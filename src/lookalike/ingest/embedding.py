@@ -22,6 +22,7 @@ from lookalike.errors import UnusableImage
 from lookalike.file_names import display
 from lookalike.images import decoding
 from lookalike.images.decoder_pool import POOL
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.progress import silent
 from lookalike.types import Record, Skipped
 from lookalike.uris import record_id
@@ -95,7 +96,7 @@ def embed_files(
     embedder: Embedder,
     cache: FeatureCache,
     *,
-    max_pixels: int = decoding.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     workers: int | None = None,
 ) -> Generator[EmbeddedFile | Skipped]:
     """Embed files, with their features looked up first and kept afterwards.
@@ -226,7 +227,7 @@ def _embed_task(
 
 
 def embed_batch(
-    paths: Sequence[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = decoding.MAX_PIXELS
+    paths: Sequence[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = MAX_PIXELS
 ) -> list[EmbeddedFile | Skipped]:
     """Embed one batch in the calling thread; the order is kept, and new features are not put into the cache.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.removals import disagree
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ class IndexOptions:
     """Patterns of the only images that are taken."""
     as_before: bool = False
     """Leave out what was left out when the same paths were indexed last on this machine, instead."""
-    max_pixels: int = decoding.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""

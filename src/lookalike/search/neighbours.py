@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.search.query import Embedding, Image, RecordId, Text
 from lookalike.types import Skipped
@@ -68,7 +68,7 @@ def embed_images(
     models: Models,
     collection: CollectionInfo,
     images: Iterable[Image | RecordId | Skipped],
-    max_pixels: int = decoding.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[PlainVector | Skipped]:
     """Make plain vectors of images, many at a time.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from lookalike.errors import InvalidArgument, SpaceMismatch, UnusableImage
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.progress import silent
@@ -62,7 +62,7 @@ class SearchOptions:
     """The rate at which `auto` may find what is not there, see `background`; None: the usual one."""
     approximate: bool = False
     """Use the collection's approximate index, if it has one."""
-    max_pixels: int = decoding.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
     """An image with more pixels is refused."""
 
     def check(self) -> None:
