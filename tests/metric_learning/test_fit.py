@@ -32,6 +32,7 @@ from lookalike.metric_learning.sides import Sides, delete, remove
 from lookalike.session import Session
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
+from lookalike.testing.stores import record
 from lookalike.types import (
     PLAIN_METRIC,
     Record,
@@ -42,7 +43,6 @@ from lookalike.types import (
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import record
 from tests.mean_colours import MeanColours, mean_colours, picture, save
 
 DIMENSION = 24

@@ -37,8 +37,7 @@ from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.sql import AnswerLimit
-from lookalike.uris import file_uri, record_id
-from tests.contracts.store_contract import (
+from lookalike.testing.stores import (
     CORNERS,
     FIELDS,
     FITTED,
@@ -58,6 +57,7 @@ from tests.contracts.store_contract import (
     scanned,
     turned,
 )
+from lookalike.uris import file_uri, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -561,7 +561,7 @@ def test_two_stores_in_one_database_know_nothing_of_each_other(store: Store, pos
 
 def test_stores_made_at_once_by_threads_and_processes_agree(postgres_url: str) -> None:
     program = (
-        "import sys\nfrom tests.contracts.store_contract import SPACE, corners, record\n"
+        "import sys\nfrom lookalike.testing.stores import SPACE, corners, record\n"
         "from lookalike.stores.registry import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
         "    store.create('parts', SPACE)\n"
