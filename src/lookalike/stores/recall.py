@@ -42,18 +42,18 @@ def measure_recall(
     return Approximation(kind, recall, K, len(ids))
 
 
-class IndexBuilder(Protocol):
-    """A store, as far as it makes approximate indexes."""
+class Indexed(Protocol):
+    """What can give a vector of a collection an approximate index: a store."""
 
     def build_index(
         self, name: str, using: str | None = None, *, space: Space | None = None
     ) -> Approximation:
-        """Make the approximate index of a vector: see `Store.build_index`."""
+        """Make the index, see `Store.build_index`."""
         ...
 
 
 def build_index_if_possible(
-    store: IndexBuilder, name: str, using: str | None = None, *, space: Space | None = None
+    store: Indexed, name: str, using: str | None = None, *, space: Space | None = None
 ) -> None:
     """Give a vector an approximate index; where it cannot have one, searches are exact and say so."""
     with suppress(ExtraMissing, Unanswerable):
