@@ -171,14 +171,19 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(name for node in ast.walk(tree(path)) for name in named(node))
 
 
-def imports_at_once(node: ast.AST) -> Iterator[str]:
-    """Yield what a module imports when it is imported itself: not what functions do, nor type hints."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            continue
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from named(child)
-            yield from imports_at_once(child)
+@cache
+def imports_at_once(path: Path) -> frozenset[str]:
+    """Return what a module imports when it is imported itself: not what functions do, nor type hints."""
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        yield from named(node)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+            for child in ast.iter_child_nodes(node):
+                yield from visit(child)
+
+    return frozenset(visit(tree(path)))
 
 
 def own_name(path: Path) -> str:
@@ -343,7 +348,7 @@ def brought(path: Path) -> frozenset[str]:
             if name in found:
                 continue
             found.add(name)
-            for imported in imports_at_once(tree(paths[name])):
+            for imported in imports_at_once(paths[name]):
                 if imported.partition(".")[0] == "lookalike":
                     todo.append(module_of(imported))
                 else:
