@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -24,17 +25,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rooms, lowest first: a module imports from its own room or from rooms above its own in this list.
 ROOMS = (
     (
-        *(
-            "",
-            "telemetry",
-            "checksums",
-            "errors",
-            "output_files",
-            "file_names",
-            "uris",
-            "label_normalisation",
-        ),
-        *("types", "progress", "shared_json"),
+        *("version", "telemetry", "checksums", "errors", "output_files", "file_names", "uris"),
+        *("label_normalisation", "types", "progress", "shared_json"),
     ),
     ("vectors", "images"),
     ("sources",),
@@ -44,11 +36,11 @@ ROOMS = (
     ("metric_learning",),
     ("ingest",),
     ("search", "classification", "comparison", "audit", "transfer"),
-    ("report",),
+    ("report", "integrity"),
     ("opened",),
-    ("neighbours", "searching", "answering", "collecting"),
-    ("session",),
-    ("integrity",),
+    ("collection",),
+    ("database",),
+    ("",),
     ("schemas",),
     ("server", "client"),
     ("cli",),
@@ -196,11 +188,7 @@ def row(name: str) -> int:
 
 
 def own_imports(path: Path) -> list[str]:
-    return [
-        "lookalike" if name == "lookalike.__version__" else name
-        for name in imports(path)
-        if name.partition(".")[0] == "lookalike"
-    ]
+    return [name for name in imports(path) if name.partition(".")[0] == "lookalike"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=own_name)
@@ -248,8 +236,6 @@ INHERITED = {
     # Of schemas: the settings and the bound of all requests and answers, which pydantic inherits, and the
     # fields of an image, which every answer that shows one has.
     "lookalike.schemas.values",
-    # The session, until the facade takes its place.
-    *(f"lookalike.{name}" for name in ("opened", "neighbours", "searching", "answering", "collecting")),
 }
 
 
@@ -448,3 +434,82 @@ def test_only_tests_of_the_contract_are_declared_as_not_held() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == lookalike.__version__
+
+
+def test_the_package_exports_what_its_document_says() -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?<!/)\blookalike\.([A-Za-z]\w*)", text)) == set(lookalike.__all__)
+    assert len(set(lookalike.__all__)) == len(lookalike.__all__)
+    for name in lookalike.__all__:
+        assert getattr(lookalike, name).__name__ == name
+    assert set(lookalike.__all__) <= set(dir(lookalike))
+
+
+def test_importing_the_package_imports_next_to_nothing() -> None:
+    heavy = {"numpy", "PIL", "sqlite3", "click", *HEAVY}
+    program = f"import sys, lookalike; print(*({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+# The rooms whose work the facade gives to the command line and the service, and what these take of them
+# beside it: values, and what does not concern a collection. An import for a type hint is of a value.
+BEHIND = {
+    *("stores", "ingest", "metric_learning", "search", "classification", "evaluation", "comparison"),
+    *("audit", "transfer", "integrity", "opened"),
+}
+BESIDE = {
+    "stores.registry.TIMEOUT": "a default of the command line",
+    "stores.sql.SECONDS": "a default of the command line",
+    "stores.checks.same_name": "which names of collections are one: keys of caches",
+    "stores.checks.metadata_text": "refuses metadata before a picture is written",
+    "ingest.embedding.Upload": "a value",
+    "ingest.embedding.MAX_BYTES": "a limit",
+    "ingest.embedding.embed_batch": "the service batches the pictures of several requests",
+    "ingest.adding.Picture": "a value",
+    "ingest.removals.disagree": "the answer where nobody is asked",
+    "metric_learning.corrections": "what a record's metadata says of corrections, and limits of labels",
+    "search.expressions.read_query": "the syntax of the command line",
+    "search.query": "the terms of a query",
+    "search.hits.Hit": "a value",
+    "evaluation.novelty.FALSE_ALARM": "a default of the command line",
+    "evaluation.calibration": "imported before the first request needs it",
+    "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
+    "evaluation.lots.joined_text": "words for people about a value",
+    "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
+    "integrity.uploads_check": "how the files of uploads are called",
+}
+
+
+def for_hints(tree: ast.AST) -> set[int]:
+    """Return the lines of what is imported for type hints only."""
+    blocks = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    )
+    return {line for block in blocks for line in range(block.lineno, (block.end_lineno or 0) + 1)}
+
+
+def test_the_command_line_and_the_service_are_written_against_the_facade() -> None:
+    taken = set()
+    for path in MODULES:
+        if room(own_name(path)) not in ("cli", "server"):
+            continue
+        tree = ast.parse(path.read_bytes())
+        hints = for_hints(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.lineno not in hints:
+                names = (f"{node.module}.{alias.name}".removeprefix("lookalike.") for alias in node.names)
+                taken |= {name for name in names if name.partition(".")[0] in BEHIND}
+            # Nor do they reach through it.
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"_store", "_models", "_opened", "_spaces"}, own_name(path)
+                reaches = node.attr == "store" and ast.unparse(node.value).endswith(("database", "]"))
+                assert not reaches, own_name(path)
+
+    def beside(name: str) -> str:
+        return name if name in BESIDE else name.rpartition(".")[0]
+
+    assert {name for name in taken if beside(name) not in BESIDE} == set()
+    assert {beside(name) for name in taken} == set(BESIDE)

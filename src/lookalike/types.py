@@ -144,6 +144,11 @@ class CollectionInfo:
         """That of the default vector."""
         return self.vector().approximation
 
+    @property
+    def fitted(self) -> bool:
+        """Whether its vectors went through a fitted metric."""
+        return self.space.metric_fingerprint != PLAIN_METRIC
+
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:

@@ -948,10 +948,12 @@ SELECT v.id FROM lookalike_vector_9 v WHERE v.id IN (:id0)
 """)
 
 
-def test_a_field_keeps_its_column_where_a_vector_would_have_the_same() -> None:
+def test_a_field_and_a_vector_keep_the_column_that_they_had_first() -> None:
     (field,) = plan_fields([], [{"vector_fitted": 1}])
     columns = vector_columns([(9, "image"), (11, "fitted"), (13, "my-words")], "image", [field])
     assert columns == {"VECTOR": 9, "VECTOR_FITTED_2": 11, "VECTOR_MY-WORDS": 13}
+    (later,) = plan_fields([], [{"vector_fitted": 1}], ["image", "fitted"])
+    assert later.column == "VECTOR_FITTED_2"
 
 
 def test_the_tables_of_another_version_are_known_where_this_one_has_more(

@@ -114,7 +114,7 @@ class ZeroShotClassifier:
             models: with the embedder.
             embedder: a model that reads texts.
             labels: at least two different ones, as texts.
-            templates: texts with `{}` where the label goes.
+            templates: texts with `{}` where the label goes; none: `TEMPLATES`.
             max_pixels: images with more pixels are skipped.
 
         Raises:
@@ -124,7 +124,7 @@ class ZeroShotClassifier:
         self._embedder = embedder
         self._reader = models.text_embedder(embedder, "images cannot be named")
         self._labels = labels
-        self._templates = templates
+        self._templates = templates or TEMPLATES
         self._max_pixels = max_pixels
         self.model = embedder.name
         """The embedder's name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,7 @@ from lookalike.cli.options import (
     global_options,
     max_error_option,
     model_options,
+    using_option,
     votes_option,
 )
 from lookalike.cli.output import (
@@ -34,7 +35,6 @@ from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.reliability import Reliability
 
@@ -66,6 +66,7 @@ _MATRIX_CLASSES = 12
     help="Write all of it, with pictures, to one HTML file.",
 )
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -78,7 +79,7 @@ def evaluate(
     form: str,
     *,
     everything: bool,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> None:
     """Measure how often the neighbours are right, on the collection's own images.
 
@@ -90,18 +91,23 @@ def evaluate(
         from lookalike.report import check_report
 
         check_report(report)
-    with settings.open() as session:
+    with settings.open() as database:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
-            evaluation = session.evaluate(collection, by, progress=progress, **options)
+            evaluation = database[collection].evaluate(by, progress=progress, **options)
         trouble = None
         if report is not None:
             from lookalike.report.evaluation_report import write_evaluation_report
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
-                    model = session.store.collection(collection).space.embedder
+                    handle = database[collection]
+                    using = options["using"]
                     write_evaluation_report(
-                        report, evaluation, *session.read(collection), collection=collection, model=model
+                        report,
+                        evaluation,
+                        *handle.read(using=using),
+                        collection=collection,
+                        model=handle.info().vector(using).space.embedder,
                     )
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error

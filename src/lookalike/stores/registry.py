@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
 from lookalike.plugins import STORES, load_plugin, plugin_names
-from lookalike.stores.store import Store
 
 if TYPE_CHECKING:
     from lookalike.stores.backend import Backend
+    from lookalike.stores.store import Store
 
 TIMEOUT = 30.0
 """Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
@@ -34,6 +34,8 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
         PluginFailed: the store is another package's, and cannot be loaded.
         StoreError: it is there and cannot be opened.
     """
+    from lookalike.stores.store import Store
+
     return Store(_open_backend(url, timeout))
 
 
