@@ -812,9 +812,9 @@ def test_a_url_is_shown_without_its_secrets(postgres_url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgresql://u:hidden#hidden@h/db", "write # / ? and @ in a password as %23 %2F %3F and %40"),
-        ("postgresql://u:hidden/hidden@h/db", "write # / ? and @ in a password as %23 %2F %3F and %40"),
-        ("postgresql://u:hidden?hidden=1@h/db", "an option that neither libpq nor lookalike knows"),
+        ("postgresql://u:4711#hidden@h/db", "write # / ? and @ in a password as %23 %2F %3F and %40"),
+        ("postgresql://u:4711/hidden@h/db", "write # / ? and @ in a password as %23 %2F %3F and %40"),
+        ("postgresql://u:4711?hidden=1@h/db", "an option that neither libpq nor lookalike knows"),
         ("postgresql://u:hidden[@h/db", "check host, port and options"),
         ("postgresql://u:hidden@h:99999/hidden", "check host, port and options"),
         ("postgresql://u:hidden@h/db?hidden=1", "an option that neither libpq nor lookalike knows"),
@@ -833,6 +833,7 @@ def test_a_url_that_cannot_be_read_is_refused_without_repeating_passwords(url: s
         open_store(url)
     assert said in str(refused.value)
     assert "hidden" not in str(refused.value)
+    assert "4711" not in str(refused.value)
 
 
 def test_without_psycopg_the_install_line_is_named() -> None:
