@@ -82,8 +82,8 @@ from lookalike.stores.sql import AnswerLimit
 from lookalike.stores.store import Store
 from lookalike.stores.stored import stored_record
 from lookalike.stores.verification import CHANGED_LABELS, read_record
-from lookalike.types import Approximation, Space, Stamp
-from tests.contracts.store_contract import (
+from lookalike.testing.store_model import same
+from lookalike.testing.stores import (
     CORNERS,
     SPACE,
     STRANGE_TEXTS,
@@ -92,7 +92,7 @@ from tests.contracts.store_contract import (
     flipped,
     record,
 )
-from tests.contracts.store_model import same
+from lookalike.types import Approximation, Space, Stamp
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
 from tests.servers.oracle_on_sqlite import OracleOnSqlite, oracle_on_sqlite
 
