@@ -808,7 +808,7 @@ def test_what_the_tables_of_a_collection_do_not_agree_on_is_found(
         (lost, "its vector 'image' is not there"),
     }
     (hits,) = nearest(store, "parts", CORNERS[:1], 9)
-    assert {hit.record for hit in hits} == {records[0], records[2], records[4]}
+    assert sorted(hit.record.id for hit in hits) == [records[place].id for place in (0, 2, 4)]
     assert store.damage.ids("parts") == {gone}
     assert scanned(store) == [records[0], records[2], records[4]]
     assert store.damage.ids("parts") == {gone, lost}

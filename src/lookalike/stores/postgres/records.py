@@ -141,10 +141,9 @@ def check_vectors(connection: Connection, entry: Entry) -> list[StructureFault]:
                 vector_table(vector.number), record_table(entry.key)
             )
         )
+        named = f"vector {vector.info.name!r}"
         faults += [
-            StructureFault(
-                entry.name, None, f"vector {vector.info.name!r} of record {one}, which is not there"
-            )
+            StructureFault(entry.name, None, f"{named} of record {one}, which is not there")
             for (one,) in rows
         ]
     return faults
