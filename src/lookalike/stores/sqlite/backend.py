@@ -28,6 +28,7 @@ from lookalike.stores.sqlite.filters import SqliteFilters
 from lookalike.stores.sqlite.records import (
     RECORD_COLUMNS,
     fill_vector,
+    keys_of,
     lacking_numbers,
     put_labels,
     put_records,
@@ -185,7 +186,7 @@ class SqliteBackend:
         """Return the ids of records that lack a vector: see `Backend.lacking`."""
         with self._reading(name) as (connection, entry):
             numbers = lacking_numbers(connection, entry, choose(entry))
-            return sorted(identity for _, identity in record_keys(connection, numbers.tolist()))[:most]
+            return sorted(record_keys(connection, numbers.tolist()).ids)[:most]
 
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
         """Replace labels in one transaction: see `Backend.relabel`."""
@@ -237,9 +238,13 @@ class SqliteBackend:
             if connection is None or found is None:
                 return None
             rows = list(select_by_id(connection, found.key, f"{RECORD_COLUMNS}, record", ids))
-            keys = [(row[-1], str(row[0])) for row in rows]
+            keys = keys_of((row[-1], row[0]) for row in rows)
             vectors = [
-                [row[1:] for some in select_vectors(connection, vector, keys) for row in some]
+                [
+                    row
+                    for some in select_vectors(connection, vector, keys)
+                    for row in zip(some.ids, some.checksums, some.contents, strict=True)
+                ]
                 for vector in choose(found)
             ]
             return Rows(found, [row[:-1] for row in rows], vectors)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.catalog import vector_revision
-from lookalike.stores.sqlite.records import select_vectors
+from lookalike.stores.sqlite.records import Keys, select_vectors
 from lookalike.stores.verification import LOST_VECTOR, vector_fault, verify_vectors
 from lookalike.vectors.nearest import nearest_rows
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.sqlite.records import VectorColumns
     from lookalike.types import Vectors
 
 # Part of the vectors below which it is quicker to copy those that match than to multiply by all.
@@ -103,8 +104,9 @@ class SqliteMatrices:
             found = np.zeros(len(keys), bool)
             places = np.argsort(numbers)
             rising = numbers[places]
-            for rows in select_vectors(connection, vector, keys):
-                some = verified(connection, rows, dimension)
+            by_number = Keys(rising.tolist(), [ids[place] for place in places])
+            for columns in select_vectors(connection, vector, by_number):
+                some = verified(connection, columns, dimension)
                 at = places[np.searchsorted(rising, some.numbers)]
                 vectors[at] = some.vectors
                 found[at] = some.sound
@@ -139,20 +141,20 @@ class Verified(NamedTuple):
     """What is wrong with those that are not sound."""
 
 
-def verified(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], dimension: int) -> Verified:
-    """Return the vectors of rows of number, id, checksum and content.
+def verified(connection: sqlite3.Connection, columns: VectorColumns, dimension: int) -> Verified:
+    """Return vectors that were read, verified.
 
     Args:
         connection: asked for the URIs of those that are damaged.
-        rows: as they were read.
+        columns: as they were read.
         dimension: of the vectors.
     """
-    numbers, ids, checksums, contents = zip(*rows, strict=True) if rows else ((), (), (), ())
+    numbers, ids, checksums, contents = columns
     vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
-    sound = np.ones(len(rows), bool)
+    sound = np.ones(len(numbers), bool)
     sound[wrong] = False
     faults = [
-        Fault(str(ids[row]), _uri(connection, numbers[row]), vector_fault(contents[row], dimension))
+        Fault(ids[row], _uri(connection, numbers[row]), vector_fault(contents[row], dimension))
         for row in wrong
     ]
     return Verified(np.array(numbers, np.int64), vectors, sound, faults)

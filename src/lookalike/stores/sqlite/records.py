@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from lookalike.stores.sqlite.words import put_words, remove_words
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from typing import Any
 
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.sqlite.filters import Numbers
@@ -45,35 +44,65 @@ def select_by_id(
         )
 
 
+class VectorColumns(NamedTuple):
+    """A vector of some records as it is stored, in parallel columns, by rising number of the record."""
+
+    numbers: Sequence[int]
+    ids: Sequence[str]
+    checksums: Sequence[Any]
+    contents: Sequence[Any]
+
+
 def select_vectors(
-    connection: sqlite3.Connection, vector: VectorEntry, keys: Iterable[tuple[int, str]]
-) -> Iterator[list[Row]]:
-    """Yield number, id, checksum and content of a vector of records, some at a time, by rising number.
+    connection: sqlite3.Connection, vector: VectorEntry, keys: Keys
+) -> Iterator[VectorColumns]:
+    """Yield a vector of records, some at a time; one that lacks it is left out.
 
     Numbers stand in the file one after the other, ids do not: so it is read once, from front to back.
 
     Args:
         connection: its open transaction sees the records.
         vector: which one.
-        keys: number and id of each record; one that lacks the vector is left out.
+        keys: of the records.
     """
-    for some in chunks(sorted(keys), _CHUNK):
-        ids = dict(some)
+    for start in range(0, len(keys.numbers), _CHUNK):
+        numbers, ids = keys.numbers[start : start + _CHUNK], keys.ids[start : start + _CHUNK]
         rows = connection.execute(
             f"SELECT record, checksum, vector FROM {vector_table(vector.number)}"  # noqa: S608 marks are our own
-            f" WHERE record IN ({', '.join('?' * len(some))}) ORDER BY record",
-            list(ids),
-        )
-        yield [(number, ids[number], checksum, content) for number, checksum, content in rows]
+            f" WHERE record IN ({', '.join('?' * len(numbers))}) ORDER BY record",
+            numbers,
+        ).fetchall()
+        if not rows:
+            continue
+        found, checksums, contents = zip(*rows, strict=True)
+        if len(rows) < len(ids):
+            known = dict(zip(numbers, ids, strict=True))
+            ids = [known[number] for number in found]
+        yield VectorColumns(found, ids, checksums, contents)
 
 
-def record_keys(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[tuple[int, str]]:
-    """Yield number and id of the records with these numbers that are there."""
+class Keys(NamedTuple):
+    """Records by number, rising, with their ids."""
+
+    numbers: list[int]
+    ids: list[str]
+
+
+def keys_of(pairs: Iterable[tuple[int, str]]) -> Keys:
+    """Return numbers and ids of records in order of their numbers."""
+    rising = sorted(pairs)
+    return Keys([number for number, _ in rising], [identity for _, identity in rising])
+
+
+def record_keys(connection: sqlite3.Connection, numbers: Sequence[int]) -> Keys:
+    """Return the keys of the records with these numbers that are there."""
+    found: list[tuple[int, str]] = []
     for some in chunks(numbers, _CHUNK):
-        yield from connection.execute(
+        found += connection.execute(
             f"SELECT record, id FROM lookalike_records WHERE record IN ({', '.join('?' * len(some))})",  # noqa: S608
             list(some),
         )
+    return keys_of(found)
 
 
 def put_records(

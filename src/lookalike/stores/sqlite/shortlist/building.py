@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import uuid
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from lookalike.errors import CollectionEmpty, StoreError, StoreFull, StoreReadOn
 from lookalike.stores.recall import QUERIES, K, part_found
 from lookalike.stores.sqlite.catalog import vector_revision
 from lookalike.stores.sqlite.matrix import verified
-from lookalike.stores.sqlite.records import select_vectors
+from lookalike.stores.sqlite.records import keys_of, select_vectors
 from lookalike.stores.sqlite.shortlist.candidates import candidate_count, nearest_candidates
 from lookalike.stores.sqlite.shortlist.compressed import KIND, SAMPLE, Shortlist, find_centres
 from lookalike.stores.sqlite.shortlist.files import Moment
@@ -64,33 +65,35 @@ def make_shortlist(
     keys = connection.execute(
         "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
     ).fetchall()
-    _, _, sample = read_sample(connection, vector, keys, SAMPLE)
+    _, _, sample = read_sample(connection, vector, keys[:SAMPLE])
     shortlist = Shortlist(find_centres(sample) if len(sample) else np.zeros((1, dimension), np.float32))
-    for rows in select_vectors(connection, vector, keys):
-        some = verified(connection, rows, dimension)
+    for columns in select_vectors(connection, vector, keys_of(keys)):
+        some = verified(connection, columns, dimension)
         shortlist.add(some.numbers, some.vectors)
         look(some.numbers[some.sound], some.vectors[some.sound])
     return shortlist
 
 
 def read_sample(
-    connection: sqlite3.Connection, vector: VectorEntry, keys: Sequence[tuple[int, str]], count: int
+    connection: sqlite3.Connection, vector: VectorEntry, keys: Sequence[tuple[int, str]]
 ) -> tuple[list[int], list[str], Vectors]:
-    """Return numbers, ids and vectors of the first records by id: ids are digests, so a random sample.
-
-    Those that are damaged are left out.
+    """Return numbers, ids and vectors of records, by id, without those that are damaged.
 
     Args:
         connection: its open transaction sees the collection.
         vector: which one.
-        keys: number and id of each record, by id.
-        count: how many, at most.
+        keys: number and id of each: of the first by id, which are digests, so a random sample.
     """
-    rows = [row for some in select_vectors(connection, vector, keys[:count]) for row in some]
-    rows.sort(key=lambda row: row[1])
-    found = verified(connection, rows, vector.info.space.dimension)
-    sound = np.flatnonzero(found.sound)
-    return found.numbers[sound].tolist(), [rows[row][1] for row in sound], found.vectors[sound]
+    numbers: list[int] = []
+    ids: list[str] = []
+    parts = [np.empty((0, vector.info.space.dimension), np.float32)]
+    for columns in select_vectors(connection, vector, keys_of(keys)):
+        some = verified(connection, columns, vector.info.space.dimension)
+        numbers += some.numbers[some.sound].tolist()
+        ids += itertools.compress(columns.ids, some.sound)
+        parts.append(some.vectors[some.sound])
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    return [numbers[row] for row in by_id], [ids[row] for row in by_id], np.concatenate(parts)[by_id]
 
 
 class _ExactNeighbours:
@@ -146,7 +149,7 @@ def build_shortlist(
             "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id LIMIT ?",
             (entry.key, QUERIES),
         ).fetchall()
-        numbers, ids, queries = read_sample(connection, vector, keys, QUERIES)
+        numbers, ids, queries = read_sample(connection, vector, keys)
         if not ids:
             raise CollectionEmpty(entry.name)
         exact = _ExactNeighbours(numbers, queries)

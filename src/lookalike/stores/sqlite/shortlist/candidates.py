@@ -74,17 +74,25 @@ def nearest_candidates(
     except KeyError as error:
         raise StrayCandidate from error
     wanted = np.unique(numbers)
-    keys = list(record_keys(connection, wanted.tolist()))
-    read = [row for rows in select_vectors(connection, vector, keys) for row in rows]
-    if len(read) < len(wanted):
+    ids: list[str] = []
+    parts = [np.empty((0, queries.shape[1]), np.float32)]
+    sound, faults = [np.empty(0, bool)], []
+    for columns in select_vectors(connection, vector, record_keys(connection, wanted.tolist())):
+        some = verified(connection, columns, queries.shape[1])
+        ids += columns.ids
+        parts.append(some.vectors)
+        sound.append(some.sound)
+        faults += some.faults
+    if len(ids) < len(wanted):
         raise StrayCandidate
-    those = verified(connection, read, queries.shape[1])
-    ids, vectors, sound = [row[1] for row in read], those.vectors, those.sound
+    vectors, is_sound = np.concatenate(parts), np.concatenate(sound)
     found = []
     for place, query in enumerate(queries):
         left_out = set(exclude[place]) if exclude is not None else ()
         rows = [
-            row for row in np.searchsorted(wanted, numbers[place]) if sound[row] and ids[row] not in left_out
+            row
+            for row in np.searchsorted(wanted, numbers[place])
+            if is_sound[row] and ids[row] not in left_out
         ]
         found.append(rerank(query, ([ids[row] for row in rows], vectors[rows]))[:k])
-    return found, those.faults
+    return found, faults
