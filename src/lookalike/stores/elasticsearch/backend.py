@@ -186,7 +186,7 @@ class ElasticsearchBackend:
 
         def act(listing: Listing) -> list[str]:
             field = vector_field(choose(listing.entry).number)
-            self._client.request("POST", f"/{self._catalog.alias(listing.entry.key)}/_refresh")
+            self._collections.refresh(listing.entry)
             return self._ids(listing.entry, [], without=[{"exists": {"field": field}}])[:most]
 
         return self._collections.at(name, act)

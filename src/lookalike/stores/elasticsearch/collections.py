@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -106,8 +107,13 @@ class ElasticsearchCollections:
 
     def count(self, entry: Entry, without: str | None = None) -> int:
         """Return how many records a collection has, or how many of them lack a field."""
-        self._client.request("POST", f"/{self._catalog.alias(entry.key)}/_refresh")
+        self.refresh(entry)
         return self._counts([entry], without)[0]
+
+    def refresh(self, entry: Entry) -> None:
+        """Let searches see what others have written, the requests of one that was killed too."""
+        with suppress(StoreDenied):  # who may only read waits for the server's own
+            self._client.request("POST", f"/{self._catalog.alias(entry.key)}/_refresh")
 
     def _counted(self, entries: Sequence[Entry]) -> list[Entry]:
         counts = self._counts(entries)
