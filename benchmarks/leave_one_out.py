@@ -6,10 +6,7 @@ import numpy as np
 
 from benchmarks.figures import figure, in_own_process, median_ratio, peak_memory_gib, seconds, title
 from lookalike.evaluation.evaluate import evaluate
-from lookalike.types import (
-    Record,
-    Vectors,
-)
+from lookalike.types import Record, Vectors
 from lookalike.uris import record_id
 
 ROUNDS = 3

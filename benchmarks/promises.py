@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 from benchmarks.figures import figure, title
 from benchmarks.inspection import INSPECT, DataSet, data_sets
 from lookalike.answering import Classified
-from lookalike.evaluation.judge import Judge
+from lookalike.evaluation.calibrator import Calibrator
 from lookalike.session import Session
 
 # The least that 1,000 and 674 held-out answers can promise, rounded up.
@@ -44,8 +44,8 @@ def measure(data: DataSet, cache: Path, folder: Path) -> None:
     with Session(f"sqlite:///{folder}/{data.name}.db", cache) as session:
         session.index(data.name, [folder / data.name], model=INSPECT)
         session.fit(data.name, "label")
-        judgement = session.judgement(data.name, "label", k=5)
-        judge = Judge(judgement, max_error=allowed, coverage=COVERAGE, false_alarm=FALSE_ALARM)
+        calibration_set = session.calibration_set(data.name, "label", k=5)
+        judge = Calibrator(calibration_set, max_error=allowed, coverage=COVERAGE, false_alarm=FALSE_ALARM)
         answers = session.classify(data.name, [path for path, _ in asked], "label", 5, judge=judge)
         pairs = [
             (answer.prediction, label)

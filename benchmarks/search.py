@@ -29,11 +29,7 @@ from benchmarks.figures import figure, in_own_process, median_ratio, peak_memory
 from benchmarks.inspection import PLAIN, data_sets, features_of
 from lookalike.embedders.registry import open_embedder
 from lookalike.stores.registry import open_store
-from lookalike.types import (
-    Record,
-    Space,
-    Vectors,
-)
+from lookalike.types import Record, Space, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors.nearest import nearest_rows
 

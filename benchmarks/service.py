@@ -36,11 +36,7 @@ from benchmarks.figures import figure, median_ratio, title
 from benchmarks.load import Outcome, post, put_load
 from lookalike.answering import DEFAULT_MODEL
 from lookalike.session import Session
-from lookalike.types import (
-    Record,
-    Space,
-    Vectors,
-)
+from lookalike.types import Record, Space, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from tests.service import Server, server_process

@@ -105,7 +105,7 @@ def options(command: click.Command) -> list[click.Parameter]:
     return [parameter for parameter in command.params if parameter.param_type_name == "option"]
 
 
-@pytest.mark.parametrize("command", map(group.load, group.COMMANDS), ids=list(group.COMMANDS))
+@pytest.mark.parametrize("command", list(map(group.load, group.COMMANDS)), ids=list(group.COMMANDS))
 def test_every_command_is_documented_with_its_options_and_no_others(command: click.Command) -> None:
     prose = re.sub(r"^```.*?^```$", "", section(str(command.name)), flags=re.MULTILINE | re.DOTALL)
     known = {name for option in options(command) for name in option.opts}

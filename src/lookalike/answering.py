@@ -10,10 +10,7 @@ from lookalike.classification.zero_shot import TEMPLATES, Named, label_vectors, 
 from lookalike.errors import CollectionNotFound, FieldNotFound
 from lookalike.images import decoding
 from lookalike.ingest.embedding import embed_files
-from lookalike.label_normalisation import (
-    kept_filter,
-    kept_name,
-)
+from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.neighbours import best_similarity
 from lookalike.searching import Searching
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.embedders.protocol import Embedder, TextEmbedder
-    from lookalike.evaluation.judge import Judge
+    from lookalike.evaluation.calibrator import Calibrator
     from lookalike.ingest.embedding import EmbeddedFile
     from lookalike.types import Approximation, CollectionInfo, Prediction, Scalar, Where
 
@@ -57,7 +54,7 @@ class Answering(Searching):
         k: int,
         where: Where | None = None,
         *,
-        judge: Judge | None = None,
+        judge: Calibrator | None = None,
         approximate: bool = False,
         max_pixels: int = decoding.MAX_PIXELS,
     ) -> Iterator[Classified | Skipped]:
@@ -101,7 +98,7 @@ class Answering(Searching):
         k: int,
         where: Where | None = None,
         *,
-        judge: Judge | None = None,
+        judge: Calibrator | None = None,
         approximate: bool = False,
     ) -> Iterator[Classified | Skipped]:
         """Label images that were embedded before: see `classify`.

@@ -1,4 +1,4 @@
-"""Checksums of what is stored: of a vector, of what a record says of its file, of its labels, of features.
+"""Checksums of what is stored: vectors, files, labels and features.
 
 XXH3 with 64 bits, as xxHash's specification has it (github.com/Cyan4973/xxHash, doc/xxhash_spec.md), in its
 canonical form of 8 bytes, big-endian. It is there to notice damage, at several gigabytes a second; it keeps

@@ -315,8 +315,7 @@ class StoreOlder(StoreError):
     def __init__(self, url: str) -> None:
         super().__init__(
             url,
-            "was written by an earlier version of lookalike, without checksums: index the images again into "
-            "a new store",
+            "was written by an earlier version of lookalike: index the images again into a new store",
         )
 
 

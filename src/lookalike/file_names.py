@@ -1,4 +1,4 @@
-"""What a file's name says where its bytes are no UTF-8, or were read in the wrong code page.
+"""Names of files for people: decoded where they are no UTF-8 or were misread, and escaped for a terminal.
 
 Zip files from Windows hold names in the code page of the machine that packed them, and say nothing of it
 (PKWARE's APPNOTE 6.3.10, appendix D: without the language flag, names are in code page 437). Unpacked

@@ -1,4 +1,4 @@
-"""How far a work is: whom it tells, how one of several parts tells as one, and what lines say of it."""
+"""Progress of long work: callbacks, their division into parts, and lines for logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def silent(_done: int, _total: int) -> None:
 
 
 class Pulse:
-    """Tells on what it is told, never less than before, and can tell the last of it again."""
+    """Progress that never goes back, and can be told again from inside a long step."""
 
     def __init__(self, progress: Progress) -> None:
         """Take whom to tell."""
@@ -42,7 +42,7 @@ _GROWTH = 0.25
 
 
 class Lines:
-    """What is said of a work in lines, now and then, where there is no terminal for a bar.
+    """Progress as lines now and then, where there is no terminal for a bar.
 
     It is told of progress in the thread of the work, and asked for lines in another one: a step that cannot
     say how far it is still shows that it runs.
@@ -98,7 +98,7 @@ def _duration(seconds: float) -> str:
 
 
 def divided(progress: Progress, sizes: Sequence[int]) -> list[Progress]:
-    """Divide a work into parts that follow one another.
+    """Divide progress into that of parts that follow one another.
 
     A part that is left out counts as done when the next one begins.
 

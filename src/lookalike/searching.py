@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike.errors import (
-    CollectionNotFound,
-    InvalidArgument,
-    SpaceMismatch,
-    UnusableImage,
-)
+from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, UnusableImage
 from lookalike.images import decoding
 from lookalike.label_normalisation import kept_filter
 from lookalike.metric_learning.fitted import is_fitted, plain_name
@@ -26,10 +21,7 @@ from lookalike.search.background import (
     text_cutoff,
 )
 from lookalike.search.hits import Hit, SearchResult, fused_hits
-from lookalike.types import (
-    Neighbour,
-    Skipped,
-)
+from lookalike.types import Neighbour, Skipped
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

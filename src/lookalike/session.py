@@ -9,10 +9,7 @@ from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.registry import cards, groups_of, open_embedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, Unanswerable
 from lookalike.images.levels import AUTO
-from lookalike.label_normalisation import (
-    kept_filter,
-    kept_name,
-)
+from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import is_fitted, read, read_plain, refit_with
 from lookalike.progress import Pulse, divided, silent
 
@@ -20,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lookalike.audit.findings import Audit
-    from lookalike.comparison.contest import Contest
+    from lookalike.comparison.comparison import Comparison
     from lookalike.embedders.protocol import Embedder
+    from lookalike.evaluation.calibration_set import CalibrationSet
+    from lookalike.evaluation.calibrator import Calibrator
     from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
-    from lookalike.evaluation.fold_metric import Fit
-    from lookalike.evaluation.heldout import Ks
-    from lookalike.evaluation.judge import Judge
-    from lookalike.evaluation.judgement import Judgement
+    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
     from lookalike.types import CollectionInfo, Record, Vectors, Where
@@ -41,11 +38,11 @@ all of them with each other."""
 class Session(Collecting):
     """What can be done with a store and the embedders that its collections need."""
 
-    def judgement(
+    def calibration_set(
         self, name: str, by: str, *, k: Ks = 5, where: Where | None = None, progress: Progress = silent
-    ) -> Judgement:
-        """Return what the held-out answers of a collection say: see `judgement.open_judgement`."""
-        from lookalike.evaluation.judgement import open_judgement
+    ) -> CalibrationSet:
+        """Return what the held-out answers of a collection say: see `open_calibration_set`."""
+        from lookalike.evaluation.calibration_set import open_calibration_set
 
         collection = self.store.collection(name)
         by, where = kept_name(by, collection), kept_filter(where, collection)
@@ -54,7 +51,7 @@ class Session(Collecting):
             raise FieldNotFound(by, collection.fields)
         fitting = self._fitting_of(collection)
         pulse, reading, comparing = _pulse(progress, collection)
-        return open_judgement(
+        return open_calibration_set(
             self.store, self.cache, collection, by, read=lambda: self.plain(name, reading), k=k, where=where,
             fit=self.refit(name, pulse.beat), fit_by=None if fitting is None else fitting.by,
             progress=comparing,
@@ -71,13 +68,13 @@ class Session(Collecting):
         coverage: float | None = None,
         false_alarm: float | None = None,
         progress: Progress = silent,
-    ) -> Judge | None:
+    ) -> Calibrator | None:
         """Return what judges classifications of a collection; None where nothing can be said.
 
         Args:
             name: the collection.
             by: the field that holds the label.
-            k: neighbours that vote; `auto` chooses, and the judge's judgement then has the number.
+            k: neighbours that vote; `auto` chooses, and the judge's calibration_set then has the number.
             where: only records that match vote.
             max_error: what is answered has an error of at most this.
             coverage: label sets contain the true label this often.
@@ -88,7 +85,7 @@ class Session(Collecting):
             InvalidArgument: a promise is out of its range.
             Unanswerable: it was promised something that the collection cannot tell.
         """
-        from lookalike.evaluation.judge import Judge, check_promises
+        from lookalike.evaluation.calibrator import Calibrator, check_promises
         from lookalike.evaluation.novelty import FALSE_ALARM
 
         check_promises(max_error, coverage, false_alarm)
@@ -96,13 +93,13 @@ class Session(Collecting):
         if not asked and self.store.collection(name).count > JUDGED_IMAGES:
             return None
         try:
-            judgement = self.judgement(name, by, k=k, where=where or None, progress=progress)
+            calibration_set = self.calibration_set(name, by, k=k, where=where or None, progress=progress)
         except Unanswerable:
             if asked:
                 raise
             return None
         rate = FALSE_ALARM if false_alarm is None else false_alarm
-        return Judge(judgement, max_error=max_error, coverage=coverage, false_alarm=rate)
+        return Calibrator(calibration_set, max_error=max_error, coverage=coverage, false_alarm=rate)
 
     def audit(
         self,
@@ -194,7 +191,7 @@ class Session(Collecting):
         epochs: int | None = None,
         seed: int = 0,
         progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> Contest:
+    ) -> Comparison:
         """Rank embedders, metrics and k on the images of a collection: see `compare.compare`.
 
         Args:
@@ -202,17 +199,17 @@ class Session(Collecting):
             by: the field that holds the label.
             models: the embedders, by default all that are part of lookalike.
             ks: numbers of neighbours that vote.
-            finetune: networks to be trained in the same folds, timm:NAME; see `open_trainees`.
+            finetune: networks to be trained in the same folds, timm:NAME; see `open_network_candidates`.
             epochs: that they are trained for at most; by default so many as `Recipe` says.
             seed: of the folds, and of what is drawn in training.
             progress: called with steps done and steps to do.
         """
-        from lookalike.comparison.compare import Contender, compare
-        from lookalike.comparison.finetuning.answers import open_trainees
+        from lookalike.comparison.compare import EmbedderCandidate, compare
+        from lookalike.comparison.finetuning.predictions import open_network_candidates
         from lookalike.comparison.finetuning.recipe import Recipe
 
         # Before anything is computed: they need packages and weights that may not be here.
-        trainees = open_trainees(
+        networks = open_network_candidates(
             finetune, self.cache, weights=self._weights, device=self._device, recipe=Recipe(epochs)
         )
         # As the collection's pictures were decoded.
@@ -222,10 +219,10 @@ class Session(Collecting):
             for model in models or cards()
         ]
         opened = {model: self._compared(model) for model in named}
-        entered = {m: Contender(e, self.features(e), groups_of(e)) for m, e in opened.items()}
+        entered = {m: EmbedderCandidate(e, self.features(e), groups_of(e)) for m, e in opened.items()}
         return compare(
             self.plain(name)[0], entered, kept_name(by, self.store.collection(name)),
-            trainees=trainees, levels=levels, folder=self.cache, ks=ks, seed=seed, progress=progress,
+            networks=networks, levels=levels, folder=self.cache, ks=ks, seed=seed, progress=progress,
         )  # fmt: skip
 
     def _compared(self, model: str) -> Embedder:

@@ -35,7 +35,7 @@ PLAIN_METRIC = "cosine"
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where vectors may be compared: one embedder, one metric, one dimension."""
+    """A space of vectors that may be compared: one embedder, one metric, one dimension."""
 
     embedder: str
     """Name under which `open_embedder` finds the embedder."""
@@ -69,7 +69,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells whether a file or its labels changed since they were indexed."""
+    """Size, time and labels' digest of a record, which tell whether file or labels changed since."""
 
     id: str
     size: int

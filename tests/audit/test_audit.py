@@ -19,14 +19,10 @@ from lookalike.embedders.builtin import efficientnet_lite_inspect
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.registry import open_embedder
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
-from lookalike.evaluation.heldout import held_out
+from lookalike.evaluation.held_out_predictions import predict_held_out
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.metric_learning.fitted import refit_with
-from lookalike.types import (
-    Record,
-    Scalar,
-    Vectors,
-)
+from lookalike.types import Record, Scalar, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors.metric import FittedMetric, fit_metric, normalise
 from lookalike.vectors.vote import Codes
@@ -181,7 +177,7 @@ def test_classes_of_few_images_are_told() -> None:
 
 def test_with_too_many_labels_for_all_similarities_the_votes_rank() -> None:
     records = relabelled(labelled(40), {3: "bad", 30: "good"})
-    answers = held_out(records, two_clouds(), "label")
+    answers = predict_held_out(records, two_clouds(), "label")
     scores, suggested = contradictions(replace(answers, class_similarities=None))
     first = np.argsort(-scores, kind="stable")[:2]
     assert {records[answers.rows[place]].uri for place in first} == {"file:///0003.png", "file:///0030.png"}

@@ -30,14 +30,14 @@ class Missing(importlib.abc.MetaPathFinder):
 missing, calls = json.loads(sys.argv[1])
 sys.meta_path.insert(0, Missing())
 
-import lookalike.ingest.embedding, lookalike.evaluation.heldout
+import lookalike.ingest.embedding, lookalike.evaluation.held_out_predictions
 import lookalike.vectors.near_duplicates, lookalike.transfer.copy
 
 def working(*args, **kwargs):
     raise SystemExit("worked")
 
 lookalike.ingest.embedding.embed_files = working
-lookalike.evaluation.heldout.held_out = working
+lookalike.evaluation.held_out_predictions.predict_held_out = working
 lookalike.vectors.near_duplicates.find_near_duplicates = working
 lookalike.transfer.copy.copy = working
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.errors import InvalidArgument, OutputFailed, outcome
-from lookalike.outputs import check_file, check_new_folder, write_file
+from lookalike.output_files import check_file, check_new_folder, write_file
 from tests.conftest import CommandLine
 
 FULL = Path("/dev/full")

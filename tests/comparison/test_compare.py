@@ -14,18 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.comparison.compare import Contender, compare
-from lookalike.comparison.contest import paired_test
+from lookalike.comparison.compare import EmbedderCandidate, compare
+from lookalike.comparison.comparison import paired_test
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.folds import stratified_folds
 from lookalike.metric_learning import fitted
 from lookalike.session import Session
-from lookalike.types import (
-    Features,
-    Record,
-    Vectors,
-)
+from lookalike.types import Features, Record, Vectors
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import Metric, normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups
@@ -34,7 +30,7 @@ from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours, save
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.fold_metric import Fit
+    from lookalike.evaluation.fold_predictor import Fit
 
 
 class Blind(MeanColours):
@@ -60,14 +56,14 @@ def records(tmp_path: Path) -> list[Record]:
 
 
 @pytest.fixture
-def contenders(tmp_path: Path) -> Iterator[dict[str, Contender]]:
+def embedders(tmp_path: Path) -> Iterator[dict[str, EmbedderCandidate]]:
     entered = {}
     for embedder in (MeanColours(), Blind()):
         cache = FeatureCache(tmp_path / "cache", embedder.fingerprint, embedder.dimension)
-        entered[embedder.name] = Contender(embedder, cache, ())
+        entered[embedder.name] = EmbedderCandidate(embedder, cache, ())
     yield entered
-    for contender in entered.values():
-        contender.cache.close()
+    for candidate in entered.values():
+        candidate.cache.close()
 
 
 def right_by_hand(records: list[Record], vectors: Features, k: int, lots: Codes) -> int:
@@ -83,10 +79,10 @@ def right_by_hand(records: list[Record], vectors: Features, k: int, lots: Codes)
 
 
 def test_every_embedder_metric_and_k_has_a_place_best_first(
-    records: list[Record], contenders: dict[str, Contender]
+    records: list[Record], embedders: dict[str, EmbedderCandidate]
 ) -> None:
     steps: list[tuple[int, int]] = []
-    found = compare(records, contenders, "label", ks=(1, 3), progress=lambda *step: steps.append(step))
+    found = compare(records, embedders, "label", ks=(1, 3), progress=lambda *step: steps.append(step))
     assert {(one.model, one.metric, one.k) for one in found.places} == {
         (model, metric, k)
         for model in ("mean-colours", "corner")
@@ -102,12 +98,12 @@ def test_every_embedder_metric_and_k_has_a_place_best_first(
 
 
 def test_the_plain_metric_is_judged_on_the_same_folds(
-    records: list[Record], contenders: dict[str, Contender]
+    records: list[Record], embedders: dict[str, EmbedderCandidate]
 ) -> None:
-    found = compare(records, contenders, "label", ks=(1, 3))
+    found = compare(records, embedders, "label", ks=(1, 3))
     features = {
         name: np.stack([one.embedder.embed([_image(record)])[0] for record in records])
-        for name, one in contenders.items()
+        for name, one in embedders.items()
     }
     first = normalise(features["mean-colours"])
     lots = near_duplicate_groups(first, [one.digest for one in records])
@@ -122,7 +118,7 @@ def _image(record: Record) -> Image.Image:
 
 
 def test_each_metric_is_fitted_once_a_fold_whatever_the_ks(
-    records: list[Record], contenders: dict[str, Contender], monkeypatch: pytest.MonkeyPatch
+    records: list[Record], embedders: dict[str, EmbedderCandidate], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[int] = []
     first = fitted.refit_with
@@ -137,17 +133,17 @@ def test_each_metric_is_fitted_once_a_fold_whatever_the_ks(
         return one
 
     monkeypatch.setattr("lookalike.comparison.compare.refit_with", counted)
-    compare(records, contenders, "label", ks=(1, 3, 5))
+    compare(records, embedders, "label", ks=(1, 3, 5))
     assert fits == 2 * 5 * [24]
 
 
 def test_what_changed_or_is_gone_is_left_out_for_all(
-    records: list[Record], contenders: dict[str, Contender]
+    records: list[Record], embedders: dict[str, EmbedderCandidate]
 ) -> None:
     gone, changed = records[0], records[1]
     uri_path(gone.uri).unlink()
     save(uri_path(changed.uri), 500)
-    found = compare(records, contenders, "label")
+    found = compare(records, embedders, "label")
     assert all(one.images == 28 for one in found.places)
     assert {(one.record.id, one.reason) for one in found.left_out} == {
         (gone.id, "cannot be read: No such file or directory"),
@@ -155,19 +151,21 @@ def test_what_changed_or_is_gone_is_left_out_for_all(
     }
 
 
-def test_what_cannot_be_compared_is_one_line(records: list[Record], contenders: dict[str, Contender]) -> None:
+def test_what_cannot_be_compared_is_one_line(
+    records: list[Record], embedders: dict[str, EmbedderCandidate]
+) -> None:
     with pytest.raises(InvalidArgument, match="at least 1"):
-        compare(records, contenders, "label", ks=(0, 1))
+        compare(records, embedders, "label", ks=(0, 1))
     with pytest.raises(InvalidArgument, match="needs a k"):
-        compare(records, contenders, "label", ks=())
+        compare(records, embedders, "label", ks=())
     with pytest.raises(InvalidArgument, match="needs a model"):
         compare(records, {}, "label")
     with pytest.raises(FieldNotFound):
-        compare(records, contenders, "colour")
+        compare(records, embedders, "colour")
     for one in records:
         uri_path(one.uri).unlink()
     with pytest.raises(Unanswerable, match="could be read"):
-        compare(records, contenders, "label")
+        compare(records, embedders, "label")
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))

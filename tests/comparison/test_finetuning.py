@@ -15,11 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.comparison.finetuning.answers import images_at_most, images_expected, open_trainees
-from lookalike.comparison.finetuning.folds import folds_of, lesson_of
+from lookalike.comparison.finetuning.augmentation import draw_augmentation
 from lookalike.comparison.finetuning.pixels import closed_up, read_pixels, with_margin
+from lookalike.comparison.finetuning.predictions import (
+    images_at_most,
+    images_expected,
+    open_network_candidates,
+)
 from lookalike.comparison.finetuning.recipe import Recipe
-from lookalike.comparison.finetuning.variation import draw_variation
+from lookalike.comparison.finetuning.training_split import folds_of, split_training
 from lookalike.embedders.preprocessing import Preprocessing
 from lookalike.errors import InvalidArgument
 from lookalike.evaluation.folds import stratified_folds
@@ -63,7 +67,7 @@ def test_a_recipe_that_cannot_be_is_refused(words: dict[str, int]) -> None:
 
 @given(st.integers(0, 1 << 32))
 def test_crops_lie_inside_the_picture_and_show_most_of_it(seed: int) -> None:
-    found = draw_variation(50, Recipe(), np.random.default_rng(seed))
+    found = draw_augmentation(50, Recipe(), np.random.default_rng(seed))
     across, down = np.abs(found.places[:, 0, 0]), found.places[:, 1, 1]
     assert (np.abs(found.places[:, :, 2]) <= 1 - np.stack([across, down], axis=1) + 1e-6).all()
     # A crop that would be longer than the picture is cut off: √(3/4 · 0.7) of a side is the least.
@@ -96,33 +100,33 @@ def test_what_is_held_back_is_of_the_images_held_in_and_of_lots_of_its_own(
         (same,) = folds_of([lots[fold.held_in][::-1]], lots)
         np.testing.assert_array_equal(same.held_in, fold.held_in)
         np.testing.assert_array_equal(same.held_out, fold.held_out)
-        lesson = lesson_of(fold, truth, lots, ranks, seed=seed)
-        assert sorted([*lesson.learned, *lesson.held_back]) == fold.held_in.tolist()
-        assert not {*lots[lesson.learned]} & {*lots[lesson.held_back]}
-        assert {*truth[lesson.learned]} == {*truth[fold.held_in]}, "each label that is there is learned"
+        split = split_training(fold, truth, lots, ranks, seed=seed)
+        assert sorted([*split.training, *split.validation]) == fold.held_in.tolist()
+        assert not {*lots[split.training]} & {*lots[split.validation]}
+        assert {*truth[split.training]} == {*truth[fold.held_in]}, "each label that is there is learned"
 
 
 def test_a_fifth_is_held_back_whatever_the_order_of_the_rows() -> None:
     truth, lots = np.arange(100) % 2, np.arange(100)
     ranks = np.random.default_rng(3).permutation(100)
     fold = stratified_folds(truth, ranks=ranks)[0]
-    lesson = lesson_of(fold, truth, lots, ranks, seed=1)
-    assert (len(lesson.learned), len(lesson.held_back)) == (64, 16)
-    assert np.bincount(truth[lesson.held_back]).tolist() == [8, 8]
+    split = split_training(fold, truth, lots, ranks, seed=1)
+    assert (len(split.training), len(split.validation)) == (64, 16)
+    assert np.bincount(truth[split.validation]).tolist() == [8, 8]
     # The same images in another order, as in another folder.
     other = np.random.default_rng(4).permutation(100)
     moved = stratified_folds(truth[other], ranks=ranks[other])[0]
-    again = lesson_of(moved, truth[other], lots, ranks[other], seed=1)
-    assert other[again.learned].tolist() == lesson.learned.tolist()
-    assert images_expected(Recipe(7), [lesson, lesson]) == 2 * 64 * 7
+    again = split_training(moved, truth[other], lots, ranks[other], seed=1)
+    assert other[again.training].tolist() == split.training.tolist()
+    assert images_expected(Recipe(7), [split, split]) == 2 * 64 * 7
     assert images_at_most(Recipe(7), 100, 5) == 5 * 64 * 7
 
 
 def test_too_few_images_are_all_learned() -> None:
     truth, lots, ranks = np.array([0, 1, 0, 1]), np.arange(4), np.arange(4)
     fold = stratified_folds(truth, folds=2)[0]
-    lesson = lesson_of(fold, truth, lots, ranks, seed=0)
-    assert (lesson.learned.tolist(), lesson.held_back.tolist()) == (fold.held_in.tolist(), [])
+    split = split_training(fold, truth, lots, ranks, seed=0)
+    assert (split.training.tolist(), split.validation.tolist()) == (fold.held_in.tolist(), [])
 
 
 # Pictures
@@ -186,10 +190,10 @@ def test_no_pictures_at_all_are_no_error(tmp_path: Path) -> None:
 
 
 def test_only_networks_of_timm_are_trained(tmp_path: Path) -> None:
-    assert open_trainees([], tmp_path, recipe=Recipe()) == []
+    assert open_network_candidates([], tmp_path, recipe=Recipe()) == []
     for name in ("efficientnet-lite0", "timm:", "timm", "onnx:model.onnx", "open_clip:ViT-B-32/openai"):
         with pytest.raises(InvalidArgument, match="cannot be trained; networks of timm can: write timm:NAME"):
-            open_trainees([name], tmp_path, recipe=Recipe())
+            open_network_candidates([name], tmp_path, recipe=Recipe())
 
 
 def test_without_torch_one_line_says_what_to_install(lookalike: CommandLine) -> None:

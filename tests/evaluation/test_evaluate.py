@@ -27,11 +27,7 @@ from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import Evaluation, evaluation_lines
 from lookalike.evaluation.figures import Interval, class_figures, confusion_cells, wilson_interval
 from lookalike.metric_learning.fitted import refit_with
-from lookalike.types import (
-    Record,
-    Scalar,
-    Vectors,
-)
+from lookalike.types import Record, Scalar, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors import near_duplicates
 from lookalike.vectors import nearest as ranking
@@ -404,7 +400,7 @@ def test_its_lines_are_json_and_say_all_that_the_evaluation_says() -> None:
         "summary": 1,
         "class": 4,
         "confusion": len(found.confusion),
-        "reliability": len(found.trust.reliability) if found.trust else 0,
+        "reliability": len(found.reliability.bins) if found.reliability else 0,
         "mistake": len(found.mistakes),
         "left_out": 1,
     }

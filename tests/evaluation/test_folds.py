@@ -14,10 +14,7 @@ from lookalike.evaluation.evaluate import evaluate
 from lookalike.evaluation.evaluation import evaluation_lines
 from lookalike.evaluation.folds import repeat_seeds, stratified_folds
 from lookalike.evaluation.lots import Joined, joined_text, lots_of
-from lookalike.types import (
-    Record,
-    Scalar,
-)
+from lookalike.types import Record, Scalar
 from lookalike.uris import record_id
 from lookalike.vectors.groupings import merge_groupings
 

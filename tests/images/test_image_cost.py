@@ -22,10 +22,10 @@ from PIL import Image
 
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import DecodingStopped, UnusableImage
-from lookalike.images import cost, decoder_pool, jpeg_markers
-from lookalike.images.budget import MemoryBudget
+from lookalike.images import decoder_pool, decoding_cost, jpeg_markers
 from lookalike.images.decoder_pool import POOL, DecoderPool
 from lookalike.images.decoding import MAX_PIXELS, decode, decode_here
+from lookalike.images.memory_budget import MemoryBudget
 from lookalike.ingest import embedding as pipeline
 from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
 from tests.conftest import CommandLine
@@ -47,7 +47,7 @@ from tests.costly_pictures import (
 from tests.mean_colours import MeanColours
 from tests.service import until
 
-LIMITS = cost.Limits(MAX_PIXELS, 224)
+LIMITS = decoding_cost.Limits(MAX_PIXELS, 224)
 ROWS = bytes(25 * 8)
 """Of a PNG of 8 × 8 pixels."""
 TAGS = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 1)]
@@ -59,8 +59,8 @@ SLOW = bmp_of_runs(60_000, 2_000)
 
 def reason(data: bytes) -> str:
     """Return why a picture is refused; nothing is decoded."""
-    with pytest.raises(cost.TooCostly) as caught:
-        cost.estimate(data, LIMITS)
+    with pytest.raises(decoding_cost.TooCostly) as caught:
+        decoding_cost.estimate(data, LIMITS)
     with pytest.raises(UnusableImage) as said:
         decode(data, "x", at_least=224)
     assert said.value.reason == str(caught.value)
@@ -116,7 +116,7 @@ def test_a_webp_takes_sixteen_bytes_a_pixel() -> None:
         "decoding it takes about 1,936 MB, more than the limit of 1,611 MB (12 bytes for each of max-pixels)"
     )
     # What may be taken goes with the limit of pixels.
-    assert cost.estimate(wide, cost.Limits(2 * MAX_PIXELS, 224)) == (16 * 11000**2, True)
+    assert decoding_cost.estimate(wide, decoding_cost.Limits(2 * MAX_PIXELS, 224)) == (16 * 11000**2, True)
 
 
 def test_a_tile_may_be_larger_than_its_picture() -> None:
@@ -126,7 +126,7 @@ def test_a_tile_may_be_larger_than_its_picture() -> None:
 
 def test_pages_that_follow_each_other_in_a_circle_are_read_once() -> None:
     assert decode(one_strip(following=8), "x", at_least=224).size == (8, 8)
-    assert not cost.estimate(one_strip(following=8), LIMITS).apart
+    assert not decoding_cost.estimate(one_strip(following=8), LIMITS).apart
     children = (330, 4, 1, 8)
     assert decode(one_strip(children=children), "x", at_least=224).size == (8, 8)
 
@@ -189,7 +189,7 @@ def test_a_head_of_very_many_notes_is_cut_to_what_the_pixels_need() -> None:
     ],
 )  # fmt: skip
 def test_what_may_take_long_is_decoded_apart(data: bytes, apart: bool) -> None:
-    assert cost.estimate(data, LIMITS).apart is apart
+    assert decoding_cost.estimate(data, LIMITS).apart is apart
 
 
 def test_decoded_apart_it_is_the_same_picture() -> None:
@@ -316,7 +316,8 @@ def test_those_beyond_the_cores_wait(pool: DecoderPool) -> None:
 PROGRAM = """
 import sys, threading
 from pathlib import Path
-from lookalike.images import decode, decoder_pool
+from lookalike.images import decoder_pool
+from lookalike.images.decoding import decode
 data = Path(sys.argv[1]).read_bytes()
 thread = threading.Thread(target=decode, args=(data, "x"), kwargs={"at_least": 224}, daemon=True)
 thread.start()
@@ -456,7 +457,7 @@ MEASURED = """
 import resource, sys, threading
 from pathlib import Path
 from lookalike.errors import UnusableImage
-from lookalike.images import decode
+from lookalike.images.decoding import decode
 data = Path(sys.argv[1]).read_bytes()
 def act():
     try:

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.images.decoding import SIGNED_BYTES, decode, file_type, format_name
-from lookalike.images.kinds import describe, describe_suffix
+from lookalike.images.decoding import decode
+from lookalike.images.formats import SIGNED_BYTES, format_of
+from lookalike.images.unsupported_formats import describe, describe_suffix
 from tests.images.test_images import HEIC, STORED, encoded, exif, photograph, read, reason, scene
 
 # --- formats beside the six ---
@@ -82,14 +83,18 @@ def test_the_limit_on_pixels_holds_for_heic() -> None:
     ],
 )
 def test_the_first_bytes_tell_the_type(data: bytes, media_type: str, suffix: str) -> None:
-    assert file_type(data[:SIGNED_BYTES]) == (media_type, suffix)
+    form = format_of(data[:SIGNED_BYTES])
+    assert form is not None
+    assert (form.media_type, form.suffix) == (media_type, suffix)
 
 
 @pytest.mark.parametrize("brand", [b"mif1", b"msf1", b"miaf"])
 def test_a_general_brand_is_told_by_those_it_is_compatible_with(brand: bytes) -> None:
     for other, form in ((b"heic", "HEIC"), (b"avif", "AVIF")):
         data = b"\0\0\0\x1cftyp" + brand + bytes(4) + brand + other
-        assert format_name(data) == form
+        found = format_of(data)
+        assert found is not None
+        assert found.name == form
 
 
 def test_deep_colours_whose_low_bytes_are_not_to_be_had_are_refused_where_they_matter() -> None:
@@ -246,7 +251,7 @@ def test_any_bytes_have_a_description(data: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "GIF", "BMP", "WEBP", "AVIF", "PPM", "JPEG2000"])
 def test_no_image_is_taken_for_another_file(form: str) -> None:
-    assert format_name(encoded(scene(), form)) is not None
+    assert format_of(encoded(scene(), form)) is not None
 
 
 NAMED = {

@@ -22,14 +22,8 @@ from lookalike.metric_learning.corrections import correct, marks_of
 from lookalike.metric_learning.fitting import fit
 from lookalike.metric_learning.sides import remove
 from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import (
-    OWN_KEY,
-    Record,
-)
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.types import OWN_KEY, Record
+from lookalike.uris import file_uri, record_id
 from tests.desk import Desk
 from tests.mean_colours import save
 
@@ -433,7 +427,7 @@ def test_a_record_whose_vector_is_damaged_moves_and_is_mended(desk: Desk, old: P
     before = shown(desk)
     place = desk.store.url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(place)) as connection, connection:
-        connection.execute("UPDATE lookalike_records SET vector = zeroblob(length(vector))")
+        connection.execute("UPDATE lookalike_v1 SET vector = zeroblob(length(vector))")
     second = Desk(new.parent / "second")  # without the features
     second.store.close()
     second.store = SqliteStore(desk.store.url)

@@ -20,17 +20,8 @@ from lookalike.errors import FolderEmpty, PathNotFound, RemovalUnconfirmed
 from lookalike.ingest.indexed_folders import indexed_paths
 from lookalike.ingest.removals import Disk, Removal, disagree, find_gone, is_below
 from lookalike.stores.registry import open_store
-from lookalike.types import (
-    Record,
-    Stamp,
-)
-from lookalike.uris import (
-    file_uri,
-    local_path,
-    record_id,
-    uri_path,
-    uri_text,
-)
+from lookalike.types import Record, Stamp
+from lookalike.uris import file_uri, local_path, record_id, uri_path, uri_text
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.desk import Desk

@@ -20,10 +20,7 @@ from lookalike.cli import main
 from lookalike.integrity import uploads_check
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.registry import open_store
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped
 
@@ -117,7 +114,8 @@ def test_a_damaged_vector_is_embedded_again(
     identity = record_id(file_uri(victim))
     execute(
         tmp_path / "test.db",
-        "UPDATE lookalike_records SET vector = zeroblob(length(vector)) WHERE id = ?",
+        "UPDATE lookalike_v1 SET vector = zeroblob(length(vector))"
+        " WHERE record = (SELECT record FROM lookalike_records WHERE id = ?)",
         identity,
     )
     if kept == "file":
@@ -196,8 +194,8 @@ def test_what_repeats_labels_is_written_anew(check: CommandLine, tmp_path: Path,
     [
         ("DROP VIEW images", "its view"),
         ("UPDATE lookalike_records SET collection = 7 WHERE record = 1", "belong to no collection"),
-        ("UPDATE lookalike_collections SET dimension = 7", "list of collections"),
-        ("UPDATE lookalike_collections SET embedder = NULL || 'x' || embedder", "list of collections"),
+        ("UPDATE lookalike_vectors SET dimension = 7", "list of collections"),
+        ("UPDATE lookalike_vectors SET embedder = NULL || 'x' || embedder", "list of collections"),
         ("INSERT INTO lookalike_values VALUES (1, 999, 0, 'x')", "records that are not there"),
     ],
 )
@@ -207,7 +205,7 @@ def test_other_damage_is_named_and_says_what_to_do(
     with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         if "NULL ||" in statement:
-            statement = "UPDATE lookalike_collections SET embedder = 'x' || embedder"
+            statement = "UPDATE lookalike_vectors SET embedder = 'x' || embedder"
         connection.execute(statement)
     damages, _ = found(check)
     assert any(said in damage["damage"] for damage in damages), damages
@@ -288,12 +286,12 @@ def test_a_cache_file_that_is_none_is_removed(check: CommandLine, tmp_path: Path
     assert found(check, code=0)[0] == []
 
 
-def test_kept_judgements_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
+def test_kept_calibrations_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
     check("classify", "--by", "label", next((tmp_path).glob("*.jpg"), Path("none.jpg")), code=1)
-    judgements = tmp_path / "cache" / "judgements"
-    judgements.mkdir(exist_ok=True)
-    np.savez(judgements / "a.npz", nearest=np.arange(100))
-    path = judgements / "a.npz"
+    calibrations = tmp_path / "cache" / "calibrations"
+    calibrations.mkdir(exist_ok=True)
+    np.savez(calibrations / "a.npz", nearest=np.arange(100))
+    path = calibrations / "a.npz"
     path.write_bytes(flipped(path.read_bytes(), 8 * 300))
     (graph, *_) = (tmp_path / "cache").rglob("*.sha256")
     graph.with_suffix("").write_bytes(b"another")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.coco import is_coco, read_coco
-from lookalike.labels.documents import Document
+from lookalike.labels.json.coco import is_coco, read_coco
+from lookalike.labels.json.documents import Document
 from tests.labelled_tree import fields, read, reasons, tree
 
 CATEGORIES = [

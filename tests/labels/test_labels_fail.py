@@ -12,7 +12,7 @@ from PIL import Image
 
 from lookalike.ingest.index_report import A_FEW, label_trouble
 from lookalike.label_normalisation import label_text
-from lookalike.labels.alike import alike_labels
+from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.types import Skipped
 from tests.conftest import CommandLine
 from tests.labelled_tree import fields, read, tree
@@ -191,9 +191,9 @@ def test_labels_that_look_alike_are_said_with_how_many_they_are(lookalike: Comma
 
 def test_so_are_names_of_fields_and_what_several_fields_have_is_said_once() -> None:
     records: list[dict[str, Any]] = [{"a": "X", "b": "X"}, {"a": "x", "b": "x", "A": 1}]
-    assert [remark.text for remark in alike_labels(records)] == [
+    assert [remark.text for remark in similar_label_remarks(records)] == [
         "a, b: 'X' (1) and 'x' (1) differ by case, width or blanks only; each is a label of its own",
         "the fields 'a' (2) and 'A' (1) differ by case, width or blanks only",
     ]
     many = [{"a": f"x{n}"} for n in range(40)] + [{"a": f"X{n}"} for n in range(40)]
-    assert alike_labels(many)[-1].text == "and 30 more groups of labels that look alike"
+    assert similar_label_remarks(many)[-1].text == "and 30 more groups of labels that look alike"

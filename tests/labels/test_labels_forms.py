@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.documents import Document, parse_json
-from lookalike.labels.json_files import read_json_files
+from lookalike.labels.json.documents import Document, parse_json
+from lookalike.labels.json.files import read_json_files
 from lookalike.labels.labelling import Unusable
 from tests.labelled_tree import fields, read, reasons, tree
 

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.documents import MAX_DEPTH, Document
-from lookalike.labels.json_files import read_json_files
+from lookalike.labels.json.documents import MAX_DEPTH, Document
+from lookalike.labels.json.files import read_json_files
 from tests.labelled_tree import fields, label, read, reasons, tree
 
 SHARED = Path(__file__).parents[2] / "../shared"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.errors import LabelsInvalid
-from lookalike.labels.columns import decimal_comma, listed
 from lookalike.labels.reading import read_labels
+from lookalike.labels.tables.column_types import decimal_comma, listed
 from tests.labelled_tree import fields, read, reasons, remarks, tree
 
 ROWS = "file_name,label\n001.jpg,good\n002.jpg,bad\n003.jpg,good\n"

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from lookalike.errors import ExtraMissing, LabelsInvalid
-from lookalike.labels.columns import typed
 from lookalike.labels.reading import read_labels
-from lookalike.labels.tables import TABLE_NAMES
+from lookalike.labels.tables.column_types import typed
+from lookalike.labels.tables.sheets import TABLE_NAMES
 from tests.labelled_tree import fields, read, reasons, remarks, tree
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.labels.alike import alike_labels
+from lookalike.labels.similar_labels import similar_label_remarks
 from tests.labelled_tree import fields, read, reasons, tree
 
 IMAGES = {"d/001.jpg": None, "d/002.jpg": None, "d/003.jpg": None}
@@ -151,5 +151,5 @@ def test_an_image_that_is_called_so_comes_before_one_without_it(tmp_path: Path) 
 
 def test_a_label_that_programs_write_for_none_is_told() -> None:
     fields = [{"label": text} for text in ("NaN", "good", "NaN", "none", "Nantes")]
-    (remark,) = alike_labels(fields)
+    (remark,) = similar_label_remarks(fields)
     assert remark.text == "label: 'NaN' (2) is kept as a value; programs write it for none"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lookalike.errors import LabelsInvalid
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.documents import MAX_DEPTH
+from lookalike.labels.json.documents import MAX_DEPTH
 from lookalike.labels.labelling import Unusable
-from lookalike.labels.xml_documents import parse_xml
-from lookalike.labels.xml_files import XmlFile, read_xml_files
+from lookalike.labels.xml.documents import parse_xml
+from lookalike.labels.xml.files import XmlFile, read_xml_files
 from tests.labelled_tree import fields, read, reasons, tree
 
 

@@ -23,14 +23,8 @@ from lookalike.images.levels import AUTO, FULL, Range
 from lookalike.report.audit_report import write_audit_report
 from lookalike.report.evaluation_report import write_evaluation_report
 from lookalike.report.thumbnails import BUDGET, Thumbnails
-from lookalike.types import (
-    Record,
-    Vectors,
-)
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.types import Record, Vectors
+from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import Chain
 

@@ -194,13 +194,10 @@ def test_a_judge_is_asked_again_when_the_collection_has_changed(
     assert [each["confidence"] for each in after] != [each["confidence"] for each in before]
 
 
-def test_judges_are_kept_for_a_while_and_no_longer(
-    store_url: str, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_judges_are_kept_for_a_while_and_no_longer(store_url: str, cache: Path) -> None:
     now = 1000.0
-    monkeypatch.setattr("lookalike.server.caches.calibrations.time.monotonic", lambda: now)
     with Session(store_url, cache) as session:
-        judges = CalibrationCache(session)
+        judges = CalibrationCache(session, lambda: now)
         asked: Any = (COLLECTION, "label", 5, {}, None, None, None)
         first = judges.get(*asked)
         assert first is not None

@@ -26,10 +26,7 @@ from lookalike.server.routes.image_files import disposition
 from lookalike.server.settings import Settings
 from lookalike.session import Session
 from lookalike.types import Record
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.mean_colours import picture, save
 from tests.service import COLLECTION, InProcess, in_process
@@ -121,12 +118,14 @@ def test_small_pictures_are_kept_up_to_a_number_of_bytes() -> None:
     for number in range(5):
         kept.put((f"file {number}", 64), bytes(30))
         kept.get(("file 0", 64))
-    assert kept.bytes == 90
+    assert kept.size == 90
     found = [number for number in range(5) if kept.get((f"file {number}", 64)) is not None]
     assert found == [0, 3, 4]
     kept.put(("file 4", 64), bytes(10))
+    assert kept.size == 70
     kept.put(("large", 64), bytes(101))
-    assert kept.bytes == 0
+    assert kept.get(("large", 64)) is None
+    assert kept.size == 70
 
 
 FORMATS = {

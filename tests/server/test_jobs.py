@@ -28,15 +28,8 @@ from lookalike.server.routes.map import MOST_LABELS, MOST_POINTS
 from lookalike.server.workers.jobs import KEPT, MOST_WAITING
 from lookalike.session import Session
 from lookalike.stores.registry import open_store
-from lookalike.types import (
-    Record,
-    Scalar,
-    Space,
-)
-from lookalike.uris import (
-    record_id,
-    uri_path,
-)
+from lookalike.types import Record, Scalar, Space
+from lookalike.uris import record_id, uri_path
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.projection import evenly, plane
 from tests.cli.test_progress import Heard
@@ -584,7 +577,7 @@ def test_a_service_that_stops_does_not_wait_for_its_jobs(many_store: Path, cache
         assert job.state == "cancelled"
         assert job.problem is not None
         assert job.problem.error == "Stopped"
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("job-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("job_")]
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,7 @@ from lookalike.embedders.feature_cache import FeatureCache, sound_features
 from lookalike.metric_learning.corrections import correct
 from lookalike.stores.registry import open_store
 from lookalike.stores.verification import vector_fault, verify_vectors
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import flipped, random_vectors, record
 from tests.service import in_process, until
@@ -123,15 +120,14 @@ def victim(whole: Path) -> Path:
 
 
 def change(file: Path, victim: Path, column: str, make: Callable[[Any], Any]) -> None:
-    """Change a column of the record of a file."""
-    identity = record_id(victim.as_uri())
+    """Change a column of the record of a file, or its first vector."""
     with closing(sqlite3.connect(file)) as connection, connection:
-        (before,) = connection.execute(
-            f"SELECT {column} FROM lookalike_records WHERE id = ?", (identity,)
-        ).fetchone()
-        connection.execute(
-            f"UPDATE lookalike_records SET {column} = ? WHERE id = ?", (make(before), identity)
+        ((number,),) = connection.execute(
+            "SELECT record FROM lookalike_records WHERE id = ?", (record_id(victim.as_uri()),)
         )
+        table = "lookalike_v1" if column == "vector" else "lookalike_records"
+        ((before,),) = connection.execute(f"SELECT {column} FROM {table} WHERE record = {number}")
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE record = {number}", (make(before),))
 
 
 def lines(out: str) -> list[dict[str, Any]]:
@@ -266,7 +262,7 @@ def test_a_copy_that_prunes_keeps_what_is_damaged_at_the_source(
 
 def test_more_damage_than_anybody_reads_is_counted(store: CommandLine, victim: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
-        connection.execute("UPDATE lookalike_records SET vector = zeroblob(length(vector))")
+        connection.execute("UPDATE lookalike_v1 SET vector = zeroblob(length(vector))")
     _, err = store("search", victim, code=1)
     assert len(err.splitlines()) == 22
     assert "and 16 more damaged records: `lookalike check` lists them all" in err

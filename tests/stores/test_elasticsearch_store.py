@@ -16,21 +16,8 @@ import numpy as np
 import pytest
 
 from lookalike.cli import main
-from lookalike.errors import (
-    InvalidArgument,
-    QueryRefused,
-    StoreCorrupt,
-    StoreNewer,
-    StoreOlder,
-    Unanswerable,
-)
-from lookalike.stores.elasticsearch import (
-    catalog,
-    collections,
-    pages,
-    search,
-    words,
-)
+from lookalike.errors import InvalidArgument, QueryRefused, StoreCorrupt, StoreNewer, StoreOlder, Unanswerable
+from lookalike.stores.elasticsearch import catalog, collections, pages, search, words
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.backend import ElasticsearchBackend
 from lookalike.stores.elasticsearch.catalog import Listing

@@ -36,10 +36,7 @@ from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.postgres.store import PostgresStore
 from lookalike.stores.registry import open_store
 from lookalike.stores.sql import AnswerLimit
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from tests.contracts.store_contract import (
     CORNERS,
     FIELDS,

@@ -21,20 +21,24 @@ from PIL import Image
 
 import torch
 from lookalike.comparison import compare as comparing
-from lookalike.comparison.compare import Contender, compare
-from lookalike.comparison.contest import Place
+from lookalike.comparison.compare import EmbedderCandidate, compare
+from lookalike.comparison.comparison import RankedCandidate
 from lookalike.comparison.finetuning import training
-from lookalike.comparison.finetuning.answers import TrainedAnswers, Trainee, trained_answers
-from lookalike.comparison.finetuning.folds import Lesson
+from lookalike.comparison.finetuning.augmentation import draw_augmentation
 from lookalike.comparison.finetuning.network import TrainableNetwork, open_trainable
 from lookalike.comparison.finetuning.pixels import read_pixels
+from lookalike.comparison.finetuning.predictions import (
+    NetworkCandidate,
+    TrainedPredictions,
+    predict_by_training,
+)
 from lookalike.comparison.finetuning.recipe import Recipe
 from lookalike.comparison.finetuning.training import train
-from lookalike.comparison.finetuning.variation import draw_variation
+from lookalike.comparison.finetuning.training_split import TrainingSplit
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.torch.hub import Hub
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.evaluation import heldout
+from lookalike.evaluation import held_out_predictions
 from lookalike.evaluation.folds import Fold, stratified_folds
 from lookalike.images import decoding
 from lookalike.session import Session
@@ -103,26 +107,26 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 
 
 @pytest.fixture
-def contenders(tmp_path: Path) -> Iterator[dict[str, Contender]]:
+def embedders(tmp_path: Path) -> Iterator[dict[str, EmbedderCandidate]]:
     embedder = MeanColours()
     cache = FeatureCache(tmp_path / "cache", embedder.fingerprint, embedder.dimension)
-    yield {embedder.name: Contender(embedder, cache, ())}
+    yield {embedder.name: EmbedderCandidate(embedder, cache, ())}
     cache.close()
 
 
-def trained_place(places: tuple[Place, ...]) -> tuple[int, Place]:
+def trained_place(places: tuple[RankedCandidate, ...]) -> tuple[int, RankedCandidate]:
     """Return the rank of the only network that was trained, and its place."""
     ((rank, place),) = [(rank, each) for rank, each in enumerate(places, 1) if each.fine_tuned]
     return rank, place
 
 
 def test_it_learns_what_the_neighbours_cannot_see(
-    records: list[Record], contenders: dict[str, Contender], network: TrainableNetwork, tmp_path: Path
+    records: list[Record], embedders: dict[str, EmbedderCandidate], network: TrainableNetwork, tmp_path: Path
 ) -> None:
     steps: list[tuple[int, int]] = []
     found = compare(
-        records, contenders, "label", trainees=[Trainee(network, RECIPE)], folder=tmp_path / "pictures",
-        ks=(1,), folds=3, progress=lambda *step: steps.append(step),
+        records, embedders, "label", networks=[NetworkCandidate(network, RECIPE)],
+        folder=tmp_path / "pictures", ks=(1,), folds=3, progress=lambda *step: steps.append(step),
     )  # fmt: skip
     rank, place = trained_place(found.places)
     assert rank == 1
@@ -145,11 +149,16 @@ def test_it_learns_what_the_neighbours_cannot_see(
 
 
 def test_a_coin_cannot_be_learned(
-    records: list[Record], contenders: dict[str, Contender], network: TrainableNetwork
+    records: list[Record], embedders: dict[str, EmbedderCandidate], network: TrainableNetwork
 ) -> None:
     """A network that saw the images held out would be right on them; this one is as good as a coin."""
     found = compare(
-        records, contenders, "coin", trainees=[Trainee(network, replace(RECIPE, epochs=8))], ks=(1,), folds=3
+        records,
+        embedders,
+        "coin",
+        networks=[NetworkCandidate(network, replace(RECIPE, epochs=8))],
+        ks=(1,),
+        folds=3,
     )
     # 60 fair coins are outside this range once in 2,000 times.
     assert 0.28 < trained_place(found.places)[1].accuracy < 0.72
@@ -157,7 +166,7 @@ def test_a_coin_cannot_be_learned(
 
 def test_the_folds_are_those_of_the_neighbours(
     records: list[Record],
-    contenders: dict[str, Contender],
+    embedders: dict[str, EmbedderCandidate],
     network: TrainableNetwork,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -174,28 +183,34 @@ def test_the_folds_are_those_of_the_neighbours(
             (copy,) = [each for each in session.read("copies")[0] if each.uri == path.as_uri()]
         copies.append(replace(copy, fields=one.fields))
     drawn: list[list[Fold]] = []
-    taken: list[tuple[list[Fold], list[Lesson], Codes]] = []
-    first, last = stratified_folds, trained_answers
+    taken: list[tuple[list[Fold], list[TrainingSplit], Codes]] = []
+    first, last = stratified_folds, predict_by_training
 
     def drawing(*words: Any, **options: Any) -> list[Fold]:
         drawn.append(first(*words, **options))
         return drawn[-1]
 
     def answering(
-        trainee: Trainee,
+        candidate: NetworkCandidate,
         pixels: Pixels,
         folds: list[Fold],
-        lessons: list[Lesson],
+        splits: list[TrainingSplit],
         truth: Codes,
         **options: Any,
-    ) -> TrainedAnswers:
-        taken.append((folds, lessons, truth))
-        return last(trainee, pixels, folds, lessons, truth, **options)
+    ) -> TrainedPredictions:
+        taken.append((folds, splits, truth))
+        return last(candidate, pixels, folds, splits, truth, **options)
 
-    monkeypatch.setattr(heldout, "stratified_folds", drawing)
+    monkeypatch.setattr(held_out_predictions, "stratified_folds", drawing)
     monkeypatch.setattr(comparing, "trained_answers", answering)
     every = [*records, *copies]
-    compare(every, contenders, "label", trainees=2 * [Trainee(network, replace(RECIPE, epochs=1))], seed=3)
+    compare(
+        every,
+        embedders,
+        "label",
+        networks=2 * [NetworkCandidate(network, replace(RECIPE, epochs=1))],
+        seed=3,
+    )
 
     assert len(drawn) == 4, "plain and fitted, for k = 1 and 5"
     assert len(taken) == 2
@@ -204,16 +219,16 @@ def test_the_folds_are_those_of_the_neighbours(
         {digests.index(one.digest), digests.index(copy.digest)}
         for one, copy in zip(records, copies, strict=False)
     ]
-    for folds, lessons, _ in taken:
+    for folds, splits, _ in taken:
         for own in (*drawn, folds):
             assert len(own) == 5
             for fold, neighbours in zip(folds, own, strict=True):
                 np.testing.assert_array_equal(fold.held_in, neighbours.held_in)
                 np.testing.assert_array_equal(fold.held_out, neighbours.held_out)
-        for fold, lesson in zip(folds, lessons, strict=True):
-            assert len(lesson.held_back) > 5
-            assert sorted([*lesson.learned, *lesson.held_back]) == fold.held_in.tolist()
-            for part in (fold.held_out, lesson.learned, lesson.held_back):
+        for fold, split in zip(folds, splits, strict=True):
+            assert len(split.validation) > 5
+            assert sorted([*split.training, *split.validation]) == fold.held_in.tolist()
+            for part in (fold.held_out, split.training, split.validation):
                 assert all(len(pair & set(part.tolist())) != 1 for pair in pairs)
 
 
@@ -230,13 +245,13 @@ def test_training_ends_early_and_keeps_the_best_epoch(
     monkeypatch.setattr(training, "cross_entropy", noted)
     pixels, _ = stored(32)
     coins = np.random.default_rng(2).permutation(32) % 2
-    lesson = Lesson(np.arange(16), np.arange(16, 32))
+    split = TrainingSplit(np.arange(16), np.arange(16, 32))
     recipe = replace(RECIPE, epochs=40, patience=0.1)
-    found = train(network, pixels, coins, lesson, recipe, seed=4)
+    found = train(network, pixels, coins, split, recipe, seed=4)
     assert len(losses) == found.epochs == found.best + 4 < 40
     assert losses[found.best - 1] == min(losses)
-    scores = network.scores(found._module, pixels, lesson.held_back)
-    assert first(scores, coins[lesson.held_back], recipe.smoothing) == pytest.approx(min(losses), abs=1e-6)
+    scores = network.scores(found._module, pixels, split.validation)
+    assert first(scores, coins[split.validation], recipe.smoothing) == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_the_loss_is_that_of_torch() -> None:
@@ -250,12 +265,12 @@ def test_the_loss_is_that_of_torch() -> None:
 
 def test_the_same_seed_gives_the_same_network(network: TrainableNetwork) -> None:
     pixels, truth = stored(24)
-    lesson = Lesson(np.arange(16), np.arange(16, 24))
+    split = TrainingSplit(np.arange(16), np.arange(16, 24))
     before = {name: value.clone() for name, value in network._network.module.state_dict().items()}
     drawn = torch.random.get_rng_state()
 
     def trained(seed: int) -> dict[str, Any]:
-        found = train(network, pixels, truth, lesson, replace(RECIPE, epochs=2), seed=seed)
+        found = train(network, pixels, truth, split, replace(RECIPE, epochs=2), seed=seed)
         return dict(found._module.state_dict())
 
     one, again, other = trained(1), trained(1), trained(2)
@@ -274,7 +289,7 @@ def test_answers_are_those_of_the_network_as_an_embedder(
     """So the pictures that are kept, not varied, are what the network's own preprocessing makes."""
     pixels, truth = stored(16)
     rows = np.arange(16)
-    found = train(network, pixels, truth, Lesson(rows, rows[:0]), replace(RECIPE, epochs=1), seed=1)
+    found = train(network, pixels, truth, TrainingSplit(rows, rows[:0]), replace(RECIPE, epochs=1), seed=1)
     embedder = found.embedder()
     assert embedder is not None
     some = records[:5]
@@ -282,7 +297,7 @@ def test_answers_are_those_of_the_network_as_an_embedder(
     pictures = [decoding.decode(uri_path(one.uri).read_bytes(), one.uri, at_least=168) for one in some]
     scores = embedder.embed(pictures)
     np.testing.assert_allclose(network.scores(found._module, read, np.arange(5)), scores, atol=1e-4)
-    assert found.answer(read, np.arange(5)).tolist() == scores.argmax(axis=1).tolist()
+    assert found.predict(read, np.arange(5)).tolist() == scores.argmax(axis=1).tolist()
     assert (found.epochs, found.best) == (1, 1)
 
 
@@ -291,8 +306,8 @@ def test_pictures_vary_in_place_and_colour_and_are_never_upside_down(network: Tr
     ramp = np.linspace(40, 200, 168).astype(np.uint8)
     picture = np.zeros((168, 168, 3), np.uint8)
     picture[:, :, 2], picture[:, :, 0], picture[:, :, 1] = ramp, ramp[:, None], 100
-    variation = draw_variation(64, RECIPE, np.random.default_rng(0))
-    varied = network._varied(network._planes(np.stack([picture] * 64)), variation).numpy()
+    augmentation = draw_augmentation(64, RECIPE, np.random.default_rng(0))
+    varied = network._varied(network._planes(np.stack([picture] * 64)), augmentation).numpy()
     assert varied.shape == (64, 3, 160, 160)
     mirrored = varied[:, 2, 80, 0] > varied[:, 2, 80, -1]
     assert 20 < mirrored.sum() < 44
@@ -300,7 +315,7 @@ def test_pictures_vary_in_place_and_colour_and_are_never_upside_down(network: Tr
     assert len({*varied[:, 2, 80, 80].tolist()}) == 64
     still = network._varied(
         network._planes(picture[None]),
-        draw_variation(1, replace(RECIPE, area=1, stretch=1, colour=0), np.random.default_rng(1)),
+        draw_augmentation(1, replace(RECIPE, area=1, stretch=1, colour=0), np.random.default_rng(1)),
     ).numpy()[0]
     expected = np.asarray(Image.fromarray(picture).resize((160, 160), Image.Resampling.BILINEAR)) / 255
     if still[2, 80, 0] > still[2, 80, -1]:
@@ -311,28 +326,28 @@ def test_pictures_vary_in_place_and_colour_and_are_never_upside_down(network: Tr
 def test_a_fold_with_one_label_is_answered_with_it(network: TrainableNetwork) -> None:
     pixels, _ = stored(4)
     rows = np.arange(4)
-    found = train(network, pixels, np.full(4, 7), Lesson(rows[:2], rows[2:]), RECIPE, seed=0)
+    found = train(network, pixels, np.full(4, 7), TrainingSplit(rows[:2], rows[2:]), RECIPE, seed=0)
     assert (found.epochs, found.embedder()) == (0, None)
-    assert found.answer(pixels, rows).tolist() == [7, 7, 7, 7]
+    assert found.predict(pixels, rows).tolist() == [7, 7, 7, 7]
 
 
 def test_one_label_in_all_is_refused(
-    records: list[Record], contenders: dict[str, Contender], network: TrainableNetwork
+    records: list[Record], embedders: dict[str, EmbedderCandidate], network: TrainableNetwork
 ) -> None:
     one = [each for each in records if each.fields["label"] == "level"]
     with pytest.raises(Unanswerable, match="at least two labels are needed"):
-        compare(one, contenders, "label", trainees=[Trainee(network, RECIPE)])
+        compare(one, embedders, "label", networks=[NetworkCandidate(network, RECIPE)])
 
 
 def test_a_loss_that_is_no_number_is_one_line(network: TrainableNetwork) -> None:
     pixels, truth = stored(8)
-    lesson = Lesson(np.arange(8), np.arange(0))
+    split = TrainingSplit(np.arange(8), np.arange(0))
     with pytest.raises(Unanswerable, match=f"timm:{SMALL} cannot be trained on these images"):
-        train(network, pixels, truth, lesson, replace(RECIPE, learning_rate=float("inf"), epochs=3), seed=0)
+        train(network, pixels, truth, split, replace(RECIPE, learning_rate=float("inf"), epochs=3), seed=0)
 
 
 def test_what_cannot_be_read_is_left_out_for_all(
-    records: list[Record], contenders: dict[str, Contender], network: TrainableNetwork, tmp_path: Path
+    records: list[Record], embedders: dict[str, EmbedderCandidate], network: TrainableNetwork, tmp_path: Path
 ) -> None:
     moved = []
     for one in records[:20]:
@@ -346,10 +361,10 @@ def test_what_cannot_be_read_is_left_out_for_all(
     broken.write_bytes(broken.read_bytes()[:2000])
     digest = hashlib.sha256(broken.read_bytes()).hexdigest()
     moved[2] = replace(moved[2], digest=digest)
-    (contender,) = contenders.values()
-    contender.cache.put({digest: np.linspace(0.1, 1, 27, dtype=np.float32)})
-    trainees = [Trainee(network, replace(RECIPE, epochs=1))]
-    found = compare(moved, contenders, "label", trainees=trainees, folder=tmp_path, ks=(1,), folds=2)
+    (candidate,) = embedders.values()
+    candidate.cache.put({digest: np.linspace(0.1, 1, 27, dtype=np.float32)})
+    networks = [NetworkCandidate(network, replace(RECIPE, epochs=1))]
+    found = compare(moved, embedders, "label", networks=networks, folder=tmp_path, ks=(1,), folds=2)
     assert {place.images for place in found.places} == {17}
     assert {one.record.id: one.reason for one in found.left_out} == {
         moved[0].id: "cannot be read: No such file or directory",

@@ -40,7 +40,7 @@ from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.stores.store import Store
 from lookalike.transfer.contents import read_rows
 from lookalike.transfer.copy import copy, copyable
-from lookalike.transfer.unfinished import building_name
+from lookalike.transfer.unfinished_copies import building_name
 from lookalike.types import Scalar, Space
 from tests.conftest import CommandLine
 from tests.contracts.store_contract import (

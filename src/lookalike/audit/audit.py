@@ -1,4 +1,4 @@
-"""What in a collection's labels and images looks wrong, ranked, each with its evidence.
+"""Audit of labels and images: contradicted labels, near-duplicates and outliers, ranked, each with evidence.
 
 Suspect labels are those that the vote of the neighbours contradicts, in answers in which the image itself had
 no part. They, and behind them all other labels, are ranked by their margin: how much more similar the nearest
@@ -30,9 +30,9 @@ from lookalike.audit.findings import (
     audit_lines,
     split_key,
 )
-from lookalike.audit.saved_again import join_saved_again
+from lookalike.audit.resaved_copies import join_resaved
 from lookalike.errors import FieldNotFound, InvalidArgument
-from lookalike.evaluation.heldout import held_out, workload
+from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
 from lookalike.vectors.groupings import group_members
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.fold_metric import Fit
-    from lookalike.evaluation.heldout import HeldOut
+    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
     from lookalike.vectors.nearest import Similarities
@@ -74,7 +74,7 @@ def audit(
     look: bool = False,
     progress: Progress = silent,
 ) -> Audit:
-    """Hold a collection's labels against what its images say.
+    """Audit the labels and images of a collection.
 
     Near-duplicates never answer for each other, so that no copy speaks for its own label.
 
@@ -113,15 +113,15 @@ def audit(
     sizes = [count // 2, 2 * count if look else 0, sum(work), count // 8, count // 8 + 1]
     alike, looking, judging, telling, copies = divided(progress, sizes)
     near = find_near_duplicates(vectors, [record.digest for record in records], alike)
-    groups = join_saved_again(records, vectors, near, looking) if look else near.groups
+    groups = join_resaved(records, vectors, near, looking) if look else near.groups
     suspects: tuple[Suspect, ...] = ()
     small_classes: tuple[SmallClass, ...] = ()
-    answers: HeldOut | None = None
+    answers: HeldOutPredictions | None = None
     if by is None:
         outliers = _outliers_of_all(records, vectors, groups, judging)
     else:
         # The labels are ranked by the first drawing of folds; others would only be counted.
-        answers = held_out(
+        answers = predict_held_out(
             records, vectors, by,
             k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed, progress=judging,
         )  # fmt: skip
@@ -145,8 +145,8 @@ def audit(
     return found
 
 
-def contradictions(held: HeldOut) -> tuple[NDArray[np.float64], Codes]:
-    """Return how much speaks against each label, and which label it speaks for.
+def contradictions(held: HeldOutPredictions) -> tuple[NDArray[np.float64], Codes]:
+    """Return the contradiction score of each label, and the label suggested instead.
 
     Args:
         held: answers for n images.
@@ -166,7 +166,7 @@ def contradictions(held: HeldOut) -> tuple[NDArray[np.float64], Codes]:
     return support[every, suggested] - own, suggested
 
 
-def _by_votes(held: HeldOut) -> tuple[NDArray[np.float64], Codes]:
+def _by_votes(held: HeldOutPredictions) -> tuple[NDArray[np.float64], Codes]:
     """Rank by the parts of the vote, where there are too many classes to keep the similarities to all."""
     places = np.full(max(held.rows.max(), held.neighbours.max()) + 1, -1)
     places[held.rows] = held.truth
@@ -180,7 +180,7 @@ def _by_votes(held: HeldOut) -> tuple[NDArray[np.float64], Codes]:
     return (against - kept) / voters, np.where(winners >= 0, winners, held.truth)
 
 
-def _suspects(records: Sequence[Record], held: HeldOut, progress: Progress) -> tuple[Suspect, ...]:
+def _suspects(records: Sequence[Record], held: HeldOutPredictions, progress: Progress) -> tuple[Suspect, ...]:
     scores, suggested = contradictions(held)
     found = []
     for place, row in enumerate(held.rows.tolist()):
@@ -199,7 +199,7 @@ def _suspects(records: Sequence[Record], held: HeldOut, progress: Progress) -> t
     return tuple(sorted(found, key=lambda each: (not each.contradicted, -each.score, each.record.uri)))
 
 
-def _neighbours(records: Sequence[Record], held: HeldOut, place: int) -> tuple[Neighbour, ...]:
+def _neighbours(records: Sequence[Record], held: HeldOutPredictions, place: int) -> tuple[Neighbour, ...]:
     rows, similarities = held.neighbours[place].tolist(), held.similarities[place].tolist()
     return tuple(
         Neighbour(records[row], similarity)
@@ -239,7 +239,7 @@ def _duplicates(
     return tuple(sorted(found, key=lambda each: (not each.disagree, -len(each.records), each.records[0].uri)))
 
 
-def _outliers(records: Sequence[Record], held: HeldOut) -> tuple[Outlier, ...]:
+def _outliers(records: Sequence[Record], held: HeldOutPredictions) -> tuple[Outlier, ...]:
     found = []
     deviations = _deviations(1.0 - held.nearest, held.truth, len(held.labels))
     for place in np.flatnonzero(deviations > DEVIATION).tolist():
@@ -287,7 +287,7 @@ def _deviations(distances: Similarities, truth: Codes, classes: int) -> NDArray[
     return scores
 
 
-def _small_classes(held: HeldOut) -> tuple[SmallClass, ...]:
+def _small_classes(held: HeldOutPredictions) -> tuple[SmallClass, ...]:
     counts = np.bincount(held.truth, minlength=len(held.labels)).tolist()
     small = [
         SmallClass(label, count) for label, count in zip(held.labels, counts, strict=True) if count < SMALL

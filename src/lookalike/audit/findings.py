@@ -1,4 +1,4 @@
-"""What an audit finds, as values and as lines of JSON."""
+"""The findings of an audit, as values and as lines of JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lookalike.vectors.vote import label_key, label_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.evaluation.participants import LeftOut
+    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.types import Neighbour, Record, Scalar
     from lookalike.vectors.near_duplicates import Chain
 
@@ -33,7 +33,7 @@ SPLITS = {
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A label, and how much speaks against it."""
+    """A label that may be wrong, with its score and the label suggested instead."""
 
     record: Record
     label: Scalar
@@ -52,7 +52,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Images that show the same thing."""
+    """A group of near-duplicate images."""
 
     records: tuple[Record, ...]
     """At least two, by uri."""
@@ -108,7 +108,7 @@ class SmallClass:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found, the most striking first."""
+    """The findings of an audit, the most striking first."""
 
     by: str | None
     """The field that holds the label; None in an audit without labels."""

@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
-from lookalike.evaluation.judge import Judge, check_promises
+from lookalike.evaluation.calibrator import Calibrator, check_promises
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
 from lookalike.images import decoding
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import is_fitted
 from lookalike.progress import reading_and_comparing, silent
-from lookalike.search.neighbours import (
-    answerable,
-    best_similarity,
-    embed_images,
-    nearest,
-    plain_similarity,
-)
+from lookalike.search.neighbours import answerable, best_similarity, embed_images, nearest, plain_similarity
 from lookalike.types import Skipped
 from lookalike.vectors.vote import vote
 
@@ -28,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.embedders.models import Models
-    from lookalike.evaluation.heldout import Ks
-    from lookalike.evaluation.judgement import Judgement
+    from lookalike.evaluation.calibration_set import CalibrationSet
+    from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
@@ -118,7 +112,7 @@ class Classifier:
         self._where = kept_filter(options.where, collection) or None
         self.judge = self._judge(collection, progress)
         """What puts confidence on the predictions; None where nothing can be said."""
-        k = options.k if self.judge is None else self.judge.judgement.k
+        k = options.k if self.judge is None else self.judge.calibration_set.k
         if k == "auto":
             raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
         self.k = k
@@ -188,7 +182,7 @@ class Classifier:
             image.name, prediction, len(same), collection.approximation if approximate else None
         )
 
-    def _judge(self, collection: CollectionInfo, progress: Progress) -> Judge | None:
+    def _judge(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
         options = self._options
         promises = options.max_error, options.coverage, options.false_alarm
         check_promises(*promises)
@@ -196,7 +190,7 @@ class Classifier:
         if not asked and collection.count > JUDGED_IMAGES:
             return None
         try:
-            judgement = judge_collection(
+            calibration_set = judge_collection(
                 self._spaces, self._models, self._name, self.by, options.k, self._where, progress
             )
         except Unanswerable:
@@ -204,7 +198,9 @@ class Classifier:
                 raise
             return None
         rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
-        return Judge(judgement, max_error=options.max_error, coverage=options.coverage, false_alarm=rate)
+        return Calibrator(
+            calibration_set, max_error=options.max_error, coverage=options.coverage, false_alarm=rate
+        )
 
 
 def judge_collection(
@@ -215,8 +211,8 @@ def judge_collection(
     k: Ks = 5,
     where: Where | None = None,
     progress: Progress = silent,
-) -> Judgement:
-    """Return what the held-out answers of a collection say: see `judgement.open_judgement`.
+) -> CalibrationSet:
+    """Return what the held-out answers of a collection say: see `open_calibration_set`.
 
     Args:
         spaces: of the store with the collection.
@@ -227,12 +223,12 @@ def judge_collection(
         where: only records that match, its fields as the collection has them.
         progress: called with images read and compared, and those to do, where nothing is kept.
     """
-    from lookalike.evaluation.judgement import open_judgement
+    from lookalike.evaluation.calibration_set import open_calibration_set
 
     collection = answerable(spaces.store, name, where, by)
     fitting = spaces.fitting(collection)
     pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-    return open_judgement(
+    return open_calibration_set(
         spaces.store, models.cache, collection, by,
         read=lambda: spaces.read_plain(name, reading), k=k, where=where,
         fit=spaces.refit(collection, models, pulse.beat), fit_by=None if fitting is None else fitting.by,

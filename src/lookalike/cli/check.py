@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.options import Settings, format_option, global_options, model_options
-from lookalike.cli.output import (
-    SHOWN,
-    counted,
-    print_line,
-    print_rest,
-    print_table,
-    print_text,
-    warn,
-)
+from lookalike.cli.output import SHOWN, counted, print_line, print_rest, print_table, print_text, warn
 from lookalike.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
     from lookalike.answering import Classified
     from lookalike.classification.zero_shot import Named
-    from lookalike.evaluation.heldout import Ks
-    from lookalike.evaluation.judge import Judge
+    from lookalike.evaluation.calibrator import Calibrator
+    from lookalike.evaluation.held_out_predictions import Ks
 
 
 @click.command()
@@ -128,7 +128,7 @@ def classify(
                 false_alarm=false_alarm, progress=progress,
             )  # fmt: skip
         if judge is not None:
-            k = judge.judgement.k
+            k = judge.calibration_set.k
             _tell_promises(judge, by, quiet=settings.quiet)
         if k == "auto":
             raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
@@ -160,7 +160,7 @@ def classify(
     return code
 
 
-def _tell_promises(judge: Judge, by: str, *, quiet: bool) -> None:
+def _tell_promises(judge: Calibrator, by: str, *, quiet: bool) -> None:
     """Say on stderr what the promises cost, once for all images."""
     selection = judge.selection
     if selection is not None:

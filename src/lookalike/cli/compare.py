@@ -23,7 +23,7 @@ from lookalike.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.comparison.contest import Contest, Place
+    from lookalike.comparison.comparison import Comparison, RankedCandidate
 
 
 @click.command()
@@ -102,7 +102,7 @@ def _number(text: str) -> int:
         raise InvalidArgument(f"-k {text!r}: write whole numbers, with commas between them") from error
 
 
-def _print_comparison(comparison: Contest) -> None:
+def _print_comparison(comparison: Comparison) -> None:
     first = comparison.places[0]
     trained = any(place.fine_tuned for place in comparison.places)
     print_text(
@@ -137,7 +137,7 @@ def _print_comparison(comparison: Contest) -> None:
     print_left_out(comparison.left_out)
 
 
-def _tested(places: Sequence[Place]) -> list[int]:
+def _tested(places: Sequence[RankedCandidate]) -> list[int]:
     """Return the ranks held against the first: the second, what was trained, the best that was not."""
     trained = [place.fine_tuned for place in places]
     told = {2} | {rank for rank, each in enumerate(trained, 1) if each}
@@ -146,7 +146,7 @@ def _tested(places: Sequence[Place]) -> list[int]:
     return sorted(rank for rank in told if 1 < rank <= len(places))
 
 
-def _print_comparison_lines(comparison: Contest) -> None:
+def _print_comparison_lines(comparison: Comparison) -> None:
     test = comparison.test
     print_line(
         {

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import (
-    Settings,
-    collection_option,
-    format_option,
-    global_options,
-    watched,
-)
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, watched
 from lookalike.cli.output import counted, print_line, print_text, warn
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
@@ -23,7 +17,7 @@ from lookalike.stores.registry import check_approximate, open_store
 if TYPE_CHECKING:
     from lookalike.stores.store import Store
     from lookalike.transfer.copy import CopyReport
-    from lookalike.transfer.levelling import Tally
+    from lookalike.transfer.synchronisation import Tally
     from lookalike.types import Approximation
 
 

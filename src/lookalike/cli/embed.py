@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import (
-    Settings,
-    global_options,
-    max_pixels_option,
-    model_options,
-    read_paths,
-)
+from lookalike.cli.options import Settings, global_options, max_pixels_option, model_options, read_paths
 from lookalike.cli.output import print_line, warn
 from lookalike.types import Skipped
 

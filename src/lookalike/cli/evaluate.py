@@ -39,7 +39,7 @@ from lookalike.vectors.vote import label_key
 if TYPE_CHECKING:
     from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
-    from lookalike.evaluation.trust import Trust
+    from lookalike.evaluation.reliability import Reliability
 
 # Beyond this many classes a confusion matrix no longer fits a terminal; its cells are listed instead.
 _MATRIX_CLASSES = 12
@@ -159,7 +159,7 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
         [(f.label, f.support, f.precision, f.recall, f.f1) for f in evaluation.classes],
     )
     _print_confusion(evaluation, shown)
-    _print_trust(evaluation, everything=everything)
+    _print_reliability(evaluation, everything=everything)
     if evaluation.mistakes:
         print_table(
             ("mistake", evaluation.by, "predicted", "share", "because of", "similarity"),
@@ -223,39 +223,39 @@ def _print_method(evaluation: Evaluation) -> None:
         print_text(joined_text(evaluation.joined, str(evaluation.group)))
 
 
-def _print_trust(evaluation: Evaluation, *, everything: bool) -> None:
-    trust = evaluation.trust
-    if trust is None:
-        print_text(f"no confidence can be given: {evaluation.no_trust}")
+def _print_reliability(evaluation: Evaluation, *, everything: bool) -> None:
+    reliability = evaluation.reliability
+    if reliability is None:
+        print_text(f"no confidence can be given: {evaluation.reliability_refusal}")
         return
-    print_text(f"confidence: Brier score {trust.brier:.4f} (0 is perfect, 0.25 knows nothing)")
-    if trust.false_alarm:
+    print_text(f"confidence: Brier score {reliability.brier:.4f} (0 is perfect, 0.25 knows nothing)")
+    if reliability.false_alarm:
         print_text(
-            f"unlike anything, at a false-alarm rate of {trust.false_alarm:g}: "
-            f"{trust.unknown:,} of {evaluation.evaluated:,} images"
+            f"unlike anything, at a false-alarm rate of {reliability.false_alarm:g}: "
+            f"{reliability.unknown:,} of {evaluation.evaluated:,} images"
         )
-    selection = trust.selection
+    selection = reliability.selection
     if selection is not None:
         print_text(
             f"error of at most {selection.max_error:g}: {selection.share:.4f} answered "
             f"({selection.answered:,} of {selection.total:,}, {selection.wrong:,} wrong), "
             f"from confidence {selection.threshold:.4f}"
         )
-    elif trust.refusal is not None:
-        print_text(trust.refusal)
+    elif reliability.refusal is not None:
+        print_text(reliability.refusal)
     if everything:
         print_table(
             ("confidence", "images", "mean", "right"),
             [
                 (f"{each.low:.1f} … {each.high:.1f}", each.count, each.confidence, each.right)
-                for each in trust.reliability
+                for each in reliability.bins
             ],
         )
-    _print_coverage(trust, evaluation.by)
+    _print_coverage(reliability, evaluation.by)
 
 
-def _print_coverage(trust: Trust, by: str) -> None:
-    coverage = trust.coverage
+def _print_coverage(reliability: Reliability, by: str) -> None:
+    coverage = reliability.coverage
     if coverage is None:
         return
     print_table(

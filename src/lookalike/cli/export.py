@@ -9,7 +9,7 @@ import click
 
 from lookalike.cli.options import Settings, global_options
 from lookalike.cli.output import counted, print_text, warn
-from lookalike.outputs import check_new_folder
+from lookalike.output_files import check_new_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lookalike.embedders.protocol import Device
-    from lookalike.evaluation.heldout import Ks
+    from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.session import Session
     from lookalike.stores.store import Store
     from lookalike.types import Scalar, Where

@@ -18,7 +18,7 @@ from lookalike.uris import local_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lookalike.evaluation.participants import LeftOut
+    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record
 
 _WIDEST = 1_000_000

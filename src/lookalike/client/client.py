@@ -1,39 +1,87 @@
-"""The client: what can be asked of a service in one call."""
+"""The client: one method for each request to a service."""
 
 from __future__ import annotations
 
 import base64
+import json
 import sys
+import time
 from array import array
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from lookalike.client.connection import question
-from lookalike.client.images import Images
+from pydantic import BaseModel
+
+from lookalike.client.connection import JSON, RETRIES, TIMEOUT, Connection, build_query, image_parts
+from lookalike.client.errors import JobFailed, JobUnfinished
 from lookalike.client.terms import Id, Minus, data_url, read_picture
+from lookalike.schemas.audit import AuditQuery, DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
+from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
 from lookalike.schemas.embeddings import EmbeddingsAnswer, EmbeddingsRequest, Model, Models
+from lookalike.schemas.evaluate import EvaluatedImages, EvaluateQuery, EvaluationAnswer
+from lookalike.schemas.images import Added, Correction, ImageDetails
+from lookalike.schemas.index import Indexing, IndexQuery
+from lookalike.schemas.jobs import Job, Jobs
+from lookalike.schemas.map import MapAnswer, MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.service import ServiceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from lookalike.client.connection import Part
     from lookalike.client.terms import Picture, Term
     from lookalike.schemas.values import Value
 
     Where = Mapping[str, Sequence[Value]]
+    Fields = Mapping[str, Value]
+
+_M = TypeVar("_M", bound=BaseModel)
+
+PAGE = 50
+"""Images or entries of a page."""
+
+# Seconds between two requests for the state of a job: at first, and when it takes long.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 
-class Client(Images):
-    """A service of lookalike; threads may share it. See `Connection` for its arguments.
+class Client:
+    """A client of a lookalike service; thread-safe.
 
     Every call raises a `ServiceError` where the service does not answer as it should: see `client.errors`.
     Answers are the models of `lookalike.schemas`.
     """
 
+    def __init__(
+        self, url: str, *, key: str | None = None, timeout: float = TIMEOUT, retries: int = RETRIES
+    ) -> None:
+        """Say where the service is; nothing is sent yet.
+
+        Args:
+            url: its address, as `http://127.0.0.1:8000`, with a path where a proxy puts it below one.
+            key: an API key, where the service asks for one.
+            timeout: seconds in which an answer must have come.
+            retries: times that a request is sent again where the connection is refused, and, if it changes
+                nothing or may be repeated, where the service answers that it is busy.
+
+        Raises:
+            InvalidArgument: the address is none.
+        """
+        self._connection = Connection(url, key=key, timeout=timeout, retries=retries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
     def service(self) -> ServiceInfo:
         """Return what the service is, and what this client's key may do there."""
-        return self._ask(ServiceInfo, "GET", "v1", "service")
+        return self._connection.request(ServiceInfo, "GET", "v1", "service")
 
     def search(
         self,
@@ -66,7 +114,7 @@ class Client(Images):
             InvalidArgument: a number is out of its range.
         """
         pictures: list[tuple[str, bytes]] = []
-        asked = question(
+        asked = build_query(
             SearchQuery,
             {
                 "terms": [_term(term, pictures) for term in terms],
@@ -79,7 +127,9 @@ class Client(Images):
                 "approximate": approximate,
             },
         )
-        return self._put(SearchAnswer, asked, pictures, "v1", "collections", collection, "search")
+        return self._connection.post_query(
+            SearchAnswer, asked, pictures, "v1", "collections", collection, "search"
+        )
 
     def classify(
         self,
@@ -113,7 +163,7 @@ class Client(Images):
             PathNotFound, UnusableImage: a file of this machine cannot be read.
             InvalidArgument: a number is out of its range.
         """
-        asked = question(
+        asked = build_query(
             ClassifyQuery,
             {
                 "by": by,
@@ -127,7 +177,9 @@ class Client(Images):
             },
         )
         sent = [read_picture(each) for each in pictures if not isinstance(each, Id)]
-        answer = self._put(ClassifyAnswer, asked, sent, "v1", "collections", collection, "classify")
+        answer = self._connection.post_query(
+            ClassifyAnswer, asked, sent, "v1", "collections", collection, "classify"
+        )
         # The service answers pictures first and ids then.
         first, then = iter(answer.predictions[: len(sent)]), iter(answer.predictions[len(sent) :])
         ordered = [next(then if isinstance(each, Id) else first) for each in pictures]
@@ -148,14 +200,309 @@ class Client(Images):
         """
         sent = [each if isinstance(each, str) else data_url(each) for each in inputs]
         given = {"input": sent, "model": model, "encoding_format": "base64"}
-        answer = self._ask(
-            EmbeddingsAnswer, "POST", "v1", "embeddings", body=question(EmbeddingsRequest, given)
+        answer = self._connection.request(
+            EmbeddingsAnswer, "POST", "v1", "embeddings", body=build_query(EmbeddingsRequest, given)
         )
         return [_numbers(each.embedding) for each in answer.data]
 
     def models(self) -> list[Model]:
         """Return the models that may be asked for vectors."""
-        return self._ask(Models, "GET", "v1", "models").data
+        return self._connection.request(Models, "GET", "v1", "models").data
+
+    def collections(self) -> list[Collection]:
+        """Return the collections that are served."""
+        return self._connection.request(Collections, "GET", "v1", "collections").collections
+
+    def collection(self, name: str) -> Collection:
+        """Return one of them."""
+        return self._connection.request(Collection, "GET", "v1", "collections", name)
+
+    def create_collection(self, name: str, model: str) -> Collection:
+        """Make an empty collection; a writing key is needed.
+
+        Args:
+            name: letters, digits, `_` and `-`.
+            model: its embedder.
+
+        Raises:
+            InvalidArgument: the name is too long or too short.
+        """
+        body = build_query(NewCollection, {"name": name, "model": model})
+        return self._connection.request(Collection, "POST", "v1", "collections", body=body, again=False)
+
+    def delete_collection(self, name: str) -> int:
+        """Delete a collection and return how many images it had; a writing key is needed."""
+        return self._connection.request(Deleted, "DELETE", "v1", "collections", name, again=False).deleted
+
+    def values(self, name: str) -> Values:
+        """Return the values of every field of a collection, the most frequent first."""
+        return self._connection.request(Values, "GET", "v1", "collections", name, "values")
+
+    def add(
+        self,
+        collection: str,
+        *pictures: Picture,
+        fields: Fields | Sequence[Fields] = (),
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+    ) -> Added:
+        """Put pictures into a collection; a writing key is needed. The same picture again is the same image.
+
+        Args:
+            collection: its name.
+            pictures: paths of this machine, or bytes.
+            fields: of all, or of each.
+            metadata: of all, or of each.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+        """
+        parts: list[Part] = [
+            (name, (None, json.dumps(given), JSON))
+            for name, given in (("fields", fields), ("metadata", metadata))
+            if given
+        ]
+        parts += image_parts([read_picture(each) for each in pictures])
+        return self._connection.request(Added, "POST", *_images(collection), parts=parts)
+
+    def image(self, collection: str, identity: str) -> ImageDetails:
+        """Return all that is known of an image."""
+        return self._connection.request(ImageDetails, "GET", *_images(collection), identity)
+
+    def correct(
+        self,
+        collection: str,
+        identity: str,
+        fields: Mapping[str, Value | None] | None = None,
+        *,
+        confirm: Sequence[str] = (),
+    ) -> ImageDetails:
+        """Put fields of an image right; a writing key is needed.
+
+        Args:
+            collection: its name.
+            identity: of the image.
+            fields: new values; None removes a field.
+            confirm: fields that are right as they are, or as `fields` has them.
+
+        Raises:
+            InvalidArgument: a value is none that a field can have.
+        """
+        body = build_query(Correction, {"fields": dict(fields or {}), "confirm": list(confirm)})
+        return self._connection.request(ImageDetails, "PATCH", *_images(collection), identity, body=body)
+
+    def delete_image(self, collection: str, identity: str) -> None:
+        """Take an image out of a collection; a writing key is needed."""
+        self._connection.send("DELETE", *_images(collection), identity, again=False)
+
+    def thumbnail(self, collection: str, identity: str, size: Literal[64, 128, 256, 512] = 256) -> bytes:
+        """Return an image as a WebP of at most so many pixels a side."""
+        answer = self._connection.send(
+            "GET", *_images(collection), identity, "thumbnail", query={"size": size}
+        )
+        return answer.content
+
+    def original(self, collection: str, identity: str) -> bytes:
+        """Return the file of an image."""
+        return self._connection.send("GET", *_images(collection), identity, "original").content
+
+    def evaluate(
+        self,
+        collection: str,
+        by: str,
+        *,
+        within: str | None = None,
+        k: int | Literal["auto"] | None = None,
+        group: str | None = None,
+        folds: int | None = None,
+        repeats: int | None = None,
+        seed: int | None = None,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+    ) -> Job:
+        """Begin to measure how often the neighbours are right; see `evaluation`.
+
+        Args:
+            collection: its name.
+            by: the field that holds the label.
+            within: compare an image only with those of the same value of this field.
+            k: neighbours that vote; `auto` chooses; by default 5.
+            group: never compare an image with those of the same value of this field.
+            folds: for a fitted metric or k `auto`; by default 5.
+            repeats: how often folds are drawn; by default 3.
+            seed: of the first drawing; by default 0.
+            max_error: find the confidence above which the error is at most this, 0 … 1.
+            coverage: measure label sets that contain the true label this often, 0 … 1.
+            false_alarm: part of the known pictures that may be called unknown, 0 … 1.
+
+        Raises:
+            InvalidArgument: a number is out of its range.
+        """
+        given = {
+            "by": by, "within": within, "k": k, "group": group, "folds": folds, "repeats": repeats,
+            "seed": seed, "max_error": max_error, "coverage": coverage, "false_alarm": false_alarm,
+        }  # fmt: skip
+        return self._begin(collection, "evaluations", EvaluateQuery, given)
+
+    def audit(self, collection: str, by: str, *, split: str | None = None, k: int = 5) -> Job:
+        """Begin to look for what is wrong with labels and images; see `suspects` and those below it.
+
+        Args:
+            collection: its name.
+            by: the field that holds the label.
+            split: the field that tells training images from test images.
+            k: neighbours that vote.
+
+        Raises:
+            InvalidArgument: a number is out of its range.
+        """
+        return self._begin(collection, "audits", AuditQuery, {"by": by, "split": split, "k": k})
+
+    def draw(self, collection: str, by: str | None = None) -> Job:
+        """Begin to draw the map of a collection, with the values of a field as labels; see `map`."""
+        return self._begin(collection, "maps", MapQuery, {"by": by})
+
+    def index(
+        self,
+        collection: str,
+        *,
+        labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
+        prune: bool = False,
+        yes: bool = False,
+    ) -> Job:
+        """Begin to index again what was indexed there; a writing key is needed; see `indexing`.
+
+        Args:
+            collection: its name.
+            labels: where labels are read from.
+            prune: remove images whose file is gone.
+            yes: even where these are more than a tenth of the collection; else the job fails.
+        """
+        asked = {"labels": labels, "prune": prune, "yes": yes}
+        return self._begin(collection, "indexings", IndexQuery, asked)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs that wait, run, or ended last; the newest first."""
+        return self._connection.request(Jobs, "GET", "v1", "jobs").jobs
+
+    def job(self, job: Job | str) -> Job:
+        """Return a job as it is now."""
+        return self._connection.request(Job, "GET", "v1", "jobs", _id(job))
+
+    def cancel(self, job: Job | str) -> Job:
+        """Cancel a job."""
+        return self._connection.request(Job, "DELETE", "v1", "jobs", _id(job))
+
+    def wait(
+        self,
+        job: Job | str,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
+        *,
+        timeout: float | None = None,
+    ) -> Job:
+        """Wait until a job is done.
+
+        Args:
+            job: a job, or its id.
+            progress: called with what is done and what there is to do, whenever that has changed.
+            timeout: seconds after which to give up; None: never.
+
+        Raises:
+            JobFailed: it failed, or somebody cancelled it.
+            JobUnfinished: it goes on, and the time is over.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        known = (0, 0)
+        pause = _FIRST_PAUSE
+        while True:
+            now = self.job(job)
+            if (now.done, now.total) != known:
+                known = (now.done, now.total)
+                progress(*known)
+            if now.state == "done":
+                return now
+            if now.state in ("failed", "cancelled"):
+                raise JobFailed(now)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise JobUnfinished(now)
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def evaluation(self, job: Job | str) -> EvaluationAnswer:
+        """Return the figures of an evaluation."""
+        return self._result(EvaluationAnswer, job, "evaluation")
+
+    def evaluated_images(
+        self,
+        job: Job | str,
+        *,
+        label: int | None = None,
+        predicted: int | None = None,
+        wrong: bool = False,
+        offset: int = 0,
+        limit: int = PAGE,
+    ) -> EvaluatedImages:
+        """Return images of an evaluation with the neighbours that voted.
+
+        Args:
+            job: an evaluation.
+            label: only images of this label: a place in its `classes`.
+            predicted: only images that were given this one.
+            wrong: only mistakes.
+            offset: images to pass over.
+            limit: images at most.
+        """
+        query = {"label": label, "predicted": predicted, "wrong": wrong, "offset": offset, "limit": limit}
+        return self._result(EvaluatedImages, job, "evaluation", "images", **query)
+
+    def suspects(
+        self, job: Job | str, *, contradicted: bool = True, offset: int = 0, limit: int = PAGE
+    ) -> Suspects:
+        """Return the labels that an audit found to look wrong.
+
+        Args:
+            job: an audit.
+            contradicted: only those that the neighbours contradict.
+            offset: entries to pass over.
+            limit: entries at most.
+        """
+        return self._audited(Suspects, job, "suspects", offset, limit, all=not contradicted)
+
+    def duplicates(self, job: Job | str, *, offset: int = 0, limit: int = PAGE) -> DuplicateGroups:
+        """Return the near-duplicates that an audit found."""
+        return self._audited(DuplicateGroups, job, "duplicates", offset, limit)
+
+    def outliers(self, job: Job | str, *, offset: int = 0, limit: int = PAGE) -> Outliers:
+        """Return the images that an audit found to be unlike all others."""
+        return self._audited(Outliers, job, "outliers", offset, limit)
+
+    def small_classes(self, job: Job | str, *, offset: int = 0, limit: int = PAGE) -> SmallClasses:
+        """Return the labels that an audit found too few images of."""
+        return self._audited(SmallClasses, job, "small_classes", offset, limit)
+
+    def left_out(self, job: Job | str, *, offset: int = 0, limit: int = PAGE) -> LeftOuts:
+        """Return the images that an audit could not judge."""
+        return self._audited(LeftOuts, job, "left_out", offset, limit)
+
+    def map(self, job: Job | str) -> MapAnswer:
+        """Return the map that was drawn."""
+        return self._result(MapAnswer, job, "map")
+
+    def indexing(self, job: Job | str) -> Indexing:
+        """Return what became of every file that was indexed again."""
+        return self._result(Indexing, job, "indexing")
+
+    def _begin(self, collection: str, what: str, kind: type[BaseModel], given: dict[str, Any]) -> Job:
+        path = ("v1", "collections", collection, what)
+        return self._connection.request(Job, "POST", *path, body=build_query(kind, given), again=False)
+
+    def _audited(
+        self, kind: type[_M], job: Job | str, part: str, offset: int, limit: int, **query: object
+    ) -> _M:
+        return self._result(kind, job, "audit", list=part, offset=offset, limit=limit, **query)
+
+    def _result(self, kind: type[_M], job: Job | str, *path: str, **query: object) -> _M:
+        return self._connection.request(kind, "GET", "v1", "jobs", _id(job), *path, query=query)
 
 
 def _term(term: Term, pictures: list[tuple[str, bytes]]) -> dict[str, Any]:
@@ -177,3 +524,11 @@ def _numbers(vector: list[float] | str) -> list[float]:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tolist()
+
+
+def _images(collection: str) -> tuple[str, ...]:
+    return ("v1", "collections", collection, "images")
+
+
+def _id(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id

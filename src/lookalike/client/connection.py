@@ -1,10 +1,10 @@
-"""Requests to a service, and its refusals as errors."""
+"""HTTP requests to a service, with retries, and its refusals as errors."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -34,22 +34,13 @@ _LONGEST_WAIT = 30.0
 
 
 class Connection:
-    """Where a service is, and the key for it; threads may share it."""
+    """Sends requests to a service, again where it is busy; thread-safe."""
 
-    def __init__(
-        self, url: str, *, key: str | None = None, timeout: float = TIMEOUT, retries: int = RETRIES
-    ) -> None:
-        """Say where the service is; nothing is sent yet.
-
-        Args:
-            url: its address, as `http://127.0.0.1:8000`, with a path where a proxy puts it below one.
-            key: an API key, where the service asks for one.
-            timeout: seconds in which an answer must have come.
-            retries: times that a request is sent again where the connection is refused, and, if it changes
-                nothing or may be repeated, where the service answers that it is busy.
+    def __init__(self, url: str, *, key: str | None, timeout: float, retries: int) -> None:
+        """Check the address: see `Client`.
 
         Raises:
-            InvalidArgument: the address is none.
+            InvalidArgument: it is none.
         """
         try:
             self._url = httpx.URL(url)
@@ -66,17 +57,11 @@ class Connection:
             transport=httpx.HTTPTransport(retries=retries),
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._client.close()
 
-    def _ask(
+    def request(
         self,
         answer: type[_M],
         method: str,
@@ -86,7 +71,7 @@ class Connection:
         parts: Sequence[Part] = (),
         again: bool = True,
     ) -> _M:
-        """Send a request and read its answer; see `_send`.
+        """Send a request and read its answer; see `send`.
 
         Args:
             answer: what is answered.
@@ -97,7 +82,7 @@ class Connection:
             parts: those of a multipart request.
             again: whether it may be sent twice.
         """
-        response = self._send(method, *path, query=query, body=body, parts=parts, again=again)
+        response = self.send(method, *path, query=query, body=body, parts=parts, again=again)
         try:
             # The standard library's json reads half a surrogate pair, which labels and names may have.
             return answer.model_validate(response.json())
@@ -107,16 +92,16 @@ class Connection:
                 status=response.status_code,
             ) from error
 
-    def _put(
-        self, answer: type[_M], question: BaseModel, pictures: Sequence[tuple[str, bytes]], *path: str
+    def post_query(
+        self, answer: type[_M], query: BaseModel, images: Sequence[tuple[str, bytes]], *path: str
     ) -> _M:
-        """Put a question, with pictures or without any, and read its answer; see `_send`."""
-        if not pictures:
-            return self._ask(answer, "POST", *path, body=question)
-        parts: list[Part] = [("query", (None, as_json(question), JSON)), *picture_parts(pictures)]
-        return self._ask(answer, "POST", *path, parts=parts)
+        """Post a query, as multipart where it has images, and read its answer; see `send`."""
+        if not images:
+            return self.request(answer, "POST", *path, body=query)
+        parts: list[Part] = [("query", (None, as_json(query), JSON)), *image_parts(images)]
+        return self.request(answer, "POST", *path, parts=parts)
 
-    def _send(
+    def send(
         self,
         method: str,
         *path: str,
@@ -178,11 +163,11 @@ def _part(name: str) -> str:
     raise InvalidArgument(f"{name!r} is no name of a collection, an image or a job")
 
 
-def question(kind: type[_M], given: Mapping[str, Any]) -> _M:
-    """Return what is asked.
+def build_query(kind: type[_M], given: Mapping[str, Any]) -> _M:
+    """Validate a query.
 
     Args:
-        kind: of the question.
+        kind: of the query.
         given: its values; None is left out.
 
     Raises:
@@ -196,15 +181,15 @@ def question(kind: type[_M], given: Mapping[str, Any]) -> _M:
         raise InvalidArgument(f"{place}: {first['msg']}") from error
 
 
-def picture_parts(pictures: Sequence[tuple[str, bytes]]) -> list[Part]:
-    """Return pictures, of name and bytes, as parts of a multipart request."""
+def image_parts(images: Sequence[tuple[str, bytes]]) -> list[Part]:
+    """Return images, of name and bytes, as parts of a multipart request."""
     # What it really is, the service sees from its bytes.
-    return [("image", (name, data, "application/octet-stream")) for name, data in pictures]
+    return [("image", (name, data, "application/octet-stream")) for name, data in images]
 
 
-def as_json(question: BaseModel) -> str:
-    """Return what is asked as JSON, without what was not set."""
-    return json.dumps(question.model_dump(exclude_unset=True))
+def as_json(query: BaseModel) -> str:
+    """Return a query as JSON, without what was not set."""
+    return json.dumps(query.model_dump(exclude_unset=True))
 
 
 def _wait(response: httpx.Response) -> float:

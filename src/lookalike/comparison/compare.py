@@ -1,8 +1,7 @@
-"""What suits the images of a collection: embedders, metrics, k, and networks that are trained end to end.
+"""Compares embedders, metrics, k and networks trained end to end by cross-validation, all in the same folds.
 
-All are judged by cross-validation with the same folds. The best of several looks better than it is, because
-it was chosen by these figures; whether it differs from another is told by McNemar's test, which looks only at
-the images that just one of the two got right.
+The best of several looks better than it is, because it was chosen by these figures; whether it differs from
+another is told by McNemar's test, which looks only at the images that just one of the two got right.
 """
 
 from __future__ import annotations
@@ -15,25 +14,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.comparison.contest import FINE_TUNED, Contest, Place, paired_test
-from lookalike.comparison.finetuning.answers import images_at_most, images_expected, trained_answers
-from lookalike.comparison.finetuning.folds import folds_of, lesson_of
+from lookalike.comparison.comparison import FINE_TUNED, Comparison, RankedCandidate, paired_test
 from lookalike.comparison.finetuning.pixels import CHANGED, ELSEWHERE, closed_up, read_pixels
+from lookalike.comparison.finetuning.predictions import images_at_most, images_expected, predict_by_training
+from lookalike.comparison.finetuning.training_split import folds_of, split_training
 from lookalike.embedders.ranged import range_of
 from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.evaluation.exclusions import LeftOut, evaluable_rows
 from lookalike.evaluation.figures import class_figures
 from lookalike.evaluation.folds import FOLDS
-from lookalike.evaluation.heldout import held_out
-from lookalike.evaluation.participants import LeftOut, participants
+from lookalike.evaluation.held_out_predictions import predict_held_out
 from lookalike.images import decoding
 from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.progress import silent
-from lookalike.types import (
-    PLAIN_METRIC,
-    Skipped,
-)
+from lookalike.types import PLAIN_METRIC, Skipped
 from lookalike.uris import local_path
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups
@@ -43,12 +39,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.comparison.finetuning.answers import Trainee
     from lookalike.comparison.finetuning.pixels import Pixels
+    from lookalike.comparison.finetuning.predictions import NetworkCandidate
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
-    from lookalike.evaluation.fold_metric import Fit
-    from lookalike.evaluation.heldout import HeldOut
+    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
     from lookalike.vectors.metric import Metric
@@ -59,8 +55,8 @@ _TIMED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """An embedder that takes part."""
+class EmbedderCandidate:
+    """An embedder to compare, with its feature cache."""
 
     embedder: Embedder
     cache: FeatureCache
@@ -70,17 +66,17 @@ class Contender:
 
 def compare(
     records: Sequence[Record],
-    contenders: Mapping[str, Contender],
+    embedders: Mapping[str, EmbedderCandidate],
     by: str,
     *,
-    trainees: Sequence[Trainee] = (),
+    networks: Sequence[NetworkCandidate] = (),
     levels: Range = AUTO,
     folder: Path | None = None,
     ks: Sequence[int] = (1, 5),
     folds: int = FOLDS,
     seed: int = 0,
     progress: Progress = silent,
-) -> Contest:
+) -> Comparison:
     """Rank embedders × metrics × k, and networks that are trained, by cross-validation.
 
     Each image is held out once; the folds are the same for all, stratified by label, and near-duplicates stay
@@ -89,9 +85,9 @@ def compare(
 
     Args:
         records: all records of a collection.
-        contenders: the embedders, by name; at least one.
+        embedders: the embedders, by name; at least one.
         by: the field that holds the label.
-        trainees: networks to train.
+        networks: networks to train.
         levels: by which their pictures are decoded; an embedder has its own.
         folder: where their pictures lie meanwhile; None: where temporary files do.
         ks: numbers of neighbours that vote, each at least 1.
@@ -104,27 +100,27 @@ def compare(
         smaller k.
 
     Raises:
-        InvalidArgument: no k, or one below 1; no contender.
+        InvalidArgument: no k, or one below 1; no candidate.
         FieldNotFound: no record has the field.
         Unanswerable: too little to compare, or a network cannot be trained.
     """
     if not ks or min(ks) < 1:
         raise InvalidArgument("k must be at least 1" if ks else "compare needs a k")
-    if not contenders:
+    if not embedders:
         raise InvalidArgument("compare needs a model")
-    rows, left_out = participants(records, by)
+    rows, left_out = evaluable_rows(records, by)
     taking = [records[row] for row in rows]
-    steps = _Steps(progress, len(contenders) * (len(taking) + 2 * folds))
-    guesses = [images_at_most(one.recipe, len(taking), folds) for one in trainees]
-    steps.total += len(trainees) * len(taking) + sum(guesses)
+    steps = _Steps(progress, len(embedders) * (len(taking) + 2 * folds))
+    guesses = [images_at_most(one.recipe, len(taking), folds) for one in networks]
+    steps.total += len(networks) * len(taking) + sum(guesses)
 
     vectors: dict[str, dict[str, NDArray[np.float32]]] = {}
     lost: dict[str, str] = {}
-    for name, contender in contenders.items():
-        vectors[name] = _embed(taking, contender, lost, steps.did)
+    for name, candidate in embedders.items():
+        vectors[name] = _embed(taking, candidate, lost, steps.did)
     place = folder or Path(gettempdir())
     pictures = [
-        read_pixels(taking, one.network.preprocessing, place, lost, steps.did, levels) for one in trainees
+        read_pixels(taking, one.network.preprocessing, place, lost, steps.did, levels) for one in networks
     ]
     left_out = (*left_out, *(LeftOut(one, lost[one.id]) for one in taking if one.id in lost))
     kept = np.array([row for row, one in enumerate(taking) if one.id not in lost], dtype=np.intp)
@@ -135,50 +131,50 @@ def compare(
     del vectors
     lots = near_duplicate_groups(next(iter(matrices.values())), [one.digest for one in taking])
 
-    found: list[tuple[Place, NDArray[np.bool_]]] = []
-    for name, contender in contenders.items():
-        milliseconds = _milliseconds(contender.embedder, taking)
-        for metric, fit in (("plain", _stay_plain), ("fitted", refit_with(contender.groups))):
+    found: list[tuple[RankedCandidate, NDArray[np.bool_]]] = []
+    for name, candidate in embedders.items():
+        milliseconds = _milliseconds(candidate.embedder, taking)
+        for metric, fit in (("plain", _stay_plain), ("fitted", refit_with(candidate.groups))):
             remembered = _OnceAFold(fit, steps)
             for k in sorted(set(ks)):
-                held = held_out(
+                held = predict_held_out(
                     taking, matrices[name], by,
                     k=k, fit=remembered, lots=lots, folds=folds, repeats=1, seed=seed,
                 )  # fmt: skip
                 one = _place(name, metric, k, held, held.predicted, remembered.seconds, milliseconds)
                 found.append((one, held.right))
-    for trainee, pixels, guess in zip(trainees, pictures, guesses, strict=True):
+    for network, pixels, guess in zip(networks, pictures, guesses, strict=True):
         shown = closed_up(pixels, kept[held.rows])
-        found.append(_trained(trainee, shown, remembered, held, taking, seed, guess, steps))
+        found.append(_trained(network, shown, remembered, held, taking, seed, guess, steps))
     found.sort(key=lambda one: _rank(one[0]))
     best = found[0][1]
     places = [found[0][0], *(replace(one, test=paired_test(best, right)) for one, right in found[1:])]
     left_out = tuple(sorted((*left_out, *held.left_out), key=lambda each: each.record.uri))
-    return Contest(by, held.folds, tuple(places), left_out)
+    return Comparison(by, held.folds, tuple(places), left_out)
 
 
 def _trained(
-    trainee: Trainee,
+    candidate: NetworkCandidate,
     pixels: Pixels,
     remembered: _OnceAFold,
-    held: HeldOut,
+    held: HeldOutPredictions,
     taking: Sequence[Record],
     seed: int,
     guess: int,
     steps: _Steps,
-) -> tuple[Place, NDArray[np.bool_]]:
-    """Train a network in the folds that the neighbours were judged in, and return its place."""
+) -> tuple[RankedCandidate, NDArray[np.bool_]]:
+    """Train a network in the same folds as the neighbours, and return its place."""
     drawn = folds_of(remembered.held_in, held.lots)
-    lessons = [lesson_of(fold, held.truth, held.lots, held.ranks, seed=seed) for fold in drawn]
-    steps.total += images_expected(trainee.recipe, lessons) - guess
-    answers = trained_answers(trainee, pixels, drawn, lessons, held.truth, seed=seed, progress=steps.did)
+    splits = [split_training(fold, held.truth, held.lots, held.ranks, seed=seed) for fold in drawn]
+    steps.total += images_expected(candidate.recipe, splits) - guess
+    answers = predict_by_training(candidate, pixels, drawn, splits, held.truth, seed=seed, progress=steps.did)
     milliseconds = float("nan") if answers.embedder is None else _milliseconds(answers.embedder, taking)
-    name = trainee.network.name
+    name = candidate.network.name
     place = _place(name, FINE_TUNED, None, held, answers.predicted, answers.seconds, milliseconds)
     return replace(place, epochs=answers.epochs), answers.predicted == held.truth
 
 
-def _rank(place: Place) -> tuple[float, float, bool, int]:
+def _rank(place: RankedCandidate) -> tuple[float, float, bool, int]:
     slow = float("inf") if np.isnan(place.milliseconds) else place.milliseconds
     return -place.accuracy, slow, place.metric != "plain", place.k or 0
 
@@ -187,20 +183,22 @@ def _place(
     model: str,
     metric: str,
     k: int | None,
-    held: HeldOut,
+    held: HeldOutPredictions,
     predicted: Codes,
     seconds: float,
     milliseconds: float,
-) -> Place:
+) -> RankedCandidate:
     figures = class_figures(held.truth, predicted, held.labels)
     f1 = [each.f1 for each in figures if each.support]
     correct = int((predicted == held.truth).sum())
-    return Place(model, metric, k, len(held.rows), correct, sum(f1) / len(f1), seconds, milliseconds)
+    return RankedCandidate(
+        model, metric, k, len(held.rows), correct, sum(f1) / len(f1), seconds, milliseconds
+    )
 
 
 @dataclass(slots=True)
 class _Steps:
-    """How far a comparison is."""
+    """Progress of a comparison, in steps."""
 
     progress: Progress
     total: int
@@ -212,7 +210,7 @@ class _Steps:
 
 
 def _embed(
-    records: Sequence[Record], contender: Contender, lost: dict[str, str], step: Callable[[int], None]
+    records: Sequence[Record], candidate: EmbedderCandidate, lost: dict[str, str], step: Callable[[int], None]
 ) -> dict[str, NDArray[np.float32]]:
     """Return the features of each record by id; note in `lost` why there are none."""
     found: dict[str, NDArray[np.float32]] = {}
@@ -222,7 +220,7 @@ def _embed(
         if path is None:
             step(1)
             lost.setdefault(record.id, ELSEWHERE)
-    files = embed_files((path for _, path in here), contender.embedder, contender.cache)
+    files = embed_files((path for _, path in here), candidate.embedder, candidate.cache)
     for (record, _), file in zip(here, files, strict=True):
         step(1)
         if isinstance(file, Skipped):

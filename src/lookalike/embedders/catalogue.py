@@ -1,4 +1,4 @@
-"""Well-known models of each family, and what documents say of them.
+"""The catalogue of well-known models of each family, from their documents.
 
 Dimensions, parameters and, for timm, licences are those of the libraries' own tables: timm 1.0.31
 (`get_pretrained_cfg`, `create_model`) and open_clip 3.3.0. The licences of CLIP are those of its authors:

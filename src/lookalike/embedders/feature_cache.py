@@ -1,4 +1,4 @@
-"""The feature cache: what one embedder has seen once is never embedded again.
+"""The feature cache: features by digest of the file, so that nothing is embedded twice by one embedder.
 
 One SQLite file per embedder fingerprint, so that features of two models never meet and a model that is no
 longer used can be forgotten by deleting its file. It is a cache: features are verified by their checksum, and
@@ -193,7 +193,7 @@ class FeatureCache:
 
 
 def sound_features(fingerprint: str, digest: str, checksum: object, content: object) -> bool:
-    """Tell whether kept features are those that were put.
+    """Tell whether kept features match their checksum.
 
     Args:
         fingerprint: of the embedder.

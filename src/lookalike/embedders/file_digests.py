@@ -1,4 +1,4 @@
-"""Fingerprints of weight files: SHA-256 of their content, taken once for each state of a file."""
+"""Digests of weight files: SHA-256 of their content, taken once for each state of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an image of any size to the numbers that a network takes, as the libraries that train them do it.
+"""Preprocessing: an image of any size becomes the input of a network, as the libraries that train them do it.
 
 Resizing and cropping follow, step by step, what torchvision 0.29 (`Resize`, `CenterCrop`), timm 1.0
 (`ResizeKeepRatio`, `CenterCropOrPad`) and the Pillow back end of transformers 5 do to a Pillow image; the
@@ -139,7 +139,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at an image; the features of several are laid end to end."""
+    """A view of an image (its size, and whether mirrored too); features of several are laid end to end."""
 
     preprocessing: Preprocessing
     mirrored: bool = False

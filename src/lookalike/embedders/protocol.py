@@ -1,4 +1,4 @@
-"""What every embedder offers, and what some offer beyond that."""
+"""The protocols of embedders: images, and for some also texts, to features."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class TextEmbedder(Protocol):
-    """The other side of an embedder that also places texts among its images."""
+    """An embedder that also turns texts into features, in the space of its image features."""
 
     @property
     def text_fingerprint(self) -> str:
@@ -91,7 +91,7 @@ class TextEmbedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a person wants to know of an embedder before using it."""
+    """The description of an embedder: dimension, licence, size, source and capabilities."""
 
     name: str
     dimension: int

@@ -1,4 +1,4 @@
-"""Embedders of pictures that are decoded by a range of their own: `efficientnet-lite0@0:4095`.
+"""Embedders with a range of samples of their own for deep pictures: `efficientnet-lite0@0:4095`.
 
 Pictures of more than 8 bits give other features with another range, so the range is part of the embedder's
 name and fingerprint. A collection's queries are then decoded as its pictures were, features of two ranges
@@ -54,7 +54,7 @@ def with_range(embedder: Embedder, levels: Range) -> Embedder:
 
 
 class RangedEmbedder:
-    """An embedder, and the range that its pictures are decoded by."""
+    """An embedder with the range of samples that its pictures are decoded by."""
 
     def __init__(self, embedder: Embedder, levels: Range) -> None:
         """Name it.
@@ -84,7 +84,7 @@ class RangedEmbedder:
 
 
 class RangedTextEmbedder(RangedEmbedder):
-    """The same of an embedder that reads texts."""
+    """A `RangedEmbedder` that also reads texts."""
 
     @property
     def _texts(self) -> TextEmbedder:

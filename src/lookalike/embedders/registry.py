@@ -1,4 +1,4 @@
-"""Embedders: models with their preprocessing, pixels → features, and some of them texts → features."""
+"""The registry of embedders: opens each by its name."""
 
 from __future__ import annotations
 

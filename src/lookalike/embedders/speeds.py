@@ -1,4 +1,4 @@
-"""How fast models were on this machine: a small file in the user's cache, written by who embeds."""
+"""The speed of each model on this machine, noted in the user's cache folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From images to features through the views of a model, whatever runtime infers."""
+"""Inference over the views of an image (sizes, mirror images), whatever runtime infers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How far answers can be trusted: answers to images that nothing has seen, and what follows from them."""
+"""Evaluation: predictions for held-out images, and the accuracy, confidence and coverage that follow."""

@@ -1,8 +1,8 @@
-"""Confidence: how probable it is that an answer is right.
+"""Calibration of confidence: a logistic regression from what a prediction rests on to how often it is right.
 
-A logistic regression reads three numbers off an answer: the similarity to the nearest image of the label that
+It reads three numbers off a prediction: the similarity to the nearest image of the label that
 was named, how much nearer that is than the nearest image of any other label, and the label's share of the
-vote. It is fitted to held-out answers, of which it is known whether they were right. That is Platt's
+vote. It is fitted to held-out predictions, of which it is known whether they were right. That is Platt's
 calibration (J. Platt, "Probabilistic outputs for support vector machines", 1999) with three scores for one;
 L2 regularisation of weight 1 keeps few mistakes from making it too sure of itself.
 
@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from lookalike.errors import Unanswerable
-from lookalike.evaluation.confidence import Calibration, answer_scores
+from lookalike.evaluation.confidence import LogisticCalibration, answer_scores
 from lookalike.evaluation.folds import stratified_folds
 from lookalike.progress import silent
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.evaluation.confidence import Scores
-    from lookalike.evaluation.heldout import HeldOut
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.progress import Progress
     from lookalike.vectors.nearest import Rows
     from lookalike.vectors.vote import Codes
@@ -50,7 +50,7 @@ class ReliabilityBin:
     """The part of them that was right."""
 
 
-def held_out_scores(held: HeldOut) -> Scores:
+def held_out_scores(held: HeldOutPredictions) -> Scores:
     """Return the scores of held-out answers, shape (n, 3).
 
     Raises:
@@ -76,7 +76,7 @@ def own_and_other(similarities: NDArray[np.float32], codes: Codes) -> tuple[Scor
     return own, others.max(axis=1).astype(np.float64)
 
 
-def fit_calibration(scores: Scores, right: NDArray[np.bool_]) -> Calibration:
+def fit_calibration(scores: Scores, right: NDArray[np.bool_]) -> LogisticCalibration:
     """Fit confidence to answers of which it is known whether they were right.
 
     Where all were right, or all wrong, the scores tell nothing: every answer then gets the same confidence,
@@ -91,9 +91,11 @@ def fit_calibration(scores: Scores, right: NDArray[np.bool_]) -> Calibration:
     if right.all() or not right.any():
         count = int(right.sum())
         odds = (count + 1) / (len(right) - count + 1)
-        return Calibration(_three(centre), _three(scale), (0.0, 0.0, 0.0), float(np.log(odds)))
+        return LogisticCalibration(_three(centre), _three(scale), (0.0, 0.0, 0.0), float(np.log(odds)))
     model = LogisticRegression(C=1.0, max_iter=1000).fit((scores - centre) / scale, right)
-    return Calibration(_three(centre), _three(scale), _three(model.coef_[0]), float(model.intercept_[0]))
+    return LogisticCalibration(
+        _three(centre), _three(scale), _three(model.coef_[0]), float(model.intercept_[0])
+    )
 
 
 def cross_fitted_confidence(
@@ -137,7 +139,7 @@ def brier_score(confidence: Scores, right: NDArray[np.bool_]) -> float:
     return float(np.mean((confidence - right) ** 2))
 
 
-def reliability(confidence: Scores, right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+def reliability_bins(confidence: Scores, right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
     """Return how often answers of about the same confidence were right, in `BINS` bins of equal width.
 
     Bins without answers are left out; the upper end belongs to the lower bin.

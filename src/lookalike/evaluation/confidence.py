@@ -1,4 +1,4 @@
-"""The scores of an answer, and the probability they stand for once a calibration is fitted.
+"""Confidence of a prediction: three scores, and the probability that they stand for in a fitted calibration.
 
 Fitting is in `calibration`; what is here needs NumPy alone, so that a classification starts quickly.
 """
@@ -15,8 +15,8 @@ Scores: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """What turns an answer's scores into a probability."""
+class LogisticCalibration:
+    """A logistic function from the scores of a prediction to the probability that it is right."""
 
     centre: tuple[float, float, float]
     scale: tuple[float, float, float]
@@ -42,7 +42,7 @@ class Calibration:
         return np.array([*self.centre, *self.scale, *self.weights, self.intercept])
 
     @classmethod
-    def from_numbers(cls, numbers: Scores) -> Calibration:
+    def from_numbers(cls, numbers: Scores) -> LogisticCalibration:
         """Return the calibration of ten numbers.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Label sets that contain the true label as often as promised, for every label.
+"""Conformal prediction: label sets that contain the true label as often as promised, for every label.
 
 Class-conditional (Mondrian) split conformal prediction: V. Vovk, A. Gammerman and G. Shafer, "Algorithmic
 learning in a random world", 2005, chapter 4; M. Sadinle, J. Lei and L. Wasserman, "Least ambiguous
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabelCoverage:
-    """How often the sets contained one label where it was the true one."""
+    """The coverage of one label: how often the sets contained it where it was the true one."""
 
     label: Scalar
     images: int

@@ -1,4 +1,4 @@
-"""How often the vote is right, on images that it has not seen.
+"""Evaluation: the accuracy of the vote on held-out images.
 
 Each image is classified by its nearest neighbours among others, as `vote` decides, and its own label is
 looked at only afterwards: among all others with the plain metric, among those held in where a metric is
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from lookalike.errors import Unanswerable
+from lookalike.evaluation.calibrator import check_promises
 from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake, evaluation_lines
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
-from lookalike.evaluation.fold_metric import gather
+from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
-from lookalike.evaluation.heldout import encode, held_out, workload
-from lookalike.evaluation.judge import check_promises
+from lookalike.evaluation.held_out_predictions import encode, predict_held_out, workload
 from lookalike.evaluation.lots import joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
-from lookalike.evaluation.trust import measure_trust
+from lookalike.evaluation.reliability import measure_reliability
 from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
 from lookalike.vectors.vote import label_key, vote
@@ -32,10 +32,10 @@ from lookalike.vectors.vote import label_key, vote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.evaluation.fold_metric import Fit
-    from lookalike.evaluation.heldout import HeldOut, Ks
+    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.evaluation.lots import Lots
-    from lookalike.evaluation.trust import Trust
+    from lookalike.evaluation.reliability import Reliability
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
     from lookalike.vectors.vote import Codes
@@ -117,8 +117,8 @@ def evaluate(
     """
     check_promises(max_error, coverage, false_alarm)
 
-    def answers(lots: Codes | None, progress: Progress) -> HeldOut:
-        return held_out(
+    def answers(lots: Codes | None, progress: Progress) -> HeldOutPredictions:
+        return predict_held_out(
             records, vectors, by,
             within=within, k=k, fit=fit, fit_by=fit_by, lots=lots, folds=folds, repeats=repeats, seed=seed,
             progress=progress,
@@ -140,9 +140,9 @@ def evaluate(
     if lots.together is not None:
         loose = answers(None, singly)
         apart = Apart(len(loose.rows), int(loose.right.sum()))
-    trust, no_trust = None, None
+    reliability, reliability_refusal = None, None
     try:
-        trust = measure_trust(
+        reliability = measure_reliability(
             held,
             max_error=max_error,
             coverage=coverage,
@@ -151,23 +151,25 @@ def evaluate(
             progress=judging,
         )
     except Unanswerable as error:
-        no_trust = str(error)
+        reliability_refusal = str(error)
     mistakes = _mistakes(records, held, by, telling)
-    found = _evaluation(records, held, by, within, group, lots, apart, trust, no_trust, mistakes)
+    found = _evaluation(
+        records, held, by, within, group, lots, apart, reliability, reliability_refusal, mistakes
+    )
     progress(sum(sizes), sum(sizes))
     return found
 
 
 def _evaluation(
     records: Sequence[Record],
-    held: HeldOut,
+    held: HeldOutPredictions,
     by: str,
     within: str | None,
     group: str | None,
     lots: Lots,
     apart: Apart | None,
-    trust: Trust | None,
-    no_trust: str | None,
+    reliability: Reliability | None,
+    reliability_refusal: str | None,
     mistakes: tuple[Mistake, ...],
 ) -> Evaluation:
     digests = encode(record.digest for record in records)[0]
@@ -193,8 +195,8 @@ def _evaluation(
         fewer_than_k=0 if held.chosen else int(np.count_nonzero(voters < held.k)),
         alone_in_class=_alone(held.truth, held.parts),
         duplicates=int(np.count_nonzero(copies)),
-        trust=trust,
-        no_trust=no_trust,
+        reliability=reliability,
+        reliability_refusal=reliability_refusal,
         held=held,
         records=records,
     )
@@ -206,7 +208,9 @@ def _alone(truth: Codes, parts: Codes) -> int:
     return int(np.count_nonzero(np.unique(pairs, return_counts=True)[1] == 1))
 
 
-def _mistakes(records: Sequence[Record], held: HeldOut, by: str, progress: Progress) -> tuple[Mistake, ...]:
+def _mistakes(
+    records: Sequence[Record], held: HeldOutPredictions, by: str, progress: Progress
+) -> tuple[Mistake, ...]:
     """Return the mistakes, by uri, each with those that voted."""
     mistakes: list[Mistake] = []
     wrong = np.flatnonzero(~held.right).tolist()

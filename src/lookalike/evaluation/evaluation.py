@@ -1,4 +1,4 @@
-"""What an evaluation says: its figures, mistakes and omissions, as values and as lines of JSON."""
+"""The result of an evaluation: figures, mistakes and images left out, as values and as lines of JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lookalike.evaluation.heldout import HeldOut
+    from lookalike.evaluation.exclusions import LeftOut
+    from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.evaluation.lots import Joined
-    from lookalike.evaluation.participants import LeftOut
-    from lookalike.evaluation.trust import Trust
+    from lookalike.evaluation.reliability import Reliability
     from lookalike.types import Neighbour, Prediction, Record, Scalar
     from lookalike.vectors.near_duplicates import Chain
 
@@ -46,10 +46,10 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What the held-out answers of a collection say."""
+    """The result of an evaluation: how the held-out images of a collection were classified."""
 
     method: str
-    """How the answers were got: `leave-one-out`, or in folds and what was done anew in each."""
+    """How the predictions were made: `leave-one-out`, or in folds and what was done anew in each."""
     by: str
     within: str | None
     k: int
@@ -66,7 +66,7 @@ class Evaluation:
     """Lots of several values of `group`, joined by near-duplicates that lie in more than one; the largest
     first."""
     apart: Apart | None
-    """The figure without keeping anything together, where that differs in what was compared."""
+    """The accuracy without keeping anything together, where that differs in what was compared."""
     repeats: tuple[float, ...]
     """The accuracy of every repeat, as drawn; `accuracy` is the middle one."""
     classes: tuple[ClassFigures, ...]
@@ -85,11 +85,11 @@ class Evaluation:
     """Evaluated images that share their label with none they were compared with: never right."""
     duplicates: int
     """Evaluated images of which a byte-identical copy was among those that voted."""
-    trust: Trust | None
-    """What single answers can be trusted with; None where `no_trust` says why it cannot be measured."""
-    no_trust: str | None
-    held: HeldOut = field(repr=False, compare=False)
-    """The answers themselves."""
+    reliability: Reliability | None
+    """Of single predictions; None where `reliability_refusal` says why it cannot be measured."""
+    reliability_refusal: str | None
+    held: HeldOutPredictions = field(repr=False, compare=False)
+    """The predictions themselves."""
     records: Sequence[Record] = field(repr=False, compare=False)
     """All records of the collection, in the order in which `held` counts them."""
 
@@ -171,7 +171,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "chains": [asdict(chain) for chain in evaluation.chains],
         "joined": [asdict(each) for each in evaluation.joined],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
-        **_trust_summary(evaluation),
+        **_reliability_summary(evaluation),
     }
     for figures in evaluation.classes:
         yield {
@@ -186,10 +186,10 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         }
     for cell in evaluation.confusion:
         yield {"type": "confusion", **asdict(cell)}
-    trust = evaluation.trust
-    for each_bin in trust.reliability if trust else ():
+    reliability = evaluation.reliability
+    for each_bin in reliability.bins if reliability else ():
         yield {"type": "reliability", **asdict(each_bin)}
-    for covered in trust.coverage.labels if trust and trust.coverage else ():
+    for covered in reliability.coverage.labels if reliability and reliability.coverage else ():
         yield {"type": "coverage", **asdict(covered)}
     for mistake in evaluation.mistakes:
         prediction = mistake.prediction
@@ -207,24 +207,24 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         yield {"type": "left_out", "id": each.record.id, "uri": each.record.uri, "reason": each.reason}
 
 
-def _trust_summary(evaluation: Evaluation) -> dict[str, Any]:
-    trust = evaluation.trust
-    if trust is None:
-        return {"trust": evaluation.no_trust}
+def _reliability_summary(evaluation: Evaluation) -> dict[str, Any]:
+    reliability = evaluation.reliability
+    if reliability is None:
+        return {"trust": evaluation.reliability_refusal}
     summary: dict[str, Any] = {
-        "brier": trust.brier,
-        "false_alarm": trust.false_alarm,
-        "unknown": trust.unknown,
+        "brier": reliability.brier,
+        "false_alarm": reliability.false_alarm,
+        "unknown": reliability.unknown,
     }
-    if trust.selection is not None:
-        summary["max_error"] = {**asdict(trust.selection), "share": trust.selection.share}
-    elif trust.refusal is not None:
-        summary["max_error"] = trust.refusal
-    if trust.coverage is not None:
+    if reliability.selection is not None:
+        summary["max_error"] = {**asdict(reliability.selection), "share": reliability.selection.share}
+    elif reliability.refusal is not None:
+        summary["max_error"] = reliability.refusal
+    if reliability.coverage is not None:
         summary["coverage"] = {
-            "promised": trust.coverage.promised,
-            "mean_size": trust.coverage.mean_size,
-            "single": trust.coverage.single,
+            "promised": reliability.coverage.promised,
+            "mean_size": reliability.coverage.mean_size,
+            "single": reliability.coverage.single,
         }
     return summary
 

@@ -1,4 +1,4 @@
-"""The figures of an evaluation: what is counted when predicted labels are held against the true ones.
+"""Figures of an evaluation: accuracy, precision, recall, F1, confusion and Wilson intervals.
 
 Nothing here is as large as classes × classes, so that a field with a value of its own for every image is slow
 to read but not to compute.
@@ -30,7 +30,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """How one label fared."""
+    """Precision, recall and F1 of one label, by the counts behind them."""
 
     label: Scalar
     support: int
@@ -58,7 +58,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionCell:
-    """How many images of one label were given another, or the same."""
+    """One cell of the confusion matrix: how many images of a label were given another, or the same."""
 
     label: Scalar
     predicted: Scalar

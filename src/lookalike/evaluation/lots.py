@@ -1,4 +1,4 @@
-"""Which images belong together: those of one lot, and near-duplicates.
+"""Lots: images that an evaluation keeps together, by a field or as near-duplicates.
 
 Images of one lot are alike for reasons that have nothing to do with the label; near-duplicates are the same
 picture twice. Neither may answer for the other when a collection is judged.

@@ -1,4 +1,4 @@
-"""Pictures unlike anything in the collection.
+"""Novelty detection: pictures unlike anything in the collection.
 
 A conformal p-value: of the collection's own images, held out, and the new one, the part whose nearest image
 is no more similar than that of the new one. If the new image comes from where the others came from, its

@@ -1,4 +1,4 @@
-"""Answering only where the error stays below a promise.
+"""Selective classification: predictions are given only where the error stays below a promise.
 
 Selection with guaranteed risk: Y. Geifman and R. El-Yaniv, "Selective classification for deep neural
 networks", NeurIPS 2017. Answers with known outcome are ordered by confidence; an upper bound of the error
@@ -35,7 +35,7 @@ STEPS = 20
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which answers are given."""
+    """The threshold of confidence from which predictions are given, and what it promises."""
 
     max_error: float
     threshold: float

@@ -1,4 +1,4 @@
-"""From the colours of a file to those of sRGB: profiles (ICC.1) and the gamma of a PNG."""
+"""Colour management: the colours of a file to sRGB, by ICC profile or the gamma of a PNG."""
 
 from __future__ import annotations
 

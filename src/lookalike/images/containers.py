@@ -1,4 +1,4 @@
-"""What an image file says before its pixels: size, rotation, and only those parts that the decoder needs.
+"""Image containers (PNG, GIF, WebP, HEIC, JPEG 2000, PNM): their headers, cut down to what a decoder needs.
 
 Pillow reads every text, animation and camera note in a file, and where one is damaged it speaks through
 `warnings` or gives up on the picture. Warnings cannot be silenced for one thread only (before Python 3.14),
@@ -36,7 +36,7 @@ class Unread(Exception):
 
 
 class Container(NamedTuple):
-    """A file made ready for its decoder."""
+    """An image file cut down for its decoder, with what its header says."""
 
     stream: BytesIO
     orientation: int | None = None
@@ -269,7 +269,7 @@ def gif(data: bytes) -> Container:
 
 
 def webp(data: bytes) -> Container:
-    """Read the size of a WebP (RFC 9649, sections 2.5 to 2.7 and 3.4).
+    """Read the size of a WebP.
 
     Args:
         data: the whole file, signature checked.
@@ -281,57 +281,32 @@ def webp(data: bytes) -> Container:
         EOFError: it is shorter than it says.
         Damaged: its first chunk is none that a WebP begins with.
     """
-    length, kind = struct.unpack_from("<L4x4s", data, 4)
+    (length,) = struct.unpack_from("<L", data, 4)
     if len(data) < max(8 + length, 30):
         raise EOFError
-    if kind == b"VP8X":
-        size = (int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1)
-    elif kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        size = ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-    elif kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        size = (width & 0x3FFF, height & 0x3FFF)
-    else:
-        raise Damaged("its first chunk is of no known kind")
-    return Container(BytesIO(data), size=size)
+    return Container(BytesIO(data), size=webp_size(data))
 
 
-# What follows the bits of a scan: FF and neither a stuffed 0, nor fill, nor a restart (ITU-T T.81, B.1.1.2).
-_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-
-
-def has_all_scans(data: bytes) -> bool:
-    """Say whether a JPEG's scans hold every coefficient of every component to its last bit.
-
-    ITU-T T.81, B.2.3 and G.1: a progressive JPEG sends ranges of coefficients (Ss to Se), and more of their
-    bits with each scan, down to Al = 0. Of others one scan holds all.
+def webp_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a WebP (RFC 9649, sections 2.5 to 2.7 and 3.4).
 
     Args:
-        data: from its beginning to the end of its last scan; the bits of the scans are not looked at.
+        data: its first 30 bytes, or more.
+
+    Raises:
+        Damaged: its first chunk is none that a WebP begins with.
+        struct.error: the file ends before its size.
     """
-    left: set[tuple[int, int]] = set()
-    progressive = False
-    position = 2
-    while position + 4 <= len(data):
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
-        body = data[position + 4 : position + 2 + length]
-        if data[position] != 0xFF or len(body) < length - 2:
-            return False
-        position += 2 + length
-        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) and len(body) >= 6:
-            progressive = marker in (0xC2, 0xCA)
-            left = {(one, n) for one in body[6::3] for n in (range(64) if progressive else (0,))}
-        elif marker == 0xDA and body:
-            count = body[0]
-            first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, 0, 0)
-            if bits == 0:
-                left -= {(one, n) for one in body[1 : 1 + 2 * count : 2] for n in range(first, last + 1)}
-            found = _AFTER_SCAN.search(data, position)
-            if found is None:
-                return not left
-            position = found.end() - 2
-    return False
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind != b"VP8 ":
+        raise Damaged("its first chunk is of no known kind")
+    width, height = struct.unpack_from("<HH", data, 26)
+    return width & 0x3FFF, height & 0x3FFF
 
 
 def heic(data: bytes) -> Container:

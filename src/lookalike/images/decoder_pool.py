@@ -1,4 +1,4 @@
-"""Decoding where it can be ended: in processes of their own, with a limit of memory and of time.
+"""A pool of decoder processes, which can be ended, with limits of memory and time.
 
 A process is started when one is needed, kept for the next image, and ended with the program. It is ended,
 too, when an image takes longer than `SECONDS` of a core, when its decoder crashes, and when somebody says
@@ -48,7 +48,7 @@ class _Ended(Exception):
 
 
 class _Decoder:
-    """One process."""
+    """A decoder process, and the channel to it."""
 
     def __init__(self) -> None:
         if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program again
@@ -149,7 +149,7 @@ class _Decoder:
 
 
 class DecoderPool:
-    """Processes that decode, one for each core at most; threads may share it."""
+    """A pool of decoder processes, one for each core at most; threads may share it."""
 
     def __init__(self) -> None:
         """Start none: the first image does."""
@@ -172,14 +172,14 @@ class DecoderPool:
         Args:
             data: the whole file.
             path: what the error calls it.
-            options: `at_least`, `max_pixels` and, as text, `levels` of `images.decode_here`.
+            options: `at_least`, `max_pixels` and, as text, `levels` of `decoding.decode_here`.
             memory: bytes that decoding may take.
 
         Returns:
             The image and its notes.
 
         Raises:
-            UnusableImage: as `images.decode_here` says, or it took too long or too much, or its decoder
+            UnusableImage: as `decoding.decode_here` says, or it took too long or too much, or its decoder
             crashed. DecodingStopped: somebody said stop.
         """
         try:
@@ -231,7 +231,7 @@ class DecoderPool:
                 self._stopping -= 1
 
     def close(self) -> None:
-        """End the processes that nobody asks, and those that somebody does."""
+        """End all processes, idle or busy."""
         self.stop()
         with self._changed:
             idle, self._idle = self._idle, []
@@ -240,7 +240,7 @@ class DecoderPool:
             decoder.close()
 
     def forget(self) -> None:
-        """Leave the processes to whom they belong: this process is a copy of the one that started them."""
+        """Give the processes up in a forked child: they belong to its parent."""
         for decoder in (*self._idle, *self._busy):
             decoder.forget()
             _OF_OTHERS.append(decoder)

@@ -1,4 +1,4 @@
-"""The process that decodes what may cost too much: it is asked over a socket, and the kernel may end it.
+"""The decoder process: decodes what may cost too much, asked over a socket, and ended by the kernel.
 
 `lookalike.images.decoder_pool` starts it and asks it one image at a time. A question is a line of JSON with
 the name, the options and the length of the file, then the file; an answer is a line of JSON, and the pixels
@@ -29,7 +29,7 @@ _SPARE = 1 << 28
 
 
 def main(channel: int, lifeline: int, pixels: int) -> None:
-    """Answer questions until nobody is there who asks.
+    """Decode what is asked over the socket until its other end closes.
 
     Args:
         channel: descriptor of the socket.

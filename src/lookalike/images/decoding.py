@@ -1,40 +1,30 @@
-"""From the bytes of a file to its pixels: decoded once, upright, RGB."""
+"""Decoding: the bytes of a file to pixels, upright, RGB."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import re
 import struct
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, _imaging
-from PIL.AvifImagePlugin import SUPPORTED as AVIF_SUPPORTED
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.images import containers, cost, decoder_pool, exif, jpeg_markers, kinds, samples
-from lookalike.images.budget import MemoryBudget
+from lookalike.images import decoder_pool, decoding_cost, exif, jpeg_markers, samples, unsupported_formats
 from lookalike.images.containers import Container, Damaged, Unread
+from lookalike.images.formats import format_of
 from lookalike.images.levels import AUTO, FULL, NoNumber, Range, lies_high, scale
-from lookalike.images.tiff import PLUGIN, tiff
+from lookalike.images.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from PIL.ImageFile import ImageFile
 
     from lookalike.images.containers import Planes
+    from lookalike.images.formats import Format
 
 MAX_PIXELS = 2**27
 """Pixels above which an image is refused, unless the caller says otherwise: 134,217,728.
@@ -54,138 +44,6 @@ SPARE = 2
 """A JPEG is decoded to at least so many times the model's input, so that the resize still averages."""
 
 
-class _Jpeg(JpegImageFile):
-    def _read_dpi_from_exif(self) -> None:
-        """Read no resolution: a damaged EXIF block would make Pillow warn, and nobody asks."""
-
-
-class _Format(NamedTuple):
-    name: str
-    signed: Callable[[bytes], bool]
-    parse: Callable[[bytes], Container]
-    plugin: Callable[[BytesIO, str], ImageFile]
-
-
-def _plain(data: bytes) -> Container:
-    return Container(BytesIO(data))
-
-
-def _jpeg(data: bytes) -> Container:
-    if (kind := jpeg_markers.unread_kind(data)) is not None:
-        raise Unread(f"{kind}: export it as a JPEG of 8 bits, PNG or TIFF")
-    return Container(BytesIO(jpeg_markers.cleaned(data)))
-
-
-def _heif_file(stream: BytesIO, name: str) -> ImageFile:
-    try:
-        from pi_heif import HeifImageFile
-    except ImportError as error:
-        raise Unread("HEIC, which needs pi-heif: pip install pi-heif, or export it as JPEG") from error
-    found: ImageFile = HeifImageFile(stream, name)
-    return found
-
-
-def _avif_file(stream: BytesIO, name: str) -> ImageFile:
-    if not AVIF_SUPPORTED:
-        raise Unread(
-            "AVIF, which this Pillow was built without: install Pillow from PyPI, or export it as JPEG"
-        )
-    return AvifImageFile(stream, name)
-
-
-# ISO/IEC 23008-12 (HEIF), annex B; of AVIF its specification, section 6. The general brands tell nothing.
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
-_AVIF_BRANDS = {b"avif", b"avis"}
-_GENERAL_BRANDS = {b"mif1", b"msf1", b"miaf", b"mif2"}
-# Bytes of the box that names brands in which they are looked for; there are some ten of 4 bytes.
-_MOST_BRANDS = 1024
-
-
-def _branded(data: bytes, brands: set[bytes]) -> bool:
-    """Say whether a file is an ISO base media file of one of these brands."""
-    if data[4:8] != b"ftyp":
-        return False
-    if data[8:12] in brands:
-        return True
-    size = int.from_bytes(data[:4], "big")
-    compatible = {data[place : place + 4] for place in range(16, min(size, len(data), _MOST_BRANDS), 4)}
-    return data[8:12] in _GENERAL_BRANDS and bool(compatible & brands)
-
-
-_PNM = re.compile(rb"(?:P[1-6]|Pf)(?:\s|#[^\n]*\n)++\d")
-
-# Pillow's own classes, and not Image.open: that warns, through the process-wide `warnings`, of large images
-# and of formats it tried. The limit it warns from is a global of the program's, not of a library in it.
-# A text may begin with "BM" or "P5" too; a bitmap goes on with the size of one of the headers that Pillow
-# reads, a PNM with numbers.
-_FORMATS = (
-    _Format("JPEG", lambda data: data.startswith(b"\xff\xd8\xff"), _jpeg, _Jpeg),
-    _Format(
-        "PNG",
-        # Xcode writes something else with the same signature (kinds names it).
-        lambda data: data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] != b"CgBI",
-        containers.png,
-        PngImageFile,
-    ),
-    _Format(
-        "WebP", lambda data: data[:4] == b"RIFF" and data[8:12] == b"WEBP", containers.webp, WebPImageFile
-    ),
-    _Format("GIF", lambda data: data[:6] in (b"GIF87a", b"GIF89a"), containers.gif, GifImageFile),
-    _Format(
-        "TIFF",
-        # CR2 goes on with a sign of its own (kinds names it).
-        lambda data: data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+") and data[8:11] != b"CR\2",
-        tiff,
-        PLUGIN,
-    ),
-    _Format(
-        "BMP",
-        lambda data: (
-            data[:2] == b"BM" and data[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}
-        ),
-        _plain,
-        BmpImageFile,
-    ),
-    _Format("HEIC", lambda data: _branded(data, _HEIC_BRANDS), containers.heic, _heif_file),
-    _Format("AVIF", lambda data: _branded(data, _AVIF_BRANDS), _plain, _avif_file),
-    _Format(
-        "JPEG 2000",
-        lambda data: data.startswith((b"\xffO\xffQ", b"\0\0\0\x0cjP  \r\n\x87\n")),
-        containers.jpeg2000,
-        Jpeg2KImageFile,
-    ),
-    _Format("PNM", lambda data: _PNM.match(data) is not None, containers.pnm, PpmImageFile),
-)
-
-READ = "JPEG, PNG, WebP, BMP, TIFF, GIF, HEIC, AVIF, JPEG 2000 and PNM"
-"""The formats that are read, as a sentence names them."""
-
-
-class FileType(NamedTuple):
-    """What a file is, by its content."""
-
-    media_type: str
-    """As IANA registers it; of BMP, RFC 7903."""
-    suffix: str
-    """What the name of such a file ends in."""
-
-
-_TYPES = {
-    "JPEG": FileType("image/jpeg", ".jpg"),
-    "PNG": FileType("image/png", ".png"),
-    "WebP": FileType("image/webp", ".webp"),
-    "GIF": FileType("image/gif", ".gif"),
-    "TIFF": FileType("image/tiff", ".tif"),
-    "BMP": FileType("image/bmp", ".bmp"),
-    "HEIC": FileType("image/heic", ".heic"),
-    "AVIF": FileType("image/avif", ".avif"),
-    "JPEG 2000": FileType("image/jp2", ".jp2"),
-    "PNM": FileType("image/x-portable-anymap", ".pnm"),
-}
-
-SIGNED_BYTES = 256
-"""So many bytes at the beginning of a file tell which of the formats it has."""
-
 # What brings an image of each EXIF orientation upright (Exif 2.32, section 4.6.4, tag 274).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -196,30 +54,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def file_type(data: bytes) -> FileType | None:
-    """Return the type of a file; None where it has none of the formats that are read.
-
-    Args:
-        data: its content, or the first `SIGNED_BYTES` of it.
-    """
-    form = _format_of(data)
-    return None if form is None else _TYPES[form.name]
-
-
-def format_name(data: bytes) -> str | None:
-    """Return what the format of an image file is called; None where it is none that is read.
-
-    Args:
-        data: its content, or the first `SIGNED_BYTES` of it.
-    """
-    form = _format_of(data)
-    return None if form is None else form.name
-
-
-def _format_of(data: bytes) -> _Format | None:
-    return next((form for form in _FORMATS if form.signed(data)), None)
 
 
 class Decoded(NamedTuple):
@@ -267,12 +101,12 @@ def decode_noted(
         raise InvalidArgument(f"at_least ({at_least}) and max_pixels ({max_pixels}) must be at least 1")
     if not data:
         raise UnusableImage(path, "empty file")
-    form = _format_of(data)
+    form = format_of(data)
     if form is None:
-        raise UnusableImage(path, kinds.describe(data))
+        raise UnusableImage(path, unsupported_formats.describe(data))
     try:
-        expected = cost.estimate(data, cost.Limits(max_pixels, at_least))
-    except cost.TooCostly as error:
+        expected = decoding_cost.estimate(data, decoding_cost.Limits(max_pixels, at_least))
+    except decoding_cost.TooCostly as error:
         raise UnusableImage(path, str(error)) from error
     with _MEMORY.lend(expected.memory):
         if expected.apart:
@@ -289,11 +123,11 @@ def may_take_long(data: bytes, at_least: int, max_pixels: int = MAX_PIXELS) -> b
         at_least: see `decode_noted`.
         max_pixels: see `decode_noted`.
     """
-    if _format_of(data) is None:
+    if format_of(data) is None:
         return False
     try:
-        return cost.estimate(data, cost.Limits(max_pixels, at_least)).apart
-    except cost.TooCostly:
+        return decoding_cost.estimate(data, decoding_cost.Limits(max_pixels, at_least)).apart
+    except decoding_cost.TooCostly:
         return False
 
 
@@ -305,9 +139,9 @@ def decode_here(
     Raises:
         UnusableImage: see `decode_noted`.
     """
-    form = _format_of(data)
+    form = format_of(data)
     if form is None:
-        raise UnusableImage(path, kinds.describe(data))
+        raise UnusableImage(path, unsupported_formats.describe(data))
     try:
         return _decode(form, data, at_least, max_pixels, levels)
     except Exception as error:  # Pillow raises nearly anything on damaged data
@@ -322,7 +156,7 @@ class _NoHeader(Exception):
     """Pillow does not get past the header."""
 
 
-def _decode(form: _Format, data: bytes, at_least: int, max_pixels: int, levels: Range) -> Decoded:
+def _decode(form: Format, data: bytes, at_least: int, max_pixels: int, levels: Range) -> Decoded:
     container = form.parse(data)
     _check(container.size, max_pixels)
     colours, orientation = container.colours, container.orientation
@@ -344,7 +178,7 @@ def _decode(form: _Format, data: bytes, at_least: int, max_pixels: int, levels: 
     return Decoded(upright, (*notes, *more))
 
 
-def _loaded(form: _Format, container: Container, at_least: int, max_pixels: int) -> ImageFile:
+def _loaded(form: Format, container: Container, at_least: int, max_pixels: int) -> ImageFile:
     """Open a file with its decoder and decode it."""
 
     def load(one: Container) -> ImageFile:
@@ -366,7 +200,7 @@ def _loaded(form: _Format, container: Container, at_least: int, max_pixels: int)
         return load(Container(BytesIO(begun + _END_OF_IMAGE)))
 
 
-def _opened(form: _Format, container: Container, max_pixels: int) -> ImageFile:
+def _opened(form: Format, container: Container, max_pixels: int) -> ImageFile:
     try:
         image = form.plugin(container.stream, "")
     except SyntaxError as error:
@@ -381,13 +215,13 @@ _END_OF_IMAGE = b"\xff\xd9"
 _ANYTHING = bytes((73 * n + 29) % 251 for n in range(1024))
 
 
-def _lacks_only_its_end(form: _Format, data: bytes) -> bool:
+def _lacks_only_its_end(form: Format, data: bytes) -> bool:
     """Say whether a JPEG that breaks off has all of its pixels, and lacks no more than its end marker.
 
     Where pixels are missing, the decoder takes them from whatever comes next: then they differ with it. Where
     none are, it goes on to the end marker. That scans are missing altogether it does not mind.
     """
-    if not containers.has_all_scans(data):
+    if not jpeg_markers.has_all_scans(data):
         return False
     pictures = []
     for ending in (b"", _ANYTHING):
@@ -397,7 +231,7 @@ def _lacks_only_its_end(form: _Format, data: bytes) -> bool:
     return pictures[0] == pictures[1]
 
 
-def _orientation(form: _Format, image: ImageFile) -> int | None:
+def _orientation(form: Format, image: ImageFile) -> int | None:
     """Return the orientation that a decoder found."""
     if form.name == "HEIC":  # libheif has turned it
         return None

@@ -1,4 +1,4 @@
-"""Directories of tags, as TIFF files and EXIF blocks have them (TIFF 6.0, section 2; libtiff's tiff.h)."""
+"""TIFF directories, as TIFF files and EXIF blocks have them (TIFF 6.0, section 2; libtiff's tiff.h)."""
 
 from __future__ import annotations
 
@@ -23,40 +23,14 @@ MOST_ENTRIES = 4096
 """Entries of a directory that are read; libtiff takes one of more for no directory (tif_dirread.c)."""
 
 BYTES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8,
+}  # fmt: skip
 """Bytes of a value by its type: TIFF 6.0, section 2 (1 … 12), and those of BigTIFF in libtiff's tiff.h."""
 
 # How struct writes those types that are numbers; a rational is two.
 _CODES = {
-    1: "B",
-    3: "H",
-    4: "L",
-    6: "b",
-    8: "h",
-    9: "l",
-    11: "f",
-    12: "d",
-    13: "L",
-    16: "Q",
-    17: "q",
-    18: "Q",
-}
+    1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 11: "f", 12: "d", 13: "L", 16: "Q", 17: "q", 18: "Q",
+}  # fmt: skip
 # As an attribute or as an element; XMP specification part 1, section 7, and part 2 for the tiff namespace.
 _XMP = re.compile(rb"""tiff:Orientation(?:\s*=\s*["']|\s*>)\s*([1-8])\s*["'<]""")
 

@@ -1,4 +1,4 @@
-"""The markers of a JPEG (ISO/IEC 10918-1, annex B): its frame, its scans, and a head without what is idle.
+"""JPEG markers (ISO/IEC 10918-1, annex B): frame, scans, and a head without idle bytes.
 
 Pillow reads what comes before the first scan byte by byte in Python where it is no segment, and a segment's
 content in loops of its own, so a file of fill bytes costs it seconds. Here bytes are passed over by `re`.
@@ -207,3 +207,40 @@ def cleaned(data: bytes) -> bytes:
             parts.append(view[start:end])
     parts.append(view[found.scan :])
     return b"".join(parts)
+
+
+# What follows the bits of a scan: FF and neither a stuffed 0, nor fill, nor a restart (ITU-T T.81, B.1.1.2).
+_AFTER_BITS = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+
+
+def has_all_scans(data: bytes) -> bool:
+    """Say whether a JPEG's scans hold every coefficient of every component to its last bit.
+
+    ITU-T T.81, B.2.3 and G.1: a progressive JPEG sends ranges of coefficients (Ss to Se), and more of their
+    bits with each scan, down to Al = 0. Of others one scan holds all.
+
+    Args:
+        data: from its beginning to the end of its last scan; the bits of the scans are not looked at.
+    """
+    left: set[tuple[int, int]] = set()
+    progressive = False
+    position = 2
+    while position + 4 <= len(data):
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        body = data[position + 4 : position + 2 + length]
+        if data[position] != 0xFF or len(body) < length - 2:
+            return False
+        position += 2 + length
+        if marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA) and len(body) >= 6:
+            progressive = marker in (0xC2, 0xCA)
+            left = {(one, n) for one in body[6::3] for n in (range(64) if progressive else (0,))}
+        elif marker == 0xDA and body:
+            count = body[0]
+            first, last, bits = (body[-3], body[-2], body[-1] & 15) if progressive else (0, 0, 0)
+            if bits == 0:
+                left -= {(one, n) for one in body[1 : 1 + 2 * count : 2] for n in range(first, last + 1)}
+            found = _AFTER_BITS.search(data, position)
+            if found is None:
+                return not left
+            position = found.end() - 2
+    return False

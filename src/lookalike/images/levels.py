@@ -1,4 +1,4 @@
-"""The range of samples: which sample becomes black and which white, where there are more than 8 bits.
+"""Scaling of deep samples to 8 bits: which value becomes black and which white.
 
 A file seldom says how bright its samples are meant to be. A camera of 12 bits writes 0 … 4,095 into 16 bits,
 a thermal camera a narrow band somewhere in them, a map of heights floats with a value that stands for no
@@ -51,7 +51,7 @@ _RANGE = re.compile(r"([^:]+):([^:]+)")
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which samples become black and white: chosen by what is found, the whole type, or as it was given."""
+    """The range of samples from black to white: by what is found, that of the type, or as it was given."""
 
     low: float | None = None
     """What becomes black; None: see `full`."""

@@ -1,4 +1,4 @@
-"""From a decoded image of any colour model to 8-bit RGB, on a background where it is transparent."""
+"""Conversion of decoded samples of any colour model to 8-bit RGB, transparency laid onto a background."""
 
 from __future__ import annotations
 

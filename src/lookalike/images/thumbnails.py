@@ -1,4 +1,4 @@
-"""Small pictures."""
+"""Thumbnails of an image, as WebP."""
 
 from __future__ import annotations
 

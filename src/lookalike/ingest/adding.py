@@ -1,4 +1,4 @@
-"""Adding: pictures that came one by one, each with its labels, become records of a collection."""
+"""Adding single pictures, each with its labels, as records of a collection."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ from lookalike.metric_learning.corrections import (
     stored,
 )
 from lookalike.metric_learning.sides import Sides
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""From files to features: read, digest, look up, decode, embed, with all cores at work.
+"""The embedding pipeline: files are read, hashed, looked up, decoded and embedded, on all cores.
 
 Each worker takes one batch through all of it, so that one decodes while another infers and the caller writes
 what is done. Everything that needs features goes through `embed_files`; one image is a batch of one.
@@ -141,7 +141,7 @@ def embed_files(
 
 
 class _UnderWay:
-    """What the threads of one `embed_files` do, and how it is ended."""
+    """The worker threads of one `embed_files`, and how they are ended."""
 
     def __init__(self) -> None:
         self._threads: set[int] = set()
@@ -201,7 +201,7 @@ def _batches(paths: Iterable[Source], size: int) -> Iterator[list[Source]]:
 
 @dataclass(slots=True)
 class _Read:
-    """A file on its way through a batch."""
+    """A file that was read and is not embedded yet."""
 
     path: Path
     size: int

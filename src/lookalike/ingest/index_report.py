@@ -1,4 +1,4 @@
-"""What an indexing run says at its end."""
+"""The report of an indexing run: what became of every file."""
 
 from __future__ import annotations
 

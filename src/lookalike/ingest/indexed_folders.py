@@ -1,4 +1,4 @@
-"""Which folders were indexed on this machine, into which collection of which store: noted in the cache.
+"""The folders that were indexed on this machine, by store and collection: noted in the cache folder.
 
 A store may be another machine's, or written by others: what its records name as their files says nothing of
 whether these are pictures that may be shown. What was given to `index` here does.
@@ -31,7 +31,7 @@ _PLACES = frozenset({"dbname", "host", "port", "prefix", "schema"})
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What was given to `index` for one collection; no path is below another."""
+    """The folders and files that were indexed into one collection; no path is below another."""
 
     folders: tuple[Path, ...] = ()
     """Absolute, links in them not followed; in the order of their names, as `files`."""

@@ -1,4 +1,4 @@
-"""Indexing: folders of images, with what is known of them, become records of a collection."""
+"""Indexing: folders of images and their labels become records of a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that were moved or renamed: their records go with them, recognised by the digest of the file.
+"""Moved and renamed files: their records follow them, recognised by the digest of the file.
 
 A record is taken to have moved where its file is gone for certain, and a file that has no record yet has the
 same bytes. Only files of the size of one that is gone are read for that. Of several with the same bytes,
@@ -147,7 +147,7 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
 
 
 def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Path, Record]:
-    """Return what people said of pictures that lie now where another one lay: names were shifted, exchanged.
+    """Return the corrected records of pictures that now lie where another one lay: names were exchanged.
 
     Only where something was said are files read for it.
 

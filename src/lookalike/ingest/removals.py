@@ -1,4 +1,4 @@
-"""Records whose file is gone: which these are, and when removing them needs a yes or is refused.
+"""Removal of records whose file is gone, and when that needs a yes or is refused.
 
 A disk that is not mounted looks like a folder that was emptied, and a link to it like one that leads nowhere.
 So what cannot be told from that is not removed without a word.
@@ -57,7 +57,7 @@ def disagree(removal: Removal) -> bool:
 
 
 class Disk:
-    """What is there and what is gone, as it was found once; a folder is looked at once, not for each file."""
+    """The file system as it was found; a folder is looked at once, and not for each file."""
 
     def __init__(self) -> None:
         self._folders: dict[str, tuple[str, bool]] = {}

@@ -1,4 +1,4 @@
-"""One run of `index`: what its steps share."""
+"""A run of `index`: its jobs, progress and shared state."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class StepProgress:
 
 @dataclass(frozen=True, slots=True)
 class IndexRun:
-    """The images below some paths, the records of a collection, and what brings one to the other."""
+    """What the steps of one run share: images, records, embedder, report and progress."""
 
     sides: Sides
     wanted: Mapping[Path, Label]

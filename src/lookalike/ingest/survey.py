@@ -10,9 +10,9 @@ from lookalike.errors import PathNotFound, Unanswerable
 from lookalike.file_names import display, read_name
 from lookalike.ingest.index_report import label_trouble
 from lookalike.ingest.removals import Disk, is_below
-from lookalike.labels.alike import alike_labels
 from lookalike.labels.labelling import Label
 from lookalike.labels.reading import read_labels
+from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.sources.files import Found, find
 from lookalike.sources.other_files import other_file_remarks
 from lookalike.sources.patterns import LeftOut, Patterns, merged, unused_patterns
@@ -125,7 +125,7 @@ def survey(
     report.told_apart += map(str, told_apart)
     report.skipped += skipped
     report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
-    report.remarks += [*remarks, *alike_labels(label.fields for label in wanted.values())]
+    report.remarks += [*remarks, *similar_label_remarks(label.fields for label in wanted.values())]
     report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
     report.label_trouble = label_trouble(
         len(wanted), report.unlabelled, list(unused), failed=report.labels_failed

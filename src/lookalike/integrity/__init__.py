@@ -1,1 +1,1 @@
-"""Whether what is kept is what was written: stores, caches and added pictures; and mending it."""
+"""Integrity checks of stores, caches and uploaded pictures, and their repair."""

@@ -1,4 +1,4 @@
-"""What a check finds."""
+"""A finding of an integrity check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it should be."""
+    """Damage that an integrity check found, and whether it was repaired."""
 
     place: str
     """The URL of a store, or a path."""

@@ -1,4 +1,4 @@
-"""Checking a store: every vector and label, the counts, both sides of fitted collections, the structures."""
+"""The integrity check of a store: vectors, labels, counts, both sides of fitted collections, structures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RESTORE = "restore the store from a copy, or index into a new one"
 def check_store(
     session: Session, *, repair: bool = False, progress: Progress = silent
 ) -> tuple[list[Finding], int]:
-    """Read all that a store holds, and say what is not what was written.
+    """Verify all that a store holds: vectors, labels, counts and structures.
 
     Args:
         session: the store, and what embeds again.

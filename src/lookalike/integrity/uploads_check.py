@@ -1,4 +1,4 @@
-"""Checking the pictures that were added to a service: files without a record, records without a file."""
+"""The integrity check of uploaded pictures: files without a record, records without a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ from lookalike.ingest.embedding import read_digest
 from lookalike.integrity.finding import Finding
 from lookalike.stores.checks import NAME_LENGTH
 from lookalike.types import Skipped
-from lookalike.uris import (
-    file_uri,
-    local_path,
-    record_id,
-)
+from lookalike.uris import file_uri, local_path, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +35,7 @@ _CUT = NAME_LENGTH - 4
 def check_uploads(
     store: Store, folder: Path, *, repair: bool = False, grace: float = ABANDONED_SECONDS
 ) -> tuple[list[Finding], int]:
-    """Hold the pictures that were added against the records of a store.
+    """Compare the uploaded pictures with the records of a store.
 
     Args:
         store: that the service works with.

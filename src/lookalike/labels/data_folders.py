@@ -1,4 +1,4 @@
-"""Names of folders that only say what kind of data is there, or which part of a data set: never a label."""
+"""Folder names that say the kind of data or the split (images, train), and are never a label."""
 
 from __future__ import annotations
 
@@ -13,40 +13,18 @@ _SPLITS = {
 """Parts of data sets by what folders and files call them. TS, TL, VS and VL are AI Hub's archives of pictures
 (원천) and labels (라벨) for training and validation."""
 
-_KINDS = frozenset(
-    {
-        # Pascal VOC's JPEGImages and Annotations, YOLO's images and labels, MVTec's ground_truth, COCO's
-        # folders.
-        *("image", "images", "img", "imgs", "jpegimages", "pngimages", "jpg", "jpgs", "jpeg", "jpegs", "png"),
-        *("photo", "photos", "picture", "pictures", "pic", "pics", "rgb"),
-        *("label", "labels", "annotation", "annotations", "ann", "anns", "json", "jsons", "xml", "xmls"),
-        *("data", "dataset", "datasets", "raw", "rawdata"),
-        *("vocdevkit", "coco", "trainval", "unlabeled", "unlabelled", "ground_truth", "groundtruth"),
-        # AI Hub, https://aihub.or.kr: 원천데이터 and 라벨링데이터 below Training and Validation.
-        *(
-            "원천",
-            "원천데이터",
-            "원천이미지",
-            "원천 데이터",
-            "원본",
-            "원본데이터",
-            "원시데이터",
-            "이미지",
-            "사진",
-        ),
-        *(
-            "라벨",
-            "라벨링",
-            "라벨데이터",
-            "라벨링데이터",
-            "라벨링 데이터",
-            "레이블",
-            "레이블데이터",
-            "어노테이션",
-        ),
-        *("데이터", "데이터셋", "개방데이터", "정식개방데이터", "샘플", "샘플데이터", "전체"),
-    }
-)
+_KINDS = frozenset({
+    # Pascal VOC's JPEGImages and Annotations, YOLO's images and labels, MVTec's ground_truth, COCO's folders.
+    "image", "images", "img", "imgs", "jpegimages", "pngimages", "jpg", "jpgs", "jpeg", "jpegs", "png",
+    "photo", "photos", "picture", "pictures", "pic", "pics", "rgb",
+    "label", "labels", "annotation", "annotations", "ann", "anns", "json", "jsons", "xml", "xmls",
+    "data", "dataset", "datasets", "raw", "rawdata",
+    "vocdevkit", "coco", "trainval", "unlabeled", "unlabelled", "ground_truth", "groundtruth",
+    # AI Hub, https://aihub.or.kr: 원천데이터 and 라벨링데이터 below Training and Validation.
+    "원천", "원천데이터", "원천이미지", "원천 데이터", "원본", "원본데이터", "원시데이터", "이미지", "사진",
+    "라벨", "라벨링", "라벨데이터", "라벨링데이터", "라벨링 데이터", "레이블", "레이블데이터", "어노테이션",
+    "데이터", "데이터셋", "개방데이터", "정식개방데이터", "샘플", "샘플데이터", "전체",
+})  # fmt: skip
 _NUMBERED = re.compile(
     r"^(?:\d+(?:-\d+)?[._ -]+)?\[?(?P<name>.*?)\]?"
     r"(?:[_ .-]?(?:19|20)?\d{2,6})?(?:[_ -]?\d{1,3})?(?:[_ -]add)?$"

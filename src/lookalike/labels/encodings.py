@@ -1,4 +1,4 @@
-"""Which encoding the label files below one folder are in: known by their marks, or guessed, and then said.
+"""Text encodings of label files: known by their marks, or guessed together, and then said.
 
 UTF-8 is what it looks like: text in another encoding is hardly ever valid UTF-8. Any other text has to be
 guessed, from three things in this order: a name of an image that is really there and stands in the text;

@@ -1,4 +1,4 @@
-"""Fields: the flat part of a label, in the types that every database has."""
+"""Fields: the flat part of a label, in types that every database has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file that should be text really is, by how it begins, and what to do about it."""
+"""Signatures of files that should be text and are not, with what to do about each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels from folders: each directory is a field, the innermost that names a class is the label."""
+"""Labels from folder names: each directory is a field, the innermost that names a class is the label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the image that a label names, among all images below a root, in time independent of their number."""
+"""Matching of file names in labels to images, in time independent of the number of images."""
 
 from __future__ import annotations
 

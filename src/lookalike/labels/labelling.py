@@ -1,4 +1,4 @@
-"""What reading labels gives, and the rule for several labels that name one image."""
+"""Labels of images and where they were read, and the rule for several labels of one image."""
 
 from __future__ import annotations
 

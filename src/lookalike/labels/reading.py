@@ -1,4 +1,4 @@
-"""Labels: what is known of each image, read from folders, JSON files or tables."""
+"""Reading the labels of a folder: which sources there are, which one counts, and what it says."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, LabelsInvalid
 from lookalike.file_names import display
-from lookalike.labels.annotations import members
-from lookalike.labels.coco import is_coco, lesser_files, read_coco
-from lookalike.labels.documents import read_documents
 from lookalike.labels.encodings import Encodings
 from lookalike.labels.folders import read_folders, with_split
 from lookalike.labels.image_names import ImageNames
-from lookalike.labels.json_files import (
+from lookalike.labels.json.annotations import members
+from lookalike.labels.json.coco import is_coco, lesser_files, read_coco
+from lookalike.labels.json.documents import read_documents
+from lookalike.labels.json.files import (
     LabelFile,
     looks_like_labels,
     names_image,
@@ -22,22 +22,19 @@ from lookalike.labels.json_files import (
     read_label_file,
 )
 from lookalike.labels.labelling import Claim, Labelling, settle
-from lookalike.labels.other_tables import find_other_tables, is_like_labels, not_used
-from lookalike.labels.tables import claim_rows, is_table, read_tables
-from lookalike.labels.unknown_forms import unknown_json, unknown_texts
-from lookalike.labels.xml_files import XmlFile, read_xml_documents, read_xml_files, xml_forms
+from lookalike.labels.tables.other_tables import find_other_tables, is_like_labels, not_used
+from lookalike.labels.tables.sheets import claim_rows, is_table, read_tables
+from lookalike.labels.unrecognised_files import unknown_json, unknown_texts
+from lookalike.labels.xml.files import XmlFile, read_xml_documents, read_xml_files, xml_forms
 from lookalike.labels.yolo import YoloFiles, find_yolo, read_yolo
-from lookalike.types import (
-    Remark,
-    Skipped,
-)
+from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lookalike.labels.documents import Document
-    from lookalike.labels.other_tables import OtherTable
+    from lookalike.labels.json.documents import Document
+    from lookalike.labels.tables.other_tables import OtherTable
 
 MODES = ("auto", "folders", "json", "table", "xml", "yolo", "none")
 

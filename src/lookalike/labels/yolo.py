@@ -1,4 +1,4 @@
-"""Labels from files of YOLO: a text file for each image, with a number for a class and a box in each line.
+"""Labels in YOLO's format: a text file for each image, with a class number and a box in each line.
 
 https://docs.ultralytics.com/datasets/detect/ says where they lie and what names.yaml holds; Darknet's
 obj.names and labelImg's classes.txt have a name in each line.

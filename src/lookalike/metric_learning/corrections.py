@@ -17,10 +17,7 @@ from lookalike.labels.labelling import Label
 from lookalike.metric_learning.fitted import plain_name
 from lookalike.metric_learning.sides import Sides
 from lookalike.stores.checks import check_fields
-from lookalike.types import (
-    OWN_KEY,
-    Record,
-)
+from lookalike.types import OWN_KEY, Record
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from lookalike.vectors.vote import label_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lookalike.evaluation.fold_metric import Fit
+    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.progress import Progress
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Vectors, Where

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.evaluation.participants import LeftOut
+    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Vectors
     from lookalike.vectors.metric import FittedMetric
@@ -214,11 +214,11 @@ def learnable(
         Unanswerable: no records, fewer than two labels, fewer than two images of every label.
     """
     # SciPy and scikit-learn take most of a second to import, which no search should wait for.
-    from lookalike.evaluation.heldout import encode
-    from lookalike.evaluation.participants import participants
+    from lookalike.evaluation.exclusions import evaluable_rows
+    from lookalike.evaluation.held_out_predictions import encode
     from lookalike.vectors.near_duplicates import near_duplicate_groups
 
-    rows, left_out = participants(records, by)
+    rows, left_out = evaluable_rows(records, by)
     codes, labels = encode(records[row].fields[by] for row in rows)
     if len(rows) == len(labels):
         raise Unanswerable(

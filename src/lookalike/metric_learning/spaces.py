@@ -9,20 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from lookalike.errors import CollectionNotFound, SpaceMismatch
-from lookalike.metric_learning.fitted import (
-    fitting_of,
-    is_fitted,
-    plain_name,
-    read_plain,
-    refit_with,
-)
+from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_name, read_plain, refit_with
 from lookalike.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.embedders.models import Models
-    from lookalike.evaluation.fold_metric import Fit
+    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
     from lookalike.stores.store import Store

@@ -79,10 +79,10 @@ def write_evaluation_report(
     figures: dict[str, Any] = {
         "map": draw_map(records, vectors, evaluation.by, names, thumbnails, _wrong(evaluation), " (mistaken)")
     }
-    trust = evaluation.trust
-    if trust is not None:
-        figures["risk"] = plots.risk_curve(trust.risk_coverage)
-        figures["reliability"] = plots.reliability_diagram(trust.reliability)
+    reliability = evaluation.reliability
+    if reliability is not None:
+        figures["risk"] = plots.risk_curve(reliability.risk_coverage)
+        figures["reliability"] = plots.reliability_diagram(reliability.bins)
     write_page(
         path,
         "evaluation.html",
@@ -91,7 +91,7 @@ def write_evaluation_report(
         title=f"{shown(collection)}: evaluation by {shown(evaluation.by)}",
         evaluation=evaluation,
         by=shown(evaluation.by),
-        trust=trust,
+        reliability=reliability,
         chains=chains_text(evaluation.chains) if evaluation.chains else "",
         joined=joined_text(evaluation.joined, shown(evaluation.group)) if evaluation.joined else "",
         fitted=evaluation.held.refitted,

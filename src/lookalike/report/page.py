@@ -1,4 +1,4 @@
-"""One self-contained page: a template filled in, with its drawings and pictures inside.
+"""A self-contained HTML page: a template with its plots and pictures inside.
 
 Jinja escapes whatever is put into a template, so that names and labels are text and never markup.
 """
@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike import __version__
 from lookalike.errors import ExtraMissing
 from lookalike.file_names import display, readable
-from lookalike.outputs import check_file, write_file
-from lookalike.uris import (
-    local_path,
-    uri_text,
-)
+from lookalike.output_files import check_file, write_file
+from lookalike.uris import local_path, uri_text
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined

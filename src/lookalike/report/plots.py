@@ -1,4 +1,4 @@
-"""The drawings of a report, by Bokeh."""
+"""Plots of a report, by Bokeh."""
 
 from __future__ import annotations
 

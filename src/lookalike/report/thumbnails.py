@@ -1,4 +1,4 @@
-"""Small pictures for a report, as large as its size allows."""
+"""Thumbnails for a report, as large as its size allows."""
 
 from __future__ import annotations
 

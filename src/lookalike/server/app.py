@@ -36,12 +36,8 @@ from lookalike.server.routes import (
     page,
     search,
 )
-from lookalike.server.routes import (
-    map as map_routes,
-)
-from lookalike.server.routes import (
-    service as service_routes,
-)
+from lookalike.server.routes import map as map_routes
+from lookalike.server.routes import service as service_routes
 from lookalike.server.service import Service
 
 if TYPE_CHECKING:

@@ -61,3 +61,5 @@ def log_as_json(*, quiet: bool) -> None:
         logging.getLogger(name).setLevel(logging.WARNING if quiet else logging.INFO)
     # It writes a traceback for each try; what came of it is said by an error of ours.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
+    # It writes a line for each damaged body, which is a client's fault and answered with 400.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)

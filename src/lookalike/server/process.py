@@ -20,15 +20,7 @@ try:
 except ModuleNotFoundError as error:
     raise ExtraMissing("the service", "serve") from error
 
-from lookalike.server.sockets import (
-    LOOPBACK,
-    accept_all,
-    check_proxies,
-    is_loopback,
-    listen,
-    resolve,
-    url,
-)
+from lookalike.server.sockets import LOOPBACK, accept_all, check_proxies, is_loopback, listen, resolve, url
 
 if TYPE_CHECKING:
     import socket

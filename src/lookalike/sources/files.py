@@ -1,4 +1,4 @@
-"""Which files below a folder are images, by their names alone: no file is opened here."""
+"""Finding images below a folder, by their names alone: no file is opened here."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Files of a folder that are neither images by their names nor labels: what they are, and what to do."""
+"""Files of a folder that are neither images nor labels: what they are, and what to do."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from lookalike.images.decoding import SIGNED_BYTES, format_name
-from lookalike.images.kinds import describe_suffix
+from lookalike.images.formats import SIGNED_BYTES, format_of
+from lookalike.images.unsupported_formats import describe_suffix
 from lookalike.types import Remark
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def _more(count: int) -> str:
 def _format_of(file: Path) -> str | None:
     try:
         with file.open("rb") as opened:
-            return format_name(opened.read(SIGNED_BYTES))
+            form = format_of(opened.read(SIGNED_BYTES))
+            return None if form is None else form.name
     except OSError:
         return None

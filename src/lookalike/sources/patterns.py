@@ -1,4 +1,4 @@
-"""Which files are no pictures to index although they are named like some, and the patterns that a user gives.
+"""Exclusion of files that are named like images and are none to index, and the patterns that a user gives.
 
 Everything is told by names alone. What is left out is counted, so that the report of a run can say so.
 """
@@ -39,36 +39,22 @@ _SYSTEM = {
 }
 """Folders of systems, in lower case, and what is in them."""
 
-_MASK_FOLDERS = frozenset(
-    {
-        *(
-            "ground_truth",
-            "groundtruth",
-            "gt",
-            "mask",
-            "masks",
-            "label",
-            "labels",
-            "annotation",
-            "annotations",
-        ),
-        *("seg", "segs", "segmentation", "segmentations", "trimaps"),
-        *("segmentationclass", "segmentationclasspng", "segmentationclassaug", "segmentationobject"),
-        *("segmentationobjectpng", "segmentationclassvisualization", "segmentationobjectvisualization"),
-    }
-)
+_MASK_FOLDERS = frozenset({
+    "ground_truth", "groundtruth", "gt", "mask", "masks", "label", "labels", "annotation", "annotations",
+    "seg", "segs", "segmentation", "segmentations", "trimaps", "segmentationclass",
+    "segmentationclasspng", "segmentationclassaug", "segmentationobject", "segmentationobjectpng",
+    "segmentationclassvisualization", "segmentationobjectvisualization",
+})  # fmt: skip
 """Folders of masks in lower case: MVTec AD's and BTAD's ground_truth, VisA's Masks, DAGM's Label, ADE20K's
 annotations, Oxford Pets' trimaps, Pascal VOC's and labelme's SegmentationClass and SegmentationObject. They
 are that where they have their pictures beside them: a class of people with a `mask` may be called so, too."""
 _MASK_FOLDER = re.compile(r"(.+)[_-](?:masks?|labels?|gt|seg|segmentations?|annotations?)")
 """A folder beside that of its pictures: Carvana's train_masks and CamVid's train_labels beside train."""
 
-_PICTURE_FOLDERS = frozenset(
-    {
-        *("images", "image", "imgs", "img", "jpegimages", "pngimages", "rgb", "photos", "pictures", "data"),
-        *("raw", "original", "originals", "input", "inputs", "원천", "원천데이터", "원천이미지"),
-    }
-)
+_PICTURE_FOLDERS = frozenset({
+    "images", "image", "imgs", "img", "jpegimages", "pngimages", "rgb", "photos", "pictures", "data",
+    "raw", "original", "originals", "input", "inputs", "원천", "원천데이터", "원천이미지",
+})  # fmt: skip
 """Folders beside `_MASK_FOLDERS` that hold what the masks are of."""
 _SPLIT_FOLDERS = frozenset({"test", "train", "training", "val", "valid", "validation"})
 """The same for masks that are surely some: those of MVTec's ground_truth, and `X_mask`."""

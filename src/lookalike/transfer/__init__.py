@@ -1,1 +1,1 @@
-"""A collection into another store, and whether both are the same."""
+"""Transfer of collections between stores, and parity of their answers."""

@@ -1,4 +1,4 @@
-"""What collections hold, record by record, so that two of them can be compared to the last bit."""
+"""The contents of collections, record by record, compared to the last bit."""
 
 from __future__ import annotations
 

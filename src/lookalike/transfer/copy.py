@@ -23,8 +23,15 @@ from lookalike.metric_learning.fitted import (
     plain_name,
     refuse_side,
 )
-from lookalike.transfer.levelling import Levelling, Tally
-from lookalike.transfer.unfinished import building_name, clear, is_unfinished, note_of, place_of, take_up
+from lookalike.transfer.synchronisation import Synchronisation, Tally
+from lookalike.transfer.unfinished_copies import (
+    building_name,
+    clear,
+    is_unfinished,
+    note_of,
+    place_of,
+    take_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,7 +212,7 @@ def _carry_out(
     for side, tally in zip(sides, tallies, strict=True):
         target.create(under + side.suffix, side.space, side.metric)
         here, over_there = (source, name + side.suffix), (target, under + side.suffix)
-        levellings.append(Levelling(here, over_there, side.space, prune or there is None, tally))
+        levellings.append(Synchronisation(here, over_there, side.space, prune or there is None, tally))
     passes, digest = _pass_until_same(levellings, tallies, source, plan, progress)
     if digest is not None and under != final:
         target.rename({under + side.suffix: final + side.suffix for side in sides})
@@ -222,7 +229,7 @@ def _carry_out(
 
 
 def _pass_until_same(
-    levellings: list[Levelling],
+    levellings: list[Synchronisation],
     tallies: tuple[Tally, ...],
     source: Store,
     plan: _Plan,

@@ -1,4 +1,4 @@
-"""The same questions to several stores: whether they hold the same, and whether they answer the same."""
+"""Parity of stores: whether they hold the same records and give the same answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Answers: TypeAlias = "list[list[Neighbour]]"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one store holds under the name."""
+    """The contents of a collection in one store: its count, space and digest."""
 
     store: str
     """Its URL, without a password."""
@@ -53,8 +53,8 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
-    """How the answers of one store compare with the exact ones of the first."""
+class Agreement:
+    """How many answers of one store agree with the exact ones of the first."""
 
     store: str
     where: Where | None
@@ -78,12 +78,12 @@ class Answering:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What several stores hold and answer."""
+    """The parity of several stores: contents and answers of each."""
 
     collection: str
     k: int
     holdings: tuple[Holding, ...]
-    answers: tuple[Answering, ...]
+    answers: tuple[Agreement, ...]
     """By filter, then by store. Stores that hold another space are not asked."""
 
     @property
@@ -145,7 +145,7 @@ def parity(
         for store, holding in zip(stores, holdings, strict=True)
         if holding.space == first.space and (approximate or store is not stores[0])
     ]
-    answers: list[Answering] = []
+    answers: list[Agreement] = []
     done, total = 0, len(filters) * (len(asked) + 1)
     progress(done, total)
     for each in filters:
@@ -220,7 +220,7 @@ def _holding(store: Store, name: str, first: Holding | None, sample: _Sample) ->
     return Holding(store.url, space, images, content, same)
 
 
-def _compare(exact: Answers, found: Answers, store: str, where: Where | None, approximate: bool) -> Answering:
+def _compare(exact: Answers, found: Answers, store: str, where: Where | None, approximate: bool) -> Agreement:
     """Compare the answers of one store with the exact ones of the first."""
     same_queries = same_places = places = hits = wanted = 0
     largest = 0.0
@@ -234,7 +234,7 @@ def _compare(exact: Answers, found: Answers, store: str, where: Where | None, ap
         largest = max(largest, *differences, 0.0)
         wanted += len(best)
         hits += sum(one.similarity >= best[-1].similarity for one in some[: len(best)])
-    return Answering(
+    return Agreement(
         store=store,
         where=where,
         approximate=approximate,

@@ -1,4 +1,4 @@
-"""Learns a linear map from labels, in closed form: images of one class together, classes apart.
+"""Discriminant analysis: a linear map learned from labels in closed form, by which classes lie apart.
 
 Four steps, each with its source:
 

@@ -1,4 +1,4 @@
-"""Metrics: features → vectors of length 1, whose dot product is the similarity.
+"""Metrics: features to vectors of length 1, whose dot product is the similarity.
 
 `normalise` gives plain vectors. A fitted metric takes plain vectors on, by a linear map that was learnt from
 labels: images of one class come closer together, classes apart.

@@ -70,7 +70,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicates:
-    """Which images of a collection are near-duplicates of each other."""
+    """The groups of near-duplicates of a collection, and the threshold."""
 
     groups: NDArray[np.intp]
     """Shape (n,): the number of each row's group, 0 … groups − 1, numbered by their first rows. An image

@@ -1,4 +1,4 @@
-"""The map of a collection: its images on the plane in which they differ most."""
+"""Projection of a collection onto a plane by principal components, for its map."""
 
 from __future__ import annotations
 

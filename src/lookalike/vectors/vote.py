@@ -1,4 +1,4 @@
-"""How neighbours decide on a label: one rule for a search, for an evaluation and for every store.
+"""The vote of neighbours on a label: one rule for search, evaluation and every store.
 
 Each neighbour that has the label has one vote, however near it is. The label with the most votes wins. Of
 labels with equally many votes, the one wins whose nearest neighbour is nearest; of neighbours that are

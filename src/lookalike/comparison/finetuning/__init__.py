@@ -1,1 +1,1 @@
-"""The other way to classify: a network trained end to end, judged in the folds of the neighbours."""
+"""Fine-tuning: networks trained end to end, evaluated in the same folds as the neighbours."""

@@ -1,4 +1,4 @@
-"""PyTorch: a network of timm that can be trained, all its layers."""
+"""A network of timm in PyTorch, of which all layers can be trained."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.comparison.finetuning.augmentation import Augmentation
     from lookalike.comparison.finetuning.pixels import Pixels
     from lookalike.comparison.finetuning.recipe import Recipe
-    from lookalike.comparison.finetuning.variation import Variation
     from lookalike.embedders.preprocessing import Preprocessing
     from lookalike.embedders.protocol import Device, Embedder
     from lookalike.embedders.torch.hub import Hub
-    from lookalike.embedders.torch.parts import Network
+    from lookalike.embedders.torch.network_description import Network
     from lookalike.vectors.nearest import Rows
     from lookalike.vectors.vote import Codes
 
@@ -122,7 +122,7 @@ class TrainableNetwork:
         module: Any,
         optimizer: Any,
         pictures: tuple[Pixels, Codes],
-        variation: Variation,
+        augmentation: Augmentation,
         recipe: Recipe,
         rate: float,
     ) -> Any:
@@ -132,7 +132,7 @@ class TrainableNetwork:
             module: in training mode.
             optimizer: as `fresh` returned it.
             pictures: (n, height, width, 3), and their classes (n,).
-            variation: of these pictures.
+            augmentation: of these pictures.
             recipe: how.
             rate: of the layers that came with weights.
 
@@ -142,7 +142,7 @@ class TrainableNetwork:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["times"]
         pixels, codes = pictures
-        planes = self._normalised(self._varied(self._planes(pixels), variation))
+        planes = self._normalised(self._varied(self._planes(pixels), augmentation))
         truth = torch.from_numpy(codes.astype(np.int64)).to(self._place)
         # A GPU that can computes in bfloat16, at twice the speed or more.
         short = self._place.type == "cuda" and torch.cuda.is_bf16_supported()
@@ -181,13 +181,13 @@ class TrainableNetwork:
     def _normalised(self, planes: Any) -> Any:
         return (planes - self._mean) / self._deviation
 
-    def _varied(self, planes: Any, variation: Variation) -> Any:
+    def _varied(self, planes: Any, augmentation: Augmentation) -> Any:
         """Return crops of planes, (n, 3, height, width) of the network's size."""
-        places = torch.from_numpy(variation.places).to(self._place)
+        places = torch.from_numpy(augmentation.places).to(self._place)
         grid = torch.nn.functional.affine_grid(places, (len(planes), 3, *self._size), align_corners=False)
         crops = torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
         brightness, contrast, saturation = (
-            torch.from_numpy(each).to(self._place)[:, None, None, None] for each in variation[1:]
+            torch.from_numpy(each).to(self._place)[:, None, None, None] for each in augmentation[1:]
         )
         grey = torch.tensor(_GREY, device=self._place)[:, None, None]
         crops = crops * brightness

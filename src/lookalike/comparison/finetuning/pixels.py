@@ -1,4 +1,4 @@
-"""Pictures in the size that a network is trained on: decoded once, and not once an epoch.
+"""Pixels of the pictures that a network is trained on: decoded once, and not once an epoch.
 
 They lie in an unnamed file in the cache folder, whose space is reserved at once and which is gone with the
 process, however it ends: 50,000 pictures of 256 × 256 pixels are 10 GB, more than many machines have memory.

@@ -1,4 +1,4 @@
-"""How a network is trained: the figures of fine-tuning, each with its source.
+"""Hyperparameters of fine-tuning, each with its source.
 
 One recipe for every network of timm, so that nobody has to choose: AdamW (I. Loshchilov and F. Hutter,
 "Decoupled weight decay regularization", ICLR 2019) with a warm-up (P. Goyal and others, arXiv:1706.02677,

@@ -1,4 +1,4 @@
-"""One training: from the first epoch to the one that is kept."""
+"""Training of a network with early stopping: from the first epoch to the one that is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.comparison.finetuning.variation import draw_variation
+from lookalike.comparison.finetuning.augmentation import draw_augmentation
 from lookalike.errors import Unanswerable
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.comparison.finetuning.folds import Lesson
     from lookalike.comparison.finetuning.network import TrainableNetwork
     from lookalike.comparison.finetuning.pixels import Pixels
     from lookalike.comparison.finetuning.recipe import Recipe
+    from lookalike.comparison.finetuning.training_split import TrainingSplit
     from lookalike.embedders.protocol import Embedder
     from lookalike.vectors.nearest import Rows
     from lookalike.vectors.vote import Codes
@@ -29,7 +29,7 @@ _LOWER = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network that has learned from a lesson."""
+    """A trained network, and the labels it can name."""
 
     labels: Codes
     """(classes,): those it can name, rising."""
@@ -40,7 +40,7 @@ class Trained:
     _network: TrainableNetwork
     _module: Any
 
-    def answer(self, pixels: Pixels, rows: Rows) -> Codes:
+    def predict(self, pixels: Pixels, rows: Rows) -> Codes:
         """Return the label of each row, shape (len(rows),).
 
         Args:
@@ -61,7 +61,7 @@ def train(
     network: TrainableNetwork,
     pixels: Pixels,
     truth: Codes,
-    lesson: Lesson,
+    split: TrainingSplit,
     recipe: Recipe,
     *,
     seed: int,
@@ -75,24 +75,24 @@ def train(
         network: what is trained.
         pixels: (n, height, width, 3), by the network's preprocessing.
         truth: shape (n,): labels as numbers.
-        lesson: the rows to learn from, at least one, and those that tell when to end.
+        split: the rows to learn from, at least one, and those that tell when to end.
         recipe: how.
-        seed: of the classifier's first weights, of the order and the variation of pictures.
+        seed: of the classifier's first weights, of the order and the augmentation of pictures.
         progress: called with the number of images that went through.
 
     Raises:
         Unanswerable: the loss is no number any more, or the memory does not suffice.
     """
-    learned = lesson.learned
-    labels = np.unique(truth[learned])
+    training = split.training
+    labels = np.unique(truth[training])
     if len(labels) == 1:
         return Trained(labels, 0, 0, network, None)
     # A label that is held back only cannot be learned, and tells nothing of when to end.
-    held_back = lesson.held_back[np.isin(truth[lesson.held_back], labels)]
+    validation = split.validation[np.isin(truth[split.validation], labels)]
     codes = np.searchsorted(labels, truth)
     drawn = np.random.default_rng(seed)
-    most, patience = recipe.most_epochs(len(learned)), recipe.most_patience(len(learned))
-    steps = recipe.steps(len(learned))
+    most, patience = recipe.most_epochs(len(training)), recipe.most_patience(len(training))
+    steps = recipe.steps(len(training))
     epochs = best = 0
     lowest, kept = float("inf"), None
     with network.training(seed):
@@ -100,22 +100,22 @@ def train(
         while epochs < most and epochs - best < patience:
             losses = []
             module.train()
-            for step, rows in enumerate(np.array_split(drawn.permutation(learned), steps)):
+            for step, rows in enumerate(np.array_split(drawn.permutation(training), steps)):
                 rate = recipe.learning_rate * recipe.rate(epochs * steps + step, most * steps)
-                variation = draw_variation(len(rows), recipe, drawn)
+                augmentation = draw_augmentation(len(rows), recipe, drawn)
                 shown = (pixels[rows], codes[rows])
-                losses.append(network.update(module, optimizer, shown, variation, recipe, rate))
+                losses.append(network.update(module, optimizer, shown, augmentation, recipe, rate))
                 progress(len(rows))
             if not np.isfinite(float(sum(losses))):
                 raise Unanswerable(
                     f"{network.name} cannot be trained on these images: its loss is no number any more"
                 )
             epochs += 1
-            if not len(held_back):
+            if not len(validation):
                 best = epochs
                 continue
             loss = cross_entropy(
-                network.scores(module, pixels, held_back), codes[held_back], recipe.smoothing
+                network.scores(module, pixels, validation), codes[validation], recipe.smoothing
             )
             if kept is None or loss < lowest - _LOWER:
                 lowest, best = loss, epochs

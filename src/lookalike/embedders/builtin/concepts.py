@@ -1,4 +1,4 @@
-"""Lets a network that only ever saw 1,000 classes answer a sentence.
+"""Text features for a network that only knows 1,000 classes: texts are placed by the concepts they resemble.
 
 A convex combination of semantic embeddings (Norouzi et al., "Zero-Shot Learning by Convex Combination of
 Semantic Embeddings", ICLR 2014, arXiv 1312.5650), read backwards: the sentence's likeness to the names of

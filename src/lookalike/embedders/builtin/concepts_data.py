@@ -1,4 +1,4 @@
-"""What the words of `concepts` mean to the network: the data file, its checks, and how it is unfolded.
+"""The directions of concepts among image features: the data file, its checks, and how it is unfolded.
 
 The file is made by tools/build_concepts.py; data/README.md names its sources and their licences.
 """

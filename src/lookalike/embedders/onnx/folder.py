@@ -1,4 +1,4 @@
-"""Finds an ONNX image encoder, and how it is fed: from a card, or from the files that the hub's exports have.
+"""Finding an ONNX image encoder and its preprocessing: by a card, or by the files of the hub's exports.
 
 The layout without a card is that of the exports by optimum and of the repositories made for transformers.js:
 `vision_model.onnx` and `text_model.onnx` (or one `model.onnx`), in the folder or in its folder `onnx`, beside

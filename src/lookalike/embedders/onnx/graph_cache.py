@@ -1,4 +1,4 @@
-"""Keeps what takes a while to build from a model's weights in the user's cache."""
+"""The cache of ONNX graphs that are built from weights: built once, verified by checksum."""
 
 from __future__ import annotations
 

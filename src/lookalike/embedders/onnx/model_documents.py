@@ -1,4 +1,4 @@
-"""The JSON files that lie beside models, read with limits: a card of ours, and those of the hub's exports.
+"""JSON documents beside models, read with limits and validated: our card, and those of the hub's exports.
 
 Strangers write them, so each field has a type, a range and a length, and the first that is not as it should
 be is told. What a file of the hub's has beside the fields that are read here is passed over.

@@ -1,4 +1,4 @@
-"""ONNX Runtime: graphs of any model, opened and run."""
+"""ONNX Runtime: opens and runs the graph of any model."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Texts as the numbers that a model takes."""
+"""Tokenizers: texts to token numbers."""

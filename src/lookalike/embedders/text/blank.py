@@ -1,4 +1,4 @@
-"""What no model is asked: a text that says nothing."""
+"""The refusal of blank texts, to which a model gives a vector that means nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts to token numbers, by the tokenizer.json of a model."""
+"""Tokenization of texts by the tokenizer.json of a model."""
 
 from __future__ import annotations
 

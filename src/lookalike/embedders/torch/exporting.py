@@ -1,4 +1,4 @@
-"""Writes a torch model as an ONNX folder that needs no torch, and checks that both give the same vectors."""
+"""Export of a torch model as an ONNX folder that needs no torch; both must give the same vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lookalike.embedders.onnx.embedder import open_onnx
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.torch.networks import TorchEmbedder, write_graph
 from lookalike.errors import InvalidArgument, WeightsInvalid
-from lookalike.outputs import check_new_folder
+from lookalike.output_files import check_new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.embedders.protocol import Embedder
-    from lookalike.embedders.torch.parts import Network, Texts
+    from lookalike.embedders.torch.network_description import Network, Texts
     from lookalike.types import Features
 
 AGREEMENT = 1e-4

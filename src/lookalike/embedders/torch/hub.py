@@ -1,4 +1,4 @@
-"""Weights from the model hub, by its own client: fetched only where that was asked for, and then kept to.
+"""Weights from the model hub: fetched only where that was asked for, and pinned to a commit.
 
 The hub's client keeps them in its usual cache. Which commit of a repository is used stands in the user's
 cache folder from the first use on, so that what the hub changes later does not change a collection.
@@ -29,7 +29,7 @@ PINNED = {
 
 
 class Hub:
-    """Where the weights of one model come from."""
+    """The source of one model's weights: the hub, its cache on this machine, or a folder."""
 
     def __init__(self, model: str, cache: Path, weights: Path | None, *, download: bool) -> None:
         """Say where to look.

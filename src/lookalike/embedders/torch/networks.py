@@ -1,4 +1,4 @@
-"""PyTorch: networks of any library as embedders, and as ONNX graphs."""
+"""Torch networks of any library as embedders and as ONNX graphs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.preprocessing import View
     from lookalike.embedders.protocol import Card, Device
-    from lookalike.embedders.torch.parts import Network
+    from lookalike.embedders.torch.network_description import Network
     from lookalike.types import Features
 
 # Images a call on a GPU: it idles on fewer.

@@ -9,8 +9,8 @@ from lookalike.embedders.file_digests import digest_of
 from lookalike.embedders.preprocessing import Preprocessing, View
 from lookalike.embedders.protocol import Card
 from lookalike.embedders.text.clip_tokenizer import clip_tokenizer
+from lookalike.embedders.torch.network_description import Network, Texts
 from lookalike.embedders.torch.networks import called, embedder_of
-from lookalike.embedders.torch.parts import Network, Texts
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
 try:

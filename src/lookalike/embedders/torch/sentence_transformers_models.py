@@ -12,8 +12,8 @@ from lookalike.embedders.file_digests import digest_of
 from lookalike.embedders.onnx.folder import read_preprocessing
 from lookalike.embedders.preprocessing import View
 from lookalike.embedders.protocol import Card
+from lookalike.embedders.torch.network_description import Network, Texts
 from lookalike.embedders.torch.networks import called, embedder_of, tensor, width_of
-from lookalike.embedders.torch.parts import Network, Texts
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
 try:

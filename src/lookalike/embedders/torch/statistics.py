@@ -1,4 +1,4 @@
-"""Statistics of a network's layers as features, as efficientnet-lite0-inspect has them, for any network.
+"""Statistics of a network's layers as features, for inspection with any network.
 
 Each channel is measured in units of its own, so that channels, layers and statistics come to one scale
 before any label is known. efficientnet-lite0-inspect reads the units off its batch norms; here, where a

@@ -13,8 +13,8 @@ from lookalike.embedders.onnx.graph_cache import built_once
 from lookalike.embedders.onnx.model_documents import MOST_PIXELS, read_object, shown
 from lookalike.embedders.preprocessing import RESAMPLING, Preprocessing, View
 from lookalike.embedders.protocol import Card
+from lookalike.embedders.torch.network_description import Network
 from lookalike.embedders.torch.networks import embedder_of, seeded, unlike, width_of
-from lookalike.embedders.torch.parts import Network
 from lookalike.embedders.torch.statistics import STATISTICS, chosen_channels, statistics_network
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 

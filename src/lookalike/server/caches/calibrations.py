@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
 
+from cachetools import TTLCache
+
 if TYPE_CHECKING:
-    from lookalike.evaluation.judge import Judge
+    from collections.abc import Callable
+
+    from lookalike.evaluation.calibrator import Calibrator
     from lookalike.session import Session
     from lookalike.types import Where
 
 SECONDS = 60.0
-"""For which a judge is believed: what others changed in the collection meanwhile is not in it yet."""
+"""For which a calibration is believed: what others changed in the collection meanwhile is not in it yet."""
 
 _MOST = 64
 
 
 class CalibrationCache:
-    """The judges of the last questions; threads may share them."""
+    """The calibrations of the last queries; thread-safe."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, timer: Callable[[], float] = time.monotonic) -> None:
+        """Begin empty.
+
+        Args:
+            session: makes calibrations.
+            timer: the clock, in seconds.
+        """
         self._session = session
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[Any, ...], tuple[float, Judge | None]] = OrderedDict()
+        self._cache: TTLCache[tuple[Any, ...], Calibrator | None] = TTLCache(_MOST, SECONDS, timer)
 
     def get(
         self,
@@ -35,26 +44,28 @@ class CalibrationCache:
         max_error: float | None,
         coverage: float | None,
         false_alarm: float | None,
-    ) -> Judge | None:
-        """Return what judges such classifications: see `Session.judge`."""
+    ) -> Calibrator | None:
+        """Return the calibration of such classifications: see `Session.judge`."""
         asked = tuple(sorted((field, repr(values)) for field, values in where.items()))
         key = (name.casefold(), by, k, asked, max_error, coverage, false_alarm)
         # One at a time: the first one compares all images with each other, and the others wait for it.
         with self._lock:
-            found = self._known.get(key)
-            if found is not None and time.monotonic() - found[0] < SECONDS:
-                self._known.move_to_end(key)
-                return found[1]
-            judge = self._session.judge(
-                name, by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm
-            )
-            self._known[key] = (time.monotonic(), judge)
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
-            return judge
+            try:
+                return self._cache[key]
+            except KeyError:
+                judge = self._cache[key] = self._session.judge(
+                    name,
+                    by,
+                    k=k,
+                    where=where,
+                    max_error=max_error,
+                    coverage=coverage,
+                    false_alarm=false_alarm,
+                )
+                return judge
 
     def forget(self, name: str) -> None:
-        """Forget what was known of a collection that has changed."""
+        """Drop the calibrations of a collection that has changed."""
         with self._lock:
-            for key in [key for key in self._known if key[0] == name.casefold()]:
-                del self._known[key]
+            for key in [key for key in self._cache if key[0] == name.casefold()]:
+                self._cache.pop(key, None)

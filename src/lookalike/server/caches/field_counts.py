@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from heapq import nsmallest
 from typing import TYPE_CHECKING
+
+from cachetools import TTLCache
 
 from lookalike.schemas.collections import FieldValues, ValueCount, Values
 from lookalike.stores.checks import same_name
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lookalike.server.workers.thread_pool import ThreadPool
     from lookalike.session import Session
     from lookalike.types import Scalar
@@ -25,41 +30,50 @@ MOST_VALUES = 200
 """Values of a field that are listed."""
 
 
-class FieldCountCache:
-    """The counts of the collections that were asked for last; of one event loop, but for `forget`."""
+# Collections whose counts are kept.
+_MOST = 64
 
-    def __init__(self, session: Session) -> None:
-        """Remember whom to ask.
+
+class FieldCountCache:
+    """The value counts of the collections that were asked for last; of one event loop, but for `forget`."""
+
+    def __init__(self, session: Session, timer: Callable[[], float] = time.monotonic) -> None:
+        """Begin empty.
 
         Args:
             session: with the store.
+            timer: the clock, in seconds.
         """
         self._session = session
-        self._known: dict[str, tuple[float, asyncio.Task[Values]]] = {}
+        self._lock = threading.Lock()
+        self._cache: TTLCache[str, asyncio.Task[Values]] = TTLCache(_MOST, SECONDS, timer)
 
     async def get(self, name: str, pool: ThreadPool) -> Values:
-        """Return the values of a collection's fields; who asks while they are counted waits for the same.
+        """Return the values of a collection's fields; requests that come meanwhile wait for the same count.
 
         Args:
             name: the collection.
             pool: threads that may count.
         """
         key = same_name(name)
-        found = self._known.get(key)
-        if found is None or time.monotonic() - found[0] > SECONDS or found[1].cancelled():
-            task = asyncio.create_task(pool.run(lambda: count_values(self._session, name)))
-            found = self._known[key] = time.monotonic(), task
+        with self._lock:
+            task = self._cache.get(key)
+            if task is None or task.cancelled():
+                task = asyncio.create_task(pool.run(lambda: count_values(self._session, name)))
+                self._cache[key] = task
         try:
-            # Shielded: one who goes away takes nothing from the others.
-            return await asyncio.shield(found[1])
+            # Shielded: a client that disconnects takes nothing from the others.
+            return await asyncio.shield(task)
         except BaseException:
-            if found[1].done() and self._known.get(key) is found:
-                del self._known[key]
+            with self._lock:
+                if task.done() and self._cache.get(key) is task:
+                    del self._cache[key]
             raise
 
     def forget(self, name: str) -> None:
-        """Forget the counts of a collection that has changed; any thread may call this."""
-        self._known.pop(same_name(name), None)
+        """Drop the counts of a collection that has changed; any thread may call this."""
+        with self._lock:
+            self._cache.pop(same_name(name), None)
 
 
 def count_values(session: Session, name: str) -> Values:

@@ -67,7 +67,7 @@ async def read_query(request: Request, model: type[_Q], settings: Settings) -> t
         Refused: of another content type, or too many pictures.
         RequestValidationError: the question is not as described.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(request)
     uploads: list[Upload] = []
     if kind == "multipart/form-data":
         parts = await read_parts(request, settings.max_images)
@@ -81,9 +81,19 @@ async def read_query(request: Request, model: type[_Q], settings: Settings) -> t
     try:
         return model.model_validate_json(text), uploads
     except ValidationError as error:
-        raise RequestValidationError(
-            [{**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)]
-        ) from error
+        raise invalid_part("query", error) from error
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of a request's body, without parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def invalid_part(name: str, error: ValidationError) -> RequestValidationError:
+    """Return what pydantic says of a part of a request."""
+    return RequestValidationError(
+        [{**each, "loc": (name, *each["loc"])} for each in error.errors(include_url=False)]
+    )
 
 
 def read_pictures(parts: Sequence[Part]) -> list[Upload]:

@@ -51,3 +51,16 @@ def json_response(answer: BaseModel, status: int = 200, headers: Mapping[str, st
     if _REPLACED in text:
         return JsonResponse(answer.model_dump(), status, headers)
     return Response(text, status, headers, JsonResponse.media_type)
+
+
+def not_modified(if_none_match: str | None, headers: Mapping[str, str]) -> Response | None:
+    """Return a 304 where the client has what `ETag` names (RFC 9110, section 13.1.2: compared without `W/`).
+
+    Args:
+        if_none_match: the request's header.
+        headers: of the answer, `ETag` among them.
+    """
+    known = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
+    if headers["ETag"] in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return None

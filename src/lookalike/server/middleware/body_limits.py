@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
 
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.problems import Overloaded, Refused, answer_problem
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from lookalike.server.settings import Settings
 
 _MEGABYTE = 1 << 20
-# Of a multipart body, so much is looked through for the boundary that closes it, of 70 characters at most
-# (RFC 2046, section 5.1.1); clients of today have nothing behind it.
-_END = 1024
 # Of 2 ** 63 - 1, the longest that llhttp reads with more than zeros.
 _MOST_DIGITS = 19
 
@@ -82,7 +79,7 @@ class BodyLimits:
             try:
                 complete = await self._read(body, scope, length)
             except Refused as refused:
-                if _expects_continue(scope):
+                if "expect" in Headers(scope=scope):
                     # Whoever waits to be told to go on does not send the body now: what came next on this
                     # connection would be taken for it (RFC 9110, section 10.1.1).
                     refused.headers["Connection"] = "close"
@@ -98,7 +95,7 @@ class BodyLimits:
         """Read a body; False where its client went away.
 
         Raises:
-            Refused: it is too large, too late, or cut off.
+            Refused: it is too large or too late.
         """
         if length is not None and length > self._most:
             raise _too_large(self._most)
@@ -108,11 +105,7 @@ class BodyLimits:
         except TimeoutError as error:
             line = f"the request did not arrive within {self._seconds:g} seconds"
             raise Refused(408, line, {"Connection": "close"}) from error
-        kind = _content_type(scope)
-        if complete and kind[:10].lower() == b"multipart/":
-            if _is_cut_off(kind, body.content):
-                raise Refused(400, "the multipart body was cut off: its closing boundary is missing")
-        elif complete:
+        if complete and not Headers(scope=scope).get("content-type", "").lower().startswith("multipart/"):
             check_json_size(body.content)
         return complete
 
@@ -183,17 +176,3 @@ def _length(scope: Scope) -> int | None:
         elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise Refused(415, "a body is sent as it is, without Content-Encoding")
     return length
-
-
-def _is_cut_off(kind: bytes, body: bytes) -> bool:
-    """Tell whether a multipart body lacks its closing boundary: its last part would be lost in silence."""
-    boundary = parse_options_header(kind)[1].get(b"boundary")
-    return boundary is not None and b"--" + boundary + b"--" not in body[-_END:]
-
-
-def _content_type(scope: Scope) -> bytes:
-    return next((bytes(value) for name, value in scope["headers"] if name == b"content-type"), b"")
-
-
-def _expects_continue(scope: Scope) -> bool:
-    return any(name == b"expect" for name, _ in scope["headers"])

@@ -11,9 +11,9 @@ from prometheus_client import (
     Counter,
     Histogram,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
-from prometheus_client import disable_created_metrics as leave_out_created
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -36,7 +36,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 # A second series for each, which nobody asks for.
-leave_out_created()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -62,8 +62,6 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._counters: dict[tuple[str, str, int], Counter] = {}
-        self._histograms: dict[tuple[str, str], Histogram] = {}
         self._registry.register(_Read(self, service, held))
         ProcessCollector(registry=self._registry)
 
@@ -78,14 +76,8 @@ class Metrics:
         """
         if method not in _METHODS:
             method = "other"
-        counter = self._counters.get((method, route, status))
-        if counter is None:
-            counter = self._counters[method, route, status] = self._requests.labels(method, route, status)
-        counter.inc()
-        histogram = self._histograms.get((method, route))
-        if histogram is None:
-            histogram = self._histograms[method, route] = self._seconds.labels(method, route)
-        histogram.observe(seconds)
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

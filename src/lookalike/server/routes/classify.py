@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.answering import Classified
-    from lookalike.evaluation.judge import Judge
+    from lookalike.evaluation.calibrator import Calibrator
 
 router = APIRouter(tags=["classify"], route_class=FastRoute)
 
@@ -77,7 +77,7 @@ def _classify(
     judge = service.calibrations.get(
         collection.name, by, query.k, where, query.max_error, query.coverage, query.false_alarm
     )
-    k = query.k if judge is None else judge.judgement.k
+    k = query.k if judge is None else judge.calibration_set.k
     if k == "auto":
         raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
     recorded = [service.session.recorded(collection, identity) for identity in query.ids]
@@ -104,7 +104,7 @@ def _classify(
     )
 
 
-def _remarks(judge: Judge) -> list[str]:
+def _remarks(judge: Calibrator) -> list[str]:
     """Return what promises cost."""
     remarks = []
     chosen = judge.selection

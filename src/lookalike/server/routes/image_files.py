@@ -15,11 +15,13 @@ from fastapi.responses import Response, StreamingResponse
 
 from lookalike.embedders.ranged import split_name
 from lookalike.file_names import display
-from lookalike.images.decoding import SIGNED_BYTES, file_type, may_take_long
+from lookalike.images.decoding import may_take_long
+from lookalike.images.formats import SIGNED_BYTES, format_of
 from lookalike.images.thumbnails import thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id
 from lookalike.server.http.problems import Refused
+from lookalike.server.http.responses import not_modified
 from lookalike.server.service import InjectedService, Service
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from lookalike.images.decoding import FileType
+    from lookalike.images.formats import Format
     from lookalike.types import CollectionInfo, Record
 
 router = APIRouter(tags=["images"])
@@ -63,8 +65,8 @@ async def thumbnail(
     """Show an image small: WebP, upright, never enlarged."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
     headers = {"ETag": f'"{record.digest}-{size}"', "Cache-Control": _CACHED}
-    if _matches(if_none_match, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+    if unchanged := not_modified(if_none_match, headers):
+        return unchanged
     picture = await service.image_pool.run(lambda: _small(service, collection, record, int(size)))
     if picture is None:
         picture = await service.slow_image_pool.run(
@@ -90,8 +92,8 @@ async def original(
     """Give the file of an image, byte by byte as it was indexed."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
     headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
-    if _matches(if_none_match, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
+    if unchanged := not_modified(if_none_match, headers):
+        return unchanged
     file, kind = await service.image_pool.run(lambda: _checked(service, collection.name, record))
     headers |= {
         "Content-Length": str(record.size),
@@ -146,12 +148,12 @@ def _small(
     return picture
 
 
-def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, FileType]:
+def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
     """Open the file of an image that is still as it was indexed; the caller closes it."""
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record))
         _check_size(file.fileno(), record)
-        kind = file_type(file.read(SIGNED_BYTES))
+        kind = format_of(file.read(SIGNED_BYTES))
         file.seek(0)
         if kind is None or hashlib.file_digest(file, "sha256").hexdigest() != record.digest:
             raise _changed()
@@ -172,12 +174,6 @@ def _changed() -> Refused:
         409,
         "the file of this image has changed since it was indexed: `lookalike index` takes up what it is now",
     )
-
-
-def _matches(asked: str | None, etag: str) -> bool:
-    """Tell whether an If-None-Match names an ETag (RFC 9110, section 13.1.2: compared without `W/`)."""
-    named = [each.strip().removeprefix("W/") for each in (asked or "").split(",")]
-    return "*" in named or etag in named
 
 
 class _File(StreamingResponse):

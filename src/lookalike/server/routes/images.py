@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from lookalike.errors import InvalidArgument, StoreError
 from lookalike.ingest.adding import Picture
 from lookalike.ingest.embedding import Upload
-from lookalike.labels.documents import MAX_DEPTH, is_deep
+from lookalike.labels.json.documents import MAX_DEPTH, is_deep
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.schemas.images import Added, Correction, ImageDetails
@@ -23,6 +23,7 @@ from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.multipart import Part, read_parts
 from lookalike.server.http.problems import Refused
+from lookalike.server.http.request_bodies import invalid_part, media_type
 from lookalike.server.http.responses import json_response
 from lookalike.server.service import InjectedService, Service
 from lookalike.server.storage.upload_folder import UploadFolder
@@ -219,8 +220,7 @@ def _add(
 
 async def _read(request: Request, service: Service) -> tuple[list[Upload], list[Label]]:
     """Return the pictures of a multipart request, and the labels of each."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    if media_type(request) != "multipart/form-data":
         raise Refused(415, "pictures are sent as multipart/form-data, in parts called `image`")
     parts = await read_parts(request, service.settings.max_images + 2)
     pictures = [part for part in parts if part.name == "image" and part.filename is not None]
@@ -260,9 +260,7 @@ def _json(
                 raise InvalidArgument(f"{name}: at most {MOST_FIELDS:,} for one picture, not {len(each):,}")
         said = model.validate_python(said)
     except ValidationError as error:
-        raise RequestValidationError(
-            [{**each, "loc": (name, *each["loc"])} for each in error.errors(include_url=False)]
-        ) from error
+        raise invalid_part(name, error) from error
     except RecursionError as error:
         raise InvalidArgument(f"{name}: nested more than {MAX_DEPTH} levels deep") from error
     except ValueError as error:

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 
 from lookalike.server.http.problems import Refused
+from lookalike.server.http.responses import not_modified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,7 +117,6 @@ async def static(path: str, if_none_match: IfNoneMatch = None) -> Response:
 
 def _answer(file: File, cache: str, if_none_match: str | None) -> Response:
     headers = {"ETag": file.etag, "Cache-Control": cache}
-    known = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
-    if file.etag in known or "*" in known:
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, headers=headers, media_type=file.media_type)
+    return not_modified(if_none_match, headers) or Response(
+        file.content, headers=headers, media_type=file.media_type
+    )

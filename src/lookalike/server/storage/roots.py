@@ -20,10 +20,7 @@ from lookalike.ingest.indexed_folders import indexed_paths, notes_state
 from lookalike.metric_learning.corrections import marks_of
 from lookalike.server.http.problems import Refused
 from lookalike.stores.checks import same_name
-from lookalike.uris import (
-    local_path,
-    uri_text,
-)
+from lookalike.uris import local_path, uri_text
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import UnusableImage
-from lookalike.images import decoding
+from lookalike.images.formats import format_of
 from lookalike.integrity.uploads_check import ABANDONED_SECONDS, UPLOAD
 from lookalike.server.http.problems import Refused
 
@@ -52,7 +52,7 @@ class UploadFolder:
             UnusableImage: it has none of the six formats.
             Refused: 507 where no space is left; 500 where the folder cannot be written to.
         """
-        kind = decoding.file_type(data)
+        kind = format_of(data)
         if kind is None:
             raise UnusableImage(digest, "it is not an image")
         path = self.folder / _folder_name(collection) / digest[:2] / f"{digest}{kind.suffix}"

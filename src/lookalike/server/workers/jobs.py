@@ -13,6 +13,7 @@ import secrets
 import sys
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,18 +109,12 @@ class Jobs:
         Args:
             threads: jobs that run at once; the others wait, first come, first served.
         """
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._known: dict[str, Job] = {}
         """Every job that may be asked for, in the order of their making."""
-        self._waiting: deque[Job] = deque()
         self._ended: deque[Job] = deque()
         self._closing = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"job-{number}", daemon=True)
-            for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads = ThreadPoolExecutor(threads, "job", _lower_priority)
 
     def put(
         self, kind: JobKind, collection: str, asked: RequestModel, act: Callable[[Progress], object]
@@ -135,21 +130,19 @@ class Jobs:
         Raises:
             Overloaded: too many wait, or the service is stopping.
         """
-        with self._changed:
+        with self._lock:
             for known in self._known.values():
                 same = (known.kind, same_name(known.collection)) == (kind, same_name(collection))
                 if same and known.asked == asked and known.finished is None and known.ending is None:
                     return known
             if self._closing:
                 raise Overloaded("the service is stopping")
-            if len(self._waiting) >= MOST_WAITING:
-                raise Overloaded(
-                    f"{len(self._waiting)} jobs wait already; ask again when one is done", _RETRY_AFTER
-                )
+            waiting = sum(known.state == "waiting" for known in self._known.values())
+            if waiting >= MOST_WAITING:
+                raise Overloaded(f"{waiting} jobs wait already; ask again when one is done", _RETRY_AFTER)
             job = Job(kind, collection, asked, act)
             self._known[job.id] = job
-            self._waiting.append(job)
-            self._changed.notify()
+            self._threads.submit(self._run, job)
         return job
 
     def get(self, identity: str) -> Job:
@@ -167,7 +160,7 @@ class Jobs:
 
     def all(self) -> list[Job]:
         """Return the jobs that are known, the newest first."""
-        with self._changed:
+        with self._lock:
             return list(self._known.values())[::-1]
 
     def result(self, identity: str, kind: JobKind) -> tuple[Job, Any]:
@@ -196,24 +189,22 @@ class Jobs:
         Raises:
             NotFound: there is none of that id.
         """
-        with self._changed:
+        with self._lock:
             job = self.get(identity)
             self._end(job, _CANCELLED)
         return job
 
     def give_up(self) -> None:
         """Cancel what waits and runs, and take nothing more."""
-        with self._changed:
+        with self._lock:
             self._closing = True
             for job in list(self._known.values()):
                 self._end(job, _STOPPED)
-            self._changed.notify_all()
 
     def close(self) -> None:
         """Cancel what waits and runs, and end the threads."""
         self.give_up()
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown()
 
     def _end(self, job: Job, why: Problem) -> None:
         """Cancel a job that has not ended; the lock is held."""
@@ -221,32 +212,17 @@ class Jobs:
             return
         job.ending = why
         if job.started is None:
-            self._waiting.remove(job)
             self._finish(job, "cancelled", None, why)
 
-    def _work(self) -> None:
-        if sys.platform == "linux":
-            # Of this thread alone, and of those that it starts: see setpriority(2).
-            with suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        while (job := self._take()) is not None:
-            state, result, problem = _done(job)
-            with self._changed:
-                self._finish(job, state, result, problem)
-            _LOG.info(
-                "job %s of %s: %s", job.kind, job.collection, state, extra={"job": job.id, "state": state}
-            )
-
-    def _take(self) -> Job | None:
-        """Wait for a job and return it, begun; None when the service stops."""
-        with self._changed:
-            while not self._waiting:
-                if self._closing:
-                    return None
-                self._changed.wait()
-            job = self._waiting.popleft()
+    def _run(self, job: Job) -> None:
+        with self._lock:
+            if job.finished is not None:  # cancelled while it waited
+                return
             job.state, job.started = "running", datetime.now(UTC)
-            return job
+        state, result, problem = _done(job)
+        with self._lock:
+            self._finish(job, state, result, problem)
+        _LOG.info("job %s of %s: %s", job.kind, job.collection, state, extra={"job": job.id, "state": state})
 
     def _finish(self, job: Job, state: JobState, result: object, problem: Problem | None) -> None:
         """Write down how a job ended, and forget the oldest; the lock is held."""
@@ -257,6 +233,13 @@ class Jobs:
         self._ended.append(job)
         while len(self._ended) > KEPT:
             del self._known[self._ended.popleft().id]
+
+
+def _lower_priority() -> None:
+    if sys.platform == "linux":
+        # Of this thread alone, and of those that it starts: see setpriority(2).
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, _NICE)
 
 
 def _done(job: Job) -> tuple[JobState, object, Problem | None]:

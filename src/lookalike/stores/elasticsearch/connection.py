@@ -8,12 +8,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lookalike.errors import (
-    ExtraMissing,
-    InvalidArgument,
-    StoreError,
-    StoreUnreachable,
-)
+from lookalike.errors import ExtraMissing, InvalidArgument, StoreError, StoreUnreachable
 from lookalike.stores.elasticsearch.errors import (
     Refusal,
     read_refusal,

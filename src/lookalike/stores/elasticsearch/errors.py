@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lookalike.errors import (
-    StoreBusy,
-    StoreDenied,
-    StoreError,
-    StoreFull,
-    StoreReadOnly,
-    StoreUnreachable,
-)
+from lookalike.errors import StoreBusy, StoreDenied, StoreError, StoreFull, StoreReadOnly, StoreUnreachable
 from lookalike.file_names import display
 
 # A server that is overrun, or whose shards are not all up yet, says so with these; asking again helps.

@@ -1,0 +1,145 @@
+"""Confidence, p-values and label sets for new predictions; those that break a promise are rejected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.errors import InvalidArgument
+from lookalike.evaluation.confidence import answer_scores
+from lookalike.evaluation.novelty import FALSE_ALARM, check_rate, p_values
+from lookalike.vectors.vote import label_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from lookalike.evaluation.calibration_set import CalibrationSet
+    from lookalike.evaluation.confidence import Scores
+    from lookalike.evaluation.selective import Selection
+    from lookalike.types import Prediction, Scalar
+
+
+def check_promises(max_error: float | None, coverage: float | None, false_alarm: float | None) -> None:
+    """Refuse promises outside their range before any work is done for them.
+
+    Raises:
+        InvalidArgument: one is.
+    """
+    for number, what in ((max_error, "the error allowed"), (coverage, "the coverage")):
+        if number is not None and not 0 < number < 1:
+            raise InvalidArgument(f"{what} must be above 0 and below 1, not {number:g}")
+    if false_alarm is not None:
+        check_rate(false_alarm)
+
+
+class Calibrator:
+    """Calibrates predictions for new images, and rejects those that break a promise."""
+
+    def __init__(
+        self,
+        calibration_set: CalibrationSet,
+        *,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float = FALSE_ALARM,
+    ) -> None:
+        """Work out the thresholds for the promises.
+
+        Args:
+            calibration_set: of the collection that the predictions come from.
+            max_error: answers less sure than this needs are *unknown*.
+            coverage: label sets contain the true label this often, for every label.
+            false_alarm: pictures unlike anything are *unknown*; this part of the known ones is too. 0 is off.
+
+        Raises:
+            InvalidArgument: a number outside its range.
+            Unanswerable: the error cannot be promised.
+        """
+        check_rate(false_alarm)
+        self.calibration_set = calibration_set
+        self.false_alarm = false_alarm
+        self.max_error = max_error
+        self.coverage = coverage
+        self.selection: Selection | None = None
+        if max_error is not None:
+            from lookalike.evaluation.selective import select
+
+            self.selection = select(calibration_set.confidence, calibration_set.right, max_error)
+        self.thresholds: Scores | None = None
+        if coverage is not None:
+            from lookalike.evaluation.conformal import label_thresholds
+
+            self.thresholds = label_thresholds(
+                calibration_set.own_scores, calibration_set.truth, len(calibration_set.labels), coverage
+            )
+
+    @property
+    def always(self) -> tuple[Scalar, ...]:
+        """Labels with too few images for the coverage: they are in every set."""
+        if self.thresholds is None:
+            return ()
+        pairs = zip(self.calibration_set.labels, self.thresholds.tolist(), strict=True)
+        return tuple(label for label, threshold in pairs if threshold == np.inf)
+
+    def __call__(
+        self,
+        prediction: Prediction,
+        by: str,
+        nearest: Callable[[Sequence[Scalar]], float],
+        closest: float,
+    ) -> Prediction:
+        """Return the prediction with its confidence, and *unknown* with the reason where a promise asks it.
+
+        Args:
+            prediction: as `vote` has it.
+            by: the field that holds the label.
+            nearest: the similarity to the nearest record that has one of some labels; −inf where none has.
+            closest: the similarity of the plain vectors to the nearest record.
+        """
+        if not prediction.votes:
+            return prediction
+        winner = prediction.votes[0][0]
+        labels = self.calibration_set.labels
+        agree = [label_key(voter.record.fields[by]) == label_key(winner) for voter in prediction.neighbours]
+        own = prediction.neighbours[agree.index(True)].similarity
+        if all(agree):
+            other = nearest([label for label in labels if label_key(label) != label_key(winner)])
+        else:
+            other = prediction.neighbours[agree.index(False)].similarity
+        scores = answer_scores(np.array([own]), np.array([other]), np.array([prediction.share]))
+        confidence = float(self.calibration_set.calibration.confidence(scores)[0])
+        p_value = float(p_values(np.array([closest]), self.calibration_set.nearest)[0])
+        reason = None
+        if p_value <= self.false_alarm:
+            reason = (
+                f"unlike anything in the collection: only {p_value:.2g} of its images have no nearer "
+                f"neighbour than {closest:.4f} in plain similarity"
+            )
+        elif self.selection is not None and confidence < self.selection.threshold:
+            reason = (
+                f"confidence {confidence:.4f} is below the {self.selection.threshold:.4f} "
+                f"that an error of at most {self.max_error:g} needs"
+            )
+        label_set = None
+        if self.thresholds is not None:
+            similarities = np.array([[nearest([label]) for label in labels]], dtype=np.float32)
+            label_set = self._label_set(similarities, self.thresholds)
+        return replace(
+            prediction,
+            label=None if reason else prediction.label,
+            confidence=confidence,
+            p_value=p_value,
+            reason=reason,
+            label_set=label_set,
+        )
+
+    def _label_set(self, similarities: NDArray[np.float32], thresholds: Scores) -> tuple[Scalar, ...]:
+        from lookalike.evaluation.conformal import label_scores
+
+        within = label_scores(similarities)[0] <= thresholds
+        order = np.argsort(-similarities[0], kind="stable")
+        return tuple(self.calibration_set.labels[code] for code in order.tolist() if within[code])

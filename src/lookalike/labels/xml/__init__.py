@@ -1,0 +1,1 @@
+"""Labels in XML: Pascal VOC and CVAT."""
