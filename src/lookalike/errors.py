@@ -126,9 +126,8 @@ class VectorNotFound(NotFound):
         self.collection = collection
         self.vector = vector
         self.known = list(known)
-        super().__init__(
-            f"collection {collection!r} has no vector {vector!r}: it has {', '.join(self.known)}"
-        )
+        there = ", ".join(self.known)
+        super().__init__(f"collection {collection!r} has no vector {vector!r}: it has {there}")
 
 
 class ModelNotFound(NotFound):

@@ -136,6 +136,12 @@ def fill(store: Store, count: int, fields: Sequence[Mapping[str, Scalar]] = ({},
     return sorted(records, key=lambda one: one.id)
 
 
+def known(store: Store, ids: Sequence[str]) -> list[Record]:
+    """Return the records of these ids; for an id of none, one that is not there."""
+    there = {one.id: one for one in store.get("parts", ids)}
+    return [there.get(identity) or replace(record(0), id=identity) for identity in ids]
+
+
 def scanned(store: Store, name: str = "parts", **how: Any) -> list[Record]:
     return [one for records, _ in store.scan(name, **how) for one in records]
 
@@ -186,9 +192,9 @@ class StoreContract:
             lambda store: store.fill("parts", SPACE, [], CORNERS[:0]),
             lambda store: store.lacking("parts", SPACE),
             lambda store: store.finish_vector("parts", SPACE),
-            lambda store: store.drop_vector("parts", "image"),
+            lambda store: store.drop_vector("parts", SPACE),
             lambda store: store.set_default("parts", "image"),
-            lambda store: store.vectors("parts", ["0"]),
+            lambda store: store.vectors_of("parts", ["0"]),
             lambda store: list(store.scan_records("parts")),
             lambda store: list(store.scan_vectors("parts")),
             lambda store: store.rename("parts", "pieces"),
@@ -434,7 +440,7 @@ class StoreContract:
         for call in (
             lambda: nearest(other, "parts", turned(1, FITTED), 1, using="fitted"),
             lambda: list(other.scan("parts", using="fitted")),
-            lambda: other.vectors("parts", ["0"], "fitted"),
+            lambda: other.vectors_of("parts", ["0"], "fitted"),
             lambda: other.metric("parts", "fitted"),
             lambda: other.build_index("parts", "fitted"),
             lambda: other.set_default("parts", "fitted"),
@@ -482,18 +488,34 @@ class StoreContract:
         other.put("parts", [records[0]], {SPACE: CORNERS[9:10], FITTED: newer})
         assert other.remove("parts", ids[1:2]) == 1
         asked = [*ids[:6], "f" * 32, "\udcff"]
-        assert store.fill("parts", FITTED, asked, turned(8, FITTED)) == 4
+        assert store.fill("parts", FITTED, known(store, asked), turned(8, FITTED)) == 4
         assert other.lacking("parts", FITTED) == ids[6:]
         assert other.lacking("parts", FITTED, 2) == ids[6:8]
-        assert store.fill("parts", FITTED, asked, turned(8, FITTED, 50)) == 0
+        assert store.fill("parts", FITTED, known(store, asked), turned(8, FITTED, 50)) == 0
         assert store.fill("parts", FITTED, [], turned(0, FITTED)) == 0
-        assert other.fill("parts", FITTED, ids[6:], turned(6, FITTED, 6)) == 6
+        assert other.fill("parts", FITTED, known(other, ids[6:]), turned(6, FITTED, 6)) == 6
         store.finish_vector("parts", FITTED)
-        found = other.vectors("parts", [*ids, "f" * 32], "fitted")
-        expected = {ids[0]: newer[0]} | {ids[row]: turned(1, FITTED, row)[0] for row in range(2, 12)}
-        assert found.keys() == expected.keys()
-        assert all(np.array_equal(found[one], expected[one]) for one in expected)
+        found, vectors = other.vectors_of("parts", [*ids, "f" * 32], "fitted")
+        expected = np.concatenate([newer, *(turned(1, FITTED, row) for row in range(2, 12))])
+        assert found == records[:1] + records[2:]
+        assert vectors.keys() == {FITTED}
+        assert np.array_equal(vectors[FITTED], expected)
         assert other.collection("parts").count == 11
+
+    def test_fill_leaves_a_record_alone_that_is_of_another_image_now(
+        self, store: Store, other: Store
+    ) -> None:
+        before = fill(store, 3)
+        store.add_vector("parts", "fitted", FITTED)
+        store.drop_vector("parts", FITTED)
+        other.put("parts", [replace(before[1], digest="ab" * 32)], {SPACE: CORNERS[:1]})
+        other.relabel("parts", [(before[2].id, {"n": 1}, {})])
+        store.add_vector("parts", "fitted", FITTED)
+        assert store.fill("parts", FITTED, before, turned(3, FITTED)) == 2
+        assert other.lacking("parts", FITTED) == [before[1].id]
+        now = other.get("parts", [before[1].id])
+        assert store.fill("parts", FITTED, now, turned(1, FITTED, 9)) == 1
+        assert store.finish_vector("parts", FITTED).vector("fitted").ready
 
     def test_fill_is_all_or_none_and_refuses_what_put_does(self, store: Store) -> None:
         ids = [one.id for one in fill(store, 3)]
@@ -502,11 +524,11 @@ class StoreContract:
         bad[2] *= 2
         for rows in (bad, turned(2, FITTED)):
             with pytest.raises(InvalidArgument):
-                store.fill("parts", FITTED, ids, rows)
+                store.fill("parts", FITTED, known(store, ids), rows)
         with pytest.raises(SpaceMismatch, match="3 dimensions"):
-            store.fill("parts", FITTED, ids, turned(3, WORDS))
+            store.fill("parts", FITTED, known(store, ids), turned(3, WORDS))
         for call in (
-            lambda: store.fill("parts", WORDS, ids, turned(3, WORDS)),
+            lambda: store.fill("parts", WORDS, known(store, ids), turned(3, WORDS)),
             lambda: store.lacking("parts", WORDS),
             lambda: store.finish_vector("parts", WORDS),
             lambda: store.metric("parts", space=WORDS),
@@ -521,7 +543,9 @@ class StoreContract:
         ids = [one.id for one in records]
         before = store.add_vector("parts", "fitted", FITTED, becomes_default=True)
         for count, lacking in ((3, 2), (1, 1)):
-            store.fill("parts", FITTED, store.lacking("parts", FITTED, count), turned(count, FITTED))
+            store.fill(
+                "parts", FITTED, known(store, store.lacking("parts", FITTED, count)), turned(count, FITTED)
+            )
             with pytest.raises(VectorIncomplete, match="lack the vector 'fitted'") as refused:
                 store.finish_vector("parts", FITTED)
             assert (refused.value.vector, refused.value.lacking) == ("fitted", lacking)
@@ -564,7 +588,7 @@ class StoreContract:
         for space in (FITTED, REFITTED):
             store.add_vector("parts", "fitted", space, becomes_default=True)
             for start in range(0, 24, 8):
-                store.fill("parts", space, ids[start : start + 8], turned(8, space, start))
+                store.fill("parts", space, known(store, ids[start : start + 8]), turned(8, space, start))
             store.finish_vector("parts", space)
         done.set()
         reader.join()
@@ -616,9 +640,17 @@ class StoreContract:
             found = [one.id for some, _ in batches for one in some]
             assert found == [one for one in ids if rows[one] % 5 < 2]
             assert np.array_equal(np.concatenate([v for _, v in batches]), vectors[[rows[o] for o in found]])
-            some = other.vectors("parts", [*ids[5:1_050], ids[7], "f" * 32], using)
-            assert some.keys() == set(ids[5:1_050])
-            assert all(np.array_equal(vector, vectors[rows[one]]) for one, vector in some.items())
+            asked = [*reversed(ids[5:1_050]), ids[7], "f" * 32]
+            some, theirs = other.vectors_of("parts", asked, using or "image")
+            assert [one.id for one in some] == ids[5:1_050]
+            (only,) = theirs.values()
+            assert np.array_equal(only, vectors[[rows[one] for one in ids[5:1_050]]])
+        some, every = other.vectors_of("parts", ids[:7])
+        assert some == scanned(other)[:7]
+        assert every.keys() == {SPACE, WORDS}
+        assert np.array_equal(every[WORDS], known["words"][[rows[one] for one in ids[:7]]])
+        assert np.array_equal(every[SPACE], known["image"][[rows[one] for one in ids[:7]]])
+        assert other.vectors_of("parts", ["f" * 32])[0] == []
         both = list(other.scan_vectors("parts"))
         assert [one.id for some, _ in both for one in some] == ids
         for space, name in ((SPACE, "image"), (WORDS, "words")):
@@ -661,20 +693,21 @@ class StoreContract:
         records = sorted(self.fill_both(store), key=lambda one: one.id)
         assert store.set_default("parts", "words").default == "words"
         assert len(nearest(other, "parts", turned(1, WORDS), 99)[0]) == 24
-        made = store.drop_vector("parts", "words")
+        made = store.drop_vector("parts", WORDS)
         assert (made.vectors, made.default, made.count) == ((VectorInfo("image", SPACE),), "image", 24)
         assert other.collection("parts") == made
         assert scanned(other) == records
         assert len(nearest(other, "parts", CORNERS[:1], 99)[0]) == 24
         for call in (
             lambda: nearest(other, "parts", turned(1, WORDS), 1, using="words"),
-            lambda: other.drop_vector("parts", "words"),
             lambda: other.set_default("parts", "words"),
         ):
             with pytest.raises(VectorNotFound):
                 call()
+        with pytest.raises(SpaceMismatch):
+            other.drop_vector("parts", WORDS)
         with pytest.raises(InvalidArgument, match="only vector"):
-            store.drop_vector("parts", "image")
+            store.drop_vector("parts", SPACE)
         with pytest.raises(SpaceMismatch):
             other.put("parts", [record("new")], {SPACE: CORNERS[:1], WORDS: turned(1, WORDS)})
         other.put("parts", [record("new")], {SPACE: CORNERS[:1]})
@@ -687,19 +720,19 @@ class StoreContract:
         before = store.add_vector("parts", "fitted", FITTED)
         for _ in range(2):
             with pytest.raises(InvalidArgument, match="made from 'image'"):
-                store.drop_vector("parts", "image")
+                store.drop_vector("parts", SPACE)
             ids = store.lacking("parts", FITTED)
-            store.fill("parts", FITTED, ids, turned(len(ids), FITTED))
+            store.fill("parts", FITTED, known(store, ids), turned(len(ids), FITTED))
             store.finish_vector("parts", FITTED)
         assert [one.name for one in before.vectors] == ["image", "words", "fitted"]
-        store.drop_vector("parts", "fitted")
-        assert store.drop_vector("parts", "image").default == "words"
+        store.drop_vector("parts", FITTED)
+        assert store.drop_vector("parts", SPACE).default == "words"
         assert len(nearest(store, "parts", turned(1, WORDS), 9)[0]) == 3
 
     def test_a_refit_takes_the_place_of_the_fit_when_it_is_finished(self, store: Store, other: Store) -> None:
         ids = [one.id for one in fill(store, 10)]
         store.add_vector("parts", "fitted", FITTED, b"one", becomes_default=True)
-        store.fill("parts", FITTED, ids, turned(10, FITTED))
+        store.fill("parts", FITTED, known(store, ids), turned(10, FITTED))
         store.finish_vector("parts", FITTED)
         made = store.add_vector("parts", "fitted", REFITTED, b"two", becomes_default=True)
         assert [(one.name, one.ready) for one in made.vectors] == [
@@ -714,7 +747,13 @@ class StoreContract:
         assert len(nearest(other, "parts", turned(1, FITTED), 99, using="fitted")[0]) == 10
         with pytest.raises(VectorIncomplete):
             store.finish_vector("parts", REFITTED)
-        store.fill("parts", REFITTED, ids, turned(10, REFITTED))
+        # A refit that fails is dropped, and the fit before it goes on.
+        made = store.drop_vector("parts", REFITTED)
+        assert made.vectors == (VectorInfo("image", SPACE), VectorInfo("fitted", FITTED))
+        assert made.default == "fitted"
+        assert len(nearest(other, "parts", turned(1, FITTED), 99)[0]) == 10
+        store.add_vector("parts", "fitted", REFITTED, b"two", becomes_default=True)
+        store.fill("parts", REFITTED, known(store, ids), turned(10, REFITTED))
         made = store.finish_vector("parts", REFITTED)
         assert made.vectors == (VectorInfo("image", SPACE), VectorInfo("fitted", REFITTED))
         assert (made.default, other.metric("parts")) == ("fitted", b"two")
@@ -722,27 +761,32 @@ class StoreContract:
         with pytest.raises(SpaceMismatch):
             nearest(other, "parts", turned(1, FITTED), 99)
         store.add_vector("parts", "fitted", FITTED)
-        assert store.drop_vector("parts", "fitted").vectors == (VectorInfo("image", SPACE),)
+        made = store.drop_vector("parts", REFITTED)
+        assert made.default == "image"
+        assert [(one.space, one.ready) for one in made.vectors] == [(SPACE, True), (FITTED, False)]
+        assert store.drop_vector("parts", FITTED).vectors == (VectorInfo("image", SPACE),)
 
     def test_what_was_begun_goes_on_and_what_replaces_it_begins_anew(self, store: Store, url: str) -> None:
         ids = [one.id for one in fill(store, 6)]
         before = store.add_vector("parts", "fitted", FITTED, b"one", becomes_default=True)
-        store.fill("parts", FITTED, ids[:4], turned(4, FITTED))
+        store.fill("parts", FITTED, known(store, ids[:4]), turned(4, FITTED))
         with open_store(url) as again:
             assert again.add_vector("parts", "fitted", FITTED, b"another") == before
             assert again.lacking("parts", FITTED) == ids[4:]
-            assert again.metric("parts", space=FITTED) == b"one"
+            assert again.metric("parts", space=FITTED) == b"another"
+            assert again.add_vector("parts", "fitted", FITTED) == before
+            assert again.metric("parts", space=FITTED) == b"another"
         with open_store(url) as again:
             made = again.add_vector("parts", "fitted", REFITTED)
             assert [one.space for one in made.vectors] == [SPACE, REFITTED]
             assert again.lacking("parts", REFITTED) == ids
             assert again.metric("parts", space=REFITTED) is None
         with pytest.raises(SpaceMismatch):
-            store.fill("parts", FITTED, ids[4:], turned(2, FITTED))
+            store.fill("parts", FITTED, known(store, ids[4:]), turned(2, FITTED))
         with pytest.raises(InvalidArgument, match="already, as 'image'"):
             store.add_vector("parts", "words", SPACE)
         with open_store(url) as again:
-            assert again.fill("parts", REFITTED, ids, turned(6, REFITTED)) == 6
+            assert again.fill("parts", REFITTED, known(again, ids), turned(6, REFITTED)) == 6
         with open_store(url) as again:
             made = again.finish_vector("parts", REFITTED)
             assert (made.default, made.vector("fitted").space) == ("image", REFITTED)
@@ -757,9 +801,17 @@ class StoreContract:
         assert other.metric("parts") == other.metric("parts", "fitted") == metric
         assert other.metric("parts", "image") is None
         assert other.metric("parts", space=FITTED) == metric
+        before = store.collection("parts")
+        assert before.vector("fitted").ready
+        assert store.add_vector("parts", "fitted", FITTED, b"of other labels") == before
+        assert other.metric("parts") == b"of other labels"
         store.delete("parts")
         store.create("parts", FITTED)
         assert other.metric("parts") is None
+        store.create("parts", FITTED, metric=b"of one that was there")
+        assert other.metric("parts") is None
+        store.create("others", FITTED, metric=metric)
+        assert other.metric("others") == metric
 
     def test_a_scan_of_a_vector_that_is_dropped_meanwhile_says_so(self, store: Store, other: Store) -> None:
         self.fill_both(store, 1_100)
@@ -767,7 +819,7 @@ class StoreContract:
         plain = store.scan("parts")
         for scan in (by_name, both, plain):
             next(scan)
-        other.drop_vector("parts", "words")
+        other.drop_vector("parts", WORDS)
         assert len(next(plain)[0]) == 100
         for scan in (by_name, both):
             with pytest.raises(VectorNotFound):
@@ -781,7 +833,7 @@ class StoreContract:
         store.put("parts", records, {space: vectors})
         plain = store.build_index("parts")
         store.add_vector("parts", "fitted", fitted, becomes_default=True)
-        store.fill("parts", fitted, [one.id for one in records], others)
+        store.fill("parts", fitted, records, others)
         built = store.build_index("parts", space=fitted)
         assert built.recall >= 0.9
         info = other.collection("parts")
@@ -799,7 +851,7 @@ class StoreContract:
         for using, rows in (("image", new[space]), ("fitted", new[fitted])):
             (hits,) = nearest(other, "parts", rows, 1, using=using, approximate=True)
             assert hits[0].record == record("new")
-        store.drop_vector("parts", "fitted")
+        store.drop_vector("parts", fitted)
         info = other.collection("parts")
         assert [one.approximation for one in info.vectors] == [plain]
         (hits,) = nearest(other, "parts", new[space], 1, approximate=True)
@@ -837,7 +889,7 @@ class StoreContract:
             store.add_vector("parts", "fitted", space, becomes_default=True)
             while True:
                 ids = store.lacking("parts", space, 7)
-                store.fill("parts", space, ids, turned(len(ids), space))
+                store.fill("parts", space, known(store, ids), turned(len(ids), space))
                 try:
                     store.finish_vector("parts", space)
                     break
@@ -1693,7 +1745,7 @@ class StoreMachine(RuleBasedStateMachine):
         ids = [record(number).id for number in sorted(numbers)]
         vectors = CORNERS[(corner + np.arange(len(ids))) % len(CORNERS)].reshape(-1, 4)
         given = dict(zip(ids, vectors.tolist(), strict=True))
-        found = answer(lambda: self.store.fill("parts", space, ids, vectors))
+        found = answer(lambda: self.store.fill("parts", space, known(self.store, ids), vectors))
         assert found == answer(lambda: self.model.fill(space, given))
 
     @rule(space=st.sampled_from(_SPACES))
@@ -1701,7 +1753,7 @@ class StoreMachine(RuleBasedStateMachine):
         if space in self.model.spaces:
             ids = self.store.lacking("parts", space)
             assert ids == self.model.lacking(space)
-            self.store.fill("parts", space, ids, CORNERS[[5] * len(ids)].reshape(-1, 4))
+            self.store.fill("parts", space, known(self.store, ids), CORNERS[[5] * len(ids)].reshape(-1, 4))
             self.model.fill(space, {identity: CORNERS[5].tolist() for identity in ids})
 
     @rule(space=st.sampled_from(_SPACES))
@@ -1709,10 +1761,10 @@ class StoreMachine(RuleBasedStateMachine):
         found = answer(lambda: bool(self.store.finish_vector("parts", space)) and None)
         assert found == answer(lambda: self.model.finish_vector(space))
 
-    @rule(name=st.sampled_from(["image", "fitted", "words"]))
-    def drop_vector(self, name: str) -> None:
-        found = answer(lambda: bool(self.store.drop_vector("parts", name)) and None)
-        assert found == answer(lambda: self.model.drop_vector(name))
+    @rule(space=st.sampled_from(_SPACES))
+    def drop_vector(self, space: Space) -> None:
+        found = answer(lambda: bool(self.store.drop_vector("parts", space)) and None)
+        assert found == answer(lambda: self.model.drop_vector(space))
 
     @rule(name=st.sampled_from(["image", "fitted", "words"]))
     def set_default(self, name: str) -> None:

@@ -75,17 +75,16 @@ class StoreModel:
         if vector.becomes_default:
             self.default = vector.name
 
-    def drop_vector(self, name: str) -> None:
-        left = [one for one in self.vectors if one.name != name]
-        if len(left) == len(self.vectors):
-            raise VectorNotFound("parts", name, [])
+    def drop_vector(self, space: Space) -> None:
+        name = self.declared(space).name
+        left = [one for one in self.vectors if one.space != space]
         ready = [one.name for one in left if one.ready]
         # All fitted vectors of the tests are made from the plain one.
         fitted = any(one.space.metric_fingerprint != PLAIN_METRIC for one in left)
         if not ready or (name == "image" and fitted):
             raise InvalidArgument("it stays")
         self.vectors = left
-        self.default = ready[0] if self.default == name else self.default
+        self.default = self.default if self.default in ready else ready[0]
         for _, vectors in self.rows.values():
             for space in vectors.keys() - set(self.spaces):
                 del vectors[space]

@@ -177,10 +177,10 @@ with open_store(sys.argv[1]) as store:
             given = {one.space: turned(1, one.space) for one in store.collection("parts").vectors[1:]}
             store.put("parts", [record(f"new-{number % 20}")], given | {SPACE: CORNERS[:1]})
             while ids := store.lacking("parts", space, 40):
-                store.fill("parts", space, ids, turned(len(ids), space))
+                store.fill("parts", space, store.get("parts", ids), turned(len(ids), space))
             store.finish_vector("parts", space)
             print(space.dimension, flush=True)
-        store.drop_vector("parts", "fitted")
+        store.drop_vector("parts", space)
 """
 
 
@@ -213,7 +213,8 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(file:
                     if vector.name == "fitted":
                         assert store.metric("parts", "fitted") == b"metric" * 100
                 else:
-                    store.fill("parts", vector.space, lacking, turned(len(lacking), vector.space))
+                    rows = turned(len(lacking), vector.space)
+                    store.fill("parts", vector.space, store.get("parts", lacking), rows)
                     assert store.finish_vector("parts", vector.space).default == "fitted"
             tables = store.sql("SELECT count(*) FROM sqlite_master WHERE name GLOB 'lookalike_v[0-9]*'")
             assert tables.rows == [(2 * len(store.collection("parts").vectors),)], "tables and their indexes"

@@ -702,7 +702,7 @@ def test_a_search_does_not_read_the_vectors_again_while_none_of_them_changes(sto
     with open_store(store.url) as other:
         other.relabel("parts", [(record(1).id, {"a": 1}, {})])
         other.add_vector("parts", "fitted", FITTED)
-        other.fill("parts", FITTED, [records[0].id], turned(1, FITTED))
+        other.fill("parts", FITTED, records[:1], turned(1, FITTED))
     nearest(store, "parts", CORNERS[:1], 1)
     assert seen[0] is seen[1] is seen[2]
     nearest(store, "parts", turned(1, WORDS), 1, using="words")
@@ -749,7 +749,7 @@ def test_a_further_vector_is_a_column_and_the_default_is_vector(store: Store) ->
     assert store.sql("SELECT * FROM parts").columns[-1] == "vector"
     ids = store.lacking("parts", FITTED)
     for space in (FITTED, WORDS):
-        store.fill("parts", space, ids, turned(2, space))
+        store.fill("parts", space, store.get("parts", ids), turned(2, space))
         store.finish_vector("parts", space)
     table = store.sql("SELECT * FROM parts ORDER BY id")
     assert table.columns[4:] == (
@@ -758,7 +758,8 @@ def test_a_further_vector_is_a_column_and_the_default_is_vector(store: Store) ->
     for row, name in ((table.rows[1], ids[1]), (table.rows[0], ids[0])):
         assert row[0] == name
         for content, using in ((row[-3], "fitted"), (row[-2], "image"), (row[-1], "words")):
-            assert content == store.vectors("parts", [name], using)[name].tobytes()
+            (vectors,) = store.vectors_of("parts", [name], using)[1].values()
+            assert content == vectors[0].tobytes()
     store.put(
         "parts",
         [record(9, {"vector_image": 1})],
@@ -768,7 +769,7 @@ def test_a_further_vector_is_a_column_and_the_default_is_vector(store: Store) ->
     store.set_default("parts", "image")
     columns = store.sql("SELECT * FROM parts").columns
     assert columns[-3:] == ("vector", "vector_fitted", "vector_words_2")
-    store.drop_vector("parts", "words")
+    store.drop_vector("parts", WORDS)
     assert store.sql("SELECT * FROM parts").columns == columns[:-1]
     assert store.check() == []
 
@@ -781,7 +782,7 @@ def test_a_search_by_one_vector_reads_no_other(store: Store, file: Path) -> None
     store.put("parts", records, {space: random_vectors(1_000, 1024)})
     size = file_size(store)
     store.add_vector("parts", "fitted", fitted, becomes_default=True)
-    for some in chunks([one.id for one in records], 250):
+    for some in chunks(records, 250):
         store.fill("parts", fitted, some, random_vectors(len(some), 512))
     store.finish_vector("parts", fitted)
     assert file_size(store) < 1.6 * size
@@ -798,10 +799,10 @@ def test_a_search_by_one_vector_reads_no_other(store: Store, file: Path) -> None
     assert 2 << 20 < by_fitted < 4 << 20
     count = bytes_read(store.url, "store.sql('SELECT count(digest), count(metadata) FROM parts')")
     assert count < 1 << 20
-    store.drop_vector("parts", "fitted")
+    store.drop_vector("parts", fitted)
     before = file_size(store)
     store.add_vector("parts", "fitted", fitted)
-    for some in chunks([one.id for one in records], 250):
+    for some in chunks(records, 250):
         store.fill("parts", fitted, some, random_vectors(len(some), 512))
     assert file_size(store) <= 1.02 * before, "pages of what was dropped are used again"
 
@@ -841,7 +842,7 @@ def test_damage_to_one_vector_leaves_the_others(store: Store, file: Path) -> Non
     records = fill(store, 5)
     ids = [one.id for one in records]
     store.add_vector("parts", "fitted", FITTED)
-    store.fill("parts", FITTED, ids, turned(5, FITTED))
+    store.fill("parts", FITTED, records, turned(5, FITTED))
     store.finish_vector("parts", FITTED)
     store.close()
     damage_record(file, ids[2], "exchanged", vector=2)
@@ -854,7 +855,7 @@ def test_damage_to_one_vector_leaves_the_others(store: Store, file: Path) -> Non
         query = turned(1, FITTED) if using == "fitted" else CORNERS[:1]
         with open_store(store.url) as reader:
             assert {one.id for one in scanned(reader, using=using)} == left
-            assert set(reader.vectors("parts", ids, using)) == left
+            assert {one.id for one in reader.vectors_of("parts", ids, using)[0]} == left
         with open_store(store.url) as reader:
             assert {hit.record.id for hit in nearest(reader, "parts", query, 9, using=using)[0]} == left
             assert reader.damage.ids("parts") == set(ids) - left
@@ -869,7 +870,7 @@ def test_damage_to_one_vector_leaves_the_others(store: Store, file: Path) -> Non
             ids[3],
             "its vector 'fitted' is not there",
         )
-        assert reader.fill("parts", FITTED, ids, turned(5, FITTED)) == 1
+        assert reader.fill("parts", FITTED, records, turned(5, FITTED)) == 1
         assert reader.check() == []
 
 

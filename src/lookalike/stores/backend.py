@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lookalike.stores.damage import DamageLog, StructureFault
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.query import Query
     from lookalike.stores.stored import StoredLabels, StoredRecord
-    from lookalike.types import Approximation, Table, VectorInfo, Vectors, Where
+    from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
 
 RecordRow: TypeAlias = "Sequence[Any]"
 """id, uri, digest, fields and metadata as JSON texts, size, modified_ns, `file_checksum`, `labels_checksum`:
@@ -111,7 +111,7 @@ class Backend(Protocol):
         """
         ...
 
-    def create(self, name: str, vector: VectorInfo) -> None:
+    def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
         """Make a collection with one vector, which is ready and its default, unless it is there.
 
         All of it or nothing is there after a kill. One that is there is left as it is, whatever it declares:
@@ -120,6 +120,7 @@ class Backend(Protocol):
         Args:
             name: that was checked.
             vector: that was checked; the space may be of any embedder.
+            metric: what `metric` gives back of it.
 
         Raises:
             InvalidArgument: the back end cannot keep vectors of that dimension, or has no room for the name.
@@ -130,7 +131,7 @@ class Backend(Protocol):
         self,
         name: str,
         edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metric: bytes | None = None,
+        metrics: Mapping[Space, bytes],
     ) -> None:
         """Change in one step which vectors a collection declares, and which is its default.
 
@@ -138,13 +139,13 @@ class Backend(Protocol):
         whose number is `NEW`, all of them), counted in the same transaction. It returns the collection as it
         is to be: a vector that is there no more is dropped with all it has; one whose number is `NEW` gets a
         place, where no record has it yet; `ready`, `becomes_default` and the default are set as they are
-        there. Where nothing differs nothing is written. Who reads sees the state before or the one after.
-        Views follow.
+        there. Where nothing differs only `metrics` are written. Who reads sees the state before or the one
+        after. Views follow.
 
         Args:
             name: the collection.
             edit: one of those in `entry`.
-            metric: what `metric` gives back of the vector that is `NEW`.
+            metrics: what `metric` gives back from now on of the vectors of these spaces.
 
         Raises:
             InvalidArgument: the back end cannot keep vectors of that dimension.
@@ -152,7 +153,7 @@ class Backend(Protocol):
         ...
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return what the vector was declared with as its metric."""
+        """Return what was last kept as the metric of a vector, None for none."""
         ...
 
     def rename(self, name: str, new: str) -> None:
@@ -188,16 +189,17 @@ class Backend(Protocol):
         """
         ...
 
-    def fill(self, name: str, choose: Choose, ids: Sequence[str], vectors: Vectors) -> int:
+    def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
         """Give a vector to those of the records that are there and lack it, all or none; return how many.
 
-        Those that have it keep what they have: a put since is newer.
+        Those that have it keep what they have, and so do those that have another digest now than here: a put
+        since is newer.
 
         Args:
             name: the collection.
             choose: which vector.
-            ids: of records, none twice.
-            vectors: float32 of shape (ids, dimension), that were checked.
+            records: of which id and digest count, none twice; ids may be any text.
+            vectors: float32 of shape (records, dimension), that were checked.
         """
         ...
 

@@ -97,7 +97,9 @@ class Entry:
         return [(one, vectors[one.info.space]) for one in self.vectors]
 
     def _spaces(self) -> str:
-        return " and ".join(str(one.info.space) for one in self.vectors)
+        if len(self.vectors) == 1:
+            return str(self.vectors[0].info.space)
+        return " and ".join(f"{one.info.space} as {one.info.name!r}" for one in self.vectors)
 
 
 # What a collection is to declare instead: pure functions, called inside the back end's transaction.
@@ -156,28 +158,25 @@ def _finished(entry: Entry, vector: VectorEntry) -> Entry:
     return replace(entry, vectors=vectors, default=default)
 
 
-def without_vector(entry: Entry, name: str) -> Entry:
-    """Return the collection without a vector, ready and not; another becomes the default where it was.
+def without_vector(entry: Entry, space: Space) -> Entry:
+    """Return the collection without the vector of a space; another becomes the default where it was.
 
     Raises:
-        VectorNotFound: none has that name.
+        SpaceMismatch: it declares none of that space.
         InvalidArgument: no ready vector would be left, or a fitted one was made from it.
     """
-    gone = [one for one in entry.vectors if one.info.name == name]
-    left = tuple(one for one in entry.vectors if one.info.name != name)
-    if not gone:
-        raise VectorNotFound(entry.name, name, [one.info.name for one in entry.vectors])
-    ready = [one.info.name for one in left if one.info.ready]
+    gone = entry.declared(space)
+    left = tuple(one for one in entry.vectors if one is not gone)
+    name, ready = gone.info.name, [one.info.name for one in left if one.info.ready]
     if not ready:
         raise InvalidArgument(f"{name!r} is the only vector of collection {entry.name!r}: it stays")
-    for one in gone:
-        made = next((other for other in left if _is_fitted_from(other.info.space, one.info.space)), None)
-        if made is not None:
-            raise InvalidArgument(
-                f"the vectors {made.info.name!r} of collection {entry.name!r} are made from {name!r}: "
-                f"drop those first"
-            )
-    return replace(entry, vectors=left, default=ready[0] if entry.default == name else entry.default)
+    made = next((one for one in left if _is_fitted_from(one.info.space, space)), None)
+    if made is not None:
+        raise InvalidArgument(
+            f"the vectors {made.info.name!r} of collection {entry.name!r} are made from {name!r}: "
+            f"drop those first"
+        )
+    return replace(entry, vectors=left, default=entry.default if entry.default in ready else ready[0])
 
 
 def _is_fitted_from(fitted: Space, plain: Space) -> bool:

@@ -94,13 +94,16 @@ class Store:
         """Return one collection."""
         return self._backend.entry(name, counted=True).info()
 
-    def create(self, name: str, space: Space, *, vector: str = VECTOR) -> CollectionInfo:
+    def create(
+        self, name: str, space: Space, *, vector: str = VECTOR, metric: bytes | None = None
+    ) -> CollectionInfo:
         """Return the collection `name`, made now unless it is there; one that is there is not written to.
 
         Args:
             name: letters, digits, `_` and `-` of any script, at most 64.
             space: that of its vectors; one that is there has a ready vector of that space, whatever its name.
             vector: name of the vector that a new one declares: see `VectorInfo`.
+            metric: what `metric` gives back of that vector of a new one, from the first moment.
 
         Raises:
             InvalidArgument: not a usable name, or vectors that the back end cannot keep.
@@ -110,7 +113,7 @@ class Store:
         try:
             found = self.collection(name)
         except CollectionNotFound:
-            self._backend.create(name, VectorInfo(vector, space))
+            self._backend.create(name, VectorInfo(vector, space), metric)
             found = self.collection(name)
         ready = [one.space for one in found.vectors if one.ready]
         if space not in ready:
@@ -152,13 +155,15 @@ class Store:
 
         It is not ready while there are records, which lack it; in an empty collection it is ready at once.
         Beside a ready one of its name it will take its place. One of its name that is not ready and of
-        another space is dropped; one of the same space stays as it is, so that what was begun goes on.
+        another space is dropped; one of the same space stays as it is, so that what was begun goes on, and
+        only its metric is kept anew.
 
         Args:
             name: the collection.
             vector: name of the vector: see `VectorInfo`.
             space: that no other vector of the collection has.
-            metric: what `metric` gives back: the fit that the vectors went through. No store looks into it.
+            metric: what `metric` gives back: the fit that the vectors went through, None for what it gives
+                already. No store looks into it.
             becomes_default: whether it is to be the default when it is ready.
 
         Raises:
@@ -166,7 +171,8 @@ class Store:
                 cannot keep.
         """
         wanted = VectorInfo(vector_name(vector), space, becomes_default=becomes_default)
-        self._backend.declare(name, lambda entry, lacking: with_vector(entry, wanted, lacking), metric)
+        metrics = {} if metric is None else {space: metric}
+        self._backend.declare(name, lambda entry, lacking: with_vector(entry, wanted, lacking), metrics)
         return self.collection(name)
 
     def lacking(self, name: str, space: Space, most: int | None = None) -> list[str]:
@@ -182,23 +188,24 @@ class Store:
         """
         return self._backend.lacking(name, lambda entry: entry.declared(space), most)
 
-    def fill(self, name: str, space: Space, ids: Sequence[str], vectors: Vectors) -> int:
+    def fill(self, name: str, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
         """Give the vector of a space to records that lack it, all or none, and return how many got it.
 
-        Records that have it, or that are gone, are left alone: what was put meanwhile is newer.
+        Records that have it, that are gone, or that have another digest now are left alone: what was put
+        meanwhile is newer.
 
         Args:
             name: the collection.
             space: of a declared vector.
-            ids: of records, none twice.
-            vectors: float32 of shape (ids, dimension), as for `put`.
+            records: of which id and digest count, none twice.
+            vectors: float32 of shape (records, dimension), as for `put`.
 
         Raises:
             SpaceMismatch: the vectors have another dimension, or the collection declares none of that space.
             InvalidArgument: a vector is not of length 1.
         """
-        checked = unit_vectors(name, space, vectors, len(ids))
-        return self._backend.fill(name, lambda entry: entry.declared(space), ids, checked)
+        checked = unit_vectors(name, space, vectors, len(records))
+        return self._backend.fill(name, lambda entry: entry.declared(space), records, checked)
 
     def finish_vector(self, name: str, space: Space) -> CollectionInfo:
         """Make the vector of a space ready, in one step, and return the collection.
@@ -210,19 +217,19 @@ class Store:
             SpaceMismatch: the collection declares no vector of that space.
             VectorIncomplete: records lack it.
         """
-        self._backend.declare(name, lambda entry, lacking: with_finished(entry, space, lacking))
+        self._backend.declare(name, lambda entry, lacking: with_finished(entry, space, lacking), {})
         return self.collection(name)
 
-    def drop_vector(self, name: str, vector: str) -> CollectionInfo:
-        """Drop a vector, the ready one of that name and the one that is not, and return the collection.
+    def drop_vector(self, name: str, space: Space) -> CollectionInfo:
+        """Drop the vector of a space, ready or not, and return the collection.
 
         Where it was the default, the first declared that is left and ready becomes it.
 
         Raises:
-            VectorNotFound: none has that name.
+            SpaceMismatch: the collection declares no vector of that space.
             InvalidArgument: no ready one would be left, or a fitted one is made from it.
         """
-        self._backend.declare(name, lambda entry, _: without_vector(entry, vector))
+        self._backend.declare(name, lambda entry, _: without_vector(entry, space), {})
         return self.collection(name)
 
     def set_default(self, name: str, vector: str) -> CollectionInfo:
@@ -231,11 +238,11 @@ class Store:
         Raises:
             VectorNotFound: no ready one has that name.
         """
-        self._backend.declare(name, lambda entry, _: with_default(entry, vector))
+        self._backend.declare(name, lambda entry, _: with_default(entry, vector), {})
         return self.collection(name)
 
     def metric(self, name: str, using: str | None = None, *, space: Space | None = None) -> bytes | None:
-        """Return what a vector was declared with as its `metric`.
+        """Return what was last kept as the `metric` of a vector, None for none.
 
         Args:
             name: the collection.
@@ -299,27 +306,31 @@ class Store:
         found = {} if rows is None else sound_records(rows.records, partial(self.damage.note, name))
         return [found[identity] for identity in ids if identity in found]
 
-    def vectors(self, name: str, ids: Sequence[str], using: str | None = None) -> dict[str, Vectors]:
-        """Return one vector of each of the records with these ids, by id, without those that are not there.
+    def vectors_of(
+        self, name: str, ids: Sequence[str], using: str | None = None
+    ) -> tuple[list[Record], dict[Space, Vectors]]:
+        """Return some records with their vectors, by rising id, without those that are gone or damaged.
 
         Args:
             name: the collection.
-            ids: any.
-            using: name of the vector; None for the default.
+            ids: any, all of which are read at once.
+            using: name of the one vector that is wanted; None for all that are ready.
 
         Returns:
-            float32 of shape (dimension,) each, bit by bit as they were put.
+            The records, and of each space float32 of shape (records, dimension), bit by bit as put.
 
         Raises:
             VectorNotFound: no ready vector has that name.
         """
-        found: dict[str, Vectors] = {}
-        for some in chunks(list(dict.fromkeys(ids)), SCAN_BATCH):
-            rows = self._backend.read(name, some, lambda entry: [entry.ready(using)])
-            if rows is not None:
-                records, (vectors,) = self._sound(name, rows, [rows.entry.ready(using)])
-                found |= {record.id: vector for record, vector in zip(records, vectors, strict=True)}
-        return found
+
+        def choose(entry: Entry) -> list[VectorEntry]:
+            return [one for one in entry.vectors if one.info.ready] if using is None else [entry.ready(using)]
+
+        rows = self._backend.read(name, ids, choose)
+        assert rows is not None  # noqa: S101 a name that is none raises
+        chosen = choose(rows.entry)
+        records, vectors = self._sound(name, rows, chosen)
+        return records, {one.info.space: some for one, some in zip(chosen, vectors, strict=True)}
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         """Return the ids of the records whose file has this SHA-256, sorted."""

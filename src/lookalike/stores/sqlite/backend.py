@@ -21,6 +21,7 @@ from lookalike.stores.sqlite.catalog import (
     remove_collection,
     rename_collection,
     with_count,
+    write_metrics,
 )
 from lookalike.stores.sqlite.check import check_structure
 from lookalike.stores.sqlite.connection import SqliteFile
@@ -43,7 +44,7 @@ from lookalike.stores.sqlite.words import ids_by_words
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.stores.backend import BuiltIndex, Choose, Hits, RecordRow, StampRow
     from lookalike.stores.damage import StructureFault
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from lookalike.stores.query import Query
     from lookalike.stores.sqlite.catalog import Counted
     from lookalike.stores.stored import StoredLabels, StoredRecord
-    from lookalike.types import Approximation, Table, VectorInfo, Vectors, Where
+    from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
 
 
 class SqliteBackend:
@@ -124,17 +125,17 @@ class SqliteBackend:
         with self._reading(name) as (connection, entry):
             return with_count(connection, entry, self._counted) if counted else entry
 
-    def create(self, name: str, vector: VectorInfo) -> None:
+    def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
         """Make a collection unless it is there: see `Backend.create`."""
         with self._file.writing() as connection:
             if find_entry(connection, name) is None:  # another process may have been faster
-                add_collection(connection, name, vector)
+                add_collection(connection, name, vector, metric)
 
     def declare(
         self,
         name: str,
         edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metric: bytes | None = None,
+        metrics: Mapping[Space, bytes],
     ) -> None:
         """Change which vectors a collection declares: see `Backend.declare`."""
         with self._writing(name) as (connection, entry):
@@ -143,7 +144,8 @@ class SqliteBackend:
                 return count_records(connection, entry) - count_vectors(connection, vector)
 
             wanted = edit(entry, lacking)
-            tokens = [] if wanted == entry else change_entry(connection, entry, wanted, metric)
+            tokens = [] if wanted == entry else change_entry(connection, entry, wanted)
+            write_metrics(connection, entry.key, metrics)
         kept = {one.number for one in wanted.vectors}
         self._search.forget([one.number for one in entry.vectors if one.number not in kept], tokens)
 
@@ -177,10 +179,10 @@ class SqliteBackend:
         with self._writing(name) as (connection, entry):
             put_records(connection, entry, records, give(entry))
 
-    def fill(self, name: str, choose: Choose, ids: Sequence[str], vectors: Vectors) -> int:
+    def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
         """Give a vector to records that lack it: see `Backend.fill`."""
         with self._writing(name) as (connection, entry):
-            return fill_vector(connection, entry, choose(entry), ids, vectors)
+            return fill_vector(connection, entry, choose(entry), records, vectors)
 
     def lacking(self, name: str, choose: Choose, most: int | None) -> list[str]:
         """Return the ids of records that lack a vector: see `Backend.lacking`."""

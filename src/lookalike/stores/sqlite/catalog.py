@@ -21,7 +21,7 @@ from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _COLLECTION = "collection, name, same_name, default_vector"
 _VECTOR = (
@@ -124,22 +124,24 @@ def count_vectors(connection: sqlite3.Connection, vector: VectorEntry) -> int:
     return int(count)
 
 
-def add_collection(connection: sqlite3.Connection, name: str, vector: VectorInfo) -> None:
+def add_collection(
+    connection: sqlite3.Connection, name: str, vector: VectorInfo, metric: bytes | None
+) -> None:
     """Make an empty collection with one vector, its view and its table of words."""
     ((key,),) = connection.execute(
         "INSERT INTO lookalike_collections (name, same_name, default_vector, checksum) VALUES (?, ?, ?, x'')"
         " RETURNING collection",
         (name, same_name(name), vector.name),
     ).fetchall()
-    made = _add_vector(connection, key, vector, None)
+    made = _add_vector(connection, key, vector)
+    if metric is not None:
+        write_metrics(connection, key, {vector.space: metric})
     _seal(connection, key)
     create_view(connection, Entry(key, name, (made,), vector.name))
     create_words(connection, key)
 
 
-def change_entry(
-    connection: sqlite3.Connection, before: Entry, after: Entry, metric: bytes | None
-) -> list[str]:
+def change_entry(connection: sqlite3.Connection, before: Entry, after: Entry) -> list[str]:
     """Make a collection declare other vectors: see `Backend.declare`.
 
     Returns:
@@ -156,8 +158,7 @@ def change_entry(
                 (kept[one.number].info.ready, kept[one.number].info.becomes_default, one.number),
             )
     vectors = [
-        _add_vector(connection, before.key, one.info, metric) if one.number == NEW else one
-        for one in after.vectors
+        _add_vector(connection, before.key, one.info) if one.number == NEW else one for one in after.vectors
     ]
     connection.execute(
         "UPDATE lookalike_collections SET default_vector = ? WHERE collection = ?",
@@ -201,11 +202,21 @@ def remove_collection(connection: sqlite3.Connection, entry: Entry) -> list[str]
 
 
 def read_metric(connection: sqlite3.Connection, vector: VectorEntry) -> bytes | None:
-    """Return what a vector was declared with as its metric."""
+    """Return what was last kept as the metric of a vector, None for none."""
     row = connection.execute(
         "SELECT metric FROM lookalike_metrics WHERE vector = ?", (vector.number,)
     ).fetchone()
     return None if row is None else bytes(row[0])
+
+
+def write_metrics(connection: sqlite3.Connection, collection: int, metrics: Mapping[Space, bytes]) -> None:
+    """Keep the metrics of the vectors of these spaces, which a collection declares."""
+    for number, _, _, *said in _vector_rows(connection, collection):
+        space = Space(*said[:4])
+        if space in metrics:
+            connection.execute(
+                "REPLACE INTO lookalike_metrics (vector, metric) VALUES (?, ?)", (number, metrics[space])
+            )
 
 
 def vector_revision(connection: sqlite3.Connection, vector: int) -> int | None:
@@ -214,9 +225,7 @@ def vector_revision(connection: sqlite3.Connection, vector: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _add_vector(
-    connection: sqlite3.Connection, collection: int, info: VectorInfo, metric: bytes | None
-) -> VectorEntry:
+def _add_vector(connection: sqlite3.Connection, collection: int, info: VectorInfo) -> VectorEntry:
     space = info.space
     ((number,),) = connection.execute(
         "INSERT INTO lookalike_vectors (collection, name, embedder, embedder_fingerprint, dimension,"
@@ -233,8 +242,6 @@ def _add_vector(
         ),
     ).fetchall()
     make_vector_table(connection, number)
-    if metric is not None:
-        connection.execute("INSERT INTO lookalike_metrics (vector, metric) VALUES (?, ?)", (number, metric))
     return VectorEntry(number, info)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.sqlite.filters import Numbers
     from lookalike.stores.stored import StoredLabels, StoredRecord
-    from lookalike.types import Fields, Vectors
+    from lookalike.types import Fields, Record, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
 
@@ -145,12 +145,17 @@ def put_records(
 
 
 def fill_vector(
-    connection: sqlite3.Connection, entry: Entry, vector: VectorEntry, ids: Sequence[str], vectors: Vectors
+    connection: sqlite3.Connection,
+    entry: Entry,
+    vector: VectorEntry,
+    records: Sequence[Record],
+    vectors: Vectors,
 ) -> int:
-    """Give a vector to those of these records that are there and lack it, and return how many."""
-    numbers: dict[str, int] = dict(select_by_id(connection, entry.key, "id, record", ids))
-    there = [row for row, identity in enumerate(ids) if identity in numbers]
-    keys = [(numbers[ids[row]], ids[row]) for row in there]
+    """Give a vector to those records that are there with that digest and lack it, and return how many."""
+    found = select_by_id(connection, entry.key, "id, digest, record", [one.id for one in records])
+    numbers = {(identity, digest): number for identity, digest, number in found}
+    there = [row for row, one in enumerate(records) if (one.id, one.digest) in numbers]
+    keys = [(numbers[records[row].id, records[row].digest], records[row].id) for row in there]
     return _put_vectors(connection, vector, keys, vectors[there], "IGNORE")
 
 
