@@ -16,7 +16,15 @@ import numpy as np
 import pytest
 
 from lookalike.cli import main
-from lookalike.errors import InvalidArgument, QueryRefused, StoreCorrupt, StoreNewer, StoreOlder, Unanswerable
+from lookalike.errors import (
+    InvalidArgument,
+    QueryRefused,
+    SpaceMismatch,
+    StoreCorrupt,
+    StoreNewer,
+    StoreOlder,
+    Unanswerable,
+)
 from lookalike.stores.elasticsearch import catalog, collections, pages, search, words
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.backend import ElasticsearchBackend
@@ -24,12 +32,15 @@ from lookalike.stores.elasticsearch.catalog import Listing
 from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.types import Record
+from lookalike.types import Record, Space, Vectors
 from lookalike.uris import file_uri
 from tests.contracts.store_contract import (
     CORNERS,
+    FITTED,
+    REFITTED,
     SPACE,
     STRANGE_TEXTS,
+    WORDS,
     Damage,
     StoreContract,
     exchange,
@@ -40,6 +51,7 @@ from tests.contracts.store_contract import (
     random_vectors,
     record,
     scanned,
+    turned,
 )
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
@@ -374,6 +386,243 @@ def test_a_collection_in_several_shards_answers_as_in_one(url: str) -> None:
                 best = rows[np.argsort(-(vectors[rows].astype(np.float64) @ query.astype(np.float64)))[:12]]
                 assert [hit.record for hit in hits] == [records[row] for row in best]
         assert [one.id for one in scanned(store)] == sorted(one.id for one in records)
+
+
+# Named vectors
+
+
+def documents(url: str) -> dict[str, Any]:
+    """Return what the documents of the collection `parts` hold, by id."""
+    found = ask(url, "GET", f"/{PREFIX}-parts/_search?size=1000")["hits"]["hits"]
+    return {hit["_id"]: hit["_source"] for hit in found}
+
+
+def fit(store: Store, space: Space = FITTED, name: str = "fitted") -> None:
+    """Give all records a further vector, and make it the default."""
+    store.add_vector("parts", name, space, b"metric", becomes_default=True)
+    records = store.get("parts", store.lacking("parts", space))
+    store.fill("parts", space, records, turned(len(records), space))
+    store.finish_vector("parts", space)
+
+
+def test_a_field_each_and_names_that_lead_to_them(store: Store, url: str) -> None:
+    fill(store, 4)
+
+    def asked(field: str, vector: Vectors) -> dict[str, float]:
+        knn = {"field": field, "query_vector": vector.tolist(), "k": 1, "num_candidates": 4}
+        found = ask(url, "POST", f"/{PREFIX}-parts/_search", {"knn": knn, "_source": False})["hits"]["hits"]
+        return {hit["_id"]: 2 * hit["_score"] - 1 for hit in found}
+
+    plain = asked("image_embedding", CORNERS[1])
+    assert plain == {record(1).id: pytest.approx(1, abs=1e-6)}
+    fit(store)
+    for field in ("image_embedding", "vector_fitted"):
+        (best,) = asked(field, turned(1, FITTED)[0]).values()
+        assert best == pytest.approx(1, abs=1e-6)
+    assert asked("vector_image", CORNERS[1]) == plain
+    store.build_index("parts")
+    fit(store, REFITTED)
+    assert len(asked("image_embedding", turned(1, REFITTED)[0])) == 1
+    # The refit has no approximate index: under its name nothing is found, rather than the fit before.
+    assert asked("image_embedding_int8_hnsw", turned(1, REFITTED)[0]) == {}
+    store.drop_vector("parts", REFITTED)
+    assert asked("image_embedding", CORNERS[1]) == plain
+
+
+def test_who_asks_for_one_vector_reads_no_other(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 4, [{"a": 1}])
+    fit(store)
+    before = documents(url)
+    read: list[str] = []
+    request = server(store)._client.request
+
+    def watched(*words: Any, **named: Any) -> Any:
+        reply = request(*words, **named)
+        read.append(json.dumps(reply.body))
+        return reply
+
+    def seen(number: str) -> bool:
+        return any(
+            one["vectors"][number]["numbers"] in text or json.dumps(one[f"vector_{number}"]) in text
+            for one in before.values()
+            for text in read
+        )
+
+    monkeypatch.setattr(server(store)._client, "request", watched)
+    for using, mine, other in (("image", "1", "2"), ("fitted", "2", "1")):
+        space = store.collection("parts").vector(using).space
+        for call in (
+            partial(
+                nearest,
+                store,
+                "parts",
+                turned(1, space) if using == "fitted" else CORNERS[:1],
+                2,
+                using=using,
+            ),
+            partial(scanned, store, using=using),
+            partial(store.vectors_of, "parts", list(before), using),
+        ):
+            read.clear()
+            call()
+            assert seen(mine)
+            assert not seen(other)
+    read.clear()
+    store.get("parts", list(before))
+    list(store.scan_records("parts"))
+    store.relabel("parts", [(one, {"b": 2}, {}) for one in before])
+    store.lacking("parts", FITTED)
+    assert not seen("1")
+    assert not seen("2")
+
+
+def test_a_fit_changes_nothing_else_in_a_document(store: Store, url: str) -> None:
+    fill(store, 4, [{"a": 1}])
+    before = documents(url)
+    fit(store)
+    for identity, after in documents(url).items():
+        assert set(after) - set(before[identity]) == {"vector_2"}
+        assert set(after["vectors"]) == {"1", "2"}
+        after.pop("vector_2")
+        after["vectors"].pop("2")
+        assert after == before[identity]
+
+
+def test_what_documents_hold_of_a_dropped_vector_goes_when_they_are_written(store: Store, url: str) -> None:
+    records = fill(store, 4)
+    fit(store)
+    store.build_index("parts")
+    store.drop_vector("parts", FITTED)
+    assert [one.name for one in store.collection("parts").vectors] == ["image"]
+    assert all("2" in one["vectors"] for one in documents(url).values())  # dropping it wrote none of them
+    put(store, "parts", records[:1], CORNERS[:1])
+    assert "2" not in documents(url)[records[0].id]["vectors"]
+    fit(store, REFITTED)
+    for one in documents(url).values():
+        assert {number for number, kept in one["vectors"].items() if kept} == {"1", "3"}
+        assert one.get("vector_2") is None
+        assert one.get("vector_2_int8_hnsw") is None
+    body = {"query": {"exists": {"field": "vector_2"}}}
+    assert ask(url, "POST", f"/{PREFIX}-parts/_count", body)["count"] == 0
+
+
+def test_metrics_that_no_vector_has_any_more_are_deleted(store: Store, url: str) -> None:
+    fill(store, 2)
+    index = server(store)._catalog.index
+
+    def kept() -> int:
+        ask(url, "POST", f"/{index}/_refresh")
+        key = server(store)._catalog.find("parts").entry.key
+        count: int = ask(url, "POST", f"/{index}/_count", {"query": {"term": {"collection": key}}})["count"]
+        return count
+
+    fit(store)
+    assert kept() == 1
+    store.add_vector("parts", "fitted", FITTED, bytes(catalog._METRIC_BYTES + 1))
+    assert kept() == 2
+    assert store.metric("parts") == bytes(catalog._METRIC_BYTES + 1)
+    fit(store, REFITTED)
+    assert kept() == 1
+    store.drop_vector("parts", REFITTED)
+    assert kept() == 0
+
+
+def test_who_declares_vectors_at_once_gets_a_field_each(store: Store, url: str) -> None:
+    fill(store, 3)
+    spaces = [replace(WORDS, embedder=f"model-{number}", dimension=2 + number) for number in range(5)]
+    failures: list[BaseException] = []
+
+    def declare(number: int) -> None:
+        try:
+            with open_store(url) as own:
+                own.add_vector("parts", f"model-{number}", spaces[number])
+        except BaseException as failure:  # noqa: BLE001 shown below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=declare, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    declared = server(store)._catalog.find("parts").entry.vectors
+    assert {one.info.space for one in declared} == {SPACE, *spaces}
+    mapped = server(store)._collections.mapped(server(store)._catalog.find("parts").entry)
+    assert {one.number: mapped[f"vector_{one.number}"]["dims"] for one in declared} == {
+        one.number: one.info.space.dimension for one in declared
+    }
+
+
+def test_a_put_that_a_new_vector_overtakes_is_refused_and_then_gives_it(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 2)
+    late = record("late")
+    client = server(store)._client
+    bulk = client.bulk
+
+    def overtaken(*words: Any, **named: Any) -> Any:
+        monkeypatch.setattr(client, "bulk", bulk)
+        with open_store(url) as other:
+            fit(other)  # from its beginning to its end, between reading the catalogue and writing
+        return bulk(*words, **named)
+
+    monkeypatch.setattr(client, "bulk", overtaken)
+    with pytest.raises(SpaceMismatch, match="fitted"):
+        put(store, "parts", [late], CORNERS[:1])
+    # As it was killed there: the record is written, and `check` says what it lacks.
+    assert [fault.id for fault in store.check()] == [late.id]
+    assert late.id not in {hit.record.id for hit in nearest(store, "parts", turned(1, FITTED), 9)[0]}
+    store.put("parts", [late], {SPACE: CORNERS[:1], FITTED: turned(1, FITTED)})
+    assert store.check() == []
+    assert store.collection("parts").count == 3
+
+
+def test_a_declaration_that_is_killed_at_any_step_can_be_made_again(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    fill(store, 3)
+    client = server(store)._client
+    request = client.request
+    before = store.collection("parts")
+    steps = 0
+    while True:
+        left = steps
+
+        def until(*words: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return request(*words, **named)
+
+        monkeypatch.setattr(client, "request", until)
+        try:
+            store.add_vector("parts", "fitted", FITTED, b"metric")
+        except Killed:
+            pass
+        else:
+            break
+        monkeypatch.setattr(client, "request", request)
+        with open_store(url) as other:
+            (image, *more) = other.collection("parts").vectors
+            assert image == before.vectors[0]
+            assert [one.ready for one in more] in ([], [False])
+            assert [other.metric("parts", space=one.space) for one in more] in ([], [b"metric"])
+            assert len(nearest(other, "parts", CORNERS[:1], 9)[0]) == 3
+            if more:  # so that the next turn begins anew
+                other.drop_vector("parts", FITTED)
+        steps += 1
+    monkeypatch.setattr(client, "request", request)
+    assert steps > 8
+    fit(store)
+    assert store.collection("parts").default == "image"  # it was declared so, and that was kept
+    assert store.metric("parts", "fitted") == b"metric"
 
 
 # Names and what is kept
