@@ -33,6 +33,7 @@ from lookalike.errors import (
 from lookalike.stores.registry import open_store
 from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from tests.servers.postgres import PASSWORD, PostgresProcess, free_port, postgres_process
+from tests.stores.interrupted_fits import FITTER, complete_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -287,6 +288,26 @@ def test_what_was_acknowledged_survives_a_kill_and_writing_resumes(url: str) -> 
             put(store, "parts", [record("more")], CORNERS[:1])
             assert store.remove("parts", [record("more").id]) == 1
     assert acknowledged
+
+
+def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: str) -> None:
+    chance = random.Random(os.urandom(8))
+    with open_store(url) as store:
+        fill(store, 200)
+    finished: list[str] = []
+    for _ in range(6):
+        command = [sys.executable, "-c", FITTER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.2))
+            process.kill()
+            finished += [line for line in (first + process.stdout.read()).splitlines() if line]
+        with open_store(url) as store:
+            complete_fit(store)
+            tables = store.sql("SELECT count(*) FROM pg_class WHERE relname ~ '^lookalike_v[0-9]+$'")
+            assert tables.rows == [(len(store.collection("parts").vectors),)]
+    assert finished
 
 
 @pytest.mark.parametrize("call", ["put", "remove", "rename"])

@@ -692,13 +692,17 @@ def test_a_view_has_a_column_for_each_vector_as_in_sqlite(store: Store, tmp_path
         for each in (store, other):
             fill(each, 3, [{"vector_image": "a field"}])
             fit(each, 3)
-            put(each, "parts", [record(0, {"vector_words": "another"})], CORNERS[:1])
+            each.put(
+                "parts",
+                [record(0, {"vector_words": "another"})],
+                {SPACE: CORNERS[:1], FITTED: turned(1, FITTED)},
+            )
             each.add_vector("parts", "words", WORDS)
             assert "vector_words" in each.sql("SELECT * FROM parts").columns
         columns = store.sql("SELECT * FROM parts").columns
         assert columns == other.sql("SELECT * FROM parts").columns
-    assert columns[4:] == ("vector_image", "vector_words", "metadata", "vector", "vector_image_2")
-    one = f"SELECT vector, vector_image_2 FROM parts WHERE id = '{record(2).id}'"
+    assert columns[4:] == ("vector_image_2", "vector_words", "metadata", "vector", "vector_image")
+    one = f"SELECT vector, vector_image FROM parts WHERE id = '{record(2).id}'"
     ((fitted, image),) = store.sql(one).rows
     assert json.loads(image) == CORNERS[2].tolist()
     assert np.array(json.loads(fitted), np.float32).tolist() == turned(3, FITTED)[2].tolist()

@@ -29,8 +29,8 @@ from tests.contracts.store_contract import (
     put,
     record,
     scanned,
-    turned,
 )
+from tests.stores.interrupted_fits import FITTER, complete_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,27 +163,6 @@ def test_what_was_acknowledged_survives_a_kill_and_writing_resumes(file: Path) -
     assert acknowledged
 
 
-# argv: URL. Fits and refits by turns, and puts records meanwhile; prints each vector that is finished.
-FITTER = """
-import sys
-from tests.contracts.store_contract import CORNERS, FITTED, REFITTED, SPACE, record, turned
-from lookalike.stores.registry import open_store
-with open_store(sys.argv[1]) as store:
-    number = 0
-    while True:
-        for space in (FITTED, REFITTED):
-            store.add_vector("parts", "fitted", space, b"metric" * 100, becomes_default=True)
-            number += 1
-            given = {one.space: turned(1, one.space) for one in store.collection("parts").vectors[1:]}
-            store.put("parts", [record(f"new-{number % 20}")], given | {SPACE: CORNERS[:1]})
-            while ids := store.lacking("parts", space, 40):
-                store.fill("parts", space, store.get("parts", ids), turned(len(ids), space))
-            store.finish_vector("parts", space)
-            print(space.dimension, flush=True)
-        store.drop_vector("parts", space)
-"""
-
-
 def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(file: Path) -> None:
     chance = random.Random(os.urandom(8))
     url = f"sqlite:///{file}"
@@ -200,22 +179,7 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(file:
             finished += [line for line in (first + process.stdout.read()).splitlines() if line]
         check(file)
         with open_store(url) as store:
-            info = store.collection("parts")
-            assert info.default in ("image", "fitted")
-            assert store.check() == []
-            for vector in info.vectors:
-                lacking = store.lacking("parts", vector.space)
-                if vector.ready:
-                    assert lacking == []
-                    query = CORNERS[:1] if vector.name == "image" else turned(1, vector.space)
-                    (hits,) = nearest(store, "parts", query, 9_999, using=vector.name)
-                    assert len(hits) == info.count
-                    if vector.name == "fitted":
-                        assert store.metric("parts", "fitted") == b"metric" * 100
-                else:
-                    rows = turned(len(lacking), vector.space)
-                    store.fill("parts", vector.space, store.get("parts", lacking), rows)
-                    assert store.finish_vector("parts", vector.space).default == "fitted"
+            complete_fit(store)
             tables = store.sql("SELECT count(*) FROM sqlite_master WHERE name GLOB 'lookalike_v[0-9]*'")
             assert tables.rows == [(2 * len(store.collection("parts").vectors),)], "tables and their indexes"
     assert finished

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lookalike.errors import ExtraMissing, Unanswerable
 from lookalike.stores.query import Query
@@ -12,7 +12,6 @@ from lookalike.types import Approximation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lookalike.stores.store import Store
     from lookalike.types import Neighbour, Space, Vectors
 
 K = 10
@@ -43,10 +42,22 @@ def measure_recall(
     return Approximation(kind, recall, K, len(ids))
 
 
-def build_index_if_possible(store: Store, name: str, space: Space | None = None) -> None:
+class Indexed(Protocol):
+    """What can give a vector of a collection an approximate index: a store."""
+
+    def build_index(
+        self, name: str, using: str | None = None, *, space: Space | None = None
+    ) -> Approximation:
+        """Make the index, see `Store.build_index`."""
+        ...
+
+
+def build_index_if_possible(
+    store: Indexed, name: str, using: str | None = None, *, space: Space | None = None
+) -> None:
     """Give a vector an approximate index; where it cannot have one, searches are exact and say so."""
     with suppress(ExtraMissing, Unanswerable):
-        store.build_index(name, space=space)
+        store.build_index(name, using, space=space)
 
 
 def part_found(pairs: Iterable[tuple[Sequence[float], Sequence[float]]]) -> float:
