@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.server
+import os
+import random
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,11 +36,14 @@ from tests.servers.elasticsearch import (
     free_port,
     running,
 )
+from tests.stores.interrupted_fits import FITTER, complete_fit
 from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
 
 __all__ = ["no_catalogue_stays", "store", "url"]
 
 pytestmark = pytest.mark.xdist_group("elasticsearch")
+
+ROOT = Path(__file__).parents[2]
 
 SECRET = "s%3Acret%20word"
 """A password as a URL has it; `s:cret word` without."""
@@ -304,6 +310,24 @@ def test_a_node_that_is_killed_and_started_again_has_all_that_was_acknowledged(
             assert store.collection("parts").count == len(acknowledged) + 10
             assert len(nearest(store, "parts", CORNERS[:1], 100_000)[0]) == len(acknowledged) + 10
             assert store.metric("parts") == b"metric"
+
+
+def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: str) -> None:
+    chance = random.Random(os.urandom(8))
+    with open_store(url) as store:
+        fill(store, 100)
+    finished: list[str] = []
+    for _ in range(5):
+        command = [sys.executable, "-c", FITTER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 2))
+            process.kill()
+            finished += [line for line in (first + process.stdout.read()).splitlines() if line]
+        with open_store(url) as store:
+            complete_fit(store)
+    assert finished
 
 
 def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch_home: Path) -> None:
