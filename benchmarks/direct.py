@@ -18,11 +18,11 @@ from typing import TypeAlias
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from lookalike.database import Database
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.images import decoding
 from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
-from lookalike.search.terms import Term
-from lookalike.session import Session
+from lookalike.search.query import Embedding, Image
 from lookalike.types import Skipped
 
 Files: TypeAlias = Iterator[EmbeddedFile | Skipped]
@@ -87,8 +87,8 @@ def serve(
 ) -> None:
     """Do what the other end of a pipe asks for, until it is closed."""
     # As the service does; with as many threads a product as there are cores it is slower here too.
-    with threadpool_limits(1, user_api="blas"), Session(store, cache) as session:
-        pipeline = _Pipeline(session, collection, by, pictures)
+    with threadpool_limits(1, user_api="blas"), Database(store, cache=cache) as database:
+        pipeline = _Pipeline(database, collection, by, pictures)
         while True:
             try:
                 what, clients, seconds = pipe.recv()
@@ -98,14 +98,12 @@ def serve(
 
 
 class _Pipeline:
-    """A session, and pictures to be answered."""
+    """A collection, and pictures to be answered."""
 
-    def __init__(self, session: Session, collection: str, by: str, pictures: Sequence[bytes]) -> None:
-        self._session = session
-        self._collection = collection
-        self._by = by
-        self._judge = session.judge(collection, by)
-        self._model = session.embedder_of(session.store.collection(collection))
+    def __init__(self, database: Database, collection: str, by: str, pictures: Sequence[bytes]) -> None:
+        self._collection = database[collection]
+        self._classifier = self._collection.classifier(by)
+        self._model = self._collection.embedder()
         self._uploads = [Upload(f"{number}.jpg", data) for number, data in enumerate(pictures)]
         self._decoded = [
             decoding.decode(each.data, each.name, at_least=self._model.input_size)
@@ -139,23 +137,26 @@ class _Pipeline:
             kept.close()
         return done
 
+    def _image(self, file: EmbeddedFile | Skipped) -> Image:
+        assert isinstance(file, EmbeddedFile)
+        return Image("a", Embedding(file.features, self._model.fingerprint, file.digest))
+
     def _search(self, files: Files, ends: float) -> int:
         count = 0
         for file in files:
             assert isinstance(file, EmbeddedFile)
             assert not file.cached
-            term = Term("image", "a", 1, file.features, file.digest)
             # As many as the service looks for: one more tells whether another page follows.
-            self._session.find(self._collection, [term], 11)
+            self._collection.search(self._image(file), k=11)
             count += 1
             if time.perf_counter() > ends:
                 break
         return count
 
     def _classify(self, files: Files, ends: float) -> int:
-        collection = self._session.store.collection(self._collection)
         count = 0
-        for _ in self._session.classify_embedded(collection, files, self._by, 5, judge=self._judge):
+        images = (self._image(file) for file in files)
+        for _ in self._classifier.classify(images):
             count += 1
             if time.perf_counter() > ends:
                 break

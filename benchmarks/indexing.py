@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.figures import figure, median_ratio, seconds, title
-from lookalike.answering import DEFAULT_MODEL
-from lookalike.session import Session
+from lookalike.database import Database
+from lookalike.embedders.models import DEFAULT_MODEL
 
 ROUNDS = 5
 
@@ -41,8 +41,8 @@ def main() -> None:
     files = sorted(root.glob("*/*.jpg"))
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder) / "models-only"
-        with Session(f"sqlite:///{folder}/none.db", models) as session:
-            session.embedder(DEFAULT_MODEL)
+        with Database(f"sqlite:///{folder}/none.db", cache=models) as database:
+            database.embedder(DEFAULT_MODEL)
         (graph,) = (models / "models").glob("*.onnx")
         # As the pipeline runs it: one thread a call, a call a core. And as one would without thinking.
         options = onnxruntime.SessionOptions()
@@ -58,9 +58,9 @@ def main() -> None:
             (cache / "models").symlink_to(models / "models")
             bare = seconds(lambda: bare_model(default, images, 1))
             best_bare = seconds(lambda: bare_model(single, images, cores))
-            with Session(f"sqlite:///{folder}/{number}.db", cache) as session:
-                session.embedder(DEFAULT_MODEL)
-                whole = seconds(lambda: session.index("textile", [root]))
+            with Database(f"sqlite:///{folder}/{number}.db", cache=cache) as database:
+                database.embedder(DEFAULT_MODEL)
+                whole = seconds(lambda: database["textile"].index([root]))
             runs.append((bare, best_bare, whole))
         best = [min(column) for column in zip(*runs, strict=True)]
         names = ("bare model, ONNX Runtime's defaults", "bare model, a call a core", "lookalike index")

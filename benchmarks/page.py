@@ -20,7 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.figures import figure, title
 from benchmarks.service import LARGE, fill_large, new_pictures, serving
-from lookalike.session import Session
+from lookalike.database import Database
 from lookalike.vectors.metric import normalise
 from tests.page.page_visits import ARGUMENTS, CHROMIUM, visit
 
@@ -82,9 +82,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cache = folder / "cache"
-        with Session(f"sqlite:///{folder}/few.db", cache) as session:
-            session.index("textile", [root])
-            real = normalise(session.plain("textile")[1])
+        with Database(f"sqlite:///{folder}/few.db", cache=cache) as database:
+            database["textile"].index([root])
+            real = normalise(database["textile"].read(plain=True)[1])
         url = f"sqlite:///{folder}/large.db"
         fill_large(url, cache, real)
         with serving(url, cache, folder) as server, sync_playwright() as playwright:

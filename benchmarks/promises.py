@@ -14,9 +14,8 @@ from platformdirs import user_cache_path
 
 from benchmarks.figures import figure, title
 from benchmarks.inspection import INSPECT, DataSet, data_sets
-from lookalike.answering import Classified
-from lookalike.evaluation.calibrator import Calibrator
-from lookalike.session import Session
+from lookalike.classification.classifier import Classified
+from lookalike.database import Database
 
 # The least that 1,000 and 674 held-out answers can promise, rounded up.
 ERRORS = {"textile": 0.02, "extrusion": 0.15}
@@ -41,12 +40,13 @@ def halves(data: DataSet, root: Path) -> list[tuple[Path, str]]:
 def measure(data: DataSet, cache: Path, folder: Path) -> None:
     asked = halves(data, folder / data.name)
     allowed = ERRORS[data.name]
-    with Session(f"sqlite:///{folder}/{data.name}.db", cache) as session:
-        session.index(data.name, [folder / data.name], model=INSPECT)
-        session.fit(data.name, "label")
-        calibration_set = session.calibration_set(data.name, "label", k=5)
-        judge = Calibrator(calibration_set, max_error=allowed, coverage=COVERAGE, false_alarm=FALSE_ALARM)
-        answers = session.classify(data.name, [path for path, _ in asked], "label", 5, judge=judge)
+    with Database(f"sqlite:///{folder}/{data.name}.db", cache=cache) as database:
+        database[data.name].index([folder / data.name], model=INSPECT)
+        database[data.name].fit("label")
+        answers = database[data.name].classify(
+            [path for path, _ in asked], "label", k=5, max_error=allowed, coverage=COVERAGE,
+            false_alarm=FALSE_ALARM,
+        )  # fmt: skip
         pairs = [
             (answer.prediction, label)
             for answer, (_, label) in zip(answers, asked, strict=True)

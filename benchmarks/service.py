@@ -34,9 +34,13 @@ from PIL import Image
 from benchmarks.direct import Direct, Done, direct
 from benchmarks.figures import figure, median_ratio, title
 from benchmarks.load import Outcome, post, put_load
-from lookalike.answering import DEFAULT_MODEL
-from lookalike.session import Session
-from lookalike.types import Record, Space, Vectors
+from lookalike.database import Database
+from lookalike.embedders.models import DEFAULT_MODEL
+from lookalike.types import (
+    Record,
+    Space,
+    Vectors,
+)
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from tests.service import Server, server_process
@@ -261,16 +265,16 @@ def mixed(real: Vectors, count: int, seed: int) -> Vectors:
 
 
 def fill_large(url: str, cache: Path, real: Vectors) -> None:
-    with Session(url, cache) as session:
-        model = session.embedder(DEFAULT_MODEL)
-        session.store.create("large", Space(model.name, model.fingerprint, model.dimension))
+    with Database(url, cache=cache) as database:
+        model = database.embedder(DEFAULT_MODEL)
+        database.store.create("large", Space(model.name, model.fingerprint, model.dimension))
         for start in range(0, LARGE, BLOCK):
             uris = [f"file:///made/{row}.jpg" for row in range(start, min(start + BLOCK, LARGE))]
             records = [
                 Record(record_id(uri), uri, f"{row:064x}", {BY: f"class {row % 20}"}, {}, 1, 1)
                 for row, uri in enumerate(uris, start)
             ]
-            session.store.put("large", records, mixed(real, len(uris), start))
+            database.store.put("large", records, mixed(real, len(uris), start))
 
 
 def large(cache: Path, folder: Path, real: Vectors, pictures: Sequence[bytes]) -> None:
@@ -328,9 +332,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cache, url = folder / "cache", f"sqlite:///{folder}/bench.db"
-        with Session(url, cache) as session:
-            session.index(NAME, [root])
-            real = normalise(session.plain(NAME)[1])
+        with Database(url, cache=cache) as database:
+            database[NAME].index([root])
+            real = normalise(database[NAME].read(plain=True)[1])
         with serving(url, cache, folder) as server, direct(url, cache, NAME, BY, pictures) as pipeline:
             requests(server, pipeline, pictures)
             embeddings(server, pipeline, pictures)

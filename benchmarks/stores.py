@@ -19,8 +19,8 @@ from conformal_clip_data import textile_simulated_root
 from platformdirs import user_cache_path
 
 from benchmarks.figures import figure, seconds, title
+from lookalike.database import Database
 from lookalike.metric_learning.fitted import read
-from lookalike.session import Session
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
 from lookalike.transfer.parity import TOLERANCE, parity
@@ -62,15 +62,18 @@ STORES: dict[str, Callable[[], AbstractContextManager[str]]] = {
 def loading(urls: dict[str, str], cache: Path, root: Path) -> None:
     """Index into all stores by turns, from cached features; the collections of the last round stay."""
     title("2,000 textile photographs into each store, from cached features (PostgreSQL with fsync off)")
-    with tempfile.TemporaryDirectory() as folder, Session(f"sqlite:///{folder}/warm.db", cache) as session:
-        images = session.index(NAME, [root]).images
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Database(f"sqlite:///{folder}/warm.db", cache=cache) as warm,
+    ):
+        images = warm[NAME].index([root]).images
     times: dict[str, list[float]] = {name: [] for name in urls}
     for number in range(ROUNDS):
         for name, url in urls.items():
-            with Session(url, cache) as session:
+            with Database(url, cache=cache) as database:
                 if number:
-                    session.store.delete(NAME)
-                times[name].append(seconds(lambda: session.index(NAME, [root])))
+                    database.store.delete(NAME)
+                times[name].append(seconds(lambda: database[NAME].index([root])))
     for name, spent in times.items():
         beside = statistics.median(a / b for a, b in zip(spent, times["SQLite"], strict=True))
         figure(f"{name}, images per second", f"{images / min(spent):.0f}", f"{beside:.2f} × SQLite's time")

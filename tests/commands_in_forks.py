@@ -17,9 +17,6 @@ from contextlib import suppress
 import sklearn.linear_model
 import sklearn.model_selection  # noqa: F401
 
-import lookalike.embedders.onnx.runtime
-import lookalike.evaluation.evaluate
-import lookalike.session  # noqa: F401
 from lookalike.cli import main
 from lookalike.cli.group import COMMANDS, load
 

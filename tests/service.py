@@ -25,10 +25,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from lookalike.cli import main
+from lookalike.database import Database
 from lookalike.server.app import make_app
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 
 COLLECTION = "textile"
 """The collection of the shared store: 60 photographs of three classes, of EfficientNet-Lite0."""
@@ -49,7 +49,7 @@ class InProcess:
 
     client: TestClient
     """An httpx client that asks it; threads may share it. What fails inside is answered, not raised."""
-    session: Session
+    database: Database
     """What it works with."""
     app: FastAPI
 
@@ -105,10 +105,10 @@ def in_process(url: str, cache: Path, settings: Settings | None = None) -> Itera
         cache: the folder for models and features.
         settings: limits and places.
     """
-    with Session(url, cache) as session:
-        app = make_app(session, settings or Settings())
+    with Database(url, cache=cache) as database:
+        app = make_app(database, settings or Settings())
         with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
-            yield InProcess(client, session, app)
+            yield InProcess(client, database, app)
 
 
 @dataclass(slots=True)
@@ -230,14 +230,14 @@ def strangers() -> list[Path]:
 
 def fill(url: str, cache: Path, pictures: Path) -> None:
     """Index the photographs into a new store, and give them the field `mixed`."""
-    with Session(url, cache) as session:
-        session.index(COLLECTION, [pictures])
-        records, _ = session.read(COLLECTION)
+    with Database(url, cache=cache) as database:
+        database[COLLECTION].index([pictures])
+        records, _ = database[COLLECTION].read()
         labels = [
             (record.id, {**record.fields, "mixed": MIXED[place % len(MIXED)]}, record.metadata)
             for place, record in enumerate(records)
         ]
-        session.store.relabel(COLLECTION, labels)
+        database.store.relabel(COLLECTION, labels)
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ def test_what_the_user_has_set_stays() -> None:
     [
         "import lookalike.embedders.onnx.runtime",
         "from lookalike.embedders.registry import open_embedder",
-        "import lookalike.session, onnxruntime",
+        "import lookalike.database, onnxruntime",
         "import lookalike.server.app, lookalike.embedders.onnx.runtime",
         "import subprocess, sys, lookalike; subprocess.run([sys.executable, '-c', 'import onnxruntime'])",
     ],

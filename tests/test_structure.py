@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 import lookalike
+from lookalike.testing.stores import StoreContract
 from tests.contracts.exceptions import CANNOT
-from tests.contracts.store_contract import StoreContract
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "lookalike"
@@ -22,17 +25,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Rooms, lowest first: a module imports from its own room or from rooms above its own in this list.
 ROOMS = (
     (
-        *(
-            "",
-            "telemetry",
-            "checksums",
-            "errors",
-            "output_files",
-            "file_names",
-            "uris",
-            "label_normalisation",
-        ),
-        *("types", "progress", "shared_json"),
+        *("version", "telemetry", "checksums", "errors", "output_files", "file_names", "uris"),
+        *("label_normalisation", "types", "progress", "shared_json"),
     ),
     ("vectors", "images"),
     ("sources",),
@@ -42,14 +36,15 @@ ROOMS = (
     ("metric_learning",),
     ("ingest",),
     ("search", "classification", "comparison", "audit", "transfer"),
-    ("report",),
+    ("report", "integrity"),
     ("opened",),
-    ("neighbours", "searching", "answering", "collecting"),
-    ("session",),
-    ("integrity",),
+    ("collection",),
+    ("database",),
+    ("",),
     ("schemas",),
     ("server", "client"),
     ("cli",),
+    ("testing",),
     ("__main__",),
 )
 # The same within the service.
@@ -90,13 +85,17 @@ HEAVY = {
     "timm": {"embedders/torch/timm_models.py"},
     "tokenizers": {"embedders/text/tokens.py"},
     "torch": {"embedders/torch/networks.py", "comparison/finetuning/network.py"},
+    "hypothesis": {"testing/"},
+    "pytest": {"testing/"},
     "transformers": {"embedders/torch/sentence_transformers_models.py"},
     "rich": {"cli/output.py", "cli/progress_bar.py"},
     "starlette": {"server/"},
     "xxhash": {"checksums.py"},
     "uvicorn": {"server/process.py", "server/connections.py"},
     "scipy": {
+        "audit/audit.py",
         "comparison/comparison.py",
+        "comparison/finetuning/training.py",
         "vectors/discriminant.py",
         "evaluation/figures.py",
         "evaluation/selective.py",
@@ -107,6 +106,29 @@ HEAVY = {
     "turbovec": {"stores/sqlite/shortlist/compressed.py"},
     "yaml": {"labels/yolo.py"},
     "sklearn": {"evaluation/calibration.py", "evaluation/folds.py", "vectors/projection.py"},
+}
+
+# Of these, those that take no time worth a word.
+QUICK = {"cachetools", "pathspec", "pythonjsonlogger", "python_multipart", "xxhash"}
+# Rooms and modules whose import brings heavy packages, their own or of rooms below; all others bring none.
+BROUGHT = {
+    "audit/": {"sklearn"},
+    "client/": {"httpx", "pydantic"},
+    "comparison/": {"scipy", "sklearn"},
+    "comparison/finetuning/network.py": {"torch"},
+    "embedders/builtin/efficientnet_lite_graph.py": {"onnx"},
+    "embedders/onnx/": {"onnxruntime", "pydantic"},
+    "embedders/torch/": {
+        *("onnxruntime", "open_clip", "pydantic", "sentence_transformers", "timm", "torch", "transformers")
+    },
+    "evaluation/": {"scipy", "sklearn"},
+    "report/": {"bokeh", "jinja2"},
+    "schemas/": {"pydantic"},
+    "server/": {"fastapi", "prometheus_client", "pydantic", "starlette", "uvicorn"},
+    "stores/elasticsearch/": {"elasticsearch"},
+    "stores/oracle/": {"oracledb"},
+    "stores/postgres/": {"psycopg"},
+    "testing/": {"hypothesis", "pytest"},
 }
 
 NAMES = {
@@ -121,16 +143,39 @@ def room(module: str) -> str:
 
 
 @cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_bytes())
+
+
+def named(node: ast.AST) -> list[str]:
+    """Return the full names of what a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"a relative import: {ast.unparse(node)}"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+@cache
 def imports(path: Path) -> frozenset[str]:
     """Return the full name of everything that a module imports, wherever it does, type hints included."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(found)
+    return frozenset(name for node in ast.walk(tree(path)) for name in named(node))
+
+
+@cache
+def imports_at_once(path: Path) -> frozenset[str]:
+    """Return what a module imports when it is imported itself: not what functions do, nor type hints."""
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        yield from named(node)
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
+            for child in ast.iter_child_nodes(node):
+                yield from visit(child)
+
+    return frozenset(visit(tree(path)))
 
 
 def own_name(path: Path) -> str:
@@ -143,11 +188,7 @@ def row(name: str) -> int:
 
 
 def own_imports(path: Path) -> list[str]:
-    return [
-        "lookalike" if name == "lookalike.__version__" else name
-        for name in imports(path)
-        if name.partition(".")[0] == "lookalike"
-    ]
+    return [name for name in imports(path) if name.partition(".")[0] == "lookalike"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=own_name)
@@ -195,8 +236,6 @@ INHERITED = {
     # Of schemas: the settings and the bound of all requests and answers, which pydantic inherits, and the
     # fields of an image, which every answer that shows one has.
     "lookalike.schemas.values",
-    # The session, until the facade takes its place.
-    *(f"lookalike.{name}" for name in ("opened", "neighbours", "searching", "answering", "collecting")),
 }
 
 
@@ -205,14 +244,13 @@ def classes() -> dict[str, set[str]]:
     """Return the full name of each class, and those of its bases."""
     found = {}
     for path in MODULES:
-        tree = ast.parse(path.read_bytes())
         known = {
             alias.asname or alias.name: f"{node.module}.{alias.name}"
-            for node in ast.walk(tree)
+            for node in ast.walk(tree(path))
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
-        for node in ast.walk(tree):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef):
                 bases = (each.value if isinstance(each, ast.Subscript) else each for each in node.bases)
                 parts = (ast.unparse(each).partition(".") for each in bases)
@@ -280,10 +318,107 @@ def test_a_heavy_package_is_imported_in_one_file(package: str) -> None:
     assert {next((room for room in allowed if each.startswith(room)), each) for each in importers} == allowed
 
 
-def test_the_command_line_starts_without_heavy_packages() -> None:
-    program = f"import sys, lookalike.cli.group; print(*({set(HEAVY)!r} & set(sys.modules)))"
+def packages_of(module: str) -> Iterator[str]:
+    """Yield the packages that are imported before a module is, and the module."""
+    parts = module.split(".")
+    yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+
+
+@cache
+def brought(path: Path) -> frozenset[str]:
+    """Return the heavy packages that the import of a module alone imports."""
+    paths = {own_name(each): each for each in MODULES}
+    todo, found, packages = [own_name(path)], set[str](), set[str]()
+    while todo:
+        for name in packages_of(todo.pop()):
+            if name in found:
+                continue
+            found.add(name)
+            for imported in imports_at_once(paths[name]):
+                if imported.partition(".")[0] == "lookalike":
+                    todo.append(module_of(imported))
+                else:
+                    packages.add(imported.partition(".")[0])
+    return frozenset(packages & HEAVY.keys() - QUICK)
+
+
+def test_modules_bring_heavy_packages_only_in_rooms_that_are_about_them() -> None:
+    found: dict[str, set[str]] = {}
+    for path in MODULES:
+        if packages := brought(path):
+            place = path.relative_to(PACKAGE).as_posix()
+            place = max((each for each in BROUGHT if place.startswith(each)), key=len, default=place)
+            found.setdefault(place, set()).update(packages)
+    assert found == BROUGHT
+
+
+def test_every_other_module_imports_without_one() -> None:
+    """In one process, last first: as there are no circles, it makes no difference which came before."""
+    names = [own_name(path) for path in reversed(MODULES) if not brought(path)]
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.stdin.read().split(): importlib.import_module(name)\n"
+        f"print(*({HEAVY.keys() - QUICK!r} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input="\n".join(names), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_the_help_of_all_commands_needs_no_heavy_package_nor_numpy_and_pillow() -> None:
+    program = (
+        "import sys\n"
+        "from lookalike.cli.group import COMMANDS, load\n"
+        "for name in COMMANDS: load(name)\n"
+        f"print(*({set(HEAVY) | {'numpy', 'PIL'}!r} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_list_of_commands_needs_click_and_little_else() -> None:
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "from lookalike.cli import main\n"
+        "main(['--help'])\n"
+        "print(*sorted(set(sys.modules) - before), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    modules = set(done.stderr.split())
+    assert {name.partition(".")[0] for name in modules} - sys.stdlib_module_names == {"click", "lookalike"}
+    own = {name for name in modules if name.partition(".")[0] == "lookalike"}
+    assert own == {
+        *("lookalike", "lookalike.telemetry"),
+        *("lookalike.cli", "lookalike.cli.main", "lookalike.cli.loading"),
+        *("lookalike.cli.messages", "lookalike.cli.group"),
+    }
+    assert not {"pathlib", "dataclasses", "json", "hashlib", "asyncio", "importlib.metadata"} & modules
+
+
+def test_the_list_of_commands_takes_at_most_five_times_as_long_as_python(tmp_path: Path) -> None:
+    """CPU time, the least of several: what else the machine does adds to some of them, not to all."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+        "PYTHONPYCACHEPREFIX": str(tmp_path),
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    script = str(Path(sys.executable).with_name("lookalike"))
+
+    def seconds(*words: str) -> float:
+        nowhere = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+        child = os.posix_spawn(words[0], words, environment, file_actions=[nowhere])
+        _, status, used = os.wait4(child, 0)
+        assert status == 0
+        return used.ru_utime + used.ru_stime
+
+    programs = [(sys.executable, "-c", "pass"), (script, "--help")]
+    for program in programs:
+        seconds(*program)  # writes the bytecode
+    rounds = [[seconds(*program) for program in programs] for _ in range(15)]
+    least, most = (min(each) for each in zip(*rounds, strict=True))
+    assert most <= 5 * least, f"{most / least:.2f} times"
 
 
 def test_before_the_command_line_guards_against_ctrl_c_next_to_nothing_is_imported() -> None:
@@ -299,3 +434,82 @@ def test_only_tests_of_the_contract_are_declared_as_not_held() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["version"] == lookalike.__version__
+
+
+def test_the_package_exports_what_its_document_says() -> None:
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?<!/)\blookalike\.([A-Za-z]\w*)", text)) == set(lookalike.__all__)
+    assert len(set(lookalike.__all__)) == len(lookalike.__all__)
+    for name in lookalike.__all__:
+        assert getattr(lookalike, name).__name__ == name
+    assert set(lookalike.__all__) <= set(dir(lookalike))
+
+
+def test_importing_the_package_imports_next_to_nothing() -> None:
+    heavy = {"numpy", "PIL", "sqlite3", "click", *HEAVY}
+    program = f"import sys, lookalike; print(*({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+# The rooms whose work the facade gives to the command line and the service, and what these take of them
+# beside it: values, and what does not concern a collection. An import for a type hint is of a value.
+BEHIND = {
+    *("stores", "ingest", "metric_learning", "search", "classification", "evaluation", "comparison"),
+    *("audit", "transfer", "integrity", "opened"),
+}
+BESIDE = {
+    "stores.registry.TIMEOUT": "a default of the command line",
+    "stores.sql.SECONDS": "a default of the command line",
+    "stores.checks.same_name": "which names of collections are one: keys of caches",
+    "stores.checks.metadata_text": "refuses metadata before a picture is written",
+    "ingest.embedding.Upload": "a value",
+    "ingest.embedding.MAX_BYTES": "a limit",
+    "ingest.embedding.embed_batch": "the service batches the pictures of several requests",
+    "ingest.adding.Picture": "a value",
+    "ingest.removals.disagree": "the answer where nobody is asked",
+    "metric_learning.corrections": "what a record's metadata says of corrections, and limits of labels",
+    "search.expressions.read_query": "the syntax of the command line",
+    "search.query": "the terms of a query",
+    "search.hits.Hit": "a value",
+    "evaluation.novelty.FALSE_ALARM": "a default of the command line",
+    "evaluation.calibration": "imported before the first request needs it",
+    "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
+    "evaluation.lots.joined_text": "words for people about a value",
+    "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
+    "integrity.uploads_check": "how the files of uploads are called",
+}
+
+
+def for_hints(tree: ast.AST) -> set[int]:
+    """Return the lines of what is imported for type hints only."""
+    blocks = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    )
+    return {line for block in blocks for line in range(block.lineno, (block.end_lineno or 0) + 1)}
+
+
+def test_the_command_line_and_the_service_are_written_against_the_facade() -> None:
+    taken = set()
+    for path in MODULES:
+        if room(own_name(path)) not in ("cli", "server"):
+            continue
+        tree = ast.parse(path.read_bytes())
+        hints = for_hints(tree)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.lineno not in hints:
+                names = (f"{node.module}.{alias.name}".removeprefix("lookalike.") for alias in node.names)
+                taken |= {name for name in names if name.partition(".")[0] in BEHIND}
+            # Nor do they reach through it.
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"_store", "_models", "_opened", "_spaces"}, own_name(path)
+                reaches = node.attr == "store" and ast.unparse(node.value).endswith(("database", "]"))
+                assert not reaches, own_name(path)
+
+    def beside(name: str) -> str:
+        return name if name in BESIDE else name.rpartition(".")[0]
+
+    assert {name for name in taken if beside(name) not in BESIDE} == set()
+    assert {beside(name) for name in taken} == set(BESIDE)

@@ -1,8 +1,200 @@
-"""lookalike finds and classifies images by their lookalikes."""
+"""lookalike finds and classifies images by their lookalikes.
 
+    import lookalike
+
+    with lookalike.open("sqlite:///parts.db") as db:
+        parts = db["parts"]
+        parts.index("photographs")
+        parts.search("new.jpg", k=5)
+
+What takes long to import is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from lookalike.errors import (
+    CollectionEmpty,
+    CollectionExists,
+    CollectionNotFound,
+    ExtraMissing,
+    FieldNotFound,
+    FolderEmpty,
+    ImageNotFound,
+    InvalidArgument,
+    LabelsInvalid,
+    LookalikeError,
+    ModelNotFound,
+    NotFound,
+    OutputFailed,
+    PathNotFound,
+    QueryRefused,
+    QueryStopped,
+    RemovalUnconfirmed,
+    SpaceMismatch,
+    StoreBusy,
+    StoreCorrupt,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreNewer,
+    StoreOlder,
+    StoreReadOnly,
+    StoreUnreachable,
+    TargetDiffers,
+    Unanswerable,
+    UnusableImage,
+    WeightsInvalid,
+    WeightsMissing,
+)
 from lookalike.telemetry import turn_off
+from lookalike.version import VERSION
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from lookalike.audit.findings import Audit
+    from lookalike.classification.classifier import Classified, Classifier
+    from lookalike.classification.zero_shot import Named, ZeroShotClassifier
+    from lookalike.collection import Collection
+    from lookalike.comparison.comparison import Comparison
+    from lookalike.database import CheckReport, Database, open  # noqa: A004
+    from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.ingest.index_report import IndexReport
+    from lookalike.metric_learning.fitted import Fitting
+    from lookalike.metric_learning.fitting import FitReport
+    from lookalike.search.hits import Hit, SearchResult
+    from lookalike.search.neighbours import PlainVector
+    from lookalike.search.query import Image, RecordId, Terms, Text
+    from lookalike.transfer.copy import CopyReport
+    from lookalike.transfer.parity import Parity
+    from lookalike.types import (
+        Approximation,
+        CollectionInfo,
+        Neighbour,
+        Prediction,
+        Record,
+        Remark,
+        Skipped,
+        Space,
+        Table,
+    )
 
 # Here, because whatever is imported of lookalike, in whichever process, this comes first.
 turn_off()
+
+__version__ = VERSION
+
+__all__ = [
+    "Approximation",
+    "Audit",
+    "CheckReport",
+    "Classified",
+    "Classifier",
+    "Collection",
+    "CollectionEmpty",
+    "CollectionExists",
+    "CollectionInfo",
+    "CollectionNotFound",
+    "Comparison",
+    "CopyReport",
+    "Database",
+    "Evaluation",
+    "ExtraMissing",
+    "FieldNotFound",
+    "FitReport",
+    "Fitting",
+    "FolderEmpty",
+    "Hit",
+    "Image",
+    "ImageNotFound",
+    "IndexReport",
+    "InvalidArgument",
+    "LabelsInvalid",
+    "LookalikeError",
+    "ModelNotFound",
+    "Named",
+    "Neighbour",
+    "NotFound",
+    "OutputFailed",
+    "Parity",
+    "PathNotFound",
+    "PlainVector",
+    "Prediction",
+    "QueryRefused",
+    "QueryStopped",
+    "Record",
+    "RecordId",
+    "Remark",
+    "RemovalUnconfirmed",
+    "SearchResult",
+    "Skipped",
+    "Space",
+    "SpaceMismatch",
+    "StoreBusy",
+    "StoreCorrupt",
+    "StoreDenied",
+    "StoreError",
+    "StoreFull",
+    "StoreNewer",
+    "StoreOlder",
+    "StoreReadOnly",
+    "StoreUnreachable",
+    "Table",
+    "TargetDiffers",
+    "Terms",
+    "Text",
+    "Unanswerable",
+    "UnusableImage",
+    "WeightsInvalid",
+    "WeightsMissing",
+    "ZeroShotClassifier",
+    "open",
+]
+
+# Where the names are that wait.
+_HOMES = {
+    "Audit": "audit.findings",
+    "Classified": "classification.classifier",
+    "Classifier": "classification.classifier",
+    "Named": "classification.zero_shot",
+    "ZeroShotClassifier": "classification.zero_shot",
+    "Collection": "collection",
+    "Comparison": "comparison.comparison",
+    "CheckReport": "database",
+    "Database": "database",
+    "open": "database",
+    "Evaluation": "evaluation.evaluation",
+    "IndexReport": "ingest.index_report",
+    "Fitting": "metric_learning.fitted",
+    "FitReport": "metric_learning.fitting",
+    "Hit": "search.hits",
+    "SearchResult": "search.hits",
+    "PlainVector": "search.neighbours",
+    "Image": "search.query",
+    "Terms": "search.query",
+    "RecordId": "search.query",
+    "Text": "search.query",
+    "CopyReport": "transfer.copy",
+    "Parity": "transfer.parity",
+    "Approximation": "types",
+    "CollectionInfo": "types",
+    "Neighbour": "types",
+    "Prediction": "types",
+    "Record": "types",
+    "Remark": "types",
+    "Skipped": "types",
+    "Space": "types",
+    "Table": "types",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"lookalike.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

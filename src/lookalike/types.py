@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lookalike.errors import VectorNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 Scalar: TypeAlias = str | int | float | bool
 Fields: TypeAlias = "Mapping[str, Scalar]"
@@ -20,10 +20,10 @@ Where: TypeAlias = "Mapping[str, Sequence[Scalar]]"
 """Every field named must equal one of its values. Numbers compare as numbers (3 equals 3.0), a boolean only
 with a boolean, a string only with a string; a record without the field does not match."""
 
-Features: TypeAlias = NDArray[np.float32]
+Features: TypeAlias = "NDArray[np.float32]"
 """What an embedder returns: shape (images, dimension), float32, not normalised."""
 
-Vectors: TypeAlias = NDArray[np.float32]
+Vectors: TypeAlias = "NDArray[np.float32]"
 """What a store holds: shape (records, dimension), float32, each row of length 1."""
 
 OWN_KEY = "lookalike"
@@ -143,6 +143,11 @@ class CollectionInfo:
     def approximation(self) -> Approximation | None:
         """That of the default vector."""
         return self.vector().approximation
+
+    @property
+    def fitted(self) -> bool:
+        """Whether its vectors went through a fitted metric."""
+        return self.space.metric_fingerprint != PLAIN_METRIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def test_labels_that_change_are_written_without_embedding(lookalike: CommandLine
     report = index(lookalike, textile, "--labels", "none")
     assert (report["relabelled"], report["embedded"]) == (60, 0)
     _, err = lookalike("evaluate", "--by", "label", code=2)
-    assert "no field 'label'" in err or "label" in err
+    assert err == "lookalike: no field 'label' in this collection: its images have no fields\n"
 
 
 def test_search_filters_by_field(lookalike: CommandLine, textile: Path) -> None:
@@ -299,7 +299,10 @@ def test_a_damaged_feature_cache_is_made_anew(
     textile: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "cache"
-    shutil.copytree(cache / "models", own / "models")
+    own.mkdir()
+    (cache / "models").mkdir(parents=True, exist_ok=True)
+    # Other workers may be writing there: who opens a model waits for them, who copies the folder does not.
+    (own / "models").symlink_to(cache / "models")
     lookalike = CommandLine(tmp_path / "test.db", own, capsys)
     assert index(lookalike, textile / "local")["embedded"] == 20
     (database,) = (own / "features").glob("*.db")

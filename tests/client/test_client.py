@@ -21,10 +21,8 @@ from conformal_clip_data import textile_simulated_root
 from lookalike.client import (
     AccessDenied,
     Client,
-    Id,
     JobFailed,
     JobUnfinished,
-    Minus,
     ResourceNotFound,
     ServiceBusy,
     ServiceError,
@@ -32,6 +30,7 @@ from lookalike.client import (
     ServiceUnanswerable,
     ServiceUnreachable,
 )
+from lookalike.database import Database
 from lookalike.embedders.registry import open_embedder
 from lookalike.errors import (
     InvalidArgument,
@@ -43,12 +42,14 @@ from lookalike.errors import (
 )
 from lookalike.schemas.classify import Prediction
 from lookalike.schemas.values import Unusable
-from lookalike.search.terms import Term
+from lookalike.search.query import Image, RecordId, Sum, Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
-from lookalike.session import Session
-from lookalike.uris import file_uri, record_id
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 from lookalike.vectors.metric import normalise
 from tests.documents import Terminal, served
 from tests.listening import listening
@@ -58,15 +59,15 @@ MODEL = "efficientnet-lite0"
 
 
 @pytest.fixture(scope="module")
-def session(filled_store: Path, cache: Path) -> Iterator[Session]:
-    with Session(f"sqlite:///{filled_store}", cache) as session:
-        yield session
+def database(filled_store: Path, cache: Path) -> Iterator[Database]:
+    with Database(f"sqlite:///{filled_store}", cache=cache) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")
-def url(session: Session, pictures: Path) -> Iterator[str]:
+def url(database: Database, pictures: Path) -> Iterator[str]:
     """The address of a service that nothing is changed in."""
-    with listening(make_app(session, Settings(roots=(pictures,)))) as address:
+    with listening(make_app(database, Settings(roots=(pictures,)))) as address:
         yield address
 
 
@@ -95,9 +96,9 @@ def test_collections_are_described(client: Client) -> None:
 
 
 def test_a_picture_is_searched_for_by_path_and_by_bytes(
-    client: Client, session: Session, files: list[Path]
+    client: Client, database: Database, files: list[Path]
 ) -> None:
-    found = session.find(COLLECTION, [Term("image", str(files[7]))], 5).hits
+    found = database[COLLECTION].search(files[7], k=5).hits
     for picture in (files[7], files[7].read_bytes()):
         answer = client.search(COLLECTION, picture, k=5)
         assert ids(answer.hits) == [hit.record.id for hit in found]
@@ -105,47 +106,44 @@ def test_a_picture_is_searched_for_by_path_and_by_bytes(
         assert answer.more
 
 
-def test_terms_of_all_kinds_are_added_up(client: Client, session: Session, files: list[Path]) -> None:
+def test_terms_of_all_kinds_are_added_up(client: Client, database: Database, files: list[Path]) -> None:
     identity = record_id(file_uri(files[5]))
-    assert client.search(COLLECTION, Id(identity), k=1).hits[0].id == identity
-    answer = client.search(COLLECTION, files[3], Minus("a red car"), Id(identity), Minus(files[9]), k=7)
-    terms = [
-        Term("image", str(files[3])), Term("text", "a red car", -1), Term("record", identity),
-        Term("image", str(files[9]), -1),
-    ]  # fmt: skip
-    found = session.find(COLLECTION, terms, 7)
+    assert client.search(COLLECTION, RecordId(identity), k=1).hits[0].id == identity
+    query = Image(files[3]) - Text("a red car") + RecordId(identity) - Image(files[9])
+    answer = client.search(COLLECTION, query, k=7)
+    found = database[COLLECTION].search(query, k=7)
     assert ids(answer.hits) == [hit.record.id for hit in found.hits]
     assert answer.left_out == found.itself == 3
 
 
-def test_the_options_of_a_search_arrive(client: Client, session: Session) -> None:
-    first = client.search(COLLECTION, "cloth", k=4)
-    assert ids(client.search(COLLECTION, "cloth", k=2, offset=2).hits) == ids(first.hits)[2:]
-    only = client.search(COLLECTION, "cloth", k=50, where={"label": ["local", "global"]})
+def test_the_options_of_a_search_arrive(client: Client, database: Database) -> None:
+    first = client.search(COLLECTION, Text("cloth"), k=4)
+    assert ids(client.search(COLLECTION, Text("cloth"), k=2, offset=2).hits) == ids(first.hits)[2:]
+    only = client.search(COLLECTION, Text("cloth"), k=50, where={"label": ["local", "global"]})
     assert len(only.hits) == 40
     assert {hit.fields["label"] for hit in only.hits} == {"local", "global"}
     # `true`, 1 and "1" are three.
     counts = [
-        len(client.search(COLLECTION, "cloth", k=60, where={"mixed": [v]}).hits) for v in (True, 1, "1")
+        len(client.search(COLLECTION, Text("cloth"), k=60, where={"mixed": [v]}).hits) for v in (True, 1, "1")
     ]
     assert counts == [12, 12, 12]
-    cut = client.search(COLLECTION, "cloth", min_similarity=0.99)
+    cut = client.search(COLLECTION, Text("cloth"), min_similarity=0.99)
     assert cut.hits == []
     assert cut.cutoff is not None
     assert cut.best == pytest.approx(first.hits[0].similarity)
-    hybrid = client.search(COLLECTION, "local", hybrid=True, k=3)
+    hybrid = client.search(COLLECTION, Text("local"), hybrid=True, k=3)
     assert any(hit.by_words for hit in hybrid.hits)
 
 
 def test_pictures_are_classified_in_the_order_given(
-    client: Client, session: Session, files: list[Path], tmp_path: Path
+    client: Client, database: Database, files: list[Path], tmp_path: Path
 ) -> None:
-    records, _ = session.read(COLLECTION)
+    records, _ = database[COLLECTION].read()
     record = next(each for each in records if each.fields["label"] == "nominal")
     text = tmp_path / "notes.png"
     text.write_text("no picture")
     answer = client.classify(
-        COLLECTION, files[0], Id(record.id), text, files[30].read_bytes(), by="label", k=3
+        COLLECTION, [files[0], RecordId(record.id), text, files[30].read_bytes()], by="label", k=3
     )
     kinds = [type(each) for each in answer.predictions]
     assert kinds == [Prediction, Prediction, Unusable, Prediction]
@@ -167,7 +165,7 @@ def _name(uri: str) -> str:
 
 
 def test_vectors_are_those_of_the_model(client: Client, cache: Path, files: list[Path]) -> None:
-    found = client.embed(MODEL, files[2], "a red car", files[4].read_bytes())
+    found = client.embed(MODEL, files[2], Text("a red car"), files[4].read_bytes())
     assert all(type(number) is float for number in found[0])
     from PIL import Image
 
@@ -205,16 +203,16 @@ def writing(store_url: str, cache: Path, pictures: Path, tmp_path: Path) -> Iter
     """A client of a service of its own, that pictures can be added to."""
     settings = Settings(roots=(pictures,), uploads=tmp_path / "uploads")
     with ExitStack() as stack:
-        session = stack.enter_context(Session(store_url, cache))
-        address = stack.enter_context(listening(make_app(session, settings)))
+        database = stack.enter_context(Database(store_url, cache=cache))
+        address = stack.enter_context(listening(make_app(database, settings)))
         yield stack.enter_context(Client(address))
 
 
 def test_a_collection_is_made_filled_put_right_and_deleted(writing: Client, files: list[Path]) -> None:
-    made = writing.create_collection("mine", MODEL)
+    made = writing.create("mine", MODEL)
     assert (made.name, made.count, made.model) == ("mine", 0, MODEL)
     added = writing.add(
-        "mine", files[0], files[25].read_bytes(), b"no picture",
+        "mine", [files[0], files[25].read_bytes(), b"no picture"],
         fields=[{"label": "good"}, {"label": "bad", "checked": True}, {"label": "none"}],
         metadata={"camera": {"line": 3}},
     )  # fmt: skip
@@ -233,11 +231,11 @@ def test_a_collection_is_made_filled_put_right_and_deleted(writing: Client, file
     assert right.fields == {"label": "good"}
     assert right.corrected == {"label": "bad", "checked": True}
     assert right.confirmed == ["label"]
-    writing.delete_image("mine", first.id)
+    writing.remove("mine", first.id)
     with pytest.raises(ResourceNotFound, match=first.id) as error:
         writing.image("mine", first.id)
     assert error.value.error == "ImageNotFound"
-    assert writing.delete_collection("mine") == 1
+    assert writing.delete("mine") == 1
     assert [collection.name for collection in writing.collections()] == [COLLECTION]
 
 
@@ -297,36 +295,36 @@ def test_a_job_that_fails_says_why(client: Client) -> None:
 
 def test_refusals_are_errors_of_ours(client: Client) -> None:
     with pytest.raises(ResourceNotFound, match="no collection 'nosuch'") as missing:
-        client.search("nosuch", "a car")
+        client.search("nosuch", Text("a car"))
     assert isinstance(missing.value, NotFound)
     assert (missing.value.status, missing.value.error) == (404, "CollectionNotFound")
     with pytest.raises(ServiceRefused, match="no field 'colour'") as refused:
-        client.search(COLLECTION, "a car", where={"colour": ["red"]})
+        client.search(COLLECTION, Text("a car"), where={"colour": ["red"]})
     assert isinstance(refused.value, InvalidArgument)
     assert refused.value.error == "FieldNotFound"
     with pytest.raises(ServiceRefused, match="not an image") as unusable:
         client.search(COLLECTION, b"no picture")
     assert (unusable.value.status, unusable.value.error) == (422, "UnusableImage")
     with pytest.raises(ServiceRefused, match="nothing to search for"):
-        client.search(COLLECTION)
+        client.search(COLLECTION, Sum(()))
     with pytest.raises(ServiceUnanswerable) as unanswerable:
         client.classify(COLLECTION, b"x", by="mixed", where={"mixed": ["nosuch"]}, max_error=0.01)
     assert isinstance(unanswerable.value, Unanswerable)
     # In OpenAI's shape there, and the same errors here.
     with pytest.raises(ResourceNotFound, match="no model 'gpt-4' is served"):
-        client.embed("gpt-4", "a car")
+        client.embed("gpt-4", Text("a car"))
     with pytest.raises(ServiceRefused, match="input 0 is blank"):
-        client.embed(MODEL, " ")
+        client.embed(MODEL, Text(" "))
 
 
 def test_what_this_side_knows_to_be_wrong_is_not_sent(client: Client, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"^k: ") as error:
-        client.search(COLLECTION, "a car", k=0)
+        client.search(COLLECTION, Text("a car"), k=0)
     assert not isinstance(error.value, ServiceError)
     with pytest.raises(InvalidArgument, match="terms/0/id"):
-        client.search(COLLECTION, Id("nosuch"))
+        client.search(COLLECTION, RecordId("nosuch"))
     with pytest.raises(InvalidArgument, match=r"^the question: .* at most 20,000"):
-        client.search(COLLECTION, "a car", where={"label": [str(number) for number in range(20_000)]})
+        client.search(COLLECTION, Text("a car"), where={"label": [str(number) for number in range(20_000)]})
     with pytest.raises(PathNotFound, match=r"nosuch\.png"):
         client.search(COLLECTION, tmp_path / "nosuch.png")
     with pytest.raises(UnusableImage, match="cannot be read"):
@@ -450,7 +448,7 @@ def test_a_busy_service_is_asked_again_a_few_times(scripted: Callable[..., Scrip
         Client(f"http://127.0.0.1:{server.port}", retries=1) as client,
         pytest.raises(ServiceBusy, match="much to do") as error,
     ):
-        client.search(COLLECTION, "a car")
+        client.search(COLLECTION, Text("a car"))
     assert error.value.error == "Overloaded"
     assert len(server.requests) == 2
 
@@ -462,9 +460,9 @@ def test_a_change_that_is_not_to_happen_twice_is_not_sent_twice(scripted: Callab
     assert len(server.requests) == 1
 
 
-def test_keys_are_sent_and_told_apart(session: Session) -> None:
+def test_keys_are_sent_and_told_apart(database: Database) -> None:
     reading, kept = new_key("reader", "read")
-    app = make_app(session, Settings(keys=str(kept)))
+    app = make_app(database, Settings(keys=str(kept)))
     with listening(app) as address:
         for key in (None, "wrong"):
             with Client(address, key=key) as client, pytest.raises(AccessDenied, match="key") as error:
@@ -473,7 +471,7 @@ def test_keys_are_sent_and_told_apart(session: Session) -> None:
         with Client(address, key=reading) as client:
             assert client.service().may == "read"
             with pytest.raises(AccessDenied, match="may read and not write") as error:
-                client.create_collection("mine", MODEL)
+                client.create("mine", MODEL)
             assert error.value.status == 403
 
 
@@ -523,7 +521,7 @@ def test_a_name_that_would_lead_elsewhere_is_not_sent(scripted: Callable[..., Sc
     # Of `/v1/collections/parts/images/..` what is deleted would be the collection.
     server = scripted(said("204 No Content"))
     with Client(f"http://127.0.0.1:{server.port}") as client:
-        for call in (lambda: client.delete_image("parts", name), lambda: client.delete_collection(name)):
+        for call in (lambda: client.remove("parts", name), lambda: client.delete(name)):
             with pytest.raises(InvalidArgument, match="no name of a collection"):
                 call()
     assert server.requests == []
@@ -539,9 +537,9 @@ def test_the_documents_examples_run(
     shutil.copyfile(textile_simulated_root() / "global" / "textile_0021.jpg", tmp_path / "new.jpg")
     monkeypatch.chdir(tmp_path)
     path = Path(__file__).parents[2] / "docs" / f"{document}.md"
-    with Session(f"sqlite:///{tmp_path}/lookalike.db", cache) as session:
-        session.index("textile", [textile])
-        with listening(make_app(session, Settings(roots=(textile,), uploads=tmp_path / "added"))) as address:
+    with Database(f"sqlite:///{tmp_path}/lookalike.db", cache=cache) as database:
+        database["textile"].index([textile])
+        with listening(make_app(database, Settings(roots=(textile,), uploads=tmp_path / "added"))) as address:
             terminal = Terminal()
             found = served(path, address)
             differences = [told for block in found for told in terminal.run(block)]

@@ -16,12 +16,16 @@ from PIL import Image
 
 from lookalike.comparison.compare import EmbedderCandidate, compare
 from lookalike.comparison.comparison import paired_test
+from lookalike.database import Database
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.folds import stratified_folds
 from lookalike.metric_learning import fitted
-from lookalike.session import Session
-from lookalike.types import Features, Record, Vectors
+from lookalike.types import (
+    Features,
+    Record,
+    Vectors,
+)
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import Metric, normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups
@@ -49,10 +53,10 @@ def records(tmp_path: Path) -> list[Record]:
     """Thirty pictures of noise: no embedder can tell their labels but by chance."""
     for seed in range(30):
         save(tmp_path / "pictures" / ("good" if seed % 3 else "bad") / f"{seed}.png", seed)
-    with Session(f"sqlite:///{tmp_path}/parts.db", tmp_path / "cache") as session:
-        session._embedders[MeanColours.name] = MeanColours()
-        session.index("parts", [tmp_path / "pictures"], model=MeanColours.name)
-        return session.read("parts")[0]
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
+        database.use(MeanColours())
+        database["parts"].index([tmp_path / "pictures"], model=MeanColours.name)
+        return database["parts"].read()[0]
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ from lookalike.comparison.finetuning.predictions import (
 )
 from lookalike.comparison.finetuning.recipe import Recipe
 from lookalike.comparison.finetuning.training_split import folds_of, split_training
+from lookalike.database import Database
 from lookalike.embedders.preprocessing import Preprocessing
 from lookalike.errors import InvalidArgument
 from lookalike.evaluation.folds import stratified_folds
-from lookalike.session import Session
 from lookalike.types import Record
 from lookalike.uris import uri_path
 from tests.conftest import CommandLine
@@ -136,10 +136,10 @@ def test_too_few_images_are_all_learned() -> None:
 def records(tmp_path: Path) -> list[Record]:
     for seed in range(6):
         save(tmp_path / "pictures" / f"{seed}.png", seed)
-    with Session(f"sqlite:///{tmp_path}/parts.db", tmp_path / "cache") as session:
-        session._embedders[MeanColours.name] = MeanColours()
-        session.index("parts", [tmp_path / "pictures"], model=MeanColours.name, labels="none")
-        return sorted(session.read("parts")[0], key=lambda one: one.uri)
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
+        database.use(MeanColours())
+        database["parts"].index([tmp_path / "pictures"], model=MeanColours.name, labels="none")
+        return sorted(database["parts"].read()[0], key=lambda one: one.uri)
 
 
 def test_pictures_have_a_margin_for_crops(records: list[Record], tmp_path: Path) -> None:

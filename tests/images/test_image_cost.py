@@ -24,7 +24,8 @@ from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import DecodingStopped, UnusableImage
 from lookalike.images import decoder_pool, decoding_cost, jpeg_markers
 from lookalike.images.decoder_pool import POOL, DecoderPool
-from lookalike.images.decoding import MAX_PIXELS, decode, decode_here
+from lookalike.images.decoding import decode, decode_here
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.memory_budget import MemoryBudget
 from lookalike.ingest import embedding as pipeline
 from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files

@@ -24,7 +24,8 @@ from PIL import Image, ImageCms, ImageDraw
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.images.decoding import MAX_PIXELS, decode
+from lookalike.images.decoding import decode
+from lookalike.images.limits import MAX_PIXELS
 from tests.tiff_files import Page, write_tiff
 
 Array = NDArray[Any]

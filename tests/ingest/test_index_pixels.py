@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.database import Database
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import range_of, ranged_name, split_name, with_range
 from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument, ModelNotFound
 from lookalike.images.levels import AUTO, FULL, Range
-from lookalike.session import Session
 from tests.conftest import CommandLine
 from tests.images.test_images import HEIC, encoded, scene
 from tests.mean_colours import picture
@@ -100,8 +100,8 @@ def test_a_range_is_read_before_anything_is_done(lookalike: CommandLine, folder:
 def test_features_of_two_ranges_do_not_meet(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     for name, levels in (("a", None), ("b", FULL), ("c", Range.parse("0:4095"))):
-        with Session(f"sqlite:///{tmp_path}/x.db", cache) as session:
-            assert session.index(name, [folder], levels=levels, labels="none").embedded == 6
+        with Database(f"sqlite:///{tmp_path}/x.db", cache=cache) as database:
+            assert database[name].index([folder], levels=levels, labels="none").embedded == 6
     kept = [file for file in (cache / "features").iterdir() if file.suffix == ".db"]
     counts = [sqlite3.connect(file).execute("SELECT count(*) FROM features").fetchone() for file in kept]
     assert counts == [(6,)] * 3
@@ -232,8 +232,8 @@ def test_the_service_shows_and_finds_pictures_by_the_collections_range(
     Image.fromarray(samples).save(root / "half.png")
     (root / "phone.heic").write_bytes((HEIC / "scene.heic").read_bytes())
     for name, levels, brightest in (("chosen", None, 128), ("given", Range.parse("0:2047"), 255)):
-        service.session.index(name, [root], levels=levels, labels="none")
-        for record in service.session.read(name)[0]:
+        service.database[name].index([root], levels=levels, labels="none")
+        for record in service.database[name].read()[0]:
             file = Path(urllib.parse.unquote(urllib.parse.urlsplit(record.uri).path))
             address = f"/v1/collections/{name}/images/{record.id}"
             answer = service.client.get(f"{address}/thumbnail", params={"size": "64"})

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.label_normalisation import labels_digest
+from lookalike.labels.image_names import ImageNames
 from lookalike.labels.json.coco import is_coco, read_coco
 from lookalike.labels.json.documents import Document
 from tests.labelled_tree import fields, read, reasons, tree
@@ -166,7 +167,7 @@ def test_any_json_value_is_read_or_skipped(content: Any) -> None:
     is_coco(content)
     root = Path("/root")
     images = [root / "a.jpg", root / "b.jpg"]
-    claims, skipped = read_coco(root, images, [Document(root / "c.json", content)])
+    claims, skipped = read_coco(ImageNames(root, images), [Document(root / "c.json", content)])
     given_images = content["images"] if isinstance(content["images"], list) else []
     assert len(claims) <= len(given_images)
     assert len(claims) == len(given_images) or skipped

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lookalike.label_normalisation import labels_digest
+from lookalike.labels.image_names import ImageNames
 from lookalike.labels.json.documents import Document, parse_json
 from lookalike.labels.json.files import read_json_files
 from lookalike.labels.labelling import Unusable
@@ -269,7 +270,7 @@ def _mutated(content: Any) -> st.SearchStrategy[Any]:
 def test_any_json_value_is_read_or_skipped(content: Any) -> None:
     root = Path("/root")
     images = [root / "a.jpg", root / "b.jpg"]
-    claims, skipped = read_json_files(root, images, [Document(root / "labels/a.json", content)])
+    claims, skipped = read_json_files(ImageNames(root, images), [Document(root / "labels/a.json", content)])
     for claim in claims:
         assert labels_digest(claim.label.fields, claim.label.metadata)
     assert all(reason.reason for reason in skipped)
@@ -289,7 +290,7 @@ def test_any_damaged_text_is_read_or_skipped(text: str, data: st.DataObject) -> 
     except Unusable:
         return
     root = Path("/root")
-    for claim in read_json_files(root, [root / "a.jpg"], [Document(root / "a.json", content)])[0]:
+    for claim in read_json_files(ImageNames(root, [root / "a.jpg"]), [Document(root / "a.json", content)])[0]:
         json.dumps(claim.label.metadata)
         str(claim.label.fields).encode()
 

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lookalike.label_normalisation import labels_digest
+from lookalike.labels.image_names import ImageNames
 from lookalike.labels.json.documents import MAX_DEPTH, Document
 from lookalike.labels.json.files import read_json_files
 from tests.labelled_tree import fields, label, read, reasons, tree
@@ -298,7 +299,9 @@ _NEARLY = st.fixed_dictionaries(
 )
 def test_any_json_value_is_a_label_or_is_skipped(content: Any) -> None:
     root = Path("/root")
-    claims, skipped = read_json_files(root, [root / "a.jpg"], [Document(root / "a.json", content)])
+    claims, skipped = read_json_files(
+        ImageNames(root, [root / "a.jpg"]), [Document(root / "a.json", content)]
+    )
     assert len(claims) + len(skipped) == 1
     for claim in claims:
         assert labels_digest(claim.label.fields, claim.label.metadata)
@@ -320,6 +323,8 @@ def test_time_grows_with_the_number_of_labels_not_with_its_square(layout: str) -
     else:
         images = [root / f"batch{n}/images/tank/image.jpg" for n in range(count)]
         labels = [root / f"batch{n}/labels/tank/label.json" for n in range(count)]
-    claims, skipped = read_json_files(root, images, [Document(path, label("image.jpg")) for path in labels])
+    claims, skipped = read_json_files(
+        ImageNames(root, images), [Document(path, label("image.jpg")) for path in labels]
+    )
     assert skipped == []
     assert [claim.image for claim in claims] == images

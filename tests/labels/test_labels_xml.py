@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lookalike.errors import LabelsInvalid
 from lookalike.label_normalisation import labels_digest
+from lookalike.labels.image_names import ImageNames
 from lookalike.labels.json.documents import MAX_DEPTH
 from lookalike.labels.labelling import Unusable
 from lookalike.labels.xml.documents import parse_xml
@@ -189,7 +190,7 @@ def test_any_damaged_xml_is_read_or_refused(text: str, data: st.DataObject) -> N
         file = XmlFile(root / "a.xml", parse_xml(text))
     except Unusable:
         return
-    claims, skipped, _ = read_xml_files(root, [root / "a.jpg", root / "1.jpg"], [file])
+    claims, skipped, _ = read_xml_files(ImageNames(root, [root / "a.jpg", root / "1.jpg"]), [file])
     for claim in claims:
         assert labels_digest(claim.label.fields, claim.label.metadata)
     assert all(each.reason for each in skipped)

@@ -121,5 +121,5 @@ def test_any_text_is_read_or_skipped(label: str, names: str) -> None:
     others = [root / name for name in texts if name != "data.yaml"]
     files = find_yolo(ImageNames(root, images), others, text_of)
     assert files is not None
-    claims, skipped, _ = read_yolo(root, images, files, text_of)
+    claims, skipped, _ = read_yolo(ImageNames(root, images), files, text_of)
     assert len(claims) + len(skipped) >= 2

@@ -17,9 +17,9 @@ from conformal_clip_data import textile_simulated_root
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
 
+from lookalike.database import Database
 from lookalike.server.auth.keys import add_key, new_key
 from lookalike.server.routes.page import WEB
-from lookalike.session import Session
 from lookalike.types import Scalar
 from tests.drawings import drawn
 from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
@@ -81,10 +81,10 @@ def store(folder: Path, cache: Path) -> str:
     for name, file in FILES.items():
         drawn(name).save(things / file)
     url = f"sqlite:///{folder / 'page.db'}"
-    with Session(url, cache) as session:
-        session.index("textile", [photographs])
-        session.index("things", [things])
-        records, _ = session.read("things")
+    with Database(url, cache=cache) as database:
+        database["textile"].index([photographs])
+        database["things"].index([things])
+        records, _ = database["things"].read()
         named = {str(things / file): name for name, file in FILES.items()}
         labels = []
         for record in records:
@@ -92,7 +92,7 @@ def store(folder: Path, cache: Path) -> str:
             labels.append(
                 (record.id, {"label": LABELS[name], "kind": name, MARKUP: True}, {"caption": MARKUP})
             )
-        session.store.relabel("things", labels)
+        database.store.relabel("things", labels)
     return url
 
 
@@ -119,8 +119,8 @@ def photograph(folder: Path) -> Path:
 
 
 def fields_of(store: str, cache: Path, identity: str, collection: str = "textile") -> dict[str, Scalar]:
-    with Session(store, cache) as session:
-        (record,) = session.store.get(collection, [identity])
+    with Database(store, cache=cache) as database:
+        (record,) = database.store.get(collection, [identity])
     return dict(record.fields)
 
 
@@ -814,7 +814,7 @@ def test_pictures_are_added_with_fields_and_reasons(browser: Browser, site: Serv
 
 def test_a_store_without_collections_says_what_to_do(browser: Browser, cache: Path, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'empty.db'}"
-    Session(store, cache).close()
+    Database(store, cache=cache).close()
     with (
         server_process(tmp_path, "--store", store, "--cache", cache) as site,
         visit(browser, site.url) as page,
@@ -829,8 +829,8 @@ def test_a_collection_without_images_or_labels_says_what_to_do(
     browser: Browser, cache: Path, tmp_path: Path
 ) -> None:
     store = f"sqlite:///{tmp_path / 'empty.db'}"
-    with Session(store, cache) as session:
-        session.create("hollow", "efficientnet-lite0")
+    with Database(store, cache=cache) as database:
+        database.create("hollow", "efficientnet-lite0")
     with (
         server_process(tmp_path, "--store", store, "--cache", cache) as site,
         visit(browser, site.url) as page,

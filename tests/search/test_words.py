@@ -15,14 +15,16 @@ import pytest
 from PIL import Image
 
 from lookalike.cli import main
+from lookalike.database import Database
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
 from lookalike.search.background import background_vectors, image_cutoff, read_sample, text_cutoff
 from lookalike.search.background_texts import texts
+from lookalike.search.expressions import read_query
 from lookalike.search.fusion import fuse
-from lookalike.search.terms import Term, read_query
-from lookalike.session import Session
+from lookalike.search.query import Image as ImageTerm
+from lookalike.search.query import RecordId, Text
 from lookalike.types import Vectors
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
@@ -49,9 +51,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, li
 def filled(folder: Path, cache: Path) -> Path:
     """A database with the collections `images`, and `clip` of a CLIP whose weights are random."""
     store = folder.parent / "filled.db"
-    with Session(f"sqlite:///{store}", cache) as session:
-        session.index("images", [folder])
-        session.index("clip", [folder / "things", folder / "nominal"], model=f"onnx:{CLIP}")
+    with Database(f"sqlite:///{store}", cache=cache) as database:
+        database["images"].index([folder])
+        database["clip"].index([folder / "things", folder / "nominal"], model=f"onnx:{CLIP}")
     return store
 
 
@@ -71,8 +73,8 @@ def search(ask: CommandLine, *words: str | Path) -> list[dict[str, Any]]:
 
 
 def vectors_of(store: Path, cache: Path, name: str) -> dict[str, Vectors]:
-    with Session(f"sqlite:///{store}", cache) as session:
-        records, vectors = session.read(name)
+    with Database(f"sqlite:///{store}", cache=cache) as database:
+        records, vectors = database[name].read()
     return {Path(record.uri).name: row for record, row in zip(records, vectors, strict=True)}
 
 
@@ -194,8 +196,8 @@ def test_an_id_needs_neither_the_file_nor_kept_features(
     ask: CommandLine, filled: Path, cache: Path, tmp_path: Path
 ) -> None:
     (own,) = search(ask, "a balloon", "-k", "1")
-    with Session(f"sqlite:///{filled}", tmp_path / "empty") as session:
-        found = session.find("images", [Term("record", own["id"])], 2)
+    with Database(f"sqlite:///{filled}", cache=tmp_path / "empty") as database:
+        found = database["images"].search(RecordId(own["id"]), k=2)
     assert found.hits[0].record.id == own["id"]
     assert found.hits[0].similarity == pytest.approx(1, abs=1e-6)
 
@@ -307,8 +309,8 @@ def test_what_is_not_there_is_not_found_at_the_rate_that_was_named(filled: Path,
     assert not set(absent) & set(texts())
     queries = normalise(model.embed_texts(absent))
     background = background_vectors(model, cache)
-    with Session(f"sqlite:///{filled}", cache) as session:
-        _, sample = session.read("images")
+    with Database(f"sqlite:///{filled}", cache=cache) as database:
+        _, sample = database["images"].read()
     present = normalise(model.embed_texts([name for each in DRAWINGS.values() for name in each[:2]]))
     for rate in (0.05, 0.1, 0.3):
         alarms = [
@@ -439,18 +441,15 @@ def test_terms_are_read_as_files_ids_and_words(tmp_path: Path, monkeypatch: pyte
     Path("-b").write_bytes(b"")
     identity = "0123456789abcdef" * 2
     assert read_query(["a.jpg", "+", identity, "-", "a.jpg or so", "-", "-b"]) == (
-        Term("image", "a.jpg"),
-        Term("record", identity),
-        Term("text", "a.jpg or so", -1),
-        Term("image", "-b", -1),
+        ImageTerm("a.jpg") + RecordId(identity) - Text("a.jpg or so") - ImageTerm("-b")
     )
-    assert read_query([identity], text=True) == (Term("text", identity),)
-    assert read_query(["+"], text=True) == (Term("text", "+"),)
-    assert read_query(["+", "a.jpg", "-", "b"], text=True) == (Term("text", "a.jpg"), Term("text", "b", -1))
-    assert read_query(["x" * 10_000])[0].kind == "text"
-    assert read_query(["a\0b"])[0].kind == "text"
+    assert read_query([identity], text=True).summands == Text(identity).summands
+    assert read_query(["+"], text=True).summands == Text("+").summands
+    assert read_query(["+", "a.jpg", "-", "b"], text=True) == Text("a.jpg") - Text("b")
+    for words in ("x" * 10_000, "a\0b"):
+        assert read_query([words]).summands == Text(words).summands
     for path in (".", "..", os.sep):
-        assert read_query([path])[0].kind == "image"
+        assert read_query([path]).summands == ImageTerm(path).summands
     with pytest.raises(PathNotFound) as caught:
         read_query(["b.jpg"])
     assert caught.value.path == "b.jpg"

@@ -516,7 +516,7 @@ def test_the_store_s_address_is_for_the_log(
 ) -> None:
     path = Path(store_url.removeprefix("sqlite:///"))
     until(lambda: service.client.get("/readyz").status_code == 200)
-    service.session.store.close()
+    service.database.store.close()
     path.write_bytes(b"no database, and longer than the head of one" * 100)
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)

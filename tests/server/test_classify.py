@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from lookalike.database import Database
 from lookalike.schemas.classify import ClassifyAnswer
-from lookalike.server.caches.calibrations import CalibrationCache
+from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 from tests.service import COLLECTION, InProcess, data_url, fill, in_process
 
 Typed = Callable[..., list[dict[str, Any]]]
@@ -79,7 +79,7 @@ def test_pictures_are_labelled_as_on_the_command_line(
 def test_an_approximate_index_is_used_and_named(
     service: InProcess, typed: Typed, strangers: list[Path]
 ) -> None:
-    built = service.session.build_index(COLLECTION)
+    built = service.database[COLLECTION].build_index()
     answer = classified(service, {"by": "label", "approximate": True}, strangers)
     expected = typed("classify", *strangers, "--by", "label", "--approximate")
     assert figures(answer["predictions"]) == figures(expected)
@@ -171,7 +171,7 @@ def test_no_more_pictures_are_taken_than_is_said(
     make_service: Callable[..., InProcess], strangers: list[Path]
 ) -> None:
     service = make_service(max_images=3)
-    identity = service.session.read(COLLECTION)[0][0].id
+    identity = service.database[COLLECTION].read()[0][0].id
     query = {"by": "label", "images": [data_url(strangers[0])], "ids": [identity]}
     assert len(classified(service, query, strangers[:1])["predictions"]) == 3
     for pictures in (2, 4):
@@ -185,7 +185,7 @@ def test_a_judge_is_asked_again_when_the_collection_has_changed(
     """By this service at once; by others within `SECONDS`."""
     query = {"by": "label"}
     before = figures(classified(service, query, strangers[:3])["predictions"])
-    local = [r.id for r in service.session.read(COLLECTION, {"label": ["local"]})[0]]
+    local = [r.id for r in service.database[COLLECTION].read({"label": ["local"]})[0]]
     for identity in local[:10]:
         answer = service.client.delete(f"/v1/collections/{COLLECTION}/images/{identity}")
         assert answer.status_code == 204
@@ -194,25 +194,26 @@ def test_a_judge_is_asked_again_when_the_collection_has_changed(
     assert [each["confidence"] for each in after] != [each["confidence"] for each in before]
 
 
-def test_judges_are_kept_for_a_while_and_no_longer(store_url: str, cache: Path) -> None:
+def test_classifiers_are_kept_for_a_while_and_no_longer(store_url: str, cache: Path) -> None:
     now = 1000.0
-    with Session(store_url, cache) as session:
-        judges = CalibrationCache(session, lambda: now)
+    with Database(store_url, cache=cache) as database:
+        classifiers = ClassifierCache(database, lambda: now)
         asked: Any = (COLLECTION, "label", 5, {}, None, None, None)
-        first = judges.get(*asked)
+        first = classifiers.get(*asked, approximate=False)
         assert first is not None
         now += 59
-        assert judges.get(*asked) is first
+        assert classifiers.get(*asked, approximate=False) is first
         # 1 and "1" are two filters, and so are two collections' names that differ in more than case.
         others = [
-            judges.get("TEXTILE", "label", 5, {"mixed": [value]}, None, None, None) for value in (1, "1")
+            classifiers.get("TEXTILE", "label", 5, {"mixed": [value]}, None, None, None, approximate=False)
+            for value in (1, "1")
         ]
         assert others[0] is not others[1]
         now += 2
-        again = judges.get(*asked)
+        again = classifiers.get(*asked, approximate=False)
         assert again is not first
-        judges.forget("Textile")
-        assert judges.get(*asked) is not again
+        classifiers.forget("Textile")
+        assert classifiers.get(*asked, approximate=False) is not again
 
 
 @pytest.fixture(
@@ -229,14 +230,14 @@ def other_store(request: pytest.FixtureRequest, cache: Path, pictures: Path) -> 
         url = f"{request.getfixturevalue('elasticsearch_server')}?prefix=service"
     fill(url, cache, pictures)
     yield url
-    with Session(url, cache) as session:
-        session.store.delete(COLLECTION)
+    with Database(url, cache=cache) as database:
+        database.store.delete(COLLECTION)
 
 
 def test_other_stores_answer_the_same(
     service: InProcess, other_store: str, cache: Path, pictures: Path, strangers: list[Path]
 ) -> None:
-    identity = service.session.read(COLLECTION)[0][0].id
+    identity = service.database[COLLECTION].read()[0][0].id
     asked: list[tuple[str, dict[str, Any], list[Path]]] = [
         ("search", {"k": 60}, strangers[:1]),
         ("search", {"k": 20, "offset": 15, "where": {"mixed": [1, "1"]}}, strangers[:1]),

@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from lookalike.database import Database
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.registry import open_embedder
 from lookalike.schemas.elasticsearch import ElasticProblem, InferResult, InferResults, TrainedModelsStats
@@ -21,7 +22,6 @@ from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.routes.elasticsearch import elastic_ids
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 from lookalike.vectors.metric import normalise
 from tests.listening import listening
 from tests.onnx_graphs import IMAGENET, image_encoder, write_card
@@ -48,8 +48,8 @@ def url(filled_store: Path, cache: Path, models: list[Path]) -> Iterator[str]:
     """The address of a service on a real socket."""
     served = tuple(f"onnx:{path}" for path in models)
     with (
-        Session(f"sqlite:///{filled_store}", cache) as session,
-        listening(make_app(session, Settings(models=served))) as address,
+        Database(f"sqlite:///{filled_store}", cache=cache) as database,
+        listening(make_app(database, Settings(models=served))) as address,
     ):
         yield address
 
@@ -211,8 +211,8 @@ def test_an_unknown_model_is_elastics_not_found(es: elasticsearch.Elasticsearch)
 def test_a_key_may_be_an_api_key_or_a_bearers(filled_store: Path, cache: Path) -> None:
     key, kept = new_key("app", "read")
     with (
-        Session(f"sqlite:///{filled_store}", cache) as session,
-        listening(make_app(session, Settings(keys=str(kept)))) as address,
+        Database(f"sqlite:///{filled_store}", cache=cache) as database,
+        listening(make_app(database, Settings(keys=str(kept)))) as address,
     ):
         known: list[dict[str, Any]] = [{"api_key": key}, {"bearer_auth": key}]
         for good in known:
@@ -235,7 +235,7 @@ def test_a_timeout_that_elasticsearch_would_not_read_is_refused(url: str, time: 
 
 
 def test_what_is_not_done_in_time_is_given_up(service: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader: Any = service.session.embedder(MODEL)
+    reader: Any = service.database.embedder(MODEL)
     going = threading.Event()
 
     def wait(_self: object, texts: list[str]) -> Any:

@@ -19,14 +19,14 @@ import openai
 import pytest
 from fastapi import FastAPI
 
+from lookalike.database import Database
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.registry import open_embedder
 from lookalike.schemas.embeddings import EmbeddingsAnswer, Models
-from lookalike.search.terms import Term
+from lookalike.search.query import Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.listening import listening
@@ -46,8 +46,8 @@ def data_url(path: Path) -> str:
 @pytest.fixture(scope="module")
 def url(filled_store: Path, cache: Path) -> Iterator[str]:
     """The address of a service on a real socket."""
-    with Session(f"sqlite:///{filled_store}", cache) as session:
-        app = make_app(session, Settings(models=(NO_TEXTS,), max_images=3))
+    with Database(f"sqlite:///{filled_store}", cache=cache) as database:
+        app = make_app(database, Settings(models=(NO_TEXTS,), max_images=3))
         with listening(app) as address:
             yield address
 
@@ -103,10 +103,10 @@ def test_a_picture_has_the_vector_that_the_command_line_prints(
 
 def test_a_text_finds_what_its_vector_finds(client: openai.OpenAI, filled_store: Path, cache: Path) -> None:
     vector = np.array(client.embeddings.create(model=MODEL, input=ENGLISH).data[0].embedding, np.float32)
-    with Session(f"sqlite:///{filled_store}", cache) as session:
-        hits = session.find("textile", [Term("text", ENGLISH)], 5).hits
-        space = session.store.collection("textile").space
-        found = session.store.nearest("textile", vector[None], 5, space=space)[0]
+    with Database(f"sqlite:///{filled_store}", cache=cache) as database:
+        hits = database["textile"].search(Text(ENGLISH), k=5).hits
+        space = database.store.collection("textile").space
+        found = database.store.nearest("textile", vector[None], 5, space=space)[0]
     assert [hit.record.id for hit in hits] == [each.record.id for each in found]
     np.testing.assert_allclose(
         [hit.similarity or 0.0 for hit in hits], [each.similarity for each in found], rtol=0, atol=1e-5
@@ -150,8 +150,8 @@ def test_the_answer_is_as_openapi_describes_it(service: InProcess, picture: Path
 
 def test_more_texts_than_can_wait_are_embedded_part_by_part(filled_store: Path, cache: Path) -> None:
     texts = [f"{number} red cars" for number in range(9)]
-    with Session(f"sqlite:///{filled_store}", cache) as session:
-        app = make_app(session, Settings(queue=8))
+    with Database(f"sqlite:///{filled_store}", cache=cache) as database:
+        app = make_app(database, Settings(queue=8))
         with listening(app) as address:
             answer = httpx.post(f"{address}/v1/embeddings", json={"model": MODEL, "input": texts}, timeout=60)
             assert answer.status_code == 200, answer.text
@@ -172,8 +172,8 @@ def test_a_client_that_hangs_up_is_not_embedded_for(filled_store: Path, cache: P
         "POST /v1/embeddings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    with Session(f"sqlite:///{filled_store}", cache) as session:
-        app = make_app(session, Settings(queue=16))
+    with Database(f"sqlite:///{filled_store}", cache=cache) as database:
+        app = make_app(database, Settings(queue=16))
         with listening(app) as address:
             service, metrics = app.state.service, app.state.metrics
             with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as leaving:
@@ -266,8 +266,8 @@ def test_what_cannot_be_read_at_all_is_in_openais_shape_too(url: str) -> None:
 def test_a_missing_or_unknown_key_is_openais_authentication_error(filled_store: Path, cache: Path) -> None:
     key, kept = new_key("app", "read")
     with ExitStack() as stack:
-        session = stack.enter_context(Session(f"sqlite:///{filled_store}", cache))
-        address = stack.enter_context(listening(make_app(session, Settings(keys=str(kept)))))
+        database = stack.enter_context(Database(f"sqlite:///{filled_store}", cache=cache))
+        address = stack.enter_context(listening(make_app(database, Settings(keys=str(kept)))))
         with openai.OpenAI(base_url=f"{address}/v1", api_key=key) as client:
             assert client.embeddings.create(model=MODEL, input=ENGLISH).data
             assert [each.id for each in client.models.list()] == [MODEL]
@@ -281,8 +281,8 @@ def test_a_missing_or_unknown_key_is_openais_authentication_error(filled_store: 
 
 def test_a_request_that_is_too_large_is_in_openais_shape(filled_store: Path, cache: Path) -> None:
     with ExitStack() as stack:
-        session = stack.enter_context(Session(f"sqlite:///{filled_store}", cache))
-        address = stack.enter_context(listening(make_app(session, Settings(max_bytes=1000))))
+        database = stack.enter_context(Database(f"sqlite:///{filled_store}", cache=cache))
+        address = stack.enter_context(listening(make_app(database, Settings(max_bytes=1000))))
         client = stack.enter_context(openai.OpenAI(base_url=f"{address}/v1", api_key="none"))
         with pytest.raises(openai.APIStatusError, match="at most") as error:
             client.embeddings.create(model=MODEL, input="x" * 1000)
@@ -298,7 +298,7 @@ def test_another_paths_errors_stay_problems(url: str) -> None:
 
 def test_one_text_without_words_spoils_no_other_request(service: InProcess) -> None:
     embedding = service.service.embedding_queue
-    reader: Any = service.session.embedder(MODEL)
+    reader: Any = service.database.embedder(MODEL)
 
     async def ask() -> list[Any]:
         # In one turn of the loop, so that they are taken together.
@@ -314,10 +314,10 @@ def test_one_text_without_words_spoils_no_other_request(service: InProcess) -> N
 def test_a_full_queue_answers_503_and_openais_client_asks_again(filled_store: Path, cache: Path) -> None:
     held, waited = threading.Event(), threading.Event()
     with ExitStack() as stack:
-        session = stack.enter_context(Session(f"sqlite:///{filled_store}", cache))
-        app: FastAPI = make_app(session, Settings(queue=1, workers=1))
+        database = stack.enter_context(Database(f"sqlite:///{filled_store}", cache=cache))
+        app: FastAPI = make_app(database, Settings(queue=1, workers=1))
         address = stack.enter_context(listening(app))
-        embedder: Any = session.embedder(MODEL)
+        embedder: Any = database.embedder(MODEL)
 
         class Slow:
             """The embedder, as slow as the test wants it."""
@@ -395,9 +395,9 @@ def test_a_model_is_never_opened_because_a_client_names_it(service: InProcess, o
         assert answer.status_code == 404, answer.text
         assert answer.json()["error"]["code"] == "model_not_found"
         assert service.client.get(f"/v1/models/{name}").status_code == 404
-    assert set(service.session._embedders) <= {MODEL}
+    assert set(service.database._models._embedders) <= {MODEL}
     # It could have been.
-    assert service.session.embedder(f"onnx:{onnx}").dimension == 10
+    assert service.database.embedder(f"onnx:{onnx}").dimension == 10
 
 
 def test_an_onnx_model_is_known_by_the_end_of_its_path(
@@ -409,8 +409,8 @@ def test_an_onnx_model_is_known_by_the_end_of_its_path(
     write_card(lone.with_suffix(".json"), size=32, **IMAGENET)
     served = (f"onnx:{onnx}", f"onnx:{other}", f"onnx:{lone}", "onnx:/no/such.onnx")
     with ExitStack() as stack:
-        session = stack.enter_context(Session(f"sqlite:///{filled_store}", cache))
-        address = stack.enter_context(listening(make_app(session, Settings(models=served))))
+        database = stack.enter_context(Database(f"sqlite:///{filled_store}", cache=cache))
+        address = stack.enter_context(listening(make_app(database, Settings(models=served))))
         client = stack.enter_context(openai.OpenAI(base_url=f"{address}/v1", api_key="none"))
         listed = {each.id: each for each in client.models.list()}
         ends = ["models/mine.onnx", "others/mine.onnx", "lone.onnx", "such.onnx"]
@@ -429,7 +429,7 @@ def test_an_onnx_model_is_known_by_the_end_of_its_path(
 def test_a_collections_onnx_model_is_shown_without_its_folder_and_may_be_asked(
     service: InProcess, onnx: Path, picture: Path
 ) -> None:
-    service.session.create("parts", f"onnx:{onnx}")
+    service.database.create("parts", f"onnx:{onnx}")
     answer = service.client.get("/v1/collections")
     assert str(onnx.parent) not in answer.text
     shown = {each["name"]: each["model"] for each in answer.json()["collections"]}

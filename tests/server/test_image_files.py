@@ -20,11 +20,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lookalike.database import Database
 from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, remember_indexed
 from lookalike.server.caches.thumbnails import ThumbnailCache
 from lookalike.server.routes.image_files import disposition
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 from lookalike.types import Record
 from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
@@ -36,13 +36,13 @@ MINE = "mine"
 
 
 def some(service: InProcess) -> Record:
-    return service.session.read(COLLECTION)[0][0]
+    return service.database[COLLECTION].read()[0][0]
 
 
 def index(service: InProcess, *folders: Path, name: str = MINE) -> dict[str, Record]:
     """Index folders without labels, and return the records by the names of their files."""
-    service.session.index(name, folders, labels="none")
-    return {path_of(one).name: one for one in service.session.read(name)[0]}
+    service.database[name].index(folders, labels="none")
+    return {path_of(one).name: one for one in service.database[name].read()[0]}
 
 
 def path_of(one: Record) -> Path:
@@ -321,9 +321,9 @@ def test_a_record_alone_opens_no_file(service: InProcess, tmp_path: Path) -> Non
         Record(record_id(uri), uri, hashlib.sha256(content).hexdigest(), {}, {}, len(content), 1)
         for uri in uris
     ]
-    collection = service.session.store.collection(MINE)
-    vectors = service.session.read(MINE)[1].repeat(len(made), axis=0)
-    service.session.store.put(MINE, made, vectors, space=collection.space)
+    collection = service.database.store.collection(MINE)
+    vectors = service.database[MINE].read()[1].repeat(len(made), axis=0)
+    service.database.store.put(MINE, made, vectors, space=collection.space)
     for one in made:
         refused(service, one, 403)
     assert service.client.get(address(records["own.png"], "original")).status_code == 200
@@ -337,7 +337,7 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         save(folder / "good" / f"{number}.png", number)
     lookalike("index", folder, "--collection", MINE)
     with in_process(lookalike.store, cache, Settings()) as service:
-        one = service.session.read(MINE)[0][0]
+        one = service.database[MINE].read()[0][0]
         assert service.client.get(address(one, "original")).status_code == 200
         shown = service.client.get(f"/v1/collections/{MINE}/images/{one.id}").json()
         assert shown["name"] == f"good/{path_of(one).name}"
@@ -345,14 +345,14 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         # While it runs, another process indexes a folder, and deletes the collection.
         save(tmp_path / "more" / "9.png", 9)
         lookalike("index", tmp_path / "more", "--collection", MINE)
-        (other,) = [each for each in service.session.read(MINE)[0] if each.uri.endswith("/9.png")]
+        (other,) = [each for each in service.database[MINE].read()[0] if each.uri.endswith("/9.png")]
         assert service.client.get(address(other, "thumbnail")).status_code == 200
-        records, vectors = service.session.read(MINE)
-        space = service.session.store.collection(MINE).space
+        records, vectors = service.database[MINE].read()
+        space = service.database.store.collection(MINE).space
         lookalike("delete", MINE, "--yes")
         assert service.client.get(address(one, "original")).status_code == 404
-        service.session.store.create(MINE, space)
-        service.session.store.put(MINE, records, vectors)
+        service.database.store.create(MINE, space)
+        service.database.store.put(MINE, records, vectors)
         refused(service, one, 403)
 
 
@@ -411,12 +411,12 @@ def test_a_single_file_that_was_indexed_is_shown_and_not_its_neighbours(
     service: InProcess, tmp_path: Path
 ) -> None:
     file, neighbour = save(tmp_path / "mine" / "a.png", 1), save(tmp_path / "mine" / "b.png", 2)
-    service.session.index(MINE, [file], labels="none")
-    (one,) = service.session.read(MINE)[0]
+    service.database[MINE].index([file], labels="none")
+    (one,) = service.database[MINE].read()[0]
     assert service.client.get(address(one, "original")).content == file.read_bytes()
-    service.session.index("all", [neighbour.parent], labels="none")
-    forget_indexed(service.session.cache, service.session.store.url, "all")
-    for each in service.session.read("all")[0]:
+    service.database["all"].index([neighbour.parent], labels="none")
+    forget_indexed(service.database.cache, service.database.url, "all")
+    for each in service.database["all"].read()[0]:
         refused(service, each, 403, "all")
 
 
@@ -440,9 +440,9 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     save(tmp_path / "mine" / "a.png", 1)
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "indexed.json").mkdir()
-    with Session(f"sqlite:///{tmp_path}/parts.db", tmp_path / "cache") as session:
-        session.index(MINE, [tmp_path / "mine"])
-        assert any("--root" in problem for problem in session.problems)
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
+        database[MINE].index([tmp_path / "mine"])
+        assert any("--root" in problem for problem in database.problems)
 
 
 def test_the_threads_that_draw_do_not_keep_searches_waiting(service: InProcess, tmp_path: Path) -> None:

@@ -20,12 +20,12 @@ import httpx
 import pytest
 from PIL import Image
 
+from lookalike.database import Database
 from lookalike.server.auth.keys import new_key
 from lookalike.server.caches import field_counts
-from lookalike.session import Session
+from lookalike.testing.stores import STRANGE_TEXTS
 from lookalike.types import Record
 from lookalike.uris import file_uri, record_id, uri_path
-from tests.contracts.store_contract import STRANGE_TEXTS
 from tests.mean_colours import picture, save
 from tests.service import COLLECTION, InProcess, Server
 
@@ -81,7 +81,7 @@ def get(service: InProcess, identity: str) -> Any:
 
 
 def some(service: InProcess) -> Record:
-    return service.session.read(COLLECTION)[0][0]
+    return service.database[COLLECTION].read()[0][0]
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -121,13 +121,13 @@ def test_a_picture_that_is_added_is_kept_searched_and_shown(writable: InProcess,
     judged = writable.client.post(f"{BASE}/classify", json={"by": "label", "ids": [image["id"]]}).json()
     assert judged["predictions"][0]["name"] == image["name"]
     # As `index` makes it: nothing changes when it looks at the same file, and no label of folders is added.
-    report = writable.session.index(COLLECTION, [uploads])
+    report = writable.database[COLLECTION].index([uploads])
     assert (report.images, report.unchanged, report.embedded) == (1, 1, 0)
     assert get(writable, image["id"]).json() == image
 
 
 def test_the_same_picture_twice_is_one_image_and_its_fields_are_the_last(writable: InProcess) -> None:
-    count = writable.session.store.collection(COLLECTION).count
+    count = writable.database.store.collection(COLLECTION).count
     first = add(writable, png(1), png(1), png(2), fields=[{"a": 1, "b": 1}, {"a": 2}, {"a": 3}])
     one, same, other = first.json()["images"]
     assert one == same
@@ -137,7 +137,7 @@ def test_the_same_picture_twice_is_one_image_and_its_fields_are_the_last(writabl
     again = get(writable, one["id"]).json()
     assert again["fields"] == {"a": 2, "b": 1, "c": True}
     assert again["name"] == "again.png"
-    assert writable.session.store.collection(COLLECTION).count == count + 2
+    assert writable.database.store.collection(COLLECTION).count == count + 2
     # What a person put right meanwhile is not undone by a request that is repeated.
     patch(writable, one["id"], fields={"a": 9})
     assert add(writable, png(1), fields={"a": 2}).json()["images"][0]["fields"]["a"] == 9
@@ -234,26 +234,26 @@ def test_more_pictures_than_a_request_may_have_are_refused(
 
 
 def test_pictures_go_to_both_sides_of_a_fitted_collection(writable: InProcess) -> None:
-    writable.session.fit(COLLECTION, "label")
+    writable.database[COLLECTION].fit("label")
     (image,) = add(writable, png(1), fields={"label": "new"}).json()["images"]
     for name in (COLLECTION, f"{COLLECTION}-unfitted"):
-        assert writable.session.store.get(name, [image["id"]])
+        assert writable.database.store.get(name, [image["id"]])
     assert patch(writable, image["id"], fields={"label": "old"}).status_code == 200
     for name in (COLLECTION, f"{COLLECTION}-unfitted"):
-        assert writable.session.store.get(name, [image["id"]])[0].fields == {"label": "old"}
+        assert writable.database.store.get(name, [image["id"]])[0].fields == {"label": "old"}
     assert writable.client.delete(f"{BASE}/images/{image['id']}").status_code == 204
     for name in (COLLECTION, f"{COLLECTION}-unfitted"):
-        assert writable.session.store.get(name, [image["id"]]) == []
+        assert writable.database.store.get(name, [image["id"]]) == []
     assert add(writable, png(1), name=f"{COLLECTION}-unfitted").status_code == 400
 
 
 def test_new_features_are_kept(writable: InProcess) -> None:
-    content = png(hash(str(writable.session.store.url)) % 2**32)
-    embedder = writable.session.embedder(MODEL)
+    content = png(hash(str(writable.database.url)) % 2**32)
+    embedder = writable.database.embedder(MODEL)
     digest = hashlib.sha256(content).hexdigest()
-    assert writable.session.features(embedder).get(digest) is None
+    assert writable.database.features(embedder).get(digest) is None
     assert add(writable, content).status_code == 201
-    assert writable.session.features(embedder).get(digest) is not None
+    assert writable.database.features(embedder).get(digest) is not None
 
 
 def test_what_was_acknowledged_outlives_a_kill(
@@ -281,8 +281,8 @@ def test_what_was_acknowledged_outlives_a_kill(
         server.stop(signal.SIGKILL)
         for each in sent:
             each.result()
-    with Session(store_url, cache) as session:
-        records = {one.id: one for one in session.store.get(COLLECTION, [one["id"] for one in acknowledged])}
+    with Database(store_url, cache=cache) as database:
+        records = {one.id: one for one in database.store.get(COLLECTION, [one["id"] for one in acknowledged])}
         for image in acknowledged:
             record = records[image["id"]]
             assert record.fields == image["fields"]
@@ -312,7 +312,7 @@ from tests.service import COLLECTION, in_process
 from tests.server.test_images import add, files_below, png
 small, url, cache = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 with in_process(url, cache, Settings(uploads=small / "uploads")) as service:
-    count = service.session.store.collection(COLLECTION).count
+    count = service.database.store.collection(COLLECTION).count
     before = add(service, png(1)).json()["images"][0]
     ballast = small / "ballast"
     with ballast.open("wb", buffering=0) as file:
@@ -326,7 +326,7 @@ with in_process(url, cache, Settings(uploads=small / "uploads")) as service:
     # The first of them still has room.
     refused = add(service, *(png(seed) for seed in range(2, 30)))
     print(refused.status_code, refused.json()["error"], str(small) in refused.text)
-    print(service.session.store.collection(COLLECTION).count - count, len(files_below(small / "uploads")))
+    print(service.database.store.collection(COLLECTION).count - count, len(files_below(small / "uploads")))
     ballast.unlink()
     print(add(service, *(png(seed) for seed in range(2, 30))).status_code)
 """
@@ -402,11 +402,11 @@ def test_a_correction_over_http_outlives_the_command_that_indexes(
     service: InProcess, pictures: Path, store_url: str, cache: Path
 ) -> None:
     # The shared store has a field that no folder says, so that is taken away first.
-    service.session.index(COLLECTION, [pictures])
+    service.database[COLLECTION].index([pictures])
     one = some(service)
     patch(service, one.id, fields={"label": "rust"}, confirm=["label"])
-    with Session(store_url, cache) as other:
-        report = other.index(COLLECTION, [pictures])
+    with Database(store_url, cache=cache) as other:
+        report = other[COLLECTION].index([pictures])
     assert (report.relabelled, report.unchanged) == (0, 60)
     shown = get(service, one.id).json()
     assert (shown["fields"]["label"], shown["confirmed"]) == ("rust", ["label"])
@@ -499,12 +499,12 @@ def test_an_image_that_is_removed_leaves_the_users_own_file(writable: InProcess,
 
 
 def test_a_file_that_another_record_refers_to_stays(writable: InProcess, uploads: Path) -> None:
-    store = writable.session.store
+    store = writable.database.store
     images = add(writable, png(1), png(2)).json()["images"]
     one, other = (image["id"] for image in images)
     collection = store.collection(COLLECTION)
     store.create("second", collection.space)
-    records, vectors = writable.session.read(COLLECTION)
+    records, vectors = writable.database[COLLECTION].read()
     row = [record.id for record in records].index(one)
     store.put("second", [records[row]], vectors[row : row + 1])
     assert writable.client.delete(f"{BASE}/images/{one}").status_code == 204
@@ -518,7 +518,7 @@ def test_a_file_that_another_record_refers_to_stays(writable: InProcess, uploads
 
 
 def _names(service: InProcess) -> list[str]:
-    return [each.name for each in service.session.store.collections()]
+    return [each.name for each in service.database.store.collections()]
 
 
 def test_only_files_that_were_added_are_deleted_even_where_uploads_is_ones_own_folder(
@@ -528,8 +528,8 @@ def test_only_files_that_were_added_are_deleted_even_where_uploads_is_ones_own_f
     for number in range(3):
         save(own / "textile" / "ab" / f"{number}.png", number)
     service = make_service(uploads=own)
-    service.session.index("mine", [own])
-    for one in service.session.read("mine")[0][:1]:
+    service.database["mine"].index([own])
+    for one in service.database["mine"].read()[0][:1]:
         assert service.client.delete(f"/v1/collections/mine/images/{one.id}").status_code == 204
     assert service.client.delete("/v1/collections/mine").json() == {"deleted": 2}
     assert len(files_below(own)) == 3
@@ -614,7 +614,7 @@ def test_only_what_is_served_can_be_made_changed_or_seen(
     for address in ("", "/thumbnail", "/original"):
         assert service.client.get(f"{BASE}/images/{one.id}{address}").status_code == 404
     assert service.client.get(f"{BASE}/values").status_code == 404
-    assert service.session.store.get(COLLECTION, [one.id]) == [one]
+    assert service.database.store.get(COLLECTION, [one.id]) == [one]
 
 
 def test_a_key_that_may_only_read_changes_nothing(
@@ -633,7 +633,7 @@ def test_a_key_that_may_only_read_changes_nothing(
         service.client.post("/v1/collections", json={"name": "new", "model": MODEL}),
     ):
         assert answer.status_code == 403, answer.text
-    assert service.session.store.get(COLLECTION, [one.id]) == [one]
+    assert service.database.store.get(COLLECTION, [one.id]) == [one]
     assert not uploads.exists()
 
 
@@ -655,14 +655,14 @@ def test_values_are_counted_by_field_the_most_frequent_first(service: InProcess)
 
 
 def test_of_many_values_the_first_are_listed(service: InProcess) -> None:
-    _, vectors = service.session.read(COLLECTION)
+    _, vectors = service.database[COLLECTION].read()
     made = [
         Record(
             record_id(f"file:///x/{n}"), f"file:///x/{n}", "0" * 64, {"n": n % 250, "one": n % 2}, {}, 1, 1
         )
         for n in range(500)
     ]
-    service.session.store.put(COLLECTION, made, vectors[[0] * 500])
+    service.database.store.put(COLLECTION, made, vectors[[0] * 500])
     listed = {each["field"]: each for each in service.client.get(f"{BASE}/values").json()["fields"]}
     assert listed["n"]["distinct"] == 250
     assert listed["n"]["values"] == [{"value": value, "count": 2} for value in range(200)]
@@ -673,7 +673,7 @@ def test_counts_are_kept_for_a_while_and_forgotten_with_what_this_service_writes
     writable: InProcess,
 ) -> None:
     now = 1000.0
-    writable.service.field_counts = field_counts.FieldCountCache(writable.session, lambda: now)
+    writable.service.field_counts = field_counts.FieldCountCache(writable.database, lambda: now)
 
     def labels() -> dict[str, int]:
         listed = writable.client.get(f"{BASE}/values").json()["fields"]
@@ -686,7 +686,7 @@ def test_counts_are_kept_for_a_while_and_forgotten_with_what_this_service_writes
 
     one = some(writable)
     assert labels() == {"global": 20, "local": 20, "nominal": 20}
-    writable.session.correct(COLLECTION, one.id, {"label": "elsewhere"})  # as another process would
+    writable.database[COLLECTION].correct(one.id, {"label": "elsewhere"})  # as another process would
     assert "elsewhere" not in labels()
     patch(writable, one.id, fields={"label": "here"})
     assert labels()["here"] == 1
@@ -694,7 +694,7 @@ def test_counts_are_kept_for_a_while_and_forgotten_with_what_this_service_writes
     assert labels()["added"] == 1
     writable.client.delete(f"{BASE}/images/{added['id']}")
     assert "added" not in labels()
-    writable.session.correct(COLLECTION, one.id, {"label": "elsewhere"})
+    writable.database[COLLECTION].correct(one.id, {"label": "elsewhere"})
     now += 59
     assert "elsewhere" not in labels()
     now += 2
@@ -708,10 +708,10 @@ def test_many_who_ask_for_values_at_once_let_them_be_counted_once(
     go_on = threading.Event()
     counted: list[str] = []
 
-    def slow(session: Session, name: str) -> object:
+    def slow(database: Database, name: str) -> object:
         counted.append(name)
         assert go_on.wait(30)
-        return count_values(session, name)
+        return count_values(database, name)
 
     monkeypatch.setattr(field_counts, "count_values", slow)
     answers: list[int] = []
@@ -732,7 +732,7 @@ def test_many_who_ask_for_values_at_once_let_them_be_counted_once(
 
 
 def test_a_failed_count_is_not_kept(service: InProcess) -> None:
-    store = service.session.store
+    store = service.database.store
     store.create("gone", store.collection(COLLECTION).space)
     assert service.client.get("/v1/collections/gone/values").json() == {"fields": []}
     store.delete("gone")

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lookalike.collection import Collection
+from lookalike.database import Database
 from lookalike.ingest import indexing
 from lookalike.progress import Progress
 from lookalike.schemas.audit import AuditQuery
@@ -26,7 +28,6 @@ from lookalike.server.routes.audit_result import audit_result
 from lookalike.server.routes.evaluate import evaluation_result
 from lookalike.server.routes.map import MOST_LABELS, MOST_POINTS
 from lookalike.server.workers.jobs import KEPT, MOST_WAITING
-from lookalike.session import Session
 from lookalike.stores.registry import open_store
 from lookalike.types import Record, Scalar, Space
 from lookalike.uris import record_id, uri_path
@@ -182,7 +183,7 @@ def test_a_fitted_collection_is_judged_in_folds_as_on_the_command_line(
     assert same({name: found[name] for name in expected}, expected)
     points = got(service, f"{done(service, 'maps', {'by': 'label'})}/map")
     # The map of a fitted collection is that of its own vectors, as in the report.
-    expected_points, variance = plane(service.session.read(COLLECTION)[1])
+    expected_points, variance = plane(service.database[COLLECTION].read()[1])
     np.testing.assert_allclose(np.transpose([points["x"], points["y"]]), expected_points, atol=1e-5)
     assert points["variance"] == pytest.approx(variance)
 
@@ -212,21 +213,21 @@ def test_a_cell_of_the_confusion_matrix_opens_its_images(service: InProcess) -> 
 
 def test_an_audit_says_what_the_command_line_says(service: InProcess, typed: Typed, pictures: Path) -> None:
     """With a label of nobody else's, copies of which one has another label, and an image without any."""
-    records, _ = service.session.read(COLLECTION)
+    records, _ = service.database[COLLECTION].read()
     fields = [dict(record.fields) for record in records]
     fields[0]["label"] = "alone"
     del fields[1]["label"]
     for place, each in enumerate(fields):
         each["split"] = "train" if place % 2 else "test"
-    service.session.store.relabel(
+    service.database.store.relabel(
         COLLECTION, [(record.id, each, {}) for record, each in zip(records, fields, strict=True)]
     )
     copies = [(records[4], "copy 1.jpg", "train"), (records[4], "copy 2.jpg", "test")]
-    by_id = {record.id: row for record, row in zip(*service.session.read(COLLECTION), strict=True)}
+    by_id = {record.id: row for record, row in zip(*service.database[COLLECTION].read(), strict=True)}
     for record, name, split in copies:
         uri = (pictures / name).as_uri()
         copy = Record(record_id(uri), uri, record.digest, {"label": name, "split": split}, {}, 1, 1)
-        service.session.store.put(COLLECTION, [copy], by_id[record.id][None])
+        service.database.store.put(COLLECTION, [copy], by_id[record.id][None])
 
     lines = typed("audit", "--by", "label", "-k", "7")
     job = done(service, "audits", {"by": "label", "k": 7})
@@ -293,7 +294,7 @@ def test_suspects_that_people_have_settled_come_last_and_what_is_gone_is_left_ou
         for hit in each["neighbours"]
         if hit["id"] not in suspected
     )
-    service.session.remove(COLLECTION, [third, voter])
+    service.database[COLLECTION].remove([third, voter])
 
     after = got(service, f"{job}/audit", limit=200)
     assert after["total"] == len(after["suspects"]) == before["total"] - 1
@@ -316,7 +317,7 @@ def test_suspects_that_people_have_settled_come_last_and_what_is_gone_is_left_ou
 def test_a_map_is_that_of_the_report(service: InProcess) -> None:
     found = got(service, f"{done(service, 'maps', {'by': 'label'})}/map")
     MapAnswer.model_validate(found)
-    records, vectors = service.session.read(COLLECTION)
+    records, vectors = service.database[COLLECTION].read()
     points, variance = plane(vectors)
     assert found["ids"] == [record.id for record in records]
     assert found["names"] == ["/".join(uri_path(record.uri).parts[-2:]) for record in records]
@@ -335,7 +336,7 @@ def test_a_map_is_that_of_the_report(service: InProcess) -> None:
 
 def test_a_map_of_many_images_has_some_of_them_and_the_most_frequent_labels(many: InProcess) -> None:
     found = got(many, f"{done(many, 'maps', {'by': 'label'}, 'many')}/map")
-    records, vectors = many.session.read("many")
+    records, vectors = many.database["many"].read()
     rows = evenly(MANY, MOST_POINTS).tolist()
     assert (found["images"], found["drawn"], len(rows)) == (MANY, MOST_POINTS, MOST_POINTS)
     assert found["ids"] == [records[row].id for row in rows]
@@ -354,7 +355,7 @@ def test_a_map_of_many_images_has_some_of_them_and_the_most_frequent_labels(many
 def test_what_was_left_out_is_left_out_again(service: InProcess, textile: Path) -> None:
     (textile / "@eaDir").mkdir()
     save(textile / "@eaDir" / "thumb.png", 3)
-    service.session.index("some", [textile], exclude=["local"])
+    service.database["some"].index([textile], exclude=["local"])
     save(textile / "local" / "new.png", 1)
     save(textile / "global" / "new.png", 2)
     found = got(service, f"{done(service, 'indexings', {}, 'some')}/indexing")
@@ -368,7 +369,7 @@ def test_what_was_left_out_is_left_out_again(service: InProcess, textile: Path) 
 
 def test_what_was_indexed_is_indexed_again(service: InProcess, pictures: Path, textile: Path) -> None:
     """In a folder of the test's own, which the service was not started with."""
-    service.session.index("mine", [textile])
+    service.database["mine"].index([textile])
     job = done(service, "indexings", {}, "mine")
     assert got(service, f"{job}/indexing")["unchanged"] == 60
     broken, new = textile / "local" / "broken.jpg", textile / "local" / "new.png"
@@ -389,11 +390,11 @@ def test_what_was_indexed_is_indexed_again(service: InProcess, pictures: Path, t
     (hit,) = nearest(service, "mine", new)
     assert (hit["name"], hit["fields"]["label"]) == ("local/new.png", "local")
     # The textile photographs of the fixture lie elsewhere: they did not come in by --root.
-    assert service.session.store.collection("mine").count == 60
+    assert service.database.store.collection("mine").count == 60
 
     other = textile.parent / "other"
     save(other / "one.png", 2)
-    service.session.index("mine", [other])
+    service.database["mine"].index([other])
     shutil.rmtree(textile / "local")
     problem = ended(service, start(service, "indexings", {"prune": True}, "mine"))["problem"]
     assert (problem["status"], problem["error"]) == (409, "RemovalUnconfirmed")
@@ -429,16 +430,16 @@ def nearest(service: InProcess, name: str, file: Path) -> list[dict[str, Any]]:
 
 
 def test_an_empty_collection_is_indexed_from_the_roots_of_the_service(service: InProcess) -> None:
-    service.session.create("fresh", "efficientnet-lite0")
+    service.database.create("fresh", "efficientnet-lite0")
     job = done(service, "indexings", {}, "fresh")
     found = got(service, f"{job}/indexing")
     assert (found["added"], found["embedded"]) == (60, 0)
-    assert service.session.store.collection("fresh").count == 60
+    assert service.database.store.collection("fresh").count == 60
 
 
 def test_nothing_is_indexed_where_nothing_was(store_url: str, cache: Path) -> None:
     with in_process(store_url, cache) as service:
-        service.session.create("fresh", "efficientnet-lite0")
+        service.database.create("fresh", "efficientnet-lite0")
         answer = service.client.post("/v1/collections/fresh/indexings", json={})
         assert answer.status_code == 409
         assert "serve --root" in answer.json()["detail"]
@@ -450,13 +451,13 @@ def test_nothing_is_indexed_where_nothing_was(store_url: str, cache: Path) -> No
 def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
     service: InProcess, textile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.session.index("mine", [textile / "local"])
-    service.session.index("mine", [textile])
-    service.session.remove("mine", [record.id for record in service.session.read("mine")[0]])
+    service.database["mine"].index([textile / "local"])
+    service.database["mine"].index([textile])
+    service.database["mine"].remove([record.id for record in service.database["mine"].read()[0]])
     monkeypatch.setattr(indexing, "BATCH_RECORDS", 8)
     jobs = service.service.jobs
     waits, goes_on = threading.Event(), threading.Event()
-    act = service.session.index
+    act = Collection.index
 
     def index(*given: Any, progress: Progress, **options: Any) -> Any:
         def tell(done: int, total: int) -> None:
@@ -467,7 +468,7 @@ def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
 
         return act(*given, progress=tell, **options)
 
-    monkeypatch.setattr(service.session, "index", index)
+    monkeypatch.setattr(Collection, "index", index)
     job = start(service, "indexings", {}, "mine")
     assert waits.wait(PATIENCE)
     answer = service.client.delete(job)
@@ -478,8 +479,8 @@ def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
     assert found["state"] == "cancelled"
     assert found["problem"]["error"] == "Cancelled"
     assert (found["done"], found["total"]) == (16, 60)
-    assert service.session.store.collection("mine").count == 16
-    monkeypatch.setattr(service.session, "index", act)
+    assert service.database.store.collection("mine").count == 16
+    monkeypatch.setattr(Collection, "index", act)
     again = start(service, "indexings", {}, "mine")
     assert again != job
     assert ended(service, again)["state"] == "done"
@@ -529,16 +530,16 @@ def test_jobs_run_one_after_another_and_can_be_cancelled(many: InProcess) -> Non
 
 
 @pytest.mark.parametrize("fitted", [False, True])
-def test_the_session_tells_how_far_it_is(
+def test_the_database_tells_how_far_it_is(
     service: InProcess, typed: Typed, tmp_path: Path, fitted: bool
 ) -> None:
     if fitted:
         typed("fit", "--by", "label")
-    with Session(service.session.store.url, tmp_path / "cache") as session:
+    with Database(service.database.url, cache=tmp_path / "cache") as database:
         for act in (
-            lambda heard: session.evaluate(COLLECTION, "label", repeats=1, progress=heard),
-            lambda heard: session.audit(COLLECTION, "label", progress=heard),
-            lambda heard: session.judge(COLLECTION, "label", progress=heard),
+            lambda heard: database[COLLECTION].evaluate("label", repeats=1, progress=heard),
+            lambda heard: database[COLLECTION].audit("label", progress=heard),
+            lambda heard: database[COLLECTION].classifier("label", progress=heard),
         ):
             heard = Heard()
             act(heard)
@@ -547,12 +548,12 @@ def test_the_session_tells_how_far_it_is(
             assert len(heard) > (40 if fitted else 5)
         # What the cache knows is not made again.
         heard = Heard()
-        session.judge(COLLECTION, "label", progress=heard)
+        database[COLLECTION].classifier("label", progress=heard)
         assert not heard
 
 
 def test_searches_are_answered_while_a_job_runs(many: InProcess) -> None:
-    identity = many.session.read("many")[0][0].id
+    identity = many.database["many"].read()[0][0].id
     job = start(many, "evaluations", LONG, "many")
     until(lambda: look(many, job)["done"] > 0)
     query = {"terms": [{"id": identity}], "k": 3}
@@ -669,8 +670,8 @@ def test_the_last_jobs_that_ended_are_kept(service: InProcess) -> None:
 
 def test_what_is_kept_of_a_job_is_small(many: InProcess) -> None:
     """A hundred bytes an image where five vote, whatever it took."""
-    evaluation = many.session.evaluate("many", "label", near_duplicates=False)
-    found = many.session.audit("many", "label")
+    evaluation = many.database["many"].evaluate("label", near_duplicates=False)
+    found = many.database["many"].audit("label")
     for act in (lambda: evaluation_result(evaluation), lambda: audit_result(found)):
         tracemalloc.start()
         kept = act()

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from lookalike.database import Database
 from lookalike.server.app import make_app
 from lookalike.server.settings import Settings
-from lookalike.session import Session
 from tests.listening import listening
 from tests.service import COLLECTION
 
@@ -40,7 +40,10 @@ CHECKS = (
 @contextmanager
 def running(url: str, cache: Path, **settings: Any) -> Iterator[str]:
     """Serve a store in this process; gives its address."""
-    with Session(url, cache) as session, listening(make_app(session, Settings(**settings))) as address:
+    with (
+        Database(url, cache=cache) as database,
+        listening(make_app(database, Settings(**settings))) as address,
+    ):
         yield address
 
 

@@ -148,7 +148,7 @@ def test_values_of_different_types_are_different(service: InProcess, strangers: 
 def test_an_approximate_search_says_so(service: InProcess, typed: Typed, strangers: list[Path]) -> None:
     exact = service.ask("search", {"approximate": True}, strangers[:1])
     assert exact["approximation"] is None
-    built = service.session.build_index(COLLECTION)
+    built = service.database[COLLECTION].build_index()
     answer = service.ask("search", {"approximate": True}, strangers[:1])
     assert hits(answer) == lines(typed("search", strangers[0], "--approximate"))
     assert answer["approximation"] == {
@@ -289,7 +289,7 @@ def test_only_collections_that_are_served_are_there(
     make_service: Callable[..., InProcess], strangers: list[Path]
 ) -> None:
     service = make_service(collections=("others",))
-    record = service.session.read(COLLECTION)[0][0].id
+    record = service.database[COLLECTION].read()[0][0].id
     for query in ({"terms": [{"id": record}]}, {"terms": [{"image": data_url(strangers[0])}]}):
         problem = service.ask("search", query, status=404)
         assert problem["error"] == "CollectionNotFound"
@@ -312,7 +312,7 @@ def test_words_search_the_plain_side_of_a_fitted_collection(
     service: InProcess, typed: Typed, strangers: list[Path]
 ) -> None:
     plain = service.ask("search", {}, strangers[:1])
-    service.session.fit(COLLECTION, "label")
+    service.database[COLLECTION].fit("label")
     fitted = service.ask("search", {}, strangers[:1])
     assert hits(fitted) == lines(typed("search", strangers[0])) != hits(plain)
     words = service.ask("search", {"terms": [{"text": WORDS}]})
@@ -327,7 +327,7 @@ def test_a_collection_that_is_made_anew_with_another_model_is_searched_with_that
     name, path = COLLECTION, strangers[0]
     before = service.ask("search", {}, [path])
     assert service.ask("classify", {"by": "label"}, [path])["predictions"]
-    service.session.store.delete(name)
+    service.database.store.delete(name)
     assert service.ask("search", {}, [path], status=404)["error"] == "CollectionNotFound"
     typed("index", pictures, "--model", "efficientnet-lite0-inspect")
     after = service.ask("search", {}, [path])
@@ -343,7 +343,9 @@ def test_a_collection_that_is_made_anew_with_another_model_is_searched_with_that
 def test_an_empty_collection_is_no_fault_of_the_service(
     service: InProcess, tmp_path: Path, strangers: list[Path]
 ) -> None:
-    service.session.store.remove(COLLECTION, [record.id for record in service.session.read(COLLECTION)[0]])
+    service.database.store.remove(
+        COLLECTION, [record.id for record in service.database[COLLECTION].read()[0]]
+    )
     problem = service.ask("search", {}, strangers[:1], status=409)
     assert problem["error"] == "CollectionEmpty"
 

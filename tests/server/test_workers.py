@@ -603,7 +603,7 @@ def test_a_call_is_patient_with_a_thread_at_work_but_not_for_ever() -> None:
 def gated(service: InProcess, monkeypatch: pytest.MonkeyPatch) -> Gate:
     """Let the model of the service wait at a gate, once the service has no questions of its own to it."""
     until_met(lambda: service.client.get("/readyz").status_code == 200)
-    model = service.session.embedder("efficientnet-lite0")
+    model = service.database.embedder("efficientnet-lite0")
     gate, embed = Gate(), model.embed
 
     def wait(images: Sequence[Image.Image]) -> Features:

@@ -29,7 +29,7 @@ from lookalike.errors import (
 )
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from tests.servers.elasticsearch import (
     Node,
     Unavailable,

@@ -32,9 +32,7 @@ from lookalike.stores.elasticsearch.catalog import Listing
 from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.types import Record, Space, Vectors
-from lookalike.uris import file_uri
-from tests.contracts.store_contract import (
+from lookalike.testing.stores import (
     CORNERS,
     FITTED,
     REFITTED,
@@ -53,6 +51,8 @@ from tests.contracts.store_contract import (
     scanned,
     turned,
 )
+from lookalike.types import Record, Space, Vectors
+from lookalike.uris import file_uri
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
 pytestmark = pytest.mark.xdist_group("elasticsearch")

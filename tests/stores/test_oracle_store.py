@@ -82,8 +82,8 @@ from lookalike.stores.sql import AnswerLimit
 from lookalike.stores.store import Store
 from lookalike.stores.stored import stored_record
 from lookalike.stores.verification import CHANGED_LABELS, read_record
-from lookalike.types import Approximation, Space, Stamp
-from tests.contracts.store_contract import (
+from lookalike.testing.store_model import same
+from lookalike.testing.stores import (
     CORNERS,
     SPACE,
     STRANGE_TEXTS,
@@ -92,7 +92,7 @@ from tests.contracts.store_contract import (
     flipped,
     record,
 )
-from tests.contracts.store_model import same
+from lookalike.types import Approximation, Space, Stamp
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
 from tests.servers.oracle_on_sqlite import oracle_on_sqlite
 
@@ -948,10 +948,12 @@ SELECT v.id FROM lookalike_vector_9 v WHERE v.id IN (:id0)
 """)
 
 
-def test_a_field_keeps_its_column_where_a_vector_would_have_the_same() -> None:
+def test_a_field_and_a_vector_keep_the_column_that_they_had_first() -> None:
     (field,) = plan_fields([], [{"vector_fitted": 1}])
     columns = vector_columns([(9, "image"), (11, "fitted"), (13, "my-words")], "image", [field])
     assert columns == {"VECTOR": 9, "VECTOR_FITTED_2": 11, "VECTOR_MY-WORDS": 13}
+    (later,) = plan_fields([], [{"vector_fitted": 1}], ["image", "fitted"])
+    assert later.column == "VECTOR_FITTED_2"
 
 
 def test_the_tables_of_another_version_are_known_where_this_one_has_more(

@@ -35,13 +35,13 @@ from lookalike.comparison.finetuning.predictions import (
 from lookalike.comparison.finetuning.recipe import Recipe
 from lookalike.comparison.finetuning.training import train
 from lookalike.comparison.finetuning.training_split import TrainingSplit
+from lookalike.database import Database
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.torch.hub import Hub
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.evaluation import held_out_predictions
 from lookalike.evaluation.folds import Fold, stratified_folds
 from lookalike.images import decoding
-from lookalike.session import Session
 from lookalike.types import Record
 from lookalike.uris import uri_path
 from lookalike.vectors.vote import Codes
@@ -97,10 +97,10 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
         path = root / ("upright" if n % 2 else "level") / f"{n}.png"
         path.parent.mkdir(exist_ok=True)
         striped(upright=bool(n % 2), seed=n).save(path)
-    with Session(f"sqlite:///{root}/parts.db", root / "cache") as session:
-        session._embedders[MeanColours.name] = MeanColours()
-        session.index("parts", [root], model=MeanColours.name)
-        found = session.read("parts")[0]
+    with Database(f"sqlite:///{root}/parts.db", cache=root / "cache") as database:
+        database.use(MeanColours())
+        database["parts"].index([root], model=MeanColours.name)
+        found = database["parts"].read()[0]
     return [
         replace(one, fields={**one.fields, "coin": int(coins[int(uri_path(one.uri).stem)])}) for one in found
     ]
@@ -177,10 +177,10 @@ def test_the_folds_are_those_of_the_neighbours(
         path = tmp_path / f"copy-{one.digest[:8]}.png"
         with Image.open(uri_path(one.uri)) as image:
             image.save(path, compress_level=1)
-        with Session(f"sqlite:///{tmp_path}/copies.db", tmp_path / "cache") as session:
-            session._embedders[MeanColours.name] = MeanColours()
-            session.index("copies", [path], model=MeanColours.name, labels="none")
-            (copy,) = [each for each in session.read("copies")[0] if each.uri == path.as_uri()]
+        with Database(f"sqlite:///{tmp_path}/copies.db", cache=tmp_path / "cache") as database:
+            database.use(MeanColours())
+            database["copies"].index([path], model=MeanColours.name, labels="none")
+            (copy,) = [each for each in database["copies"].read()[0] if each.uri == path.as_uri()]
         copies.append(replace(copy, fields=one.fields))
     drawn: list[list[Fold]] = []
     taken: list[tuple[list[Fold], list[TrainingSplit], Codes]] = []

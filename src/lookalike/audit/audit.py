@@ -54,9 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit", "audit", "audit_lines", "contradictions"]
 
-# The median of absolute deviations times this estimates the standard deviation of a normal distribution:
-# 1 / the 0.75 quantile of the standard normal distribution.
-_NORMAL = 1.4826
 # Images after which somebody is told how far it is: a hundredth of a second.
 _TOLD = 1024
 
@@ -276,12 +273,15 @@ def _outliers_of_all(
 
 def _deviations(distances: Similarities, truth: Codes, classes: int) -> NDArray[np.float64]:
     """Return the modified z-score of each distance within its class; within all where the class is small."""
+    # SciPy's statistics take half a second to load.
+    from scipy.stats import median_abs_deviation
+
     scores = np.zeros(len(distances))
     for code in range(classes):
         own = truth == code
         peers = distances[own] if own.sum() >= SMALL else distances
         middle = float(np.median(peers))
-        spread = _NORMAL * float(np.median(np.abs(peers - middle)))
+        spread = float(median_abs_deviation(peers, scale="normal"))
         if spread > 0:
             scores[own] = (distances[own] - middle) / spread
     return scores

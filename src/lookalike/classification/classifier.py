@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibrator import Calibrator, check_promises
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter, kept_name
-from lookalike.metric_learning.fitted import is_fitted
+from lookalike.metric_learning.fitted import is_fitted, plain_vector
 from lookalike.progress import reading_and_comparing, silent
-from lookalike.search.neighbours import answerable, best_similarity, embed_images, nearest, plain_similarity
+from lookalike.search.neighbours import (
+    NearestOptions,
+    answerable,
+    best_similarity,
+    embed_images,
+    nearest,
+    plain_similarity,
+)
 from lookalike.types import Skipped
 from lookalike.vectors.vote import vote
 
@@ -45,6 +53,8 @@ class ClassifyOptions:
     """Neighbours that vote; `auto` chooses by cross-validation."""
     where: Where | None = None
     """Only records that match vote."""
+    using: str | None = None
+    """The vector that is searched; None: the default one."""
     max_error: float | None = None
     """Answer only where the held-out answers promise at most this error, 0 … 1."""
     coverage: float | None = None
@@ -52,8 +62,8 @@ class ClassifyOptions:
     false_alarm: float | None = None
     """Rate at which a known image may be called unknown, 0 … 1; None: `novelty.FALSE_ALARM`."""
     approximate: bool = False
-    """Use the collection's approximate index, if it has one."""
-    max_pixels: int = decoding.MAX_PIXELS
+    """Use the approximate index of the vector, if it has one."""
+    max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
 
 
@@ -61,8 +71,8 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    name: str
-    """The path of the image, or what an upload was called."""
+    path: Path
+    """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
     """Records of the very same bytes, which had no vote."""
@@ -110,9 +120,9 @@ class Classifier:
         self.by = kept_name(options.by, collection)
         """The field, as the collection has it."""
         self._where = kept_filter(options.where, collection) or None
-        self.judge = self._judge(collection, progress)
+        self.calibrator = self._calibrator(collection, progress)
         """What puts confidence on the predictions; None where nothing can be said."""
-        k = options.k if self.judge is None else self.judge.calibration_set.k
+        k = options.k if self.calibrator is None else self.calibrator.calibration_set.k
         if k == "auto":
             raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
         self.k = k
@@ -121,18 +131,18 @@ class Classifier:
     @property
     def remarks(self) -> list[str]:
         """What the promises cost, in whole sentences."""
-        judge = self.judge
-        if judge is None:
+        calibrator = self.calibrator
+        if calibrator is None:
             return []
         said = []
-        chosen = judge.selection
+        chosen = calibrator.selection
         if chosen is not None:
             said.append(
                 f"an error of at most {chosen.max_error:g} leaves {chosen.share:.4f} of the answers: "
                 f"{chosen.answered:,} of {chosen.total:,} held-out ones, {chosen.wrong:,} of them wrong"
             )
-        if judge.always:
-            labels = ", ".join(display(str(label)) for label in judge.always)
+        if calibrator.always:
+            labels = ", ".join(display(str(label)) for label in calibrator.always)
             said.append(f"too few images for that coverage, so in every set: {display(self.by)} = {labels}")
         return said
 
@@ -153,36 +163,32 @@ class Classifier:
         """
         spaces, options = self._spaces, self._options
         collection = answerable(spaces.store, self._name, self._where, self.by)
-        for each in embed_images(spaces, self._models, collection, images, options.max_pixels):
+        plain = plain_vector(collection, options.using)
+        for each in embed_images(spaces, self._models, collection, plain, images, options.max_pixels):
             yield each if isinstance(each, Skipped) else self._classified(collection, each)
 
     def _classified(self, collection: CollectionInfo, image: PlainVector) -> Classified:
-        spaces, where, approximate = self._spaces, self._where, self._options.approximate
+        spaces, using, approximate = self._spaces, self._options.using, self._options.approximate
         same = spaces.store.ids_by_digest(collection.name, image.digest or "")
-        neighbours, asked = nearest(
-            spaces, collection, image.vector, self.k, where, same, self.by, approximate=approximate
-        )
+        among = NearestOptions(self._where, same, self.by, approximate)
+        neighbours, asked, vector = nearest(spaces, collection, using, image.vector, self.k, among)
         prediction = vote(neighbours, self.by)
-        if self.judge is not None:
+        if self.calibrator is not None:
 
             def nearest_of(labels: Sequence[Scalar]) -> float:
                 if not labels:
                     return -math.inf
-                among = {**(where or {}), self.by: labels}
-                found, _ = nearest(spaces, collection, image.vector, 1, among, same, approximate=approximate)
-                return best_similarity(found)
+                of_labels = replace(among, where={**(self._where or {}), self.by: labels}, having=None)
+                return best_similarity(nearest(spaces, collection, using, image.vector, 1, of_labels)[0])
 
             closest = best_similarity(neighbours)
-            if is_fitted(asked):
-                closest = plain_similarity(
-                    spaces, asked, image.vector, where, same, self.by, approximate=approximate
-                )
-            prediction = self.judge(prediction, self.by, nearest_of, closest)
-        return Classified(
-            image.name, prediction, len(same), collection.approximation if approximate else None
-        )
+            if is_fitted(vector):
+                closest = plain_similarity(spaces, asked, vector, image.vector, among)
+            prediction = self.calibrator(prediction, self.by, nearest_of, closest)
+        used = collection.vector(using).approximation if approximate else None
+        return Classified(Path(image.name), prediction, len(same), used)
 
-    def _judge(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
+    def _calibrator(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
         options = self._options
         promises = options.max_error, options.coverage, options.false_alarm
         check_promises(*promises)
@@ -190,8 +196,9 @@ class Classifier:
         if not asked and collection.count > JUDGED_IMAGES:
             return None
         try:
-            calibration_set = judge_collection(
-                self._spaces, self._models, self._name, self.by, options.k, self._where, progress
+            calibration_set = calibrate(
+                *(self._spaces, self._models, self._name, self.by),
+                *(options.k, self._where, options.using, progress),
             )
         except Unanswerable:
             if asked:
@@ -203,13 +210,14 @@ class Classifier:
         )
 
 
-def judge_collection(
+def calibrate(
     spaces: Spaces,
     models: Models,
     name: str,
     by: str,
     k: Ks = 5,
     where: Where | None = None,
+    using: str | None = None,
     progress: Progress = silent,
 ) -> CalibrationSet:
     """Return what the held-out answers of a collection say: see `open_calibration_set`.
@@ -221,16 +229,18 @@ def judge_collection(
         by: the field that holds the label, as the collection has it.
         k: how many neighbours vote, or `auto`.
         where: only records that match, its fields as the collection has them.
+        using: the vector that is searched, by default the default one.
         progress: called with images read and compared, and those to do, where nothing is kept.
     """
     from lookalike.evaluation.calibration_set import open_calibration_set
 
     collection = answerable(spaces.store, name, where, by)
-    fitting = spaces.fitting(collection)
+    fitting = spaces.fitting(collection, using)
     pulse, reading, comparing = reading_and_comparing(progress, collection.count)
     return open_calibration_set(
-        spaces.store, models.cache, collection, by,
-        read=lambda: spaces.read_plain(name, reading), k=k, where=where,
-        fit=spaces.refit(collection, models, pulse.beat), fit_by=None if fitting is None else fitting.by,
+        spaces.store, models.cache, collection, collection.vector(using), by,
+        read=lambda: spaces.read_plain(collection, using, reading), k=k, where=where,
+        fit=spaces.refit(collection, using, models, pulse.beat),
+        fit_by=None if fitting is None else fitting.by,
         progress=comparing,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
 from lookalike.types import Skipped
 from lookalike.vectors.metric import normalise
@@ -106,7 +106,7 @@ class ZeroShotClassifier:
         embedder: Embedder,
         labels: Sequence[str],
         templates: Sequence[str] = TEMPLATES,
-        max_pixels: int = decoding.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Name the labels; they are read when the first image is classified.
 
@@ -114,7 +114,7 @@ class ZeroShotClassifier:
             models: with the embedder.
             embedder: a model that reads texts.
             labels: at least two different ones, as texts.
-            templates: texts with `{}` where the label goes.
+            templates: texts with `{}` where the label goes; none: `TEMPLATES`.
             max_pixels: images with more pixels are skipped.
 
         Raises:
@@ -124,7 +124,7 @@ class ZeroShotClassifier:
         self._embedder = embedder
         self._reader = models.text_embedder(embedder, "images cannot be named")
         self._labels = labels
-        self._templates = templates
+        self._templates = templates or TEMPLATES
         self._max_pixels = max_pixels
         self.model = embedder.name
         """The embedder's name."""

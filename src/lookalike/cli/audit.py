@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+    model_options,
+    using_option,
+)
 from lookalike.cli.output import (
     SHOWN_FINDINGS,
     counted,
@@ -22,7 +29,6 @@ from lookalike.cli.output import (
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
 from lookalike.file_names import display
-from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a report with pictures, one HTML file that opens offline.",
 )
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -63,6 +70,7 @@ def audit(
     k: int,
     everything: bool,
     report: Path | None,
+    using: str | None,
     collection: str,
     form: str,
 ) -> None:
@@ -77,20 +85,19 @@ def audit(
         from lookalike.report import check_report
 
         check_report(report)
-    with settings.open() as session:
-        fields = session.store.collection(collection).fields
+    with settings.open() as database:
+        handle = database[collection]
+        fields = handle.info().fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
-            found = session.audit(collection, by, split=split, k=k, look=True, progress=progress)
+            found = handle.audit(by, split=split, using=using, k=k, look=True, progress=progress)
         trouble = None
         if report is not None:
             from lookalike.report.audit_report import write_audit_report
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
-                    model = session.store.collection(collection).space.embedder
-                    write_audit_report(
-                        report, found, *session.read(collection), collection=collection, model=model
-                    )
+                    model = handle.info().space.embedder
+                    write_audit_report(report, found, *handle.read(), collection=collection, model=model)
             except OutputFailed as error:  # what was found took its time, and is shown all the same
                 trouble = error
     if form == "jsonl":
@@ -120,6 +127,8 @@ def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> No
     elif found.by is None:
         print_text("no near-duplicates")
     if found.chains:
+        from lookalike.vectors.near_duplicates import chains_text
+
         print_text(chains_text(found.chains))
     straddling = [group for group in found.straddling if group not in found.duplicates[:shown]]
     if straddling:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, format_option, global_options, model_options
-from lookalike.cli.output import SHOWN, counted, print_line, print_rest, print_table, print_text, warn
+from lookalike.cli.output import SHOWN, counted, print_line, print_rest, print_table, print_text
 from lookalike.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -36,23 +37,13 @@ def check(settings: Settings, uploads: Path | None, repair: bool, everything: bo
     Every vector, every label and every kept feature is read and held against its checksum. The exit code is 1
     where damage was found, mended or not.
     """
-    from lookalike.integrity.cache_check import check_cache
-    from lookalike.integrity.store_check import check_store
-    from lookalike.integrity.uploads_check import check_uploads
-
-    with settings.open(told=False) as session:
-        # The cache first: damaged records are mended from it.
-        findings, features = check_cache(settings.cache, repair=repair)
+    with settings.open(told=False) as database:
         with progress_bar("reading", quiet=settings.quiet) as progress:
-            found, records = check_store(session, repair=repair, progress=progress)
-        findings += found
-        pictures = None
-        if uploads is not None:
-            found, pictures = check_uploads(session.store, uploads, repair=repair)
-            findings += found
-        for problem in session.problems:
+            found = database.check(uploads=uploads, repair=repair, progress=progress)
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
-    counts = {"records": records, "features": features, "pictures": pictures}
+    findings, pictures = found.findings, found.pictures
+    counts = {"records": found.records, "features": found.features, "pictures": pictures}
     if form == "jsonl":
         for finding in findings:
             print_line({"type": "damage", **asdict(finding)})
@@ -60,7 +51,7 @@ def check(settings: Settings, uploads: Path | None, repair: bool, everything: bo
         print_line({"type": "summary", **counts, "damages": len(findings), "mended": mended})
     else:
         _print(findings, None if everything else SHOWN)
-        read = [counted(records, "record"), f"the features of {counted(features, 'image')}"]
+        read = [counted(found.records, "record"), f"the features of {counted(found.features, 'image')}"]
         read += [] if pictures is None else [counted(pictures, "added picture")]
         print_text(f"read: {', '.join(read)}; {_verdict(findings)}")
     return int(bool(findings))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
@@ -19,6 +20,7 @@ from lookalike.cli.options import (
     model_options,
     parse_where,
     read_paths,
+    using_option,
     votes_option,
     where_option,
 )
@@ -32,12 +34,11 @@ from lookalike.cli.output import (
     print_text,
     short_path,
     text_of,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import InvalidArgument, Unanswerable
+from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.label_normalisation import kept_name
+from lookalike.search.query import Image
 from lookalike.sources.files import absolute
 from lookalike.types import Skipped
 from lookalike.uris import file_uri
@@ -46,9 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lookalike.answering import Classified
+    from lookalike.classification.classifier import Classified
     from lookalike.classification.zero_shot import Named
-    from lookalike.evaluation.calibrator import Calibrator
     from lookalike.evaluation.held_out_predictions import Ks
 
 
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
 @approximate_option
 @where_option
 @max_pixels_option
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -92,6 +93,7 @@ def classify(
     false_alarm: float | None,
     conditions: tuple[str, ...],
     max_pixels: int,
+    using: str | None,
     collection: str,
     form: str,
     *,
@@ -107,7 +109,15 @@ def classify(
     paths = read_paths(images)
     if labels is not None:
         _refuse_beside(
-            "--labels", "by", "k", "max_error", "coverage", "false_alarm", "approximate", "conditions"
+            "--labels",
+            "by",
+            "k",
+            "using",
+            "max_error",
+            "coverage",
+            "false_alarm",
+            "approximate",
+            "conditions",
         )
         return _classify_by_names(
             settings, paths, labels, templates, model=model, collection=collection, max_pixels=max_pixels,
@@ -118,25 +128,21 @@ def classify(
             "--by FIELD takes the label from the neighbours, --labels NAME,… from names: one is needed"
         )
     _refuse_beside("--by", "templates", "model")
-    where = parse_where(conditions)
     code = 0
-    with settings.open() as session:
-        by = kept_name(by, session.store.collection(collection))
+    with settings.open() as database:
+        handle = database[collection]
         with progress_bar("judging", quiet=settings.quiet) as progress:
-            judge = session.judge(
-                collection, by, k=k, where=where, max_error=max_error, coverage=coverage,
-                false_alarm=false_alarm, progress=progress,
+            classifier = handle.classifier(
+                by, k=k, where=parse_where(conditions), using=using, max_error=max_error,
+                coverage=coverage, false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
+                progress=progress,
             )  # fmt: skip
-        if judge is not None:
-            k = judge.calibration_set.k
-            _tell_promises(judge, by, quiet=settings.quiet)
-        if k == "auto":
-            raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
+        by, k = classifier.by, classifier.k
+        for remark in classifier.remarks:
+            warn(remark, quiet=settings.quiet)
         if approximate and form == "table":
-            print_how_searched(session.store.collection(collection).approximation)
-        found = session.classify(
-            *(collection, paths, by, k, where), judge=judge, approximate=approximate, max_pixels=max_pixels
-        )
+            print_how_searched(handle.info().vector(using).approximation)
+        found = classifier.classify(map(Image, paths))
         for answer in found:
             if isinstance(answer, Skipped):
                 warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
@@ -155,23 +161,9 @@ def classify(
                 print_line(line)
             else:
                 _print_classified(answer, by)
-        for problem in session.problems:
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
     return code
-
-
-def _tell_promises(judge: Calibrator, by: str, *, quiet: bool) -> None:
-    """Say on stderr what the promises cost, once for all images."""
-    selection = judge.selection
-    if selection is not None:
-        warn(
-            f"an error of at most {selection.max_error:g} leaves {selection.share:.4f} of the answers: "
-            f"{selection.answered:,} of {selection.total:,} held-out ones, {selection.wrong:,} of them wrong",
-            quiet=quiet,
-        )
-    if judge.always:
-        names = ", ".join(text_of(label) for label in judge.always)
-        warn(f"too few images for that coverage, so in every set: {by} = {names}", quiet=quiet)
 
 
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:
@@ -264,26 +256,24 @@ def _classify_by_names(
     Returns:
         The exit code.
     """
-    from lookalike.classification.zero_shot import TEMPLATES
-
     names = [label.strip() for label in labels.split(",") if label.strip()]
     code = 0
-    with settings.open() as session:
-        embedder, reader = session.names_model(collection, model)
-        if reader.vocabulary is not None:
-            warn(reader.vocabulary, quiet=settings.quiet)
-        found = session.name(
-            embedder, reader, paths, names, templates=templates or TEMPLATES, max_pixels=max_pixels
+    with settings.open() as database:
+        classifier = database[collection].zero_shot(
+            names, templates=templates, model=model, max_pixels=max_pixels
         )
+        if classifier.vocabulary is not None:
+            warn(classifier.vocabulary, quiet=settings.quiet)
+        found = classifier.classify(paths)
         for answer in found:
             if isinstance(answer, Skipped):
                 warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
                 code = 1
             elif form == "jsonl":
-                print_line(_named_line(answer, embedder.name))
+                print_line(_named_line(answer, classifier.model))
             else:
                 _print_named(answer)
-        for problem in session.problems:
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
     return code
 

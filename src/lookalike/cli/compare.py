@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
 from lookalike.cli.output import (
     counted,
@@ -15,7 +16,6 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     print_text,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
@@ -78,16 +78,18 @@ def compare(
     names = [name.strip() for name in models.split(",")] if models is not None else []
     if epochs is not None and not finetune:
         raise InvalidArgument("--epochs says nothing without --finetune")
-    with settings.open() as session:
+    with settings.open() as database:
         with progress_bar("comparing", quiet=settings.quiet) as progress:
-            comparison = session.compare(
-                *(collection, by, names, numbers),
+            comparison = database[collection].compare(
+                by,
+                models=names,
+                ks=numbers,
                 finetune=finetune,
                 epochs=epochs,
                 seed=seed,
                 progress=progress,
             )
-        for problem in session.problems:
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
     if form == "jsonl":
         _print_comparison_lines(comparison)

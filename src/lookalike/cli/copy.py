@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, watched
-from lookalike.cli.output import counted, print_line, print_text, warn
+from lookalike.cli.messages import warn
+from lookalike.cli.options import Settings, collection_option, format_option, global_options
+from lookalike.cli.output import counted, print_line, print_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, LookalikeError, StoreError, Unanswerable
 from lookalike.file_names import display
-from lookalike.stores.registry import check_approximate, open_store
 
 if TYPE_CHECKING:
-    from lookalike.stores.store import Store
+    from lookalike.database import Database
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.synchronisation import Tally
     from lookalike.types import Approximation
@@ -47,19 +47,14 @@ def copy(
     Both are URLs as for --store. A collection that TO has already is brought up to date; what is the same is
     not sent again. A copy that was interrupted goes on when it is run again.
     """
-    from lookalike.transfer.copy import copyable
-
     named = context.get_parameter_source("collection") is click.core.ParameterSource.COMMANDLINE
     if every and named:
         raise InvalidArgument("--all and --collection exclude each other")
     code = 0
-    if approximate:
-        check_approximate(target)
-    with (
-        watched(open_store(source, settings.timeout)) as here,
-        watched(open_store(target, settings.timeout)) as there,
-    ):
-        names = copyable(here) if every else [collection]
+    with settings.open_at(source) as here, settings.open_at(target) as there:
+        if approximate:
+            there.check_approximate()
+        names = here.copyable() if every else [collection]
         if not names:
             raise Unanswerable(f"{here.url} has no collections: there is nothing to copy")
         for name in names:
@@ -77,17 +72,15 @@ def copy(
 
 
 def _copy_one(
-    settings: Settings, here: Store, there: Store, name: str, prune: bool, approximate: bool, form: str
+    settings: Settings, here: Database, there: Database, name: str, prune: bool, approximate: bool, form: str
 ) -> bool:
     """Copy one collection and say what came of it; return whether it was verified."""
-    from lookalike.transfer.copy import copy as copy_collection
-
     with progress_bar(f"copying {display(name)}", quiet=settings.quiet) as progress:
-        report = copy_collection(here, there, name, prune=prune, progress=progress)
+        report = here.copy(name, there, prune=prune, progress=progress)
     approximation = None
-    if approximate and report.verified and report.sides[-1].images:
+    if approximate and report.verified and report.tally.images:
         with progress_bar("building the approximate index", quiet=settings.quiet):
-            approximation = there.build_index(report.collection)
+            approximation = there[report.collection].build_index()
     if report.fit_differs:
         warn(
             f"{report.collection}: {there.url} keeps its own fit of the same metric, made at another time",
@@ -101,10 +94,9 @@ def _copy_one(
 
 
 def _print_copy(report: CopyReport, approximation: Approximation | None, prune: bool) -> None:
-    for side in report.sides:
-        print_text(f"{side.collection}: {_done(side)}")
+    print_text(f"{report.collection}: {_done(report.tally)}")
     if report.verified:
-        said = f"verified: {counted(report.sides[-1].images, 'image')} alike to the last bit"
+        said = f"verified: {counted(report.tally.images, 'image')} alike to the last bit"
         print_text(f"{said}, SHA-256 {(report.digest or '')[:12]} ({report.seconds:.1f} s)")
     else:
         print_text(
@@ -113,7 +105,7 @@ def _print_copy(report: CopyReport, approximation: Approximation | None, prune: 
         )
     if report.under is not None:
         print_text(f"until then what is there is called {report.under}")
-    if not prune and any(side.only_there for side in report.sides):
+    if not prune and report.tally.only_there:
         print_text("images that only TO has were left there: --prune removes them")
     if approximation is not None:
         print_text(
@@ -122,23 +114,22 @@ def _print_copy(report: CopyReport, approximation: Approximation | None, prune: 
         )
 
 
-def _done(side: Tally) -> str:
+def _done(tally: Tally) -> str:
     counts = [
-        ("added", side.added),
-        ("updated", side.updated),
-        ("removed", side.removed),
-        ("unchanged", side.unchanged),
-        ("only at TO", side.only_there),
+        ("added", tally.added),
+        ("updated", tally.updated),
+        ("removed", tally.removed),
+        ("unchanged", tally.unchanged),
+        ("only at TO", tally.only_there),
     ]
     said = ", ".join(f"{count:,} {what}" for what, count in counts if count)
-    if side.added or side.updated or side.removed:
+    if tally.added or tally.updated or tally.removed:
         return said
     return f"nothing to do ({said})" if said else "nothing to do"
 
 
 def _print_copy_lines(report: CopyReport, approximation: Approximation | None) -> None:
     summary = asdict(report)
-    for side in summary.pop("sides"):
-        print_line({"type": "side", **side})
+    summary |= summary.pop("tally")
     index = None if approximation is None else asdict(approximation)
-    print_line({"type": "summary", **summary, "images": report.sides[-1].images, "approximation": index})
+    print_line({"type": "summary", **summary, "approximation": index})

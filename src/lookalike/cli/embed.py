@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, global_options, max_pixels_option, model_options, read_paths
-from lookalike.cli.output import print_line, warn
+from lookalike.cli.output import print_line
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lookalike.session import Session
+    from lookalike.database import Database
 
 
 @click.command()
@@ -28,35 +29,32 @@ def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pi
     `-` reads paths from stdin, one a line.
     """
     paths = read_paths(images)
-    with settings.open() as session:
-        return _print_vectors(session, paths, model, max_pixels, quiet=settings.quiet)
+    with settings.open() as database:
+        return _print_vectors(database, paths, model, max_pixels, quiet=settings.quiet)
 
 
 def _print_vectors(
-    session: Session, paths: list[Path], model: str | None, max_pixels: int, *, quiet: bool
+    database: Database, paths: list[Path], model: str | None, max_pixels: int, *, quiet: bool
 ) -> int:
-    from lookalike.answering import DEFAULT_MODEL
-    from lookalike.ingest.embedding import embed_files
-    from lookalike.vectors.metric import normalise
+    from lookalike.embedders.models import DEFAULT_MODEL
 
-    embedder = session.embedder(model or DEFAULT_MODEL)
+    embedder = database.embedder(model or DEFAULT_MODEL)
     code = 0
-    for file in embed_files(paths, embedder, session.features(embedder), max_pixels=max_pixels):
+    for file in database.embed(paths, embedder.name, max_pixels=max_pixels):
         if isinstance(file, Skipped):
             warn(f"{file.path}: {file.reason}", quiet=quiet)
             code = 1
             continue
-        vector = normalise(file.features[None])[0]
         print_line(
             {
-                "path": str(file.path),
+                "path": file.name,
                 "digest": file.digest,
                 "model": embedder.name,
                 "fingerprint": embedder.fingerprint,
                 "dimension": embedder.dimension,
-                "vector": [float(number) for number in vector],
+                "vector": [float(number) for number in file.vector],
             }
         )
-    for problem in session.problems:
+    for problem in database.problems:
         warn(problem, quiet=quiet)
     return code

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -16,6 +17,7 @@ from lookalike.cli.options import (
     global_options,
     max_error_option,
     model_options,
+    using_option,
     votes_option,
 )
 from lookalike.cli.output import (
@@ -28,16 +30,11 @@ from lookalike.cli.output import (
     print_text,
     short_path,
     text_of,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import OutputFailed
-from lookalike.evaluation.lots import joined_text
-from lookalike.vectors.near_duplicates import chains_text
-from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.reliability import Reliability
 
@@ -69,6 +66,7 @@ _MATRIX_CLASSES = 12
     help="Write all of it, with pictures, to one HTML file.",
 )
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -81,7 +79,7 @@ def evaluate(
     form: str,
     *,
     everything: bool,
-    **options: Unpack[Options],
+    **options: Any,
 ) -> None:
     """Measure how often the neighbours are right, on the collection's own images.
 
@@ -93,18 +91,23 @@ def evaluate(
         from lookalike.report import check_report
 
         check_report(report)
-    with settings.open() as session:
+    with settings.open() as database:
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
-            evaluation = session.evaluate(collection, by, progress=progress, **options)
+            evaluation = database[collection].evaluate(by, progress=progress, **options)
         trouble = None
         if report is not None:
             from lookalike.report.evaluation_report import write_evaluation_report
 
             try:
                 with progress_bar("writing the report", quiet=settings.quiet):
-                    model = session.store.collection(collection).space.embedder
+                    handle = database[collection]
+                    using = options["using"]
                     write_evaluation_report(
-                        report, evaluation, *session.read(collection), collection=collection, model=model
+                        report,
+                        evaluation,
+                        *handle.read(using=using),
+                        collection=collection,
+                        model=handle.info().vector(using).space.embedder,
                     )
             except OutputFailed as error:  # the figures took their time, and are shown all the same
                 trouble = error
@@ -180,6 +183,8 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
 
 
 def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
+    from lookalike.vectors.vote import label_key
+
     labels = [figures.label for figures in evaluation.classes]
     cells = {(label_key(c.label), label_key(c.predicted)): c.count for c in evaluation.confusion}
     if len(labels) <= _MATRIX_CLASSES:
@@ -218,8 +223,12 @@ def _print_method(evaluation: Evaluation) -> None:
             f"{apart.accuracy:.4f} ({apart.correct:,} of {apart.evaluated:,})"
         )
     if evaluation.chains:
+        from lookalike.vectors.near_duplicates import chains_text
+
         print_text(chains_text(evaluation.chains))
     if evaluation.joined:
+        from lookalike.evaluation.lots import joined_text
+
         print_text(joined_text(evaluation.joined, str(evaluation.group)))
 
 

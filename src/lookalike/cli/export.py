@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, global_options
-from lookalike.cli.output import counted, print_text, warn
+from lookalike.cli.output import counted, print_text
 from lookalike.output_files import check_new_folder
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike import __version__
-from lookalike.cli.output import warn
-from lookalike.errors import LookalikeError, outcome
+from lookalike.cli.loading import loading
+from lookalike.cli.messages import warn
+from lookalike.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.stores.store import Store
+    from lookalike.database import Database
 
 
 # Damaged records that are named one by one.
@@ -57,7 +57,8 @@ def load(name: str) -> click.Command:
     Args:
         name: one of `COMMANDS`.
     """
-    command: click.Command = getattr(import_module(f"lookalike.cli.{name}"), name)
+    with loading():
+        command: click.Command = getattr(import_module(f"lookalike.cli.{name}"), name)
     return command
 
 
@@ -74,7 +75,7 @@ class _Commands(click.Group):
 @click.group(
     cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(__version__, prog_name="lookalike")
+@click.version_option(VERSION, prog_name="lookalike")
 def group() -> None:
     """Find and classify images by their lookalikes.
 
@@ -100,9 +101,9 @@ def run(arguments: Sequence[str] | None) -> int:
         KeyboardInterrupt: Ctrl-C, or a question whose answer never came.
         OSError: an error that no room expected; the output cannot be written, say.
     """
-    stores: list[Store] = []
-    code = _run(arguments, stores)
-    found = [damage for store in stores for damage in store.damage.found()]
+    opened: list[Database] = []
+    code = _run(arguments, opened)
+    found = [damage for database in opened for damage in database.damage()]
     for damage in found[:_DAMAGES]:
         warn(str(damage))
     if len(found) > _DAMAGES:
@@ -110,17 +111,22 @@ def run(arguments: Sequence[str] | None) -> int:
     return code or int(bool(found))
 
 
-def _run(arguments: Sequence[str] | None, stores: list[Store]) -> int:
-    """Run one command; `stores` gets those that it opens."""
+def _run(arguments: Sequence[str] | None, opened: list[Database]) -> int:
+    """Run one command; `opened` gets the databases that it opens."""
     try:
-        code = group(args=arguments, prog_name="lookalike", standalone_mode=False, obj=stores)
+        code = group(args=arguments, prog_name="lookalike", standalone_mode=False, obj=opened)
     except click.ClickException as error:
         with suppress(OSError):
             error.show()
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error
-    except LookalikeError as error:
+    except Exception as error:
+        # Here, as it takes a twentieth of the time of `lookalike --help`.
+        from lookalike.errors import LookalikeError, outcome
+
+        if not isinstance(error, LookalikeError):
+            raise
         warn(str(error))
         return outcome(error).exit_code
     return code if isinstance(code, int) else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -27,12 +28,9 @@ from lookalike.cli.output import (
     print_table,
     print_text,
     short_path,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.images.levels import Range
 from lookalike.ingest.removals import disagree
-from lookalike.stores.registry import check_approximate
 
 if TYPE_CHECKING:
     from lookalike.cli.progress_bar import Bar
@@ -57,7 +55,17 @@ if TYPE_CHECKING:
     help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
     "it is guessed, and said.",
 )
-@click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="The embedder of a new collection, or with --as of a further vector, see `lookalike models`.",
+)
+@click.option(
+    "--as",
+    "vector",
+    metavar="NAME",
+    help="What the vectors of --model are called, beside others of the same images. [default: image]",
+)
 @click.option(
     "--range",
     "levels",
@@ -105,6 +113,7 @@ def index(
     labels: str,
     encoding: str | None,
     model: str | None,
+    vector: str | None,
     levels: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
@@ -122,15 +131,17 @@ def index(
     Files that did not change cost a look at their date; the record of a file that was moved goes with it. `-`
     reads paths from stdin, one a line.
     """
+    from lookalike.images.levels import Range
+
     named = read_paths(paths)
-    if approximate:
-        check_approximate(settings.store)
-    with settings.open() as session:
+    with settings.open() as database:
+        if approximate:
+            database.check_approximate()
         with progress_bar("embedding", quiet=settings.quiet, unit="images") as progress:
-            report = session.index(
-                collection,
+            report = database[collection].index(
                 named,
                 model=model,
+                vector=vector,
                 levels=None if levels is None else Range.parse(levels),
                 labels=labels,
                 encoding=encoding,
@@ -150,12 +161,12 @@ def index(
             _print_report(report)
         if approximate:
             with progress_bar("building the approximate index", quiet=settings.quiet):
-                found = session.build_index(collection)
+                found = database[collection].build_index(vector)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:
                 print_text(f"approximate index: {approximation_text(found)}")
-        for problem in session.problems:
+        for problem in database.problems:
             warn(problem, quiet=settings.quiet)
     return 0 if (report.images or report.removed) and not report.labels_failed else 1
 

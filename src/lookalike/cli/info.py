@@ -15,6 +15,7 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     text_of,
+    vector_text,
 )
 from lookalike.file_names import display
 
@@ -28,18 +29,12 @@ if TYPE_CHECKING:
 @global_options
 def info(settings: Settings, collection: str, form: str) -> None:
     """Describe a collection: its space, its fields and how often each value stands."""
-    with settings.open() as session:
-        found = session.store.collection(collection)
-        fitting = session.fitting(collection)
-        since = 0
-        values: dict[str, dict[object, int]] = {field: {} for field in found.fields}
-        for records, _ in session.store.scan(collection):
-            for record in records:
-                since += fitting is not None and record.digest not in fitting.digests
-                for field, value in record.fields.items():
-                    counts = values.setdefault(field, {})
-                    counts[value] = counts.get(value, 0) + 1
-        url = session.store.url
+    with settings.open() as database:
+        handle = database[collection]
+        found, fitting = handle.info(), handle.fitting()
+        values = {**{field: [] for field in found.fields}, **handle.values()}
+        since = handle.added_since_fit()
+        url = database.url
     if form == "jsonl":
         print_line(
             {
@@ -54,7 +49,12 @@ def info(settings: Settings, collection: str, form: str) -> None:
             print_line({"type": "fit", **_fit_line(fitting), "images_since": since})
         for field, counts in values.items():
             print_line(
-                {"type": "field", "field": field, "images": sum(counts.values()), "values": len(counts)}
+                {
+                    "type": "field",
+                    "field": field,
+                    "images": sum(each.images for each in counts),
+                    "values": len(counts),
+                }
             )
         return
     print_table(
@@ -67,6 +67,8 @@ def info(settings: Settings, collection: str, form: str) -> None:
             ("dimensions", str(found.space.dimension)),
             ("fingerprint", found.space.embedder_fingerprint),
             ("metric", found.space.metric_fingerprint),
+            ("vectors", "; ".join(map(vector_text, found.vectors))),
+            ("default vector", found.default),
             *(_fit_rows(fitting, since) if fitting is not None else ()),
             ("approximate index", approximation_text(found.approximation) if found.approximation else "none"),
             ("cache", settings.cache),
@@ -74,9 +76,9 @@ def info(settings: Settings, collection: str, form: str) -> None:
     )
     rows = []
     for field, counts in values.items():
-        common = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
-        shown = ", ".join(f"{text_of(value)} {count}" for value, count in common[:5])
-        rows.append((field, sum(counts.values()), len(counts), shown + (", …" if len(common) > 5 else "")))
+        shown = ", ".join(f"{text_of(value)} {images}" for value, images in counts[:5])
+        images = sum(each.images for each in counts)
+        rows.append((field, images, len(counts), shown + (", …" if len(counts) > 5 else "")))
     if rows:
         print_table(("field", "images", "values", "most frequent"), rows)
 

@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import platformdirs
 
+from lookalike.cli.loading import loading
 from lookalike.errors import InvalidArgument
-from lookalike.evaluation.novelty import FALSE_ALARM
-from lookalike.images.decoding import MAX_PIXELS
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from lookalike.database import Database
     from lookalike.embedders.protocol import Device
     from lookalike.evaluation.held_out_predictions import Ks
-    from lookalike.session import Session
-    from lookalike.stores.store import Store
     from lookalike.types import Scalar, Where
 
 DEFAULT_STORE = "sqlite:///lookalike.db"
@@ -41,27 +40,27 @@ class Settings:
     weights: Path | None = None
     device: Device = "auto"
 
-    def open(self, *, told: bool = True) -> Session:
+    def open(self, *, told: bool = True) -> Database:
         """Open the store.
 
         Args:
             told: whether its damaged records are told when the command ends; some tell them themselves.
         """
-        from lookalike.session import Session
+        with loading():
+            from lookalike.database import Database
 
-        session = Session(self.store, self.cache, self.timeout, weights=self.weights, device=self.device)
-        if told:
-            watched(session.store)
-        return session
+        database = Database(
+            self.store, cache=self.cache, timeout=self.timeout, weights=self.weights, device=self.device
+        )
+        context = click.get_current_context(silent=True)
+        opened = None if context is None else context.find_object(list)
+        if told and opened is not None:
+            opened.append(database)
+        return database
 
-
-def watched(store: Store) -> Store:
-    """Return a store, having noted that its damaged records are to be told when the command ends."""
-    context = click.get_current_context(silent=True)
-    stores = None if context is None else context.find_object(list)
-    if stores is not None:
-        stores.append(store)
-    return store
+    def open_at(self, url: str) -> Database:
+        """Open another store."""
+        return replace(self, store=url).open()
 
 
 cache_option = click.option(
@@ -154,6 +153,12 @@ collection_option = click.option(
     help=f"The collection. [env: LOOKALIKE_COLLECTION; default: {DEFAULT_COLLECTION}]",
 )
 
+using_option = click.option(
+    "--using",
+    metavar="NAME",
+    help="Which vector of the collection, where it has several. [default: its default one]",
+)
+
 format_option = click.option(
     "--format",
     "form",
@@ -223,7 +228,7 @@ false_alarm_option = click.option(
     type=float,
     metavar="R",
     help="Call pictures unlike anything in the collection unknown, and so this part of the known ones; "
-    f"0 for never. [default: {FALSE_ALARM:g}]",
+    "0 for never. [default: 0.01]",
 )
 
 

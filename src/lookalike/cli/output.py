@@ -1,16 +1,13 @@
-"""What is printed: tables for people, JSON lines for programs, warnings on stderr."""
+"""What is printed: tables for people, JSON lines for programs."""
 
 from __future__ import annotations
 
 import base64
 import json
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from lookalike.file_names import display
 from lookalike.uris import local_path
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lookalike.evaluation.exclusions import LeftOut
-    from lookalike.types import Approximation, CollectionInfo, Neighbour, Record
+    from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
 
 _WIDEST = 1_000_000
 # Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.
@@ -104,13 +101,6 @@ def print_rest(count: int, shown: int | None, what: str = "") -> None:
         print_text(f"… and {count - shown:,} more{how}")
 
 
-def warn(text: str, *, quiet: bool = False) -> None:
-    """Print a warning on stderr; that nobody can read it is no reason to end the work."""
-    if not quiet:
-        with suppress(OSError):
-            click.echo(f"lookalike: {display(text)}", err=True)
-
-
 def short_path(path: Path | str) -> str:
     """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be.
 
@@ -168,7 +158,15 @@ def collection_line(collection: CollectionInfo) -> dict[str, object]:
         "images": collection.count,
         "fields": list(collection.fields),
         **asdict(collection.space),
+        "default": collection.default,
+        "vectors": [asdict(vector) for vector in collection.vectors],
     }
+
+
+def vector_text(vector: VectorInfo) -> str:
+    """Return the name of a vector with its model and dimensions, and whether records lack it still."""
+    lacking = "" if vector.ready else ", not complete"
+    return f"{vector.name}: {vector.space.embedder}, {vector.space.dimension}{lacking}"
 
 
 def describe(record: Record) -> str:

@@ -14,12 +14,10 @@ from lookalike.cli.options import (
     format_option,
     global_options,
     parse_where,
-    watched,
     where_option,
 )
 from lookalike.cli.output import print_line, print_table, print_text, text_of
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.stores.registry import open_store
 
 if TYPE_CHECKING:
     from lookalike.transfer.parity import Holding, Parity
@@ -56,14 +54,12 @@ def parity(
     Each STORE is a URL as for --store; the first is what the others are compared with. The questions are the
     collection's own images, without a filter and with some.
     """
-    from lookalike.transfer.parity import parity as ask
-
     where = parse_where(conditions) if conditions else None
     with ExitStack() as opened:
-        there = [opened.enter_context(watched(open_store(url, settings.timeout))) for url in stores]
+        first, *others = [opened.enter_context(settings.open_at(url)) for url in stores]
         with progress_bar("asking", quiet=settings.quiet) as progress:
-            found = ask(
-                there,
+            found = first.parity(
+                others,
                 collection,
                 queries=queries,
                 k=k,

@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lookalike.cli.output import warn
+from lookalike.cli.messages import warn
 from lookalike.errors import InvalidArgument
 from lookalike.progress import Lines
 

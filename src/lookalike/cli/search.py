@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
@@ -15,6 +16,7 @@ from lookalike.cli.options import (
     max_pixels_option,
     model_options,
     parse_where,
+    using_option,
     where_option,
 )
 from lookalike.cli.output import (
@@ -27,14 +29,14 @@ from lookalike.cli.output import (
     print_text,
     record_line,
     short_path,
-    warn,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
-from lookalike.search.terms import read_query
+from lookalike.search.expressions import read_query
 
 if TYPE_CHECKING:
     from lookalike.search.hits import Hit, SearchResult
+    from lookalike.search.search import LeastSimilarity
 
 
 class _Sum(click.Command):
@@ -48,10 +50,12 @@ class _Sum(click.Command):
             raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
 
 
-def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str | None) -> float | str | None:
+def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str | None) -> LeastSimilarity:
     """Read a similarity, or `auto`."""
-    if value is None or value == "auto":
-        return value
+    if value is None:
+        return None
+    if value == "auto":
+        return "auto"
     try:
         return float(value)
     except ValueError:
@@ -82,6 +86,7 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
 @approximate_option
 @where_option
 @max_pixels_option
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -90,10 +95,11 @@ def search(
     settings: Settings,
     terms: tuple[str, ...],
     k: int,
-    min_similarity: float | str | None,
+    min_similarity: LeastSimilarity,
     false_alarm: float | None,
     conditions: tuple[str, ...],
     max_pixels: int,
+    using: str | None,
     collection: str,
     form: str,
     *,
@@ -110,27 +116,21 @@ def search(
     asked = read_query(terms, text=text)
     if false_alarm is not None and min_similarity != "auto":
         raise InvalidArgument("--false-alarm is for --min-similarity auto")
-    rate = None
-    if min_similarity == "auto":
-        from lookalike.search.background import FALSE_ALARM
-
-        rate = FALSE_ALARM if false_alarm is None else false_alarm
-    with settings.open() as session, progress_bar("reading background texts", quiet=settings.quiet) as bar:
-        answer = session.find(
-            collection,
+    with settings.open() as database, progress_bar("reading background texts", quiet=settings.quiet) as bar:
+        answer = database[collection].search(
             asked,
-            k,
-            parse_where(conditions),
+            k=k,
+            using=using,
+            where=parse_where(conditions),
             hybrid=hybrid,
-            min_similarity=min_similarity if isinstance(min_similarity, float) else None,
-            false_alarm=rate,
+            min_similarity=min_similarity,
+            false_alarm=false_alarm,
             approximate=approximate,
             max_pixels=max_pixels,
             progress=bar,
         )
-        problems = session.problems
-    words = any(term.kind == "text" for term in asked)
-    for line in [*problems, *_remarks(answer, collection, k, approximate=approximate and words)]:
+        problems = database.problems
+    for line in [*problems, *answer.remarks, *_shortfalls(answer, k)]:
         warn(line, quiet=settings.quiet)
     if form == "jsonl":
         for rank, hit in enumerate(answer.hits, 1):
@@ -141,19 +141,9 @@ def search(
         _print(answer, approximate=approximate, hybrid=hybrid)
 
 
-def _remarks(answer: SearchResult, collection: str, k: int, *, approximate: bool) -> list[str]:
-    """Return what is said beside the answer."""
-    said = [answer.vocabulary] if answer.vocabulary is not None else []
-    if answer.plain:
-        said.append(
-            f"{collection} is fitted to images, and a fit does not know where words lie: "
-            f"they are looked for among its plain vectors"
-        )
-    if approximate and answer.approximation is not None:
-        said.append(
-            "the recall was measured with images; words are far from all of them, and may find less: "
-            "without --approximate the search is exact"
-        )
+def _shortfalls(answer: SearchResult, k: int) -> list[str]:
+    """Return why there are fewer hits than asked for."""
+    said = []
     if answer.itself:
         said.append(f"{counted(answer.itself, 'image')} left out: a term itself")
     if len(answer.hits) < k and answer.cutoff is None:

@@ -170,8 +170,8 @@ def serve(settings: Settings, port: int, max_mb: int, max_seconds: float, memory
         raise InvalidArgument(f"--max-mb {max_mb}: a request that large would not fit into --memory {memory}")
     if served.uploads is not None:
         served.uploads.mkdir(parents=True, exist_ok=True)
-    with settings.open(told=False) as session:
-        return serve_until_stopped(session, served, port, quiet=settings.quiet, announce=_announce)
+    with settings.open(told=False) as database:
+        return serve_until_stopped(database, served, port, quiet=settings.quiet, announce=_announce)
 
 
 def _announce(address: str) -> None:

@@ -26,8 +26,8 @@ def sql(settings: Settings, statement: str, max_seconds: float, form: str) -> No
     Each collection is a view of its name, with a column for each field beside id, path, uri, digest, metadata
     and vector; cosine_similarity(a, b) compares two vectors.
     """
-    with settings.open() as session:
-        table = session.store.sql(statement, max_seconds)
+    with settings.open() as database:
+        table = database.sql(statement, max_seconds)
     if form == "jsonl":
         for row in table.rows:
             print_line(dict(zip(table.columns, row, strict=True)))

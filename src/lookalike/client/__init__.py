@@ -1,10 +1,10 @@
 """A client of the service: `lookalike[client]`.
 
-    from pathlib import Path
-    from lookalike.client import Client, Minus
+    from lookalike import Image, Text
+    from lookalike.client import Client
 
     with Client("http://127.0.0.1:8000") as client:
-        answer = client.search("parts", Path("part.jpg"), Minus("a scratch"))
+        found = client.search("parts", Image("part.jpg") - Text("a scratch"))
 
 It is written once, for threads: one client may be used by several, and asynchronous code asks through
 `asyncio.to_thread`.
@@ -27,18 +27,14 @@ try:
         ServiceUnanswerable,
         ServiceUnreachable,
     )
-    from lookalike.client.terms import Id, Minus, Picture
 except ImportError as error:
     raise ExtraMissing("the client", "client") from error
 
 __all__ = [
     "AccessDenied",
     "Client",
-    "Id",
     "JobFailed",
     "JobUnfinished",
-    "Minus",
-    "Picture",
     "ResourceNotFound",
     "ServiceBusy",
     "ServiceError",

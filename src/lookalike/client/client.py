@@ -7,13 +7,14 @@ import json
 import sys
 import time
 from array import array
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel
 
 from lookalike.client.connection import JSON, RETRIES, TIMEOUT, Connection, build_query, image_parts
 from lookalike.client.errors import JobFailed, JobUnfinished
-from lookalike.client.terms import Id, Minus, data_url, read_picture
+from lookalike.client.pictures import data_url, read_picture
 from lookalike.schemas.audit import AuditQuery, DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
@@ -25,16 +26,16 @@ from lookalike.schemas.jobs import Job, Jobs
 from lookalike.schemas.map import MapAnswer, MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.service import ServiceInfo
+from lookalike.search.query import Image, RecordId, Text, alternatives, as_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lookalike.client.connection import Part
-    from lookalike.client.terms import Picture, Term
-    from lookalike.schemas.values import Value
+    from lookalike.search.query import Conditions, Picture, Summand, Terms, Value
 
-    Where = Mapping[str, Sequence[Value]]
     Fields = Mapping[str, Value]
+    Classifiable = Picture | Image | RecordId
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -86,24 +87,27 @@ class Client:
     def search(
         self,
         collection: str,
-        *terms: Term,
+        query: Terms | Picture,
+        *,
         k: int = 10,
         offset: int = 0,
-        where: Where | None = None,
+        where: Conditions | None = None,
+        using: str | None = None,
         hybrid: bool = False,
         min_similarity: float | Literal["auto"] | None = None,
         false_alarm: float | None = None,
         approximate: bool = False,
     ) -> SearchAnswer:
-        """Find the images of a collection that are most like a picture, an image, a text, or a sum of them.
+        """Find the images of a collection that are most like an image, a text, a record, or a sum of them.
 
         Args:
             collection: its name.
-            terms: pictures (paths of this machine, or bytes), `Id`s of the collection, texts, and `Minus` of
-                any of them; they are added up.
+            query: a path of this machine, the bytes of an image, a term, or a sum:
+                `Text("red car") - Image("a.jpg")`.
             k: hits a page, 1 … 1,000.
             offset: hits to pass over.
             where: only images that match: every field named must have one of its values.
+            using: the vector that is searched, by default the default one.
             hybrid: find the words in labels, names, fields and captions too, and fuse both rankings.
             min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection.
             false_alarm: for `auto`: how often something may be found that is not there, 0 … 1.
@@ -117,10 +121,11 @@ class Client:
         asked = build_query(
             SearchQuery,
             {
-                "terms": [_term(term, pictures) for term in terms],
+                "terms": [_term(each, pictures) for each in as_query(query).summands],
                 "k": k,
                 "offset": offset,
-                "where": where,
+                "where": alternatives(where),
+                "using": using,
                 "hybrid": hybrid,
                 "min_similarity": min_similarity,
                 "false_alarm": false_alarm,
@@ -134,10 +139,12 @@ class Client:
     def classify(
         self,
         collection: str,
-        *pictures: Picture | Id,
+        images: Classifiable | Iterable[Classifiable],
         by: str,
+        *,
         k: int | Literal["auto"] = 5,
-        where: Where | None = None,
+        where: Conditions | None = None,
+        using: str | None = None,
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
@@ -147,50 +154,53 @@ class Client:
 
         Args:
             collection: its name.
-            pictures: paths of this machine, bytes, or `Id`s of the collection.
+            images: paths of this machine, bytes, or `RecordId`s of the collection.
             by: the field that holds the label.
             k: neighbours that vote, 1 … 1,000; `auto` chooses by cross-validation.
             where: only images that match vote.
+            using: the vector that is searched, by default the default one.
             max_error: answer only where the held-out answers promise at most this error, 0 … 1.
             coverage: give label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known pictures that may be called unknown, 0 … 1.
             approximate: use the collection's approximate index, if it has one.
 
         Returns:
-            A prediction for each picture, in the order given, or the reason why there is none.
+            A prediction for each image, in the order given, or the reason why there is none.
 
         Raises:
             PathNotFound, UnusableImage: a file of this machine cannot be read.
             InvalidArgument: a number is out of its range.
         """
+        several = list(_several(images))
         asked = build_query(
             ClassifyQuery,
             {
                 "by": by,
-                "ids": [each.id for each in pictures if isinstance(each, Id)],
+                "ids": [each.id for each in several if isinstance(each, RecordId)],
                 "k": k,
-                "where": where,
+                "where": alternatives(where),
+                "using": using,
                 "max_error": max_error,
                 "coverage": coverage,
                 "false_alarm": false_alarm,
                 "approximate": approximate,
             },
         )
-        sent = [read_picture(each) for each in pictures if not isinstance(each, Id)]
+        sent = [read_picture(each) for each in several if not isinstance(each, RecordId)]
         answer = self._connection.post_query(
             ClassifyAnswer, asked, sent, "v1", "collections", collection, "classify"
         )
         # The service answers pictures first and ids then.
         first, then = iter(answer.predictions[: len(sent)]), iter(answer.predictions[len(sent) :])
-        ordered = [next(then if isinstance(each, Id) else first) for each in pictures]
+        ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
         return answer.model_copy(update={"predictions": ordered})
 
-    def embed(self, model: str, *inputs: Picture | str) -> list[list[float]]:
+    def embed(self, model: str, *inputs: Image | Text | Picture) -> list[list[float]]:
         """Return the vectors of pictures and texts.
 
         Args:
             model: one of `models()`.
-            inputs: pictures (paths of this machine, or bytes) and texts.
+            inputs: images (paths of this machine, or bytes) and `Text`s.
 
         Returns:
             One vector of length 1 for each, in the order given.
@@ -198,7 +208,7 @@ class Client:
         Raises:
             PathNotFound, UnusableImage: a file of this machine cannot be read.
         """
-        sent = [each if isinstance(each, str) else data_url(each) for each in inputs]
+        sent = [each.text if isinstance(each, Text) else data_url(each) for each in inputs]
         given = {"input": sent, "model": model, "encoding_format": "base64"}
         answer = self._connection.request(
             EmbeddingsAnswer, "POST", "v1", "embeddings", body=build_query(EmbeddingsRequest, given)
@@ -217,7 +227,7 @@ class Client:
         """Return one of them."""
         return self._connection.request(Collection, "GET", "v1", "collections", name)
 
-    def create_collection(self, name: str, model: str) -> Collection:
+    def create(self, name: str, model: str) -> Collection:
         """Make an empty collection; a writing key is needed.
 
         Args:
@@ -230,7 +240,7 @@ class Client:
         body = build_query(NewCollection, {"name": name, "model": model})
         return self._connection.request(Collection, "POST", "v1", "collections", body=body, again=False)
 
-    def delete_collection(self, name: str) -> int:
+    def delete(self, name: str) -> int:
         """Delete a collection and return how many images it had; a writing key is needed."""
         return self._connection.request(Deleted, "DELETE", "v1", "collections", name, again=False).deleted
 
@@ -241,7 +251,8 @@ class Client:
     def add(
         self,
         collection: str,
-        *pictures: Picture,
+        images: Picture | Iterable[Picture],
+        *,
         fields: Fields | Sequence[Fields] = (),
         metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
     ) -> Added:
@@ -249,19 +260,20 @@ class Client:
 
         Args:
             collection: its name.
-            pictures: paths of this machine, or bytes.
+            images: paths of this machine, or bytes; one, or several.
             fields: of all, or of each.
             metadata: of all, or of each.
 
         Raises:
             PathNotFound, UnusableImage: a file of this machine cannot be read.
         """
+        several = [images] if isinstance(images, str | Path | bytes) else images
         parts: list[Part] = [
             (name, (None, json.dumps(given), JSON))
             for name, given in (("fields", fields), ("metadata", metadata))
             if given
         ]
-        parts += image_parts([read_picture(each) for each in pictures])
+        parts += image_parts([read_picture(each) for each in several])
         return self._connection.request(Added, "POST", *_images(collection), parts=parts)
 
     def image(self, collection: str, identity: str) -> ImageDetails:
@@ -290,7 +302,7 @@ class Client:
         body = build_query(Correction, {"fields": dict(fields or {}), "confirm": list(confirm)})
         return self._connection.request(ImageDetails, "PATCH", *_images(collection), identity, body=body)
 
-    def delete_image(self, collection: str, identity: str) -> None:
+    def remove(self, collection: str, identity: str) -> None:
         """Take an image out of a collection; a writing key is needed."""
         self._connection.send("DELETE", *_images(collection), identity, again=False)
 
@@ -311,6 +323,7 @@ class Client:
         by: str,
         *,
         within: str | None = None,
+        using: str | None = None,
         k: int | Literal["auto"] | None = None,
         group: str | None = None,
         folds: int | None = None,
@@ -326,6 +339,7 @@ class Client:
             collection: its name.
             by: the field that holds the label.
             within: compare an image only with those of the same value of this field.
+            using: the vector that is judged, by default the default one.
             k: neighbours that vote; `auto` chooses; by default 5.
             group: never compare an image with those of the same value of this field.
             folds: for a fitted metric or k `auto`; by default 5.
@@ -339,24 +353,29 @@ class Client:
             InvalidArgument: a number is out of its range.
         """
         given = {
-            "by": by, "within": within, "k": k, "group": group, "folds": folds, "repeats": repeats,
-            "seed": seed, "max_error": max_error, "coverage": coverage, "false_alarm": false_alarm,
+            "by": by, "within": within, "using": using, "k": k, "group": group, "folds": folds,
+            "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage,
+            "false_alarm": false_alarm,
         }  # fmt: skip
         return self._begin(collection, "evaluations", EvaluateQuery, given)
 
-    def audit(self, collection: str, by: str, *, split: str | None = None, k: int = 5) -> Job:
+    def audit(
+        self, collection: str, by: str, *, split: str | None = None, using: str | None = None, k: int = 5
+    ) -> Job:
         """Begin to look for what is wrong with labels and images; see `suspects` and those below it.
 
         Args:
             collection: its name.
             by: the field that holds the label.
             split: the field that tells training images from test images.
+            using: the vector that is judged, by default the default one.
             k: neighbours that vote.
 
         Raises:
             InvalidArgument: a number is out of its range.
         """
-        return self._begin(collection, "audits", AuditQuery, {"by": by, "split": split, "k": k})
+        asked = {"by": by, "split": split, "using": using, "k": k}
+        return self._begin(collection, "audits", AuditQuery, asked)
 
     def draw(self, collection: str, by: str | None = None) -> Job:
         """Begin to draw the map of a collection, with the values of a field as labels; see `map`."""
@@ -505,16 +524,19 @@ class Client:
         return self._connection.request(kind, "GET", "v1", "jobs", _id(job), *path, query=query)
 
 
-def _term(term: Term, pictures: list[tuple[str, bytes]]) -> dict[str, Any]:
+def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]:
     """Return a term as the service has it; a picture is added to those that are sent."""
-    if isinstance(term, Minus):
-        return {**_term(term.term, pictures), "sign": -1}
-    if isinstance(term, Id):
-        return {"id": term.id}
-    if isinstance(term, str):
-        return {"text": term}
+    sign, term = summand
+    if isinstance(term, RecordId):
+        return {"id": term.id, "sign": sign}
+    if isinstance(term, Text):
+        return {"text": term.text, "sign": sign}
     pictures.append(read_picture(term))
-    return {"image": len(pictures) - 1}
+    return {"image": len(pictures) - 1, "sign": sign}
+
+
+def _several(images: Classifiable | Iterable[Classifiable]) -> Iterable[Classifiable]:
+    return [images] if isinstance(images, str | Path | bytes | Image | RecordId) else images
 
 
 def _numbers(vector: list[float] | str) -> list[float]:

@@ -18,6 +18,7 @@ from lookalike.images import decoder_pool, decoding_cost, exif, jpeg_markers, sa
 from lookalike.images.containers import Container, Damaged, Unread
 from lookalike.images.formats import format_of
 from lookalike.images.levels import AUTO, FULL, NoNumber, Range, lies_high, scale
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.memory_budget import MemoryBudget
 
 if TYPE_CHECKING:
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 
     from lookalike.images.containers import Planes
     from lookalike.images.formats import Format
-
-MAX_PIXELS = 2**27
-"""Pixels above which an image is refused, unless the caller says otherwise: 134,217,728.
-
-At the 4 bytes that Pillow holds a colour pixel in, these are 512 MiB; a medium-format camera of 102
-megapixels stays below (11,648 × 8,736). Pillow's own guard, `PIL.Image.MAX_IMAGE_PIXELS`, is 89,478,485.
-"""
 
 MEMORY = 1 << 30
 """1 GiB: what images that are decoded at the same time take together, as estimated; the next one waits."""

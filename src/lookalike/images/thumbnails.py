@@ -9,6 +9,7 @@ from PIL import Image
 
 from lookalike.images import decoding
 from lookalike.images.levels import AUTO, Range
+from lookalike.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ def thumbnails(
     sizes: Sequence[int],
     *,
     quality: int,
-    max_pixels: int = decoding.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     levels: Range = AUTO,
 ) -> list[bytes]:
     """Return an image in several small sizes, as WebP, upright, and as it is embedded.

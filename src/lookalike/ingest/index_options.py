@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.images import decoding
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.removals import disagree
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ class IndexOptions:
     model: str | None = None
     """The embedder; None: that of the collection, or the default one for a new collection. Weights that are
     not on this machine are fetched from the model hub."""
+    vector: str | None = None
+    """Name of the vector that the embedder makes, a further one of a collection that is there; None: the one
+    that it has of this embedder, or `image` of a new collection."""
     levels: Range | None = None
     """Which samples of more than 8 bits become black and white; None: those that the collection has been made
     by, or `AUTO` for a new one."""
@@ -43,5 +46,5 @@ class IndexOptions:
     """Patterns of the only images that are taken."""
     as_before: bool = False
     """Leave out what was left out when the same paths were indexed last on this machine, instead."""
-    max_pixels: int = decoding.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""

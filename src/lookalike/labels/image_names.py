@@ -13,12 +13,14 @@ from urllib.parse import unquote, urlsplit
 
 from lookalike.file_names import display, possible_names, readable
 from lookalike.label_normalisation import label_text
-from lookalike.labels.labelling import Unusable
+from lookalike.labels.labelling import Claim, Unusable
 from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from lookalike.labels.labelling import Label
 
 Directories = tuple[str, ...]
 """Names of directories, outermost first, in Unicode's form NFC: macOS delivers NFD (Unicode annex 15)."""
@@ -48,6 +50,10 @@ class Match(NamedTuple):
     namesakes: bool
     """Whether there are other images of that name."""
 
+    def claim(self, label: Label, source: Path, place: str = "", rank: int = 0) -> Claim:
+        """Return the label of this image, as it was read at a place of a file."""
+        return Claim(self.image, label, source, place, self.agreement, self.namesakes, rank)
+
 
 class Place(NamedTuple):
     """The image that a row of a table names."""
@@ -70,8 +76,8 @@ class ImageNames:
     """The images below one root, by name."""
 
     def __init__(self, root: Path, images: Sequence[Path]) -> None:
-        self._root = root
-        self._images = images
+        self.root = root
+        self.images = images
         self._bases: dict[Path, Directories] = {}
         self._levels: dict[str, tuple[dict[str, list[Path]], dict[str, list[Path]]]] = {}
         self._indexes: dict[tuple[object, ...], dict[Directories, list[Path]]] = {}
@@ -97,11 +103,8 @@ class ImageNames:
                 named, name = tuple(parts[:-1]), "".join(parts[-1:])
                 same_name = self._by_name.get(name) if exact else self._by_folded_name.get(name.casefold())
                 if same_name:
-                    image = self._best((exact, same_name[0].name), same_name, named, label_directories)
-                    found = directories_below(self._root, image)
-                    suffixes = _suffix(named, found), _suffix(label_directories, found)
-                    agreement = (exact, *suffixes, _prefix(label_directories, found))
-                    return Match(image, agreement, len(same_name) > 1)
+                    key = exact, same_name[0].name
+                    return self._match(key, same_name, named, label_directories, exact=exact)
         if (packed := self._as_packed(file_name, label_directories)) is not None:
             return packed
         *outer, stem = _parts(_spellings(file_name)[-1]) or ("",)
@@ -132,15 +135,42 @@ class ImageNames:
         same_name = self._by_stem.get(_folded(stem), ())
         if not same_name:
             raise Unusable(f"there is no image {stem!r}")
-        image = self._best(("stem", _folded(stem)), list(same_name), named, label_directories)
-        found = directories_below(self._root, image)
-        suffixes = _suffix(named, found), _suffix(label_directories, found)
-        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+        return self._match(("stem", _folded(stem)), list(same_name), named, label_directories)
+
+    def _match(
+        self,
+        key: tuple[object, ...],
+        images: list[Path],
+        named: Directories,
+        label: Directories,
+        *,
+        exact: bool = False,
+    ) -> Match:
+        """Return the one of several images of a name whose directories agree best.
+
+        Args:
+            key: that names the list of images.
+            images: of one name; at least one.
+            named: directories that stand before the name.
+            label: the label's directories below the root.
+            exact: whether the name is spelt exactly so.
+
+        Raises:
+            Unusable: several agree equally well.
+        """
+        image = self._best(key, images, named, label)
+        found = self.directories(image)
+        agreement = (exact, _suffix(named, found), _suffix(label, found), _prefix(label, found))
+        return Match(image, agreement, len(images) > 1)
+
+    def directories(self, path: Path) -> Directories:
+        """Return the directories between the root and a file below it: see `directories_below`."""
+        return directories_below(self.root, path)
 
     @cached_property
     def _by_stem(self) -> dict[str, list[Path]]:
         stems: dict[str, list[Path]] = {}
-        for image in self._images:
+        for image in self.images:
             for stem in {_folded(image.stem), *map(_folded, possible_names(image.stem))}:
                 stems.setdefault(stem, []).append(image)
         return stems
@@ -170,19 +200,19 @@ class ImageNames:
             path = os.path.normpath(folder / spelling)
             if image := self._by_path.get(normalize("NFC", path)):
                 return Place(image, "exact", "")
-            outside = not _is_below(path, str(self._root))
+            outside = not _is_below(path, str(self.root))
             if outside and os.path.lexists(path):
                 raise Unusable(f"{text!r} leads out of the folder that is indexed")
         base = self._bases.get(folder)
         if base is None:
-            base = self._bases[folder] = directories_below(self._root, folder / "_")
+            base = self._bases[folder] = self.directories(folder / "_")
         for level in _LEVELS:
             for spelling in spellings:
                 if place := self._near(_parts(spelling), base, level):
                     return place
         parts = _parts(spellings[-1])
         packed = None if spellings[-1].isascii() else self._as_packed(spellings[-1], base)
-        if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self._root)):
+        if packed and (len(parts) == 1 or packed.agreement[1] or packed.image.parent in (folder, self.root)):
             return Place(packed.image, "packed", "/".join(parts).casefold(), packed.namesakes)
         if parts and (own := _without_upload(parts[-1])) and self._has(own):
             return self.locate(own, folder)._replace(how="upload")
@@ -210,7 +240,7 @@ class ImageNames:
 
     def below(self, image: Path) -> str:
         """Return the path of an image below the root, as it is shown to people."""
-        return display(image.relative_to(self._root))
+        return display(image.relative_to(self.root))
 
     def _hint(self, parts: Directories) -> str:
         """Say what comes nearest to a name that no image has."""
@@ -242,15 +272,12 @@ class ImageNames:
         if not same_name:
             return None
         named = tuple(readable(part) for part in parts[:-1])
-        image = self._best(("packed", same_name[0].name), same_name, named, label_directories)
-        found = directories_below(self._root, image)
-        suffixes = _suffix(named, found), _suffix(label_directories, found)
-        return Match(image, (False, *suffixes, _prefix(label_directories, found)), len(same_name) > 1)
+        return self._match(("packed", same_name[0].name), same_name, named, label_directories)
 
     @cached_property
     def _by_possible_name(self) -> dict[str, list[Path]]:
         names: dict[str, list[Path]] = {}
-        for image in self._images:
+        for image in self.images:
             for name in possible_names(image.name):
                 names.setdefault(name, []).append(image)
         return names
@@ -258,11 +285,11 @@ class ImageNames:
     @cached_property
     def _by_path(self) -> dict[str, Path]:
         paths = {}
-        for image in self._images:
-            as_read = readable(str(image.relative_to(self._root)))
-            paths[normalize("NFC", f"{self._root}/{as_read}")] = image
+        for image in self.images:
+            as_read = readable(str(image.relative_to(self.root)))
+            paths[normalize("NFC", f"{self.root}/{as_read}")] = image
         # What is spelt so on disk wins over what is read so.
-        paths.update((normalize("NFC", str(image)), image) for image in self._images)
+        paths.update((normalize("NFC", str(image)), image) for image in self.images)
         return paths
 
     def _spelt(self, level: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
@@ -273,9 +300,9 @@ class ImageNames:
         if level not in self._levels:
             paths: dict[str, list[Path]] = {}
             ends: dict[str, list[Path]] = {}
-            for image in self._images:
+            for image in self.images:
                 name = readable(image.stem if level == "ending" else image.name)
-                parts = (*directories_below(self._root, image), name)
+                parts = (*self.directories(image), name)
                 paths.setdefault(_key(parts, level), []).append(image)
                 for count in range(len(parts)):
                     ends.setdefault(_key(parts[count:], level), []).append(image)
@@ -285,7 +312,7 @@ class ImageNames:
     @cached_property
     def _nearest(self) -> dict[tuple[str, str], Path]:
         nearest: dict[tuple[str, str], Path] = {}
-        for image in self._images:
+        for image in self.images:
             stem = _stem(image.name)
             nearest.setdefault(("name", normalize("NFC", image.name).casefold()), image)
             nearest.setdefault(("stem", stem), image)
@@ -298,14 +325,14 @@ class ImageNames:
     @cached_property
     def _by_name(self) -> dict[str, list[Path]]:
         names: dict[str, list[Path]] = {}
-        for image in self._images:
+        for image in self.images:
             names.setdefault(normalize("NFC", image.name), []).append(image)
         return names
 
     @cached_property
     def _by_folded_name(self) -> dict[str, list[Path]]:
         names: dict[str, list[Path]] = {}
-        for image in self._images:
+        for image in self.images:
             names.setdefault(normalize("NFC", image.name).casefold(), []).append(image)
         return names
 
@@ -317,7 +344,7 @@ class ImageNames:
                 break
             key, images = self._narrow(key, images, wanted, inside_out=inside_out)
         if len(images) > 1:
-            candidates = ", ".join(display(os.path.relpath(i, self._root)) for i in images[:_NAMED_IN_A_DRAW])
+            candidates = ", ".join(display(os.path.relpath(i, self.root)) for i in images[:_NAMED_IN_A_DRAW])
             more = len(images) - _NAMED_IN_A_DRAW
             raise Unusable(
                 f"{len(images)} images agree equally well with it: {candidates}"
@@ -337,7 +364,7 @@ class ImageNames:
         if index is None:
             index = self._indexes[(*key, inside_out)] = {}
             for image in images:
-                found = directories_below(self._root, image)
+                found = self.directories(image)
                 for count in range(len(found) + 1):
                     index.setdefault(_part(found, count, inside_out=inside_out), []).append(image)
         for count in range(len(wanted), 0, -1):

@@ -124,9 +124,17 @@ class _Sources:
     documents: list[Document]
     broken: list[Skipped]
     """JSON files that are no JSON."""
-    files: list[LabelFile]
-    """What the JSON files that are not COCO's say of which images."""
     others: Sequence[Path]
+
+    @cached_property
+    def coco(self) -> list[Document]:
+        """The JSON files that are COCO's."""
+        return [document for document in self.documents if is_coco(document.content)]
+
+    @cached_property
+    def files(self) -> list[LabelFile]:
+        """What the JSON files that are not COCO's say of which images."""
+        return [read_label_file(document) for document in self.documents if not is_coco(document.content)]
 
     @cached_property
     def form_encodings(self) -> Encodings:
@@ -165,9 +173,8 @@ def _find(root: Path, images: Sequence[Path], others: Sequence[Path], encodings:
     other_tables, useless = find_other_tables(others, names, other_encodings)
     documents, broken = read_documents((path for path in others if path.suffix.lower() == ".json"), encodings)
     tables = [path for path in others if is_table(path)]
-    files = [read_label_file(document) for document in documents if not is_coco(document.content)]
     return _Sources(
-        names, encodings, tables, other_tables, useless, other_encodings, documents, broken, files, others
+        names, encodings, tables, other_tables, useless, other_encodings, documents, broken, others
     )
 
 
@@ -177,9 +184,9 @@ def _choose(root: Path, sources: _Sources, mode: str) -> str:
     Raises:
         LabelsInvalid: what was asked for is not there.
     """
-    any_coco = any(is_coco(document.content) for document in sources.documents)
+    any_coco = bool(sources.coco)
     if mode == "auto":
-        mode = _detect(root, sources)
+        mode = _detect(sources)
         any_coco = True
     if mode == "json" and not sources.documents and not sources.broken:
         raise LabelsInvalid(display(root), "no JSON file is there")
@@ -207,20 +214,19 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
         why = f"the labels are taken from {display(sources.tables[0].name)}"
         return _Reading(claims, skipped, documents, why, remarks)
     if chosen == "coco":
-        coco = [document for document in documents if is_coco(document.content)]
         rest = [document for document in documents if not is_coco(document.content)]
-        claims, skipped = read_coco(root, images, coco)
+        claims, skipped = read_coco(names, sources.coco)
         why = "no COCO file; labels of one image are read by --labels json"
-        return _Reading(claims, skipped, rest, why, lesser_files(coco))
+        return _Reading(claims, skipped, rest, why, lesser_files(sources.coco))
     if chosen == "json":
-        claims, skipped = read_json_files(root, images, documents)
+        claims, skipped = read_json_files(names, documents)
         return _Reading(claims, skipped, why="the labels are JSON files")
     if chosen == "xml":
-        claims, skipped, remarks = read_xml_files(root, images, sources.xml, sources.others)
+        claims, skipped, remarks = read_xml_files(names, sources.xml, sources.others)
         remarks += sources.form_encodings.remarks()
         return _Reading(claims, skipped, documents, "the labels are XML files", remarks)
     if chosen == "yolo" and sources.yolo is not None:
-        claims, skipped, remarks = read_yolo(root, images, sources.yolo, sources.form_encodings.text)
+        claims, skipped, remarks = read_yolo(names, sources.yolo, sources.form_encodings.text)
         remarks += sources.form_encodings.remarks()
         return _Reading(claims, skipped, documents, "the labels are YOLO's text files", remarks)
     if chosen == "folders":
@@ -244,12 +250,12 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
     return _Reading(claims, skipped, documents, why, [*sources.other_encodings.remarks(paths), *remarks])
 
 
-def _detect(root: Path, sources: _Sources) -> str:
+def _detect(sources: _Sources) -> str:
     """Return the first of table, json, xml and yolo that is there, else folders."""
-    coco = [document for document in sources.documents if is_coco(document.content)]
+    coco = sources.coco
     if sources.tables or any(len(members(document.content["images"])) > 1 for document in coco):
         return "table"
-    labels = [file for file in sources.files if _is_label(root, sources.names, file)]
+    labels = [file for file in sources.files if _is_label(sources.names, file)]
     if len(coco) == 1 and not labels:
         return "table"
     if coco or labels:
@@ -269,11 +275,11 @@ def _tell_apart(claims: Sequence[Claim], images: Sequence[Path], sources: _Sourc
     return bool(labels) and not (all_alike and any(map(is_like_labels, sources.other_tables)))
 
 
-def _is_label(root: Path, names: ImageNames, file: LabelFile) -> bool:
+def _is_label(names: ImageNames, file: LabelFile) -> bool:
     """Tell whether a JSON file is a label: it has a form of its own, or names an image that is there."""
     if file.flaw:
         return False
-    return file.is_export or looks_like_labels(file.content) or names_image(root, names, file)
+    return file.is_export or looks_like_labels(file.content) or names_image(names, file)
 
 
 def _passed_over(documents: Sequence[Document], files: Sequence[LabelFile], reason: str) -> list[Skipped]:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.fields import storable
-from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from lookalike.labels.image_names import ImageNames
 
 _LISTS = frozenset({"classes.txt", "obj.names", "labels.names", "predefined_classes.txt", "_darknet.labels"})
 """Files with a name in each line: of labelImg and Label Studio, of Darknet, of Roboflow."""
@@ -71,7 +72,7 @@ def find_yolo(
 
 
 def read_yolo(
-    root: Path, images: Sequence[Path], files: YoloFiles, read_text: Callable[[Path], str]
+    names: ImageNames, files: YoloFiles, read_text: Callable[[Path], str]
 ) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Read labels from files of YOLO.
 
@@ -80,20 +81,18 @@ def read_yolo(
     metadata is `objects`, the lines: `class`, and `numbers` as they are.
 
     Args:
-        root: the folder that was walked.
-        images: absolute paths below `root`.
+        names: the images below the folder that was walked.
         files: as `find_yolo` has found them.
         read_text: reads one.
 
     Returns:
         The labels with their images; what cannot be used, with the reason; and what was assumed.
     """
-    names = ImageNames(root, images)
     claims: list[Claim] = []
     skipped: list[Skipped] = list(files.flaws)
     unnamed = 0
     for path in files.labels:
-        directories = directories_below(root, path)
+        directories = names.directories(path)
         near = _nearest(path, files.names)
         unnamed += near is None
         try:
@@ -104,7 +103,7 @@ def read_yolo(
             continue
         labels = sorted({storable(each["class"]) for each in objects})
         label = Label({"label": ", ".join(labels)} if labels else {}, {"objects": objects})
-        claims.append(Claim(match.image, label, path, "", match.agreement, match.namesakes))
+        claims.append(match.claim(label, path))
     remarks = []
     if unnamed:
         text = f"{unnamed:,} files of YOLO have no data.yaml, classes.txt or obj.names"

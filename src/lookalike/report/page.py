@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from lookalike import __version__
 from lookalike.errors import ExtraMissing
 from lookalike.file_names import display, readable
 from lookalike.output_files import check_file, write_file
 from lookalike.uris import local_path, uri_text
+from lookalike.version import VERSION
 
 try:
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -100,7 +100,7 @@ def write_page(
         script=script,
         drawings=elements,
         pictures={"pictures": thumbnails.pictures, "missing": thumbnails.missing},
-        version=__version__,
+        version=VERSION,
         **values,
     )
     write_file(path, text.encode("utf-8", "backslashreplace"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 Picture: TypeAlias = "str | Path | bytes"
 """The path of an image file, or the bytes of one."""
 
+Value: TypeAlias = str | int | float | bool
+"""That a field may have."""
 
-class Query:
+
+class Terms:
     """A term or a sum of terms: `+` adds another one, `-` takes it away."""
 
     __slots__ = ()
@@ -30,10 +34,10 @@ class Query:
         """The terms with their signs, in the order written."""
         raise NotImplementedError
 
-    def __add__(self, other: Query) -> Sum:
+    def __add__(self, other: Terms) -> Sum:
         return _added(self, 1, other)
 
-    def __sub__(self, other: Query) -> Sum:
+    def __sub__(self, other: Terms) -> Sum:
         return _added(self, -1, other)
 
     def __neg__(self) -> Sum:
@@ -49,7 +53,7 @@ class Summand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sum(Query):
+class Sum(Terms):
     """Terms that are added to each other and taken away."""
 
     terms: tuple[Summand, ...]
@@ -60,13 +64,13 @@ class Sum(Query):
         return self.terms
 
 
-def _added(query: Query, sign: int, other: object) -> Sum:
-    if not isinstance(other, Query):
+def _added(query: Terms, sign: int, other: object) -> Sum:
+    if not isinstance(other, Terms):
         return NotImplemented  # type: ignore[no-any-return]  # Python then says what cannot be added
     return Sum(query.summands + tuple(Summand(sign * each.sign, each.term) for each in other.summands))
 
 
-class _Single(Query):
+class _Single(Terms):
     """A query of one term."""
 
     __slots__ = ()
@@ -119,6 +123,20 @@ class RecordId(_Single):
 Term: TypeAlias = Text | Image | RecordId
 
 
-def as_query(query: Query | Picture) -> Query:
+Conditions: TypeAlias = "Mapping[str, Value | Sequence[Value]]"
+"""Every field named must have the value given, or one of several."""
+
+
+def alternatives(where: Conditions | None) -> dict[str, Sequence[Value]] | None:
+    """Return conditions with a list of values for each field; None where there are none."""
+    if where is None:
+        return None
+    return {
+        field: [values] if isinstance(values, str | int | float) else values
+        for field, values in where.items()
+    }
+
+
+def as_query(query: Terms | Picture) -> Terms:
     """Return a query: what is none already is a path, or the bytes of an image."""
-    return query if isinstance(query, Query) else Image(query)
+    return query if isinstance(query, Terms) else Image(query)

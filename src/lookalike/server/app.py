@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from lookalike import __version__
 from lookalike.schemas.values import Problem
 from lookalike.server.auth.access_control import AccessControl, check_origins
 from lookalike.server.auth.keys import open_keys
@@ -39,12 +38,13 @@ from lookalike.server.routes import (
 from lookalike.server.routes import map as map_routes
 from lookalike.server.routes import service as service_routes
 from lookalike.server.service import Service
+from lookalike.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from lookalike.database import Database
     from lookalike.server.settings import Settings
-    from lookalike.session import Session
 
 _DESCRIPTION = """Finds and classifies images by their lookalikes.
 
@@ -71,11 +71,11 @@ _ROUTERS = (
 )
 
 
-def make_app(session: Session, settings: Settings) -> FastAPI:
+def make_app(database: Database, settings: Settings) -> FastAPI:
     """Return the ASGI application over a store.
 
     Args:
-        session: the store and the models; whoever opened it closes it, after the application has ended.
+        database: the store and the models; whoever opened it closes it, after the application has ended.
         settings: limits and places.
 
     Raises:
@@ -83,7 +83,7 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
     """
     keys = open_keys(settings)
     check_origins(settings.origins)
-    service = Service(session, settings)
+    service = Service(database, settings)
     readiness = Readiness(service)
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ def make_app(session: Session, settings: Settings) -> FastAPI:
 
     app = DescribedApp(
         title="lookalike",
-        version=__version__,
+        version=VERSION,
         description=_DESCRIPTION,
         lifespan=lifespan,
         # They would lead to whatever host a request names.

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from lookalike.database import Database
     from lookalike.server.settings import Settings
-    from lookalike.session import Session
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -42,12 +42,12 @@ _LOOK = 1.0
 
 
 def serve(
-    session: Session, settings: Settings, port: int, *, quiet: bool, announce: Callable[[str], None]
+    database: Database, settings: Settings, port: int, *, quiet: bool, announce: Callable[[str], None]
 ) -> int:
     """Serve until a signal says stop; what was accepted is answered first.
 
     Args:
-        session: the store and the models.
+        database: the store and the models.
         settings: limits and places.
         port: 0 for any that is free.
         quiet: log only what went wrong.
@@ -67,11 +67,11 @@ def serve(
             f"--host {settings.host}: other machines reach this address, so keys are needed: `lookalike key "
             "NAME --write --keys FILE` makes one, and `lookalike serve --keys FILE` asks for them"
         )
-    app = make_app(session, settings)
+    app = make_app(database, settings)
     for name in settings.collections:
-        session.store.collection(name)
+        database[name].info()
     for model in settings.models:
-        session.embedder(model)
+        database.embedder(model)
     sockets = listen(settings.host, addresses, port)
     log_as_json(quiet=quiet)
     server = _Server(

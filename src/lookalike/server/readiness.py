@@ -13,7 +13,8 @@ from PIL import Image
 
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import CollectionEmpty, ExtraMissing, InvalidArgument, LookalikeError
-from lookalike.search.terms import Term
+from lookalike.search.query import Embedding, Text
+from lookalike.search.query import Image as Picture
 from lookalike.server.http.problems import Refused
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Readiness:
     @property
     def damaged(self) -> int:
         """How many records were found damaged."""
-        return len(self._service.session.store.damage.found())
+        return len(self._service.database.damage())
 
     def start(self) -> None:
         """Open models and read collections, on a thread of its own."""
@@ -106,7 +107,7 @@ class Readiness:
             if not wrong:
                 self._reason = None
                 _LOG.info("ready")
-                for line in self._service.session.problems:
+                for line in self._service.database.problems:
                     _LOG.warning("%s", line)
                 return
             self._reason = "; ".join(wrong)
@@ -121,7 +122,7 @@ class Readiness:
         try:
             served = self._service.served()
             if not served:  # a store is made when first written: one that is named wrongly is empty
-                _LOG.warning("no collection is in %s yet", self._service.session.store.url)
+                _LOG.warning("no collection is in %s yet", self._service.database.url)
             for collection in served:
                 if self._stopping.is_set():
                     break
@@ -142,15 +143,17 @@ def warm(service: Service, collection: CollectionInfo) -> None:
     Raises:
         LookalikeError: it cannot be asked.
     """
-    session = service.session
-    embedder = session.embedder_of(collection)
-    session.features(embedder)
+    handle = service.database[collection.name]
+    embedder = handle.embedder()
+    service.database.features(embedder)
     side = embedder.input_size
     (features,) = embedder.embed([Image.new("RGB", (side, side), "gray")])
-    terms = [Term("image", "a grey picture", features=features)]
+    made_by = embedder.fingerprint
+    queries: list[Picture | Text] = [Picture("a grey picture", Embedding(features, made_by))]
     if isinstance(embedder, TextEmbedder):
         with suppress(ExtraMissing, InvalidArgument):  # it has no text side here, or knows no such words
-            terms.append(Term("text", "a picture", features=embedder.embed_texts(["a picture"])[0]))
-    for term in terms:
+            (row,) = embedder.embed_texts(["a picture"])
+            queries.append(Text("a picture", Embedding(row, made_by)))
+    for query in queries:
         with suppress(CollectionEmpty, InvalidArgument):
-            session.find(collection.name, [term], 1)
+            handle.search(query, k=1)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from fastapi import Depends, Request
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lookalike.errors import CollectionNotFound, ImageNotFound
+from lookalike.errors import CollectionNotFound
 from lookalike.images.decoder_pool import POOL
 from lookalike.schemas.values import Hit, Image
 from lookalike.search.hits import Hit as FoundHit
-from lookalike.server.caches.calibrations import CalibrationCache
+from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.caches.embedders import EmbedderCache
 from lookalike.server.caches.field_counts import FieldCountCache
 from lookalike.server.caches.thumbnails import ThumbnailCache
@@ -26,8 +26,8 @@ from lookalike.server.workers.thread_pool import ThreadPool
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.database import Database
     from lookalike.server.settings import Settings
-    from lookalike.session import Session
     from lookalike.types import CollectionInfo, Neighbour, Record
 
 
@@ -37,9 +37,9 @@ _PATIENCE = 0.03
 
 
 class Service:
-    """An open session with its worker threads, caches and served folders."""
+    """An open database with its worker threads, caches and served folders."""
 
-    def __init__(self, session: Session, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         """Start the worker threads.
 
         Until `close`, a matrix product of this process keeps to the thread that asks for it: where several
@@ -47,15 +47,15 @@ class Service:
         clients: 180 searches a second among 2,000 images instead of 100.
 
         Args:
-            session: the store and the models; the service does not close it.
+            database: the store and the models; the service does not close it.
             settings: what it was told.
         """
         self._products = threadpool_limits(1, user_api="blas")
-        self.session = session
+        self.database = database
         self.settings = settings
         self.embedding_queue = EmbeddingQueue(settings.queue, settings.max_pixels, settings.workers)
         # SQLite answers in this process; elsewhere a thread mostly waits.
-        patience = _PATIENCE if session.store.url.startswith("sqlite:") else 0.0
+        patience = _PATIENCE if database.url.startswith("sqlite:") else 0.0
         self.store_pool = ThreadPool(settings.threads, settings.queue, patience)
         self.write_pool = ThreadPool(1, settings.queue)
         """Writes to collections, one at a time: the second sees what the first has done."""
@@ -64,12 +64,12 @@ class Service:
         self.slow_image_pool = ThreadPool(1, MOST_LONG)
         """The same for images that may take long to decode: nobody else waits for them."""
         self._stopped = ExitStack()
-        self.roots = Roots(settings.roots, settings.uploads, session.cache, session.store.url)
-        self.field_counts = FieldCountCache(session)
+        self.roots = Roots(settings.roots, settings.uploads, database)
+        self.field_counts = FieldCountCache(database)
         self.thumbnails = ThumbnailCache()
         self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
-        self.calibrations = CalibrationCache(session)
-        self.embedders = EmbedderCache(session, self.store_pool, self.collection)
+        self.classifiers = ClassifierCache(database)
+        self.embedders = EmbedderCache(database, self.store_pool, self.collection)
         self.jobs = Jobs(settings.jobs)
 
     def give_up(self) -> None:
@@ -100,12 +100,12 @@ class Service:
 
     def changed(self, name: str) -> None:
         """Drop the cache entries of a collection that has changed."""
-        self.calibrations.forget(name)
+        self.classifiers.forget(name)
         self.field_counts.forget(name)
 
     def served(self) -> list[CollectionInfo]:
         """Return the collections that are served, in order; blocks."""
-        known = {each.name.casefold(): each for each in self.session.store.collections()}
+        known = {each.name.casefold(): each for each in self.database.collections()}
         if not self.settings.collections:
             return list(known.values())
         return [known[name.casefold()] for name in self.settings.collections if name.casefold() in known]
@@ -117,7 +117,7 @@ class Service:
             CollectionNotFound: there is none of that name, or it is not served.
         """
         self.check_served(name)
-        return self.session.store.collection(name)
+        return self.database[name].info()
 
     def check_served(self, name: str) -> None:
         """Refuse the name of a collection that is not served, whether it is there or not.
@@ -137,10 +137,7 @@ class Service:
             ImageNotFound: no record has that id.
         """
         collection = self.collection(name)
-        found = self.session.store.get(collection.name, [identity])
-        if not found:
-            raise ImageNotFound(collection.name, identity)
-        return collection, found[0]
+        return collection, self.database[collection.name].record(identity)
 
     def image(self, record: Record) -> Image:
         """Convert a record to its schema."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from lookalike.comparison.finetuning.augmentation import draw_augmentation
 from lookalike.errors import Unanswerable
@@ -133,8 +134,6 @@ def cross_entropy(scores: NDArray[np.float32], codes: Codes, smoothing: float) -
         codes: shape (n,): the true class of each.
         smoothing: part of a label that is spread over all classes alike, at least 0 and below 1.
     """
-    shifted = scores.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
-    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    logs = log_softmax(scores.astype(np.float64), axis=1)
     own = logs[np.arange(len(codes)), codes]
     return float(-((1 - smoothing) * own + smoothing * logs.mean(axis=1)).mean())

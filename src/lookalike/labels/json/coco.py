@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.data_folders import split_in
-from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.json.annotations import (
     annotation_fields,
     annotation_list,
@@ -21,9 +20,9 @@ from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
+    from lookalike.labels.image_names import ImageNames
     from lookalike.labels.json.annotations import Category
     from lookalike.labels.json.documents import Document
 
@@ -59,9 +58,7 @@ def _has_labels(images: list[tuple[str, Any]]) -> bool:
     return any(isinstance(image, dict) and any(key in image for key in own) for _, image in images)
 
 
-def read_coco(
-    root: Path, images: Sequence[Path], documents: Iterable[Document]
-) -> tuple[list[Claim], list[Skipped]]:
+def read_coco(names: ImageNames, documents: Iterable[Document]) -> tuple[list[Claim], list[Skipped]]:
     """Read labels from COCO files.
 
     The fields of an image are `label`, the names of its categories; `supercategory`, where all of these
@@ -71,19 +68,17 @@ def read_coco(
     names are relative to. Ids are numbers or strings, and `"7"` is 7.
 
     Args:
-        root: the folder that was walked.
-        images: absolute paths below `root`.
-        documents: JSON files below `root`, by path, that `is_coco` admits.
+        names: the images below the folder that was walked.
+        documents: JSON files below it, by path, that `is_coco` admits.
 
     Returns:
         The labels with their images, and what cannot be used with the reason, in the order of the files.
     """
-    names = ImageNames(root, images)
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     for document in documents:
         try:
-            _read_file(root, names, document, claims, skipped)
+            _read_file(names, document, claims, skipped)
         except Unusable as error:
             skipped.append(Skipped(str(document.path), str(error)))
     return claims, skipped
@@ -107,13 +102,11 @@ def _annotations_of(document: Document) -> dict[int | str | None, list[tuple[str
         return {}
 
 
-def _read_file(
-    root: Path, names: ImageNames, document: Document, claims: list[Claim], skipped: list[Skipped]
-) -> None:
+def _read_file(names: ImageNames, document: Document, claims: list[Claim], skipped: list[Skipped]) -> None:
     content = document.content
     categories = read_categories(content.get("categories", []))
     named = named_images(content)
-    directories = directories_below(root, document.path)
+    directories = names.directories(document.path)
     annotations, astray = _by_image(annotation_list(content), only=len(named) == 1)
     skipped += [Skipped(str(document.path), reason) for reason in astray]
     times = Counter(_key(image) for _, image in named)
@@ -132,9 +125,7 @@ def _read_file(
             reason = str(error)
             skipped.append(skip(document.path, "" if place in reason else place, reason))
         else:
-            claims.append(
-                Claim(match.image, label, document.path, place, match.agreement, match.namesakes, rank)
-            )
+            claims.append(match.claim(label, document.path, place, rank))
     for key, of_one_image in annotations.items():
         if key not in times and key is not None:
             reason = f"{of_one_image[0][0]}.image_id is {key!r}, which is not among the images"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.fields import category_fields, storable
-from lookalike.labels.image_names import ImageNames, common_suffix, directories_below
+from lookalike.labels.image_names import ImageNames, common_suffix
 from lookalike.labels.json.entries import Entry, is_export, json_entries, names_no_image
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.sources.files import SUFFIXES
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from lookalike.labels.image_names import Match
@@ -58,7 +58,7 @@ def read_label_file(document: Document) -> LabelFile:
         return LabelFile(document.path, content, flaw=str(error))
 
 
-def find_entry(root: Path, names: ImageNames, file: LabelFile, entry: Entry) -> Match:
+def find_entry(names: ImageNames, file: LabelFile, entry: Entry) -> Match:
     """Return the image of an entry: by the names that it has, else, for a whole file, by the file's own name.
 
     Raises:
@@ -66,7 +66,7 @@ def find_entry(root: Path, names: ImageNames, file: LabelFile, entry: Entry) -> 
     """
     if entry.flaw and not names_no_image(entry):
         raise Unusable(entry.flaw)
-    directories = directories_below(root, file.path)
+    directories = names.directories(file.path)
     given = [*entry.names]
     if not entry.place and (not given or file.is_export):
         given.append(file.path.stem)
@@ -84,20 +84,18 @@ def looks_like_labels(content: Any) -> bool:
     return isinstance(content, dict) and "images" in content
 
 
-def names_image(root: Path, names: ImageNames, file: LabelFile) -> bool:
+def names_image(names: ImageNames, file: LabelFile) -> bool:
     """Tell whether a JSON file, in whatever form, names an image that is there."""
     for entry in file.entries:
         try:
-            find_entry(root, names, file, entry)
+            find_entry(names, file, entry)
         except Unusable:
             continue
         return True
     return False
 
 
-def read_json_files(
-    root: Path, images: Sequence[Path], documents: Iterable[Document]
-) -> tuple[list[Claim], list[Skipped]]:
+def read_json_files(names: ImageNames, documents: Iterable[Document]) -> tuple[list[Claim], list[Skipped]]:
     """Read labels that stand in JSON files, wherever below the root.
 
     The fields of a file for one image are category1, category2, …: the directories that label and image
@@ -107,14 +105,12 @@ def read_json_files(
     unless it has such a key. Of a file for many images, fields and metadata are what it says of each.
 
     Args:
-        root: the folder that was walked.
-        images: absolute paths below `root`.
-        documents: the JSON files below `root`, by path.
+        names: the images below the folder that was walked.
+        documents: the JSON files below it, by path.
 
     Returns:
         The labels with their images, and the files that are none with the reason, in the order given.
     """
-    names = ImageNames(root, images)
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     for document in documents:
@@ -123,20 +119,22 @@ def read_json_files(
             skipped.append(Skipped(str(file.path), file.flaw))
         for entry in file.entries:
             try:
-                match = find_entry(root, names, file, entry)
+                match = find_entry(names, file, entry)
             except Unusable as error:
                 skipped.append(skip(file.path, entry.place, str(error)))
                 continue
             label = (
-                _label(root, file, entry, match) if file.is_one_image else Label(entry.fields, entry.metadata)
+                _label(names, file, entry, match)
+                if file.is_one_image
+                else Label(entry.fields, entry.metadata)
             )
-            claims.append(Claim(match.image, label, file.path, entry.place, match.agreement, match.namesakes))
+            claims.append(match.claim(label, file.path, entry.place))
     return claims, skipped
 
 
-def _label(root: Path, file: LabelFile, entry: Entry, match: Match) -> Label:
-    above = directories_below(root, file.path)
-    directories = common_suffix(above, directories_below(root, match.image)) or above
+def _label(names: ImageNames, file: LabelFile, entry: Entry, match: Match) -> Label:
+    above = names.directories(file.path)
+    directories = common_suffix(above, names.directories(match.image)) or above
     if all(map(is_data_folder, directories)):
         directories = ()
     fields = {**category_fields(directories), **entry.fields}

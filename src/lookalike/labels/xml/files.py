@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from lookalike.file_names import display, readable
 from lookalike.labels.data_folders import split_of
 from lookalike.labels.fields import storable
-from lookalike.labels.image_names import ImageNames, directories_below
 from lookalike.labels.json.annotations import merged_fields
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.tables.column_types import typed
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from lookalike.labels.image_names import Match
+    from lookalike.labels.image_names import ImageNames, Match
     from lookalike.labels.xml.documents import Element
     from lookalike.types import Scalar
 
@@ -62,7 +61,7 @@ def read_xml_documents(paths: Iterable[Path], read_text: Callable[[Path], str]) 
 
 
 def read_xml_files(
-    root: Path, images: Sequence[Path], files: Iterable[XmlFile], splits: Iterable[Path] = ()
+    names: ImageNames, files: Iterable[XmlFile], splits: Iterable[Path] = ()
 ) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Read labels from Pascal VOC's and CVAT's XML files.
 
@@ -70,15 +69,13 @@ def read_xml_files(
     VOC's ImageSets or CVAT's subset says so. The metadata is the file, or CVAT's entry of the image.
 
     Args:
-        root: the folder that was walked.
-        images: absolute paths below `root`.
+        names: the images below the folder that was walked.
         files: the XML files below it.
         splits: files that may be VOC's ImageSets.
 
     Returns:
         The labels with their images; what cannot be used, with the reason; and what was assumed.
     """
-    names = ImageNames(root, images)
     claims: list[Claim] = []
     skipped: list[Skipped] = []
     other_names: list[tuple[Path, str, Path]] = []
@@ -88,29 +85,29 @@ def read_xml_files(
             skipped.append(Skipped(str(file.path), file.flaw))
         elif file.form == "Pascal VOC":
             try:
-                match, said = _voc_image(root, names, file.path, file.root)
+                match, said = _voc_image(names, file.path, file.root)
             except Unusable as error:
                 skipped.append(Skipped(str(file.path), str(error)))
                 continue
             if said:
                 other_names.append((file.path, said, match.image))
             label = _voc_label(file.root, parts.get(file.path.stem))
-            claims.append(Claim(match.image, label, file.path, "", match.agreement, match.namesakes))
+            claims.append(match.claim(label, file.path))
         elif file.form == "CVAT":
-            _read_cvat(root, names, file.path, file.root, claims, skipped)
+            _read_cvat(names, file.path, file.root, claims, skipped)
         else:
             reason = f"neither Pascal VOC nor CVAT: its root is <{display(file.root.tag)}>"
             skipped.append(Skipped(str(file.path), reason))
     return claims, skipped, _remarks(other_names)
 
 
-def _voc_image(root: Path, names: ImageNames, path: Path, annotation: Element) -> tuple[Match, str]:
+def _voc_image(names: ImageNames, path: Path, annotation: Element) -> tuple[Match, str]:
     """Return the image of a file of Pascal VOC, and the name that it gives where that is another image's.
 
     Its own name counts: the tools of VOC find files by it, and `filename` is left as it was when images are
     renamed.
     """
-    directories = directories_below(root, path)
+    directories = names.directories(path)
     said = annotation.said("filename") or annotation.said("path")
     try:
         match = names.find_stem(path.stem, directories)
@@ -184,14 +181,13 @@ def _image_sets(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _read_cvat(
-    root: Path,
     names: ImageNames,
     path: Path,
     annotations: Element,
     claims: list[Claim],
     skipped: list[Skipped],
 ) -> None:
-    directories = directories_below(root, path)
+    directories = names.directories(path)
     entries = annotations.all("image")
     if tracks := len(annotations.all("track")):
         skipped.append(Skipped(str(path), f"has {tracks:,} tracks, of a video (CVAT): these are not read"))
@@ -210,7 +206,7 @@ def _read_cvat(
         if (split := split_of(entry.attributes.get("subset", ""))) is not None:
             fields.setdefault("split", split)
         label = Label(fields, {"image": entry.plain()})
-        claims.append(Claim(match.image, label, path, place, match.agreement, match.namesakes))
+        claims.append(match.claim(label, path, place))
 
 
 def _columns(entries: Sequence[Element]) -> list[list[dict[str, Scalar]]]:

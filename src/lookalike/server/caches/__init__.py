@@ -1,1 +1,1 @@
-"""In-memory caches: embedders, calibrations, field counts, thumbnails."""
+"""In-memory caches: embedders, classifiers, field counts, thumbnails."""

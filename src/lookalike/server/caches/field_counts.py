@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter
-from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from cachetools import TTLCache
 
 from lookalike.schemas.collections import FieldValues, ValueCount, Values
 from lookalike.stores.checks import same_name
-from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lookalike.database import Database
     from lookalike.server.workers.thread_pool import ThreadPool
-    from lookalike.session import Session
-    from lookalike.types import Scalar
-    from lookalike.vectors.vote import LabelKey
 
 SECONDS = 60.0
 """For which counts are believed: what others changed in the collection meanwhile is not in them yet."""
@@ -37,14 +32,14 @@ _MOST = 64
 class FieldCountCache:
     """The value counts of the collections that were asked for last; of one event loop, but for `forget`."""
 
-    def __init__(self, session: Session, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database, timer: Callable[[], float] = time.monotonic) -> None:
         """Begin empty.
 
         Args:
-            session: with the store.
+            database: with the store.
             timer: the clock, in seconds.
         """
-        self._session = session
+        self._database = database
         self._lock = threading.Lock()
         self._cache: TTLCache[str, asyncio.Task[Values]] = TTLCache(_MOST, SECONDS, timer)
 
@@ -59,7 +54,7 @@ class FieldCountCache:
         with self._lock:
             task = self._cache.get(key)
             if task is None or task.cancelled():
-                task = asyncio.create_task(pool.run(lambda: count_values(self._session, name)))
+                task = asyncio.create_task(pool.run(lambda: count_values(self._database, name)))
                 self._cache[key] = task
         try:
             # Shielded: a client that disconnects takes nothing from the others.
@@ -76,34 +71,22 @@ class FieldCountCache:
             self._cache.pop(same_name(name), None)
 
 
-def count_values(session: Session, name: str) -> Values:
+def count_values(database: Database, name: str) -> Values:
     """Count the values of a collection's fields, in one pass over it.
 
     A store that lets one read at a time is free between two batches of a scan.
 
     Args:
-        session: with the store.
+        database: with the store.
         name: the collection.
     """
-    counted: dict[str, Counter[LabelKey]] = {}
-    spelt: dict[tuple[str, LabelKey], Scalar] = {}
-    for records, _ in session.store.scan(name):
-        for record in records:
-            for field, value in record.fields.items():
-                key = label_key(value)
-                # 1 and 1.0 are one label, and shown as the first image has it.
-                spelt.setdefault((field, key), value)
-                counted.setdefault(field, Counter())[key] += 1
     return Values(
         fields=[
             FieldValues(
                 field=field,
                 distinct=len(counts),
-                values=[
-                    ValueCount(value=spelt[field, key], count=count)
-                    for key, count in nsmallest(MOST_VALUES, counts.items(), lambda each: (-each[1], each[0]))
-                ],
+                values=[ValueCount(value=value, count=images) for value, images in counts[:MOST_VALUES]],
             )
-            for field, counts in sorted(counted.items())
+            for field, counts in database[name].values().items()
         ]
     )

@@ -105,7 +105,7 @@ class _Read(Collector):
             (
                 "damaged_records",
                 "Records that were found damaged and are in no answer.",
-                len(service.session.store.damage.found()),
+                len(service.database.damage()),
             ),
         ):
             yield GaugeMetricFamily(f"lookalike_{name}", what, value)

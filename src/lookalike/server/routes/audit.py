@@ -86,7 +86,9 @@ async def audited(
 
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
-    found = service.session.audit(name, query.by, split=query.split, k=query.k, progress=progress)
+    found = service.database[name].audit(
+        query.by, split=query.split, using=query.using, k=query.k, progress=progress
+    )
     return audit_result(found)
 
 

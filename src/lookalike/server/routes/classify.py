@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike.errors import FieldNotFound, InvalidArgument, SpaceMismatch, Unanswerable
-from lookalike.ingest.embedding import EmbeddedFile
-from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.errors import InvalidArgument
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery, Prediction, Vote
 from lookalike.schemas.values import Approximation, Unusable
+from lookalike.search.query import Embedding, Image, RecordId
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
@@ -21,8 +20,9 @@ from lookalike.types import Skipped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.answering import Classified
-    from lookalike.evaluation.calibrator import Calibrator
+    from lookalike.classification.classifier import Classified
+    from lookalike.embedders.protocol import Embedder
+    from lookalike.ingest.embedding import EmbeddedFile
 
 router = APIRouter(tags=["classify"], route_class=FastRoute)
 
@@ -47,52 +47,43 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
 
     async def answer() -> Response:
-        files: list[EmbeddedFile | Skipped] = []
-        made_by = None
+        images: list[Image | RecordId | Skipped] = []
         if pictures:
-            maker = await service.embedders.get(name)
-            made_by = maker.embedder.fingerprint
+            maker = await service.embedders.get(name, query.using)
             files = await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache)
-        return await service.store_pool.run(
-            lambda: json_response(_classify(service, name, query, files, made_by))
-        )
+            images += [_image(file, maker.embedder) for file in files]
+        images += map(RecordId, query.ids)
+        return await service.store_pool.run(lambda: json_response(_classify(service, name, query, images)))
 
     return await service.embedders.checked(name, answer)
 
 
+def _image(file: EmbeddedFile | Skipped, embedder: Embedder) -> Image | Skipped:
+    if isinstance(file, Skipped):
+        return file
+    return Image(file.path, Embedding(file.features, embedder.fingerprint, file.digest))
+
+
 def _classify(
-    service: Service,
-    name: str,
-    query: ClassifyQuery,
-    files: Sequence[EmbeddedFile | Skipped],
-    made_by: str | None,
+    service: Service, name: str, query: ClassifyQuery, images: Sequence[Image | RecordId | Skipped]
 ) -> ClassifyAnswer:
-    """Classify, and write down what was found; `made_by` is the fingerprint of what embedded; blocks."""
+    """Classify, and write down what was found; blocks."""
     collection = service.collection(name)
-    if made_by not in (None, collection.space.embedder_fingerprint):
-        raise SpaceMismatch(name, str(collection.space), "the model that it had before")
-    by, where = kept_name(query.by, collection), kept_filter(query.where, collection) or {}
-    if by not in collection.fields:
-        raise FieldNotFound(by, collection.fields)
-    judge = service.calibrations.get(
-        collection.name, by, query.k, where, query.max_error, query.coverage, query.false_alarm
-    )
-    k = query.k if judge is None else judge.calibration_set.k
-    if k == "auto":
-        raise Unanswerable("too few labelled images to choose k by cross-validation: name a number")
-    recorded = [service.session.recorded(collection, identity) for identity in query.ids]
-    answers = service.session.classify_embedded(
-        collection, [*files, *recorded], by, k, where, judge=judge, approximate=query.approximate
-    )
-    names: list[str | None] = [None] * len(files)
+    classifier = service.classifiers.get(
+        *(collection.name, query.by, query.k, query.where, query.using),
+        *(query.max_error, query.coverage, query.false_alarm),
+        approximate=query.approximate,
+    )  # fmt: skip
+    answers = classifier.classify(images)
+    names: list[str | None] = [None] * (len(images) - len(query.ids))
     if query.ids:
-        records = service.session.store.get(collection.name, query.ids)
+        records = service.database[collection.name].get(query.ids)
         known = {record.id: service.roots.name(record) for record in records}
         names += [known.get(identity) for identity in query.ids]
-    found = collection.approximation if query.approximate else None
+    found = collection.vector(query.using).approximation if query.approximate else None
     return ClassifyAnswer(
-        by=by,
-        k=k,
+        by=classifier.by,
+        k=classifier.k,
         predictions=[
             Unusable(name=each.path, skipped=each.reason)
             if isinstance(each, Skipped)
@@ -100,23 +91,8 @@ def _classify(
             for each, name in zip(answers, names, strict=True)
         ],
         approximation=None if found is None else Approximation(**asdict(found)),
-        remarks=[] if judge is None else _remarks(judge),
+        remarks=classifier.remarks,
     )
-
-
-def _remarks(judge: Calibrator) -> list[str]:
-    """Return what promises cost."""
-    remarks = []
-    chosen = judge.selection
-    if chosen is not None:
-        remarks.append(
-            f"an error of at most {chosen.max_error:g} leaves {chosen.share:.4f} of the answers: "
-            f"{chosen.answered:,} of {chosen.total:,} held-out ones, {chosen.wrong:,} of them wrong"
-        )
-    if judge.always:
-        labels = ", ".join(str(label) for label in judge.always)
-        remarks.append(f"too few images for that coverage, so in every set: {labels}")
-    return remarks
 
 
 def _prediction(service: Service, answer: Classified, name: str | None) -> Prediction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import split_name
 from lookalike.embedders.registry import cards
-from lookalike.errors import LookalikeError
-from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
+from lookalike.errors import LookalikeError, Unanswerable
+from lookalike.metric_learning.fitted import is_fitted
+from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values, Vector
 from lookalike.schemas.values import Approximation
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
@@ -61,7 +62,7 @@ async def create(wanted: NewCollection, response: Response, service: InjectedSer
         model = (
             wanted.model if split_name(wanted.model)[0] in cards() else served_model(service, wanted.model)[1]
         )
-        return _described(service, service.session.create(wanted.name, model))
+        return _described(service, service.database.create(wanted.name, model).info())
 
     made = await service.write_pool.run(act)
     response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"
@@ -74,27 +75,31 @@ async def delete(name: str, service: InjectedService) -> Deleted:
 
     def act() -> Deleted:
         found = service.collection(name)
+        handle = service.database[found.name]
         added = []
         if service.uploads is not None:
-            paths = map(local_path, service.session.store.stamps(found.name))
+            paths = map(local_path, handle.uris())
             added = [path for path in paths if path is not None and service.uploads.holds(path)]
-        first, *_ = service.session.delete(found.name)
+        deleted = handle.delete()
         service.changed(found.name)
         if service.uploads is not None and added:
-            remove_files(service.session.store, service.uploads, added)
-        return Deleted(deleted=first.count)
+            remove_files(service.database, service.uploads, added)
+        return Deleted(deleted=deleted.count)
 
     return await service.write_pool.run(act)
 
 
 def _described(service: Service, found: CollectionInfo) -> Collection:
     texts, problem = False, None
+    handle = service.database[found.name]
     try:
-        texts = isinstance(service.session.embedder_of(found), TextEmbedder)
+        handle.embedder()
+        with suppress(Unanswerable):
+            texts = bool(handle.text_embedder())
     except LookalikeError as error:
         # Its text may say where on this machine something is missing.
         problem = type(error).__name__
-    fitting = service.session.fitting(found.name)
+    fitting = handle.fitting()
     index = found.approximation
     return Collection(
         name=found.name,
@@ -103,6 +108,17 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
         dimension=found.space.dimension,
         fingerprint=found.space.embedder_fingerprint,
         fields=list(found.fields),
+        vectors=[
+            Vector(
+                name=each.name,
+                model=shown_model(service, each.space.embedder),
+                dimension=each.space.dimension,
+                fitted=is_fitted(each),
+                ready=each.ready,
+            )
+            for each in found.vectors
+        ],
+        default=found.default,
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,
         approximation=None if index is None else Approximation(**asdict(index)),

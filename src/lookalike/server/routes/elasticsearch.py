@@ -171,7 +171,7 @@ def _stats(service: Service, models: Mapping[str, str]) -> TrainedModelsStats:
 
 def _stat(service: Service, asked: str, name: str) -> TrainedModelStats:
     try:
-        service.session.embedder(name)
+        service.database.embedder(name)
     except LookalikeError:
         return TrainedModelStats(model_id=asked)
     return TrainedModelStats(

@@ -98,7 +98,7 @@ async def embed_inputs(
             raise TextTooLong(f"input {place}", len(text))
         if not text.strip():
             raise InvalidArgument(f"input {place} is blank: a text without words has no vector")
-    embedder = await service.store_pool.run(lambda: service.session.embedder(name))
+    embedder = await service.store_pool.run(lambda: service.database.embedder(name))
     if texts and not isinstance(embedder, TextEmbedder):
         raise InvalidArgument(
             f"input {next(iter(texts))} is a text, and {public} reads none, only pictures as "
@@ -119,7 +119,7 @@ async def _pictures(
     request: Request, service: Service, embedder: Embedder, pictures: dict[int, Upload]
 ) -> dict[int, NDArray[np.float32]]:
     rows: dict[int, NDArray[np.float32]] = {}
-    cache = await service.store_pool.run(lambda: service.session.features(embedder))
+    cache = await service.store_pool.run(lambda: service.database.features(embedder))
     async for part in _parts(request, service, pictures):
         files = await service.embedding_queue.pictures(list(part.values()), embedder, cache)
         for place, file in zip(part, files, strict=True):

@@ -42,7 +42,7 @@ def _check_dimensions(service: Service, public: str, name: str, asked: int | Non
     """Refuse what would be another vector, before anything is embedded."""
     if asked is None:
         return
-    dimension = service.session.embedder(name).dimension
+    dimension = service.database.embedder(name).dimension
     if asked != dimension:
         raise InvalidArgument(
             f"the vectors of {public} have {dimension:,} dimensions and are not shortened to {asked:,}: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
@@ -21,7 +21,6 @@ from lookalike.server.service import InjectedService, Service
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.evaluate import Options
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.progress import Progress
     from lookalike.server.routes.votes import Places
@@ -109,8 +108,8 @@ async def images(
 
 
 def _evaluate(service: Service, name: str, query: EvaluateQuery, progress: Progress) -> EvaluationResult:
-    options = cast("Options", query.model_dump(exclude={"by"}))
-    return evaluation_result(service.session.evaluate(name, query.by, progress=progress, **options))
+    options = query.model_dump(exclude={"by"})
+    return evaluation_result(service.database[name].evaluate(query.by, progress=progress, **options))
 
 
 def evaluation_result(found: Evaluation) -> EvaluationResult:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from lookalike.database import Database
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.stores.store import Store
     from lookalike.types import Record
 
 router = APIRouter(tags=["images"])
@@ -95,8 +95,9 @@ async def add(name: str, request: Request, service: InjectedService) -> Response
     uploads, labels = await _read(request, service)
     folder = service.uploads
     collection = await service.store_pool.run(lambda: service.collection(name))
-    embedder = await service.store_pool.run(lambda: service.session.embedder_of(collection))
-    files = await service.embedding_queue.pictures(uploads, embedder, service.session.features(embedder))
+    handle = service.database[collection.name]
+    embedder = await service.store_pool.run(handle.embedder)
+    files = await service.embedding_queue.pictures(uploads, embedder, service.database.features(embedder))
     skipped = [
         Unusable(name=upload.name, skipped=file.reason)
         for upload, file in zip(uploads, files, strict=True)
@@ -132,7 +133,7 @@ async def correct(
 
     def act() -> Response:
         collection = service.collection(name)
-        record = service.session.correct(collection.name, id, correction.fields, correction.confirm)
+        record = service.database[collection.name].correct(id, correction.fields, correction.confirm)
         service.changed(collection.name)
         return json_response(details(service, record))
 
@@ -147,11 +148,11 @@ async def remove(name: str, id: Id, service: InjectedService) -> None:  # noqa: 
 
     def act() -> None:
         collection, record = service.record(name, id)
-        service.session.remove(collection.name, [id])
+        service.database[collection.name].remove([id])
         service.changed(collection.name)
         path = local_path(record.uri)
         if service.uploads is not None and path is not None:
-            remove_files(service.session.store, service.uploads, [path])
+            remove_files(service.database, service.uploads, [path])
 
     await service.write_pool.run(act)
 
@@ -171,24 +172,22 @@ def details(service: Service, record: Record) -> ImageDetails:
     )
 
 
-def remove_files(store: Store, folder: UploadFolder, paths: Iterable[Path]) -> None:
+def remove_files(database: Database, folder: UploadFolder, paths: Iterable[Path]) -> None:
     """Delete those files of added pictures that no record refers to; where the store does not say, none.
 
     Args:
-        store: where the records were.
+        database: where the records were.
         folder: that added pictures are in; files elsewhere are left alone.
         paths: of the files.
     """
     try:
-        names = [each.name for each in store.collections()]
         gone = [
             path
             for path in paths
             if folder.holds(path)
             and not any(
                 (other := local_path(record.uri)) is not None and other.name == path.name
-                for name in names
-                for record in store.get(name, store.ids_by_digest(name, path.stem))
+                for record in database.records_of(path.stem)
             )
         ]
     except StoreError:
@@ -210,9 +209,9 @@ def _add(
                 new.append(path)
             kept = replace(file, path=path, modified_ns=path.stat().st_mtime_ns)
             pictures.append(Picture(kept, upload.name, label))
-        records = service.session.add(collection.name, pictures)
+        records = service.database[collection.name].add_embedded(pictures)
     except BaseException:
-        remove_files(service.session.store, folder, new)
+        remove_files(service.database, folder, new)
         raise
     service.changed(collection.name)
     return records

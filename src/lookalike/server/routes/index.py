@@ -9,9 +9,7 @@ from fastapi import APIRouter, Response
 
 from lookalike.errors import LookalikeError, Unanswerable
 from lookalike.file_names import display
-from lookalike.ingest.indexed_folders import indexed_paths
 from lookalike.ingest.removals import disagree
-from lookalike.metric_learning.fitted import refuse_side
 from lookalike.schemas.index import Indexing, IndexQuery, LeftOutFiles
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.schemas.values import Unusable
@@ -19,7 +17,6 @@ from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.jobs import ACCEPTED, accepted
 from lookalike.server.service import InjectedService, Service
-from lookalike.stores.checks import same_name
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
@@ -62,21 +59,19 @@ def indexed_roots(service: Service, collection: CollectionInfo) -> list[Path]:
         service: that knows its own roots.
         collection: as the store has it.
     """
-    session = service.session
-    noted = indexed_paths(session.cache, session.store.url).get(same_name(collection.name))
-    paths = [] if noted is None else list(noted.paths)
+    handle = service.database[collection.name]
+    paths = handle.indexed().paths
     roots = [root.absolute() for root in service.settings.roots]
     if roots and (paths or collection.count):
-        files = [path for uri in session.store.stamps(collection.name) if (path := local_path(uri))]
+        files = [path for uri in handle.uris() if (path := local_path(uri))]
         roots = [root for root in roots if any(file.is_relative_to(root) for file in files)]
     return list(dict.fromkeys([*paths, *roots]))
 
 
 def _indexable(service: Service, name: str) -> CollectionInfo:
     collection = service.collection(name)
-    refuse_side(service.session.store, collection.name)
     # Before a job is made: its model has to be here, for nothing is fetched.
-    service.session.embedder_of(collection)
+    service.database[collection.name].check_indexable()
     if not indexed_roots(service, collection):
         raise Refused(
             409,
@@ -94,8 +89,7 @@ def _index(service: Service, collection: CollectionInfo, query: IndexQuery, prog
     if not there:
         raise Unanswerable("what was indexed is not there any more")
     try:
-        report = service.session.index(
-            collection.name,
+        report = service.database[collection.name].index(
             there,
             labels=query.labels,
             prune=query.prune,

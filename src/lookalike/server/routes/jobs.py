@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
-from lookalike.metric_learning.fitted import is_fitted
 from lookalike.schemas.jobs import Job as ShownJob
 from lookalike.schemas.jobs import JobId, Jobs
 from lookalike.server.auth.access_control import check_may_write
@@ -77,7 +76,7 @@ def check_votes(collection: CollectionInfo, k: int | Literal["auto"], repeats: i
     Raises:
         InvalidArgument: they are more.
     """
-    drawings = repeats if is_fitted(collection) else 1
+    drawings = repeats if collection.fitted else 1
     votes = 0 if k == "auto" else min(k, collection.count)
     most = _MOST_VOTES // (_VOTE * drawings * collection.count)
     if votes > most:

@@ -54,7 +54,7 @@ async def drawn(id: JobId, service: InjectedService) -> Response:  # noqa: A002 
 
 
 def _draw(service: Service, name: str, query: MapQuery, progress: Progress) -> bytes:
-    count = service.session.store.collection(name).count
+    count = service.database[name].info().count
     reading, laying = divided(progress, [count, min(count, MOST_POINTS) + 1])
     records, vectors = _some(service, name, count, reading)
     points, variance = plane(vectors)
@@ -82,7 +82,7 @@ def _some(service: Service, name: str, count: int, progress: Progress) -> tuple[
     records: list[Record] = []
     blocks = []
     passed = 0
-    for batch, rows in service.session.store.scan(name):
+    for batch, rows in service.database[name].scan():
         places = wanted[np.searchsorted(wanted, passed) : np.searchsorted(wanted, passed + len(batch))]
         records += [batch[place - passed] for place in places.tolist()]
         blocks.append(rows[places - passed])

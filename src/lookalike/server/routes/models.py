@@ -122,7 +122,7 @@ def _absolute(name: str) -> str:
 
 def _described(service: Service, public: str, name: str) -> Model:
     try:
-        embedder = service.session.embedder(name)
+        embedder = service.database.embedder(name)
     except LookalikeError as error:
         # Its text may say where on this machine something is missing.
         return Model(id=public, problem=type(error).__name__)

@@ -11,8 +11,7 @@ from lookalike.ingest.embedding import Upload
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
 from lookalike.schemas.values import Approximation
-from lookalike.search.background import FALSE_ALARM
-from lookalike.search.terms import Term
+from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.ingest.embedding import EmbeddedFile
+    from lookalike.search.query import Terms
 
 router = APIRouter(tags=["search"], route_class=FastRoute)
 
@@ -49,8 +49,8 @@ async def search(name: str, request: Request, service: InjectedService) -> Respo
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
 
     async def answer() -> Response:
-        terms = await _embedded(service, name, asked)
-        return await service.store_pool.run(lambda: json_response(_find(service, name, terms, query)))
+        terms = await _embedded(service, name, query.using, asked)
+        return await service.store_pool.run(lambda: json_response(_search(service, name, terms, query)))
 
     return await service.embedders.checked(name, answer)
 
@@ -84,59 +84,53 @@ def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _P
     return asked
 
 
-async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> list[Term]:
+async def _embedded(
+    service: Service, name: str, using: str | None, asked: Sequence[AskedTerm | _Picture]
+) -> Terms:
     """Return the terms with their pictures and texts embedded, together with those of other requests."""
     pictures = [each.upload for each in asked if isinstance(each, _Picture)]
     texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
-    maker = await service.embedders.get(name) if pictures or texts else None
+    maker = None
+    if pictures or texts:
+        maker = await service.embedders.get(name, using, reading=bool(texts))
     files: Iterator[EmbeddedFile | Skipped] = iter(())
     if maker is not None and pictures:
         files = iter(await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
     if maker is not None and texts:
-        reader = await service.store_pool.run(lambda: service.session.reader_of(service.collection(name)))
+        reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
-    made_by = None if maker is None else maker.embedder.fingerprint
-    terms = []
+    made_by = "" if maker is None else maker.embedder.fingerprint
+    terms: list[Summand] = []
     for each in asked:
         if isinstance(each, _Picture):
             file = next(files)
             if isinstance(file, Skipped):
                 raise UnusableImage(file.path, file.reason)
-            name_of = each.upload.name
-            terms.append(Term("image", name_of, each.sign, file.features, file.digest, made_by))
+            known = Embedding(file.features, made_by, file.digest)
+            terms.append(Summand(each.sign, Image(each.upload.name, known)))
         elif each.text is not None:
-            terms.append(Term("text", each.text, each.sign, next(rows), made_by=made_by))
+            terms.append(Summand(each.sign, Text(each.text, Embedding(next(rows), made_by))))
         elif each.id is not None:
-            terms.append(Term("record", each.id, each.sign))
-    return terms
+            terms.append(Summand(each.sign, RecordId(each.id)))
+    return Sum(tuple(terms))
 
 
-def _find(service: Service, name: str, terms: Sequence[Term], query: SearchQuery) -> SearchAnswer:
+def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> SearchAnswer:
     """Search, and write down what was found; blocks."""
-    rate = None
-    if query.min_similarity == "auto":
-        rate = FALSE_ALARM if query.false_alarm is None else query.false_alarm
     service.check_served(name)
-    answer = service.session.find(
-        name,
+    answer = service.database[name].search(
         terms,
-        query.offset + query.k + 1,
-        query.where,
+        k=query.offset + query.k + 1,
+        where=query.where,
+        using=query.using,
         hybrid=query.hybrid,
-        min_similarity=None if query.min_similarity == "auto" else query.min_similarity,
-        false_alarm=rate,
+        min_similarity=query.min_similarity,
+        false_alarm=query.false_alarm,
         approximate=query.approximate,
     )
     hits = answer.hits[query.offset : query.offset + query.k]
-    remarks = [] if answer.vocabulary is None else [answer.vocabulary]
-    if answer.plain:
-        remarks.append("the collection is fitted to images; words are looked for among its plain vectors")
     found = answer.approximation
-    if found is not None and any(term.kind == "text" for term in terms):
-        remarks.append(
-            "the recall was measured with images; words are far from all of them, and may find less"
-        )
     return SearchAnswer(
         hits=service.hits(hits),
         more=len(answer.hits) > query.offset + query.k,
@@ -148,5 +142,5 @@ def _find(service: Service, name: str, terms: Sequence[Term], query: SearchQuery
         if answer.cutoff is None
         else Cutoff(similarity=answer.cutoff.similarity, false_alarm=answer.cutoff.rate),
         best=answer.best,
-        remarks=remarks,
+        remarks=answer.remarks,
     )

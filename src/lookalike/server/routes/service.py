@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike import __version__
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.service import Limits, Login, ServiceInfo
 from lookalike.server.auth.sessions import SECONDS, LoginSessions, cookie_name
 from lookalike.server.http.problems import Refused
 from lookalike.server.service import InjectedService
+from lookalike.version import VERSION
 
 router = APIRouter(tags=["service"])
 
@@ -53,7 +53,7 @@ async def about(request: Request, service: InjectedService) -> ServiceInfo:
     """Say what this service is, what the one who asks may do, and how much a request may bring."""
     settings = service.settings
     return ServiceInfo(
-        version=__version__,
+        version=VERSION,
         may=request.state.may,
         keys=request.app.state.sessions is not None,
         uploads=settings.uploads is not None,

@@ -104,4 +104,4 @@ def read_records(service: Service, collection: str, ids: Iterable[str]) -> dict[
     """
     wanted = list(dict.fromkeys(ids))
     name = service.collection(collection).name
-    return {record.id: record for record in service.session.store.get(name, wanted)}
+    return {record.id: record for record in service.database[name].get(wanted)}

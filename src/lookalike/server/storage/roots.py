@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.file_names import readable
-from lookalike.ingest.indexed_folders import indexed_paths, notes_state
 from lookalike.metric_learning.corrections import marks_of
 from lookalike.server.http.problems import Refused
 from lookalike.stores.checks import same_name
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable
     from io import BufferedReader
 
+    from lookalike.database import Database
     from lookalike.types import Record
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -49,21 +49,18 @@ class _Known:
 class Roots:
     """The folders whose image files may be served; thread-safe."""
 
-    def __init__(self, paths: Iterable[Path], uploads: Path | None, cache: Path, store: str) -> None:
+    def __init__(self, paths: Iterable[Path], uploads: Path | None, database: Database) -> None:
         """Remember the folders.
 
         Args:
             paths: folders or single files that are shown whatever the collection.
             uploads: where added pictures are kept; shown likewise.
-            cache: the user's cache folder, where it is noted what was indexed here. It is looked at again
-                whenever that changes.
-            store: the URL of the store.
+            database: knows what was indexed here; it is asked again whenever that changes.
         """
         every = [path.absolute() for path in paths] + ([] if uploads is None else [uploads.absolute()])
         self._given = tuple(every)
         self._paths = frozenset(map(str, every))
-        self._cache = cache
-        self._store = store
+        self._database = database
         self._known = self._read()
 
     def name(self, record: Record) -> str:
@@ -117,14 +114,14 @@ class Roots:
             raise Refused(404, f"the file of this image cannot be read: {error.strerror}") from error
 
     def _now(self) -> _Known:
-        if notes_state(self._cache) != self._known.state:
+        if self._database.indexed_state() != self._known.state:
             self._known = self._read()
         return self._known
 
     def _read(self) -> _Known:
         # Taken first: what is noted meanwhile shows as a change the next time.
-        state = notes_state(self._cache)
-        noted = indexed_paths(self._cache, self._store)
+        state = self._database.indexed_state()
+        noted = self._database.indexed()
         return _Known(
             state,
             {name: each.folders for name, each in noted.items()},

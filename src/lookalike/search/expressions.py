@@ -1,51 +1,25 @@
-"""What is asked of a collection: images, records and texts, added to each other and taken away."""
+"""Queries as they are written on a command line: `"red car" + a.jpg - "at night"`."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, PathNotFound
+from lookalike.search.query import Image, RecordId, Sum, Summand, Text
 from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-Kind: TypeAlias = Literal["image", "record", "text"]
+    from lookalike.search.query import Term, Terms
 
 _SIGNS = {"+": 1, "-": -1}
 _ID = re.compile("[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One summand of a query."""
-
-    kind: Kind
-    value: str
-    """The path of an image, the id of a record, or a text."""
-    sign: int = 1
-    """1 or −1."""
-    features: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    """Shape (d,): of an image or text that was embedded before; `value` then only says what it was."""
-    digest: str | None = None
-    """SHA-256 of the bytes of an image that was embedded before."""
-    made_by: str | None = None
-    """Fingerprint of the embedder that `features` are of; None: that of the collection."""
-
-    @property
-    def path(self) -> Path:
-        """The path of an image."""
-        return Path(self.value)
-
-
-def read_query(words: Sequence[str], *, text: bool = False) -> tuple[Term, ...]:
+def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
     """Read terms with `+` or `-` between them, each a word of its own.
 
     A term is the image file of that name, if there is one; else the id of a record, if it is 32 hexadecimal
@@ -60,7 +34,8 @@ def read_query(words: Sequence[str], *, text: bool = False) -> tuple[Term, ...]:
         InvalidArgument: no term, a term that is empty, two signs or two terms next to each other.
         PathNotFound: a term is written as a path, and nothing is there.
     """
-    terms: list[Term] = []
+    terms: list[Summand] = []
+    last = ""
     sign: str | None = None
     for word in words:
         if word in _SIGNS and not (text and len(words) == 1):
@@ -70,32 +45,32 @@ def read_query(words: Sequence[str], *, text: bool = False) -> tuple[Term, ...]:
             continue
         if terms and sign is None:
             raise InvalidArgument(
-                f"{terms[-1].value!r} and {word!r} have no + or - between them; "
-                f"several words are one text in quotes: {terms[-1].value + ' ' + word!r}"
+                f"{last!r} and {word!r} have no + or - between them; "
+                f"several words are one text in quotes: {last + ' ' + word!r}"
             )
-        kind = "text" if text else _kind(word)
-        if kind == "text" and not word.strip():
+        term = Text(word) if text else _term(word)
+        if isinstance(term, Text) and not word.strip():
             raise InvalidArgument("an empty text finds nothing: say what is in the picture")
-        terms.append(Term(kind, word, _SIGNS[sign or "+"]))
-        sign = None
+        terms.append(Summand(_SIGNS[sign or "+"], term))
+        sign, last = None, word
     if sign is not None:
         raise InvalidArgument(f"after {sign!r} comes a text, an image or an id")
     if not terms:
         raise InvalidArgument("nothing to search for: name an image, or say in words what to find")
-    return tuple(terms)
+    return Sum(tuple(terms))
 
 
-def _kind(word: str) -> Kind:
+def _term(word: str) -> Term:
     # `os.path` says no where `Path.exists` raises: of 10,000 characters, or with a NUL among them.
     if os.path.exists(word) and not (os.path.isdir(word) and _is_bare(word)):  # noqa: PTH110, PTH112 - as said
-        return "image"
+        return Image(word)
     if _ID.fullmatch(word):
-        return "record"
+        return RecordId(word)
     if _written_as_path(word):
         error = PathNotFound(word)
         error.args = (f"{error}; --text says that these are words",)
         raise error
-    return "text"
+    return Text(word)
 
 
 def _is_bare(word: str) -> bool:

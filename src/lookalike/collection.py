@@ -1,0 +1,756 @@
+"""The handle of one collection: what can be done with it, as calls of the rooms that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from lookalike.classification.classifier import Classifier, ClassifyOptions
+from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
+from lookalike.embedders.models import DEFAULT_MODEL
+from lookalike.errors import (
+    CollectionEmpty,
+    CollectionNotFound,
+    ImageNotFound,
+    InvalidArgument,
+    UnusableImage,
+)
+from lookalike.images.limits import MAX_PIXELS
+from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.embedding import embed_files
+from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.indexed_collection import index_collection
+from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
+from lookalike.ingest.removals import disagree
+from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.labels.labelling import Label
+from lookalike.metric_learning import fitting
+from lookalike.metric_learning.corrections import correct
+from lookalike.metric_learning.fitted import plain_vector, read
+from lookalike.progress import reading_and_comparing, silent
+from lookalike.search.field_values import count_values
+from lookalike.search.neighbours import reading_vector
+from lookalike.search.query import Image, RecordId, alternatives, as_query
+from lookalike.search.search import SearchOptions, search
+from lookalike.sources.files import absolute
+from lookalike.stores.checks import same_name
+from lookalike.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from lookalike.audit.findings import Audit
+    from lookalike.classification.classifier import Classified
+    from lookalike.comparison.comparison import Comparison
+    from lookalike.embedders.protocol import Embedder, TextEmbedder
+    from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.evaluation.held_out_predictions import Ks
+    from lookalike.images.levels import Range
+    from lookalike.ingest.index_report import IndexReport
+    from lookalike.ingest.removals import Agree
+    from lookalike.metric_learning.fitted import Fitting
+    from lookalike.metric_learning.fitting import FitReport
+    from lookalike.opened import Opened
+    from lookalike.progress import Progress
+    from lookalike.search.field_values import ValueCount
+    from lookalike.search.hits import SearchResult
+    from lookalike.search.query import Conditions, Terms
+    from lookalike.search.search import LeastSimilarity
+    from lookalike.stores.damage import Damage
+    from lookalike.types import (
+        Approximation,
+        CollectionInfo,
+        Fields,
+        Metadata,
+        Record,
+        Scalar,
+        Vectors,
+        Where,
+    )
+
+    Paths = str | Path | Iterable[str | Path]
+    """One path, or several."""
+
+Classifiable: TypeAlias = "str | Path | bytes | Image | RecordId | Skipped"
+"""An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
+
+
+_T = TypeVar("_T")
+
+
+class Collection:
+    """The handle of a collection, which need not be there yet; cheap, and threads may share it.
+
+    Every method may raise CollectionNotFound, where there is no collection of that name, and a StoreError.
+    """
+
+    def __init__(self, opened: Opened, name: str) -> None:
+        """Name a collection; the store is not asked.
+
+        Args:
+            opened: the store and the models, which whoever opened them closes.
+            name: letters, digits, `_` and `-` of any script; case does not count.
+        """
+        self.name = name
+        self._opened = opened
+        self._store = opened.store
+        self._models = opened.models
+        self._spaces = opened.spaces
+
+    def __repr__(self) -> str:
+        return f"Collection({self._store.url!r}, {self.name!r})"
+
+    # What it holds
+
+    def info(self) -> CollectionInfo:
+        """Return what the store says of it: its space, how many records it has, and their fields."""
+        return self._store.collection(self.name)
+
+    def get(self, ids: Sequence[str]) -> list[Record]:
+        """Return the records with these ids, in the order asked, without those that are not there."""
+        return self._store.get(self.name, ids)
+
+    def record(self, identity: str) -> Record:
+        """Return one record.
+
+        Raises:
+            ImageNotFound: no record has that id.
+        """
+        for record in self._store.get(self.name, [identity]):
+            return record
+        raise ImageNotFound(self.info().name, identity)
+
+    def scan(
+        self, where: Conditions | None = None, *, using: str | None = None
+    ) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all matching records with one vector of each, in order of id, at most 1,000 at a time.
+
+        Args:
+            where: only records that match.
+            using: the vector; None: the default one.
+        """
+        return self._store.scan(self.name, self._filter(where), using=using)
+
+    def read(
+        self,
+        where: Conditions | None = None,
+        *,
+        using: str | None = None,
+        plain: bool = False,
+        progress: Progress = silent,
+    ) -> tuple[list[Record], Vectors]:
+        """Return records and one vector of each, in order of id.
+
+        Args:
+            where: only records that match.
+            using: the vector; None: the default one.
+            plain: instead of a fitted vector the one that it was made of; of all records.
+            progress: called with records read and records to read.
+
+        Returns:
+            The records; and float32 of shape (records, dimension), each row of length 1.
+        """
+        collection = self.info()
+        if plain:
+            return self._spaces.read_plain(collection, using, progress)
+        return read(self._store, collection, collection.vector(using), self._filter(where), progress)
+
+    def values(self) -> dict[str, list[ValueCount]]:
+        """Count the values of every field: fields by name, each with its values, the most frequent first."""
+        return count_values(self._store.scan_records(self.name))
+
+    def uris(self) -> list[str]:
+        """Return the URI of every record."""
+        return list(self._store.stamps(self.name))
+
+    def damage(self) -> list[Damage]:
+        """Return the records that were found damaged since the store was opened; no answer has them."""
+        return self._store.damage.found(self.name)
+
+    def indexed(self) -> Indexed:
+        """Return which folders and files were indexed into it on this machine."""
+        noted = indexed_paths(self._models.cache, self._store.url)
+        return noted.get(same_name(self.name), Indexed())
+
+    def embedder(self, using: str | None = None, *, reading: bool = False) -> Embedder:
+        """Return the embedder that a vector was made by, by default the default one.
+
+        Args:
+            using: the name of the vector.
+            reading: for a search with texts, which may go to a vector of another embedder: see `search`.
+
+        Raises:
+            VectorNotFound: it has none of that name.
+            Unanswerable: no embedder of its vectors reads texts.
+            SpaceMismatch: it was made by another version of the embedder.
+        """
+        found = self.info()
+        vector = reading_vector(self._models, found, using) if reading else found.vector(using)
+        return self._models.embedder_of(found, vector)
+
+    def text_embedder(self, using: str | None = None) -> TextEmbedder:
+        """Return the embedder that texts are read by: see `search`.
+
+        Raises:
+            VectorNotFound: it has no vector of that name.
+            Unanswerable: no embedder of its vectors reads texts; the line says which do.
+        """
+        collection = self.info()
+        return self._models.text_embedder_of(collection, reading_vector(self._models, collection, using))
+
+    # What changes it
+
+    def index(
+        self,
+        paths: Paths,
+        *,
+        model: str | None = None,
+        vector: str | None = None,
+        levels: Range | None = None,
+        labels: str = "auto",
+        encoding: str | None = None,
+        prune: bool = False,
+        prune_empty: bool = False,
+        agree: Agree = disagree,
+        verify: bool = False,
+        exclude: Sequence[str] = (),
+        include: Sequence[str] = (),
+        as_before: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress = silent,
+    ) -> IndexReport:
+        """Bring the collection up to date with the images below some paths; it is made if it is missing.
+
+        Files that did not change cost one look at their date and size. Interrupted at any moment, it leaves a
+        collection that the same call completes. Labels that people have put right stay.
+
+        Args:
+            paths: folders and files.
+            model: the embedder of a new collection, or of a further vector of one that is there. Weights that
+                are not here are fetched from the hub.
+            vector: the name of that vector; None: `image` of a new collection, or the one that is there of
+                this embedder.
+            levels: which samples of more than 8 bits become black and white.
+            labels: where labels come from: auto, folders, json, table, xml, yolo or none.
+            encoding: of label files that are no Unicode by their marks; None to guess.
+            prune: remove records below the paths whose file is gone.
+            prune_empty: do so too where it looks as though a disk were not mounted.
+            agree: asked before more than a tenth of the collection is removed.
+            verify: read the files whose size and date are the same, and compare their digests.
+            exclude: patterns of what is left out, as in .gitignore.
+            include: patterns of the only images that are taken.
+            as_before: leave out what was left out when the same paths were indexed last here, instead.
+            max_pixels: images with more pixels are skipped.
+            progress: called with images done and images to do.
+
+        Returns:
+            What became of every file.
+
+        Raises:
+            PathNotFound: a path does not exist, and there is nothing to prune below it.
+            Unanswerable: there is no image below a path, and nothing to prune.
+            FolderEmpty: there are records to prune, and it looks as though a disk were not mounted.
+            RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
+            SpaceMismatch: the collection is of another embedder.
+            InvalidArgument: the name cannot be used, or there is no such encoding.
+            LabelsInvalid: the labels cannot be read at all.
+        """
+        options = IndexOptions(
+            model, vector, levels, labels, encoding, prune, prune_empty, agree, verify, exclude,
+            include, as_before, max_pixels,
+        )  # fmt: skip
+        report, self._opened.unnoted = index_collection(
+            self._store, self._models, self.name, paths_of(paths), options, progress
+        )
+        return report
+
+    def check_indexable(self) -> None:
+        """Refuse a collection that cannot be indexed again here, before the work begins.
+
+        Raises:
+            SpaceMismatch: it was made by another version of an embedder.
+        """
+        for vector in self.info().vectors:
+            self._models.embedder_of(self.info(), vector)
+
+    def add(
+        self,
+        paths: Paths,
+        *,
+        fields: Fields | Sequence[Fields] = (),
+        metadata: Metadata | Sequence[Metadata] = (),
+        max_pixels: int = MAX_PIXELS,
+    ) -> list[Record]:
+        """Add single images with their labels; on return they survive a kill. A file stays where it is.
+
+        An image that is there already, at the same path, stays one record: what is said now is added to what
+        it has or takes its place, apart from what people have put right since.
+
+        Args:
+            paths: one image, or several.
+            fields: of all, or of each.
+            metadata: of all, or of each; JSON.
+            max_pixels: an image with more pixels is refused.
+
+        Returns:
+            A record for each image, in order.
+
+        Raises:
+            UnusableImage: one cannot be used; then none is added.
+            InvalidArgument: labels that no image may have.
+        """
+        embedder = self.embedder()
+        files = [absolute(path) for path in paths_of(paths)]
+        labels = map(Label, _of_each(fields, len(files)), _of_each(metadata, len(files)))
+        embedded = embed_files(files, embedder, self._models.features(embedder), max_pixels=max_pixels)
+        pictures = []
+        for file, label in zip(embedded, labels, strict=True):
+            if isinstance(file, Skipped):
+                raise UnusableImage(file.path, file.reason)
+            pictures.append(Picture(file, file.path.name, label))
+        return self.add_embedded(pictures)
+
+    def add_embedded(self, pictures: Sequence[Picture]) -> list[Record]:
+        """Add pictures that the collection's embedder has embedded; new features are kept in the cache."""
+        collection = self.info()
+        plain = plain_vector(collection).space
+        fresh = {each.file.digest: each.file.features for each in pictures if not each.file.cached}
+        self._models.kept_features(plain.embedder_fingerprint, plain.dimension).put(fresh)
+        return add(self._store, self._models, collection.name, pictures)
+
+    def correct(
+        self, identity: str, fields: Mapping[str, Scalar | None] | None = None, confirm: Iterable[str] = ()
+    ) -> Record:
+        """Put the labels of an image right, or confirm them; indexing again keeps to that.
+
+        Args:
+            identity: the id of its record.
+            fields: new values; None removes a field.
+            confirm: fields that are right as they are, or as `fields` has them.
+
+        Returns:
+            The record as it is now.
+
+        Raises:
+            ImageNotFound: no record has that id.
+            InvalidArgument: a value is none that a field can have.
+        """
+        return correct(self._store, self.name, identity, fields or {}, confirm)
+
+    def remove(self, ids: str | Sequence[str]) -> int:
+        """Remove records, by one id or several, and return how many there were; no image file is touched."""
+        return self._store.remove(self.name, [ids] if isinstance(ids, str) else ids)
+
+    def delete(self) -> CollectionInfo:
+        """Delete the collection, and return it as it was; no image file is touched."""
+        deleted = self.info()
+        self._store.delete(self.name)
+        forget_indexed(self._models.cache, self._store.url, deleted.name)
+        return deleted
+
+    def drop_vector(self, using: str) -> CollectionInfo:
+        """Drop a vector of all records, and return the collection.
+
+        Where it was the default one, the first declared that is left becomes that.
+
+        Raises:
+            VectorNotFound: it has none of that name.
+            InvalidArgument: no other is there, or one was fitted to it.
+        """
+        collection = self.info()
+        named = [vector for vector in collection.vectors if vector.name == using]
+        if not named:
+            collection.vector(using)
+        for vector in named:
+            collection = self._store.drop_vector(self.name, vector.space)
+        return collection
+
+    def set_default(self, using: str) -> CollectionInfo:
+        """Make a vector the default one, and return the collection.
+
+        Raises:
+            VectorNotFound: it has no such vector, or records lack it still.
+        """
+        return self._store.set_default(self.name, using)
+
+    def build_index(self, using: str | None = None) -> Approximation:
+        """Build the approximate index of a vector, or bring it up to date, and measure how much it finds.
+
+        Args:
+            using: the vector; None: the default one.
+
+        Raises:
+            ExtraMissing: the store needs a package for it that is not installed.
+            Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
+        """
+        return self._spaces.build_index(self.info(), using)
+
+    # What is asked of it
+
+    def search(
+        self,
+        query: Terms | str | Path | bytes,
+        *,
+        k: int = 10,
+        using: str | None = None,
+        where: Conditions | None = None,
+        hybrid: bool = False,
+        min_similarity: LeastSimilarity = None,
+        false_alarm: float | None = None,
+        approximate: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress = silent,
+    ) -> SearchResult:
+        """Find the images that are most like an image, a text, a record, or a sum of them.
+
+        Args:
+            query: a path, the bytes of an image, a term, or a sum: `Text("red car") - Image("a.jpg")`.
+            k: how many hits.
+            using: the vector that is searched; None: the default one, or for texts one whose embedder reads
+                them.
+            where: only records that match.
+            hybrid: find the words in labels, names and metadata too, and fuse both rankings.
+            min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection.
+            false_alarm: for `auto`: how often something may be found that is not there, 0 … 1.
+            approximate: use the approximate index, if there is one.
+            max_pixels: an image with more pixels is refused.
+            progress: called while background texts are embedded, with texts done and texts to do.
+
+        Raises:
+            FieldNotFound: no record has a field of `where`.
+            ImageNotFound: no record has that id.
+            UnusableImage: an image cannot be used.
+            InvalidArgument: a number is out of its range, or the terms cancel each other out.
+            Unanswerable: the collection is empty, or its model reads no texts.
+            SpaceMismatch: it was made by another version of its embedder.
+        """
+        options = SearchOptions(
+            k, using, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
+        )
+        return search(self._spaces, self._models, self.name, as_query(query), options, progress)
+
+    def classifier(
+        self,
+        by: str,
+        *,
+        k: Ks = 5,
+        where: Conditions | None = None,
+        using: str | None = None,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+        approximate: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress = silent,
+    ) -> Classifier:
+        """Prepare to label images by their nearest labelled neighbours, with what is known of its errors.
+
+        Args:
+            by: the field that holds the label.
+            k: neighbours that vote; `auto` chooses by cross-validation.
+            where: only records that match vote.
+            using: the vector that is searched; None: the default one.
+            max_error: answer only where the held-out answers promise at most this error, 0 … 1.
+            coverage: give label sets that contain the true label this often, 0 … 1.
+            false_alarm: part of the known images that may be called unknown, 0 … 1.
+            approximate: use the approximate index, if there is one.
+            max_pixels: images with more pixels are skipped.
+            progress: called with images read and compared, and those to do, where that is not known yet.
+
+        Raises:
+            FieldNotFound: no record has the field, or one of `where`.
+            InvalidArgument: a number is out of its range.
+            Unanswerable: the collection is empty, or cannot tell what it was promised.
+        """
+        options = ClassifyOptions(
+            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels
+        )
+        return Classifier(self._spaces, self._models, self.name, options, progress)
+
+    def classify(
+        self,
+        images: Classifiable | Iterable[Classifiable],
+        by: str,
+        *,
+        k: Ks = 5,
+        where: Conditions | None = None,
+        using: str | None = None,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+        approximate: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[Classified | Skipped]:
+        """Label images by their nearest labelled neighbours: see `classifier`.
+
+        Args:
+            images: paths, bytes, or `RecordId`s of the collection.
+            by: the field that holds the label.
+            k: neighbours that vote, or `auto`.
+            where: only records that match vote.
+            using: the vector that is searched; None: the default one.
+            max_error: answer only where at most this error is promised.
+            coverage: give label sets that contain the true label this often.
+            false_alarm: part of the known images that may be called unknown.
+            approximate: use the approximate index, if there is one.
+            max_pixels: images with more pixels are skipped.
+
+        Yields:
+            One value for each image, in order.
+        """
+        classifier = self.classifier(
+            by, k=k, where=where, using=using, max_error=max_error, coverage=coverage,
+            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
+        )  # fmt: skip
+        return classifier.classify(images_of(images))
+
+    def zero_shot(
+        self,
+        labels: Sequence[str],
+        *,
+        templates: Sequence[str] = TEMPLATES,
+        model: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> ZeroShotClassifier:
+        """Prepare to label images by the names of labels alone, with a model that reads texts.
+
+        Args:
+            labels: at least two different ones, as texts.
+            templates: texts with `{}` where the label goes; several are averaged.
+            model: the embedder; None: that of the collection, or the default one where it is not there.
+            max_pixels: images with more pixels are skipped.
+
+        Raises:
+            Unanswerable: the model reads no texts.
+        """
+        if model is None:
+            try:
+                model = self.info().space.embedder
+            except CollectionNotFound:
+                model = DEFAULT_MODEL
+        embedder = self._models.embedder(model)
+        return ZeroShotClassifier(self._models, embedder, labels, templates, max_pixels)
+
+    # What is judged
+
+    def evaluate(
+        self,
+        by: str,
+        *,
+        within: str | None = None,
+        using: str | None = None,
+        k: Ks = 5,
+        group: str | None = None,
+        near_duplicates: bool = True,
+        folds: int = 5,
+        repeats: int = 3,
+        seed: int = 0,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+        progress: Progress = silent,
+    ) -> Evaluation:
+        """Classify every image by others that it had no part in, and count how often that is right.
+
+        Each image is classified by all others, or, where a metric was fitted or k is to be chosen, by those
+        of other folds; a metric is fitted anew in each fold.
+
+        Args:
+            by: the field that holds the label.
+            within: compare an image only with those of the same value of this field.
+            using: the vector that is judged; None: the default one.
+            k: neighbours that vote; `auto` chooses by cross-validation.
+            group: never compare an image with those of the same value of this field.
+            near_duplicates: keep near-duplicates together in the same way.
+            folds: for a fitted metric or k `auto`.
+            repeats: how often folds are drawn.
+            seed: of the first drawing.
+            max_error: find the confidence above which the error is at most this, 0 … 1.
+            coverage: measure label sets that contain the true label this often, 0 … 1.
+            false_alarm: part of the known images that may be called unknown, 0 … 1.
+            progress: called with what is done and what is to do, each second or so. What it raises ends the
+                work.
+
+        Raises:
+            FieldNotFound: no record has the field `by`, `within` or `group`.
+            InvalidArgument: a number is out of its range.
+            Unanswerable: no two images can be compared, or all have one label.
+        """
+        # scikit-learn and SciPy take most of a second to import, which no search should wait for.
+        from lookalike.evaluation.evaluate import evaluate
+
+        collection = self.info()
+        fitted = self._spaces.fitting(collection, using)
+        pulse, reading, comparing = reading_and_comparing(progress, collection.count)
+        fit = self._spaces.refit(collection, using, self._models, pulse.beat)
+        records, vectors = self._spaces.read_plain(collection, using, reading)
+        return evaluate(
+            records, vectors, kept_name(by, collection),
+            within=None if within is None else kept_name(within, collection),
+            group=None if group is None else kept_name(group, collection),
+            k=k, near_duplicates=near_duplicates, folds=folds, repeats=repeats, seed=seed,
+            fit=fit, fit_by=None if fitted is None else fitted.by,
+            max_error=max_error, coverage=coverage, false_alarm=false_alarm, progress=comparing,
+        )  # fmt: skip
+
+    def audit(
+        self,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        using: str | None = None,
+        k: int = 5,
+        look: bool = False,
+        progress: Progress = silent,
+    ) -> Audit:
+        """Look for wrong labels, near-duplicates, outliers and small classes.
+
+        Args:
+            by: the field that holds the label; None looks for near-duplicates and outliers only.
+            split: the field that tells training images from test images; None finds one.
+            using: the vector that is judged; None: the default one.
+            k: neighbours that vote, as evidence.
+            look: read the pictures that may have been saved again.
+            progress: as for `evaluate`.
+
+        Raises:
+            FieldNotFound: no record has the field `by`, or `split`.
+            InvalidArgument: k is below 1, or `split` is `by`.
+            Unanswerable: there is nothing to compare.
+        """
+        from lookalike.audit.audit import audit
+
+        collection = self.info()
+        fitted = self._spaces.fitting(collection, using)
+        pulse, reading, comparing = reading_and_comparing(progress, collection.count)
+        records, vectors = self._spaces.read_plain(collection, using, reading)
+        if not records:
+            raise CollectionEmpty(self.name)
+        return audit(
+            records, vectors, None if by is None else kept_name(by, collection),
+            split=None if split is None else kept_name(split, collection), k=k,
+            fit=self._spaces.refit(collection, using, self._models, pulse.beat),
+            fit_by=None if fitted is None else fitted.by, look=look, progress=comparing,
+        )  # fmt: skip
+
+    def compare(
+        self,
+        by: str,
+        *,
+        models: Sequence[str] = (),
+        ks: Sequence[int] = (1, 5),
+        finetune: Sequence[str] = (),
+        epochs: int | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Comparison:
+        """Rank embedders, metrics and k on the collection's images, and networks that are trained on them.
+
+        Args:
+            by: the field that holds the label.
+            models: the embedders; none: all that are part of lookalike.
+            ks: numbers of neighbours that vote.
+            finetune: networks to be trained in the same folds, timm:NAME.
+            epochs: that they are trained for at most; None: the recipe's.
+            seed: of the folds, and of what is drawn in training.
+            progress: called with steps done and steps to do.
+
+        Raises:
+            FieldNotFound: no record has the field.
+            InvalidArgument: no k, or one below 1.
+            Unanswerable: too little to compare, or a network cannot be trained.
+        """
+        from lookalike.comparison.candidates import open_candidates
+        from lookalike.comparison.compare import compare
+        from lookalike.comparison.finetuning.predictions import open_network_candidates
+        from lookalike.comparison.finetuning.recipe import Recipe
+        from lookalike.embedders.ranged import split_name
+
+        opened, collection = self._models, self.info()
+        # Before anything is computed: they need packages and weights that may not be here.
+        networks = open_network_candidates(
+            finetune, opened.cache, weights=opened.weights, device=opened.device, recipe=Recipe(epochs)
+        )
+        _, levels = split_name(collection.space.embedder)
+        candidates = open_candidates(opened, models, levels)
+        return compare(
+            self._spaces.read_plain(collection)[0], candidates, kept_name(by, collection),
+            networks=networks, levels=levels, folder=opened.cache, ks=ks, seed=seed, progress=progress,
+        )  # fmt: skip
+
+    # What it learns
+
+    def fit(self, by: str, *, using: str | None = None, progress: Progress = silent) -> FitReport:
+        """Fit a metric to the labels, and give each record the vector `fitted`, the new default.
+
+        Args:
+            by: the field whose labels the metric learns.
+            using: the vector that it is made of; None: the default one, or the one that was made of.
+            progress: called with records written and records to write.
+
+        Raises:
+            FieldNotFound: no record has the field.
+            VectorNotFound: it has no vector of that name.
+            Unanswerable: there are too few labels, or labelled images, to learn from.
+            StoreBusy: another fit of the collection is running.
+        """
+        collection = self.info()
+        groups = self._models.groups(plain_vector(collection, using).space.embedder)
+        return fitting.fit(
+            self._store, self.name, kept_name(by, collection), using=using, groups=groups,
+            locks=self._locks, progress=progress,
+        )  # fmt: skip
+
+    def undo_fit(self) -> int:
+        """Drop the fitted vectors and go back to the plain ones; return how many records there are.
+
+        Raises:
+            InvalidArgument: it is not fitted.
+            StoreBusy: a fit of the collection is running.
+        """
+        return fitting.undo_fit(self._store, self.name, locks=self._locks)
+
+    def added_since_fit(self) -> int:
+        """Return how many images are in it now that were not when it was fitted; 0 where it is not fitted."""
+        found = self.fitting()
+        if found is None:
+            return 0
+        return sum(
+            record.digest not in found.digests
+            for records in self._store.scan_records(self.name)
+            for record in records
+        )
+
+    def fitting(self, using: str | None = None) -> Fitting | None:
+        """Return the fit of a vector, by default of the default one; None for a plain one."""
+        return self._spaces.fitting(self.info(), using)
+
+    @property
+    def _locks(self) -> Path:
+        return self._models.cache / "locks"
+
+    def _filter(self, where: Conditions | None) -> Where | None:
+        return kept_filter(alternatives(where), self.info())
+
+
+def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image | RecordId | Skipped]:
+    """Yield images as terms: what is a path, or bytes, is an image."""
+    several = [images] if isinstance(images, str | Path | bytes | Image | RecordId | Skipped) else images
+    for each in several:
+        yield Image(each) if isinstance(each, str | Path | bytes) else each
+
+
+def paths_of(paths: Paths) -> list[Path]:
+    """Return one path, or several, as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:
+    if isinstance(given, Mapping):
+        return [given] * count
+    if not given:
+        return [{}] * count
+    if len(given) != count:
+        raise InvalidArgument(f"labels of {len(given)} images are given for {count}")
+    return list(given)

@@ -1,0 +1,3 @@
+"""The version of lookalike."""
+
+VERSION = "0.1.0"
