@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lookalike.errors import QueryRefused
+from lookalike.errors import QueryRefused, StoreCorrupt
 from lookalike.stores.backend import BuiltIndex, Rows
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.damage import DamageLog
@@ -112,8 +112,14 @@ class ElasticsearchBackend:
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
         """Return the metric of a vector: see `Backend.metric`."""
-        listing = self._catalog.find(name)
-        return self._catalog.metric(listing, choose(listing.entry))
+        while True:
+            listing = self._catalog.find(name)
+            vector = choose(listing.entry)
+            try:
+                return self._catalog.metric(listing, vector)
+            except StoreCorrupt:  # unless another was kept while it was read
+                if self._catalog.find(name).metrics.get(vector.number) == listing.metrics[vector.number]:
+                    raise
 
     def rename(self, name: str, new: str) -> None:
         """Give a collection another name: see `Backend.rename`."""

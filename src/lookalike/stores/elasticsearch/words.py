@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores.elasticsearch.filters import matching
+from lookalike.stores.elasticsearch.pages import sorted_pages
 from lookalike.stores.elasticsearch.records import RECORD_FIELDS
 from lookalike.stores.elasticsearch.schema import WORDS_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
     from lookalike.types import Where
 
 # Above it a search needs a point in time: index.max_result_window, unless it was changed.
 _WINDOW = 10_000
-_KEEP_ALIVE = "5m"
 # Words are counted over all shards: a text has the same score wherever it is, and equal ones tie.
 _PARAMS = {"search_type": "dfs_query_then_fetch", "allow_partial_search_results": "false"}
 
@@ -44,30 +44,13 @@ def hits_by_words(
         "_source": list(RECORD_FIELDS),
         "track_total_hits": False,
     }
-    if k > _WINDOW:
-        return list(_many(client, index, body, k))
-    answer = client.request("POST", f"/{index}/_search", {**body, "size": k}, params=_PARAMS).body
-    found: list[dict[str, Any]] = answer["hits"]["hits"]
-    return found
-
-
-def _many(client: ElasticsearchClient, index: str, body: dict[str, Any], k: int) -> Iterator[dict[str, Any]]:
-    """Yield more hits than one search gives, read at one point in time."""
-    opened = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
-    point = opened.body["id"]
-    try:
-        after: dict[str, Any] = {}
-        while k > 0:
-            size = min(k, _WINDOW)
-            search = {**body, **after, "size": size, "pit": {"id": point, "keep_alive": _KEEP_ALIVE}}
-            answer = client.request("POST", "/_search", search, params=_PARAMS).body
-            point = answer["pit_id"]
-            hits = answer["hits"]["hits"]
-            yield from hits
-            if len(hits) < size:
-                return
-            after = {"search_after": hits[-1]["sort"]}
-            k -= size
-    finally:
-        # Gone already when its index was deleted.
-        client.request("DELETE", "/_pit", {"id": point}, allow=(404,))
+    found: list[dict[str, Any]] = []
+    if k <= _WINDOW:
+        answer = client.request("POST", f"/{index}/_search", {**body, "size": k}, params=_PARAMS).body
+        found = answer["hits"]["hits"]
+    else:
+        for hits in sorted_pages(client, index, {**body, "size": _WINDOW}, _PARAMS):
+            found += hits
+            if len(hits) < _WINDOW or len(found) >= k:
+                break
+    return found[:k]
