@@ -106,7 +106,7 @@ def test_a_text_finds_what_its_vector_finds(client: openai.OpenAI, filled_store:
     with Database(f"sqlite:///{filled_store}", cache=cache) as database:
         hits = database["textile"].search(Text(ENGLISH), k=5).hits
         space = database.store.collection("textile").space
-        found = database.store.nearest("textile", vector[None], 5, space=space)[0]
+        found = database.store.nearest("textile", Query(vector[None], 5, space=space))[0]
     assert [hit.record.id for hit in hits] == [each.record.id for each in found]
     np.testing.assert_allclose(
         [hit.similarity or 0.0 for hit in hits], [each.similarity for each in found], rtol=0, atol=1e-5
