@@ -27,6 +27,7 @@ from lookalike.search.query import Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
+from lookalike.stores.query import Query
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.listening import listening

@@ -38,6 +38,9 @@ def stores(tmp_path: Path) -> Iterator[list[Store]]:
         yield [first, second]
 
 
+ONE = {SPACE: random_vectors(1, 16, 3)}
+
+
 def fields(number: int) -> dict[str, Scalar]:
     quality = ("good", "good", "good", "bad", "worse")[number % 5]
     return {
