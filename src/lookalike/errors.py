@@ -24,6 +24,7 @@
     ├── WeightsInvalid         a weights file that is not the one it should be
     ├── WeightsMissing         a model's weights are not on this machine, or cannot be fetched
     ├── ExtraMissing           an optional package is not installed
+    ├── PluginFailed           a store or an embedder of another package cannot be loaded
     ├── QueryRefused           SQL that fails or that would write
     └── StoreError
         ├── StoreUnreachable   no server answers, or it went away in the middle
@@ -266,6 +267,17 @@ class ExtraMissing(LookalikeError):
         super().__init__(f"{what} needs an optional package: pip install 'lookalike[{extra}]'")
 
 
+class PluginFailed(LookalikeError):
+    """What another package brings for lookalike cannot be loaded."""
+
+    def __init__(self, group: str, name: str, package: str, reason: str) -> None:
+        self.group = group
+        self.name = name
+        self.package = package
+        self.reason = reason
+        super().__init__(f"{name!r} of {group} cannot be loaded from {package}: {reason}")
+
+
 class StoreError(LookalikeError):
     """The store cannot do what was asked; nothing was half-written."""
 
@@ -361,6 +373,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     VectorIncomplete: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
+    PluginFailed: Outcome(1, 501),
     StoreError: Outcome(1, 500),
     StoreUnreachable: Outcome(1, 503),
     StoreBusy: Outcome(1, 503),

@@ -20,9 +20,9 @@ from lookalike.cli import main
 from lookalike.integrity import uploads_check
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.registry import open_store
+from lookalike.testing.stores import flipped
 from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import flipped
 
 PART = 1000
 

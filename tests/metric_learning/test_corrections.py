@@ -38,6 +38,7 @@ from lookalike.metric_learning.corrections import (
 from lookalike.metric_learning.fitting import fit
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
+from lookalike.testing.stores import SPACE, STRANGE_TEXTS, corners, record
 from lookalike.types import (
     OWN_KEY,
     Record,
@@ -45,7 +46,6 @@ from lookalike.types import (
 )
 from lookalike.uris import uri_path
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import SPACE, STRANGE_TEXTS, corners, record
 from tests.mean_colours import MeanColours, save
 from tests.transfer.test_copy_servers import elasticsearch_url  # noqa: F401 a fixture
 

@@ -36,6 +36,7 @@ from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
+from lookalike.testing.stores import record
 from lookalike.types import (
     PLAIN_METRIC,
     Record,
@@ -46,7 +47,6 @@ from lookalike.types import (
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import record
 from tests.mean_colours import MeanColours, mean_colours, picture, save
 
 DIMENSION = 24

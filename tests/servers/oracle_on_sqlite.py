@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-URL = "oracle://scott:tiger@db.example:1522/parts_pdb"
 _MERGE = re.compile(
     r"MERGE INTO (\w+) t USING .*? ON \((.*?)\) WHEN MATCHED THEN UPDATE SET (.*?)"
     r" WHEN NOT MATCHED THEN INSERT \((.*?)\) VALUES \((.*)\)"
@@ -188,7 +187,8 @@ def _distance(a: bytes, b: bytes) -> float | None:
 
 
 @pytest.fixture
-def oracle_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Take the place of the driver's `connect` for one test, and name an empty schema."""
-    monkeypatch.setattr(oracledb, "connect", OracleOnSqlite(tmp_path / "oracle.db").connect)
-    return URL
+def oracle_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OracleOnSqlite:
+    """Take the place of the driver's `connect` for one test, with an empty schema."""
+    oracle = OracleOnSqlite(tmp_path / "oracle.db")
+    monkeypatch.setattr(oracledb, "connect", oracle.connect)
+    return oracle

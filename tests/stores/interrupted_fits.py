@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.contracts.store_contract import CORNERS, nearest, turned
+from lookalike.testing.stores import CORNERS, nearest, turned
 
 if TYPE_CHECKING:
     from lookalike.stores.store import Store
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # argv: URL. Fits and refits by turns, and puts records meanwhile; prints each vector that is finished.
 FITTER = """
 import sys
-from tests.contracts.store_contract import CORNERS, FITTED, REFITTED, SPACE, record, turned
+from lookalike.testing.stores import CORNERS, FITTED, REFITTED, SPACE, record, turned
 from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     number = 0

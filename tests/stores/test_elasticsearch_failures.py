@@ -25,7 +25,7 @@ from lookalike.errors import (
     StoreUnreachable,
 )
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
+from lookalike.testing.stores import CORNERS, SPACE, corners, fill, record, scanned
 from tests.servers.elasticsearch import Node, Unavailable, free_port, running
 from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
 

@@ -23,9 +23,7 @@ from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.elasticsearch.store import ElasticsearchStore
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.types import Record
-from lookalike.uris import file_uri
-from tests.contracts.store_contract import (
+from lookalike.testing.stores import (
     CORNERS,
     SPACE,
     STRANGE_TEXTS,
@@ -37,6 +35,8 @@ from tests.contracts.store_contract import (
     record,
     scanned,
 )
+from lookalike.types import Record
+from lookalike.uris import file_uri
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
 pytestmark = pytest.mark.xdist_group("elasticsearch")

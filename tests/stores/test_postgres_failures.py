@@ -31,7 +31,7 @@ from lookalike.errors import (
     Unanswerable,
 )
 from lookalike.stores.registry import open_store
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from tests.servers.postgres import PASSWORD, PostgresProcess, free_port, postgres_process
 from tests.stores.interrupted_fits import FITTER, complete_fit
 
@@ -46,7 +46,7 @@ BATCH = 20
 # argv: URL, name of this writer. Prints the number of each batch that is acknowledged.
 WRITER = f"""
 import sys
-from tests.contracts.store_contract import SPACE, corners, record
+from lookalike.testing.stores import SPACE, corners, record
 from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     store.create("parts", SPACE)

@@ -20,7 +20,7 @@ from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
 from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.store import Store
-from tests.contracts.store_contract import (
+from lookalike.testing.stores import (
     CORNERS,
     SPACE,
     corners,
@@ -43,7 +43,7 @@ BATCH = 20
 # argv: URL, name of this writer, number of batches. Prints the number of each batch that is acknowledged.
 WRITER = f"""
 import sys
-from tests.contracts.store_contract import SPACE, corners, put, record
+from lookalike.testing.stores import SPACE, corners, put, record
 from lookalike.stores.registry import open_store
 url, writer, batches = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with open_store(url) as store:
@@ -58,7 +58,7 @@ with open_store(url) as store:
 # Says what came of writing and of reading, and whether one batch more or less is there afterwards.
 ATTEMPT = """
 import sys
-from tests.contracts.store_contract import CORNERS, SPACE, fill, nearest, put, record, scanned
+from lookalike.testing.stores import CORNERS, SPACE, fill, nearest, put, record, scanned
 from lookalike.errors import LookalikeError
 from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
@@ -429,7 +429,7 @@ def test_a_put_that_does_not_fit_leaves_all_as_it_was(store: Store) -> None:
 # argv: a folder whose disk is small or whose files may not grow. "ballast" is given up in the end.
 FILL_UP = """
 import pathlib, resource, sys
-from tests.contracts.store_contract import SPACE, corners, put, record, scanned
+from lookalike.testing.stores import SPACE, corners, put, record, scanned
 from lookalike.errors import LookalikeError
 from lookalike.stores.registry import open_store
 folder = pathlib.Path(sys.argv[1])

@@ -38,9 +38,7 @@ from lookalike.stores.sqlite.catalog import existing_entry
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.store import Store
 from lookalike.stores.verification import CHANGED_VECTOR
-from lookalike.types import Space
-from lookalike.uris import file_uri, record_id
-from tests.contracts.store_contract import (
+from lookalike.testing.stores import (
     CORNERS,
     FIELDS,
     FITTED,
@@ -60,6 +58,8 @@ from tests.contracts.store_contract import (
     scanned,
     turned,
 )
+from lookalike.types import Space
+from lookalike.uris import file_uri, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -818,7 +818,7 @@ def bytes_read(url: str, call: str) -> int:
         "import sys\n"
         "from lookalike.stores.query import Query\n"
         "from lookalike.stores.registry import open_store\n"
-        "from tests.contracts.store_contract import random_vectors\n"
+        "from lookalike.testing.stores import random_vectors\n"
         "def read():\n"
         "    with open('/proc/self/io') as file:\n"
         "        return int(file.readline().split()[1])\n"

@@ -38,12 +38,7 @@ from lookalike.metric_learning.fitting import fit, undo_fit
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.transfer.contents import read_rows
-from lookalike.transfer.copy import copy, copyable
-from lookalike.transfer.unfinished_copies import building_name
-from lookalike.types import Scalar, Space
-from tests.conftest import CommandLine
-from tests.contracts.store_contract import (
+from lookalike.testing.stores import (
     CORNERS,
     FIELDS,
     SPACE,
@@ -54,6 +49,11 @@ from tests.contracts.store_contract import (
     record,
     scanned,
 )
+from lookalike.transfer.contents import read_rows
+from lookalike.transfer.copy import copy, copyable
+from lookalike.transfer.unfinished_copies import building_name
+from lookalike.types import Scalar, Space
+from tests.conftest import CommandLine
 from tests.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[2]

@@ -17,11 +17,11 @@ from lookalike.metric_learning.fitting import fit
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
+from lookalike.testing.stores import SPACE, random_vectors, record
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import Parity, parity
 from lookalike.types import Neighbour, Record, Scalar, Vectors
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import SPACE, random_vectors, record
 
 SPACE = replace(SPACE, dimension=16)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import split_name
-from lookalike.embedders.registry import FAMILIES, cards, groups_of, known_cards, open_embedder
+from lookalike.embedders.registry import cards, groups_of, known_cards, open_embedder
 from lookalike.errors import SpaceMismatch, Unanswerable
 from lookalike.types import Space
 
@@ -142,7 +142,8 @@ class Models:
 
     def groups(self, model: str) -> tuple[slice, ...]:
         """Return the ranges of columns that belong together in the features of an embedder."""
-        if model.partition(":")[0] in FAMILIES:
+        plain, _ = split_name(model)
+        if ":" in plain:
             return groups_of(self.embedder(model))
-        card = cards().get(split_name(model)[0])
+        card = cards().get(plain)
         return () if card is None else card.groups

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
-from lookalike.stores.store import Store
+from lookalike.plugins import STORES, load_plugin, plugin_names
 
 if TYPE_CHECKING:
     from lookalike.stores.backend import Backend
+    from lookalike.stores.store import Store
 
 TIMEOUT = 30.0
 """Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
@@ -24,13 +25,17 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
             - `postgresql://user:password@host:port/database`
             - `elasticsearch+http://host:port`, `elasticsearch+https://user:password@host:port`
             - `oracle://user:password@host:port/service`
+            - a scheme that another package brings: see `plugins`
         timeout: seconds to wait for a server, or for another process's lock.
 
     Raises:
         InvalidArgument: no store speaks that scheme, or the URL is not as the store wants it.
         ExtraMissing: the store's client is not installed.
+        PluginFailed: the store is another package's, and cannot be loaded.
         StoreError: it is there and cannot be opened.
     """
+    from lookalike.stores.store import Store
+
     return Store(_open_backend(url, timeout))
 
 
@@ -52,11 +57,14 @@ def _open_backend(url: str, timeout: float) -> Backend:
         from lookalike.stores.oracle.backend import OracleBackend
 
         return OracleBackend(url, timeout)
+    open_backend = load_plugin(STORES, scheme) if ":" in url else None
+    if open_backend is not None:
+        opened: Backend = open_backend(url, timeout)
+        return opened
     # What was written may be a password: it is not repeated.
-    raise InvalidArgument(
-        "no store speaks that URL: it begins with sqlite:///, postgresql://, elasticsearch+http://, "
-        "elasticsearch+https:// or oracle://"
-    )
+    known = "sqlite:///, postgresql://, elasticsearch+http://, elasticsearch+https://"
+    known += "".join(f", {name}:" for name in plugin_names(STORES))
+    raise InvalidArgument(f"no store speaks that URL: it begins with {known} or oracle://")
 
 
 def check_approximate(url: str) -> None:

@@ -192,7 +192,7 @@ class OracleBackend:
         """Add records with all their vectors, or replace those of the same id, in one transaction."""
         with self._writing(name) as (session, entry):
             given = give(entry)
-            stale = put_records(session, entry.key, records)
+            stale = put_records(session, entry, records)
             for vector, rows in given:
                 put_vectors(session, vector.number, [one.id for one in records], rows)
             session.commit()
@@ -215,7 +215,7 @@ class OracleBackend:
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
         """Replace fields and metadata of the records with these ids, in one transaction."""
         with self._writing(name) as (session, entry):
-            stale = put_labels(session, entry.key, labels)
+            stale = put_labels(session, entry, labels)
             session.commit()
             if stale:
                 refresh_views(session)

@@ -329,7 +329,7 @@ def _entries(session: OracleSession, url: str, statement: str, binds: Mapping[st
         if row[1] is not None:
             found.setdefault(int(row[1]), []).append(row[2:])
     return [
-        Entry(number, some[0][0], tuple(_vector(*row[2:]) for row in some if row[2] is not None), some[0][1])
+        Entry(number, some[0][0], tuple(_vector(row[2:]) for row in some if row[2] is not None), some[0][1])
         for number, some in found.items()
     ]
 
@@ -356,25 +356,13 @@ def _check_version(url: str, version: int) -> None:
         raise StoreOlder(url)
 
 
-def _vector(  # noqa: PLR0913, RUF100 the columns of a row
-    number: int,
-    name: str,
-    embedder: str | None,
-    embedder_fingerprint: str | None,
-    dimension: int,
-    metric_fingerprint: str | None,
-    ready: int,
-    becomes_default: int,
-    kind: str | None,
-    recall: float | None,
-    k: int | None,
-    queries: int | None,
-) -> VectorEntry:
-    space = Space(embedder or "", embedder_fingerprint or "", int(dimension), metric_fingerprint or "")
-    approximation = None
+def _vector(row: Row) -> VectorEntry:
+    number, name, embedder, fingerprint, dimension, metric, ready, becomes_default, kind, recall, *asked = row
+    space = Space(embedder or "", fingerprint or "", int(dimension), metric or "")  # '' is NULL to Oracle
+    measured = None
     if kind is not None and recall is not None:
-        approximation = Approximation(kind, float(recall), int(k or 0), int(queries or 0))
-    info = VectorInfo(name, space, bool(ready), bool(becomes_default), approximation)
+        measured = Approximation(kind, float(recall), *map(int, asked))
+    info = VectorInfo(name, space, bool(ready), bool(becomes_default), measured)
     return VectorEntry(int(number), info, kind)
 
 

@@ -21,6 +21,7 @@ from lookalike.checksums import vector_checksum
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.stores.sql import sql_text
+from lookalike.stores.view_columns import COLUMNS, ColumnNames, cut, vector_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +47,6 @@ COLUMN_LENGTH = 100
 """Bytes in the name of a view's column, of 128 that Oracle has (SQL Language Reference, "Database Object
 Naming Rules"), so that there is room for a number at its end."""
 
-VIEW_COLUMNS = ("ID", "URI", "PATH", "DIGEST", "METADATA", "VECTOR")
 _NO_COLUMN = ("ROWID",)  # not even in quotes: SQL Language Reference, "Oracle SQL Reserved Words"
 
 # The range of NUMBER: SQL Language Reference, "Data Types".
@@ -184,17 +184,25 @@ def kept_uri(uri: str | None, kept: Mapping[str, str]) -> str:
     return uri if uri is not None else kept.get("uri", "")
 
 
-def plan_fields(known: Sequence[Field], records: Iterable[Fields]) -> list[Field]:
-    """Return the fields that are new, or that had only numbers and no longer have, as they are to be."""
+def plan_fields(
+    known: Sequence[Field], records: Iterable[Fields], vectors: Iterable[str] = ()
+) -> list[Field]:
+    """Return the fields that are new, or that had only numbers and no longer have, as they are to be.
+
+    Args:
+        known: those that the collection has had.
+        records: fields of records.
+        vectors: names of the collection's vectors, whose columns are left to them.
+    """
     fields = {field.name: field for field in known}
-    taken = {upper(name) for name in (*VIEW_COLUMNS, *_NO_COLUMN, *(field.column for field in known))}
+    columns = column_names((*_NO_COLUMN, *map(vector_column, vectors), *(field.column for field in known)))
     number = max((field.number for field in known), default=0)
     for name, value in ((name, value) for record in records for name, value in record.items()):
         is_number = not isinstance(value, (str, bool))
         field = fields.get(name)
         if field is None:
             number += 1
-            field = Field(number, name, free_column(name, taken), is_number)
+            field = Field(number, name, columns.take(column_name(name)), is_number)
         fields[name] = field._replace(only_numbers=field.only_numbers and is_number)
     before = {field.name: field for field in known}
     return [field for field in fields.values() if field != before.get(field.name)]
@@ -231,29 +239,19 @@ def _for_sql(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         # An empty name is an error to some functions of Oracle, and a longer one to older servers.
         return {
-            _cut(sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
+            cut(sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
             for name, one in value.items()
         }
     return [_for_sql(one, depth + 1) for one in value]
 
 
-def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode("utf-8", "ignore")
+def column_names(taken: Iterable[str]) -> ColumnNames:
+    """Return the names of a view's columns, of which no two are the same in capitals of any script."""
+    return ColumnNames((*COLUMNS, *taken), same=str.upper)
 
 
-def free_column(name: str, taken: set[str]) -> str:
-    """Return a column's name that is fit for SQL and for a JSON path, and take it."""
+def column_name(name: str) -> str:
+    """Return a name that is fit for SQL and for a JSON path, in capitals if it is a plain ASCII word."""
     plain = "".join(c if c.isprintable() and c not in "\"'\\" else "_" for c in name)
-    plain = _cut(plain.encode("utf-8", "replace").decode(), COLUMN_LENGTH).strip() or "_"
-    plain = plain.upper() if plain.isascii() else plain
-    column, counter = plain, 2
-    while upper(column) in taken:
-        column = f"{plain}_{counter}"
-        counter += 1
-    taken.add(upper(column))
-    return column
-
-
-def upper(name: str) -> str:
-    """Return a name in capitals: two that have the same cannot both be columns of ours."""
-    return name.upper()
+    plain = cut(plain.encode("utf-8", "replace").decode(), COLUMN_LENGTH).strip() or "_"
+    return plain.upper() if plain.isascii() else plain

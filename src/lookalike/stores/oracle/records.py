@@ -83,12 +83,13 @@ def lacking_condition(vector: int) -> str:
     return f"NOT EXISTS (SELECT 1 FROM {vector_table(vector)} v WHERE v.id = r.id)"  # noqa: S608
 
 
-def put_records(session: OracleSession, collection: int, records: Sequence[StoredRecord]) -> bool:
+def put_records(session: OracleSession, entry: Entry, records: Sequence[StoredRecord]) -> bool:
     """Add records to a collection, or replace those of the same id; tell whether its view is stale.
 
     The first error ends it: no batch errors, because all or none is put.
     """
-    columns, numbers, stale = _columns(session, collection, [one.record.fields for one in records])
+    collection = entry.key
+    columns, numbers, stale = _columns(session, entry, [one.record.fields for one in records])
     for some in chunks(records, TOGETHER):
         rows = [record_binds(one, columns) for one in some]
         session.execute_many(put_statement(collection), rows, _SIZES)
@@ -136,11 +137,12 @@ def fill_vectors(
     return len(chosen)
 
 
-def put_labels(session: OracleSession, collection: int, labels: Sequence[StoredLabels]) -> bool:
+def put_labels(session: OracleSession, entry: Entry, labels: Sequence[StoredLabels]) -> bool:
     """Replace labels of the records of a collection that are there; tell whether its view is stale."""
+    collection = entry.key
     uris = uris_of(session, collection, [one.id for one in labels])
     known = {one.id: one for one in labels if one.id in uris}
-    columns, numbers, stale = _columns(session, collection, [one.fields for one in known.values()])
+    columns, numbers, stale = _columns(session, entry, [one.fields for one in known.values()])
     for some in chunks(list(known.values()), TOGETHER):
         rows = [{"id": one.id, **label_binds(one, columns)} for one in some]
         for row in rows:
@@ -318,12 +320,12 @@ def _execute_with_vectors(
 
 
 def _columns(
-    session: OracleSession, collection: int, records: Sequence[Fields]
+    session: OracleSession, entry: Entry, records: Sequence[Fields]
 ) -> tuple[dict[str, str], dict[str, int], bool]:
     """Make the fields known; return their columns and numbers by name, and whether any is new or changed."""
-    known = read_fields(session, collection)
-    changed = plan_fields(known, records)
-    put_fields(session, collection, changed)
+    known = read_fields(session, entry.key)
+    changed = plan_fields(known, records, [vector.info.name for vector in entry.vectors])
+    put_fields(session, entry.key, changed)
     fields = {field.name: field for field in (*known, *changed)}
     return (
         {name: field.column for name, field in fields.items()},

@@ -12,9 +12,10 @@ import re
 from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreBusy, StoreDenied, StoreReadOnly
-from lookalike.stores.oracle.encoding import VIEW_COLUMNS, Field, free_column, identifier, upper
+from lookalike.stores.oracle.encoding import Field, column_name, column_names, identifier
 from lookalike.stores.oracle.errors import OracleRefusal, is_missing_table, suppress_code
 from lookalike.stores.oracle.schema import records_table, vector_table
+from lookalike.stores.view_columns import COLUMNS, vector_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,10 +65,9 @@ def view_statement(view: str, collection: int, fields: Sequence[Field], vectors:
         fields: those with a column; their columns' names hold no quotes and no backslash.
         vectors: numbers of those that have a column, by the names of their columns.
     """
-    fields = fields[: MOST_COLUMNS - len(VIEW_COLUMNS) - len(vectors) + 1]
-    names = ", ".join(
-        f'"{name}"' for name in (*VIEW_COLUMNS[:4], *(f.column for f in fields), VIEW_COLUMNS[4], *vectors)
-    )
+    *first, metadata, _ = map(str.upper, COLUMNS)
+    fields = fields[: MOST_COLUMNS - len(first) - 1 - len(vectors)]
+    names = ", ".join(f'"{name}"' for name in (*first, *(f.column for f in fields), metadata, *vectors))
     shown = "".join(f", j.f{field.number:d}" for field in fields)
     shown += ", r.metadata" + "".join(f", v{number:d}.embedding" for number in vectors.values())
     tables = f"{records_table(collection)} r"
@@ -122,10 +122,10 @@ def _refresh(  # noqa: PLR0913, RUF100 what the catalog says of one view
 
 def vector_columns(ready: Sequence[tuple[int, str]], default: str, fields: Sequence[Field]) -> dict[str, int]:
     """Return the numbers of vectors by the names of their columns, the default first; fields keep theirs."""
-    taken = {upper(name) for name in (*VIEW_COLUMNS, *(field.column for field in fields))}
+    names = column_names(field.column for field in fields)
     columns = {}
     for number, name in sorted(ready, key=lambda one: one[1] != default):
-        column = VIEW_COLUMNS[-1] if name == default else free_column(f"vector_{name}", taken)
+        column = COLUMNS[-1].upper() if name == default else names.take(column_name(vector_column(name)))
         columns[column] = number
     return columns
 

@@ -11,15 +11,14 @@ from lookalike.stores.postgres.connection import SQL, Identifier, Literal
 from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.postgres.schema import record_table, vector_table
 from lookalike.stores.sql import sql_text
+from lookalike.stores.view_columns import COLUMNS, ColumnNames, cut, further_vectors, vector_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.entry import Entry
     from lookalike.stores.postgres.connection import Connection
     from lookalike.types import Fields
-
-_COLUMNS = ("id", "uri", "path", "digest", "metadata", "vector")
 
 # Columns in a view, at most (postgresql.org/docs, appendix "PostgreSQL Limits").
 _MOST_COLUMNS = 1_600
@@ -42,30 +41,25 @@ def view_name(name: str) -> str:
     return f"{cut(name, NAME_BYTES - 1 - len(digest))}~{digest}"
 
 
-def cut(text: str, count: int) -> str:
-    """Return the beginning of a text that UTF-8 holds in `count` bytes."""
-    return text.encode()[:count].decode("utf-8", "ignore")
-
-
 def create_view(connection: Connection, entry: Entry) -> None:
     """Make the view of a collection, which has none.
 
     The default vector is the column `vector`, after it every other that is ready is `vector_NAME`.
     """
-    default, further = entry.ready(), _further(entry)
+    default, further = entry.ready(), further_vectors(entry)
     fields = connection.execute(
         "SELECT name, column_name, column_type FROM lookalike_fields WHERE collection = %s ORDER BY position"
         " LIMIT %s",
-        (entry.key, _MOST_COLUMNS - len(_COLUMNS) - len(further)),
+        (entry.key, _MOST_COLUMNS - len(COLUMNS) - len(further)),
     ).fetchall()
-    taken = {_ascii_lower(name) for name in (*_COLUMNS, *_field_columns(connection, entry))}
+    names = ColumnNames((*COLUMNS, *_field_columns(connection, entry)), most_bytes=NAME_BYTES)
     columns = [
         SQL(", {} AS {}").format(_VALUES[kind].format(Literal(name)), Identifier(column))
         for name, column, kind in fields
     ]
     vectors = [
         SQL(", {}.vector AS {}").format(
-            vector_table(one.number), Identifier(_free_column(_vector_column(one), taken))
+            vector_table(one.number), Identifier(names.take(vector_column(one.info.name)))
         )
         for one in further
     ]
@@ -97,12 +91,7 @@ def drop_view(connection: Connection, name: str) -> None:
 
 def shows_the_same(one: Entry, other: Entry) -> bool:
     """Tell whether the views of two states of a collection have the same vectors."""
-    return (one.ready(), _further(one)) == (other.ready(), _further(other))
-
-
-def _further(entry: Entry) -> list[VectorEntry]:
-    default = entry.ready()
-    return [one for one in entry.vectors if one.info.ready and one is not default]
+    return (one.ready(), further_vectors(one)) == (other.ready(), further_vectors(other))
 
 
 def column_types(all_fields: Iterable[Fields]) -> dict[str, str]:
@@ -129,12 +118,12 @@ def add_fields(connection: Connection, entry: Entry, types: Mapping[str, str]) -
         (entry.key,),
     ).fetchall()
     known = {name: (kind, position) for name, _, kind, position in rows}
-    vectors = (_vector_column(one) for one in entry.vectors)
-    taken = {_ascii_lower(name) for name in (*_COLUMNS, *vectors, *(row[1] for row in rows))}
+    vectors = (cut(vector_column(one.info.name), NAME_BYTES) for one in entry.vectors)
+    columns = ColumnNames((*COLUMNS, *vectors, *(row[1] for row in rows)), most_bytes=NAME_BYTES)
     changed = False
     for name, kind in ((stored_text(name), kind) for name, kind in types.items()):
         if name not in known:
-            column = _free_column(sql_text(given_text(name)) or "_", taken)  # PostgreSQL has no empty names
+            column = columns.take(sql_text(given_text(name)) or "_")  # PostgreSQL has no empty names
             connection.execute(
                 "INSERT INTO lookalike_fields (collection, position, name, column_name, column_type)"
                 " VALUES (%s, %s, %s, %s, %s)",
@@ -157,23 +146,3 @@ def add_fields(connection: Connection, entry: Entry, types: Mapping[str, str]) -
 def _field_columns(connection: Connection, entry: Entry) -> list[str]:
     rows = connection.execute("SELECT column_name FROM lookalike_fields WHERE collection = %s", (entry.key,))
     return [column for (column,) in rows]
-
-
-def _vector_column(vector: VectorEntry) -> str:
-    return cut(f"vector_{vector.info.name}", NAME_BYTES)
-
-
-def _free_column(plain: str, taken: set[bytes]) -> str:
-    """Return the name of a column that no other has yet, and take it."""
-    column = cut(plain, NAME_BYTES)
-    counter = 2
-    while _ascii_lower(column) in taken:
-        suffix = f"_{counter}"
-        column = cut(plain, NAME_BYTES - len(suffix)) + suffix
-        counter += 1
-    taken.add(_ascii_lower(column))
-    return column
-
-
-def _ascii_lower(name: str) -> bytes:
-    return name.encode().lower()

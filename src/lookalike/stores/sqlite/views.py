@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from lookalike.stores.sql import sql_text
 from lookalike.stores.sqlite.encoding import quoted, text_bytes
 from lookalike.stores.sqlite.schema import vector_table
+from lookalike.stores.view_columns import COLUMNS, ColumnNames, further_vectors, vector_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from lookalike.stores.entry import Entry, VectorEntry
-
-_COLUMNS = ("id", "uri", "path", "digest", "metadata", "vector")
 
 
 def field_numbers(connection: sqlite3.Connection, collection: int) -> dict[str, int]:
@@ -33,13 +32,12 @@ def add_fields(connection: sqlite3.Connection, entry: Entry, names: Iterable[str
     new = [name for name in dict.fromkeys(names) if name not in known]
     if not new:
         return known
-    vectors = (_vector_column(one) for one in entry.vectors)
-    taken = {_ascii_lower(name) for name in (*_COLUMNS, *vectors, *_field_columns(connection, entry))}
+    vectors = (vector_column(one.info.name) for one in entry.vectors)
+    columns = ColumnNames((*COLUMNS, *vectors, *_field_columns(connection, entry)))
     for name in new:
-        column = _free(sql_text(name), taken)
         connection.execute(
             "INSERT INTO lookalike_fields (collection, name, column_name) VALUES (?, CAST(? AS TEXT), ?)",
-            (entry.key, text_bytes(name), column),
+            (entry.key, text_bytes(name), columns.take(sql_text(name))),
         )
     create_view(connection, entry)
     return field_numbers(connection, entry.key)
@@ -69,9 +67,8 @@ def view_query(
         entry: the collection.
         value: the expression of a vector, over a row `v` of its table and a record `r`.
     """
-    default = entry.ready()
-    further = [one for one in entry.vectors if one.info.ready and one is not default]
-    room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(_COLUMNS) - len(further)
+    further = further_vectors(entry)
+    room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(COLUMNS) - len(further)
     fields = connection.execute(
         "SELECT field, column_name FROM lookalike_fields WHERE collection = ? ORDER BY field LIMIT ?",
         (entry.key, room),
@@ -82,9 +79,10 @@ def view_query(
         f" AS {quoted(column)}"
         for field, column in fields
     )
-    taken = {_ascii_lower(name) for name in (*_COLUMNS, *_field_columns(connection, entry))}
+    names = ColumnNames((*COLUMNS, *_field_columns(connection, entry)))
     # A subquery, which is not run where the column is not asked for: no page of a vector is read then.
-    named = [(default, "vector"), *((one, _free(_vector_column(one), taken)) for one in further)]
+    named = [(entry.ready(), "vector")]
+    named += [(one, names.take(vector_column(one.info.name))) for one in further]
     vectors = "".join(
         f", (SELECT {value(one)} FROM {vector_table(one.number)} AS v WHERE v.record = r.record)"  # noqa: S608
         f" AS {quoted(column)}"
@@ -100,21 +98,3 @@ def view_query(
 def _field_columns(connection: sqlite3.Connection, entry: Entry) -> list[str]:
     rows = connection.execute("SELECT column_name FROM lookalike_fields WHERE collection = ?", (entry.key,))
     return [column for (column,) in rows]
-
-
-def _vector_column(vector: VectorEntry) -> str:
-    return f"vector_{vector.info.name}"
-
-
-def _free(plain: str, taken: set[bytes]) -> str:
-    """Return the name of a column that nobody has yet, and take it."""
-    column, counter = plain, 2
-    while _ascii_lower(column) in taken:
-        column = f"{plain}_{counter}"
-        counter += 1
-    taken.add(_ascii_lower(column))
-    return column
-
-
-def _ascii_lower(name: str) -> bytes:
-    return name.encode().lower()
