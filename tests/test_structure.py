@@ -390,7 +390,7 @@ def test_the_list_of_commands_needs_click_and_little_else() -> None:
     assert {name.partition(".")[0] for name in modules} - sys.stdlib_module_names == {"click", "lookalike"}
     own = {name for name in modules if name.partition(".")[0] == "lookalike"}
     assert own == {
-        *("lookalike", "lookalike.telemetry"),
+        *("lookalike", "lookalike.telemetry", "lookalike.version"),
         *("lookalike.cli", "lookalike.cli.main", "lookalike.cli.loading"),
         *("lookalike.cli.messages", "lookalike.cli.group"),
     }
@@ -472,7 +472,6 @@ BESIDE = {
     "search.expressions.read_query": "the syntax of the command line",
     "search.query": "the terms of a query",
     "search.hits.Hit": "a value",
-    "evaluation.novelty.FALSE_ALARM": "a default of the command line",
     "evaluation.calibration": "imported before the first request needs it",
     "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
     "evaluation.lots.joined_text": "words for people about a value",

@@ -7,7 +7,7 @@
         parts.index("photographs")
         parts.search("new.jpg", k=5)
 
-What takes long to import is imported when it is first asked for.
+Each name is imported from its module when it is first asked for.
 """
 
 from __future__ import annotations
@@ -15,40 +15,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lookalike.errors import (
-    CollectionEmpty,
-    CollectionExists,
-    CollectionNotFound,
-    ExtraMissing,
-    FieldNotFound,
-    FolderEmpty,
-    ImageNotFound,
-    InvalidArgument,
-    LabelsInvalid,
-    LookalikeError,
-    ModelNotFound,
-    NotFound,
-    OutputFailed,
-    PathNotFound,
-    QueryRefused,
-    QueryStopped,
-    RemovalUnconfirmed,
-    SpaceMismatch,
-    StoreBusy,
-    StoreCorrupt,
-    StoreDenied,
-    StoreError,
-    StoreFull,
-    StoreNewer,
-    StoreOlder,
-    StoreReadOnly,
-    StoreUnreachable,
-    TargetDiffers,
-    Unanswerable,
-    UnusableImage,
-    WeightsInvalid,
-    WeightsMissing,
-)
 from lookalike.telemetry import turn_off
 from lookalike.version import VERSION
 
@@ -59,6 +25,40 @@ if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.comparison.comparison import Comparison
     from lookalike.database import CheckReport, Database, open  # noqa: A004
+    from lookalike.errors import (
+        CollectionEmpty,
+        CollectionExists,
+        CollectionNotFound,
+        ExtraMissing,
+        FieldNotFound,
+        FolderEmpty,
+        ImageNotFound,
+        InvalidArgument,
+        LabelsInvalid,
+        LookalikeError,
+        ModelNotFound,
+        NotFound,
+        OutputFailed,
+        PathNotFound,
+        QueryRefused,
+        QueryStopped,
+        RemovalUnconfirmed,
+        SpaceMismatch,
+        StoreBusy,
+        StoreCorrupt,
+        StoreDenied,
+        StoreError,
+        StoreFull,
+        StoreNewer,
+        StoreOlder,
+        StoreReadOnly,
+        StoreUnreachable,
+        TargetDiffers,
+        Unanswerable,
+        UnusableImage,
+        WeightsInvalid,
+        WeightsMissing,
+    )
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.ingest.index_report import IndexReport
     from lookalike.metric_learning.fitted import Fitting
@@ -152,7 +152,7 @@ __all__ = [
     "open",
 ]
 
-# Where the names are that wait.
+# The modules of those that are no errors.
 _HOMES = {
     "Audit": "audit.findings",
     "Classified": "classification.classifier",
@@ -190,9 +190,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"lookalike.{_HOMES[name]}"), name)
+    home = import_module(f"lookalike.{_HOMES.get(name, 'errors')}")
+    value = globals()[name] = getattr(home, name)
     return value
 
 

@@ -27,7 +27,6 @@ from lookalike.audit.findings import (
     Outlier,
     SmallClass,
     Suspect,
-    audit_lines,
     split_key,
 )
 from lookalike.audit.resaved_copies import join_resaved
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from lookalike.types import Record, Vectors
     from lookalike.vectors.nearest import Similarities
     from lookalike.vectors.vote import Codes
-
-__all__ = ["Audit", "audit", "audit_lines", "contradictions"]
 
 # Images after which somebody is told how far it is: a hundredth of a second.
 _TOLD = 1024

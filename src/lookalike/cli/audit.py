@@ -82,7 +82,7 @@ def audit(
     from lookalike.audit.findings import audit_lines
 
     if report is not None:
-        from lookalike.report import check_report
+        from lookalike.report.page import check_report
 
         check_report(report)
     with settings.open() as database:

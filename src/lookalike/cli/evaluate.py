@@ -88,7 +88,7 @@ def evaluate(
     together.
     """
     if report is not None:
-        from lookalike.report import check_report
+        from lookalike.report.page import check_report
 
         check_report(report)
     with settings.open() as database:

@@ -17,7 +17,7 @@ import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibrator import check_promises
-from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake, evaluation_lines
+from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
     from lookalike.vectors.vote import Codes
-
-__all__ = ["Evaluation", "Options", "evaluate", "evaluation_lines"]
 
 # Mistakes after which somebody is told how far it is: a hundredth of a second.
 _TOLD = 256

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.embedders.ranged import split_name
 from lookalike.report.evaluation_report import draw_map
-from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
+from lookalike.report.page import Names, card, check_report, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
 from lookalike.vectors.near_duplicates import chains_text
 
@@ -39,7 +39,7 @@ def write_audit_report(
         ExtraMissing: Bokeh is not installed.
         InvalidArgument: the file cannot be written.
     """
-    check_writable(path)
+    check_report(path)
     names = Names(records)
     thumbnails = Thumbnails(split_name(model)[1])
     findings = [

@@ -8,7 +8,7 @@ import numpy as np
 
 from lookalike.embedders.ranged import split_name
 from lookalike.evaluation.lots import joined_text
-from lookalike.report.page import Names, card, check_writable, neighbour_cards, shown, write_page
+from lookalike.report.page import Names, card, check_report, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
 from lookalike.vectors.near_duplicates import chains_text
 from lookalike.vectors.projection import evenly, plane
@@ -55,7 +55,7 @@ def write_evaluation_report(
     """
     from lookalike.report import plots
 
-    check_writable(path)
+    check_report(path)
     names = Names(records)
     thumbnails = Thumbnails(split_name(model)[1])
     mistakes = [

@@ -106,6 +106,13 @@ def write_page(
     write_file(path, text.encode("utf-8", "backslashreplace"))
 
 
-def check_writable(path: Path) -> None:
-    """Refuse a path that no report can be written to, before the work is done: see `outputs.check_file`."""
+def check_report(path: Path) -> None:
+    """Refuse a report that could not be written, before the work that it is about is done.
+
+    Raises:
+        ExtraMissing: Bokeh is not installed.
+        InvalidArgument, OutputFailed: see `check_file`.
+    """
+    from lookalike.report import plots  # noqa: F401 that it can be imported is the check
+
     check_file(path, "the report")

@@ -1,4 +1,4 @@
-"""Annotations in JSON label files: names of images, categories and attributes become fields.
+"""Annotations in JSON label files: categories, labels and attributes become fields.
 
 Their form is COCO's, https://cocodataset.org/#format-data, to which many tools add `attributes`, an object in
 each annotation (https://openvinotoolkit.github.io/datumaro/stable/docs/data-formats/formats/coco.html), and
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.fields import scalar, scalar_fields, storable
 from lookalike.labels.json.documents import kind
+from lookalike.labels.json.names import NAME_KEYS, name_in, plain_key
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
@@ -23,17 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.types import Scalar
-
-NAME_KEYS = (
-    "filename", "imagefilename", "imgfilename", "imagename", "imgname", "imagepath", "imgpath",
-    "filepath", "imagefile", "imgfile", "originalfilename", "sourcefilename", "sourcedataid", "imageid",
-    "imgid", "파일명", "파일이름", "이미지명", "이미지파일명", "이미지",
-    "image", "img", "cocourl", "imageurl", "url",
-)  # fmt: skip
-"""Keys that hold the name of an image, as `plain_key` has them, the surest first. AI Hub's deliveries alone
-use file_name, fileName, filename, FILE_NAME, image_name, img_name, image and source_data_ID."""
-_OWN_NAME_KEYS = ("name", "path", "file", "identifier", "id")
-"""The same within an object that is about an image and nothing else."""
 
 _LABEL_KEYS = frozenset({
     "label", "labels", "class", "classname", "classlabel", "category", "categoryname", "objectclass",
@@ -64,12 +54,6 @@ class Category:
 
 
 Categories = dict["int | str", Category]
-
-
-@lru_cache(maxsize=4096)
-def plain_key(key: str) -> str:
-    """Return a key without case, blanks and signs: `FILE_NAME`, `fileName` and `file name` are one."""
-    return "".join(c for c in key.casefold() if c.isalnum())
 
 
 def members(value: Any) -> list[tuple[str, Any]]:
@@ -114,49 +98,6 @@ def named_images(content: Any) -> list[tuple[str, Any]]:
     if not found:
         raise Unusable("names no image: images is empty")
     return [(f"images{place}", image) for place, image in found]
-
-
-def name_in(value: Mapping[str, Any], *, own: bool = False) -> str | None:
-    """Return the name of an image that an object gives; None where it gives none.
-
-    Args:
-        value: an object of a JSON file.
-        own: whether it is about the image and nothing else, so that `name` is its name.
-    """
-    by_key: dict[str, Any] = {}
-    for key, each in value.items():
-        by_key.setdefault(plain_key(key), each)
-    for key in (*NAME_KEYS, *(_OWN_NAME_KEYS if own else ())):
-        name = by_key.get(key)
-        if not isinstance(name, str) or not name.strip("/\\ "):
-            continue
-        if key in ("imageid", "imgid", "id", "url") and "." not in name:
-            continue
-        extension = by_key.get("fileextension", by_key.get("extension"))
-        if key == "sourcedataid" and isinstance(extension, str) and "." not in name:
-            return f"{name}.{extension.lstrip('.')}"
-        return name
-    return None
-
-
-def file_name(image: Any, place: str) -> str:
-    """Return the file name of one member of `images`.
-
-    Raises:
-        Unusable: it has none.
-    """
-    if not isinstance(image, dict):
-        raise Unusable(f"{place} is {kind(image)}, not an object")
-    name = image.get("file_name")
-    if isinstance(name, str) and name.strip("/\\ "):
-        return name
-    if (found := name_in(image, own=True)) is not None:
-        return found
-    if "file_name" not in image:
-        raise Unusable(f"names no image: {place} has no file_name")
-    if not isinstance(name, str):
-        raise Unusable(f"{place}.file_name is {kind(name)}, not a string")
-    raise Unusable(f"{place}.file_name is empty")
 
 
 def annotation_list(content: Mapping[str, Any], key: str = "annotations") -> list[tuple[str, Any]]:

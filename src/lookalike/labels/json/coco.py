@@ -9,13 +9,13 @@ from lookalike.labels.data_folders import split_in
 from lookalike.labels.json.annotations import (
     annotation_fields,
     annotation_list,
-    file_name,
     identifier,
     members,
     named_images,
     read_categories,
 )
 from lookalike.labels.json.documents import kind
+from lookalike.labels.json.names import file_name
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.types import Remark, Skipped
 

@@ -6,27 +6,32 @@ Label Studio, Datumaro (which CVAT writes) and VGG Image Annotator. COCO files o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.data_folders import is_data_folder
-from lookalike.labels.fields import scalar_fields
 from lookalike.labels.json.annotations import (
-    Category,
     annotation_fields,
     annotation_list,
     attribute_fields,
-    file_name,
     merged_fields,
-    name_in,
     named_images,
     other_scalars,
-    plain_key,
     read_categories,
 )
 from lookalike.labels.json.documents import kind
-from lookalike.labels.json.label_studio import is_task, task_fields, task_names
+from lookalike.labels.json.entry import Entry
+from lookalike.labels.json.exports import (
+    datumaro_entries,
+    is_datumaro,
+    is_labelme,
+    is_via,
+    labelme_entry,
+    task_entry,
+    via_entry,
+)
+from lookalike.labels.json.label_studio import is_task
+from lookalike.labels.json.names import file_name, name_in, plain_key
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
@@ -35,20 +40,6 @@ if TYPE_CHECKING:
 
     from lookalike.labels.json.annotations import Categories
     from lookalike.types import Scalar
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a file says of one image."""
-
-    place: str
-    """Where in the file; empty for the whole of it."""
-    names: tuple[str, ...]
-    """What the image may be called, the surest first."""
-    fields: Mapping[str, Scalar] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    flaw: str = ""
-    """Why it cannot be used."""
 
 
 _ABOUT_IMAGE = frozenset({
@@ -118,34 +109,12 @@ def _own_name(content: Mapping[str, Any]) -> str | None:
 
 def _exported(content: Mapping[str, Any]) -> list[Entry]:
     if is_labelme(content):
-        return [_labelme(content)]
+        return [labelme_entry(content)]
     if is_datumaro(content):
-        return _datumaro(content)
+        return datumaro_entries(content)
     if is_fiftyone(content):
         return _fiftyone(content)
-    return [_task(content, "")] if is_task(content) else []
-
-
-def is_labelme(content: Mapping[str, Any]) -> bool:
-    """Tell whether an object is a file of labelme, https://github.com/wkentaro/labelme."""
-    return isinstance(content.get("shapes"), list) and "imagePath" in content
-
-
-def is_datumaro(content: Mapping[str, Any]) -> bool:
-    """Tell whether an object is a file of Datumaro, which CVAT exports as well."""
-    items = content.get("items")
-    return (
-        isinstance(items, list)
-        and isinstance(content.get("categories"), dict)
-        and any(isinstance(item, dict) and "annotations" in item for item in items)
-    )
-
-
-def is_export(content: Any) -> bool:
-    """Tell whether a file is an export of one of the tools above: no other JSON file looks like that."""
-    if isinstance(content, list):
-        return any(is_task(each) for each in content)
-    return isinstance(content, dict) and (is_labelme(content) or is_datumaro(content) or is_task(content))
+    return [task_entry(content, "")] if is_task(content) else []
 
 
 def _about_image(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -239,70 +208,6 @@ def optional_categories(content: Mapping[str, Any]) -> Categories | None:
     return None
 
 
-def _labelme(content: Mapping[str, Any]) -> Entry:
-    """labelme: `shapes` with a label each, and `flags` that are true or false of the whole image."""
-    shapes = [(f"shapes[{n}]", shape) for n, shape in enumerate(content["shapes"])]
-    kept = [
-        (place, {"label": each.get("label"), "attributes": each.get("attributes")})
-        if isinstance(each, dict)
-        else (place, each)
-        for place, each in shapes
-    ]
-    fields = annotation_fields(kept, None)
-    given = content.get("flags")
-    flags = scalar_fields(given) if isinstance(given, dict) else {}
-    true = [name for name, value in flags.items() if value is True]
-    if not shapes and true:
-        fields["label"] = ", ".join(sorted(true))
-    # The whole picture stands in the file once more, in base64.
-    metadata = {key: value for key, value in content.items() if key != "imageData"}
-    name = content["imagePath"]
-    names = (name,) if isinstance(name, str) and name.strip() else ()
-    return Entry("", names, {**flags, **fields}, metadata)
-
-
-def _task(content: Mapping[str, Any], place: str) -> Entry:
-    try:
-        return Entry(place, task_names(content), task_fields(content), content)
-    except Unusable as error:
-        return Entry(place, (), flaw=str(error))
-
-
-def _datumaro(content: Mapping[str, Any]) -> list[Entry]:
-    """Datumaro: `items`, whose annotations point into `categories.label.labels` by position."""
-    table = content["categories"].get("label")
-    listed = table.get("labels") if isinstance(table, dict) else None
-    categories: Categories = {}
-    for n, each in enumerate(listed if isinstance(listed, list) else []):
-        name = each.get("name") if isinstance(each, dict) else each
-        if isinstance(name, str):
-            categories[n] = Category(name, None)
-    entries = []
-    for n, item in enumerate(content["items"]):
-        place = f"items[{n}]"
-        if not isinstance(item, dict):
-            entries.append(Entry(place, (), flaw=f"is {kind(item)}, not an object"))
-            continue
-        image = item.get("image")
-        names = [
-            image[key] for key in ("path",) if isinstance(image, dict) and isinstance(image.get(key), str)
-        ]
-        if isinstance(item.get("id"), str | int):
-            names.append(str(item["id"]))
-        try:
-            annotations = [(f"{place}.{at}", each) for at, each in annotation_list(item)]
-            fields = annotation_fields(annotations, categories)
-            attributes = attribute_fields(item.get("attr", {}), f"{place}.attr")
-        except Unusable as error:
-            entries.append(Entry(place, (), flaw=str(error)))
-        else:
-            attributes.pop("frame", None)
-            entries.append(
-                Entry(place, tuple(name for name in names if name.strip()), {**attributes, **fields}, item)
-            )
-    return entries
-
-
 def _of_list(values: list[Any], key: str) -> list[Entry]:
     """Return the entries of a list that has one for each image, or several."""
     entries = [_member(value, f"{key}[{n}]") for n, value in enumerate(values)]
@@ -313,7 +218,7 @@ def _of_list(values: list[Any], key: str) -> list[Entry]:
 
 def _member(value: Any, place: str, name: str | None = None) -> Entry:
     if is_task(value):
-        return _task(value, place)
+        return task_entry(value, place)
     if isinstance(value, str | int | list) and name is not None:
         value = {"label": str(value).lower() if isinstance(value, bool) else value}
     if not isinstance(value, dict):
@@ -466,32 +371,8 @@ def _says_something(value: Any) -> bool:
 
 
 def _via(value: Mapping[str, Any], place: str) -> Entry:
-    """VGG Image Annotator: `regions` with `region_attributes`, and `file_attributes`; else any object."""
-    regions = value.get("regions")
-    if not isinstance(regions, list | dict) or "file_attributes" not in value:
-        return _member(value, place)
-    listed = regions if isinstance(regions, list) else list(regions.values())
-    try:
-        given = [
-            value.get("file_attributes"),
-            *(r.get("region_attributes") for r in listed if isinstance(r, dict)),
-        ]
-        fields = merged_fields([attribute_fields(_chosen(each), place) for each in given])
-    except Unusable as error:
-        return Entry(place, (), flaw=str(error))
-    return Entry(place, (name_in(value) or "",), fields, value)
-
-
-def _chosen(attributes: Any) -> Any:
-    """Return attributes with the options that were ticked instead of all that could be: `{"hole": true}`."""
-    if not isinstance(attributes, dict):
-        return {}
-    ticked = {
-        name: [option for option, chosen in value.items() if chosen is True]
-        for name, value in attributes.items()
-        if isinstance(value, dict) and value and all(isinstance(each, bool) for each in value.values())
-    }
-    return {**attributes, **{name: ", ".join(sorted(options)) or None for name, options in ticked.items()}}
+    """Return the entry of VGG Image Annotator, or of any object that names an image."""
+    return via_entry(value, place) if is_via(value) else _member(value, place)
 
 
 def _names_image(key: str) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike.labels.data_folders import is_data_folder
 from lookalike.labels.fields import category_fields, storable
 from lookalike.labels.image_names import ImageNames, common_suffix
-from lookalike.labels.json.entries import Entry, is_export, json_entries, names_no_image
+from lookalike.labels.json.entries import json_entries, names_no_image
+from lookalike.labels.json.exports import is_export
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.sources.files import SUFFIXES
 from lookalike.types import Skipped
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from lookalike.labels.image_names import Match
     from lookalike.labels.json.documents import Document
+    from lookalike.labels.json.entry import Entry
 
 
 @dataclass(frozen=True, slots=True)

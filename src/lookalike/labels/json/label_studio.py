@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lookalike.labels.fields import scalar, scalar_fields, storable
-from lookalike.labels.json.annotations import merged_fields, plain_key
+from lookalike.labels.json.annotations import merged_fields
 from lookalike.labels.json.documents import kind
+from lookalike.labels.json.names import plain_key
 from lookalike.labels.labelling import Unusable
 from lookalike.sources.files import SUFFIXES
 
