@@ -792,6 +792,28 @@ def test_two_that_wait_for_each_other_both_end(store: Store, administrator: psyc
     assert deleted == [3]
 
 
+def test_what_the_tables_of_a_collection_do_not_agree_on_is_found(
+    store: Store, administrator: psycopg.Connection[Any]
+) -> None:
+    records = fill(store, 5)
+    assert store.check() == []
+    gone, unknown, lost = (one.id for one in records[1:4])
+    administrator.execute("DELETE FROM lookalike_c1 WHERE id = %s", (gone,))
+    administrator.execute("DELETE FROM lookalike_w1 WHERE id = %s", (unknown,))
+    administrator.execute("DELETE FROM lookalike_v1 WHERE id = %s", (lost,))
+    assert {(fault.id, fault.reason) for fault in store.check()} == {
+        (None, f"words of record {gone}, which is not there"),
+        (None, f"vector 'image' of record {gone}, which is not there"),
+        (unknown, "a search for words does not know it"),
+        (lost, "its vector 'image' is not there"),
+    }
+    (hits,) = nearest(store, "parts", CORNERS[:1], 9)
+    assert sorted(hit.record.id for hit in hits) == [records[place].id for place in (0, 2, 4)]
+    assert store.damage.ids("parts") == {gone}
+    assert scanned(store) == [records[0], records[2], records[4]]
+    assert store.damage.ids("parts") == {gone, lost}
+
+
 # URLs
 
 

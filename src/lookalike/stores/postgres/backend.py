@@ -22,6 +22,7 @@ from lookalike.stores.postgres.catalog import (
 )
 from lookalike.stores.postgres.connection import PostgresServer
 from lookalike.stores.postgres.records import (
+    check_vectors,
     fill_vector,
     ids_of_digest,
     lacking_ids,
@@ -253,7 +254,7 @@ class PostgresBackend:
     # Looking after
 
     def check(self) -> list[StructureFault]:
-        """Return which records a search for words does not know, or knows though they are not there.
+        """Return which records a search for words does not know, and what is there of records that are not.
 
         PostgreSQL verifies its pages itself where it was set up with checksums (`pg_checksums`), and its
         indexes with `pg_amcheck`.
@@ -262,7 +263,8 @@ class PostgresBackend:
             lambda transaction: [
                 fault
                 for entry in all_entries(transaction)
-                for fault in check_words(transaction.connection, entry)
+                for check in (check_words, check_vectors)
+                for fault in check(transaction.connection, entry)
             ]
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.checksums import vector_checksum
+from lookalike.stores.damage import StructureFault
 from lookalike.stores.postgres.connection import SQL, Identifier
 from lookalike.stores.postgres.encoding import binary_vectors, little_endian, stored_fields
 from lookalike.stores.postgres.filters import matching
@@ -129,6 +130,23 @@ def lacking_ids(connection: Connection, entry: Entry, vector: VectorEntry, most:
         (most,),
     )
     return [identity for (identity,) in rows]
+
+
+def check_vectors(connection: Connection, entry: Entry) -> list[StructureFault]:
+    """Return the vectors of a collection that belong to no record."""
+    faults = []
+    for vector in entry.vectors:
+        rows = connection.execute(
+            SQL("SELECT v.id FROM {} AS v LEFT JOIN {} AS r ON r.id = v.id WHERE r.id IS NULL").format(
+                vector_table(vector.number), record_table(entry.key)
+            )
+        )
+        named = f"vector {vector.info.name!r}"
+        faults += [
+            StructureFault(entry.name, None, f"{named} of record {one}, which is not there")
+            for (one,) in rows
+        ]
+    return faults
 
 
 def put_labels(connection: Connection, entry: Entry, labels: Sequence[StoredLabels]) -> None:
