@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
@@ -33,9 +34,8 @@ class Desk:
 
     def index(self, *paths: Path, progress: Progress = silent, **options: Any) -> IndexReport:
         options = {"labels": "folders", "agree": lambda _removal: True, **options}
-        return index(
-            self.store, "parts", paths, self.embedder, self.cache, IndexOptions(**options), progress=progress
-        )
+        encoders = [Encoder(self.embedder, self.cache)]
+        return index(self.store, "parts", paths, encoders, IndexOptions(**options), progress=progress)
 
     def records(self) -> dict[Path, tuple[Record, Vectors]]:
         return {

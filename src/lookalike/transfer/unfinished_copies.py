@@ -80,8 +80,9 @@ def take_up(source: Store, target: Store, name: str, spaces: set[Space]) -> None
             f"{target.url}: {left.name!r} is a copy from another store that has not ended: "
             f"run that again, or delete it there"
         )
-    # Declared one after another, so one that was killed early has the first ones only.
-    if not {vector.space for vector in left.vectors} <= spaces:
+    # Declared one after another: a copy that was killed early has the first ones only, and no record.
+    there = {vector.space for vector in left.vectors}
+    if there != spaces and (left.count or not there <= spaces):
         _delete(target, left)
 
 
