@@ -99,7 +99,9 @@ class Bench:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
                 return set()
-            rows = connection.execute("SELECT uri, length(vector), fields FROM lookalike_records").fetchall()
+            rows = connection.execute(
+                "SELECT uri, length(vector), fields FROM lookalike_records LEFT JOIN lookalike_v1 USING (record)"
+            ).fetchall()
         finally:
             connection.close()
         paths = [uri_path(uri) for uri, _, _ in rows]
