@@ -100,7 +100,8 @@ class Bench:
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
                 return set()
             rows = connection.execute(
-                "SELECT uri, length(vector), fields FROM lookalike_records LEFT JOIN lookalike_v1 USING (record)"
+                "SELECT uri, length(vector), fields"
+                " FROM lookalike_records LEFT JOIN lookalike_v1 USING (record)"
             ).fetchall()
         finally:
             connection.close()
