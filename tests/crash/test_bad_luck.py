@@ -336,7 +336,7 @@ def test_a_store_on_a_full_disk_is_one_line_and_goes_on_when_there_is_space(
     (bench.folder / "disk").mkdir()
     bench.environment["LOOKALIKE_STORE"] = f"sqlite:///{bench.folder}/disk/test.db"
     done = mounted("""
-        mount -t tmpfs -o size=600k none disk
+        mount -t tmpfs -o size=700k none disk
         lookalike index first >&2
         code=0; lookalike index root || code=$?
         echo $code
