@@ -906,6 +906,11 @@ def test_the_commands_work_from_index_to_sql(
             run("classify", query, "--by", "label", "-k", "5"),
             run("evaluate", "--by", "label", "-k", "1")[0]["accuracy"],
             run("sql", "SELECT label, count(*) AS images FROM images GROUP BY label ORDER BY label"),
+            run("fit", "--by", "label")[0]["classes"],
+            run("search", query, "-k", "5"),
+            run("search", query, "-k", "5", "--using", "image"),
+            list(run("fit", "--undo")[0]),
+            run("search", query, "-k", "5"),
         ]
 
     assert answers(postgres_url) == answers(f"sqlite:///{tmp_path}/same.db")
