@@ -13,6 +13,7 @@ from lookalike.cli.options import (
     format_option,
     global_options,
     model_options,
+    option,
     using_option,
 )
 from lookalike.cli.output import (
@@ -43,14 +44,13 @@ if TYPE_CHECKING:
     metavar="FIELD",
     help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
 )
-@click.option(
+@option(
     "--split",
     metavar="FIELD",
-    help="The field that tells training images from test images. [default: one with such names for values]",
+    help="The field that tells training images from test images.",
+    told="one with such names for values",
 )
-@click.option(
-    "-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence. [default: 5]"
-)
+@option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
 @click.option(
     "--report",

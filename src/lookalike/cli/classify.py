@@ -18,6 +18,7 @@ from lookalike.cli.options import (
     max_error_option,
     max_pixels_option,
     model_options,
+    option,
     parse_where,
     read_paths,
     using_option,
@@ -60,12 +61,13 @@ if TYPE_CHECKING:
     metavar="NAME,...",
     help="Choose among these labels by their names alone, with a model that reads texts.",
 )
-@click.option(
+@option(
     "--template",
     "templates",
     multiple=True,
     metavar="TEXT",
-    help="For --labels: a text with {} for the label, several are averaged. [default: a photo of a {}]",
+    help="For --labels: a text with {} for the label, several are averaged.",
+    told="a photo of a {}",
 )
 @click.option("--model", metavar="NAME", help="For --labels: the model, by default that of the collection.")
 @votes_option

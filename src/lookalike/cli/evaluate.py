@@ -17,6 +17,7 @@ from lookalike.cli.options import (
     global_options,
     max_error_option,
     model_options,
+    option,
     using_option,
     votes_option,
 )
@@ -51,11 +52,9 @@ _MATRIX_CLASSES = 12
 @click.option(
     "--group", metavar="FIELD", help="Never compare an image with those of the same value of this field."
 )
-@click.option(
-    "--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto. [default: 5]"
-)
-@click.option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn. [default: 3]")
-@click.option("--seed", type=int, default=0, metavar="N", help="Of the first drawing. [default: 0]")
+@option("--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto.")
+@option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn.")
+@option("--seed", type=int, default=0, metavar="N", help="Of the first drawing.")
 @max_error_option
 @coverage_option
 @false_alarm_option

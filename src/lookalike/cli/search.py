@@ -15,6 +15,7 @@ from lookalike.cli.options import (
     global_options,
     max_pixels_option,
     model_options,
+    option,
     parse_where,
     using_option,
     where_option,
@@ -64,7 +65,7 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
 
 @click.command(cls=_Sum)
 @click.argument("terms", nargs=-1, metavar="TERM [+|- TERM]...")
-@click.option("-k", type=int, default=10, metavar="N", help="How many neighbours. [default: 10]")
+@option("-k", type=int, default=10, metavar="N", help="How many neighbours.")
 @click.option("--text", is_flag=True, help="All terms are words, whatever files there are.")
 @click.option(
     "--hybrid",
@@ -77,11 +78,12 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
     metavar="X",
     help="Leave out what is less similar; `auto` sets this against the collection's own background.",
 )
-@click.option(
+@option(
     "--false-alarm",
     type=float,
     metavar="R",
-    help="For --min-similarity auto: how often something may be found that is not there. [default: 0.01]",
+    help="For --min-similarity auto: how often something may be found that is not there.",
+    told="0.01",
 )
 @approximate_option
 @where_option

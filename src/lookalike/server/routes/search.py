@@ -10,12 +10,11 @@ from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.ingest.embedding import Upload
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
-from lookalike.schemas.values import Approximation
 from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
-from lookalike.server.service import InjectedService, Service
+from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
@@ -130,13 +129,10 @@ def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> Se
         approximate=query.approximate,
     )
     hits = answer.hits[query.offset : query.offset + query.k]
-    found = answer.approximation
     return SearchAnswer(
         hits=service.hits(hits),
         more=len(answer.hits) > query.offset + query.k,
-        approximation=None
-        if found is None
-        else Approximation(kind=found.kind, recall=found.recall, k=found.k, queries=found.queries),
+        approximation=shown_approximation(answer.approximation),
         left_out=answer.itself,
         cutoff=None
         if answer.cutoff is None
