@@ -98,8 +98,9 @@ def test_names_that_do_not_fit_are_one_line(both: CommandLine, some: Path) -> No
 def test_images_whose_files_are_gone_keep_a_further_vector_from_being_ready(
     lookalike: CommandLine, some: Path
 ) -> None:
+    gone = save(some / "good" / "gone.png", 4321)  # the other model has not seen it in another test
     lookalike("index", some)
-    (some / "good" / "1.png").unlink()
+    gone.unlink()
     out, _ = lookalike("index", some, "--model", INSPECT, "--as", "inspect", "--format", "jsonl")
     said = [line["text"] for line in map(json.loads, out.splitlines()) if line["type"] == "remark"]
     assert any("1 record of collection 'images' lacks the vector 'inspect'" in text for text in said), out
