@@ -132,7 +132,9 @@ class CollectionInfo:
         for one in self.vectors:
             if one.name == name and one.ready:
                 return one
-        raise VectorNotFound(self.name, name, [one.name for one in self.vectors if one.ready])
+        known = [one.name for one in self.vectors if one.ready]
+        declared = any(one.name == name for one in self.vectors)
+        raise VectorNotFound(self.name, name, known, declared=declared)
 
     @property
     def space(self) -> Space:
