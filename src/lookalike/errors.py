@@ -250,8 +250,8 @@ class VectorIncomplete(LookalikeError):
         records = "1 record" if lacking == 1 else f"{lacking:,} records"
         lack = "lacks" if lacking == 1 else "lack"
         super().__init__(
-            f"{records} of collection {collection!r} {lack} the vector {vector!r}: index them again, or remove "
-            f"them"
+            f"{records} of collection {collection!r} {lack} the vector {vector!r}: index them again, or "
+            f"remove them"
         )
 
 
