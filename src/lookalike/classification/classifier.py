@@ -220,7 +220,7 @@ def calibrate(
     using: str | None = None,
     progress: Progress = silent,
 ) -> CalibrationSet:
-    """Return what the held-out answers of a collection say: see `open_calibration_set`.
+    """Return the calibration set of a collection: see `open_calibration_set`.
 
     Args:
         spaces: of the store with the collection.
