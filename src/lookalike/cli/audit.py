@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "--split",
     metavar="FIELD",
     help="The field that tells training images from test images.",
-    told="one with such names for values",
+    default_text="one with such names for values",
 )
 @option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
@@ -85,7 +85,9 @@ def audit(
         if report is not None:
             from lookalike.report.audit_report import write_audit_report
 
-            trouble = try_to_write(write_audit_report, report, found, handle, using, quiet=settings.quiet)
+            trouble = try_to_write(
+                write_audit_report, report, found, handle, using=using, quiet=settings.quiet
+            )
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

@@ -91,7 +91,12 @@ def evaluate(
             from lookalike.report.evaluation_report import write_evaluation_report
 
             trouble = try_to_write(
-                write_evaluation_report, report, evaluation, handle, options["using"], quiet=settings.quiet
+                write_evaluation_report,
+                report,
+                evaluation,
+                handle,
+                using=options["using"],
+                quiet=settings.quiet,
             )
     if form == "jsonl":
         from lookalike.evaluation.evaluation import evaluation_lines
@@ -188,7 +193,7 @@ def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
 
 
 def _print_method(evaluation: Evaluation) -> None:
-    """Say what was kept together, what the folds chose, and how far they agree."""
+    """Print what was kept together, the k that the folds chose, and how far they agree."""
     if len(evaluation.repeats) > 1:
         each = ", ".join(f"{accuracy:.4f}" for accuracy in evaluation.repeats)
         print_text(f"accuracy of each drawing of the folds: {each}")

@@ -35,8 +35,8 @@ def try_to_write(
     path: Path,
     found: object,
     collection: Collection,
-    using: str | None,
     *,
+    using: str | None,
     quiet: bool,
 ) -> OutputFailed | None:
     """Write a report.
@@ -46,7 +46,7 @@ def try_to_write(
         path: the file.
         found: what it is about.
         collection: where that was found.
-        using: the vector that was judged, None for the default one.
+        using: name of the vector by which it was; None for the default.
         quiet: whether to show no progress.
 
     Returns:
