@@ -28,6 +28,7 @@ from platformdirs import user_cache_path
 from benchmarks.figures import figure, in_own_process, median_ratio, peak_memory_gib, seconds, title
 from benchmarks.inspection import PLAIN, data_sets, features_of
 from lookalike.embedders.registry import open_embedder
+from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.types import Record, Space, Vectors
 from lookalike.uris import record_id
@@ -77,18 +78,20 @@ def write_store(url: str, vectors: Vectors) -> None:
         for start in range(0, len(vectors), BLOCK):
             uris = [f"file:///{row}" for row in range(start, min(start + BLOCK, len(vectors)))]
             records = [Record(record_id(uri), uri, "0" * 64, {}, {}, 1, 1) for uri in uris]
-            store.put("made", records, vectors[start : start + BLOCK])
+            store.put("made", records, {SPACE: vectors[start : start + BLOCK]})
 
 
 def exact(url: str, vectors: Vectors, queries: Vectors) -> None:
     title(f"exact search, {len(vectors):,} × {DIMENSION}, one file of SQLite, warm")
     with open_store(url) as store:
-        figure("reading all vectors, s", f"{seconds(lambda: store.nearest('made', queries[:1], K)):.1f}")
+        figure(
+            "reading all vectors, s", f"{seconds(lambda: store.nearest('made', Query(queries[:1], K))):.1f}"
+        )
         pairs = []
         for row in range(ROUNDS):
             one = queries[row : row + 1]
             bare = seconds(lambda: one @ vectors.T)  # noqa: B023 called at once
-            pairs.append((seconds(lambda: store.nearest("made", one, K)), bare))  # noqa: B023
+            pairs.append((seconds(lambda: store.nearest("made", Query(one, K))), bare))  # noqa: B023
         figure("one query, ms", f"{statistics.median(whole for whole, _ in pairs) * 1e3:.1f}")
         ratio = median_ratio(pairs)
         figure(
@@ -97,7 +100,7 @@ def exact(url: str, vectors: Vectors, queries: Vectors) -> None:
         pairs = []
         for _ in range(5):
             bare = seconds(lambda: queries @ vectors.T)
-            pairs.append((seconds(lambda: store.nearest("made", queries, K)), bare))
+            pairs.append((seconds(lambda: store.nearest("made", Query(queries, K))), bare))
         whole = statistics.median(spent for spent, _ in pairs) / len(queries)
         figure(f"{len(queries)} queries at once, ms a query", f"{whole * 1e3:.2f}")
         ratio = median_ratio(pairs)
@@ -138,7 +141,7 @@ def shortlist(url: str, folder: Path, count: int, _dimension: int) -> None:
     with open_store(url) as store:
 
         def ask(query: Vectors) -> list[str]:
-            (hits,) = store.nearest("made", query, K, approximate=True)
+            (hits,) = store.nearest("made", Query(query, K, approximate=True))
             return [hit.record.uri.rpartition("/")[2] for hit in hits]
 
         spent = seconds(lambda: ask(queries[:1]))
@@ -146,7 +149,7 @@ def shortlist(url: str, folder: Path, count: int, _dimension: int) -> None:
         latency, recall = measure("lookalike", queries, truth, ask, before)
         figure("lookalike: ms a query", f"{latency:.1f}", "at most 25", latency <= 25)
         figure(f"lookalike: recall@{K}", f"{recall:.4f}", "at least 0.99", recall >= 0.99)
-        spent = seconds(lambda: store.nearest("made", queries, K, approximate=True)) / len(queries)
+        spent = seconds(lambda: store.nearest("made", Query(queries, K, approximate=True))) / len(queries)
         figure(f"lookalike: {len(queries)} queries at once, ms a query", f"{spent * 1e3:.2f}")
 
 

@@ -267,14 +267,15 @@ def mixed(real: Vectors, count: int, seed: int) -> Vectors:
 def fill_large(url: str, cache: Path, real: Vectors) -> None:
     with Database(url, cache=cache) as database:
         model = database.embedder(DEFAULT_MODEL)
-        database.store.create("large", Space(model.name, model.fingerprint, model.dimension))
+        space = Space(model.name, model.fingerprint, model.dimension)
+        database.store.create("large", space)
         for start in range(0, LARGE, BLOCK):
             uris = [f"file:///made/{row}.jpg" for row in range(start, min(start + BLOCK, LARGE))]
             records = [
                 Record(record_id(uri), uri, f"{row:064x}", {BY: f"class {row % 20}"}, {}, 1, 1)
                 for row, uri in enumerate(uris, start)
             ]
-            database.store.put("large", records, mixed(real, len(uris), start))
+            database.store.put("large", records, {space: mixed(real, len(uris), start)})
 
 
 def large(cache: Path, folder: Path, real: Vectors, pictures: Sequence[bytes]) -> None:

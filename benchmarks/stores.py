@@ -21,8 +21,9 @@ from platformdirs import user_cache_path
 from benchmarks.figures import figure, seconds, title
 from lookalike.database import Database
 from lookalike.metric_learning.fitted import read
-from lookalike.stores.protocol import Store
+from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
 from lookalike.transfer.parity import TOLERANCE, parity
 from lookalike.types import Vectors
 from tests.servers.elasticsearch import Unavailable, distribution, running
@@ -112,14 +113,15 @@ def bare(matrix: Vectors, query: Vectors) -> None:
 def latency(stores: dict[str, Store]) -> None:
     """Ask all stores by turns, one query at a time, so that a noisy moment hits all."""
     title(f"one query, {K} nearest of 2,000, median of {QUERIES}, ms")
-    _, matrix = read(stores["SQLite"], NAME)
+    collection = stores["SQLite"].collection(NAME)
+    _, matrix = read(stores["SQLite"], collection, collection.vector())
     where = {"label": ["nominal"]}
     queries = matrix[:: len(matrix) // QUERIES][:QUERIES]
     calls: dict[str, Callable[[Vectors], object]] = {"bare NumPy": lambda query: bare(matrix, query)}
     for name, store in stores.items():
-        calls[name] = lambda query, store=store: store.nearest(NAME, query[None], K)  # type: ignore[misc]
+        calls[name] = lambda query, store=store: store.nearest(NAME, Query(query[None], K))  # type: ignore[misc]
         calls[f"{name}, with a filter"] = lambda query, store=store: store.nearest(  # type: ignore[misc]
-            NAME, query[None], K, where
+            NAME, Query(query[None], K, where=where)
         )
     times: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():

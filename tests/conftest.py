@@ -37,9 +37,6 @@ settings.load_profile("same")
 # Lines of progress come by the clock: what a test reads on stderr must not depend on how slow a machine is.
 os.environ["LOOKALIKE_PROGRESS"] = "0"
 
-# The contracts are no test files by name; their assertions are to be explained all the same.
-pytest.register_assert_rewrite("tests.contracts.store_contract", "tests.contracts.embedder_contract")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what is declared, and nothing else."""

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 
 from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.progress import Progress, silent
-from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.types import Record, Vectors
+from lookalike.stores.registry import open_store
+from lookalike.types import (
+    Record,
+    Vectors,
+)
 from lookalike.uris import uri_path
 from tests.mean_colours import MeanColours
 
@@ -24,15 +28,14 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.store = SqliteStore(f"sqlite:///{folder}/parts.db", timeout=0.5)
+        self.store = open_store(f"sqlite:///{folder}/parts.db", timeout=0.5)
         self.embedder = MeanColours()
         self.cache = FeatureCache(folder / "cache", MeanColours.fingerprint, MeanColours.dimension)
 
     def index(self, *paths: Path, progress: Progress = silent, **options: Any) -> IndexReport:
         options = {"labels": "folders", "agree": lambda _removal: True, **options}
-        return index(
-            self.store, "parts", paths, self.embedder, self.cache, IndexOptions(**options), progress=progress
-        )
+        encoders = [Encoder(self.embedder, self.cache)]
+        return index(self.store, "parts", paths, encoders, IndexOptions(**options), progress=progress)
 
     def records(self) -> dict[Path, tuple[Record, Vectors]]:
         return {

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import lookalike
+from lookalike.testing.stores import StoreContract
 from tests.contracts.exceptions import CANNOT
-from tests.contracts.store_contract import StoreContract
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "lookalike"
@@ -26,7 +26,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     (
         *("version", "telemetry", "checksums", "errors", "output_files", "file_names", "uris"),
-        *("label_normalisation", "types", "progress", "shared_json"),
+        *("label_normalisation", "plugins", "types", "progress", "shared_json"),
     ),
     ("vectors", "images"),
     ("sources",),
@@ -44,6 +44,7 @@ ROOMS = (
     ("schemas",),
     ("server", "client"),
     ("cli",),
+    ("testing",),
     ("__main__",),
 )
 # The same within the service.
@@ -84,6 +85,8 @@ HEAVY = {
     "timm": {"embedders/torch/timm_models.py"},
     "tokenizers": {"embedders/text/tokens.py"},
     "torch": {"embedders/torch/networks.py", "comparison/finetuning/network.py"},
+    "hypothesis": {"testing/"},
+    "pytest": {"testing/"},
     "transformers": {"embedders/torch/sentence_transformers_models.py"},
     "rich": {"cli/output.py", "cli/progress_bar.py"},
     "starlette": {"server/"},
@@ -100,7 +103,7 @@ HEAVY = {
         "vectors/near_duplicates.py",
     },
     "chardet": {"labels/encodings.py"},
-    "turbovec": {"stores/sqlite/shortlist.py"},
+    "turbovec": {"stores/sqlite/shortlist/compressed.py"},
     "yaml": {"labels/yolo.py"},
     "sklearn": {"evaluation/calibration.py", "evaluation/folds.py", "vectors/projection.py"},
 }
@@ -125,6 +128,7 @@ BROUGHT = {
     "stores/elasticsearch/": {"elasticsearch"},
     "stores/oracle/": {"oracledb"},
     "stores/postgres/": {"psycopg"},
+    "testing/": {"hypothesis", "pytest"},
 }
 
 NAMES = {

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.search.hits import Hit, SearchResult
     from lookalike.search.neighbours import PlainVector
-    from lookalike.search.query import Image, Query, RecordId, Text
+    from lookalike.search.query import Image, RecordId, Terms, Text
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import (
@@ -121,7 +121,6 @@ __all__ = [
     "PathNotFound",
     "PlainVector",
     "Prediction",
-    "Query",
     "QueryRefused",
     "QueryStopped",
     "Record",
@@ -143,6 +142,7 @@ __all__ = [
     "StoreUnreachable",
     "Table",
     "TargetDiffers",
+    "Terms",
     "Text",
     "Unanswerable",
     "UnusableImage",
@@ -172,7 +172,7 @@ _HOMES = {
     "SearchResult": "search.hits",
     "PlainVector": "search.neighbours",
     "Image": "search.query",
-    "Query": "search.query",
+    "Terms": "search.query",
     "RecordId": "search.query",
     "Text": "search.query",
     "CopyReport": "transfer.copy",

@@ -25,11 +25,12 @@ from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_pa
 from lookalike.ingest.removals import disagree
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.labels.labelling import Label
-from lookalike.metric_learning import fitting, sides
+from lookalike.metric_learning import fitting
 from lookalike.metric_learning.corrections import correct
-from lookalike.metric_learning.fitted import read, refuse_side
+from lookalike.metric_learning.fitted import plain_vector, read
 from lookalike.progress import reading_and_comparing, silent
 from lookalike.search.field_values import count_values
+from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.field_values import ValueCount
     from lookalike.search.hits import SearchResult
-    from lookalike.search.query import Conditions, Query
+    from lookalike.search.query import Conditions, Terms
     from lookalike.search.search import LeastSimilarity
     from lookalike.stores.damage import Damage
     from lookalike.types import (
@@ -120,30 +121,44 @@ class Collection:
             return record
         raise ImageNotFound(self.info().name, identity)
 
-    def scan(self, where: Conditions | None = None) -> Iterator[tuple[list[Record], Vectors]]:
-        """Yield all matching records with their vectors, in order of id, at most 1,000 at a time."""
-        return self._store.scan(self.name, self._filter(where))
-
-    def read(
-        self, where: Conditions | None = None, *, plain: bool = False, progress: Progress = silent
-    ) -> tuple[list[Record], Vectors]:
-        """Return records and their vectors, in order of id.
+    def scan(
+        self, where: Conditions | None = None, *, using: str | None = None
+    ) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all matching records with one vector of each, in order of id, at most 1,000 at a time.
 
         Args:
             where: only records that match.
-            plain: the vectors that no fitted metric has changed; of all records.
+            using: the vector; None: the default one.
+        """
+        return self._store.scan(self.name, self._filter(where), using=using)
+
+    def read(
+        self,
+        where: Conditions | None = None,
+        *,
+        using: str | None = None,
+        plain: bool = False,
+        progress: Progress = silent,
+    ) -> tuple[list[Record], Vectors]:
+        """Return records and one vector of each, in order of id.
+
+        Args:
+            where: only records that match.
+            using: the vector; None: the default one.
+            plain: instead of a fitted vector the one that it was made of; of all records.
             progress: called with records read and records to read.
 
         Returns:
             The records; and float32 of shape (records, dimension), each row of length 1.
         """
+        collection = self.info()
         if plain:
-            return self._spaces.read_plain(self.name, progress)
-        return read(self._store, self.name, self._filter(where), progress)
+            return self._spaces.read_plain(collection, using, progress)
+        return read(self._store, collection, collection.vector(using), self._filter(where), progress)
 
     def values(self) -> dict[str, list[ValueCount]]:
         """Count the values of every field: fields by name, each with its values, the most frequent first."""
-        return count_values(records for records, _ in self._store.scan(self.name))
+        return count_values(self._store.scan_records(self.name))
 
     def uris(self) -> list[str]:
         """Return the URI of every record."""
@@ -158,21 +173,31 @@ class Collection:
         noted = indexed_paths(self._models.cache, self._store.url)
         return noted.get(same_name(self.name), Indexed())
 
-    def embedder(self) -> Embedder:
-        """Return its embedder.
+    def embedder(self, using: str | None = None, *, reading: bool = False) -> Embedder:
+        """Return the embedder that a vector was made by, by default the default one.
+
+        Args:
+            using: the name of the vector.
+            reading: for a search with texts, which may go to a vector of another embedder: see `search`.
 
         Raises:
-            SpaceMismatch: it was made by another version of it.
+            VectorNotFound: it has none of that name.
+            Unanswerable: no embedder of its vectors reads texts.
+            SpaceMismatch: it was made by another version of the embedder.
         """
-        return self._models.embedder_of(self.info())
+        found = self.info()
+        vector = reading_vector(self._models, found, using) if reading else found.vector(using)
+        return self._models.embedder_of(found, vector)
 
-    def text_embedder(self) -> TextEmbedder:
-        """Return the text side of its embedder.
+    def text_embedder(self, using: str | None = None) -> TextEmbedder:
+        """Return the embedder that texts are read by: see `search`.
 
         Raises:
-            Unanswerable: the embedder has none; the line says which have one.
+            VectorNotFound: it has no vector of that name.
+            Unanswerable: no embedder of its vectors reads texts; the line says which do.
         """
-        return self._models.text_embedder_of(self.info())
+        collection = self.info()
+        return self._models.text_embedder_of(collection, reading_vector(self._models, collection, using))
 
     # What changes it
 
@@ -181,6 +206,7 @@ class Collection:
         paths: Paths,
         *,
         model: str | None = None,
+        vector: str | None = None,
         levels: Range | None = None,
         labels: str = "auto",
         encoding: str | None = None,
@@ -201,7 +227,10 @@ class Collection:
 
         Args:
             paths: folders and files.
-            model: the embedder of a new collection. Weights that are not here are fetched from the hub.
+            model: the embedder of a new collection, or of a further vector of one that is there. Weights that
+                are not here are fetched from the hub.
+            vector: the name of that vector; None: `image` of a new collection, or the one that is there of
+                this embedder.
             levels: which samples of more than 8 bits become black and white.
             labels: where labels come from: auto, folders, json, table, xml, yolo or none.
             encoding: of label files that are no Unicode by their marks; None to guess.
@@ -228,8 +257,8 @@ class Collection:
             LabelsInvalid: the labels cannot be read at all.
         """
         options = IndexOptions(
-            model, levels, labels, encoding, prune, prune_empty, agree, verify, exclude, include, as_before,
-            max_pixels,
+            model, vector, levels, labels, encoding, prune, prune_empty, agree, verify, exclude,
+            include, as_before, max_pixels,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -240,11 +269,10 @@ class Collection:
         """Refuse a collection that cannot be indexed again here, before the work begins.
 
         Raises:
-            InvalidArgument: the name is that of a fitted collection's plain side.
-            SpaceMismatch: it was made by another version of its embedder.
+            SpaceMismatch: it was made by another version of an embedder.
         """
-        refuse_side(self._store, self.name)
-        self.embedder()
+        for vector in self.info().vectors:
+            self._models.embedder_of(self.info(), vector)
 
     def add(
         self,
@@ -286,10 +314,10 @@ class Collection:
     def add_embedded(self, pictures: Sequence[Picture]) -> list[Record]:
         """Add pictures that the collection's embedder has embedded; new features are kept in the cache."""
         collection = self.info()
-        plain = self._spaces.plain(collection).space
+        plain = plain_vector(collection).space
         fresh = {each.file.digest: each.file.features for each in pictures if not each.file.cached}
         self._models.kept_features(plain.embedder_fingerprint, plain.dimension).put(fresh)
-        return add(self._store, collection.name, plain, pictures)
+        return add(self._store, self._models, collection.name, pictures)
 
     def correct(
         self, identity: str, fields: Mapping[str, Scalar | None] | None = None, confirm: Iterable[str] = ()
@@ -312,34 +340,60 @@ class Collection:
 
     def remove(self, ids: str | Sequence[str]) -> int:
         """Remove records, by one id or several, and return how many there were; no image file is touched."""
-        return sides.remove(self._store, self.name, [ids] if isinstance(ids, str) else ids)
+        return self._store.remove(self.name, [ids] if isinstance(ids, str) else ids)
 
-    def delete(self) -> list[CollectionInfo]:
-        """Delete the collection; no image file is touched.
-
-        Returns:
-            What was deleted, as it was: the collection, and where it was fitted its plain vectors.
-        """
-        deleted = sides.delete(self._store, self.name)
-        forget_indexed(self._models.cache, self._store.url, deleted[0].name)
+    def delete(self) -> CollectionInfo:
+        """Delete the collection, and return it as it was; no image file is touched."""
+        deleted = self.info()
+        self._store.delete(self.name)
+        forget_indexed(self._models.cache, self._store.url, deleted.name)
         return deleted
 
-    def build_index(self) -> Approximation:
-        """Build the approximate index, or bring it up to date, and measure how much it finds.
+    def drop_vector(self, using: str) -> CollectionInfo:
+        """Drop a vector of all records, and return the collection.
+
+        Where it was the default one, the first declared that is left becomes that.
+
+        Raises:
+            VectorNotFound: it has none of that name.
+            InvalidArgument: no other is there, or one was fitted to it.
+        """
+        collection = self.info()
+        named = [vector for vector in collection.vectors if vector.name == using]
+        if not named:
+            collection.vector(using)
+        for vector in named:
+            collection = self._store.drop_vector(self.name, vector.space)
+        return collection
+
+    def set_default(self, using: str) -> CollectionInfo:
+        """Make a vector the default one, and return the collection.
+
+        Raises:
+            VectorNotFound: it has no such vector, or records lack it still.
+        """
+        return self._store.set_default(self.name, using)
+
+    def build_index(self, using: str | None = None) -> Approximation:
+        """Build the approximate index of a vector, or bring it up to date, and measure how much it finds.
+
+        Args:
+            using: the vector; None: the default one.
 
         Raises:
             ExtraMissing: the store needs a package for it that is not installed.
             Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
         """
-        return self._spaces.build_index(self.info())
+        return self._spaces.build_index(self.info(), using)
 
     # What is asked of it
 
     def search(
         self,
-        query: Query | str | Path | bytes,
+        query: Terms | str | Path | bytes,
         *,
         k: int = 10,
+        using: str | None = None,
         where: Conditions | None = None,
         hybrid: bool = False,
         min_similarity: LeastSimilarity = None,
@@ -353,6 +407,8 @@ class Collection:
         Args:
             query: a path, the bytes of an image, a term, or a sum: `Text("red car") - Image("a.jpg")`.
             k: how many hits.
+            using: the vector that is searched; None: the default one, or for texts one whose embedder reads
+                them.
             where: only records that match.
             hybrid: find the words in labels, names and metadata too, and fuse both rankings.
             min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection.
@@ -370,7 +426,7 @@ class Collection:
             SpaceMismatch: it was made by another version of its embedder.
         """
         options = SearchOptions(
-            k, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
+            k, using, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
         )
         return search(self._spaces, self._models, self.name, as_query(query), options, progress)
 
@@ -380,6 +436,7 @@ class Collection:
         *,
         k: Ks = 5,
         where: Conditions | None = None,
+        using: str | None = None,
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
@@ -393,6 +450,7 @@ class Collection:
             by: the field that holds the label.
             k: neighbours that vote; `auto` chooses by cross-validation.
             where: only records that match vote.
+            using: the vector that is searched; None: the default one.
             max_error: answer only where the held-out answers promise at most this error, 0 … 1.
             coverage: give label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known images that may be called unknown, 0 … 1.
@@ -406,7 +464,7 @@ class Collection:
             Unanswerable: the collection is empty, or cannot tell what it was promised.
         """
         options = ClassifyOptions(
-            by, k, alternatives(where), max_error, coverage, false_alarm, approximate, max_pixels
+            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels
         )
         return Classifier(self._spaces, self._models, self.name, options, progress)
 
@@ -417,6 +475,7 @@ class Collection:
         *,
         k: Ks = 5,
         where: Conditions | None = None,
+        using: str | None = None,
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
@@ -430,6 +489,7 @@ class Collection:
             by: the field that holds the label.
             k: neighbours that vote, or `auto`.
             where: only records that match vote.
+            using: the vector that is searched; None: the default one.
             max_error: answer only where at most this error is promised.
             coverage: give label sets that contain the true label this often.
             false_alarm: part of the known images that may be called unknown.
@@ -440,8 +500,8 @@ class Collection:
             One value for each image, in order.
         """
         classifier = self.classifier(
-            by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm,
-            approximate=approximate, max_pixels=max_pixels,
+            by, k=k, where=where, using=using, max_error=max_error, coverage=coverage,
+            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
         )  # fmt: skip
         return classifier.classify(images_of(images))
 
@@ -479,6 +539,7 @@ class Collection:
         by: str,
         *,
         within: str | None = None,
+        using: str | None = None,
         k: Ks = 5,
         group: str | None = None,
         near_duplicates: bool = True,
@@ -498,6 +559,7 @@ class Collection:
         Args:
             by: the field that holds the label.
             within: compare an image only with those of the same value of this field.
+            using: the vector that is judged; None: the default one.
             k: neighbours that vote; `auto` chooses by cross-validation.
             group: never compare an image with those of the same value of this field.
             near_duplicates: keep near-duplicates together in the same way.
@@ -519,10 +581,10 @@ class Collection:
         from lookalike.evaluation.evaluate import EvaluateOptions, evaluate
 
         collection = self.info()
-        fitted = self._spaces.fitting(collection)
+        fitted = self._spaces.fitting(collection, using)
         pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-        fit = self._spaces.refit(collection, self._models, pulse.beat)
-        records, vectors = self._spaces.read_plain(self.name, reading)
+        fit = self._spaces.refit(collection, using, self._models, pulse.beat)
+        records, vectors = self._spaces.read_plain(collection, using, reading)
         options = EvaluateOptions(
             None if within is None else kept_name(within, collection),
             k,
@@ -539,6 +601,7 @@ class Collection:
         by: str | None = None,
         *,
         split: str | None = None,
+        using: str | None = None,
         k: int = 5,
         look: bool = False,
         progress: Progress = silent,
@@ -548,6 +611,7 @@ class Collection:
         Args:
             by: the field that holds the label; None looks for near-duplicates and outliers only.
             split: the field that tells training images from test images; None finds one.
+            using: the vector that is judged; None: the default one.
             k: neighbours that vote, as evidence.
             look: read the pictures that may have been saved again.
             progress: as for `evaluate`.
@@ -560,15 +624,15 @@ class Collection:
         from lookalike.audit.audit import audit
 
         collection = self.info()
-        fitted = self._spaces.fitting(collection)
+        fitted = self._spaces.fitting(collection, using)
         pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-        records, vectors = self._spaces.read_plain(self.name, reading)
+        records, vectors = self._spaces.read_plain(collection, using, reading)
         if not records:
             raise CollectionEmpty(self.name)
         return audit(
             records, vectors, None if by is None else kept_name(by, collection),
             split=None if split is None else kept_name(split, collection), k=k,
-            fit=self._spaces.refit(collection, self._models, pulse.beat),
+            fit=self._spaces.refit(collection, using, self._models, pulse.beat),
             fit_by=None if fitted is None else fitted.by, look=look, progress=comparing,
         )  # fmt: skip
 
@@ -613,33 +677,35 @@ class Collection:
         _, levels = split_name(collection.space.embedder)
         candidates = open_candidates(opened, models, levels)
         return compare(
-            self._spaces.read_plain(self.name)[0], candidates, kept_name(by, collection),
+            self._spaces.read_plain(collection)[0], candidates, kept_name(by, collection),
             networks=networks, levels=levels, folder=opened.cache, ks=ks, seed=seed, progress=progress,
         )  # fmt: skip
 
     # What it learns
 
-    def fit(self, by: str, *, progress: Progress = silent) -> FitReport:
-        """Fit a metric to the labels, and let the vectors go through it; the plain ones stay.
+    def fit(self, by: str, *, using: str | None = None, progress: Progress = silent) -> FitReport:
+        """Fit a metric to the labels, and give each record the vector `fitted`, the new default.
 
         Args:
             by: the field whose labels the metric learns.
+            using: the vector that it is made of; None: the default one, or the one that was made of.
             progress: called with records written and records to write.
 
         Raises:
             FieldNotFound: no record has the field.
-            InvalidArgument: the name leaves no room for the plain vectors, or is theirs.
+            VectorNotFound: it has no vector of that name.
             Unanswerable: there are too few labels, or labelled images, to learn from.
             StoreBusy: another fit of the collection is running.
         """
         collection = self.info()
+        groups = self._models.groups(plain_vector(collection, using).space.embedder)
         return fitting.fit(
-            self._store, self.name, kept_name(by, collection),
-            groups=self._models.groups(collection.space.embedder), locks=self._locks, progress=progress,
+            self._store, self.name, kept_name(by, collection), using=using, groups=groups,
+            locks=self._locks, progress=progress,
         )  # fmt: skip
 
     def undo_fit(self) -> int:
-        """Drop the fit and go back to the plain vectors; return how many records there are.
+        """Drop the fitted vectors and go back to the plain ones; return how many records there are.
 
         Raises:
             InvalidArgument: it is not fitted.
@@ -654,13 +720,13 @@ class Collection:
             return 0
         return sum(
             record.digest not in found.digests
-            for records, _ in self._store.scan(self.name)
+            for records in self._store.scan_records(self.name)
             for record in records
         )
 
-    def fitting(self) -> Fitting | None:
-        """Return what is known of its fit; None where it is not fitted."""
-        return self._spaces.fitting(self.info())
+    def fitting(self, using: str | None = None) -> Fitting | None:
+        """Return the fit of a vector, by default of the default one; None for a plain one."""
+        return self._spaces.fitting(self.info(), using)
 
     @property
     def _locks(self) -> Path:

@@ -15,7 +15,6 @@ from lookalike.embedders.registry import known_cards
 from lookalike.errors import CollectionExists, CollectionNotFound
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.indexed_folders import indexed_paths, notes_state
-from lookalike.metric_learning.fitted import refuse_side
 from lookalike.opened import Opened
 from lookalike.progress import silent
 from lookalike.search.neighbours import embed_paths
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Conditions
     from lookalike.stores.damage import Damage
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import CollectionInfo, Record, Skipped, Table
@@ -114,7 +113,6 @@ class Database:
             CollectionExists: one that is taken.
             ModelNotFound: no embedder is called so.
         """
-        refuse_side(self._store, name)
         with suppress(CollectionNotFound):
             raise CollectionExists(self._store.collection(name).name)
         embedder = self.embedder(model)

@@ -9,6 +9,7 @@
     │   ├── CollectionNotFound
     │   ├── FieldNotFound      no record of the collection has that field
     │   ├── ImageNotFound      no record of the collection has that id
+    │   ├── VectorNotFound     no vector of the collection has that name
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
     │   ├── CollectionEmpty
@@ -19,9 +20,11 @@
     ├── DecodingStopped        an image whose decoding was ended because the program stops
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
     │   └── TargetDiffers      a copy's target has a collection of that name and another space
+    ├── VectorIncomplete       a vector that records still lack
     ├── WeightsInvalid         a weights file that is not the one it should be
     ├── WeightsMissing         a model's weights are not on this machine, or cannot be fetched
     ├── ExtraMissing           an optional package is not installed
+    ├── PluginFailed           a store or an embedder of another package cannot be loaded
     ├── QueryRefused           SQL that fails or that would write
     └── StoreError
         ├── StoreUnreachable   no server answers, or it went away in the middle
@@ -115,6 +118,31 @@ class ImageNotFound(NotFound):
         self.collection = collection
         self.identity = identity
         super().__init__(f"no image of collection {collection!r} has the id {identity}")
+
+
+class VectorNotFound(NotFound):
+    """A name that no vector of the collection has, or one that records still lack."""
+
+    def __init__(self, collection: str, vector: str, known: Iterable[str], *, declared: bool = False) -> None:
+        """Say so.
+
+        Args:
+            collection: its name.
+            vector: the name that was asked for.
+            known: names of those that can be asked.
+            declared: whether there is one of that name, which records still lack.
+        """
+        self.collection = collection
+        self.vector = vector
+        self.known = list(known)
+        there = ", ".join(self.known)
+        said = f"collection {collection!r} has no vector {vector!r}: it has {there}"
+        if declared:
+            said = (
+                f"vector {vector!r} of collection {collection!r} is not complete, and cannot be asked yet: "
+                f"`lookalike index` goes on with it"
+            )
+        super().__init__(said)
 
 
 class ModelNotFound(NotFound):
@@ -212,6 +240,21 @@ class TargetDiffers(SpaceMismatch):
         self.args = (line,)
 
 
+class VectorIncomplete(LookalikeError):
+    """A vector cannot be searched yet, because records of its collection lack it."""
+
+    def __init__(self, collection: str, vector: str, lacking: int) -> None:
+        self.collection = collection
+        self.vector = vector
+        self.lacking = lacking
+        records = "1 record" if lacking == 1 else f"{lacking:,} records"
+        lack = "lacks" if lacking == 1 else "lack"
+        super().__init__(
+            f"{records} of collection {collection!r} {lack} the vector {vector!r}: index them again, or "
+            f"remove them"
+        )
+
+
 class WeightsInvalid(LookalikeError):
     """A weights file whose checksum or content is not the expected one."""
 
@@ -237,6 +280,17 @@ class ExtraMissing(LookalikeError):
         self.what = what
         self.extra = extra
         super().__init__(f"{what} needs an optional package: pip install 'lookalike[{extra}]'")
+
+
+class PluginFailed(LookalikeError):
+    """What another package brings for lookalike cannot be loaded."""
+
+    def __init__(self, group: str, name: str, package: str, reason: str) -> None:
+        self.group = group
+        self.name = name
+        self.package = package
+        self.reason = reason
+        super().__init__(f"{name!r} of {group} cannot be loaded from {package}: {reason}")
 
 
 class StoreError(LookalikeError):
@@ -287,8 +341,7 @@ class StoreOlder(StoreError):
     def __init__(self, url: str) -> None:
         super().__init__(
             url,
-            "was written by an earlier version of lookalike, without checksums: index the images again into "
-            "a new store",
+            "was written by an earlier version of lookalike: index the images again into a new store",
         )
 
 
@@ -325,14 +378,17 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     NotFound: Outcome(1, 404),
     PathNotFound: Outcome(2, 404),
     FieldNotFound: Outcome(2, 400),
+    VectorNotFound: Outcome(2, 400),
     ModelNotFound: Outcome(2, 404),
     Unanswerable: Outcome(1, 409),
     LabelsInvalid: Outcome(1, 422),
     UnusableImage: Outcome(1, 422),
     DecodingStopped: Outcome(1, 503),
     SpaceMismatch: Outcome(1, 409),
+    VectorIncomplete: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
+    PluginFailed: Outcome(1, 501),
     StoreError: Outcome(1, 500),
     StoreUnreachable: Outcome(1, 503),
     StoreBusy: Outcome(1, 503),

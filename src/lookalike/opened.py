@@ -9,7 +9,7 @@ from lookalike.metric_learning.spaces import Spaces
 
 if TYPE_CHECKING:
     from lookalike.embedders.models import Models
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
 
 
 @dataclass(slots=True)

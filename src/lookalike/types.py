@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lookalike.errors import VectorNotFound
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -89,16 +91,65 @@ class Approximation:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """What a store says of a collection: a named set of records of one space."""
+class VectorInfo:
+    """A named vector that a collection declares: each of its records has one."""
 
     name: str
+    """1 … 64 of a-z, 0-9, `_` and `-`, of which the first is a letter."""
     space: Space
+    ready: bool = True
+    """False while records may lack it: puts give it already, and nobody searches it."""
+    becomes_default: bool = False
+    """Of one that is not ready: it becomes the default in the step that makes it ready."""
+    approximation: Approximation | None = None
+    """What `build_index` made of it, with the recall that it measured then; None where there is no index."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it went through a fitted metric."""
+        return self.space.metric_fingerprint != PLAIN_METRIC
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What a store says of a named set of records."""
+
+    name: str
     count: int
     fields: tuple[str, ...]
     """Names of all fields that any record has had, sorted."""
-    approximation: Approximation | None = None
-    """What `build_index` made, with the recall that it measured then; None where there is no such index."""
+    vectors: tuple[VectorInfo, ...]
+    """In order of declaration. Those that are ready have different names; beside one of them there may be one
+    of its name that is not ready, which is to take its place. No two are of one space."""
+    default: str
+    """Name of the vector that is searched where none is named; a ready one has it."""
+
+    def vector(self, using: str | None = None) -> VectorInfo:
+        """Return the ready vector of a name.
+
+        Args:
+            using: its name; None for the default.
+
+        Raises:
+            VectorNotFound: no ready vector has that name.
+        """
+        name = self.default if using is None else using
+        for one in self.vectors:
+            if one.name == name and one.ready:
+                return one
+        known = [one.name for one in self.vectors if one.ready]
+        declared = any(one.name == name for one in self.vectors)
+        raise VectorNotFound(self.name, name, known, declared=declared)
+
+    @property
+    def space(self) -> Space:
+        """That of the default vector."""
+        return self.vector().space
+
+    @property
+    def approximation(self) -> Approximation | None:
+        """That of the default vector."""
+        return self.vector().approximation
 
     @property
     def fitted(self) -> bool:

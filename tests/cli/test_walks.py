@@ -51,9 +51,10 @@ def test_another_embedder_is_refused_and_the_collection_is_as_before(
     index(lookalike, textile)
     with closing(open_store(lookalike.store)) as store:
         space = store.collection("images").space
-        store.create("other", replace(space, embedder_fingerprint="0" * 64))
+        other = replace(space, embedder_fingerprint="0" * 64)
+        store.create("other", other)
         for records, vectors in store.scan("images"):
-            store.put("other", records, vectors)
+            store.put("other", records, {other: vectors})
     before, _ = lookalike("sql", "SELECT * FROM other ORDER BY id", "--format", "jsonl")
     for words in (("index", textile), ("search", textile / "local" / "textile_0001.jpg")):
         _, err = lookalike(*words, "-c", "other", code=1)

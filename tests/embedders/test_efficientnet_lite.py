@@ -22,7 +22,7 @@ from lookalike.embedders.builtin.efficientnet_lite import CARD, EfficientNetLite
 from lookalike.embedders.builtin.efficientnet_lite_graph import LAYERS, OUTPUTS
 from lookalike.embedders.builtin.torch_pickle import read_tensors
 from lookalike.errors import InvalidArgument, ModelNotFound, WeightsInvalid
-from tests.contracts.embedder_contract import TextEmbedderContract, embed, picture
+from lookalike.testing.embedders import TextEmbedderContract, embed, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from lookalike.embedders.builtin.efficientnet_lite_graph import INSPECTED, STATI
 from lookalike.embedders.builtin.efficientnet_lite_inspect import CARD, EfficientNetLite0Inspect
 from lookalike.embedders.builtin.torch_pickle import read_tensors
 from lookalike.errors import InvalidArgument
-from tests.contracts.embedder_contract import EmbedderContract, embed, picture
+from lookalike.testing.embedders import EmbedderContract, embed, picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from lookalike.embedders.onnx.folder import find_model, read_preprocessing
 from lookalike.embedders.onnx.model_documents import MOST_BYTES, MOST_PIXELS, MOST_SIZES, CardFields
 from lookalike.embedders.text.tokens import Tokens
 from lookalike.errors import LookalikeError, WeightsInvalid
-from tests.contracts.embedder_contract import embed, picture
+from lookalike.testing.embedders import embed, picture
 from tests.onnx_graphs import DIMENSION, IMAGENET, image_encoder, text_encoder, write_card
 
 CLIP = Path(__file__).parents[1] / "data" / "clip"

@@ -23,7 +23,7 @@ from lookalike.embedders.registry import groups_of, known_cards, open_embedder
 from lookalike.embedders.speeds import known_speeds, note_speed
 from lookalike.embedders.text.tokens import Tokens
 from lookalike.errors import InvalidArgument, LookalikeError, PathNotFound, WeightsInvalid, outcome
-from tests.contracts.embedder_contract import EmbedderContract, TextEmbedderContract, embed, picture
+from lookalike.testing.embedders import EmbedderContract, TextEmbedderContract, embed, picture
 from tests.onnx_graphs import DIMENSION, image_encoder, text_encoder, write_card
 
 CLIP = Path(__file__).parents[1] / "data" / "clip"

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 from lookalike.errors import CollectionNotFound, FolderEmpty, SpaceMismatch, StoreFull, Unanswerable
 from lookalike.ingest import indexing
 from lookalike.ingest.index_report import IndexReport
-from lookalike.stores.sqlite.store import SqliteStore
 from lookalike.types import Record, Skipped, Space, Vectors
 from lookalike.vectors.metric import normalise
 from tests.desk import Desk
@@ -243,19 +242,16 @@ def test_what_the_store_refuses_is_not_offered_again(
     """Or a locked store would be waited for twice."""
     monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
 
-    class Full(SqliteStore):
-        offered = 0
+    offered = []
 
-        def put(
-            self, name: str, records: Sequence[Record], vectors: Vectors, *, space: Space | None = None
-        ) -> None:
-            self.offered += 1
-            raise StoreFull(self.url, "no space left")
+    def full(name: str, records: Sequence[Record], vectors: Mapping[Space, Vectors]) -> None:
+        offered.append(len(records))
+        raise StoreFull(desk.store.url, "no space left")
 
-    desk.store = store = Full(desk.store.url)
+    monkeypatch.setattr(desk.store, "put", full)
     with pytest.raises(StoreFull):
         desk.index(root)
-    assert store.offered == 1
+    assert offered == [5]
 
 
 def test_a_collection_of_another_embedder_is_refused_before_anything_is_embedded(

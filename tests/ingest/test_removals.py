@@ -349,7 +349,7 @@ def stored_elsewhere(desk: Desk, *uris: str) -> None:
         Record(record_id(uri), uri, f"{n:064x}", {"label": "x"}, {}, 5, 5) for n, uri in enumerate(uris)
     ]
     vectors = np.random.default_rng(0).standard_normal((len(uris), desk.embedder.dimension), np.float32)
-    desk.store.put("parts", records, normalise(vectors))
+    desk.store.put("parts", records, {desk.store.collection("parts").space: normalise(vectors)})
 
 
 def test_records_of_other_schemes_are_neither_pruned_nor_moved(desk: Desk, root: Path) -> None:
@@ -379,7 +379,7 @@ def test_commands_show_other_schemes_as_they_are(
                     vector = row
         assert vector is not None
         other = Record(record_id(uri), uri, "d" * 64, {"label": "local"}, {}, 5, 5)
-        store.put("images", [other], vector[None])
+        store.put("images", [other], {store.collection("images").space: vector[None]})
     out, _ = lookalike("search", record.id, "-k", "2")
     assert uri in out
     out, _ = lookalike("search", record.id, "-k", "2", "--format", "jsonl")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import CollectionNotFound, ImageNotFound, InvalidArgument
+from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
@@ -35,12 +36,16 @@ from lookalike.metric_learning.corrections import (
     stored,
 )
 from lookalike.metric_learning.fitting import fit
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import OWN_KEY, Record, Scalar
+from lookalike.stores.store import Store
+from lookalike.testing.stores import SPACE, STRANGE_TEXTS, corners, record
+from lookalike.types import (
+    OWN_KEY,
+    Record,
+    Scalar,
+)
 from lookalike.uris import uri_path
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import SPACE, STRANGE_TEXTS, corners, record
 from tests.mean_colours import MeanColours, save
 from tests.transfer.test_copy_servers import elasticsearch_url  # noqa: F401 a fixture
 
@@ -73,7 +78,8 @@ class Shelf:
             table.writerows({"file_name": name, **each} for name, each in self.labels.items())
 
     def index(self) -> IndexReport:
-        return index(self.store, "parts", [self.root], self._embedder, self._cache, IndexOptions())
+        encoders = [Encoder(self._embedder, self._cache)]
+        return index(self.store, "parts", [self.root], encoders, IndexOptions())
 
     def again(self) -> tuple[int, int, int, int]:
         """Index, and return how many were added, updated, relabelled and unchanged."""
@@ -219,7 +225,7 @@ def test_a_record_that_goes_while_its_labels_are_written_is_indexed_anew(
     assert shelf.record("6.png").fields["label"] == "bad"
 
 
-def test_both_sides_of_a_fitted_collection_are_put_right(tmp_path: Path) -> None:
+def test_a_fitted_collection_is_put_right_and_its_fit_stays(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path}/parts.db") as store:
         shelf = Shelf(tmp_path, store)
         for number in range(8, 40):
@@ -231,13 +237,10 @@ def test_both_sides_of_a_fitted_collection_are_put_right(tmp_path: Path) -> None
         fit(store, "parts", "label", locks=tmp_path / "locks")
         metric = store.metric("parts")
         shelf.correct("3.png", {"label": "bad"}, "label")
-        for name in ("parts", "parts-unfitted"):
-            (one,) = store.get(name, [shelf.record("3.png").id])
-            assert (one.fields["label"], marks_of(one).corrected) == ("bad", {"label": "good"})
+        (one,) = store.get("parts", [shelf.record("3.png").id])
+        assert (one.fields["label"], marks_of(one).corrected) == ("bad", {"label": "good"})
         assert store.metric("parts") == metric
         assert shelf.again() == (0, 0, 0, 40)
-        with pytest.raises(InvalidArgument, match="follows it"):
-            correct(store, "parts-unfitted", shelf.record("3.png").id, {"label": "good"})
         shelf.close()
 
 
@@ -262,7 +265,7 @@ def test_a_correction_travels_with_a_copy_and_the_wrong_label_finds_nothing(
 ) -> None:
     with open_store(lookalike.store) as store:
         store.create("parts", SPACE)
-        store.put("parts", [record(1, {"label": "walnut"})], corners(1))
+        store.put("parts", [record(1, {"label": "walnut"})], {SPACE: corners(1)})
         assert store.search_words("parts", "walnut", 5)
         now = correct(store, "parts", record(1).id, {"label": "beech"}, ["label"])
         assert store.search_words("parts", "walnut", 5) == []

@@ -1,4 +1,4 @@
-"""Fitting a collection: two sides that stay alike, names that change at once, and a way back."""
+"""Fitting a collection: a further vector of each record, a default that changes at once, and a way back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from lookalike.database import Database
+from lookalike.embedders.models import Models
 from lookalike.errors import (
     FieldNotFound,
     InvalidArgument,
@@ -25,18 +26,27 @@ from lookalike.errors import (
     StoreBusy,
     StoreCorrupt,
     Unanswerable,
+    VectorNotFound,
 )
+from lookalike.ingest.completion import complete_vectors
+from lookalike.ingest.record_writer import RecordWriter
 from lookalike.metric_learning import fitting
-from lookalike.metric_learning.fitted import Fitting, fitting_of, read, read_plain
+from lookalike.metric_learning.fitted import Fitting, fitting_of, read
 from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
-from lookalike.metric_learning.sides import Sides, delete, remove
-from lookalike.stores.protocol import Store
+from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
-from lookalike.types import PLAIN_METRIC, Record, Skipped, Space, Vectors
+from lookalike.stores.store import Store
+from lookalike.testing.stores import record
+from lookalike.types import (
+    PLAIN_METRIC,
+    Record,
+    Skipped,
+    Space,
+    Vectors,
+)
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import record
 from tests.mean_colours import MeanColours, mean_colours, picture, save
 
 DIMENSION = 24
@@ -75,48 +85,73 @@ def locks(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "locks"
 
 
-def fill(store: Store, count: int = 60, name: str = "parts") -> list[Record]:
+def put(store: Store, records: list[Record]) -> None:
+    RecordWriter(store, "parts").put(records, {SPACE.embedder_fingerprint: plain_vectors(records)})
+
+
+def fill(store: Store, count: int = 60) -> list[Record]:
     records = labelled(count)
-    store.create(name, SPACE)
-    store.put(name, records, plain_vectors(records))
+    store.create("parts", SPACE)
+    put(store, records)
     return sorted(records, key=lambda one: one.id)
 
 
-def sides(store: Store, name: str = "parts") -> None:
-    """Check that a fitted collection is what its plain side and its metric make it."""
-    fitted, plain = store.collection(name), store.collection(f"{name}-unfitted")
-    kept = fitting_of(store, fitted)
-    assert fitted.space == replace(
-        plain.space, dimension=kept.metric.dimension, metric_fingerprint=kept.metric.fingerprint
-    )
+def vectors(store: Store, using: str = "image") -> tuple[list[Record], Vectors]:
+    collection = store.collection("parts")
+    return read(store, collection, collection.vector(using))
+
+
+def kept(store: Store) -> Fitting:
+    collection = store.collection("parts")
+    found = fitting_of(store, collection, collection.vector("fitted"))
+    assert found is not None
+    return found
+
+
+def is_fit(store: Store) -> bool:
+    return "fitted" in names(store)
+
+
+def whole(store: Store) -> None:
+    """Check that the fitted vectors of a collection are what its metric makes of the plain ones."""
+    collection = store.collection("parts")
+    assert collection.default == "fitted"
+    assert [vector.ready for vector in collection.vectors] == [True, True]
+    plain = collection.vector("image")
+    metric = kept(store).metric
     assert plain.space == SPACE
-    records, vectors = read(store, plain.name)
-    projected_records, projected = read(store, fitted.name)
+    assert collection.space == replace(
+        SPACE, dimension=metric.dimension, metric_fingerprint=metric.fingerprint
+    )
+    records, rows = vectors(store)
+    projected_records, projected = vectors(store, "fitted")
     assert projected_records == records
-    np.testing.assert_allclose(projected, kept.metric.project(vectors), atol=1e-6)
+    assert len(records) == collection.count
+    np.testing.assert_allclose(projected, metric.project(rows), atol=1e-6)
 
 
 def names(store: Store) -> list[str]:
-    return [collection.name for collection in store.collections()]
+    """Return the names of the vectors that are declared, ready or not."""
+    return [vector.name for vector in store.collection("parts").vectors]
 
 
 # What a fit makes
 
 
-def test_a_fit_puts_projected_vectors_in_the_place_of_the_plain_ones(store: Store, locks: Path) -> None:
+def test_a_fit_gives_each_record_a_projected_vector_the_default(store: Store, locks: Path) -> None:
     records = fill(store)
-    before = read(store, "parts")
+    before = vectors(store)
     report = fit(store, "PARTS", "label", locks=locks)
-    assert names(store) == ["parts", "parts-unfitted"]
-    sides(store)
-    assert read(store, "parts-unfitted")[0] == before[0] == records
-    assert np.array_equal(read(store, "parts-unfitted")[1], before[1])
-    assert np.array_equal(read_plain(store, "parts")[1], before[1])
-    kept = fitting_of(store, store.collection("parts"))
-    assert (kept.by, kept.images, kept.classes) == ("label", 60, 3)
-    assert kept.digests == {one.digest for one in records}
+    assert [one.name for one in store.collections()] == ["parts"]
+    assert names(store) == ["image", "fitted"]
+    whole(store)
+    assert vectors(store)[0] == before[0] == records
+    assert np.array_equal(vectors(store)[1], before[1])
+    found = kept(store)
+    assert (found.by, found.images, found.classes) == ("label", 60, 3)
+    assert found.digests == {one.digest for one in records}
     assert report == FitReport(
-        *("parts", "label", 60, 3, 0, (), DIMENSION, kept.metric.dimension, kept.metric.fingerprint),
+        *("parts", "label", 60, 3, 0, (), DIMENSION, found.metric.dimension, found.metric.fingerprint),
         *(False, False, report.seconds),
     )
 
@@ -124,13 +159,12 @@ def test_a_fit_puts_projected_vectors_in_the_place_of_the_plain_ones(store: Stor
 def test_a_fit_to_the_same_images_and_labels_does_nothing(store: Store, locks: Path) -> None:
     records = fill(store)
     first = fit(store, "parts", "label", locks=locks)
-    before = fitting_of(store, store.collection("parts"))
+    before = kept(store)
     again = fit(store, "parts", "label", locks=locks)
     assert (first.unchanged, again.unchanged, again.fingerprint) == (False, True, first.fingerprint)
-    assert fitting_of(store, store.collection("parts")).at == before.at
+    assert kept(store).at == before.at
     other = {"label": next(one.fields["label"] for one in records if one.fields != records[0].fields)}
-    for name in names(store):
-        store.relabel(name, [(records[0].id, other, {})])
+    store.relabel("parts", [(records[0].id, other, {})])
     assert not fit(store, "parts", "label", locks=locks).unchanged
 
 
@@ -139,45 +173,49 @@ def test_a_fit_tells_the_labels_apart_better(store: Store, locks: Path) -> None:
     strangers = labelled(60, first=1_000)
 
     def right(queries: Vectors) -> int:
-        found = store.nearest("parts", queries, 1)
+        found = store.nearest("parts", Query(queries, 1))
         return sum(hits[0].record.fields == one.fields for hits, one in zip(found, strangers, strict=True))
 
     plain = right(plain_vectors(strangers))
     fit(store, "parts", "label", locks=locks)
-    fitted = right(fitting_of(store, store.collection("parts")).metric.project(plain_vectors(strangers)))
+    fitted = right(kept(store).metric.project(plain_vectors(strangers)))
     assert fitted > plain + 10
 
 
 def test_images_without_the_label_are_projected_and_named(store: Store, locks: Path) -> None:
     fill(store)
     bare = record("bare")
-    store.put("parts", [bare], plain_vectors([bare]))
+    put(store, [bare])
     report = fit(store, "parts", "label", locks=locks)
     assert [(one.record, one.reason) for one in report.left_out] == [(bare, "no value of label")]
     assert report.images == 60
-    sides(store)
+    whole(store)
     assert store.collection("parts").count == 61
 
 
 def test_undo_gives_back_what_was_there_before(store: Store, locks: Path) -> None:
     fill(store)
-    before = store.collections(), read(store, "parts")
+    before = store.collections(), vectors(store)
     fit(store, "parts", "label", locks=locks)
     assert undo_fit(store, "parts", locks=locks) == 60
     assert store.collections() == before[0]
-    records, vectors = read(store, "parts")
+    records, rows = vectors(store)
     assert records == before[1][0]
-    assert np.array_equal(vectors, before[1][1])
+    assert np.array_equal(rows, before[1][1])
 
 
 def test_a_second_fit_starts_from_the_plain_vectors(store: Store, locks: Path) -> None:
-    fill(store)
+    records = fill(store)
     first = fit(store, "parts", "label", locks=locks)
+    fingerprint = kept(store).metric.fingerprint
+    store.relabel("parts", [(one.id, {"label": LABELS[row % 2]}, {}) for row, one in enumerate(records)])
     again = fit(store, "parts", "label", locks=locks)
-    assert again.fingerprint == first.fingerprint
+    assert again.fingerprint != first.fingerprint == fingerprint
     assert (again.refit, again.dimension_in) == (True, DIMENSION)
-    assert names(store) == ["parts", "parts-unfitted"]
-    sides(store)
+    assert names(store) == ["image", "fitted"]
+    whole(store)
+    store.relabel("parts", [(one.id, one.fields, one.metadata) for one in records])
+    assert fit(store, "parts", "label", locks=locks).fingerprint == first.fingerprint
 
 
 def test_a_fit_reads_back_as_it_was_kept(store: Store, locks: Path) -> None:
@@ -196,9 +234,10 @@ def test_a_fit_of_another_collection_is_damage(store: Store, locks: Path) -> Non
     fit(store, "parts", "label", locks=locks)
     space = replace(store.collection("parts").space, metric_fingerprint="ef" * 32)
     for name, metric in (("swapped", store.metric("parts")), ("broken", b"nothing"), ("none", None)):
-        store.create(name, space, metric)
+        store.create(name, SPACE)
+        collection = store.add_vector(name, "fitted", space, metric)
         with pytest.raises(StoreCorrupt, match=r"parts\.db"):
-            fitting_of(store, store.collection(name))
+            fitting_of(store, collection, collection.vector("fitted"))
 
 
 # What cannot be fitted
@@ -228,14 +267,6 @@ def nothing(store: Store) -> None:
     store.remove("parts", [one.id for one in labelled(60)])
 
 
-def name_taken(store: Store) -> None:
-    store.create("Parts-Unfitted", SPACE)
-
-
-def building_name_taken(store: Store) -> None:
-    store.create("parts-fitting", SPACE)
-
-
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
@@ -245,8 +276,6 @@ def building_name_taken(store: Store) -> None:
         (two_images, Unanswerable, "is on one image only"),
         (one_image, Unanswerable, "nothing to compare"),
         (nothing, Unanswerable, "is empty"),
-        (name_taken, InvalidArgument, "'Parts-Unfitted' has the name that the plain vectors"),
-        (building_name_taken, InvalidArgument, "'parts-fitting' has the name that a fit needs"),
     ],
 )
 def test_what_cannot_be_fitted_is_one_line_and_stays_as_it_is(
@@ -254,131 +283,127 @@ def test_what_cannot_be_fitted_is_one_line_and_stays_as_it_is(
 ) -> None:
     fill(store)
     make(store)
-    before = store.collections(), read(store, "parts")
+    before = store.collections(), vectors(store)
     with pytest.raises(error) as raised:
         fit(store, "parts", "label", locks=locks)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
     assert store.collections() == before[0]
-    assert np.array_equal(read(store, "parts")[1], before[1][1])
+    assert np.array_equal(vectors(store)[1], before[1][1])
 
 
-def test_a_name_that_leaves_no_room_for_the_plain_side_is_refused(store: Store, locks: Path) -> None:
-    fill(store, name="x" * 56)
-    with pytest.raises(InvalidArgument, match="too long a name"):
-        fit(store, "x" * 56, "label", locks=locks)
-    fill(store, name="y" * 55)
-    fit(store, "y" * 55, "label", locks=locks)
+def test_a_vector_that_is_not_there_cannot_be_fitted(store: Store, locks: Path) -> None:
+    fill(store)
+    with pytest.raises(VectorNotFound, match="it has image"):
+        fit(store, "parts", "label", using="words", locks=locks)
 
 
-def test_the_plain_side_is_named_by_nobody_else(store: Store, locks: Path) -> None:
+def test_what_is_not_fitted_has_nothing_to_undo(store: Store, locks: Path) -> None:
     fill(store)
     fit(store, "parts", "label", locks=locks)
-    for call in (
-        lambda: fit(store, "Parts-unfitted", "label", locks=locks),
-        lambda: undo_fit(store, "parts-unfitted", locks=locks),
-        lambda: delete(store, "parts-unfitted"),
-        lambda: remove(store, "parts-unfitted", []),
-        lambda: Sides(store, "parts-UNFITTED", SPACE),
-    ):
-        with pytest.raises(InvalidArgument, match="name 'parts' instead"):
-            call()
+    undo_fit(store, "parts", locks=locks)
     with pytest.raises(InvalidArgument, match="not fitted"):
-        undo_fit(store, "parts", locks=locks) and undo_fit(store, "parts", locks=locks)
+        undo_fit(store, "parts", locks=locks)
 
 
-def test_an_ordinary_collection_may_have_any_name(store: Store, locks: Path) -> None:
-    for name in ("a-unfitted", "a-fitting"):
-        fill(store, name=name)
-        fit(store, name, "label", locks=locks)
-        sides(store, name)
-    assert names(store) == ["a-fitting", "a-fitting-unfitted", "a-unfitted", "a-unfitted-unfitted"]
+# A further model
+
+
+WORDS = Space("another-model", "cd" * 32, 6)
+
+
+def test_a_fit_is_of_the_vector_that_is_named_and_of_one_at_a_time(store: Store, locks: Path) -> None:
+    records = fill(store)
+    store.add_vector("parts", "words", WORDS)
+    rows = normalise(np.random.default_rng(1).standard_normal((60, 6)).astype(np.float32))
+    store.fill("parts", WORDS, records, rows)
+    store.finish_vector("parts", WORDS)
+    fit(store, "parts", "label", using="words", locks=locks)
+    collection = store.collection("parts")
+    assert collection.default == "fitted"
+    assert collection.space.embedder_fingerprint == WORDS.embedder_fingerprint
+    fit(store, "parts", "label", using="image", locks=locks)
+    assert store.collection("parts").space.embedder_fingerprint == SPACE.embedder_fingerprint
+    assert sorted(names(store)) == ["fitted", "image", "words"]
+    undo_fit(store, "parts", locks=locks)
+    assert (names(store), store.collection("parts").default) == (["image", "words"], "image")
 
 
 # What is written afterwards
 
 
-def test_what_is_written_after_a_fit_reaches_both_sides(store: Store, locks: Path) -> None:
+def test_what_is_written_after_a_fit_has_both_vectors(store: Store, locks: Path) -> None:
     fill(store)
     fit(store, "parts", "label", locks=locks)
-    both = Sides(store, "Parts", SPACE)
-    assert both.open() == "parts-unfitted"
     more = labelled(5, first=58)
-    both.put(more, plain_vectors(more))
-    sides(store)
+    put(store, more)
+    whole(store)
     assert store.collection("parts").count == 63
-    both.relabel([(more[0].id, {"label": "odd", "new": 1}, {"a": [1]})])
-    sides(store)
+    store.relabel("Parts", [(more[0].id, {"label": "odd", "new": 1}, {"a": [1]})])
+    whole(store)
     assert store.get("parts", [more[0].id])[0].fields == {"label": "odd", "new": 1}
-    assert both.remove([more[1].id, more[2].id, "0" * 32]) == 2
-    sides(store)
-    assert remove(store, "parts", [more[3].id]) == 1
-    sides(store)
-    assert store.collection("parts").count == 60
-    assert delete(store, "PARTS")[0].count == 60
-    assert names(store) == []
+    assert store.remove("parts", [more[1].id, more[2].id, "0" * 32]) == 2
+    whole(store)
+    assert store.collection("parts").count == 61
+    assert store.delete("PARTS") == 61
+    assert store.collections() == []
 
 
-def test_vectors_of_another_embedder_are_refused_by_both(store: Store, locks: Path) -> None:
+def test_a_put_without_the_fitted_vector_is_refused(store: Store, locks: Path) -> None:
     fill(store)
     fit(store, "parts", "label", locks=locks)
+    more = labelled(1, first=100)
     with pytest.raises(SpaceMismatch):
-        Sides(store, "parts", replace(SPACE, embedder_fingerprint="cd" * 32)).open()
+        store.put("parts", more, {SPACE: plain_vectors(more)})
+    with pytest.raises(SpaceMismatch):
+        RecordWriter(store, "parts").put(more, {"cd" * 32: plain_vectors(more)})
+    assert store.get("parts", [more[0].id]) == []
+    whole(store)
 
 
-def test_what_a_kill_left_undone_is_made_good_from_the_plain_side(store: Store, locks: Path) -> None:
-    records = fill(store)
-    fit(store, "parts", "label", locks=locks)
-    more = labelled(3, first=100)
-    store.put("parts-unfitted", more, plain_vectors(more))
-    store.relabel("parts-unfitted", [(records[0].id, {"label": "odd"}, {})])
-    store.remove("parts-unfitted", [records[1].id])
-    changed = replace(records[2], size=7, digest="0" * 64)
-    store.put("parts-unfitted", [changed], plain_vectors(more[:1]))
-    Sides(store, "parts", SPACE).level()
-    sides(store)
-    assert store.collection("parts").count == 62
-
-
-def test_what_is_written_while_a_fit_runs_is_in_the_fitted_collection(
+def test_what_is_written_while_a_fit_runs_has_both_vectors(
     store: Store, locks: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before the new vector is declared, between two batches, and before it is ready."""
     records = fill(store)
-    exchange = fitting._exchange
-    more = labelled(4, first=200)
-
+    more = labelled(6, first=200)
+    replaced = replace(records[2], digest="0" * 64)
     with open_store(url) as other:
-        both = Sides(other, "parts", SPACE)
 
-        def late(*arguments: Any) -> None:
-            both.put(more[:2], plain_vectors(more[:2]))
-            both.relabel([(records[0].id, {"label": "odd"}, {})])
-            both.remove([records[1].id])
-            exchange(*arguments)
-            both.put(more[2:], plain_vectors(more[2:]))
+        def before(step: str, act: Callable[[], None]) -> None:
+            real = getattr(store, step)
 
-        monkeypatch.setattr(fitting, "_exchange", late)
-        for count in (63, 62):  # a first fit, then another
-            fit(store, "parts", "label", locks=locks)
-            both.level()
-            sides(store)
-            assert store.collection("parts").count == count + (count == 62)
+            def late(*arguments: Any, **options: Any) -> Any:
+                monkeypatch.setattr(store, step, real)
+                act()
+                return real(*arguments, **options)
+
+            monkeypatch.setattr(store, step, late)
+
+        def first() -> None:
+            put(other, [*more[:2], replaced])
+            other.remove("parts", [records[1].id])
+
+        before("add_vector", first)
+        before("fill", lambda: put(other, more[2:4]))
+        before("finish_vector", lambda: put(other, more[4:]))
+        fit(store, "parts", "label", locks=locks)
+        whole(store)
+        assert store.collection("parts").count == 65
+        assert store.get("parts", [replaced.id]) == [replaced]
 
 
-def test_a_writer_that_began_before_an_exchange_writes_to_both_sides(
-    store: Store, locks: Path, url: str
-) -> None:
+def test_a_writer_that_began_before_a_fit_goes_on(store: Store, locks: Path, url: str) -> None:
     fill(store)
     with open_store(url) as other:
-        both = Sides(other, "parts", SPACE)
-        both.open()
-        fit(store, "parts", "label", locks=locks)
-        more = labelled(2, first=300)
-        both.put(more, plain_vectors(more))
-        sides(store)
-        undo_fit(store, "parts", locks=locks)
-        more = labelled(2, first=400)
-        both.put(more, plain_vectors(more))
+        writer = RecordWriter(other, "parts")
+        for first, change in ((300, fit), (400, undo_fit)):
+            more = labelled(2, first=first)
+            if change is fit:
+                fit(store, "parts", "label", locks=locks)
+            else:
+                undo_fit(store, "parts", locks=locks)
+            writer.put(more, {SPACE.embedder_fingerprint: plain_vectors(more)})
         assert store.collection("parts").count == 64
         assert store.collection("parts").space.metric_fingerprint == PLAIN_METRIC
 
@@ -415,42 +440,38 @@ def test_killed_at_any_moment_a_fit_leaves_the_old_state_or_the_new(url: str, lo
     chance = random.Random(7)
     with open_store(url) as store:
         fill(store, 1_500)
-        before = read(store, "parts")[1]
+        before = vectors(store)[1]
         seen = set()
         began = time.monotonic()
         process = start(url, locks, "fit")
         assert process.communicate()[0] == "done\n"
         took = time.monotonic() - began
         for turn in range(10):
-            how = "undo" if turn % 3 == 2 and store.metric("parts") else "fit"
+            how = "undo" if turn % 3 == 2 and store.collection("parts").default == "fitted" else "fit"
             process = start(url, locks, how)
             time.sleep(chance.uniform(0, took if how == "fit" else 0.05))
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            fitted = store.metric("parts") is not None
+            fitted = store.collection("parts").default == "fitted"
             seen.add((how, fitted))
-            assert np.array_equal(read_plain(store, "parts")[1], before)
+            assert np.array_equal(vectors(store)[1], before)
             if fitted:
-                sides(store)
-            else:
-                assert "parts-unfitted" not in names(store)
+                assert len(vectors(store, "fitted")[0]) == 1_500
         assert len(seen) > 1
         fit(store, "parts", "label", locks=locks)
-        assert names(store) == ["parts", "parts-unfitted"]
-        sides(store)
+        assert names(store) == ["image", "fitted"]
+        whole(store)
 
 
-@pytest.mark.parametrize("first", ["create", "put", "rename", "delete"])
-def test_stopped_between_any_two_steps_a_fit_leaves_the_old_state_or_the_new(
-    store: Store, locks: Path, monkeypatch: pytest.MonkeyPatch, first: str
+@pytest.mark.parametrize("step", ["add_vector", "fill", "lacking", "finish_vector"])
+def test_stopped_between_any_two_steps_a_fit_leaves_the_old_state(
+    store: Store, locks: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """As a kill would: nothing is tidied up by who is killed."""
+    """As a kill would: nothing is tidied up by who is killed. Then either the fit or `index` goes on."""
     fill(store)
     fit(store, "parts", "label", locks=locks)
-    before = store.metric("parts")
-    store.relabel(
-        "parts-unfitted", [(one.id, {"label": LABELS[n % 2]}, {}) for n, one in enumerate(labelled(60))]
-    )
+    before = kept(store).lesson
+    store.relabel("parts", [(one.id, {"label": LABELS[n % 2]}, {}) for n, one in enumerate(labelled(60))])
 
     class Killed(BaseException):
         pass
@@ -459,16 +480,20 @@ def test_stopped_between_any_two_steps_a_fit_leaves_the_old_state_or_the_new(
         raise Killed
 
     with monkeypatch.context() as patch:
-        for step in ("delete", first):
-            patch.setattr(store, step, killed)
+        for one in ("drop_vector", step):
+            patch.setattr(store, one, killed)
         with pytest.raises(Killed):
             fit(store, "parts", "label", locks=locks)
-    assert (store.metric("parts") == before) == (first != "delete")
-    Sides(store, "parts", SPACE).level()
-    sides(store)
+    assert kept(store).lesson == before
+    assert len(vectors(store, "fitted")[0]) == 60
+    more = labelled(2, first=500)
+    put(store, more)
+    assert complete_vectors(store, "parts", Models(locks)) == []
+    assert (kept(store).lesson == before) == (step == "add_vector")
+    whole(store)
     fit(store, "parts", "label", locks=locks)
-    assert names(store) == ["parts", "parts-unfitted"]
-    sides(store)
+    assert names(store) == ["image", "fitted"]
+    whole(store)
 
 
 def test_a_fit_that_fails_removes_what_it_built(
@@ -479,10 +504,10 @@ def test_a_fit_that_fails_removes_what_it_built(
     def full(*_arguments: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "put", full)
+    monkeypatch.setattr(store, "fill", full)
     with pytest.raises(KeyboardInterrupt):
         fit(store, "parts", "label", locks=locks)
-    assert names(store) == ["parts"]
+    assert names(store) == ["image"]
 
 
 def test_a_second_fit_at_once_is_one_line(store: Store, locks: Path, url: str) -> None:
@@ -560,8 +585,6 @@ def test_index_after_a_fit_adds_relabels_and_prunes_without_a_new_one(
     ((nearest, similarity),) = neighbours(database, new, 1)
     assert nearest == new
     assert similarity == pytest.approx(1)
-    with pytest.raises(InvalidArgument, match="name 'parts' instead"):
-        database["parts-unfitted"].index([root])
 
 
 def test_a_search_never_fails_while_the_collection_is_fitted_and_unfitted(
@@ -608,7 +631,7 @@ def test_fit_info_collections_undo_and_delete(lookalike: CommandLine, textile: P
     assert "images: fitted, learned from 60 images of 3 classes by label" in out
     assert "1280 → " in out
     out, _ = lookalike("collections")
-    assert "images-unfitted" in out
+    assert "fitted: efficientnet-lite0" in " ".join(out.split())
     lookalike("delete", "images", textile / "local" / "textile_0001.jpg")
     new = textile / "local" / "new.jpg"
     new.write_bytes((textile / "local" / "textile_0002.jpg").read_bytes() + b"\0")
@@ -618,15 +641,15 @@ def test_fit_info_collections_undo_and_delete(lookalike: CommandLine, textile: P
     assert "added since the fit 1" in " ".join(out.split())
     out, _ = lookalike("classify", textile / "global" / "textile_0001.jpg", "--by", "label")
     assert "label = global" in out
-    _, err = lookalike("delete", "images-unfitted", "--yes", code=2)
-    assert "name 'images' instead" in err
+    _, err = lookalike("delete", "images", "--using", "image", code=2)
+    assert "are made from 'image'" in err
     out, _ = lookalike("fit", "--undo")
     assert out == "images is as before the fit: 61 images with plain vectors\n"
     _, err = lookalike("fit", "--undo", code=2)
     assert "not fitted" in err
     lookalike("fit", "--by", "label", "--format", "jsonl")
     out, _ = lookalike("delete", "images", "--yes")
-    assert out.splitlines()[1] == "its plain vectors, collection images-unfitted, were deleted too"
+    assert out == "61 records deleted with collection images\n"
     assert "no collections" in lookalike("collections")[0]
 
 

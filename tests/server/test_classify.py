@@ -198,14 +198,16 @@ def test_classifiers_are_kept_for_a_while_and_no_longer(store_url: str, cache: P
     now = 1000.0
     with Database(store_url, cache=cache) as database:
         classifiers = ClassifierCache(database, lambda: now)
-        asked: Any = (COLLECTION, "label", 5, {}, None, None, None)
+        asked: Any = (COLLECTION, "label", 5, {}, None, None, None, None)
         first = classifiers.get(*asked, approximate=False)
         assert first is not None
         now += 59
         assert classifiers.get(*asked, approximate=False) is first
         # 1 and "1" are two filters, and so are two collections' names that differ in more than case.
         others = [
-            classifiers.get("TEXTILE", "label", 5, {"mixed": [value]}, None, None, None, approximate=False)
+            classifiers.get(
+                "TEXTILE", "label", 5, {"mixed": [value]}, None, None, None, None, approximate=False
+            )
             for value in (1, "1")
         ]
         assert others[0] is not others[1]

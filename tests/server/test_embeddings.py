@@ -27,6 +27,7 @@ from lookalike.search.query import Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
+from lookalike.stores.query import Query
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 from tests.listening import listening
@@ -106,7 +107,7 @@ def test_a_text_finds_what_its_vector_finds(client: openai.OpenAI, filled_store:
     with Database(f"sqlite:///{filled_store}", cache=cache) as database:
         hits = database["textile"].search(Text(ENGLISH), k=5).hits
         space = database.store.collection("textile").space
-        found = database.store.nearest("textile", vector[None], 5, space=space)[0]
+        found = database.store.nearest("textile", Query(vector[None], 5, space=space))[0]
     assert [hit.record.id for hit in hits] == [each.record.id for each in found]
     np.testing.assert_allclose(
         [hit.similarity or 0.0 for hit in hits], [each.similarity for each in found], rtol=0, atol=1e-5

@@ -323,7 +323,7 @@ def test_a_record_alone_opens_no_file(service: InProcess, tmp_path: Path) -> Non
     ]
     collection = service.database.store.collection(MINE)
     vectors = service.database[MINE].read()[1].repeat(len(made), axis=0)
-    service.database.store.put(MINE, made, vectors, space=collection.space)
+    service.database.store.put(MINE, made, {collection.space: vectors})
     for one in made:
         refused(service, one, 403)
     assert service.client.get(address(records["own.png"], "original")).status_code == 200
@@ -352,7 +352,7 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         lookalike("delete", MINE, "--yes")
         assert service.client.get(address(one, "original")).status_code == 404
         service.database.store.create(MINE, space)
-        service.database.store.put(MINE, records, vectors)
+        service.database.store.put(MINE, records, {space: vectors})
         refused(service, one, 403)
 
 

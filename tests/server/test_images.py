@@ -23,9 +23,9 @@ from PIL import Image
 from lookalike.database import Database
 from lookalike.server.auth.keys import new_key
 from lookalike.server.caches import field_counts
+from lookalike.testing.stores import STRANGE_TEXTS
 from lookalike.types import Record
 from lookalike.uris import file_uri, record_id, uri_path
-from tests.contracts.store_contract import STRANGE_TEXTS
 from tests.mean_colours import picture, save
 from tests.service import COLLECTION, InProcess, Server
 
@@ -233,18 +233,16 @@ def test_more_pictures_than_a_request_may_have_are_refused(
     assert len(files_below(uploads)) == 2
 
 
-def test_pictures_go_to_both_sides_of_a_fitted_collection(writable: InProcess) -> None:
+def test_pictures_get_all_vectors_of_a_fitted_collection(writable: InProcess) -> None:
     writable.database[COLLECTION].fit("label")
+    store = writable.database.store
     (image,) = add(writable, png(1), fields={"label": "new"}).json()["images"]
-    for name in (COLLECTION, f"{COLLECTION}-unfitted"):
-        assert writable.database.store.get(name, [image["id"]])
+    _, vectors = store.vectors_of(COLLECTION, [image["id"]])
+    assert [len(rows) for rows in vectors.values()] == [1, 1]
     assert patch(writable, image["id"], fields={"label": "old"}).status_code == 200
-    for name in (COLLECTION, f"{COLLECTION}-unfitted"):
-        assert writable.database.store.get(name, [image["id"]])[0].fields == {"label": "old"}
+    assert store.get(COLLECTION, [image["id"]])[0].fields == {"label": "old"}
     assert writable.client.delete(f"{BASE}/images/{image['id']}").status_code == 204
-    for name in (COLLECTION, f"{COLLECTION}-unfitted"):
-        assert writable.database.store.get(name, [image["id"]]) == []
-    assert add(writable, png(1), name=f"{COLLECTION}-unfitted").status_code == 400
+    assert store.get(COLLECTION, [image["id"]]) == []
 
 
 def test_new_features_are_kept(writable: InProcess) -> None:
@@ -506,7 +504,7 @@ def test_a_file_that_another_record_refers_to_stays(writable: InProcess, uploads
     store.create("second", collection.space)
     records, vectors = writable.database[COLLECTION].read()
     row = [record.id for record in records].index(one)
-    store.put("second", [records[row]], vectors[row : row + 1])
+    store.put("second", [records[row]], {collection.space: vectors[row : row + 1]})
     assert writable.client.delete(f"{BASE}/images/{one}").status_code == 204
     assert len(files_below(uploads)) == 2
     assert writable.client.delete(BASE).json() == {"deleted": len(records) - 1}
@@ -662,7 +660,8 @@ def test_of_many_values_the_first_are_listed(service: InProcess) -> None:
         )
         for n in range(500)
     ]
-    service.database.store.put(COLLECTION, made, vectors[[0] * 500])
+    space = service.database[COLLECTION].info().space
+    service.database.store.put(COLLECTION, made, {space: vectors[[0] * 500]})
     listed = {each["field"]: each for each in service.client.get(f"{BASE}/values").json()["fields"]}
     assert listed["n"]["distinct"] == 250
     assert listed["n"]["values"] == [{"value": value, "count": 2} for value in range(200)]

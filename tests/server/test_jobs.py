@@ -106,13 +106,14 @@ def many_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codes = rng.integers(0, 100, MANY)
     vectors = rng.normal(size=(MANY, 128)) + rng.normal(size=(100, 128))[codes]
     with open_store(f"sqlite:///{path}") as store:
-        store.create("many", Space("nobody", "0" * 64, 128))
+        space = Space("nobody", "0" * 64, 128)
+        store.create("many", space)
         records = []
         for place, code in enumerate(codes.tolist()):
             uri = f"file:///many/{place:05}.png"
             fields: dict[str, Scalar] = {"label": code, "same": "all"}
             records.append(Record(record_id(uri), uri, f"{place:064x}", fields, {}, 1, 1))
-        store.put("many", records, normalise(vectors.astype(np.float32)))
+        store.put("many", records, {space: normalise(vectors.astype(np.float32))})
         store.create("empty", Space("nobody", "0" * 64, 128))
     return path
 
@@ -227,7 +228,8 @@ def test_an_audit_says_what_the_command_line_says(service: InProcess, typed: Typ
     for record, name, split in copies:
         uri = (pictures / name).as_uri()
         copy = Record(record_id(uri), uri, record.digest, {"label": name, "split": split}, {}, 1, 1)
-        service.database.store.put(COLLECTION, [copy], by_id[record.id][None])
+        space = service.database[COLLECTION].info().space
+        service.database.store.put(COLLECTION, [copy], {space: by_id[record.id][None]})
 
     lines = typed("audit", "--by", "label", "-k", "7")
     job = done(service, "audits", {"by": "label", "k": 7})

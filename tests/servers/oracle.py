@@ -161,6 +161,11 @@ class RecordingCursor:
         return iter(self._rows)
 
     def _take(self, statement: str, rows: list[dict[str, Any]]) -> None:
+        self._check(statement, rows)
+        self._do(statement, rows)
+
+    def _check(self, statement: str, rows: list[dict[str, Any]]) -> None:
+        """Refuse binds that the real driver would not take, and keep what was said."""
         names = set(placeholders(statement))
         for binds in rows:
             assert set(binds) == names, f"binds {sorted(binds)} for {statement}"
@@ -169,9 +174,12 @@ class RecordingCursor:
         assert set(self._sizes) <= names
         self.connection._said(" ".join(statement.split()))
         self.connection.recorder.binds.append((" ".join(statement.split()), rows))
+
+    def _do(self, statement: str, rows: list[dict[str, Any]]) -> None:
+        """Answer with what was prepared."""
         if not statement.lstrip().startswith(("SELECT", "WITH")) or "FOR UPDATE" in statement:
             # DDL, which commits, is told from DML by having no binds at all.
-            self.connection.transaction_in_progress = bool(names)
+            self.connection.transaction_in_progress = bool(placeholders(statement))
         answer = self.connection.recorder.next_answer(statement)
         if isinstance(answer, BaseException):
             raise answer

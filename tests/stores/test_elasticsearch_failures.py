@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.server
+import os
+import random
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,14 +27,23 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.stores.elasticsearch.store import ElasticsearchStore
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
-from tests.servers.elasticsearch import Node, Unavailable, free_port, running
+from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
+from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from tests.servers.elasticsearch import (
+    Node,
+    Unavailable,
+    free_port,
+    running,
+)
+from tests.stores.interrupted_fits import FITTER, complete_fit
 from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
 
 __all__ = ["no_catalogue_stays", "store", "url"]
 
 pytestmark = pytest.mark.xdist_group("elasticsearch")
+
+ROOT = Path(__file__).parents[2]
 
 SECRET = "s%3Acret%20word"
 """A password as a URL has it; `s:cret word` without."""
@@ -125,51 +137,51 @@ def said(call: Callable[[], object], kind: type[LookalikeError]) -> str:
 
 
 def test_users_passwords_and_rights_over_tls(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ElasticsearchStore(secured.url("writer")) as writer:
+    with open_store(secured.url("writer")) as writer:
         assert writer.url.startswith("elasticsearch+https://writer@localhost:")
         assert "cret" not in writer.url
         records = fill(writer, 3, [{"a": "b"}])
         writer.build_index("parts")
-        writer.rename({"parts": "Parts"})
-        with ElasticsearchStore(secured.url("reader")) as reader:
+        writer.rename("parts", "Parts")
+        with open_store(secured.url("reader")) as reader:
             assert scanned(reader) == records
-            assert len(reader.nearest("parts", CORNERS[:1], 9, {"a": ["b"]}, approximate=True)[0]) == 3
+            assert len(nearest(reader, "parts", CORNERS[:1], 9, {"a": ["b"]}, approximate=True)[0]) == 3
             for call in (
-                lambda: reader.put("parts", [record(9)], CORNERS[:1]),
+                lambda: put(reader, "parts", [record(9)], CORNERS[:1]),
                 lambda: reader.remove("parts", [record(0).id]),
                 lambda: reader.create("others", SPACE),
-                lambda: reader.rename({"parts": "others"}),
+                lambda: reader.rename("parts", "others"),
                 lambda: reader.delete("parts"),
             ):
                 assert "a right is missing" in said(call, StoreDenied)
             assert scanned(reader) == records
         for password in ("s%3Acret", "%20"):
-            with ElasticsearchStore(secured.url("writer", password)) as wrong:
+            with open_store(secured.url("writer", password)) as wrong:
                 assert "refuses" in said(wrong.collections, StoreDenied)
         assert writer.delete("parts") == 3
     place = f"localhost:{secured.node.port}/?ca_file={secured.ca_file}"
     key = "czpjcmV0OnM6Y3JldA=="
-    with ElasticsearchStore(f"elasticsearch+https://{place}&api_key={key}") as wrong:
+    with open_store(f"elasticsearch+https://{place}&api_key={key}") as wrong:
         assert "refuses the API key" in said(wrong.collections, StoreDenied)
     monkeypatch.setenv("LOOKALIKE_ELASTICSEARCH_API_KEY", key)
-    with ElasticsearchStore(f"elasticsearch+https://{place}") as wrong:
+    with open_store(f"elasticsearch+https://{place}") as wrong:
         assert "refuses the API key" in said(wrong.collections, StoreDenied)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Secured) -> None:
     without = secured.url("writer").replace(f"ca_file={secured.ca_file}&", "")
-    with ElasticsearchStore(without) as store:
+    with open_store(without) as store:
         assert "?ca_file=FILE" in said(store.collections, StoreUnreachable)
-    with ElasticsearchStore(without.replace("https", "http")) as store:
+    with open_store(without.replace("https", "http")) as store:
         said(store.collections, StoreError)
 
 
 # Who is not there
 
 
-def test_no_server_is_named_at_once(store: ElasticsearchStore) -> None:
+def test_no_server_is_named_at_once(store: Store) -> None:
     nobody = f"elasticsearch+http://anna:{SECRET}@127.0.0.1:{free_port()},127.0.0.1:{free_port()}/"
-    with ElasticsearchStore(nobody) as absent:
+    with open_store(nobody) as absent:
         start = time.monotonic()
         text = said(absent.collections, StoreUnreachable)
         assert time.monotonic() - start < 5
@@ -181,7 +193,7 @@ def test_no_server_is_named_at_once(store: ElasticsearchStore) -> None:
 def test_a_server_that_is_silent_is_left_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
-        with ElasticsearchStore(f"elasticsearch+http://anna:{SECRET}@{place}", timeout=0.5) as store:
+        with open_store(f"elasticsearch+http://anna:{SECRET}@{place}", timeout=0.5) as store:
             start = time.monotonic()
             assert "no answer within 0.5 s" in said(store.collections, StoreUnreachable)
             assert time.monotonic() - start < 3
@@ -217,13 +229,13 @@ def answering(status: int, body: bytes, kind: str = "application/json") -> Itera
 @pytest.mark.parametrize("kind", ["text/html", "application/json"])
 @pytest.mark.parametrize("status", [200, 404])
 def test_what_is_no_elasticsearch_is_named(status: int, kind: str) -> None:
-    with answering(status, b"<html>", kind) as url, ElasticsearchStore(url) as store:
+    with answering(status, b"<html>", kind) as url, open_store(url) as store:
         said(store.collections, StoreError)
 
 
 def test_a_server_that_stays_busy_is_named() -> None:
     body = b'{"error": {"type": "es_rejected_execution_exception", "reason": "queue full"}, "status": 429}'
-    with answering(429, body) as url, ElasticsearchStore(url, timeout=0.6) as store:
+    with answering(429, body) as url, open_store(url, timeout=0.6) as store:
         start = time.monotonic()
         assert "queue full" in said(store.collections, StoreBusy)
         assert time.monotonic() - start < 3
@@ -232,7 +244,7 @@ def test_a_server_that_stays_busy_is_named() -> None:
 # Blocked
 
 
-def test_a_full_disk_and_a_block_on_writing_are_told_apart(store: ElasticsearchStore, url: str) -> None:
+def test_a_full_disk_and_a_block_on_writing_are_told_apart(store: Store, url: str) -> None:
     records = fill(store, 3)
     (index,) = ask(url, "GET", f"/{PREFIX}-parts/_alias")
     for block, kind, words in (
@@ -244,16 +256,16 @@ def test_a_full_disk_and_a_block_on_writing_are_told_apart(store: ElasticsearchS
         try:
             start = time.monotonic()
             for call in (
-                lambda: store.put("parts", [record(9, {"new": 1})], CORNERS[:1]),
+                lambda: put(store, "parts", [record(9, {"new": 1})], CORNERS[:1]),
                 lambda: store.relabel("parts", [(record(0).id, {}, {})]),
             ):
                 assert words in said(call, kind)
             assert time.monotonic() - start < 10
             assert scanned(store) == records
-            assert len(store.nearest("parts", CORNERS[:1], 9)[0]) == 3
+            assert len(nearest(store, "parts", CORNERS[:1], 9)[0]) == 3
         finally:
             ask(url, "PUT", f"/{index}/_settings", {f"index.blocks.{block}": None})
-    store.put("parts", [record(9, {"new": 1})], CORNERS[:1])
+    put(store, "parts", [record(9, {"new": 1})], CORNERS[:1])
     assert store.collection("parts").count == 4
 
 
@@ -265,17 +277,17 @@ def test_a_node_that_is_killed_and_started_again_has_all_that_was_acknowledged(
 ) -> None:
     with running(elasticsearch_home, "restarted") as node:
         url = f"elasticsearch+http://{node.host}/?shards=1&replicas=0"
-        with ElasticsearchStore(url) as store:
-            store.create("parts", SPACE, b"metric")
+        with open_store(url) as store:
+            store.create("parts", SPACE, metric=b"metric")
             acknowledged: list[str] = []
             failed: list[LookalikeError] = []
 
             def write() -> None:
-                with ElasticsearchStore(url, timeout=5) as writer:
+                with open_store(url, timeout=5) as writer:
                     while not failed:
                         rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
                         try:
-                            writer.put("parts", rows, corners(10))
+                            put(writer, "parts", rows, corners(10))
                         except LookalikeError as error:
                             failed.append(error)
                         else:
@@ -294,10 +306,28 @@ def test_a_node_that_is_killed_and_started_again_has_all_that_was_acknowledged(
             # The same store goes on; what was asked while shards come up waits for them.
             assert len(store.get("parts", acknowledged)) == len(acknowledged)
             rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
-            store.put("parts", rows, corners(10))  # the one that failed, again
+            put(store, "parts", rows, corners(10))  # the one that failed, again
             assert store.collection("parts").count == len(acknowledged) + 10
-            assert len(store.nearest("parts", CORNERS[:1], 100_000)[0]) == len(acknowledged) + 10
+            assert len(nearest(store, "parts", CORNERS[:1], 100_000)[0]) == len(acknowledged) + 10
             assert store.metric("parts") == b"metric"
+
+
+def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: str) -> None:
+    chance = random.Random(os.urandom(8))
+    with open_store(url) as store:
+        fill(store, 100)
+    finished: list[str] = []
+    for _ in range(5):
+        command = [sys.executable, "-c", FITTER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 2))
+            process.kill()
+            finished += [line for line in (first + process.stdout.read()).splitlines() if line]
+        with open_store(url) as store:
+            complete_fit(store)
+    assert finished
 
 
 def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch_home: Path) -> None:
@@ -324,7 +354,7 @@ def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch
         second.launch()
         first.wait(nodes=2)
         url = f"elasticsearch+http://{second.host},{first.host}/?shards=2&replicas=1"
-        with ElasticsearchStore(url, timeout=60) as store, ElasticsearchStore(url, timeout=60) as searcher:
+        with open_store(url, timeout=60) as store, open_store(url, timeout=60) as searcher:
             store.create("parts", SPACE)
             ask(url, "GET", "/_cluster/health?wait_for_status=green&timeout=60s")
             acknowledged: list[str] = []
@@ -335,7 +365,7 @@ def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch
                 while not done.is_set():
                     before = len(acknowledged)
                     try:
-                        (hits,) = searcher.nearest("parts", CORNERS[:1], 5_000)
+                        (hits,) = nearest(searcher, "parts", CORNERS[:1], 5_000)
                         assert len(hits) >= before
                     except (LookalikeError, AssertionError) as error:
                         failures.append(error)  # type: ignore[arg-type]  # shown below
@@ -348,7 +378,7 @@ def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch
                     if batch == 20:
                         second.kill()
                     rows = [record(f"{batch}-{row}") for row in range(10)]
-                    store.put("parts", rows, corners(10))
+                    put(store, "parts", rows, corners(10))
                     acknowledged.extend(one.id for one in rows)
             finally:
                 done.set()
@@ -356,7 +386,9 @@ def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch
             assert failures == []
             assert len(store.get("parts", acknowledged)) == 600
             assert store.collection("parts").count == 600
-            assert {hit.record.id for hit in store.nearest("parts", CORNERS[:1], 700)[0]} == set(acknowledged)
+            assert {hit.record.id for hit in nearest(store, "parts", CORNERS[:1], 700)[0]} == set(
+                acknowledged
+            )
             assert len(scanned(store)) == 600
     except Unavailable as error:
         pytest.skip(f"Elasticsearch: {error}")

@@ -16,27 +16,43 @@ import numpy as np
 import pytest
 
 from lookalike.cli import main
-from lookalike.errors import InvalidArgument, QueryRefused, StoreCorrupt, StoreNewer, StoreOlder, Unanswerable
+from lookalike.errors import (
+    InvalidArgument,
+    QueryRefused,
+    SpaceMismatch,
+    StoreCorrupt,
+    StoreNewer,
+    StoreOlder,
+    Unanswerable,
+)
 from lookalike.stores.elasticsearch import catalog, collections, pages, search, words
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
+from lookalike.stores.elasticsearch.backend import ElasticsearchBackend
+from lookalike.stores.elasticsearch.catalog import Listing
 from lookalike.stores.elasticsearch.connection import ElasticsearchClient
-from lookalike.stores.elasticsearch.store import ElasticsearchStore
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
-from lookalike.types import Record
-from lookalike.uris import file_uri
-from tests.contracts.store_contract import (
+from lookalike.stores.store import Store
+from lookalike.testing.stores import (
     CORNERS,
+    FITTED,
+    REFITTED,
     SPACE,
     STRANGE_TEXTS,
+    WORDS,
     Damage,
     StoreContract,
+    exchange,
     fill,
     flipped,
+    nearest,
+    put,
     random_vectors,
     record,
     scanned,
+    turned,
 )
+from lookalike.types import Record, Space, Vectors
+from lookalike.uris import file_uri
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
 pytestmark = pytest.mark.xdist_group("elasticsearch")
@@ -82,8 +98,8 @@ def fresh_url(elasticsearch_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[ElasticsearchStore]:
-    with ElasticsearchStore(url) as store:
+def store(url: str) -> Iterator[Store]:
+    with open_store(url) as store:
         yield store
 
 
@@ -93,17 +109,26 @@ def no_catalogue_stays(elasticsearch_server: str) -> Iterator[None]:
     remove_indexes(elasticsearch_server, f"{PREFIX}.*")
 
 
-def damage_record(url: str, identity: str, part: str) -> None:
-    """Change one part of what is stored of a record, see `PARTS`."""
+def server(store: Store) -> ElasticsearchBackend:
+    """Return the back end of a store."""
+    backend = store._backend
+    assert isinstance(backend, ElasticsearchBackend)
+    return backend
+
+
+def damage_record(url: str, identity: str, part: str, vector: int = 1) -> None:
+    """Change one part of what is stored of a record, see `PARTS`; of the vector of this number."""
     prefix = read_elasticsearch_address(url).prefix
     path = f"/{prefix}-parts"
     found = ask(url, "GET", f"{path}/_search?size=1000")["hits"]["hits"]
     source = next(hit["_source"] for hit in found if hit["_id"] == identity)
     other = next(hit["_source"] for hit in found if hit["_id"] != identity)
-    vector = flipped(base64.b64decode(source["vector"]), 14)
+    number = str(vector)
+    mine, others = source["vectors"][number], other["vectors"][number]
+    turned = base64.b64encode(flipped(base64.b64decode(mine["numbers"]), 14)).decode()
     changed = {
-        "vector": {"vector": base64.b64encode(vector).decode()},
-        "exchanged": {name: other[name] for name in ("vector", "vector_checksum")},
+        "vector": {"vectors": {number: {"numbers": turned}}},
+        "exchanged": {"vectors": {number: others}},
         "digest": {"digest": flipped(source["digest"].encode(), 3).decode()},
         "fields": {"labels": source["labels"].replace("bad", "bae")},
     }
@@ -128,9 +153,7 @@ class TestElasticsearchStore(StoreContract):
 # People's own requests
 
 
-def test_requests_as_elastic_writes_them_find_images(
-    store: ElasticsearchStore, url: str, tmp_path: Path
-) -> None:
+def test_requests_as_elastic_writes_them_find_images(store: Store, url: str, tmp_path: Path) -> None:
     store.create("Teile", replace(SPACE, dimension=33))
     vectors = random_vectors(50, 33)
     paths = [tmp_path / f"탱크 {number}%.jpg" for number in range(50)]
@@ -141,7 +164,7 @@ def test_requests_as_elastic_writes_them_find_images(
         )
         for number, path in enumerate(paths)
     ]
-    store.put("Teile", records, vectors)
+    put(store, "Teile", records, vectors)
     # As the image search that Elastic published asks: k, num_candidates, fields without _source. The vector
     # need not be of length 1.
     knn: dict[str, Any] = {
@@ -164,11 +187,11 @@ def test_requests_as_elastic_writes_them_find_images(
     assert [hit["_id"] for hit in hits] == [records[row].id for row in best]
     # With a filter inside knn, on labels, and with fields taken out of _source.
     filtered = {**knn, "filter": [{"term": {"fields.quality": "good"}}, {"range": {"size": {"gte": 1}}}]}
-    body = {"knn": filtered, "_source": {"excludes": ["image_embedding", "vector"]}}
+    body = {"knn": filtered, "_source": {"excludes": ["vector*"]}}
     sources = [hit["_source"] for hit in ask(url, "POST", f"{index}/_search", body)["hits"]["hits"]]
     assert len(sources) == 5
-    assert {source["fields"]["quality"] for source in sources} == {"good"}
-    assert "image_embedding" not in sources[0]
+    assert {one["quality"] for source in sources for one in source["fields"]} == {"good"}
+    assert not [name for name in sources[0] if name.startswith("vector")]
     found = ask(url, "POST", f"{index}/_search", {"query": {"term": {"fields": "bad"}}, "size": 0})
     assert found["hits"]["total"]["value"] == 25
     # And as a query among others.
@@ -182,21 +205,22 @@ def test_requests_as_elastic_writes_them_find_images(
     assert hits[0]["_id"] == records[3].id
 
 
-def test_vectors_come_back_through_fields(store: ElasticsearchStore, url: str) -> None:
+def test_vectors_come_back_through_fields(store: Store, url: str) -> None:
     store.create("parts", SPACE)
-    store.put("parts", [record(1)], random_vectors(1, 4))
+    put(store, "parts", [record(1)], random_vectors(1, 4))
     body = {"fields": ["image_embedding"], "_source": False}
     (hit,) = ask(url, "POST", f"/{PREFIX}-parts/_search", body)["hits"]["hits"]
     np.testing.assert_allclose(hit["fields"]["image_embedding"], random_vectors(1, 4)[0], atol=1e-6)
 
 
-def test_a_mapping_takes_no_other_fields(store: ElasticsearchStore, url: str) -> None:
+def test_a_mapping_takes_no_other_fields(store: Store, url: str) -> None:
     fill(store, 1, [{text: text for text in STRANGE_TEXTS}])
     mapping = next(iter(ask(url, "GET", f"/{PREFIX}-parts/_mapping").values()))["mappings"]
     assert mapping["dynamic"] == "strict"
     assert {"image_id", "image_name", "relative_path", "image_embedding"} < set(mapping["properties"])
-    assert mapping["properties"]["image_embedding"]["index_options"]["type"] == "flat"
-    assert mapping["properties"]["image_embedding"]["similarity"] == "cosine"
+    assert mapping["properties"]["image_embedding"] == {"type": "alias", "path": "vector_1"}
+    assert mapping["properties"]["vector_1"]["index_options"]["type"] == "flat"
+    assert mapping["properties"]["vector_1"]["similarity"] == "cosine"
 
 
 def aliases(url: str) -> dict[str, str]:
@@ -210,12 +234,12 @@ def aliases(url: str) -> dict[str, str]:
     }
 
 
-def test_readable_names_follow_the_collections(store: ElasticsearchStore, url: str) -> None:
+def test_readable_names_follow_the_collections(store: Store, url: str) -> None:
     store.create("Größe", SPACE)
     store.create("b", SPACE)
     before = aliases(url)
     assert set(before) == {f"{PREFIX}-grösse", f"{PREFIX}-b"}
-    store.rename({"Größe": "b", "b": "GRÖSSE"})
+    exchange(store, "b", "GRÖSSE")
     assert aliases(url) == {
         f"{PREFIX}-grösse": before[f"{PREFIX}-b"],
         f"{PREFIX}-b": before[f"{PREFIX}-grösse"],
@@ -229,7 +253,7 @@ def test_readable_names_follow_the_collections(store: ElasticsearchStore, url: s
     assert all(len(alias.encode()) <= 255 for alias in aliases(url))
 
 
-def test_readable_names_that_a_kill_left_wrong_are_put_right(store: ElasticsearchStore, url: str) -> None:
+def test_readable_names_that_a_kill_left_wrong_are_put_right(store: Store, url: str) -> None:
     store.create("a", SPACE)
     store.create("b", SPACE)
     right = aliases(url)
@@ -246,24 +270,24 @@ def test_readable_names_that_a_kill_left_wrong_are_put_right(store: Elasticsearc
 
 @pytest.mark.parametrize("kind", ["hnsw", "int8_hnsw", "bbq_hnsw"])
 def test_exact_search_stays_exact_beside_an_index_of_each_kind(url: str, kind: str) -> None:
-    with ElasticsearchStore(f"{url}&approximate={kind}") as store:
+    with open_store(f"{url}&approximate={kind}") as store:
         store.create("parts", replace(SPACE, dimension=64))
         records = [record(number) for number in range(1_500)]
         vectors = random_vectors(1_500, 64)
-        store.put("parts", records, vectors)
+        put(store, "parts", records, vectors)
         queries = random_vectors(40, 64, seed=1)
-        before = store.nearest("parts", queries, 10)
+        before = nearest(store, "parts", queries, 10)
         built = store.build_index("parts")
         assert built.kind == kind
         assert built.recall >= 0.8
-        assert store.nearest("parts", queries, 10) == before
+        assert nearest(store, "parts", queries, 10) == before
         best = np.argsort(-(queries.astype(np.float64) @ vectors.astype(np.float64).T), axis=1)[:, :10]
         assert [[hit.record for hit in hits] for hits in before] == [
             [records[row] for row in one] for one in best
         ]
         mapping = next(iter(ask(url, "GET", f"/{PREFIX}-parts/_mapping").values()))["mappings"]["properties"]
-        assert mapping["image_embedding"]["index_options"]["type"] == "flat"
-        assert mapping[f"image_embedding_{kind}"]["index_options"]["type"] == kind
+        for name, index in (("image_embedding", "flat"), (f"image_embedding_{kind}", kind)):
+            assert mapping[mapping[name]["path"]]["index_options"]["type"] == index
         assert np.array_equal(
             np.concatenate([rows for _, rows in store.scan("parts")]),
             vectors[np.argsort([one.id for one in records])],
@@ -273,81 +297,90 @@ def test_exact_search_stays_exact_beside_an_index_of_each_kind(url: str, kind: s
 def test_an_index_of_another_kind_takes_the_place_of_the_first(url: str) -> None:
     space = replace(SPACE, dimension=64)
     vectors = random_vectors(30, 64)
-    with ElasticsearchStore(f"{url}&approximate=hnsw") as store:
+    with open_store(f"{url}&approximate=hnsw") as store:
         store.create("parts", space)
-        store.put("parts", [record(number) for number in range(30)], vectors)
+        put(store, "parts", [record(number) for number in range(30)], vectors)
         assert store.build_index("parts").kind == "hnsw"
-    with ElasticsearchStore(f"{url}&approximate=bbq_hnsw") as store:
+    with open_store(f"{url}&approximate=bbq_hnsw") as store:
         assert store.build_index("parts").kind == "bbq_hnsw"
         body = {"query": {"exists": {"field": "image_embedding_hnsw"}}}
         assert ask(url, "POST", f"/{PREFIX}-parts/_count", body)["count"] == 0
         body = {"query": {"exists": {"field": "image_embedding_bbq_hnsw"}}}
         assert ask(url, "POST", f"/{PREFIX}-parts/_count", body)["count"] == 30
-        assert store.nearest("parts", vectors[:1], 1, approximate=True)[0][0].record == record(0)
+        assert nearest(store, "parts", vectors[:1], 1, approximate=True)[0][0].record == record(0)
 
 
 def test_bbq_needs_64_dimensions(url: str) -> None:
-    with ElasticsearchStore(f"{url}&approximate=bbq_hnsw") as store:
+    with open_store(f"{url}&approximate=bbq_hnsw") as store:
         fill(store, 3)
         with pytest.raises(Unanswerable, match="64 dimensions"):
             store.build_index("parts")
         assert store.collection("parts").approximation is None
 
 
-def test_who_does_not_know_of_an_index_yet_hides_nothing_from_it(store: ElasticsearchStore, url: str) -> None:
+def test_who_does_not_know_of_an_index_yet_hides_nothing_from_it(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.create("parts", replace(SPACE, dimension=32))
     vectors = random_vectors(301, 32)
-    store.put("parts", [record(number) for number in range(300)], vectors[:300])
+    put(store, "parts", [record(number) for number in range(300)], vectors[:300])
     store.build_index("parts")
-    with ElasticsearchStore(url) as late:
-        find = late._catalog.find
-        late._catalog.find = lambda name: find(name)._replace(kind=None)  # type: ignore[method-assign]
-        late.put("parts", [record("late")], vectors[300:])
-    assert store.nearest("parts", vectors[300:], 1, approximate=True)[0][0].record == record("late")
+    with open_store(url) as late:
+        catalog = server(late)._catalog
+        find = catalog.find
+
+        def before(name: str) -> Listing:
+            listing = find(name)
+            vectors = tuple(replace(one, index=None) for one in listing.entry.vectors)
+            return listing._replace(entry=replace(listing.entry, vectors=vectors))
+
+        monkeypatch.setattr(catalog, "find", before)
+        put(late, "parts", [record("late")], vectors[300:])
+    assert nearest(store, "parts", vectors[300:], 1, approximate=True)[0][0].record == record("late")
 
 
-def test_more_neighbours_than_a_search_can_give(store: ElasticsearchStore) -> None:
+def test_more_neighbours_than_a_search_can_give(store: Store) -> None:
     count = 10_100
     store.create("parts", SPACE)
     records = [record(number, {"n": number % 2}) for number in range(count)]
     vectors = random_vectors(count, 4)
-    store.put("parts", records, vectors)
+    put(store, "parts", records, vectors)
     query = random_vectors(1, 4, seed=1)
     similarities = vectors.astype(np.float64) @ query[0].astype(np.float64)
-    (hits,) = store.nearest("parts", query, 10_050, exclude=[[records[0].id]])
+    (hits,) = nearest(store, "parts", query, 10_050, exclude=[[records[0].id]])
     assert len(hits) == 10_050
     order = [row for row in np.argsort(-similarities) if row != 0]
     assert [hit.similarity for hit in hits] == pytest.approx(similarities[order[:10_050]], abs=1e-12)
-    assert len(store.nearest("parts", query, 10**9, {"n": [1]})[0]) == count // 2
+    assert len(nearest(store, "parts", query, 10**9, {"n": [1]})[0]) == count // 2
     assert len(store.stamps("parts")) == len(scanned(store)) == count  # more than a page of either
 
 
-def test_more_ties_than_a_search_can_give(store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_ties_than_a_search_can_give(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_MOST_CANDIDATES", 40)
     monkeypatch.setattr(search, "_PAGE", 7)
     monkeypatch.setattr(pages, "_WINDOW", 7)
     store.create("parts", SPACE)
     records = [record(number) for number in range(90)]
-    store.put("parts", records, np.repeat(CORNERS[:1], 90, axis=0))
+    put(store, "parts", records, np.repeat(CORNERS[:1], 90, axis=0))
     first = sorted(one.id for one in records)
-    for hits in store.nearest("parts", CORNERS[:2], 5, exclude=[[], [first[0]]]):
+    for hits in nearest(store, "parts", CORNERS[:2], 5, exclude=[[], [first[0]]]):
         assert len(hits) == 5
-    (hits,) = store.nearest("parts", CORNERS[:1], 5, exclude=[[first[0]]])
+    (hits,) = nearest(store, "parts", CORNERS[:1], 5, exclude=[[first[0]]])
     assert [hit.record.id for hit in hits] == first[1:6]
 
 
 def test_a_collection_in_several_shards_answers_as_in_one(url: str) -> None:
-    with ElasticsearchStore(url.replace("shards=1", "shards=3")) as store:
+    with open_store(url.replace("shards=1", "shards=3")) as store:
         store.create("parts", replace(SPACE, dimension=8))
         records = [record(number, {"n": number % 3}) for number in range(400)]
         vectors = random_vectors(400, 8)
-        store.put("parts", records, vectors)
+        put(store, "parts", records, vectors)
         settings = next(iter(ask(url, "GET", f"/{PREFIX}-parts/_settings").values()))["settings"]["index"]
         assert (settings["number_of_shards"], settings["number_of_replicas"]) == ("3", "0")
         queries = random_vectors(9, 8, seed=1)
         store.build_index("parts")
         for approximate in (False, True):
-            found = store.nearest("parts", queries, 12, {"n": [1]}, approximate=approximate)
+            found = nearest(store, "parts", queries, 12, {"n": [1]}, approximate=approximate)
             for hits, query in zip(found, queries, strict=True):
                 rows = np.arange(1, 400, 3)
                 best = rows[np.argsort(-(vectors[rows].astype(np.float64) @ query.astype(np.float64)))[:12]]
@@ -355,24 +388,262 @@ def test_a_collection_in_several_shards_answers_as_in_one(url: str) -> None:
         assert [one.id for one in scanned(store)] == sorted(one.id for one in records)
 
 
+# Named vectors
+
+
+def documents(url: str) -> dict[str, Any]:
+    """Return what the documents of the collection `parts` hold, by id."""
+    found = ask(url, "GET", f"/{PREFIX}-parts/_search?size=1000")["hits"]["hits"]
+    return {hit["_id"]: hit["_source"] for hit in found}
+
+
+def fit(store: Store, space: Space = FITTED, name: str = "fitted") -> None:
+    """Give all records a further vector, and make it the default."""
+    store.add_vector("parts", name, space, b"metric", becomes_default=True)
+    records = store.get("parts", store.lacking("parts", space))
+    store.fill("parts", space, records, turned(len(records), space))
+    store.finish_vector("parts", space)
+
+
+def test_a_field_each_and_names_that_lead_to_them(store: Store, url: str) -> None:
+    fill(store, 4)
+
+    def asked(field: str, vector: Vectors) -> dict[str, float]:
+        knn = {"field": field, "query_vector": vector.tolist(), "k": 1, "num_candidates": 4}
+        found = ask(url, "POST", f"/{PREFIX}-parts/_search", {"knn": knn, "_source": False})["hits"]["hits"]
+        return {hit["_id"]: 2 * hit["_score"] - 1 for hit in found}
+
+    plain = asked("image_embedding", CORNERS[1])
+    assert plain == {record(1).id: pytest.approx(1, abs=1e-6)}
+    fit(store)
+    for field in ("image_embedding", "vector_fitted"):
+        (best,) = asked(field, turned(1, FITTED)[0]).values()
+        assert best == pytest.approx(1, abs=1e-6)
+    assert asked("vector_image", CORNERS[1]) == plain
+    store.build_index("parts")
+    fit(store, REFITTED)
+    assert len(asked("image_embedding", turned(1, REFITTED)[0])) == 1
+    # The refit has no approximate index: under its name nothing is found, rather than the fit before.
+    assert asked("image_embedding_int8_hnsw", turned(1, REFITTED)[0]) == {}
+    store.drop_vector("parts", REFITTED)
+    assert asked("image_embedding", CORNERS[1]) == plain
+
+
+def test_who_asks_for_one_vector_reads_no_other(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 4, [{"a": 1}])
+    fit(store)
+    before = documents(url)
+    read: list[str] = []
+    request = server(store)._client.request
+
+    def watched(*words: Any, **named: Any) -> Any:
+        reply = request(*words, **named)
+        read.append(json.dumps(reply.body))
+        return reply
+
+    def seen(number: str) -> bool:
+        return any(
+            one["vectors"][number]["numbers"] in text or json.dumps(one[f"vector_{number}"]) in text
+            for one in before.values()
+            for text in read
+        )
+
+    monkeypatch.setattr(server(store)._client, "request", watched)
+    for using, mine, other in (("image", "1", "2"), ("fitted", "2", "1")):
+        space = store.collection("parts").vector(using).space
+        for call in (
+            partial(
+                nearest,
+                store,
+                "parts",
+                turned(1, space) if using == "fitted" else CORNERS[:1],
+                2,
+                using=using,
+            ),
+            partial(scanned, store, using=using),
+            partial(store.vectors_of, "parts", list(before), using),
+        ):
+            read.clear()
+            call()
+            assert seen(mine)
+            assert not seen(other)
+    read.clear()
+    store.get("parts", list(before))
+    list(store.scan_records("parts"))
+    store.relabel("parts", [(one, {"b": 2}, {}) for one in before])
+    store.lacking("parts", FITTED)
+    assert not seen("1")
+    assert not seen("2")
+
+
+def test_a_fit_changes_nothing_else_in_a_document(store: Store, url: str) -> None:
+    fill(store, 4, [{"a": 1}])
+    before = documents(url)
+    fit(store)
+    for identity, after in documents(url).items():
+        assert set(after) - set(before[identity]) == {"vector_2"}
+        assert set(after["vectors"]) == {"1", "2"}
+        after.pop("vector_2")
+        after["vectors"].pop("2")
+        assert after == before[identity]
+
+
+def test_what_documents_hold_of_a_dropped_vector_goes_when_they_are_written(store: Store, url: str) -> None:
+    records = fill(store, 4)
+    fit(store)
+    store.build_index("parts")
+    store.drop_vector("parts", FITTED)
+    assert [one.name for one in store.collection("parts").vectors] == ["image"]
+    assert all("2" in one["vectors"] for one in documents(url).values())  # dropping it wrote none of them
+    put(store, "parts", records[:1], CORNERS[:1])
+    assert "2" not in documents(url)[records[0].id]["vectors"]
+    fit(store, REFITTED)
+    for one in documents(url).values():
+        assert {number for number, kept in one["vectors"].items() if kept} == {"1", "3"}
+        assert one.get("vector_2") is None
+        assert one.get("vector_2_int8_hnsw") is None
+    body = {"query": {"exists": {"field": "vector_2"}}}
+    assert ask(url, "POST", f"/{PREFIX}-parts/_count", body)["count"] == 0
+
+
+def test_metrics_that_no_vector_has_any_more_are_deleted(store: Store, url: str) -> None:
+    fill(store, 2)
+    index = server(store)._catalog.index
+
+    def kept() -> int:
+        ask(url, "POST", f"/{index}/_refresh")
+        key = server(store)._catalog.find("parts").entry.key
+        count: int = ask(url, "POST", f"/{index}/_count", {"query": {"term": {"collection": key}}})["count"]
+        return count
+
+    fit(store)
+    assert kept() == 1
+    store.add_vector("parts", "fitted", FITTED, bytes(catalog._METRIC_BYTES + 1))
+    assert kept() == 2
+    assert store.metric("parts") == bytes(catalog._METRIC_BYTES + 1)
+    fit(store, REFITTED)
+    assert kept() == 1
+    store.drop_vector("parts", REFITTED)
+    assert kept() == 0
+
+
+def test_who_declares_vectors_at_once_gets_a_field_each(store: Store, url: str) -> None:
+    fill(store, 3)
+    spaces = [replace(WORDS, embedder=f"model-{number}", dimension=2 + number) for number in range(5)]
+    failures: list[BaseException] = []
+
+    def declare(number: int) -> None:
+        try:
+            with open_store(url) as own:
+                own.add_vector("parts", f"model-{number}", spaces[number])
+        except BaseException as failure:  # noqa: BLE001 shown below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=declare, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    declared = server(store)._catalog.find("parts").entry.vectors
+    assert {one.info.space for one in declared} == {SPACE, *spaces}
+    mapped = server(store)._collections.mapped(server(store)._catalog.find("parts").entry)
+    assert {one.number: mapped[f"vector_{one.number}"]["dims"] for one in declared} == {
+        one.number: one.info.space.dimension for one in declared
+    }
+
+
+def test_a_put_that_a_new_vector_overtakes_is_refused_and_then_gives_it(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 2)
+    late = record("late")
+    client = server(store)._client
+    bulk = client.bulk
+
+    def overtaken(*words: Any, **named: Any) -> Any:
+        monkeypatch.setattr(client, "bulk", bulk)
+        with open_store(url) as other:
+            fit(other)  # from its beginning to its end, between reading the catalogue and writing
+        return bulk(*words, **named)
+
+    monkeypatch.setattr(client, "bulk", overtaken)
+    with pytest.raises(SpaceMismatch, match="fitted"):
+        put(store, "parts", [late], CORNERS[:1])
+    # As it was killed there: the record is written, and `check` says what it lacks.
+    (fault,) = store.check()
+    assert (fault.id, fault.reason) == (None, f"1 record lacks the vector 'fitted': {late.id}")
+    assert late.id not in {hit.record.id for hit in nearest(store, "parts", turned(1, FITTED), 9)[0]}
+    store.put("parts", [late], {SPACE: CORNERS[:1], FITTED: turned(1, FITTED)})
+    assert store.check() == []
+    assert store.collection("parts").count == 3
+
+
+def test_a_declaration_that_is_killed_at_any_step_can_be_made_again(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    fill(store, 3)
+    client = server(store)._client
+    request = client.request
+    before = store.collection("parts")
+    steps = 0
+    while True:
+        left = steps
+
+        def until(*words: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return request(*words, **named)
+
+        monkeypatch.setattr(client, "request", until)
+        try:
+            store.add_vector("parts", "fitted", FITTED, b"metric")
+        except Killed:
+            pass
+        else:
+            break
+        monkeypatch.setattr(client, "request", request)
+        with open_store(url) as other:
+            (image, *more) = other.collection("parts").vectors
+            assert image == before.vectors[0]
+            assert [one.ready for one in more] in ([], [False])
+            assert [other.metric("parts", space=one.space) for one in more] in ([], [b"metric"])
+            assert len(nearest(other, "parts", CORNERS[:1], 9)[0]) == 3
+            if more:  # so that the next turn begins anew
+                other.drop_vector("parts", FITTED)
+        steps += 1
+    monkeypatch.setattr(client, "request", request)
+    assert steps > 8
+    fit(store)
+    assert store.collection("parts").default == "image"  # it was declared so, and that was kept
+    assert store.metric("parts", "fitted") == b"metric"
+
+
 # Names and what is kept
 
 
-def test_a_put_of_several_requests_comes_back_bit_by_bit(store: ElasticsearchStore) -> None:
+def test_a_put_of_several_requests_comes_back_bit_by_bit(store: Store) -> None:
     store.create("parts", replace(SPACE, dimension=1_280))
     records = sorted((record(number) for number in range(900)), key=lambda one: one.id)
     vectors = random_vectors(900, 1_280)  # 25 MB as JSON
-    store.put("parts", records, vectors)
+    put(store, "parts", records, vectors)
     ((first, rows),) = store.scan("parts")
     assert first == records
     assert rows.tobytes() == vectors.tobytes()
 
 
-def test_a_metric_larger_than_a_request_should_be_is_kept(store: ElasticsearchStore) -> None:
+def test_a_metric_larger_than_a_request_should_be_is_kept(store: Store) -> None:
     metric = np.random.default_rng(0).bytes(catalog._METRIC_BYTES * 20 + 1)
-    store.create("fitted", SPACE, metric)
+    store.create("fitted", SPACE, metric=metric)
     assert store.metric("fitted") == metric
-    store.create("empty", SPACE, b"")
+    store.create("empty", SPACE, metric=b"")
     assert store.metric("empty") == b""
 
 
@@ -380,9 +651,9 @@ def test_who_makes_a_collection_at_once_makes_one(fresh_url: str) -> None:
     made: list[Any] = []
 
     def make() -> None:
-        with ElasticsearchStore(fresh_url) as store:
-            made.append(store.create("parts", SPACE, b"metric"))
-            store.put("parts", [record(len(made))], CORNERS[:1])
+        with open_store(fresh_url) as store:
+            made.append(store.create("parts", SPACE, metric=b"metric"))
+            put(store, "parts", [record(len(made))], CORNERS[:1])
 
     threads = [threading.Thread(target=make) for _ in range(6)]
     for thread in threads:
@@ -392,66 +663,65 @@ def test_who_makes_a_collection_at_once_makes_one(fresh_url: str) -> None:
     assert len(made) == 6
     prefix = read_elasticsearch_address(fresh_url).prefix
     assert len(ask(fresh_url, "GET", f"/{prefix}.*.data/_alias")) == 1
-    with ElasticsearchStore(fresh_url) as store:
+    with open_store(fresh_url) as store:
         assert store.metric("parts") == b"metric"
         assert [one.name for one in store.collections()] == ["parts"]
 
 
-def test_names_that_many_exchange_at_once_are_never_half_exchanged(
-    store: ElasticsearchStore, url: str
-) -> None:
+def test_names_that_many_change_at_once_are_never_lost(store: Store, url: str) -> None:
     spaces = {"a": SPACE, "b": replace(SPACE, dimension=2)}
     for name, space in spaces.items():
         store.create(name, space)
     failures: list[BaseException] = []
 
-    def exchange() -> None:
+    def move(name: str) -> None:
         try:
-            with ElasticsearchStore(url) as own:
-                for _ in range(10):
-                    own.rename({"a": "b", "b": "a"})
+            with open_store(url) as own:
+                for turn in range(10):
+                    own.rename(f"{name}{turn or ''}", f"{name}{turn + 1}")
         except BaseException as failure:  # noqa: BLE001 shown below
             failures.append(failure)
 
-    threads = [threading.Thread(target=exchange) for _ in range(3)]
+    threads = [threading.Thread(target=move, args=(name,)) for name in spaces]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         assert {one.space.dimension for one in store.collections()} == {2, 4}
-        assert [one.name for one in store.collections()] == ["a", "b"]
+        assert [one.name[0] for one in store.collections()] == ["a", "b"]
     assert failures == []
-    assert store.collection("a").space == SPACE  # thirty exchanges
-    entries = store._catalog.entries()
-    wanted = {f"{PREFIX}-{name}": f"{PREFIX}.{entry.number}.data" for name, entry in entries.items()}
+    assert store.collection("a10").space == SPACE
+    listings = server(store)._catalog.listings()
+    wanted = {f"{PREFIX}-{name}": f"{PREFIX}.{one.entry.key}.data" for name, one in listings.items()}
     assert aliases(url) == wanted
 
 
 def test_a_rename_whose_answer_is_lost_is_not_done_twice(
-    store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.create("a", SPACE)
     store.create("b", replace(SPACE, dimension=2))
-    request = store._client.request
+    client = server(store)._client
+    request = client.request
 
     def twice(method: str, path: str, *words: Any, **named: Any) -> Any:
         reply = request(method, path, *words, **named)
         # As the client does when a connection breaks between its request and the answer.
         return request(method, path, *words, **named) if path.endswith("_doc/names") else reply
 
-    monkeypatch.setattr(store._client, "request", twice)
-    store.rename({"a": "b", "b": "a"})
+    monkeypatch.setattr(client, "request", twice)
+    exchange(store, "a", "b")
     assert store.collection("a").space.dimension == 2
     store.create("c", SPACE)
     assert store.delete("c") == 0
     assert [one.name for one in store.collections()] == ["a", "b"]
 
 
-def test_labels_and_vectors_that_change_at_once_stay_whole(store: ElasticsearchStore, url: str) -> None:
+def test_labels_and_vectors_that_change_at_once_stay_whole(store: Store, url: str) -> None:
     store.create("parts", SPACE)
-    store.put("parts", [record(1)], CORNERS[:1])
+    put(store, "parts", [record(1)], CORNERS[:1])
 
     def label() -> None:
-        with ElasticsearchStore(url) as own:
+        with open_store(url) as own:
             for turn in range(40):
                 own.relabel("parts", [(record(1).id, {"turn": turn}, {})])
 
@@ -460,7 +730,7 @@ def test_labels_and_vectors_that_change_at_once_stay_whole(store: ElasticsearchS
     turn = 0
     while thread.is_alive():
         turn += 1
-        store.put("parts", [record(1, size=turn)], CORNERS[turn % 24 : turn % 24 + 1])
+        put(store, "parts", [record(1, size=turn)], CORNERS[turn % 24 : turn % 24 + 1])
         ((records, vectors),) = store.scan("parts")
         assert records[0].size == turn  # a relabelling keeps what was put last
         assert np.array_equal(vectors[0], CORNERS[turn % 24])
@@ -471,11 +741,11 @@ def test_an_index_that_a_kill_left_to_nobody_is_deleted_later(
     fresh_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = read_elasticsearch_address(fresh_url).prefix
-    with ElasticsearchStore(fresh_url) as store:
+    with open_store(fresh_url) as store:
         store.create("a", SPACE)
-        left = store._catalog.entries()["a"].number
-        store.put("a", [record(1)], CORNERS[:1])
-        store._catalog.change(lambda _: [])  # a delete that was killed half-way
+        left = server(store)._catalog.listings()["a"].entry.key
+        put(store, "a", [record(1)], CORNERS[:1])
+        server(store)._catalog.change(lambda _: [])  # a delete that was killed half-way
         assert store.collections() == []
         store.create("a", SPACE)
         assert f"{prefix}.{left}.data" in ask(fresh_url, "GET", f"/{prefix}.*.data/_alias")  # too young
@@ -486,9 +756,9 @@ def test_an_index_that_a_kill_left_to_nobody_is_deleted_later(
         assert len(names) == 2
 
 
-def test_two_prefixes_are_two_stores(store: ElasticsearchStore, fresh_url: str) -> None:
+def test_two_prefixes_are_two_stores(store: Store, fresh_url: str) -> None:
     fill(store, 2)
-    with ElasticsearchStore(fresh_url) as other:
+    with open_store(fresh_url) as other:
         assert other.collections() == []
         fill(other, 3)
         assert (store.collection("parts").count, other.collection("parts").count) == (2, 3)
@@ -500,7 +770,7 @@ def test_two_prefixes_are_two_stores(store: ElasticsearchStore, fresh_url: str) 
 
 
 def test_more_records_than_one_search_gives_are_found_by_words(
-    store: ElasticsearchStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = fill(store, 40, [{"a": "red"}, {"a": "blue"}])
     reds = [one for one in records if one.fields["a"] == "red"]
@@ -511,7 +781,7 @@ def test_more_records_than_one_search_gives_are_found_by_words(
 
 
 def test_equal_texts_score_alike_on_all_shards(fresh_url: str) -> None:
-    with ElasticsearchStore(fresh_url.replace("shards=1", "shards=3")) as store:
+    with open_store(fresh_url.replace("shards=1", "shards=3")) as store:
         records = fill(store, 40, [{"a": "red"}, {"a": "blue"}, {"a": "blue"}])
         reds = [one for one in records if one.fields["a"] == "red"]
         assert store.search_words("parts", "red", 99) == reds
@@ -523,20 +793,20 @@ def test_equal_texts_score_alike_on_all_shards(fresh_url: str) -> None:
 
 def test_what_a_later_version_wrote_is_not_touched(fresh_url: str) -> None:
     prefix = read_elasticsearch_address(fresh_url).prefix
-    with ElasticsearchStore(fresh_url) as store:
+    with open_store(fresh_url) as store:
         fill(store, 2)
-        number = store._catalog.find("parts").number
+        number = server(store)._catalog.find("parts").entry.key
         path = f"/{prefix}.catalogue/_doc"
         for name in (number, "names"):
-            ask(fresh_url, "PUT", f"{path}/{name}", {"format": 4, "content": {"anything": 1}})
+            ask(fresh_url, "PUT", f"{path}/{name}", {"format": 5, "content": {"anything": 1}})
             with pytest.raises(StoreNewer, match="later version"):
                 store.collection("parts")
         for call in (
             store.collections,
             lambda: store.create("others", SPACE),
-            lambda: store.put("parts", [record(9)], CORNERS[:1]),
+            lambda: put(store, "parts", [record(9)], CORNERS[:1]),
             lambda: store.delete("parts"),
-            lambda: store.rename({"parts": "others"}),
+            lambda: store.rename("parts", "others"),
         ):
             with pytest.raises(StoreNewer):
                 call()
@@ -546,65 +816,65 @@ def test_what_a_later_version_wrote_is_not_touched(fresh_url: str) -> None:
 
 def test_what_an_earlier_version_wrote_says_what_to_do(fresh_url: str) -> None:
     prefix = read_elasticsearch_address(fresh_url).prefix
-    with ElasticsearchStore(fresh_url) as store:
+    with open_store(fresh_url) as store:
         fill(store, 2)
-        ask(fresh_url, "PUT", f"/{prefix}.catalogue/_doc/names", {"format": 2, "content": "[]"})
-        for call in (store.collections, lambda: store.put("parts", [record(9)], CORNERS[:1])):
+        ask(fresh_url, "PUT", f"/{prefix}.catalogue/_doc/names", {"format": 3, "content": "[]"})
+        for call in (store.collections, lambda: put(store, "parts", [record(9)], CORNERS[:1])):
             with pytest.raises(StoreOlder, match="index the images again into a new store"):
                 call()
 
 
-def test_an_index_that_was_deleted_on_the_server_is_named(store: ElasticsearchStore, url: str) -> None:
+def test_an_index_that_was_deleted_on_the_server_is_named(store: Store, url: str) -> None:
     fill(store, 2)
-    number = store._catalog.find("parts").number
+    number = server(store)._catalog.find("parts").entry.key
     ask(url, "DELETE", f"/{PREFIX}.{number}.data")
     for call in (
         lambda: store.collection("parts"),
         store.collections,
-        lambda: store.put("parts", [record(9)], CORNERS[:1]),
-        lambda: store.nearest("parts", CORNERS[:1], 1),
+        lambda: put(store, "parts", [record(9)], CORNERS[:1]),
+        lambda: nearest(store, "parts", CORNERS[:1], 1),
         lambda: store.get("parts", [record(0).id]),
         lambda: store.remove("parts", [record(0).id]),
     ):
         with pytest.raises(StoreCorrupt, match="deleted on the server"):
             call()
     store.create("others", SPACE)  # the rest of the store is not held up
-    store.rename({"others": "more"})
+    store.rename("others", "more")
     assert f"{PREFIX}-more" in aliases(url)
     assert store.delete("parts") == 0
     assert [one.name for one in store.collections()] == ["more"]
 
 
 def test_a_catalogue_that_does_not_read_is_named(fresh_url: str) -> None:
-    with ElasticsearchStore(fresh_url) as store:
+    with open_store(fresh_url) as store:
         fill(store, 1)
-        ask(fresh_url, "PUT", f"/{store._catalog.index}/_doc/names", {"format": 3, "content": "{"})
+        ask(fresh_url, "PUT", f"/{server(store)._catalog.index}/_doc/names", {"format": 4, "content": "{"})
         with pytest.raises(StoreCorrupt, match="does not read"):
             store.collections()
 
 
-def test_what_cannot_be_in_elasticsearch_is_refused(store: ElasticsearchStore) -> None:
+def test_what_cannot_be_in_elasticsearch_is_refused(store: Store) -> None:
     with pytest.raises(InvalidArgument, match="4096 dimensions"):
         store.create("parts", replace(SPACE, dimension=4_097))
     assert store.collections() == []
     fill(store, 1)
     for identity in ("", "x" * 513):
         with pytest.raises(InvalidArgument, match="1 to 512 characters"):
-            store.put("parts", [record(7), Record(identity, "file:///x", "", {}, {}, 1, 1)], CORNERS[:2])
+            put(store, "parts", [record(7), Record(identity, "file:///x", "", {}, {}, 1, 1)], CORNERS[:2])
     assert store.remove("parts", ["x" * 513]) == 0
     assert scanned(store) == [record(0)]
 
 
-def test_sql_says_what_to_use(store: ElasticsearchStore) -> None:
+def test_sql_says_what_to_use(store: Store) -> None:
     with pytest.raises(QueryRefused, match="_search and knn"):
         store.sql("SELECT 1")
 
 
-def test_a_name_that_is_an_index_of_somebody_is_refused(store: ElasticsearchStore, url: str) -> None:
+def test_a_name_that_is_an_index_of_somebody_is_refused(store: Store, url: str) -> None:
     store.create("others", SPACE)
     ask(url, "PUT", f"/{PREFIX}-parts", {"settings": {"number_of_replicas": 0}})
     try:
-        for call in (lambda: store.create("Parts", SPACE), lambda: store.rename({"others": "parts"})):
+        for call in (lambda: store.create("Parts", SPACE), lambda: store.rename("others", "parts")):
             with pytest.raises(InvalidArgument, match="prefix="):
                 call()
         assert [one.name for one in store.collections()] == ["others"]

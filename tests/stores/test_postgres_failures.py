@@ -30,13 +30,15 @@ from lookalike.errors import (
     StoreUnreachable,
     Unanswerable,
 )
-from lookalike.stores.postgres.store import PostgresStore
 from lookalike.stores.registry import open_store
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
+from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from tests.servers.postgres import PASSWORD, PostgresProcess, free_port, postgres_process
+from tests.stores.interrupted_fits import FITTER, complete_fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from lookalike.stores.store import Store
 
 ROOT = Path(__file__).parents[2]
 BATCH = 20
@@ -44,13 +46,14 @@ BATCH = 20
 # argv: URL, name of this writer. Prints the number of each batch that is acknowledged.
 WRITER = f"""
 import sys
-from tests.contracts.store_contract import SPACE, corners, record
+from lookalike.testing.stores import SPACE, corners, record
 from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     store.create("parts", SPACE)
     for batch in range(1_000_000):
         names = [f"{{sys.argv[2]}}-{{batch}}-{{row}}" for row in range({BATCH})]
-        store.put("parts", [record(name, {{f"field{{batch % 7}}": 1}}) for name in names], corners({BATCH}))
+        records = [record(name, {{f"field{{batch % 7}}": 1}}) for name in names]
+        store.put("parts", records, {{SPACE: corners({BATCH})}})
         print(batch, flush=True)
 """
 
@@ -79,8 +82,8 @@ def url(process: PostgresProcess, database: str) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[PostgresStore]:
-    with PostgresStore(url, timeout=10) as store:
+def store(url: str) -> Iterator[Store]:
+    with open_store(url, timeout=10) as store:
         yield store
 
 
@@ -157,7 +160,7 @@ def test_a_port_where_nobody_listens_is_named_at_once() -> None:
     port = free_port()
     url = f"postgresql://u:secret-word@127.0.0.1:{port}/db"
     start = time.monotonic()
-    with PostgresStore(url, timeout=10) as store:
+    with open_store(url, timeout=10) as store:
         for call in (store.collections, lambda: store.sql("SELECT 1"), lambda: store.create("a", SPACE)):
             with pytest.raises(StoreUnreachable) as failed:
                 call()
@@ -174,18 +177,18 @@ def test_a_server_that_never_answers_is_given_up_after_the_timeout() -> None:
         silent.listen()
         url = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/db"
         start = time.monotonic()
-        with PostgresStore(url, timeout=2) as store, pytest.raises(StoreUnreachable, match="timeout"):
+        with open_store(url, timeout=2) as store, pytest.raises(StoreUnreachable, match="timeout"):
             store.collections()
         assert 1.5 < time.monotonic() - start < 6
 
 
 def test_a_host_that_is_none_is_named() -> None:
-    store = PostgresStore("postgresql://host.invalid/db", timeout=5)
+    store = open_store("postgresql://host.invalid/db", timeout=5)
     with pytest.raises(StoreUnreachable, match="no server answers there"):
         store.collections()
 
 
-def test_a_restart_between_two_calls_is_not_noticed(process: PostgresProcess, store: PostgresStore) -> None:
+def test_a_restart_between_two_calls_is_not_noticed(process: PostgresProcess, store: Store) -> None:
     records = fill(store, 5)
     for mode in ("fast", "immediate"):
         process.stop(mode)
@@ -193,7 +196,7 @@ def test_a_restart_between_two_calls_is_not_noticed(process: PostgresProcess, st
         assert scanned(store) == records
         process.stop(mode)
         process.start()
-        store.put("parts", [record(mode)], CORNERS[:1])
+        put(store, "parts", [record(mode)], CORNERS[:1])
         store.remove("parts", [record(mode).id])
         process.stop(mode)
         process.start()
@@ -201,13 +204,13 @@ def test_a_restart_between_two_calls_is_not_noticed(process: PostgresProcess, st
 
 
 def test_a_server_that_stops_while_we_write_loses_nothing_and_keeps_no_half(
-    process: PostgresProcess, store: PostgresStore, url: str
+    process: PostgresProcess, store: Store, url: str
 ) -> None:
     records = fill(store, 5)
     holder = psycopg.connect(url, autocommit=True)
     holder.execute("BEGIN; LOCK TABLE lookalike.lookalike_c1 IN SHARE MODE")
     with psycopg.connect(url, autocommit=True) as watcher:
-        attempt = Attempt(lambda: store.put("parts", [record(f"more-{n}") for n in range(50)], corners(50)))
+        attempt = Attempt(lambda: put(store, "parts", [record(f"more-{n}") for n in range(50)], corners(50)))
         waiting(watcher)
         process.stop("immediate")
         failure = attempt.ended()
@@ -218,12 +221,12 @@ def test_a_server_that_stops_while_we_write_loses_nothing_and_keeps_no_half(
         store.collections()
     process.start()
     assert scanned(store) == records
-    store.put("parts", [record(f"more-{n}") for n in range(50)], corners(50))
+    put(store, "parts", [record(f"more-{n}") for n in range(50)], corners(50))
     assert store.collection("parts").count == 55 == len(scanned(store))
 
 
 def test_a_scan_goes_on_after_a_restart_and_ends_in_a_clear_line_without(
-    process: PostgresProcess, store: PostgresStore
+    process: PostgresProcess, store: Store
 ) -> None:
     fill(store, 2_500)
     scan = store.scan("parts")
@@ -282,20 +285,40 @@ def test_what_was_acknowledged_survives_a_kill_and_writing_resumes(url: str) -> 
             assert count % BATCH == 0
             assert count >= len(ids)
             assert len(store.stamps("parts")) == count
-            store.put("parts", [record("more")], CORNERS[:1])
+            put(store, "parts", [record("more")], CORNERS[:1])
             assert store.remove("parts", [record("more").id]) == 1
     assert acknowledged
 
 
+def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: str) -> None:
+    chance = random.Random(os.urandom(8))
+    with open_store(url) as store:
+        fill(store, 200)
+    finished: list[str] = []
+    for _ in range(6):
+        command = [sys.executable, "-c", FITTER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.2))
+            process.kill()
+            finished += [line for line in (first + process.stdout.read()).splitlines() if line]
+        with open_store(url) as store:
+            complete_fit(store)
+            tables = store.sql("SELECT count(*) FROM pg_class WHERE relname ~ '^lookalike_v[0-9]+$'")
+            assert tables.rows == [(len(store.collection("parts").vectors),)]
+    assert finished
+
+
 @pytest.mark.parametrize("call", ["put", "remove", "rename"])
 def test_a_connection_that_breaks_before_the_end_is_replaced_and_nothing_is_done_twice(
-    store: PostgresStore, administrator: psycopg.Connection[Any], url: str, call: str
+    store: Store, administrator: psycopg.Connection[Any], url: str, call: str
 ) -> None:
     fill(store, 5)
     calls: dict[str, Callable[[], object]] = {
-        "put": lambda: store.put("parts", [record(9)], CORNERS[:1]),
+        "put": lambda: put(store, "parts", [record(9)], CORNERS[:1]),
         "remove": lambda: store.remove("parts", [record(1).id]),
-        "rename": lambda: store.rename({"parts": "others"}),
+        "rename": lambda: store.rename("parts", "others"),
     }
     with psycopg.connect(url, autocommit=True) as holder:
         holder.execute("BEGIN; SELECT * FROM lookalike.lookalike_collections FOR UPDATE")
@@ -309,11 +332,11 @@ def test_a_connection_that_breaks_before_the_end_is_replaced_and_nothing_is_done
 
 
 def test_a_connection_that_breaks_twice_is_told_and_leaves_all_as_it_was(
-    store: PostgresStore, administrator: psycopg.Connection[Any], url: str
+    store: Store, administrator: psycopg.Connection[Any], url: str
 ) -> None:
     records = fill(store, 5)
     with psycopg.connect(url, autocommit=True) as holder, held(holder):
-        attempt = Attempt(lambda: store.put("parts", [record(9)], CORNERS[:1]))
+        attempt = Attempt(lambda: put(store, "parts", [record(9)], CORNERS[:1]))
         for _ in range(2):
             administrator.execute("SELECT pg_terminate_backend(%s, 5000)", (waiting(administrator),))
         failure = attempt.ended()
@@ -323,7 +346,7 @@ def test_a_connection_that_breaks_twice_is_told_and_leaves_all_as_it_was(
 
 
 def test_ctrl_c_while_writing_leaves_all_as_it_was(
-    store: PostgresStore, administrator: psycopg.Connection[Any], url: str
+    store: Store, administrator: psycopg.Connection[Any], url: str
 ) -> None:
     records = fill(store, 5)
     command = [sys.executable, "-c", WRITER, url, "a"]
@@ -345,17 +368,17 @@ def test_ctrl_c_while_writing_leaves_all_as_it_was(
 
 @pytest.mark.parametrize("call", ["put", "relabel", "delete", "build_index"])
 def test_a_statement_that_is_cancelled_half_way_leaves_all_as_it_was(
-    store: PostgresStore, administrator: psycopg.Connection[Any], url: str, call: str
+    store: Store, administrator: psycopg.Connection[Any], url: str, call: str
 ) -> None:
     records = fill(store, 5)
     calls: dict[str, Callable[[], object]] = {
-        "put": lambda: store.put("parts", [record(9, {"new": 1})], CORNERS[:1]),
+        "put": lambda: put(store, "parts", [record(9, {"new": 1})], CORNERS[:1]),
         "relabel": lambda: store.relabel("parts", [(record(1).id, {"new": 1}, {})]),
         "delete": lambda: store.delete("parts"),
         "build_index": lambda: store.build_index("parts"),
     }
     with psycopg.connect(url, autocommit=True) as holder, held(holder, "ROW EXCLUSIVE"):
-        holder.execute("LOCK TABLE lookalike.lookalike_c1 IN SHARE MODE")
+        holder.execute("LOCK TABLE lookalike.lookalike_c1, lookalike.lookalike_v1 IN SHARE MODE")
         attempt = Attempt(calls[call])
         administrator.execute("SELECT pg_cancel_backend(%s)", (waiting(administrator),))
         failure = attempt.ended()
@@ -367,12 +390,12 @@ def test_a_statement_that_is_cancelled_half_way_leaves_all_as_it_was(
 
 
 def test_a_lock_that_is_held_too_long_is_named_and_changes_nothing(
-    store: PostgresStore, administrator: psycopg.Connection[Any], url: str
+    store: Store, administrator: psycopg.Connection[Any], url: str
 ) -> None:
     records = fill(store, 2)
-    with PostgresStore(url, timeout=0.3) as impatient, held(administrator):
+    with open_store(url, timeout=0.3) as impatient, held(administrator):
         for call in (
-            lambda: impatient.put("parts", [record(9, {"new": 1})], CORNERS[:1]),
+            lambda: put(impatient, "parts", [record(9, {"new": 1})], CORNERS[:1]),
             lambda: impatient.delete("parts"),
         ):
             start = time.monotonic()
@@ -381,14 +404,14 @@ def test_a_lock_that_is_held_too_long_is_named_and_changes_nothing(
             one_line(failed.value)
             assert 0.3 <= time.monotonic() - start < 5
         assert scanned(impatient) == records  # reading goes on
-    store.put("parts", [record(9, {"new": 1})], CORNERS[:1])
+    put(store, "parts", [record(9, {"new": 1})], CORNERS[:1])
     assert store.collection("parts").count == 3
 
 
 def test_a_full_house_is_named(process: PostgresProcess, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest' CONNECTION LIMIT 0")
-    store = PostgresStore(process.url("guest", "guest", "parts"), timeout=2)
+    store = open_store(process.url("guest", "guest", "parts"), timeout=2)
     with pytest.raises(StoreBusy, match="connections") as failed:
         store.collections()
     assert "guest:" not in one_line(failed.value)
@@ -417,7 +440,7 @@ def test_a_wrong_password_is_told_at_once_and_not_repeated(
 ) -> None:
     monkeypatch.setenv("PGPASSFILE", os.devnull)
     start = time.monotonic()
-    store = PostgresStore(process.url(user, password, database), timeout=20)
+    store = open_store(process.url(user, password, database), timeout=20)
     with pytest.raises(StoreDenied, match=said) as failed:
         store.collections()
     text = one_line(failed.value)
@@ -431,19 +454,19 @@ def test_the_password_may_come_from_where_libpq_finds_it(
 ) -> None:
     url = f"postgresql://postgres@127.0.0.1:{process.port}/{database}"
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    with PostgresStore(url) as store:
+    with open_store(url) as store:
         assert store.collections() == []
     monkeypatch.delenv("PGPASSWORD")
     file = tmp_path / "pgpass"
     file.write_text(f"127.0.0.1:*:*:postgres:{PASSWORD.replace(':', chr(92) + ':')}\n")
     file.chmod(0o600)
-    with PostgresStore(f"{url}?passfile={file}") as store:
+    with open_store(f"{url}?passfile={file}") as store:
         assert store.collections() == []
         assert str(file) not in store.url
 
 
 def test_a_database_that_is_not_there_is_named(process: PostgresProcess, database: str) -> None:
-    store = PostgresStore(process.url(database="nowhere"))
+    store = open_store(process.url(database="nowhere"))
     with pytest.raises(StoreError, match="CREATE DATABASE") as failed:
         store.create("parts", SPACE)
     one_line(failed.value)
@@ -463,10 +486,10 @@ def guest(process: PostgresProcess, url: str) -> Iterator[str]:
 
 
 def test_a_user_who_may_only_read_reads_and_is_told_so_when_writing(
-    store: PostgresStore, administrator: psycopg.Connection[Any], guest: str
+    store: Store, administrator: psycopg.Connection[Any], guest: str
 ) -> None:
     records = fill(store, 3, [{"a": 1}])
-    with PostgresStore(guest) as reader:
+    with open_store(guest) as reader:
         with pytest.raises(StoreDenied, match="permission denied for schema lookalike"):
             reader.collections()
         administrator.execute(
@@ -474,14 +497,14 @@ def test_a_user_who_may_only_read_reads_and_is_told_so_when_writing(
             " GRANT SELECT ON ALL TABLES IN SCHEMA lookalike TO guest"
         )
         assert scanned(reader) == records
-        assert len(reader.nearest("parts", CORNERS[:1], 9)[0]) == 3
+        assert len(nearest(reader, "parts", CORNERS[:1], 9)[0]) == 3
         assert reader.sql("SELECT count(*) FROM parts").rows == [(3,)]
         assert reader.create("parts", SPACE).count == 3
         for call in (
             lambda: reader.create("others", SPACE),
-            lambda: reader.put("parts", [record(9)], CORNERS[:1]),
+            lambda: put(reader, "parts", [record(9)], CORNERS[:1]),
             lambda: reader.remove("parts", [record(1).id]),
-            lambda: reader.rename({"parts": "others"}),
+            lambda: reader.rename("parts", "others"),
             lambda: reader.delete("parts"),
             lambda: reader.build_index("parts"),
         ):
@@ -494,10 +517,10 @@ def test_a_user_who_may_only_read_reads_and_is_told_so_when_writing(
 def test_a_user_with_a_schema_of_his_own_needs_no_other_right(
     process: PostgresProcess, administrator: psycopg.Connection[Any], guest: str
 ) -> None:
-    with PostgresStore(guest) as store, pytest.raises(StoreDenied, match="lacks a right"):
+    with open_store(guest) as store, pytest.raises(StoreDenied, match="lacks a right"):
         store.create("parts", SPACE)
     administrator.execute("CREATE SCHEMA lookalike AUTHORIZATION guest")
-    with PostgresStore(guest) as store:
+    with open_store(guest) as store:
         with pytest.raises(StoreDenied, match="CREATE EXTENSION vector"):
             store.create("parts", SPACE)
         administrator.execute("CREATE EXTENSION vector SCHEMA public")
@@ -508,24 +531,24 @@ def test_a_user_with_a_schema_of_his_own_needs_no_other_right(
 
 
 def test_an_extension_in_another_schema_is_found(
-    administrator: psycopg.Connection[Any], store: PostgresStore
+    administrator: psycopg.Connection[Any], store: Store
 ) -> None:
     administrator.execute('CREATE SCHEMA "The Extensions"; CREATE EXTENSION vector SCHEMA "The Extensions"')
     fill(store, 30)
     store.build_index("parts")
-    assert len(store.nearest("parts", CORNERS[:1], 3, approximate=True)[0]) == 3
+    assert len(nearest(store, "parts", CORNERS[:1], 3, approximate=True)[0]) == 3
     assert store.sql("SELECT a.vector <=> b.vector FROM parts a, parts b LIMIT 1").columns == ("?column?",)
 
 
 def test_an_extension_that_is_too_old_for_an_index_still_searches_exactly(
-    administrator: psycopg.Connection[Any], store: PostgresStore
+    administrator: psycopg.Connection[Any], store: Store
 ) -> None:
     fill(store, 30)
     administrator.execute("UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'")
     with pytest.raises(Unanswerable, match=r"older than 0\.8") as failed:
         store.build_index("parts")
     one_line(failed.value)
-    assert len(store.nearest("parts", CORNERS[:1], 30, approximate=True)[0]) == 30
+    assert len(nearest(store, "parts", CORNERS[:1], 30, approximate=True)[0]) == 30
 
 
 def test_a_server_without_the_extension_is_told(
@@ -533,7 +556,7 @@ def test_a_server_without_the_extension_is_told(
 ) -> None:
     # Extensions are looked for where this says: a role that is told of another folder has none.
     administrator.execute("ALTER ROLE postgres IN DATABASE parts SET extension_control_path = '/nowhere'")
-    with PostgresStore(process.url(database=database)) as store:
+    with open_store(process.url(database=database)) as store:
         with pytest.raises(StoreError, match="no pgvector") as failed:
             store.create("parts", SPACE)
         one_line(failed.value)
@@ -545,7 +568,7 @@ def test_a_server_without_the_extension_is_told(
 def test_a_database_that_cannot_hold_every_text_is_refused(process: PostgresProcess, url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    with PostgresStore(process.url(database="latin")) as store, pytest.raises(StoreError, match="LATIN1"):
+    with open_store(process.url(database="latin")) as store, pytest.raises(StoreError, match="LATIN1"):
         store.create("parts", SPACE)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP DATABASE latin")
@@ -553,7 +576,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(process: PostgresProc
 
 @pytest.mark.parametrize("how", ["standby", "setting"])
 def test_a_server_that_is_read_only_can_be_read(
-    process: PostgresProcess, store: PostgresStore, url: str, how: str
+    process: PostgresProcess, store: Store, url: str, how: str
 ) -> None:
     records = fill(store, 3)
     standby = process.folder / "data" / "standby.signal"
@@ -571,7 +594,7 @@ def test_a_server_that_is_read_only_can_be_read(
         assert store.sql("SELECT count(*) FROM parts").rows == [(3,)]
         for call in (
             lambda: store.create("others", SPACE),
-            lambda: store.put("parts", [record(9)], CORNERS[:1]),
+            lambda: put(store, "parts", [record(9)], CORNERS[:1]),
             lambda: store.delete("parts"),
         ):
             with pytest.raises(StoreReadOnly, match="read but not written") as failed:
@@ -607,20 +630,20 @@ def test_a_full_disk_is_named_and_loses_nothing(process: PostgresProcess, url: s
     with psycopg.connect(process.url(), autocommit=True) as connection:
         connection.execute(SQL("CREATE TABLESPACE small LOCATION {}").format(str(small)))
         connection.execute("ALTER DATABASE parts SET default_tablespace = small")
-    with PostgresStore(url) as store:
+    with open_store(url) as store:
         store.create("parts", SPACE)
         done = 0
 
-        def put(until: int) -> None:
+        def put_until(batches: int) -> None:
             nonlocal done
-            while done < until:
+            while done < batches:
                 fields = [{"a": random.Random(f"{done}-{n}").randbytes(500).hex()} for n in range(100)]
                 rows = [record(f"{done}-{n}", one) for n, one in enumerate(fields)]
-                store.put("parts", rows, corners(100))
+                put(store, "parts", rows, corners(100))
                 done += 1
 
         with pytest.raises(StoreFull, match="no space left") as failed:
-            put(100)
+            put_until(100)
         one_line(failed.value)
         assert done
         assert store.collection("parts").count == done * 100 == len(scanned(store))

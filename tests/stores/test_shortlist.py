@@ -17,13 +17,14 @@ from filelock import FileLock
 
 from lookalike.errors import CollectionNotFound, ExtraMissing, StoreBusy, StoreError, Unanswerable
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite import shortlist, shortlists
-from lookalike.stores.sqlite.shortlist import Shortlist, find_centres
-from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.sqlite.backend import SqliteBackend
+from lookalike.stores.sqlite.shortlist import compressed, search
+from lookalike.stores.sqlite.shortlist.compressed import Shortlist, find_centres
+from lookalike.stores.store import Store
+from lookalike.testing.stores import nearest, put, random_vectors, record
 from lookalike.types import Space
 from lookalike.uris import record_id
 from lookalike.vectors.nearest import nearest_rows
-from tests.contracts.store_contract import random_vectors, record
 from tests.stores.test_sqlite_failures import mere_user, python
 
 if TYPE_CHECKING:
@@ -42,28 +43,33 @@ VECTORS = random_vectors(COUNT, DIMENSION)
 QUERIES = random_vectors(5, DIMENSION, seed=1)
 
 
+def backend(store: Store) -> SqliteBackend:
+    assert isinstance(store._backend, SqliteBackend)
+    return store._backend
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/parts.db"
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[SqliteStore]:
+def store(url: str) -> Iterator[Store]:
     """A store with a shortlist, which nobody searched yet."""
-    with SqliteStore(url) as store:
+    with open_store(url) as store:
         store.create("parts", SPACE)
-        store.put("parts", [record(n, {"turn": n % 50}) for n in range(COUNT)], VECTORS)
+        put(store, "parts", [record(n, {"turn": n % 50}) for n in range(COUNT)], VECTORS)
         store.build_index("parts")
         yield store
 
 
-def cached(store: SqliteStore) -> Path:
-    (file,) = (store._file.path.parent / "parts.db.shortlist").glob("*.cache")
+def cached(store: Store) -> Path:
+    (file,) = (backend(store)._file.path.parent / "parts.db.shortlist").glob("*.cache")
     return file
 
 
-def ask(store: SqliteStore, **how: Any) -> list[list[Neighbour]]:
-    return store.nearest("parts", QUERIES, 10, **how, approximate=True)
+def ask(store: Store, **how: Any) -> list[list[Neighbour]]:
+    return nearest(store, "parts", QUERIES, 10, **how, approximate=True)
 
 
 def agree(found: list[list[Neighbour]], exact: list[list[Neighbour]]) -> bool:
@@ -103,7 +109,7 @@ def found_by(made: Shortlist, queries: Vectors, **how: Any) -> list[set[int]]:
 def test_candidates_hold_the_nearest_even_where_all_lie_close_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shortlist, "_SEGMENT", 1_000)
+    monkeypatch.setattr(compressed, "_SEGMENT", 1_000)
     vectors, queries = tight(6_000), tight(40, seed=1)
     made = filled(vectors)
     assert len(made) == 6_000
@@ -146,9 +152,9 @@ def test_any_dimension_and_equal_vectors_and_one_alone(dimension: int) -> None:
 # Beside the database
 
 
-def test_searches_find_what_exact_ones_do_whatever_is_asked(store: SqliteStore, url: str) -> None:
-    left_out = [[hit.record.id for hit in row] for row in store.nearest("parts", QUERIES, 3)]
-    with SqliteStore(url) as other:
+def test_searches_find_what_exact_ones_do_whatever_is_asked(store: Store, url: str) -> None:
+    left_out = [[hit.record.id for hit in row] for row in nearest(store, "parts", QUERIES, 3)]
+    with open_store(url) as other:
         for how in (
             {},
             {"where": {"turn": [1, 2, 3]}},
@@ -156,16 +162,16 @@ def test_searches_find_what_exact_ones_do_whatever_is_asked(store: SqliteStore, 
             {"exclude": left_out},
             {"where": {"turn": [7]}, "exclude": left_out},
         ):
-            assert agree(ask(other, **how), store.nearest("parts", QUERIES, 10, **how))
+            assert agree(ask(other, **how), nearest(store, "parts", QUERIES, 10, **how))
         assert [len(row) for row in ask(other, where={"turn": [7]}, exclude=left_out)] == [10] * 5
-        assert other._search._matrices._matrices == {}, "no exact search was needed"
+        assert backend(other)._search.matrices._matrices == {}, "no exact search was needed"
         assert ask(other, where={"turn": [99]}) == [[]] * 5
-        many = other.nearest("parts", QUERIES, 1_400, approximate=True)
-        assert many == store.nearest("parts", QUERIES, 1_400)
-        assert other.nearest("parts", QUERIES[:0], 3, approximate=True) == []
+        many = nearest(other, "parts", QUERIES, 1_400, approximate=True)
+        assert many == nearest(store, "parts", QUERIES, 1_400)
+        assert nearest(other, "parts", QUERIES[:0], 3, approximate=True) == []
 
 
-def test_an_index_that_is_as_it_would_be_is_left_alone(store: SqliteStore) -> None:
+def test_an_index_that_is_as_it_would_be_is_left_alone(store: Store) -> None:
     file, known = cached(store), store.collection("parts").approximation
     store.relabel("parts", [(record(1).id, {"turn": 1000}, {})])
     assert store.build_index("parts") == known
@@ -214,12 +220,12 @@ def age(file: Path) -> None:
     ],
     ids=["gone", "cut", "flipped", "revision", "older", "empty", "foreign", "no folder", "a folder"],
 )
-def test_a_damaged_cache_is_made_again(store: SqliteStore, url: str, harm: Callable[[Path], Any]) -> None:
-    exact, before, file = store.nearest("parts", QUERIES, 10), ask(store), cached(store)
+def test_a_damaged_cache_is_made_again(store: Store, url: str, harm: Callable[[Path], Any]) -> None:
+    exact, before, file = nearest(store, "parts", QUERIES, 10), ask(store), cached(store)
     whole = file.read_bytes()
     harm(file)
     assert ask(store) == before, "who has it in memory goes on"
-    with SqliteStore(url) as other:
+    with open_store(url) as other:
         assert ask(other) == before
         assert agree(before, exact)
         if file.is_file():
@@ -230,52 +236,52 @@ def test_a_damaged_cache_is_made_again(store: SqliteStore, url: str, harm: Calla
 
 
 def test_changes_of_others_are_followed_in_memory_and_now_and_then_on_disk(
-    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortlists, "_UNWRITTEN", 40)
+    monkeypatch.setattr(search, "_UNWRITTEN", 40)
     file = cached(store)
     before = file.read_bytes()
-    with SqliteStore(url) as other:
-        assert agree(ask(other), store.nearest("parts", QUERIES, 10))
+    with open_store(url) as other:
+        assert agree(ask(other), nearest(store, "parts", QUERIES, 10))
         new, written = random_vectors(70, DIMENSION, seed=3), []
         for step in range(7):
             part = slice(10 * step, 10 * step + 10)
             # Some are new, some replace others, some go.
             names = [f"new-{n}" if n % 2 else n for n in range(part.start, part.stop)]
-            store.put("parts", [record(name) for name in names], new[part])
+            put(store, "parts", [record(name) for name in names], new[part])
             store.remove("parts", [record(100 + step).id])
-            hits = other.nearest("parts", new[part], 1, approximate=True)
+            hits = nearest(other, "parts", new[part], 1, approximate=True)
             assert [row[0].record.id for row in hits] == [record(name).id for name in names]
             gone = VECTORS[100 + step][None]
-            assert other.nearest("parts", gone, 1, approximate=True)[0][0].similarity < 0.99
+            assert nearest(other, "parts", gone, 1, approximate=True)[0][0].similarity < 0.99
             written.append(file.read_bytes() != before)
             before = file.read_bytes()
         assert written == [False, False, False, True, False, False, False]
-        with SqliteStore(url) as third:
+        with open_store(url) as third:
             assert ask(third) == ask(other)
-            assert agree(ask(third), store.nearest("parts", QUERIES, 10))
+            assert agree(ask(third), nearest(store, "parts", QUERIES, 10))
 
 
 def test_a_copy_that_was_put_back_does_not_get_the_shortlist_of_another_history(
-    store: SqliteStore, url: str, tmp_path: Path
+    store: Store, url: str, tmp_path: Path
 ) -> None:
     store.close()
     shutil.copy(tmp_path / "parts.db", tmp_path / "copy.db")
     one, two = random_vectors(2, DIMENSION, seed=9)
-    store.put("parts", [record("one")], one[None])
-    store._search._shortlists._files.remove(cached(store).stem)
+    put(store, "parts", [record("one")], one[None])
+    backend(store)._search.shortlists._files.remove(cached(store).stem)
     assert ask(store)  # makes it again, with the one, and keeps it
     store.close()
     shutil.copy(tmp_path / "copy.db", tmp_path / "parts.db")
-    with SqliteStore(url) as back:
-        back.put("parts", [record("two")], two[None])
-        best = back.nearest("parts", two[None], 1, approximate=True)[0][0]
+    with open_store(url) as back:
+        put(back, "parts", [record("two")], two[None])
+        best = nearest(back, "parts", two[None], 1, approximate=True)[0][0]
         assert best.record == record("two")
-        other = back.nearest("parts", one[None], 1, approximate=True)[0][0]
-        assert other == back.nearest("parts", one[None], 1)[0][0]
+        other = nearest(back, "parts", one[None], 1, approximate=True)[0][0]
+        assert other == nearest(back, "parts", one[None], 1)[0][0]
 
 
-def test_a_deleted_collection_takes_its_shortlist_along(store: SqliteStore) -> None:
+def test_a_deleted_collection_takes_its_shortlist_along(store: Store) -> None:
     file = cached(store)
     store.delete("parts")
     assert not file.exists()
@@ -286,13 +292,13 @@ def test_a_deleted_collection_takes_its_shortlist_along(store: SqliteStore) -> N
 
 
 def test_a_missing_package_is_named_where_it_is_needed(
-    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "turbovec", None)
-    with SqliteStore(url) as other:
+    with open_store(url) as other:
         other.create("plain", SPACE)
-        other.put("plain", [record(1)], VECTORS[:1])
-        assert other.nearest("plain", QUERIES, 1, approximate=True) == other.nearest("plain", QUERIES, 1)
+        put(other, "plain", [record(1)], VECTORS[:1])
+        assert nearest(other, "plain", QUERIES, 1, approximate=True) == nearest(other, "plain", QUERIES, 1)
         for call in (lambda: ask(other), lambda: other.build_index("plain")):
             with pytest.raises(ExtraMissing, match=r"pip install 'lookalike\[approximate\]'"):
                 call()
@@ -300,16 +306,16 @@ def test_a_missing_package_is_named_where_it_is_needed(
 
 
 def test_vectors_that_are_too_long_are_refused(url: str) -> None:
-    with SqliteStore(url) as store:
+    with open_store(url) as store:
         store.create("long", Space("some-model", "ab" * 32, 20_000))
-        store.put("long", [record(1)], np.eye(1, 20_000, dtype=np.float32))
+        put(store, "long", [record(1)], np.eye(1, 20_000, dtype=np.float32))
         with pytest.raises(Unanswerable, match="16,384"):
             store.build_index("long")
-        assert len(store.nearest("long", np.eye(1, 20_000, dtype=np.float32), 1, approximate=True)[0]) == 1
+        assert len(nearest(store, "long", np.eye(1, 20_000, dtype=np.float32), 1, approximate=True)[0]) == 1
 
 
 def test_an_interrupted_build_leaves_all_as_it_was(
-    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, file = store.collection("parts").approximation, cached(store)
     store.remove("parts", [record(0).id])
@@ -324,28 +330,28 @@ def test_an_interrupted_build_leaves_all_as_it_was(
             store.build_index("parts")
     assert cached(store) == file
     assert store.collection("parts").approximation == known
-    with SqliteStore(url) as other:
+    with open_store(url) as other:
         assert ask(other) == before
         other.create("more", SPACE)
-        other.put("more", [record(1)], VECTORS[:1])
+        put(other, "more", [record(1)], VECTORS[:1])
         with monkeypatch.context() as patch:
             patch.setattr(Shortlist, "to_bytes", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 other.build_index("more")
         assert other.collection("more").approximation is None
-        assert len(other.nearest("more", QUERIES[:1], 1, approximate=True)[0]) == 1
+        assert len(nearest(other, "more", QUERIES[:1], 1, approximate=True)[0]) == 1
         assert other.build_index("more").recall == 1
         assert [len(row) for row in ask(other)] == [10] * 5
     assert not list(file.parent.glob("*.part"))
 
 
-def test_who_waits_too_long_for_another_build_is_told(store: SqliteStore, url: str) -> None:
+def test_who_waits_too_long_for_another_build_is_told(store: Store, url: str) -> None:
     store.remove("parts", [record(0).id])
-    with SqliteStore(url, timeout=0.2) as other, FileLock(cached(store).parent / "lock"):
+    with open_store(url, timeout=0.2) as other, FileLock(cached(store).parent / "lock"):
         with pytest.raises(StoreBusy, match="building a shortlist"):
             other.build_index("parts")
         cached(store).unlink()
-        assert agree(ask(other), store.nearest("parts", QUERIES, 10)), "it is made in memory"
+        assert agree(ask(other), nearest(store, "parts", QUERIES, 10)), "it is made in memory"
 
 
 BUILD = """
@@ -356,7 +362,7 @@ with open_store(sys.argv[1]) as store:
 """
 
 
-def test_processes_that_build_at_once_agree(store: SqliteStore, url: str) -> None:
+def test_processes_that_build_at_once_agree(store: Store, url: str) -> None:
     store.remove("parts", [record(0).id])
     builders = [
         subprocess.Popen(
@@ -372,8 +378,8 @@ def test_processes_that_build_at_once_agree(store: SqliteStore, url: str) -> Non
     assert cached(store).is_file()
 
 
-def test_threads_search_while_one_builds_and_one_writes(store: SqliteStore) -> None:
-    exact = store.nearest("parts", QUERIES, 10)
+def test_threads_search_while_one_builds_and_one_writes(store: Store) -> None:
+    exact = nearest(store, "parts", QUERIES, 10)
     failures: list[BaseException] = []
     done = threading.Event()
 
@@ -392,7 +398,7 @@ def test_threads_search_while_one_builds_and_one_writes(store: SqliteStore) -> N
         thread.start()
     far = -QUERIES[:1]
     for number in range(10):
-        store.put("parts", [record(f"far-{number}")], far)
+        put(store, "parts", [record(f"far-{number}")], far)
         store.build_index("parts")
     done.set()
     for thread in threads:
@@ -403,14 +409,15 @@ def test_threads_search_while_one_builds_and_one_writes(store: SqliteStore) -> N
 SEARCH = """
 import sys
 from tests.stores.test_shortlist import QUERIES
-from lookalike.stores.sqlite.store import SqliteStore
-with SqliteStore(sys.argv[1]) as store:
-    print(len(store.nearest("parts", QUERIES, 10, approximate=True)[4]), len(store.problems))
+from lookalike.stores.registry import open_store
+from lookalike.testing.stores import nearest
+with open_store(sys.argv[1]) as store:
+    print(len(nearest(store, "parts", QUERIES, 10, approximate=True)[4]), len(store.problems))
 """
 
 
 def test_where_nothing_can_be_written_it_is_made_in_memory(
-    store: SqliteStore, url: str, tmp_path: Path, mere_user: tuple[str, ...]
+    store: Store, url: str, tmp_path: Path, mere_user: tuple[str, ...]
 ) -> None:
     file = cached(store)
     store.close()
@@ -437,13 +444,13 @@ def test_a_disk_that_gets_full_is_named_and_loses_nothing(tmp_path: Path) -> Non
     program = """
 import pathlib, sys
 from lookalike.errors import StoreFull
-from lookalike.stores.sqlite.store import SqliteStore
-from tests.contracts.store_contract import random_vectors, record
+from lookalike.stores.registry import open_store
+from lookalike.testing.stores import nearest, put, random_vectors, record
 from tests.stores.test_shortlist import QUERIES, SPACE, ask
 folder = pathlib.Path(sys.argv[1])
-with SqliteStore(f"sqlite:///{folder}/parts.db") as store:
+with open_store(f"sqlite:///{folder}/parts.db") as store:
     store.create("parts", SPACE)
-    store.put("parts", [record(n) for n in range(500)], random_vectors(500, 24))
+    put(store, "parts", [record(n) for n in range(500)], random_vectors(500, 24))
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -467,7 +474,7 @@ with SqliteStore(f"sqlite:///{folder}/parts.db") as store:
 
 
 def test_a_collection_that_goes_during_the_build_is_named(
-    store: SqliteStore, url: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.remove("parts", [record(0).id])
     write = Shortlist.to_bytes
@@ -480,10 +487,10 @@ def test_a_collection_that_goes_during_the_build_is_named(
     monkeypatch.setattr(Shortlist, "to_bytes", deleted)
     with pytest.raises(CollectionNotFound):
         store.build_index("parts")
-    assert not list(store._file.path.with_name("parts.db.shortlist").glob("*.cache"))
+    assert not list(backend(store)._file.path.with_name("parts.db.shortlist").glob("*.cache"))
 
 
-def test_a_shortlist_folder_that_is_a_file_is_named(store: SqliteStore, url: str, tmp_path: Path) -> None:
+def test_a_shortlist_folder_that_is_a_file_is_named(store: Store, url: str, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "parts.db.shortlist")
     (tmp_path / "parts.db.shortlist").write_text("in the way")
     assert [len(row) for row in ask(store)] == [10] * 5
@@ -496,29 +503,29 @@ def test_a_shortlist_folder_that_is_a_file_is_named(store: SqliteStore, url: str
 
 
 def test_exact_search_reads_the_vectors_once_while_nothing_changes(url: str) -> None:
-    with SqliteStore(url) as store, SqliteStore(url) as other:
+    with open_store(url) as store, open_store(url) as other:
         store.create("parts", SPACE)
-        store.put("parts", [record(n) for n in range(COUNT)], VECTORS)
+        put(store, "parts", [record(n) for n in range(COUNT)], VECTORS)
         store.create("others", SPACE)
-        store.nearest("parts", QUERIES, 3)
-        reader = store._file._reader
+        nearest(store, "parts", QUERIES, 3)
+        reader = backend(store)._file._reader
         assert reader is not None
         statements: list[str] = []
         reader.set_trace_callback(statements.append)
 
         def reads() -> int:
             """Count the statements that read vectors, a thousand at a time, since the last call."""
-            count = sum("vector FROM lookalike_records" in statement for statement in statements)
+            count = sum("vector FROM lookalike_v" in statement for statement in statements)
             statements.clear()
             return count
 
         for _ in range(5):
-            store.nearest("parts", QUERIES, 3)
-        other.put("others", [record(1)], VECTORS[:1])
-        store.nearest("parts", QUERIES, 3)
+            nearest(store, "parts", QUERIES, 3)
+        put(other, "others", [record(1)], VECTORS[:1])
+        nearest(store, "parts", QUERIES, 3)
         assert reads() == 0
-        other.put("parts", [record("new")], QUERIES[:1])
-        best = [store.nearest("parts", QUERIES[:1], 1)[0][0].record for _ in range(3)]
+        put(other, "parts", [record("new")], QUERIES[:1])
+        best = [nearest(store, "parts", QUERIES[:1], 1)[0][0].record for _ in range(3)]
         assert best == [record("new")] * 3
         assert reads() == 2
 
@@ -558,21 +565,24 @@ def test_a_fit_and_its_undoing_keep_what_was_asked_for(lookalike: CommandLine, t
     lookalike("index", textile, "--approximate")
     lookalike("fit", "--by", "label")
     with open_store(lookalike.store) as store:
-        for name in ("images", "images-unfitted"):
-            approximation = store.collection(name).approximation
-            assert approximation is not None
-            assert approximation.queries == 60
+        vectors = store.collection("images").vectors
+        assert [one.name for one in vectors] == ["image", "fitted"]
+        for one in vectors:
+            assert one.approximation is not None
+            assert one.approximation.queries == 60
     image = next((textile / "local").iterdir())
     assert lookalike("search", image, "--approximate")[0].startswith("approximate: ")
     lookalike("fit", "--undo")
     with open_store(lookalike.store) as store:
         assert store.collection("images").approximation is not None
-    # Asked for after the fit, both sides get one, as classifications ask both.
+    # Asked for after the fit, both vectors get one, as classifications ask both.
     lookalike("index", textile, "-c", "others")
     lookalike("fit", "--by", "label", "-c", "others")
     with open_store(lookalike.store) as store:
-        assert store.collection("others").approximation is None
+        assert [one.approximation for one in store.collection("others").vectors] == [None, None]
     lookalike("index", textile, "-c", "others", "--approximate")
+    with open_store(lookalike.store) as store:
+        assert None not in [one.approximation for one in store.collection("others").vectors]
     lookalike("fit", "--undo", "-c", "others")
     with open_store(lookalike.store) as store:
         assert store.collection("others").approximation is not None

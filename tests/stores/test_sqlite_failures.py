@@ -18,8 +18,19 @@ import pytest
 
 from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite.store import SqliteStore
-from tests.contracts.store_contract import CORNERS, SPACE, corners, fill, record, scanned
+from lookalike.stores.sqlite.backend import SqliteBackend
+from lookalike.stores.store import Store
+from lookalike.testing.stores import (
+    CORNERS,
+    SPACE,
+    corners,
+    fill,
+    nearest,
+    put,
+    record,
+    scanned,
+)
+from tests.stores.interrupted_fits import FITTER, complete_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +43,7 @@ BATCH = 20
 # argv: URL, name of this writer, number of batches. Prints the number of each batch that is acknowledged.
 WRITER = f"""
 import sys
-from tests.contracts.store_contract import SPACE, corners, record
+from lookalike.testing.stores import SPACE, corners, put, record
 from lookalike.stores.registry import open_store
 url, writer, batches = sys.argv[1], sys.argv[2], int(sys.argv[3])
 with open_store(url) as store:
@@ -40,24 +51,24 @@ with open_store(url) as store:
     for batch in range(batches):
         names = [f"{{writer}}-{{batch}}-{{row}}" for row in range({BATCH})]
         rows = [record(name, {{f"field{{batch % 7}}": 1}}) for name in names]
-        store.put("parts", rows, corners({BATCH}))
+        put(store, "parts", rows, corners({BATCH}))
         print(batch, flush=True)
 """
 
 # Says what came of writing and of reading, and whether one batch more or less is there afterwards.
 ATTEMPT = """
 import sys
-from tests.contracts.store_contract import CORNERS, SPACE, fill, record, scanned
+from lookalike.testing.stores import CORNERS, SPACE, fill, nearest, put, record, scanned
 from lookalike.errors import LookalikeError
 from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
     for call in (
         lambda: store.create("parts", SPACE) and "created",
-        lambda: store.put("parts", [record("new")], CORNERS[:1]) or "put",
+        lambda: put(store, "parts", [record("new")], CORNERS[:1]) or "put",
         lambda: store.create("others", SPACE) and "created",
         lambda: store.remove("parts", [record(1).id]),
         lambda: len(scanned(store)),
-        lambda: len(store.nearest("parts", CORNERS[:1], 99)[0]),
+        lambda: len(nearest(store, "parts", CORNERS[:1], 99)[0]),
         lambda: store.sql("SELECT count(*) FROM parts").rows[0][0],
     ):
         try:
@@ -81,14 +92,19 @@ def python(program: str, *words: str, before: tuple[str, ...] = ()) -> str:
     return done.stdout
 
 
+def backend(store: Store) -> SqliteBackend:
+    assert isinstance(store._backend, SqliteBackend)
+    return store._backend
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "parts.db"
 
 
 @pytest.fixture
-def store(file: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(f"sqlite:///{file}") as store:
+def store(file: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{file}") as store:
         yield store
 
 
@@ -141,16 +157,38 @@ def test_what_was_acknowledged_survives_a_kill_and_writing_resumes(file: Path) -
             assert count >= len(ids)
             values = store.sql("SELECT count(*) FROM lookalike_values").rows
             assert values == [(count,)]
-            store.put("parts", [record("more")], CORNERS[:1])
+            put(store, "parts", [record("more")], CORNERS[:1])
             assert store.remove("parts", [record("more").id]) == 1
         check(file)
     assert acknowledged
 
 
+def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(file: Path) -> None:
+    chance = random.Random(os.urandom(8))
+    url = f"sqlite:///{file}"
+    with open_store(url) as store:
+        fill(store, 200)
+    finished = []
+    for _ in range(12):
+        command = [sys.executable, "-c", FITTER, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stdout is not None
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.1))
+            process.kill()
+            finished += [line for line in (first + process.stdout.read()).splitlines() if line]
+        check(file)
+        with open_store(url) as store:
+            complete_fit(store)
+            tables = store.sql("SELECT count(*) FROM sqlite_master WHERE name GLOB 'lookalike_v[0-9]*'")
+            assert tables.rows == [(2 * len(store.collection("parts").vectors),)], "tables and their indexes"
+    assert finished
+
+
 def test_two_processes_write_while_a_third_searches(file: Path) -> None:
     url = f"sqlite:///{file}"
     batches = 25
-    with SqliteStore(url) as store:
+    with open_store(url) as store:
         store.create("parts", SPACE)
         writers = [
             subprocess.Popen(
@@ -162,7 +200,7 @@ def test_two_processes_write_while_a_third_searches(file: Path) -> None:
         ]
         counts = [0]
         while any(writer.poll() is None for writer in writers):
-            (hits,) = store.nearest("parts", CORNERS[:1], 10_000)
+            (hits,) = nearest(store, "parts", CORNERS[:1], 10_000)
             assert len(hits) % BATCH == 0
             assert [(-hit.similarity, hit.record.id) for hit in hits] == sorted(
                 (-hit.similarity, hit.record.id) for hit in hits
@@ -172,21 +210,21 @@ def test_two_processes_write_while_a_third_searches(file: Path) -> None:
             writer.communicate()
         assert [writer.returncode for writer in writers] == [0, 0]
         assert counts == sorted(counts)
-        assert len(store.nearest("parts", CORNERS[:1], 10_000)[0]) == 2 * batches * BATCH
+        assert len(nearest(store, "parts", CORNERS[:1], 10_000)[0]) == 2 * batches * BATCH
         assert len(scanned(store)) == 2 * batches * BATCH
     check(file)
 
 
-def test_a_process_that_ends_leaves_the_log_to_those_that_use_it(store: SqliteStore, file: Path) -> None:
+def test_a_process_that_ends_leaves_the_log_to_those_that_use_it(store: Store, file: Path) -> None:
     # What closes the file takes the locks of the whole process away; then the other one, thinking itself the
     # last, deletes the log that we go on writing to.
     fill(store, 5)
     with open_store(store.url) as second:
         second.sql("SELECT * FROM parts")
-        second.nearest("parts", CORNERS[:1], 1)
+        nearest(second, "parts", CORNERS[:1], 1)
     python(WRITER, store.url, "a", "1")
     assert file.with_name("parts.db-wal").exists()
-    store.put("parts", [record("ours")], CORNERS[:1])
+    put(store, "parts", [record("ours")], CORNERS[:1])
     python(WRITER, store.url, "b", "1")
     assert store.collection("parts").count == 5 + 2 * BATCH + 1
     store.close()
@@ -209,13 +247,13 @@ def test_processes_that_make_the_store_at_once_agree(file: Path) -> None:
 # Locked
 
 
-def test_a_lock_that_is_held_too_long_is_named_and_changes_nothing(store: SqliteStore, file: Path) -> None:
+def test_a_lock_that_is_held_too_long_is_named_and_changes_nothing(store: Store, file: Path) -> None:
     records = fill(store, 2)
     with closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with SqliteStore(store.url, timeout=0.2) as waiting:
+        with open_store(store.url, timeout=0.2) as waiting:
             for call in (
-                lambda: waiting.put("parts", [record(9)], CORNERS[:1]),
+                lambda: put(waiting, "parts", [record(9)], CORNERS[:1]),
                 lambda: waiting.create("others", SPACE),
                 lambda: waiting.delete("parts"),
             ):
@@ -225,28 +263,28 @@ def test_a_lock_that_is_held_too_long_is_named_and_changes_nothing(store: Sqlite
                 assert time.monotonic() - start >= 0.2
             assert scanned(waiting) == records  # reading goes on
             holder.execute("ROLLBACK")
-            waiting.put("parts", [record(9)], CORNERS[:1])
+            put(waiting, "parts", [record(9)], CORNERS[:1])
     assert store.collection("parts").count == 3
 
 
-def test_a_lock_that_is_let_go_is_waited_for(store: SqliteStore, file: Path) -> None:
+def test_a_lock_that_is_let_go_is_waited_for(store: Store, file: Path) -> None:
     fill(store, 2)
     with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         release = threading.Timer(0.4, lambda: holder.execute("ROLLBACK"))
         release.start()
-        store.put("parts", [record(9)], CORNERS[:1])
+        put(store, "parts", [record(9)], CORNERS[:1])
         release.join()
     assert store.collection("parts").count == 3
 
 
-def test_a_file_that_is_locked_even_for_reading_is_named(store: SqliteStore, file: Path) -> None:
+def test_a_file_that_is_locked_even_for_reading_is_named(store: Store, file: Path) -> None:
     fill(store, 2)
     store.close()
     with closing(sqlite3.connect(file, isolation_level=None)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN IMMEDIATE")
-        with SqliteStore(store.url, timeout=0.2) as waiting:
+        with open_store(store.url, timeout=0.2) as waiting:
             for call in (waiting.collections, lambda: waiting.sql("SELECT * FROM parts")):
                 with pytest.raises(StoreBusy):
                     call()
@@ -258,7 +296,7 @@ def test_a_file_that_is_locked_even_for_reading_is_named(store: SqliteStore, fil
 
 @pytest.mark.parametrize("what", ["deleted", "replaced"])
 def test_what_is_written_never_goes_to_a_file_that_nobody_finds_again(
-    store: SqliteStore, file: Path, tmp_path: Path, what: str
+    store: Store, file: Path, tmp_path: Path, what: str
 ) -> None:
     records = fill(store, 2)
     assert scanned(store) == records
@@ -270,13 +308,13 @@ def test_what_is_written_never_goes_to_a_file_that_nobody_finds_again(
         each.unlink()
     if what == "replaced":
         backup.rename(file)
-    for call in (lambda: store.put("parts", [record(9)], CORNERS[:1]), store.collections):
+    for call in (lambda: put(store, "parts", [record(9)], CORNERS[:1]), store.collections):
         with pytest.raises(StoreUnreachable, match="deleted or replaced while it was open"):
             call()
     store.close()  # as a program that is started again
     assert len(store.collections()) == (what == "replaced")
     store.create("parts", SPACE)
-    store.put("parts", [record(9)], CORNERS[:1])
+    put(store, "parts", [record(9)], CORNERS[:1])
     assert store.collection("parts").count == (3 if what == "replaced" else 1)
 
 
@@ -285,7 +323,7 @@ def test_what_is_written_never_goes_to_a_file_that_nobody_finds_again(
 
 @pytest.mark.parametrize("what", ["file", "folder", "both"])
 def test_what_cannot_be_written_can_be_read(
-    store: SqliteStore, file: Path, mere_user: tuple[str, ...], what: str
+    store: Store, file: Path, mere_user: tuple[str, ...], what: str
 ) -> None:
     fill(store, 5)
     store.close()
@@ -304,7 +342,7 @@ def test_what_cannot_be_written_can_be_read(
 
 
 def test_a_log_that_cannot_be_read_without_writing_is_not_passed_over(
-    store: SqliteStore, file: Path, tmp_path: Path, mere_user: tuple[str, ...]
+    store: Store, file: Path, tmp_path: Path, mere_user: tuple[str, ...]
 ) -> None:
     fill(store, 5)
     copy = tmp_path / "copy"
@@ -322,7 +360,7 @@ def test_a_log_that_cannot_be_read_without_writing_is_not_passed_over(
 
 
 def test_what_cannot_be_written_shows_the_changes_that_others_make(
-    store: SqliteStore, file: Path, mere_user: tuple[str, ...]
+    store: Store, file: Path, mere_user: tuple[str, ...]
 ) -> None:
     fill(store, 5)
     store.close()
@@ -343,7 +381,7 @@ def test_what_cannot_be_written_shows_the_changes_that_others_make(
             reader.stdin.flush()
             assert reader.stdout.readline() == f"{count}\n"
             file.parent.chmod(0o755)
-            store.put("parts", [record(f"{count}-{row}") for row in range(400)], corners(400))
+            put(store, "parts", [record(f"{count}-{row}") for row in range(400)], corners(400))
             store.close()
         reader.stdin.close()
     assert reader.returncode == 0
@@ -361,9 +399,7 @@ def test_a_store_cannot_be_made_where_writing_is_not_allowed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_read_is_named(
-    store: SqliteStore, file: Path, mere_user: tuple[str, ...]
-) -> None:
+def test_a_file_that_cannot_be_read_is_named(store: Store, file: Path, mere_user: tuple[str, ...]) -> None:
     fill(store, 1)
     store.close()
     file.chmod(0)
@@ -375,25 +411,25 @@ def test_a_file_that_cannot_be_read_is_named(
 # No space left
 
 
-def test_a_put_that_does_not_fit_leaves_all_as_it_was(store: SqliteStore) -> None:
+def test_a_put_that_does_not_fit_leaves_all_as_it_was(store: Store) -> None:
     records = fill(store, 10)
-    writer = store._file._writer
+    writer = backend(store)._file._writer
     assert writer is not None
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreFull, match="no space left"):
-        store.put("parts", [record(f"more-{row}", {"new": row}) for row in range(2_000)], corners(2_000))
+        put(store, "parts", [record(f"more-{row}", {"new": row}) for row in range(2_000)], corners(2_000))
     assert scanned(store) == records
     assert store.collection("parts").fields == ()
     writer.execute("PRAGMA max_page_count = 1000000")
-    store.put("parts", [record("more", {"new": 1})], CORNERS[:1])
+    put(store, "parts", [record("more", {"new": 1})], CORNERS[:1])
     assert store.collection("parts").count == 11
 
 
 # argv: a folder whose disk is small or whose files may not grow. "ballast" is given up in the end.
 FILL_UP = """
 import pathlib, resource, sys
-from tests.contracts.store_contract import SPACE, corners, record, scanned
+from lookalike.testing.stores import SPACE, corners, put, record, scanned
 from lookalike.errors import LookalikeError
 from lookalike.stores.registry import open_store
 folder = pathlib.Path(sys.argv[1])
@@ -405,7 +441,8 @@ with open_store(f"sqlite:///{folder}/parts.db") as store:
     done = 0
     try:
         while True:
-            store.put("parts", [record(f"{done}-{row}", {"a": "x" * 2000}) for row in range(20)], corners(20))
+            rows = [record(f"{done}-{row}", {"a": "x" * 2000}) for row in range(20)]
+            put(store, "parts", rows, corners(20))
             done += 1
     except LookalikeError as error:
         print(type(error).__name__)
@@ -413,7 +450,7 @@ with open_store(f"sqlite:///{folder}/parts.db") as store:
     assert store.sql("SELECT count(a) FROM parts").rows == [(done * 20,)]
     (folder / "ballast").unlink()
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    store.put("parts", [record("last")], corners(1))
+    put(store, "parts", [record("last")], corners(1))
     print(store.collection("parts").count - done * 20)
     print(store.sql("SELECT count(*) FROM parts").rows[0][0] - done * 20)
 """
@@ -440,7 +477,7 @@ def test_a_transaction_that_ctrl_c_left_open_does_not_hold_up_the_end(tmp_path: 
         fill(store, 3)
     script = (
         "import sys\n"
-        "from lookalike.stores.sqlite.file import SqliteFile\n"
+        "from lookalike.stores.sqlite.connection import SqliteFile\n"
         "file = SqliteFile(sys.argv[1], 1.0)\n"
         f"left = file.{begin}()\n"
         "left.__enter__()\n"

@@ -28,51 +28,68 @@ from lookalike.errors import (
     StoreNewer,
     StoreOlder,
 )
+from lookalike.stores import sql
+from lookalike.stores.batches import chunks
+from lookalike.stores.damage import StructureFault
 from lookalike.stores.registry import open_store
-from lookalike.stores.sql import AnswerLimit
 from lookalike.stores.sqlite import schema as sqlite_schema
-from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.sqlite import search
+from lookalike.stores.sqlite.backend import SqliteBackend
+from lookalike.stores.sqlite.catalog import existing_entry
 from lookalike.stores.sqlite.words import ids_by_words
-from lookalike.uris import file_uri, record_id
-from tests.contracts.store_contract import (
+from lookalike.stores.store import Store
+from lookalike.stores.verification import CHANGED_VECTOR
+from lookalike.testing.stores import (
     CORNERS,
     FIELDS,
+    FITTED,
     SPACE,
     STRANGE_TEXTS,
+    WORDS,
     Damage,
     StoreContract,
     corners,
+    exchange,
     fill,
     flipped,
+    nearest,
+    put,
     random_vectors,
     record,
     scanned,
+    turned,
 )
+from lookalike.types import Space
+from lookalike.uris import file_uri, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lookalike.stores.entry import Entry, VectorEntry
 
 
 VERSION_1 = Path(__file__).parents[1] / "data" / "store-v1.sqlite"
 
 
-OTHERS = "SELECT vector, vector_checksum FROM lookalike_records WHERE id <> ? LIMIT 1"
+OTHERS = "SELECT vector, checksum FROM {table} WHERE record <> {number} LIMIT 1"
 
 
-def damage_record(file: Path, identity: str, part: str) -> None:
-    """Change one part of what is stored of a record, see `PARTS`."""
+def damage_record(file: Path, identity: str, part: str, vector: int = 1) -> None:
+    """Change one part of what is stored of a record, see `PARTS`; of a vector, that of a number."""
     with closing(sqlite3.connect(file)) as connection, connection:
-        row = connection.execute(
-            "SELECT vector, digest, fields FROM lookalike_records WHERE id = ?", (identity,)
+        number, digest, fields = connection.execute(
+            "SELECT record, digest, fields FROM lookalike_records WHERE id = ?", (identity,)
         ).fetchone()
-        changed: dict[str, tuple[object, ...]] = {
-            "vector": ("vector = ?", flipped(row[0], 14)),
-            "exchanged": (f"(vector, vector_checksum) = ({OTHERS})", identity),
-            "digest": ("digest = ?", flipped(row[1].encode(), 3).decode()),
-            "fields": ("fields = ?", row[2].replace("bad", "bae")),
+        table = f"lookalike_v{vector}"
+        (content,) = connection.execute(f"SELECT vector FROM {table} WHERE record = {number}").fetchone()
+        changed: dict[str, tuple[str, str, tuple[object, ...]]] = {
+            "vector": (table, "vector = ?", (flipped(content, 14),)),
+            "exchanged": (table, f"(vector, checksum) = ({OTHERS.format(table=table, number=number)})", ()),
+            "digest": ("lookalike_records", "digest = ?", (flipped(digest.encode(), 3).decode(),)),
+            "fields": ("lookalike_records", "fields = ?", (fields.replace("bad", "bae"),)),
         }
-        what, value = changed[part]
-        connection.execute(f"UPDATE lookalike_records SET {what} WHERE id = ?", (value, identity))
+        where, what, values = changed[part]
+        connection.execute(f"UPDATE {where} SET {what} WHERE record = {number}", values)
 
 
 class TestSqliteStore(StoreContract):
@@ -94,9 +111,14 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(file: Path) -> Iterator[SqliteStore]:
-    with SqliteStore(f"sqlite:///{file}") as store:
+def store(file: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{file}") as store:
         yield store
+
+
+def backend(store: Store) -> SqliteBackend:
+    assert isinstance(store._backend, SqliteBackend)
+    return store._backend
 
 
 def names(folder: Path) -> list[str]:
@@ -106,11 +128,11 @@ def names(folder: Path) -> list[str]:
 # Views
 
 
-def test_a_view_has_a_column_for_each_field_with_its_sql_type(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_view_has_a_column_for_each_field_with_its_sql_type(store: Store, tmp_path: Path) -> None:
     store.create("parts", SPACE)
     uri = file_uri(tmp_path / "탱크 1%.jpg")
     one = record(1, FIELDS, uri=uri, id=record_id(uri), metadata={"part": {"name": "탱크"}})
-    store.put("parts", [one, record(2)], CORNERS[:2])
+    put(store, "parts", [one, record(2)], CORNERS[:2])
     table = store.sql("SELECT * FROM parts WHERE quality = 'bad'")
     assert table.columns == (
         *("id", "uri", "path", "digest", "quality", "count", "weight", "whole", "sealed"),
@@ -125,17 +147,17 @@ def test_a_view_has_a_column_for_each_field_with_its_sql_type(store: SqliteStore
     assert store.sql("SELECT quality, count(*) FROM PARTS GROUP BY 1").rows == [(None, 1), ("bad", 1)]
 
 
-def test_a_new_field_is_a_column_in_the_same_transaction(store: SqliteStore) -> None:
+def test_a_new_field_is_a_column_in_the_same_transaction(store: Store) -> None:
     fill(store, 1)
     with pytest.raises(QueryRefused, match="no such column: colour"):
         store.sql("SELECT colour FROM parts")
-    store.put("parts", [record(1, {"colour": "red"})], CORNERS[:1])
+    put(store, "parts", [record(1, {"colour": "red"})], CORNERS[:1])
     assert store.sql("SELECT colour FROM parts WHERE colour NOT NULL").rows == [("red",)]
     store.relabel("parts", [(record(1).id, {"shade": "dark"}, {})])
     assert store.sql("SELECT colour, shade FROM parts WHERE shade NOT NULL").rows == [(None, "dark")]
 
 
-def test_a_field_named_like_another_column_gets_a_number(store: SqliteStore) -> None:
+def test_a_field_named_like_another_column_gets_a_number(store: Store) -> None:
     fields = {
         "ID": "a",
         "id": "b",
@@ -147,7 +169,7 @@ def test_a_field_named_like_another_column_gets_a_number(store: SqliteStore) -> 
         "ä": "h",
     }
     fill(store, 1, [fields])
-    store.put("parts", [record(1, {"LABEL": "i"})], CORNERS[:1])
+    put(store, "parts", [record(1, {"LABEL": "i"})], CORNERS[:1])
     columns = store.sql("SELECT * FROM parts").columns
     assert columns[4:-2] == (
         *("ID_2", "id_3", "label", "Label_2", "label_2_2", "vector_2", "Ä", "ä"),
@@ -157,7 +179,7 @@ def test_a_field_named_like_another_column_gets_a_number(store: SqliteStore) -> 
 
 
 @pytest.mark.parametrize("text", STRANGE_TEXTS, ids=ascii)
-def test_any_name_is_a_column(store: SqliteStore, text: str) -> None:
+def test_any_name_is_a_column(store: Store, text: str) -> None:
     fill(store, 2, [{text: "here"}, {"other": text}])
     column = text.replace("\0", "\\x00").replace("\udcff\udc80", "\\udcff\\udc80")
     assert store.sql("SELECT * FROM parts").columns[4:6] == (column, "other")
@@ -166,7 +188,7 @@ def test_any_name_is_a_column(store: SqliteStore, text: str) -> None:
     assert store.sql("SELECT other FROM parts WHERE other NOT NULL").rows == [(text,)]
 
 
-def test_fields_beyond_the_columns_of_a_view_are_still_fields(store: SqliteStore) -> None:
+def test_fields_beyond_the_columns_of_a_view_are_still_fields(store: Store) -> None:
     fields = {f"field {number:04}": number for number in range(2_100)}
     fill(store, 1, [fields])
     assert store.get("parts", [record(0).id])[0].fields == fields
@@ -176,14 +198,14 @@ def test_fields_beyond_the_columns_of_a_view_are_still_fields(store: SqliteStore
     assert len(columns) > 1_900
 
 
-def test_the_path_of_a_name_that_is_no_utf8_is_escaped(store: SqliteStore) -> None:
+def test_the_path_of_a_name_that_is_no_utf8_is_escaped(store: Store) -> None:
     uri = "file:///a/%FF%0A%00.jpg"
     store.create("parts", SPACE)
-    store.put("parts", [record(1, uri=uri, id=record_id(uri))], CORNERS[:1])
+    put(store, "parts", [record(1, uri=uri, id=record_id(uri))], CORNERS[:1])
     assert store.sql("SELECT uri, path FROM parts").rows == [(uri, "/a/\\udcff\n\\x00.jpg")]
 
 
-def test_deleting_a_collection_drops_its_view(store: SqliteStore) -> None:
+def test_deleting_a_collection_drops_its_view(store: Store) -> None:
     fill(store, 3)
     store.delete("PARTS")
     with pytest.raises(QueryRefused, match="no such table: parts"):
@@ -237,7 +259,7 @@ def test_deleting_a_collection_drops_its_view(store: SqliteStore) -> None:
     ],
 )
 def test_sql_that_writes_fails_or_is_not_one_statement_is_refused(
-    store: SqliteStore, tmp_path: Path, statement: str
+    store: Store, tmp_path: Path, statement: str
 ) -> None:
     records = fill(store, 2, [FIELDS])
     before = names(tmp_path)
@@ -248,7 +270,7 @@ def test_sql_that_writes_fails_or_is_not_one_statement_is_refused(
     assert store.sql("SELECT count(*) FROM parts").rows == [(2,)]
 
 
-def test_sql_reads_in_every_way(store: SqliteStore) -> None:
+def test_sql_reads_in_every_way(store: Store) -> None:
     fill(store, 3, [{"n": 1}, {"n": 2}])
     for statement, rows in (
         ("SELECT sum(n) FROM parts;", [(4,)]),
@@ -264,22 +286,22 @@ def test_sql_reads_in_every_way(store: SqliteStore) -> None:
         assert store.sql(statement).rows == rows
 
 
-def test_sql_on_a_store_that_was_never_written_makes_none(store: SqliteStore, tmp_path: Path) -> None:
+def test_sql_on_a_store_that_was_never_written_makes_none(store: Store, tmp_path: Path) -> None:
     assert store.sql("SELECT 1 AS one").rows == [(1,)]
     with pytest.raises(QueryRefused, match="no such table: parts"):
         store.sql("SELECT * FROM parts")
     assert names(tmp_path) == []
 
 
-def test_cosine_similarity_is_that_of_nearest(store: SqliteStore) -> None:
+def test_cosine_similarity_is_that_of_nearest(store: Store) -> None:
     store.create("parts", SPACE)
-    store.put("parts", [record(number) for number in range(50)], random_vectors(50, 4))
+    put(store, "parts", [record(number) for number in range(50)], random_vectors(50, 4))
     pairs = store.sql(
         "SELECT a.id, b.id, cosine_similarity(a.vector, b.vector) FROM parts AS a JOIN parts AS b"
         " ORDER BY a.id, 3 DESC, b.id"
     )
     vectors = np.concatenate([rows for _, rows in store.scan("parts")])
-    hits = store.nearest("parts", vectors, 50)
+    hits = nearest(store, "parts", vectors, 50)
     expected = [
         (one.id, hit.record.id) for one, some in zip(scanned(store), hits, strict=True) for hit in some
     ]
@@ -288,10 +310,10 @@ def test_cosine_similarity_is_that_of_nearest(store: SqliteStore) -> None:
     assert [row[2] for row in pairs.rows] == pytest.approx(similarities, abs=1e-12)
 
 
-def test_leave_one_out_is_one_select(store: SqliteStore) -> None:
+def test_leave_one_out_is_one_select(store: Store) -> None:
     store.create("parts", SPACE)
     records = [record(number) for number in range(60)]
-    store.put("parts", records, np.concatenate([random_vectors(36, 4), CORNERS]))
+    put(store, "parts", records, np.concatenate([random_vectors(36, 4), CORNERS]))
     table = store.sql(
         "SELECT query, neighbour FROM (SELECT a.id AS query, b.id AS neighbour, row_number() OVER"
         " (PARTITION BY a.id ORDER BY cosine_similarity(a.vector, b.vector) DESC, b.id) AS place"
@@ -299,15 +321,15 @@ def test_leave_one_out_is_one_select(store: SqliteStore) -> None:
     )
     vectors = np.concatenate([rows for _, rows in store.scan("parts")])
     ids = [one.id for one in scanned(store)]
-    nearest = store.nearest("parts", vectors, 1, exclude=[[name] for name in ids])
-    assert table.rows == [(name, hit.record.id) for name, (hit,) in zip(ids, nearest, strict=True)]
+    found = nearest(store, "parts", vectors, 1, exclude=[[name] for name in ids])
+    assert table.rows == [(name, hit.record.id) for name, (hit,) in zip(ids, found, strict=True)]
 
 
 def blob(*numbers: float) -> str:
     return f"x'{np.array(numbers, dtype='<f4').tobytes().hex()}'"
 
 
-def test_cosine_similarity_of_any_vectors(store: SqliteStore) -> None:
+def test_cosine_similarity_of_any_vectors(store: Store) -> None:
     for a, b, expected in (
         (blob(3, 4), blob(6, 8), 1.0),
         (blob(3, 4), blob(-3, -4), -1.0),
@@ -325,7 +347,7 @@ def test_cosine_similarity_of_any_vectors(store: SqliteStore) -> None:
         assert value == (None if expected is None else pytest.approx(expected, abs=1e-7)), (a, b)
 
 
-def test_cosine_similarity_does_not_depend_on_the_calls_before(store: SqliteStore) -> None:
+def test_cosine_similarity_does_not_depend_on_the_calls_before(store: Store) -> None:
     vectors = np.round(np.random.default_rng(0).standard_normal((40, 2)), 1).astype(np.float32)
     order = random.Random(0).choices(range(40), k=2_000)
     pairs = list(zip(order, order[7:] + order[:7], strict=True))
@@ -347,15 +369,13 @@ def test_cosine_similarity_does_not_depend_on_the_calls_before(store: SqliteStor
         ("x'010203'", "x'010203'", "3 bytes"),
     ],
 )
-def test_cosine_similarity_says_what_it_cannot_compare(
-    store: SqliteStore, a: str, b: str, reason: str
-) -> None:
+def test_cosine_similarity_says_what_it_cannot_compare(store: Store, a: str, b: str, reason: str) -> None:
     with pytest.raises(QueryRefused, match=reason):
         store.sql(f"SELECT cosine_similarity({a}, {b})")
 
 
 @pytest.mark.parametrize("column", ["i", "cosine_similarity(vector, vector)"])
-def test_ctrl_c_ends_an_endless_statement(store: SqliteStore, column: str) -> None:
+def test_ctrl_c_ends_an_endless_statement(store: Store, column: str) -> None:
     fill(store, 1)
     endless = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c)"
     program = (
@@ -396,13 +416,13 @@ ENDLESS = "WITH RECURSIVE c(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM c)"
         "SELECT instr(hex(zeroblob(760000)), hex(zeroblob(750000)) || '1')",
     ],
 )
-def test_sql_that_takes_too_long_is_stopped(store: SqliteStore, tmp_path: Path, statement: str) -> None:
+def test_sql_that_takes_too_long_is_stopped(store: Store, tmp_path: Path, statement: str) -> None:
     fill(store, 2)
     with pytest.raises(QueryStopped, match=r"not answered within 0.3 seconds; .*--max-seconds") as stopped:
         store.sql(statement, 0.3)
     assert "\n" not in str(stopped.value)
     assert store.sql("SELECT count(*) FROM parts").rows == [(2,)]
-    store.put("parts", [record(7)], CORNERS[:1])  # nothing holds the file
+    put(store, "parts", [record(7)], CORNERS[:1])  # nothing holds the file
 
 
 @pytest.mark.parametrize(
@@ -417,21 +437,21 @@ def test_sql_that_takes_too_long_is_stopped(store: SqliteStore, tmp_path: Path, 
     ],
 )
 def test_sql_that_takes_too_much_memory_is_stopped(
-    store: SqliteStore, statement: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    store: Store, statement: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AnswerLimit.__init__, "__defaults__", (20 << 20,))
+    monkeypatch.setattr(sql.AnswerLimit.__init__, "__defaults__", (20 << 20,))
     fill(store, 2)
     with pytest.raises(error, match=r"too big|more than 20 MB"):
         store.sql(statement)
 
 
-def test_sql_may_have_any_time_at_all(store: SqliteStore) -> None:
+def test_sql_may_have_any_time_at_all(store: Store) -> None:
     fill(store, 2)
     for seconds in (1e300, float("inf"), 60):
         assert store.sql("SELECT count(*) FROM parts", seconds).rows == [(2,)]
 
 
-def test_a_store_that_is_damaged_is_told_from_a_statement_that_is_wrong(store: SqliteStore) -> None:
+def test_a_store_that_is_damaged_is_told_from_a_statement_that_is_wrong(store: Store) -> None:
     fill(store, 200)
     file = Path(store.url.removeprefix("sqlite:///"))
     store.close()
@@ -445,20 +465,20 @@ def test_a_store_that_is_damaged_is_told_from_a_statement_that_is_wrong(store: S
 # The file
 
 
-def test_reading_makes_no_file(store: SqliteStore, tmp_path: Path) -> None:
+def test_reading_makes_no_file(store: Store, tmp_path: Path) -> None:
     assert store.collections() == []
     with pytest.raises(CollectionNotFound):
         store.collection("parts")
     with pytest.raises(CollectionNotFound):
-        store.put("parts", [record(1)], CORNERS[:1])
+        put(store, "parts", [record(1)], CORNERS[:1])
     with pytest.raises(CollectionNotFound):
         store.delete("parts")
     assert names(tmp_path) == []
 
 
-def test_after_close_one_file_is_left(store: SqliteStore, file: Path, tmp_path: Path) -> None:
+def test_after_close_one_file_is_left(store: Store, file: Path, tmp_path: Path) -> None:
     fill(store, 3)
-    store.nearest("parts", CORNERS[:1], 1)
+    nearest(store, "parts", CORNERS[:1], 1)
     store.sql("SELECT * FROM parts")
     store.close()
     assert names(tmp_path) == ["parts.db"]
@@ -476,7 +496,7 @@ def test_a_relative_url_is_relative_to_where_it_was_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with SqliteStore("sqlite:///parts.db") as store:
+    with open_store("sqlite:///parts.db") as store:
         (tmp_path / "elsewhere").mkdir()
         monkeypatch.chdir(tmp_path / "elsewhere")
         fill(store, 1)
@@ -498,7 +518,7 @@ def test_a_path_in_a_url_stands_as_it_is(tmp_path: Path, name: str) -> None:
 )
 def test_a_url_without_a_file_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="names no file"):
-        SqliteStore(url)
+        open_store(url)
 
 
 def other_program(file: Path) -> None:
@@ -538,15 +558,15 @@ def truncated(file: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_ours_is_refused_and_not_changed(
-    store: SqliteStore, file: Path, make: Any, error: type[StoreError]
+    store: Store, file: Path, make: Any, error: type[StoreError]
 ) -> None:
     make(file)
     before = file.read_bytes()
     for call in (
         store.collections,
-        lambda: store.nearest("parts", CORNERS[:1], 1),
+        lambda: nearest(store, "parts", CORNERS[:1], 1),
         lambda: store.create("others", SPACE),
-        lambda: store.put("parts", [record(1)], CORNERS[:1]),
+        lambda: put(store, "parts", [record(1)], CORNERS[:1]),
         lambda: store.sql("SELECT * FROM parts, lookalike_records"),
     ):
         with pytest.raises(error) as raised:
@@ -557,7 +577,7 @@ def test_a_file_that_is_not_ours_is_refused_and_not_changed(
     assert file.read_bytes() == before
 
 
-def test_an_empty_file_is_an_empty_store(store: SqliteStore, file: Path) -> None:
+def test_an_empty_file_is_an_empty_store(store: Store, file: Path) -> None:
     file.touch()
     assert store.collections() == []
     assert file.stat().st_size == 0
@@ -566,11 +586,11 @@ def test_an_empty_file_is_an_empty_store(store: SqliteStore, file: Path) -> None
 
 
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    with SqliteStore(f"sqlite:///{tmp_path}/no/parts.db") as store:
+    with open_store(f"sqlite:///{tmp_path}/no/parts.db") as store:
         assert store.collections() == []
         with pytest.raises(StoreError, match=f"no folder {tmp_path}/no"):
             store.create("parts", SPACE)
-    with SqliteStore(f"sqlite:///{tmp_path}") as store:
+    with open_store(f"sqlite:///{tmp_path}") as store:
         for call in (store.collections, lambda: store.create("parts", SPACE)):
             with pytest.raises(StoreError, match=r"directory|folder"):
                 call()
@@ -589,15 +609,15 @@ def test_a_damaged_file_gives_errors_of_ours_only(tmp_path: Path) -> None:
             damaged[chance.randrange(16 if seed % 2 else 100, len(damaged))] = chance.randrange(256)
         file = tmp_path / f"{seed}.db"
         file.write_bytes(damaged)
-        with SqliteStore(f"sqlite:///{file}", timeout=0.2) as store:
+        with open_store(f"sqlite:///{file}", timeout=0.2) as store:
             for call in (
                 store.collections,
                 lambda store=store: list(store.scan("parts", {"quality": ["bad"]})),
-                lambda store=store: store.nearest("parts", CORNERS[:2], 50),
+                lambda store=store: nearest(store, "parts", CORNERS[:2], 50),
                 lambda store=store: store.search_words("parts", "bad 탱크", 50),
                 lambda store=store: store.stamps("parts"),
                 lambda store=store: store.sql("SELECT * FROM parts"),
-                lambda store=store: store.put("parts", [record(99, {"new": 1})], CORNERS[:1]),
+                lambda store=store: put(store, "parts", [record(99, {"new": 1})], CORNERS[:1]),
                 lambda store=store: store.remove("parts", [record(3).id]),
                 lambda store=store: store.delete("parts"),
             ):
@@ -611,17 +631,15 @@ def test_a_damaged_file_gives_errors_of_ours_only(tmp_path: Path) -> None:
     assert refused
 
 
-def test_a_file_of_an_earlier_version_says_what_to_do_and_stays_as_it_is(
-    store: SqliteStore, file: Path
-) -> None:
+def test_a_file_of_an_earlier_version_says_what_to_do_and_stays_as_it_is(store: Store, file: Path) -> None:
     """The file was written by the last program of version 1."""
     shutil.copyfile(VERSION_1, file)
     before = file.read_bytes()
     for call in (
         store.collections,
-        lambda: store.nearest("parts", CORNERS[:1], 1),
+        lambda: nearest(store, "parts", CORNERS[:1], 1),
         lambda: store.create("others", SPACE),
-        lambda: store.put("parts", [record(1)], CORNERS[:1]),
+        lambda: put(store, "parts", [record(1)], CORNERS[:1]),
         lambda: store.sql("SELECT * FROM parts"),
     ):
         with pytest.raises(StoreOlder, match="index the images again into a new store"):
@@ -630,22 +648,22 @@ def test_a_file_of_an_earlier_version_says_what_to_do_and_stays_as_it_is(
     assert file.read_bytes() == before
 
 
-def test_the_words_of_one_collection_do_not_weigh_in_another(store: SqliteStore, file: Path) -> None:
+def test_the_words_of_one_collection_do_not_weigh_in_another(store: Store, file: Path) -> None:
     fill(store, 20, [{"a": "red"}, {"a": "blue"}])
     with closing(sqlite3.connect(file)) as connection:
         query = "SELECT rank FROM lookalike_words_1 WHERE lookalike_words_1 MATCH 'red' ORDER BY rank"
         before = connection.execute(query).fetchall()
         store.create("others", SPACE)
-        store.put("others", [record(n, {"a": "red"}) for n in range(50)], corners(50))
+        put(store, "others", [record(n, {"a": "red"}) for n in range(50)], corners(50))
         assert connection.execute(query).fetchall() == before
         store.delete("parts")
         tables = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%words%'").fetchall()
         assert {name[:17] for (name,) in tables} == {"lookalike_words_2"}
 
 
-def test_a_search_for_words_sees_one_state(store: SqliteStore) -> None:
+def test_a_search_for_words_sees_one_state(store: Store) -> None:
     fill(store, 4, [{"a": "red"}])
-    with store._file.reading() as connection:
+    with backend(store)._file.reading() as connection:
         assert connection is not None
         with open_store(store.url) as other:
             other.delete("parts")
@@ -654,55 +672,220 @@ def test_a_search_for_words_sees_one_state(store: SqliteStore) -> None:
         store.search_words("parts", "red", 9)
 
 
-def test_a_rename_takes_the_views_along(store: SqliteStore) -> None:
+def test_a_rename_takes_the_views_along(store: Store) -> None:
     fill(store, 3, [FIELDS])
     store.create("others", SPACE)
-    store.put("others", [record("x", {"a": 1})], CORNERS[:1])
-    store.rename({"parts": "others", "others": "parts"})
+    put(store, "others", [record("x", {"a": 1})], CORNERS[:1])
+    exchange(store, "parts", "others")
     assert store.sql("SELECT count(*) FROM others WHERE quality = 'bad'").rows == [(3,)]
     assert store.sql("SELECT a FROM parts").rows == [(1,)]
-    store.rename({"parts": "pieces"})
+    store.rename("parts", "pieces")
     with pytest.raises(QueryRefused, match="no such table: parts"):
         store.sql("SELECT * FROM parts")
 
 
-def test_a_search_does_not_read_the_vectors_again_while_nothing_changes(store: SqliteStore) -> None:
+def test_a_search_does_not_read_the_vectors_again_while_none_of_them_changes(store: Store) -> None:
     store.create("parts", SPACE)
-    store.put("parts", [record(number) for number in range(24)], corners(24))
-    first = store._search._matrices.read
+    store.add_vector("parts", "words", WORDS)
+    records = [record(number) for number in range(24)]
+    store.put("parts", records, {SPACE: corners(24), WORDS: turned(24, WORDS)})
+    matrices = backend(store)._search.matrices
+    first = matrices.read
     seen = []
 
-    def noted(connection: sqlite3.Connection, collection: int) -> Any:
-        seen.append(first(connection, collection))
+    def noted(connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> Any:
+        seen.append(first(connection, entry, vector))
         return seen[-1]
 
-    store._search._matrices.read = noted  # type: ignore[method-assign]  # to see what is used
+    matrices.read = noted  # type: ignore[method-assign]  # to see what is used
     for _ in range(2):
-        store.nearest("parts", CORNERS[:1], 1)
+        nearest(store, "parts", CORNERS[:1], 1)
     with open_store(store.url) as other:
         other.relabel("parts", [(record(1).id, {"a": 1}, {})])
-    store.nearest("parts", CORNERS[:1], 1)
-    assert seen[0] is seen[1]
-    assert seen[1] is not seen[2]
+        other.add_vector("parts", "fitted", FITTED)
+        other.fill("parts", FITTED, records[:1], turned(1, FITTED))
+    nearest(store, "parts", CORNERS[:1], 1)
+    assert seen[0] is seen[1] is seen[2]
+    nearest(store, "parts", turned(1, WORDS), 1, using="words")
+    nearest(store, "parts", CORNERS[:1], 1)
+    assert seen[2] is seen[4]
+    with open_store(store.url) as other:
+        other.remove("parts", [record(1).id])
+    nearest(store, "parts", CORNERS[:1], 1)
+    assert seen[4] is not seen[5]
 
 
-def test_a_neighbour_that_is_removed_during_the_search_is_replaced(store: SqliteStore) -> None:
+def test_a_neighbour_that_is_removed_during_the_search_is_replaced(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(store, 24)
-    (before,) = store.nearest("parts", CORNERS[:1], 3)
-    read = store._search._records
+    (before,) = nearest(store, "parts", CORNERS[:1], 3)
+    read = search._records
     asked = []
 
-    def read_after_a_removal(connection: sqlite3.Connection, number: int, name: str, ids: list[str]) -> Any:
-        asked.append(ids)
+    def read_after_a_removal(connection: sqlite3.Connection, entry: Entry, found: Any) -> Any:
+        asked.append(found)
         if len(asked) == 1:
             connection.execute("ROLLBACK")
             with open_store(store.url) as other:
                 other.remove("parts", [before[1].record.id])
             connection.execute("BEGIN")
-        return read(connection, number, name, ids)
+            entry = existing_entry(connection, "parts")
+        return read(connection, entry, found)
 
-    store._search._records = read_after_a_removal  # type: ignore[assignment,method-assign]  # to come between
-    (hits,) = store.nearest("parts", CORNERS[:1], 3)
+    monkeypatch.setattr(search, "_records", read_after_a_removal)
+    (hits,) = nearest(store, "parts", CORNERS[:1], 3)
     assert [hits[0], hits[1]] == [before[0], before[2]]
     assert len(hits) == 3
     assert len(asked) == 2
+
+
+# Named vectors
+
+
+def test_a_further_vector_is_a_column_and_the_default_is_vector(store: Store) -> None:
+    fill(store, 2, [{"vector_words": "a field", "vector": 1}])
+    store.add_vector("parts", "fitted", FITTED, becomes_default=True)
+    store.add_vector("parts", "words", WORDS)
+    assert store.sql("SELECT * FROM parts").columns[-1] == "vector"
+    ids = store.lacking("parts", FITTED)
+    for space in (FITTED, WORDS):
+        store.fill("parts", space, store.get("parts", ids), turned(2, space))
+        store.finish_vector("parts", space)
+    table = store.sql("SELECT * FROM parts ORDER BY id")
+    assert table.columns[4:] == (
+        *("vector_words", "vector_2", "metadata", "vector", "vector_image", "vector_words_2"),
+    )
+    for row, name in ((table.rows[1], ids[1]), (table.rows[0], ids[0])):
+        assert row[0] == name
+        for content, using in ((row[-3], "fitted"), (row[-2], "image"), (row[-1], "words")):
+            (vectors,) = store.vectors_of("parts", [name], using)[1].values()
+            assert content == vectors[0].tobytes()
+    store.put(
+        "parts",
+        [record(9, {"vector_image": 1})],
+        {s: turned(1, s) for s in (FITTED, WORDS)} | {SPACE: CORNERS[:1]},
+    )
+    assert "vector_image_2" in store.sql("SELECT * FROM parts").columns
+    store.set_default("parts", "image")
+    columns = store.sql("SELECT * FROM parts").columns
+    assert columns[-3:] == ("vector", "vector_fitted", "vector_words_2")
+    store.drop_vector("parts", WORDS)
+    assert store.sql("SELECT * FROM parts").columns == columns[:-1]
+    assert store.check() == []
+
+
+def test_a_search_by_one_vector_reads_no_other(store: Store, file: Path) -> None:
+    """Bytes that are read, as Linux counts them, of a process that opens the file."""
+    space, fitted = Space("model", "ab" * 32, 1024), Space("model", "ab" * 32, 512, "cd" * 32)
+    records = [record(number) for number in range(1_000)]
+    store.create("parts", space)
+    store.put("parts", records, {space: random_vectors(1_000, 1024)})
+    size = file_size(store)
+    store.add_vector("parts", "fitted", fitted, becomes_default=True)
+    for some in chunks(records, 250):
+        store.fill("parts", fitted, some, random_vectors(len(some), 512))
+    store.finish_vector("parts", fitted)
+    assert file_size(store) < 1.6 * size
+    by_plain, by_fitted, records_only = (
+        bytes_read(store.url, call)
+        for call in (
+            "store.nearest('parts', Query(random_vectors(1, 1024), 5, 'image'))",
+            "store.nearest('parts', Query(random_vectors(1, 512), 5, 'fitted'))",
+            "[len(some) for some in store.scan_records('parts')]",
+        )
+    )
+    assert records_only < 1 << 20
+    assert 4 << 20 < by_plain < 6 << 20
+    assert 2 << 20 < by_fitted < 4 << 20
+    count = bytes_read(store.url, "store.sql('SELECT count(digest), count(metadata) FROM parts')")
+    assert count < 1 << 20
+    store.drop_vector("parts", fitted)
+    before = file_size(store)
+    store.add_vector("parts", "fitted", fitted)
+    for some in chunks(records, 250):
+        store.fill("parts", fitted, some, random_vectors(len(some), 512))
+    assert file_size(store) <= 1.02 * before, "pages of what was dropped are used again"
+
+
+def file_size(store: Store) -> int:
+    store.close()
+    return backend(store)._file.path.stat().st_size
+
+
+def bytes_read(url: str, call: str) -> int:
+    """Return how many bytes a process of its own reads for a call, beside what it reads to begin."""
+    program = (
+        "import sys\n"
+        "from lookalike.stores.query import Query\n"
+        "from lookalike.stores.registry import open_store\n"
+        "from lookalike.testing.stores import random_vectors\n"
+        "def read():\n"
+        "    with open('/proc/self/io') as file:\n"
+        "        return int(file.readline().split()[1])\n"
+        "with open_store(sys.argv[1]) as store:\n"
+        "    store.nearest('parts', Query(random_vectors(0, store.collection('parts').space.dimension), 1))\n"
+        "    before = read()\n"
+        f"    {call}\n"
+        "    print(read() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, url],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return int(done.stdout)
+
+
+def test_damage_to_one_vector_leaves_the_others(store: Store, file: Path) -> None:
+    records = fill(store, 5)
+    ids = [one.id for one in records]
+    store.add_vector("parts", "fitted", FITTED)
+    store.fill("parts", FITTED, records, turned(5, FITTED))
+    store.finish_vector("parts", FITTED)
+    store.close()
+    damage_record(file, ids[2], "exchanged", vector=2)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            "DELETE FROM lookalike_v2 WHERE record = (SELECT record FROM lookalike_records WHERE id = ?)",
+            (ids[3],),
+        )
+    for using, left in (("fitted", {ids[0], ids[1], ids[4]}), ("image", set(ids))):
+        query = turned(1, FITTED) if using == "fitted" else CORNERS[:1]
+        with open_store(store.url) as reader:
+            assert {one.id for one in scanned(reader, using=using)} == left
+            assert {one.id for one in reader.vectors_of("parts", ids, using)[0]} == left
+        with open_store(store.url) as reader:
+            assert {hit.record.id for hit in nearest(reader, "parts", query, 9, using=using)[0]} == left
+            assert reader.damage.ids("parts") == set(ids) - left
+    with open_store(store.url) as reader:
+        assert [one.id for some, _ in reader.scan_vectors("parts") for one in some] == [*ids[:2], ids[4]]
+        reasons = {one.id: one.reason for one in reader.damage.found("parts")}
+        assert reasons == {ids[2]: CHANGED_VECTOR, ids[3]: "its vector 'fitted' is not there"}
+        assert reader.lacking("parts", FITTED) == [ids[3]]
+        (fault,) = reader.check()
+        assert fault == StructureFault("parts", None, f"1 record lacks the vector 'fitted': {ids[3]}")
+        assert reader.fill("parts", FITTED, records, turned(5, FITTED)) == 1
+        assert reader.check() == []
+
+
+def test_what_the_catalogue_says_of_vectors_is_verified(store: Store, file: Path) -> None:
+    fill(store, 2)
+    store.add_vector("parts", "fitted", FITTED)
+    store.close()
+    content = file.read_bytes()
+    for change in (
+        "UPDATE lookalike_vectors SET ready = 1 WHERE vector = 2",
+        "UPDATE lookalike_vectors SET dimension = 3 WHERE vector = 1",
+        "UPDATE lookalike_collections SET default_vector = 'fitted'",
+        "DELETE FROM lookalike_vectors WHERE vector = 2",
+        "UPDATE lookalike_vectors SET collection = 2 WHERE vector = 2",
+    ):
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(change)
+        with open_store(store.url) as reader, pytest.raises(StoreCorrupt, match="list of collections"):
+            reader.collection("parts")
+        file.write_bytes(content)
+    assert len(store.collection("parts").vectors) == 2

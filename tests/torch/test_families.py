@@ -27,7 +27,7 @@ from lookalike.embedders.torch.exporting import SENTENCES as CHECKED
 from lookalike.embedders.torch.exporting import export, sample_photographs
 from lookalike.errors import InvalidArgument, WeightsInvalid, WeightsMissing
 from lookalike.images import decoding
-from tests.contracts.embedder_contract import EmbedderContract, TextEmbedderContract, embed, picture
+from lookalike.testing.embedders import EmbedderContract, TextEmbedderContract, embed, picture
 from tests.torch import weights as made
 
 TIMM = "mobilenetv3_small_050.lamb_in1k"

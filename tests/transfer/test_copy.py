@@ -32,18 +32,13 @@ from lookalike.errors import (
     StoreError,
     TargetDiffers,
 )
+from lookalike.ingest.record_writer import RecordWriter
 from lookalike.metric_learning.fitted import fitting_of
 from lookalike.metric_learning.fitting import fit, undo_fit
-from lookalike.metric_learning.sides import Sides, delete
-from lookalike.stores.protocol import Store
+from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite.store import SqliteStore
-from lookalike.transfer.contents import read_rows
-from lookalike.transfer.copy import copy, copyable
-from lookalike.transfer.unfinished_copies import building_name
-from lookalike.types import Scalar, Space
-from tests.conftest import CommandLine
-from tests.contracts.store_contract import (
+from lookalike.stores.store import Store
+from lookalike.testing.stores import (
     CORNERS,
     FIELDS,
     SPACE,
@@ -54,6 +49,11 @@ from tests.contracts.store_contract import (
     record,
     scanned,
 )
+from lookalike.transfer.contents import read_rows
+from lookalike.transfer.copy import copy, copyable
+from lookalike.transfer.unfinished_copies import building_name
+from lookalike.types import Scalar, Space
+from tests.conftest import CommandLine
 from tests.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ def add_labelled(store: Store, first: int, count: int, by: str = "label") -> Non
     for row, one in enumerate(records):
         vectors[row, LABELS.index(str(one.fields[by]))] += 1
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    Sides(store, "parts", WIDE).put(records, vectors)
+    RecordWriter(store, "parts").put(records, {WIDE.embedder_fingerprint: vectors})
 
 
 # What arrives
@@ -113,18 +113,18 @@ def test_everything_arrives_to_the_last_bit_and_under_its_name(source: Store, ta
     assert contents(target) == contents(source)
     assert target.collection("parts") == source.collection("parts")
     assert names(target) == ["parts"]
-    (side,) = report.sides
+    side = report.tally
     assert (side.collection, side.images, side.added) == ("parts", 2500, 2500)
     assert (report.verified, report.passes, report.under) == (True, 2, None)
-    (row,) = target.nearest("parts", CORNERS[:1], 7)
-    assert row == source.nearest("parts", CORNERS[:1], 7)[0]
+    (row,) = target.nearest("parts", Query(CORNERS[:1], 7))
+    assert row == source.nearest("parts", Query(CORNERS[:1], 7))[0]
 
 
 def test_done_again_there_is_nothing_to_do(source: Store, target: Store) -> None:
     fill(source, 5, [FIELDS])
     first = copy(source, target, "parts")
     again = copy(source, target, "parts")
-    (side,) = again.sides
+    side = again.tally
     assert (side.unchanged, side.added, side.updated, side.removed) == (5, 0, 0, 0)
     assert again.passes == 1
     assert again.digest == first.digest
@@ -136,25 +136,43 @@ def test_an_empty_collection_is_copied_too(source: Store, target: Store) -> None
     assert target.collection("parts").space == SPACE
 
 
-def test_a_fitted_collection_brings_its_plain_side_and_its_fit(
+def test_a_fitted_collection_brings_all_its_vectors_and_its_fit(
     source: Store, target: Store, locks: Path
 ) -> None:
     fill_fitted(source, locks)
     report = copy(source, target, "parts")
-    assert names(target) == ["parts", "parts-unfitted"]
-    assert [side.collection for side in report.sides] == ["parts-unfitted", "parts"]
-    for name in names(target):
-        assert contents(target, name) == contents(source, name)
+    assert names(target) == ["parts"]
+    assert report.vectors == ("image", "fitted")
+    assert target.collection("parts") == source.collection("parts")
+    assert contents(target) == contents(source)
     assert target.metric("parts") == source.metric("parts")
-    ours = fitting_of(source, source.collection("parts"))
-    theirs = fitting_of(target, target.collection("parts"))
+    ours, theirs = (
+        fitting_of(store, store.collection("parts"), store.collection("parts").vector("fitted"))
+        for store in (source, target)
+    )
     for what in ("by", "at", "images", "classes", "digests", "lesson"):
         assert getattr(theirs, what) == getattr(ours, what)
     # It is a fitted collection like any other there: it takes images, is fitted again, and goes back.
     add_labelled(target, 100, 6)
-    assert target.collection("parts").count == target.collection("parts-unfitted").count == 66
+    assert target.collection("parts").count == 66
     assert fit(target, "parts", "label", locks=locks).refit
     assert undo_fit(target, "parts", locks=locks) == 66
+
+
+def test_vectors_of_several_models_come_along_and_those_that_are_not_complete_do_not(
+    source: Store, target: Store
+) -> None:
+    made = fill(source, 7)
+    words = Space("words", "cd" * 32, 6)
+    source.add_vector("parts", "words", words)
+    source.fill("parts", words, made, random_vectors(7, 6))
+    source.finish_vector("parts", words)
+    source.set_default("parts", "words")
+    source.add_vector("parts", "half", Space("half", "ef" * 32, 5))
+    assert copy(source, target, "parts").vectors == ("image", "words")
+    there = target.collection("parts")
+    assert (there.default, [one.name for one in there.vectors]) == ("words", ["image", "words"])
+    assert contents(target) == contents(source)
 
 
 def test_what_was_copied_can_be_copied_on(source: Store, target: Store, tmp_path: Path, locks: Path) -> None:
@@ -199,8 +217,8 @@ def test_whatever_records_hold_and_whatever_is_there_both_are_the_same_then(
             record(number, fields, metadata=metadata, size=stamp, modified_ns=stamp)
             for number, (fields, metadata, stamp, _) in rows.items()
         ]
-        source.put("parts", records, CORNERS[[row for *_, row in rows.values()]].reshape(-1, 4))
-        target.put("parts", [record(number) for number in there], corners(len(there)))
+        source.put("parts", records, {SPACE: CORNERS[[row for *_, row in rows.values()]].reshape(-1, 4)})
+        target.put("parts", [record(number) for number in there], {SPACE: corners(len(there))})
         assert copy(source, target, "parts", prune=True).verified
         assert scanned(target) == sorted(records, key=lambda one: one.id)
         assert contents(target) == contents(source)
@@ -212,38 +230,39 @@ def test_whatever_records_hold_and_whatever_is_there_both_are_the_same_then(
 def test_one_that_is_there_is_brought_up_to_date(source: Store, target: Store) -> None:
     fill(source, 30, [FIELDS])
     copy(source, target, "parts")
-    source.put("parts", [record(0, FIELDS, digest="00" * 32), record(40, {"new": 1})], CORNERS[[5, 6]])
+    source.put(
+        "parts", [record(0, FIELDS, digest="00" * 32), record(40, {"new": 1})], {SPACE: CORNERS[[5, 6]]}
+    )
     source.relabel("parts", [(record(1).id, {"quality": "good"}, {})])
     # The same stamp, digest and labels: only the vector tells.
-    source.put("parts", [record(2, FIELDS)], CORNERS[[20]])
+    source.put("parts", [record(2, FIELDS)], {SPACE: CORNERS[[20]]})
     source.remove("parts", [record(3).id])
     report = copy(source, target, "parts")
-    (side,) = report.sides
+    side = report.tally
     assert (side.added, side.updated, side.unchanged, side.removed, side.only_there) == (1, 3, 26, 0, 1)
     assert record(3).id in {one.id for one in scanned(target)}
-    (side,) = copy(source, target, "parts", prune=True).sides
+    side = copy(source, target, "parts", prune=True).tally
     assert (side.removed, side.only_there, side.unchanged) == (1, 0, 30)
     assert contents(target) == contents(source)
 
 
-def test_a_fitted_one_that_is_there_gets_both_sides_up_to_date(
+def test_a_fitted_one_that_is_there_gets_both_vectors_up_to_date(
     source: Store, target: Store, locks: Path
 ) -> None:
     fill_fitted(source, locks)
     copy(source, target, "parts")
     add_labelled(source, 200, 9)
     report = copy(source, target, "parts")
-    assert [side.added for side in report.sides] == [9, 9]
+    assert report.tally.added == 9
     assert not report.fit_differs
-    for name in ("parts", "parts-unfitted"):
-        assert contents(target, name) == contents(source, name)
+    assert contents(target) == contents(source)
 
 
 def test_another_fit_of_the_same_metric_is_told(source: Store, target: Store, locks: Path) -> None:
     fill_fitted(source, locks)
     copy(source, target, "parts")
     undo_fit(source, "parts", locks=locks)
-    source.put("parts", [record("unlabelled")], random_vectors(1, WIDE.dimension))
+    source.put("parts", [record("unlabelled")], {WIDE: random_vectors(1, WIDE.dimension)})
     fit(source, "parts", "label", locks=locks)
     report = copy(source, target, "parts")
     assert report.fit_differs
@@ -252,10 +271,11 @@ def test_another_fit_of_the_same_metric_is_told(source: Store, target: Store, lo
 
 def test_another_space_is_refused_and_stays(source: Store, target: Store) -> None:
     fill(source, 3)
-    target.create("parts", replace(SPACE, embedder="other"))
-    target.put("parts", [record(9)], CORNERS[:1])
+    other = replace(SPACE, embedder="other")
+    target.create("parts", other)
+    target.put("parts", [record(9)], {other: CORNERS[:1]})
     before = contents(target)
-    said = r"to\.db: collection 'parts' holds vectors of other .*delete it"
+    said = r"to\.db: collection 'parts' holds vectors of image: other .*delete it"
     with pytest.raises(TargetDiffers, match=said) as told:
         copy(source, target, "parts")
     assert "\n" not in str(told.value)
@@ -289,17 +309,17 @@ def test_a_store_is_not_copied_into_itself(source: Store, tmp_path: Path, spelli
 def test_names_of_any_length_have_one_to_be_built_under(source: Store, target: Store, length: int) -> None:
     name = "é" * length
     source.create(name, SPACE)
-    source.put(name, [record(1)], CORNERS[:1])
+    source.put(name, [record(1)], {SPACE: CORNERS[:1]})
     assert copy(source, target, name).verified
     assert names(target) == [name]
-    assert len(building_name(name)) <= 55
+    assert len(building_name(name)) <= 64
     assert building_name(name) != building_name(name[:-1] + "a")
 
 
 def test_a_collection_of_that_name_is_not_taken_for_what_a_copy_left(source: Store, target: Store) -> None:
     fill(source, 3)
     target.create("Parts-Copying", SPACE)
-    target.put("parts-copying", [record("mine")], CORNERS[:1])
+    target.put("parts-copying", [record("mine")], {SPACE: CORNERS[:1]})
     with pytest.raises(InvalidArgument, match="'Parts-Copying' has the name that a copy needs"):
         copy(source, target, "parts")
     assert scanned(target, "parts-copying") == [record("mine")]
@@ -312,28 +332,9 @@ def test_a_collection_of_that_name_is_not_taken_for_what_a_copy_left(source: Sto
     assert copyable(target) == ["Parts-Copying", "x-copying"]
 
 
-def test_the_plain_side_of_another_is_not_overwritten(source: Store, target: Store, locks: Path) -> None:
-    fill_fitted(target, locks)
-    source.create("parts-unfitted", WIDE)
-    before = contents(target, "parts-unfitted")
-    with pytest.raises(InvalidArgument, match="plain vectors of 'parts'"):
-        copy(source, target, "parts-unfitted", prune=True)
-    assert contents(target, "parts-unfitted") == before
-
-
-def test_a_fitted_one_needs_a_name_for_its_plain_side(source: Store, target: Store, locks: Path) -> None:
-    fill_fitted(source, locks)
-    target.create("parts-unfitted", SPACE)
-    with pytest.raises(InvalidArgument, match="delete it first"):
-        copy(source, target, "parts")
-    assert names(target) == ["parts-unfitted"]
-
-
-def test_parts_of_a_collection_are_not_copied_alone(source: Store, target: Store, locks: Path) -> None:
+def test_what_is_not_there_is_not_copied(source: Store, target: Store, locks: Path) -> None:
     fill_fitted(source, locks)
     assert copyable(source) == ["parts"]
-    with pytest.raises(InvalidArgument, match="name 'parts' instead"):
-        copy(source, target, "parts-unfitted")
     with pytest.raises(CollectionNotFound):
         copy(source, target, "pieces")
     assert names(target) == []
@@ -373,32 +374,31 @@ def test_what_was_sent_before_is_not_sent_again(
     assert copyable(target) == []
     gone = scanned(source)[17]
     source.remove("parts", [gone.id])
-    (side,) = copy(source, target, "parts").sides
+    side = copy(source, target, "parts").tally
     assert (side.unchanged, side.added, side.removed) == (1999, 1500, 1)
     assert contents(target) == contents(source)
     assert names(target) == ["parts"]
 
 
-@pytest.mark.parametrize("puts", [0, 1, 2])
+@pytest.mark.parametrize("step", ["create", "add_vector", "set_default", "put", "rename"])
 def test_a_fitted_one_goes_on_as_well_and_no_half_of_it_has_the_name(
-    source: Store, target: Store, locks: Path, monkeypatch: pytest.MonkeyPatch, puts: int
+    source: Store, target: Store, locks: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     fill_fitted(source, locks)
     with monkeypatch.context() as patch:
-        end_after(target, puts, patch)
-        if puts == 2:
-            patch.setattr(target, "rename", end_now)
+        patch.setattr(target, step, end_now)
         with pytest.raises(Ended):
             copy(source, target, "parts")
-    assert names(target) == ["parts-copying", "parts-copying-unfitted"]
+    assert names(target) == ([] if step == "create" else ["parts-copying"])
     assert copyable(target) == []
     report = copy(source, target, "parts")
-    assert [side.unchanged for side in report.sides] == [60 * (puts > 0), 60 * (puts > 1)]
-    assert names(target) == ["parts", "parts-unfitted"]
+    assert report.tally.unchanged == 60 * (step == "rename")
+    assert names(target) == ["parts"]
+    assert target.collection("parts") == source.collection("parts")
     assert contents(target) == contents(source)
 
 
-def end_now(*words: Any) -> None:
+def end_now(*words: Any, **more: Any) -> None:
     raise Ended
 
 
@@ -407,10 +407,10 @@ def test_what_is_left_of_a_copy_can_be_deleted(
 ) -> None:
     fill_fitted(source, locks)
     with monkeypatch.context() as patch:
-        end_after(target, 1, patch)
+        end_after(target, 0, patch)
         with pytest.raises(Ended):
             copy(source, target, "parts")
-    delete(target, "parts-copying")
+    target.delete("parts-copying")
     assert names(target) == []
 
 
@@ -419,7 +419,7 @@ def test_a_fit_at_the_source_between_two_runs_is_begun_anew(
 ) -> None:
     fill_fitted(source, locks)
     changes: list[tuple[int, Callable[[], object]]] = [
-        (1, lambda: undo_fit(source, "parts", locks=locks)),
+        (0, lambda: undo_fit(source, "parts", locks=locks)),
         (0, lambda: fit(source, "parts", "label", locks=locks)),
     ]
     for puts, change in changes:
@@ -429,7 +429,8 @@ def test_a_fit_at_the_source_between_two_runs_is_begun_anew(
                 copy(source, target, "parts")
         change()
     assert copy(source, target, "parts").verified
-    assert names(target) == ["parts", "parts-unfitted"]
+    assert names(target) == ["parts"]
+    assert target.collection("parts").vectors == source.collection("parts").vectors
     assert contents(target) == contents(source)
 
 
@@ -478,7 +479,7 @@ def test_what_the_source_gets_meanwhile_comes_along(
         if times == 2:
             first, *_, last = scanned(source)
             source.remove("parts", [first.id])
-            source.put("parts", [record("late"), replace(last, size=7)], CORNERS[:2])
+            source.put("parts", [record("late"), replace(last, size=7)], {SPACE: CORNERS[:2]})
 
     during(target, monkeypatch, change)
     report = copy(source, target, "parts")
@@ -492,7 +493,9 @@ def test_a_source_that_never_rests_is_not_called_verified(
 ) -> None:
     fill(source, 10)
     with monkeypatch.context() as patch:
-        during(target, patch, lambda times: source.put("parts", [record(0, size=times)], CORNERS[:1]))
+        during(
+            target, patch, lambda times: source.put("parts", [record(0, size=times)], {SPACE: CORNERS[:1]})
+        )
         report = copy(source, target, "parts")
     assert (report.verified, report.digest, report.under) == (False, None, "parts-copying")
     assert names(target) == ["parts-copying"]
@@ -529,8 +532,8 @@ def test_a_fit_at_the_source_in_the_middle_of_a_copy_is_seen(
     during(target, monkeypatch, change)
     assert copy(source, target, "parts").verified
     assert names(target) == names(source)
-    for name in names(target):
-        assert contents(target, name) == contents(source, name)
+    assert target.collection("parts").vectors == source.collection("parts").vectors
+    assert contents(target) == contents(source)
 
 
 @pytest.mark.parametrize("fitted", [False, True])
@@ -561,10 +564,10 @@ def test_a_collection_that_somebody_else_makes_meanwhile_keeps_what_it_has(
     def index(times: int) -> None:
         if times == 1:
             target.create("parts", SPACE)
-            SqliteStore.put(target, "parts", [record("theirs")], CORNERS[:1])  # type: ignore[arg-type]
+            Store.put(target, "parts", [record("theirs")], {SPACE: CORNERS[:1]})
 
     during(target, monkeypatch, index)
-    (side,) = copy(source, target, "parts").sides
+    side = copy(source, target, "parts").tally
     assert (side.added, side.only_there) == (5, 1)
     assert names(target) == ["parts"]
     assert record("theirs") in scanned(target)
@@ -596,7 +599,7 @@ def many(source: Store) -> Store:
     source.create("parts", space)
     for first in range(0, 12_000, 1000):
         rows = [record(number, {"label": LABELS[number % 3]}) for number in range(first, first + 1000)]
-        source.put("parts", rows, random_vectors(1000, 256, first))
+        source.put("parts", rows, {space: random_vectors(1000, 256, first)})
     return source
 
 
@@ -688,7 +691,7 @@ def test_a_source_that_is_locked_even_for_reading_is_named(
     with closing(sqlite3.connect(tmp_path / "from.db", isolation_level=None)) as holder:
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN IMMEDIATE")
-        with SqliteStore(source.url, timeout=0.2) as waiting, pytest.raises(StoreBusy, match=r"from\.db"):
+        with open_store(source.url, timeout=0.2) as waiting, pytest.raises(StoreBusy, match=r"from\.db"):
             copy(waiting, target, "parts")
     assert names(target) == []
 
@@ -734,8 +737,9 @@ def test_the_command_says_what_it_did(lookalike: CommandLine, source: Store, tar
     assert out.splitlines()[0] == "parts: nothing to do (2 unchanged, 1 only at TO)"
     assert "--prune removes them" in out
     out, _ = lookalike("copy", source.url, target.url, "-c", "parts", "--prune", "--format", "jsonl")
-    side, summary = map(json.loads, out.splitlines())
-    assert (side["collection"], side["removed"], side["unchanged"]) == ("parts", 1, 2)
+    (summary,) = map(json.loads, out.splitlines())
+    assert (summary["collection"], summary["removed"], summary["unchanged"]) == ("parts", 1, 2)
+    assert summary["vectors"] == ["image"]
     assert (summary["verified"], summary["images"], summary["approximation"]) == (True, 2, None)
     assert len(summary["digest"]) == 64
 
@@ -749,7 +753,7 @@ def test_every_collection_is_copied_and_one_that_cannot_be_stops_no_other(
     target.create("a", replace(SPACE, dimension=5))
     out, err = lookalike("copy", source.url, target.url, "--all", code=1)
     assert [line for line in err.splitlines() if "collection 'a' holds vectors" in line] == err.splitlines()
-    assert names(target) == ["a", "b", "parts", "parts-unfitted"]
+    assert names(target) == ["a", "b", "parts"]
     target.delete("a")
     out, _ = lookalike("copy", source.url, target.url, "--all")
     assert out.count("verified") == 3
@@ -773,16 +777,16 @@ def test_a_source_that_is_being_written_is_told_by_the_code(
     lookalike: CommandLine, source: Store, target: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(source, 10)
-    put = SqliteStore.put
+    put = Store.put
     times: list[int] = []
 
-    def putting(store: SqliteStore, *words: Any, **more: Any) -> None:
+    def putting(store: Store, *words: Any, **more: Any) -> None:
         put(store, *words, **more)
         times.append(1)
         if store.url == target.url:
-            source.put("parts", [record(0, size=len(times))], CORNERS[:1])
+            source.put("parts", [record(0, size=len(times))], {SPACE: CORNERS[:1]})
 
-    monkeypatch.setattr(SqliteStore, "put", putting)
+    monkeypatch.setattr(Store, "put", putting)
     out, _ = lookalike("copy", source.url, target.url, "-c", "parts", code=1)
     assert "not verified: FROM or TO changed in each of 5 passes" in out
     assert "is called parts-copying" in out

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 
 from lookalike.errors import CollectionNotFound, StoreError, TargetDiffers
+from lookalike.ingest.record_writer import RecordWriter
 from lookalike.metric_learning.fitting import fit
-from lookalike.metric_learning.sides import Sides
-from lookalike.stores.protocol import Store
 from lookalike.stores.registry import open_store
+from lookalike.stores.store import Store
+from lookalike.testing.stores import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import parity
 from lookalike.types import Scalar, Space
-from tests.contracts.store_contract import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
 from tests.servers.elasticsearch import running
 from tests.servers.postgres import PASSWORD, postgres_process
 from tests.unmeasured import unmeasured
@@ -77,7 +77,7 @@ def fill(store: Store, count: int, name: str = "parts") -> None:
         records = [record(number, fields(number)) for number in numbers]
         vectors = random_vectors(len(records), WIDE.dimension, first)
         vectors[np.arange(len(records)), [number % 3 for number in numbers]] += 1
-        store.put(name, records, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        store.put(name, records, {WIDE: vectors / np.linalg.norm(vectors, axis=1, keepdims=True)})
 
 
 def fields(number: int) -> dict[str, Scalar]:
@@ -95,30 +95,31 @@ def test_there_and_back_all_is_the_same_to_the_last_bit(file: Store, server: Sto
         records.append(record(at, said, metadata={text: [text, None, 1e-300, 0.1, {}]}))
     records.append(record("stamp", size=2**62, modified_ns=2**62))
     file.create("parts", SPACE)
-    file.put("parts", records, corners(len(records)))
+    file.put("parts", records, {SPACE: corners(len(records))})
     there = copy(file, server, "parts")
     assert there.verified
     assert server.collection("parts") == file.collection("parts")
     with open_store(f"sqlite:///{tmp_path}/back.db") as back:
         assert copy(server, back, "parts").digest == there.digest
     again = copy(file, server, "parts")
-    assert (again.passes, again.sides[0].unchanged) == (1, len(records))
+    assert (again.passes, again.tally.unchanged) == (1, len(records))
 
 
 def test_a_fitted_collection_answers_there_as_here(file: Store, server: Store, tmp_path: Path) -> None:
     fill(file, 1500)
     fit(file, "parts", "label", locks=tmp_path / "locks")
     assert copy(file, server, "parts").verified
-    assert names(server) == ["parts", "parts-unfitted"]
+    assert names(server) == ["parts"]
+    assert server.collection("parts").vectors == file.collection("parts").vectors
     assert server.metric("parts") == file.metric("parts")
     found = parity([file, server], "parts", queries=40)
     assert found.agrees, found
     assert len(found.answers) == 7
     # It takes images as here, and the copy goes the other way round.
     more = [record(f"more-{number}", fields(number)) for number in range(9)]
-    Sides(server, "parts", WIDE).put(more, random_vectors(9, WIDE.dimension, 5))
+    RecordWriter(server, "parts").put(more, {WIDE.embedder_fingerprint: random_vectors(9, WIDE.dimension, 5)})
     assert not parity([file, server], "parts", queries=5).agrees
-    assert [side.added for side in copy(server, file, "parts").sides] == [9, 9]
+    assert copy(server, file, "parts").tally.added == 9
     assert parity([server, file], "parts", queries=5).agrees
 
 
@@ -127,8 +128,8 @@ def test_one_that_is_there_is_brought_up_to_date(file: Store, server: Store) -> 
     copy(file, server, "parts")
     file.remove("parts", [record(1).id])
     file.relabel("parts", [(record(2).id, {"label": "other"}, {})])
-    file.put("parts", [record(3, fields(3))], random_vectors(1, WIDE.dimension, 77))
-    (side,) = copy(file, server, "parts", prune=True).sides
+    file.put("parts", [record(3, fields(3))], {WIDE: random_vectors(1, WIDE.dimension, 77)})
+    side = copy(file, server, "parts", prune=True).tally
     assert (side.added, side.updated, side.removed, side.unchanged) == (0, 2, 1, 47)
     file.create("others", SPACE)
     server.create("others", WIDE)

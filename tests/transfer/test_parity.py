@@ -14,14 +14,14 @@ import pytest
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, Unanswerable
 from lookalike.metric_learning.fitting import fit
-from lookalike.stores.protocol import Store
+from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite.store import SqliteStore
+from lookalike.stores.store import Store
+from lookalike.testing.stores import SPACE, random_vectors, record
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import Parity, parity
 from lookalike.types import Neighbour, Record, Scalar, Vectors
 from tests.conftest import CommandLine
-from tests.contracts.store_contract import SPACE, random_vectors, record
 
 SPACE = replace(SPACE, dimension=16)
 
@@ -38,6 +38,9 @@ def stores(tmp_path: Path) -> Iterator[list[Store]]:
         yield [first, second]
 
 
+ONE = {SPACE: random_vectors(1, 16, 3)}
+
+
 def fields(number: int) -> dict[str, Scalar]:
     quality = ("good", "good", "good", "bad", "worse")[number % 5]
     return {
@@ -52,7 +55,7 @@ def fields(number: int) -> dict[str, Scalar]:
 def fill(store: Store, count: int = 500) -> list[Record]:
     records = [record(number, fields(number)) for number in range(count)]
     store.create("parts", SPACE)
-    store.put("parts", records, random_vectors(count, SPACE.dimension))
+    store.put("parts", records, {SPACE: random_vectors(count, SPACE.dimension)})
     return records
 
 
@@ -91,9 +94,9 @@ def test_what_is_asked_for_is_left_out_of_its_own_answer(
     asked: list[tuple[Vectors, Any]] = []
     nearest = stores[0].nearest
 
-    def asking(name: str, queries: Vectors, k: int, where: Any, exclude: Any, **more: Any) -> Any:
-        asked.append((queries, exclude))
-        return nearest(name, queries, k, where, exclude, **more)
+    def asking(name: str, query: Query) -> Any:
+        asked.append((query.vectors, query.exclude))
+        return nearest(name, query)
 
     monkeypatch.setattr(stores[0], "nearest", asking)
     parity(stores, "parts", queries=7)
@@ -153,8 +156,10 @@ def test_an_answer_that_differs_is_found(
     [
         lambda store: store.remove("parts", [record(499).id]),
         lambda store: store.relabel("parts", [(record(499).id, fields(498), {})]),
-        lambda store: store.put("parts", [record(499, fields(499), size=1)], random_vectors(1, 16, 3)),
-        lambda store: store.put("parts", [record(500)], random_vectors(1, 16, 3)),
+        lambda store: store.put(
+            "parts", [record(499, fields(499), size=1)], {SPACE: random_vectors(1, 16, 3)}
+        ),
+        lambda store: store.put("parts", [record(500)], {SPACE: random_vectors(1, 16, 3)}),
     ],
 )
 def test_contents_that_differ_are_said(stores: list[Store], change: Callable[[Store], object]) -> None:
@@ -205,10 +210,11 @@ def test_approximate_answers_are_measured_and_not_blamed(
     def nearest(store: Store, missed: int) -> Callable[..., list[list[Neighbour]]]:
         exact = type(store).nearest
 
-        def find(name: str, queries: Vectors, k: int, *words: Any, **more: Any) -> list[list[Neighbour]]:
-            if not more.pop("approximate"):
-                return exact(store, name, queries, k, *words, **more)
-            return [row[missed:] for row in exact(store, name, queries, k + missed, *words, **more)]
+        def find(name: str, query: Query) -> list[list[Neighbour]]:
+            if not query.approximate:
+                return exact(store, name, query)
+            more = replace(query, k=query.k + missed, approximate=False)
+            return [row[missed:] for row in exact(store, name, more)]
 
         return find
 
@@ -300,9 +306,9 @@ def test_a_collection_that_is_written_meanwhile_is_asked_all_the_same(stores: li
     stop = threading.Event()
 
     def write() -> None:
-        with SqliteStore(stores[1].url) as writer:
+        with open_store(stores[1].url) as writer:
             while not stop.is_set():
-                writer.put("parts", [record("new", {"quality": "bad"})], random_vectors(1, 16, 9))
+                writer.put("parts", [record("new", {"quality": "bad"})], {SPACE: random_vectors(1, 16, 9)})
                 writer.remove("parts", [record("new").id])
 
     thread = threading.Thread(target=write)

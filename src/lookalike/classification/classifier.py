@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,16 @@ from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter, kept_name
-from lookalike.metric_learning.fitted import is_fitted
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import reading_and_comparing, silent
-from lookalike.search.neighbours import answerable, best_similarity, embed_images, nearest, plain_similarity
+from lookalike.search.neighbours import (
+    NearestOptions,
+    answerable,
+    best_similarity,
+    embed_images,
+    nearest,
+    plain_similarity,
+)
 from lookalike.types import Skipped
 from lookalike.vectors.vote import vote
 
@@ -46,6 +53,8 @@ class ClassifyOptions:
     """Neighbours that vote; `auto` chooses by cross-validation."""
     where: Where | None = None
     """Only records that match vote."""
+    using: str | None = None
+    """The vector that is searched; None: the default one."""
     max_error: float | None = None
     """Answer only where the held-out answers promise at most this error, 0 … 1."""
     coverage: float | None = None
@@ -53,7 +62,7 @@ class ClassifyOptions:
     false_alarm: float | None = None
     """Rate at which a known image may be called unknown, 0 … 1; None: `novelty.FALSE_ALARM`."""
     approximate: bool = False
-    """Use the collection's approximate index, if it has one."""
+    """Use the approximate index of the vector, if it has one."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
 
@@ -154,34 +163,30 @@ class Classifier:
         """
         spaces, options = self._spaces, self._options
         collection = answerable(spaces.store, self._name, self._where, self.by)
-        for each in embed_images(spaces, self._models, collection, images, options.max_pixels):
+        plain = plain_vector(collection, options.using)
+        for each in embed_images(spaces, self._models, collection, plain, images, options.max_pixels):
             yield each if isinstance(each, Skipped) else self._classified(collection, each)
 
     def _classified(self, collection: CollectionInfo, image: PlainVector) -> Classified:
-        spaces, where, approximate = self._spaces, self._where, self._options.approximate
+        spaces, using, approximate = self._spaces, self._options.using, self._options.approximate
         same = spaces.store.ids_by_digest(collection.name, image.digest or "")
-        neighbours, asked = nearest(
-            spaces, collection, image.vector, self.k, where, same, self.by, approximate=approximate
-        )
+        among = NearestOptions(self._where, same, self.by, approximate)
+        neighbours, asked, vector = nearest(spaces, collection, using, image.vector, self.k, among)
         prediction = vote(neighbours, self.by)
         if self.calibrator is not None:
 
             def nearest_of(labels: Sequence[Scalar]) -> float:
                 if not labels:
                     return -math.inf
-                among = {**(where or {}), self.by: labels}
-                found, _ = nearest(spaces, collection, image.vector, 1, among, same, approximate=approximate)
-                return best_similarity(found)
+                of_labels = replace(among, where={**(self._where or {}), self.by: labels}, having=None)
+                return best_similarity(nearest(spaces, collection, using, image.vector, 1, of_labels)[0])
 
             closest = best_similarity(neighbours)
-            if is_fitted(asked):
-                closest = plain_similarity(
-                    spaces, asked, image.vector, where, same, self.by, approximate=approximate
-                )
+            if vector.fitted:
+                closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
-        return Classified(
-            Path(image.name), prediction, len(same), collection.approximation if approximate else None
-        )
+        used = collection.vector(using).approximation if approximate else None
+        return Classified(Path(image.name), prediction, len(same), used)
 
     def _calibrator(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
         options = self._options
@@ -192,7 +197,8 @@ class Classifier:
             return None
         try:
             calibration_set = calibrate(
-                self._spaces, self._models, self._name, self.by, options.k, self._where, progress
+                *(self._spaces, self._models, self._name, self.by),
+                *(options.k, self._where, options.using, progress),
             )
         except Unanswerable:
             if asked:
@@ -211,6 +217,7 @@ def calibrate(
     by: str,
     k: Ks = 5,
     where: Where | None = None,
+    using: str | None = None,
     progress: Progress = silent,
 ) -> CalibrationSet:
     """Return the calibration set of a collection: see `open_calibration_set`.
@@ -222,16 +229,18 @@ def calibrate(
         by: the field that holds the label, as the collection has it.
         k: how many neighbours vote, or `auto`.
         where: only records that match, its fields as the collection has them.
+        using: the vector that is searched, by default the default one.
         progress: called with images read and compared, and those to do, where nothing is kept.
     """
     from lookalike.evaluation.calibration_set import open_calibration_set
 
     collection = answerable(spaces.store, name, where, by)
-    fitting = spaces.fitting(collection)
+    fitting = spaces.fitting(collection, using)
     pulse, reading, comparing = reading_and_comparing(progress, collection.count)
     return open_calibration_set(
-        spaces.store, models.cache, collection, by,
-        read=lambda: spaces.read_plain(name, reading), k=k, where=where,
-        fit=spaces.refit(collection, models, pulse.beat), fit_by=None if fitting is None else fitting.by,
+        spaces.store, models.cache, collection, collection.vector(using), by,
+        read=lambda: spaces.read_plain(collection, using, reading), k=k, where=where,
+        fit=spaces.refit(collection, using, models, pulse.beat),
+        fit_by=None if fitting is None else fitting.by,
         progress=comparing,
     )  # fmt: skip

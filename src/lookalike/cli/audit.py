@@ -13,6 +13,7 @@ from lookalike.cli.options import (
     global_options,
     model_options,
     option,
+    using_option,
 )
 from lookalike.cli.output import (
     SHOWN_FINDINGS,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
 @report_option("Write a report with pictures, one HTML file that opens offline.")
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -63,6 +65,7 @@ def audit(
     k: int,
     everything: bool,
     report: Path | None,
+    using: str | None,
     collection: str,
     form: str,
 ) -> None:
@@ -77,12 +80,14 @@ def audit(
         handle = database[collection]
         fields = handle.info().fields
         with progress_bar("auditing", quiet=settings.quiet) as progress:
-            found = handle.audit(by, split=split, k=k, look=True, progress=progress)
+            found = handle.audit(by, split=split, using=using, k=k, look=True, progress=progress)
         trouble = None
         if report is not None:
             from lookalike.report.audit_report import write_audit_report
 
-            trouble = try_to_write(write_audit_report, report, found, handle, quiet=settings.quiet)
+            trouble = try_to_write(
+                write_audit_report, report, found, handle, using=using, quiet=settings.quiet
+            )
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

@@ -21,6 +21,7 @@ from lookalike.cli.options import (
     option,
     parse_where,
     read_paths,
+    using_option,
     votes_option,
     where_option,
 )
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 @approximate_option
 @where_option
 @max_pixels_option
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -93,6 +95,7 @@ def classify(
     false_alarm: float | None,
     conditions: tuple[str, ...],
     max_pixels: int,
+    using: str | None,
     collection: str,
     form: str,
     *,
@@ -108,7 +111,15 @@ def classify(
     paths = read_paths(images)
     if labels is not None:
         _refuse_beside(
-            "--labels", "by", "k", "max_error", "coverage", "false_alarm", "approximate", "conditions"
+            "--labels",
+            "by",
+            "k",
+            "using",
+            "max_error",
+            "coverage",
+            "false_alarm",
+            "approximate",
+            "conditions",
         )
         return _classify_by_names(
             settings, paths, labels, templates, model=model, collection=collection, max_pixels=max_pixels,
@@ -124,14 +135,15 @@ def classify(
         handle = database[collection]
         with progress_bar("judging", quiet=settings.quiet) as progress:
             classifier = handle.classifier(
-                by, k=k, where=parse_where(conditions), max_error=max_error, coverage=coverage,
-                false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels, progress=progress,
+                by, k=k, where=parse_where(conditions), using=using, max_error=max_error,
+                coverage=coverage, false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
+                progress=progress,
             )  # fmt: skip
         by, k = classifier.by, classifier.k
         for remark in classifier.remarks:
             warn(remark, quiet=settings.quiet)
         if approximate and form == "table":
-            print_how_searched(handle.info().approximation)
+            print_how_searched(handle.info().vector(using).approximation)
         found = classifier.classify(map(Image, paths))
         for answer in found:
             if isinstance(answer, Skipped):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lookalike.cli.options import Settings, format_option, global_options
-from lookalike.cli.output import collection_line, print_line, print_table, print_text
+from lookalike.cli.output import collection_line, print_line, print_table, print_text, vector_text
 
 
 @click.command()
@@ -20,10 +20,10 @@ def collections(settings: Settings, form: str) -> None:
         for collection in found:
             print_line(collection_line(collection))
     elif found:
-        columns = ("collection", "images", "model", "dimensions", "fields")
+        columns = ("collection", "images", "vectors", "fields")
         print_table(
             columns,
-            [(c.name, c.count, c.space.embedder, c.space.dimension, ", ".join(c.fields)) for c in found],
+            [(c.name, c.count, "; ".join(map(vector_text, c.vectors)), ", ".join(c.fields)) for c in found],
         )
     else:
         print_text(f"no collections in {place}; `lookalike index PATH` makes one")

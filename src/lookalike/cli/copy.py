@@ -78,7 +78,7 @@ def _copy_one(
     with progress_bar(f"copying {display(name)}", quiet=settings.quiet) as progress:
         report = here.copy(name, there, prune=prune, progress=progress)
     approximation = None
-    if approximate and report.verified and report.sides[-1].images:
+    if approximate and report.verified and report.tally.images:
         with progress_bar("building the approximate index", quiet=settings.quiet):
             approximation = there[report.collection].build_index()
     if report.fit_differs:
@@ -94,10 +94,9 @@ def _copy_one(
 
 
 def _print_copy(report: CopyReport, approximation: Approximation | None, prune: bool) -> None:
-    for side in report.sides:
-        print_text(f"{side.collection}: {_done(side)}")
+    print_text(f"{report.collection}: {_done(report.tally)}")
     if report.verified:
-        said = f"verified: {counted(report.sides[-1].images, 'image')} alike to the last bit"
+        said = f"verified: {counted(report.tally.images, 'image')} alike to the last bit"
         print_text(f"{said}, SHA-256 {(report.digest or '')[:12]} ({report.seconds:.1f} s)")
     else:
         print_text(
@@ -106,7 +105,7 @@ def _print_copy(report: CopyReport, approximation: Approximation | None, prune: 
         )
     if report.under is not None:
         print_text(f"until then what is there is called {report.under}")
-    if not prune and any(side.only_there for side in report.sides):
+    if not prune and report.tally.only_there:
         print_text("images that only TO has were left there: --prune removes them")
     if approximation is not None:
         print_text(
@@ -115,23 +114,22 @@ def _print_copy(report: CopyReport, approximation: Approximation | None, prune: 
         )
 
 
-def _done(side: Tally) -> str:
+def _done(tally: Tally) -> str:
     counts = [
-        ("added", side.added),
-        ("updated", side.updated),
-        ("removed", side.removed),
-        ("unchanged", side.unchanged),
-        ("only at TO", side.only_there),
+        ("added", tally.added),
+        ("updated", tally.updated),
+        ("removed", tally.removed),
+        ("unchanged", tally.unchanged),
+        ("only at TO", tally.only_there),
     ]
     said = ", ".join(f"{count:,} {what}" for what, count in counts if count)
-    if side.added or side.updated or side.removed:
+    if tally.added or tally.updated or tally.removed:
         return said
     return f"nothing to do ({said})" if said else "nothing to do"
 
 
 def _print_copy_lines(report: CopyReport, approximation: Approximation | None) -> None:
     summary = asdict(report)
-    for side in summary.pop("sides"):
-        print_line({"type": "side", **side})
+    summary |= summary.pop("tally")
     index = None if approximation is None else asdict(approximation)
-    print_line({"type": "summary", **summary, "images": report.sides[-1].images, "approximation": index})
+    print_line({"type": "summary", **summary, "approximation": index})

@@ -23,16 +23,19 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 @click.command()
 @click.argument("name", metavar="COLLECTION")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
+@click.option("--using", metavar="NAME", help="Only this vector of the collection.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @global_options
-def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) -> None:
-    """Delete a collection, or only the records of some IMAGEs; no image file is touched.
+def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | None, *, yes: bool) -> None:
+    """Delete a collection, only the records of some IMAGEs, or one of its vectors; no image file is touched.
 
-    An IMAGE is a path, an id or a URI. With a fitted collection its plain vectors go too.
+    An IMAGE is a path, an id or a URI. A vector that another was fitted to, or the last one, cannot go alone.
     """
     with settings.open() as database:
         collection = database[name]
         found = collection.info()
+        if images and using is not None:
+            raise InvalidArgument("either some images are deleted, or with --using a vector of all")
         if images:
             wanted = [_id_of(image) for image in images]
             there = {record.id for record in collection.get(wanted)}
@@ -45,6 +48,10 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
             removed = collection.remove(wanted)
             print_text(f"{counted(removed, 'record')} deleted from {found.name}")
             return
+        if using is not None:
+            collection.drop_vector(using)
+            print_text(f"the vector {using} of {found.name} is deleted")
+            return
         if not yes:
             if not sys.stdin.isatty():
                 raise InvalidArgument(f"deleting {found.name!r} needs a yes: add --yes")
@@ -52,10 +59,8 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], yes: bool) ->
             if not click.confirm(question, err=True):
                 print_text("nothing was deleted")
                 return
-        first, *others = collection.delete()
-        print_text(f"{counted(first.count, 'record')} deleted with collection {first.name}")
-        for other in others:
-            print_text(f"its plain vectors, collection {other.name}, were deleted too")
+        deleted = collection.delete()
+        print_text(f"{counted(deleted.count, 'record')} deleted with collection {deleted.name}")
 
 
 def _id_of(image: str) -> str:

@@ -17,6 +17,7 @@ from lookalike.cli.options import (
     max_error_option,
     model_options,
     option,
+    using_option,
     votes_option,
 )
 from lookalike.cli.output import (
@@ -60,6 +61,7 @@ _MATRIX_CLASSES = 12
 @false_alarm_option
 @report_option("Write all of it, with pictures, to one HTML file.")
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -88,7 +90,14 @@ def evaluate(
         if report is not None:
             from lookalike.report.evaluation_report import write_evaluation_report
 
-            trouble = try_to_write(write_evaluation_report, report, evaluation, handle, quiet=settings.quiet)
+            trouble = try_to_write(
+                write_evaluation_report,
+                report,
+                evaluation,
+                handle,
+                using=options["using"],
+                quiet=settings.quiet,
+            )
     if form == "jsonl":
         from lookalike.evaluation.evaluation import evaluation_lines
 

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+    model_options,
+    using_option,
+)
 from lookalike.cli.output import counted, print_left_out, print_left_out_lines, print_line, print_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
@@ -19,18 +26,25 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--by", metavar="FIELD", help="The field whose labels the metric learns.")
 @click.option("--undo", is_flag=True, help="Go back to the plain vectors, and drop the fitted ones.")
+@using_option
 @collection_option
 @format_option
 @global_options
 @model_options
-def fit(settings: Settings, by: str | None, undo: bool, collection: str, form: str) -> None:
+def fit(
+    settings: Settings, by: str | None, using: str | None, collection: str, form: str, *, undo: bool
+) -> None:
     """Learn from a collection's labels how to compare its images.
 
-    The collection then holds vectors that went through the metric; the plain ones stay, in a collection of
-    the same name with `-unfitted` behind it. Images that are added later need no new fit.
+    Each image gets a further vector, `fitted`, which went through the metric and becomes the default; the
+    plain one stays. Images that are added later need no new fit.
     """
     if undo == (by is not None):
         raise InvalidArgument("fit needs either --by FIELD or --undo")
+    if undo and using is not None:
+        raise InvalidArgument(
+            "--using is for a fit: --undo drops the fitted vectors, whatever they are made of"
+        )
     with settings.open() as database:
         handle = database[collection]
         if by is None:
@@ -42,7 +56,7 @@ def fit(settings: Settings, by: str | None, undo: bool, collection: str, form: s
                 print_text(f"{name} is as before the fit: {counted(images, 'image')} with plain vectors")
             return
         with progress_bar("fitting", quiet=settings.quiet) as progress:
-            report = handle.fit(by, progress=progress)
+            report = handle.fit(by, using=using, progress=progress)
     if form == "jsonl":
         print_left_out_lines(report.left_out)
         line = asdict(report)

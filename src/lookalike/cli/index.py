@@ -55,7 +55,17 @@ if TYPE_CHECKING:
     help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
     "it is guessed, and said.",
 )
-@click.option("--model", metavar="NAME", help="The embedder of a new collection, see `lookalike models`.")
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="The embedder of a new collection, or with --as of a further vector, see `lookalike models`.",
+)
+@click.option(
+    "--as",
+    "vector",
+    metavar="NAME",
+    help="What the vectors of --model are called, beside others of the same images. [default: image]",
+)
 @click.option(
     "--range",
     "levels",
@@ -103,6 +113,7 @@ def index(
     labels: str,
     encoding: str | None,
     model: str | None,
+    vector: str | None,
     levels: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
@@ -130,6 +141,7 @@ def index(
             report = database[collection].index(
                 named,
                 model=model,
+                vector=vector,
                 levels=None if levels is None else Range.parse(levels),
                 labels=labels,
                 encoding=encoding,
@@ -149,7 +161,7 @@ def index(
             _print_report(report)
         if approximate:
             with progress_bar("building the approximate index", quiet=settings.quiet):
-                found = database[collection].build_index()
+                found = database[collection].build_index(vector)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:

@@ -15,6 +15,7 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     text_of,
+    vector_text,
 )
 from lookalike.file_names import display
 
@@ -66,6 +67,8 @@ def info(settings: Settings, collection: str, form: str) -> None:
             ("dimensions", str(found.space.dimension)),
             ("fingerprint", found.space.embedder_fingerprint),
             ("metric", found.space.metric_fingerprint),
+            ("vectors", "; ".join(map(vector_text, found.vectors))),
+            ("default vector", found.default),
             *(_fit_rows(fitting, since) if fitting is not None else ()),
             ("approximate index", approximation_text(found.approximation) if found.approximation else "none"),
             ("cache", settings.cache),

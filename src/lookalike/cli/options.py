@@ -168,6 +168,12 @@ collection_option = option(
     help="The collection.",
 )
 
+using_option = option(
+    "--using",
+    metavar="NAME",
+    help="Which vector of the collection, where it has several. [default: its default one]",
+)
+
 format_option = option(
     "--format",
     "form",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lookalike.evaluation.exclusions import LeftOut
-    from lookalike.types import Approximation, CollectionInfo, Neighbour, Record
+    from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
 
 _WIDEST = 1_000_000
 # Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.
@@ -158,7 +158,15 @@ def collection_line(collection: CollectionInfo) -> dict[str, object]:
         "images": collection.count,
         "fields": list(collection.fields),
         **asdict(collection.space),
+        "default": collection.default,
+        "vectors": [asdict(vector) for vector in collection.vectors],
     }
+
+
+def vector_text(vector: VectorInfo) -> str:
+    """Return the name of a vector with its model and dimensions, and whether records lack it still."""
+    lacking = "" if vector.ready else ", not complete"
+    return f"{vector.name}: {vector.space.embedder}, {vector.space.dimension}{lacking}"
 
 
 def describe(record: Record) -> str:

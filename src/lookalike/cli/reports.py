@@ -31,7 +31,13 @@ def report_option(text: str) -> Callable[[Any], Any]:
 
 
 def try_to_write(
-    write: Callable[..., None], path: Path, found: object, collection: Collection, *, quiet: bool
+    write: Callable[..., None],
+    path: Path,
+    found: object,
+    collection: Collection,
+    *,
+    using: str | None,
+    quiet: bool,
 ) -> OutputFailed | None:
     """Write a report.
 
@@ -40,6 +46,7 @@ def try_to_write(
         path: the file.
         found: what it is about.
         collection: where that was found.
+        using: name of the vector by which it was; None for the default.
         quiet: whether to show no progress.
 
     Returns:
@@ -47,8 +54,8 @@ def try_to_write(
     """
     try:
         with progress_bar("writing the report", quiet=quiet):
-            model = collection.info().space.embedder
-            write(path, found, *collection.read(), collection=collection.name, model=model)
+            model = collection.info().vector(using).space.embedder
+            write(path, found, *collection.read(using=using), collection=collection.name, model=model)
     except OutputFailed as error:
         return error
     return None

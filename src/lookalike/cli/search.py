@@ -17,6 +17,7 @@ from lookalike.cli.options import (
     model_options,
     option,
     parse_where,
+    using_option,
     where_option,
 )
 from lookalike.cli.output import (
@@ -87,6 +88,7 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
 @approximate_option
 @where_option
 @max_pixels_option
+@using_option
 @collection_option
 @format_option
 @global_options
@@ -99,6 +101,7 @@ def search(
     false_alarm: float | None,
     conditions: tuple[str, ...],
     max_pixels: int,
+    using: str | None,
     collection: str,
     form: str,
     *,
@@ -119,6 +122,7 @@ def search(
         answer = database[collection].search(
             asked,
             k=k,
+            using=using,
             where=parse_where(conditions),
             hybrid=hybrid,
             min_similarity=min_similarity,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from lookalike.client.connection import Connection, Part
-    from lookalike.search.query import Conditions, Picture, Query, Summand, Value
+    from lookalike.search.query import Conditions, Picture, Summand, Terms, Value
 
     Fields = Mapping[str, Value]
     Classifiable = Picture | Image | RecordId
@@ -55,11 +55,12 @@ class RemoteCollection:
 
     def search(
         self,
-        query: Query | Picture,
+        query: Terms | Picture,
         *,
         k: int = 10,
         offset: int = 0,
         where: Conditions | None = None,
+        using: str | None = None,
         hybrid: bool = False,
         min_similarity: float | Literal["auto"] | None = None,
         false_alarm: float | None = None,
@@ -73,6 +74,7 @@ class RemoteCollection:
             k: hits a page, 1 … 1,000.
             offset: hits to pass over.
             where: only images that match: every field named must have one of its values.
+            using: the vector that is searched, by default the default one.
             hybrid: find the words in labels, names, fields and captions too, and fuse both rankings.
             min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection.
             false_alarm: for `auto`: how often something may be found that is not there, 0 … 1.
@@ -90,6 +92,7 @@ class RemoteCollection:
                 "k": k,
                 "offset": offset,
                 "where": alternatives(where),
+                "using": using,
                 "hybrid": hybrid,
                 "min_similarity": min_similarity,
                 "false_alarm": false_alarm,
@@ -105,6 +108,7 @@ class RemoteCollection:
         *,
         k: int | Literal["auto"] = 5,
         where: Conditions | None = None,
+        using: str | None = None,
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
@@ -117,6 +121,7 @@ class RemoteCollection:
             by: the field that holds the label.
             k: neighbours that vote, 1 … 1,000; `auto` chooses by cross-validation.
             where: only images that match vote.
+            using: the vector that is searched, by default the default one.
             max_error: answer only where the held-out answers promise at most this error, 0 … 1.
             coverage: give label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known pictures that may be called unknown, 0 … 1.
@@ -137,6 +142,7 @@ class RemoteCollection:
                 "ids": [each.id for each in several if isinstance(each, RecordId)],
                 "k": k,
                 "where": alternatives(where),
+                "using": using,
                 "max_error": max_error,
                 "coverage": coverage,
                 "false_alarm": false_alarm,
@@ -228,6 +234,7 @@ class RemoteCollection:
         by: str,
         *,
         within: str | None = None,
+        using: str | None = None,
         k: int | Literal["auto"] | None = None,
         group: str | None = None,
         folds: int | None = None,
@@ -242,6 +249,7 @@ class RemoteCollection:
         Args:
             by: the field that holds the label.
             within: compare an image only with those of the same value of this field.
+            using: the vector that is judged, by default the default one.
             k: neighbours that vote; `auto` chooses; by default 5.
             group: never compare an image with those of the same value of this field.
             folds: for a fitted metric or k `auto`; by default 5.
@@ -255,23 +263,25 @@ class RemoteCollection:
             InvalidArgument: a number is out of its range.
         """
         given = {
-            "by": by, "within": within, "k": k, "group": group, "folds": folds, "repeats": repeats,
-            "seed": seed, "max_error": max_error, "coverage": coverage, "false_alarm": false_alarm,
+            "by": by, "within": within, "using": using, "k": k, "group": group, "folds": folds,
+            "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage,
+            "false_alarm": false_alarm,
         }  # fmt: skip
         return self._begin("evaluations", EvaluateQuery, given)
 
-    def audit(self, by: str, *, split: str | None = None, k: int = 5) -> RemoteJob:
+    def audit(self, by: str, *, split: str | None = None, using: str | None = None, k: int = 5) -> RemoteJob:
         """Begin to look for what is wrong with labels and images; see `RemoteJob.suspects`.
 
         Args:
             by: the field that holds the label.
             split: the field that tells training images from test images.
+            using: the vector that is judged, by default the default one.
             k: neighbours that vote.
 
         Raises:
             InvalidArgument: a number is out of its range.
         """
-        return self._begin("audits", AuditQuery, {"by": by, "split": split, "k": k})
+        return self._begin("audits", AuditQuery, {"by": by, "split": split, "using": using, "k": k})
 
     def map(self, by: str | None = None) -> RemoteJob:
         """Begin to draw a map, with the values of a field as labels; see `RemoteJob.map`."""

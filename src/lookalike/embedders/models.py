@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import split_name
-from lookalike.embedders.registry import FAMILIES, cards, groups_of, known_cards, open_embedder
+from lookalike.embedders.registry import cards, groups_of, known_cards, open_embedder
 from lookalike.errors import SpaceMismatch, Unanswerable
 from lookalike.types import Space
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.embedders.protocol import Device, Embedder
-    from lookalike.types import CollectionInfo
+    from lookalike.types import CollectionInfo, VectorInfo
 
 DEFAULT_MODEL = "efficientnet-lite0"
 """The embedder where none is named and no collection says."""
@@ -86,16 +86,17 @@ class Models:
             return open_embedder(model, self.cache, device=self.device)
         return self.embedder(model)
 
-    def embedder_of(self, collection: CollectionInfo) -> Embedder:
-        """Return the embedder that a collection was made by.
+    def embedder_of(self, collection: CollectionInfo, vector: VectorInfo | None = None) -> Embedder:
+        """Return the embedder that a vector of a collection was made by, by default the default one.
 
         Raises:
             SpaceMismatch: it was made by another version of it.
         """
-        embedder = self.embedder(collection.space.embedder)
-        if collection.space.embedder_fingerprint != embedder.fingerprint:
+        made = (vector or collection.vector()).space
+        embedder = self.embedder(made.embedder)
+        if made.embedder_fingerprint != embedder.fingerprint:
             space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
-            raise SpaceMismatch(collection.name, str(collection.space), str(space))
+            raise SpaceMismatch(collection.name, str(made), str(space))
         return embedder
 
     def text_embedder(self, embedder: Embedder, what: str) -> TextEmbedder:
@@ -118,15 +119,15 @@ class Models:
             f"text side; `lookalike index PATH --collection NAME --model MODEL` makes a collection of one"
         )
 
-    def text_embedder_of(self, collection: CollectionInfo) -> TextEmbedder:
-        """Return the text side of a collection's embedder.
+    def text_embedder_of(self, collection: CollectionInfo, vector: VectorInfo | None = None) -> TextEmbedder:
+        """Return the text side of the embedder of a collection's vector, by default of the default one.
 
         Raises:
             SpaceMismatch: the collection was made by another version of its embedder.
             Unanswerable: the embedder reads no texts.
         """
         what = f"collection {collection.name!r} cannot be asked"
-        return self.text_embedder(self.embedder_of(collection), what)
+        return self.text_embedder(self.embedder_of(collection, vector), what)
 
     def features(self, embedder: Embedder) -> FeatureCache:
         """Return the feature cache of an embedder."""
@@ -141,7 +142,8 @@ class Models:
 
     def groups(self, model: str) -> tuple[slice, ...]:
         """Return the ranges of columns that belong together in the features of an embedder."""
-        if model.partition(":")[0] in FAMILIES:
+        plain, _ = split_name(model)
+        if ":" in plain:
             return groups_of(self.embedder(model))
-        card = cards().get(split_name(model)[0])
+        card = cards().get(plain)
         return () if card is None else card.groups

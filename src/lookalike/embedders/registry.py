@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lookalike.embedders.protocol import Card, Described, Device, Embedder
 from lookalike.embedders.ranged import split_name, with_range
 from lookalike.errors import InvalidArgument, ModelNotFound
 from lookalike.images.levels import AUTO
+from lookalike.plugins import EMBEDDERS, load_plugin, plugin_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,26 @@ FAMILIES = {
     "sentence-transformers": "sentence-transformers:NAME[+TEXTNAME]",
 }
 """How the names of other models begin, and how they are written."""
+
+
+class OpenModel(Protocol):
+    """What a package that brings models names as its entry point: see `plugins`."""
+
+    def __call__(self, name: str, cache: Path, *, weights: Path | None, device: Device) -> Embedder:
+        """Open a model; a `TextEmbedder` where it reads texts.
+
+        Args:
+            name: all of it: what it is called with in `--model`, and what the embedder is to give as its own.
+            cache: the user's cache folder.
+            weights: a folder with the weights, where the user named one.
+            device: where it runs.
+        """
+        ...
+
+
+def families() -> dict[str, str]:
+    """Return how names of models begin, and how they are written, those of other packages included."""
+    return {name: f"{name}:NAME" for name in plugin_names(EMBEDDERS)} | FAMILIES
 
 
 def cards() -> dict[str, Card]:
@@ -65,7 +86,7 @@ def open_embedder(
     """Open the embedder called `name`.
 
     Args:
-        name: a key of `cards()`, or a name as `FAMILIES` has them; `@` and a range behind it, `full` or
+        name: a key of `cards()`, or a name as `families` has them; `@` and a range behind it, `full` or
             LOW:HIGH, says how pictures of more than 8 bits are decoded for it.
         cache: the user's cache folder, where graphs that are built once are kept.
         weights: a folder with the weights, laid out as in the hub's repository; None: the hub's cache.
@@ -82,6 +103,7 @@ def open_embedder(
         ExtraMissing: the packages that run it are not installed.
         WeightsMissing: its weights are not here.
         WeightsInvalid: its weights are not the ones they should be.
+        PluginFailed: the model is another package's, and that cannot be loaded.
     """
     plain, levels = split_name(name)
     if levels != AUTO:
@@ -92,6 +114,9 @@ def open_embedder(
         if not rest:
             raise InvalidArgument(f"model {name!r}: write {FAMILIES[family]}")
         return _open_family(family, rest, cache, weights, device, download=download)
+    open_model: OpenModel | None = load_plugin(EMBEDDERS, family) if colon else None
+    if open_model is not None:
+        return open_model(name, cache, weights=weights, device=device)
     from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0
     from lookalike.embedders.builtin.efficientnet_lite_inspect import EfficientNetLite0Inspect
 
@@ -100,7 +125,7 @@ def open_embedder(
         EfficientNetLite0Inspect.name: EfficientNetLite0Inspect,
     }
     if name not in openers:
-        raise ModelNotFound(name, [*openers, *FAMILIES.values()])
+        raise ModelNotFound(name, [*openers, *families().values()])
     if weights is not None:
         raise InvalidArgument(f"{name} carries its weights; --weights is for models of the hub")
     return openers[name](cache, device)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from lookalike.evaluation.fold_predictor import Fit
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.progress import Progress
-    from lookalike.stores.protocol import Store
-    from lookalike.types import CollectionInfo, Record, Scalar, Space, Stamp, Vectors, Where
+    from lookalike.stores.store import Store
+    from lookalike.types import CollectionInfo, Record, Scalar, Space, Stamp, VectorInfo, Vectors, Where
     from lookalike.vectors.vote import Codes
 
 # Of the file format and of all that is computed into it: another number, and old files are not read.
@@ -184,6 +184,7 @@ def open_calibration_set(
     store: Store,
     cache: Path,
     collection: CollectionInfo,
+    vector: VectorInfo,
     by: str,
     *,
     read: Callable[[], tuple[list[Record], Vectors]],
@@ -203,6 +204,7 @@ def open_calibration_set(
         store: where the collection lives.
         cache: the user's cache folder.
         collection: as it is now.
+        vector: the one of its own that is searched.
         by: the field that holds the label.
         read: returns its records and their plain vectors; called where nothing is kept.
         k: how many neighbours vote, or `auto`.
@@ -216,7 +218,7 @@ def open_calibration_set(
         FieldNotFound, Unanswerable: as for `predict_held_out`.
     """
     key = calibration_key(
-        collection.space,
+        vector.space,
         store.stamps(collection.name).values(),
         by=by,
         k=k,
@@ -231,7 +233,7 @@ def open_calibration_set(
 
         records, vectors = read()
         if where is not None:
-            matching = {record.id for batch, _ in store.scan(collection.name, where) for record in batch}
+            matching = {record.id for batch in store.scan_records(collection.name, where) for record in batch}
             rows = [row for row, record in enumerate(records) if record.id in matching]
             records, vectors = [records[row] for row in rows], vectors[rows]
         # Each pair is looked at once for near-duplicates, twice for answers.

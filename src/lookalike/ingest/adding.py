@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.errors import UnusableImage
+from lookalike.ingest.embedding import embed_files
+from lookalike.ingest.record_writer import RecordWriter
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import (
     Marks,
@@ -16,16 +19,20 @@ from lookalike.metric_learning.corrections import (
     delivered_again,
     stored,
 )
-from lookalike.metric_learning.sides import Sides
-from lookalike.uris import file_uri, record_id
-from lookalike.vectors.metric import normalise
+from lookalike.metric_learning.fitted import plain_vector
+from lookalike.types import Skipped
+from lookalike.uris import (
+    file_uri,
+    record_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.stores.protocol import Store
-    from lookalike.types import Record, Space
+    from lookalike.stores.store import Store
+    from lookalike.types import CollectionInfo, Features, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +40,15 @@ class Picture:
     """A picture to add."""
 
     file: EmbeddedFile
-    """As it is kept: its path is absolute, and the file is there."""
+    """As it is kept: its path is absolute, the file is there, and the features are those of the model that
+    the collection's default vector was made by."""
     name: str
     """What it is called by whoever adds it."""
     label: Label
 
 
-def add(store: Store, name: str, space: Space, pictures: Sequence[Picture]) -> list[Record]:
-    """Add pictures to a collection, on both sides of a fitted one; on return they survive a kill.
+def add(store: Store, models: Models, name: str, pictures: Sequence[Picture]) -> list[Record]:
+    """Add pictures to a collection, with all vectors that it declares; on return they survive a kill.
 
     A picture that is there already, at the same path, stays one record: fields and metadata that are
     delivered now are added to what it has or take its place, apart from what people have put right since, see
@@ -48,9 +56,9 @@ def add(store: Store, name: str, space: Space, pictures: Sequence[Picture]) -> l
 
     Args:
         store: where the collection lives.
+        models: opens the further models that the collection has vectors of.
         name: the collection.
-        space: of its plain vectors.
-        pictures: their features are of that space; the same path may be there several times.
+        pictures: the same path may be there several times.
 
     Returns:
         A record a picture, in order.
@@ -58,12 +66,12 @@ def add(store: Store, name: str, space: Space, pictures: Sequence[Picture]) -> l
     Raises:
         CollectionNotFound: there is none of that name.
         InvalidArgument: labels that no image may have.
-        SpaceMismatch: the collection holds vectors of another space.
+        UnusableImage: a further model makes nothing of a picture.
+        SpaceMismatch: the collection has got vectors of other models meanwhile.
     """
-    sides = Sides(store, name, space)
     ids = [record_id(file_uri(picture.file.path)) for picture in pictures]
-    records = {record.id: record for record in sides.get(list(dict.fromkeys(ids)))}
-    rows = {}
+    records = {record.id: record for record in store.get(name, list(dict.fromkeys(ids)))}
+    files = {}
     for identity, picture in zip(ids, pictures, strict=True):
         known = records.get(identity)
         if known is None:
@@ -75,7 +83,30 @@ def add(store: Store, name: str, space: Space, pictures: Sequence[Picture]) -> l
         check_labels(picture.label.fields)
         check_count(label.fields, 0 if known is None else len(known.fields))
         records[identity] = picture.file.record(file_uri(picture.file.path), label)
-        rows[identity] = picture.file.features
-    if rows:
-        sides.put([records[identity] for identity in rows], normalise(np.stack(list(rows.values()))))
+        files[identity] = picture.file
+    if files:
+        features = _features(store.collection(name), models, list(files.values()))
+        RecordWriter(store, name).put([records[identity] for identity in files], features)
     return [records[identity] for identity in ids]
+
+
+def _features(
+    collection: CollectionInfo, models: Models, files: Sequence[EmbeddedFile]
+) -> dict[str, Features]:
+    """Return what each model of a collection makes of the files, by the model's fingerprint."""
+    first = plain_vector(collection).space.embedder_fingerprint
+    found = {first: np.stack([file.features for file in files])}
+    for vector in collection.vectors:
+        if vector.space.embedder_fingerprint in found:
+            continue
+        embedder = models.embedder_of(collection, vector)
+        again_by = embed_files([file.path for file in files], embedder, models.features(embedder))
+        rows = []
+        for file, again in zip(files, again_by, strict=True):
+            if isinstance(again, Skipped):
+                raise UnusableImage(again.path, again.reason)
+            if again.digest != file.digest:
+                raise UnusableImage(str(file.path), "was changed while it was read")
+            rows.append(again.features)
+        found[vector.space.embedder_fingerprint] = np.stack(rows)
+    return found

@@ -12,6 +12,7 @@ import stat
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -24,7 +25,7 @@ from lookalike.images import decoding
 from lookalike.images.decoder_pool import POOL
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.progress import silent
-from lookalike.types import Record, Skipped
+from lookalike.types import Record, Skipped, Space
 from lookalike.uris import record_id
 
 if TYPE_CHECKING:
@@ -139,6 +140,45 @@ def embed_files(
         pool.shutdown(wait=True, cancel_futures=True)
         cache.put_notes(notes)
         cache.put(fresh)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """An embedder with the cache of its features."""
+
+    embedder: Embedder
+    cache: FeatureCache
+
+    @property
+    def space(self) -> Space:
+        """The space of its features when they are normalised, and no more."""
+        return Space(self.embedder.name, self.embedder.fingerprint, self.embedder.dimension)
+
+
+def embed_files_by(
+    paths: Sequence[Source], encoders: Sequence[Encoder], *, max_pixels: int = MAX_PIXELS
+) -> Generator[list[EmbeddedFile] | Skipped]:
+    """Embed files by several models, side by side.
+
+    Args:
+        paths: files or uploads.
+        encoders: at least one.
+        max_pixels: images with more pixels are skipped.
+
+    Yields:
+        For each path, in order, what each model makes of the same bytes; or why one of them makes nothing.
+    """
+    with ExitStack() as running:
+        made = [
+            running.enter_context(closing(embed_files(paths, one.embedder, one.cache, max_pixels=max_pixels)))
+            for one in encoders
+        ]
+        for outcomes in zip(*made, strict=True):
+            files = [outcome for outcome in outcomes if isinstance(outcome, EmbeddedFile)]
+            skipped = next((outcome for outcome in outcomes if isinstance(outcome, Skipped)), None)
+            if skipped is None and len({file.digest for file in files}) > 1:
+                skipped = Skipped(str(files[0].path), "was changed while it was read")
+            yield files if skipped is None else skipped
 
 
 class _UnderWay:

@@ -22,6 +22,9 @@ class IndexOptions:
     model: str | None = None
     """The embedder; None: that of the collection, or the default one for a new collection. Weights that are
     not on this machine are fetched from the model hub."""
+    vector: str | None = None
+    """Name of the vector that the embedder makes, a further one of a collection that is there; None: the one
+    that it has of this embedder, or `image` of a new collection."""
     levels: Range | None = None
     """Which samples of more than 8 bits become black and white; None: those that the collection has been made
     by, or `AUTO` for a new one."""

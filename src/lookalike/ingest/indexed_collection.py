@@ -10,13 +10,17 @@ from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionNotFound, PathNotFound
+from lookalike.ingest.completion import complete_vectors
+from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.indexed_folders import indexed_paths, remember_indexed
 from lookalike.ingest.indexing import index
 from lookalike.ingest.removals import is_below
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import silent
 from lookalike.sources.files import absolute
 from lookalike.sources.patterns import Patterns
 from lookalike.stores.checks import same_name
+from lookalike.types import Remark
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.index_report import IndexReport
     from lookalike.progress import Progress
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
 
 
 def index_collection(
@@ -53,12 +57,8 @@ def index_collection(
     Returns:
         What became of every file; and why it could not be noted, None where all is well.
     """
-    known = {collection.name.casefold(): collection for collection in store.collections()}
-    collection = known.get(name.casefold())
-    model = options.model or (collection.space.embedder if collection else DEFAULT_MODEL)
-    if options.levels is not None:
-        model = ranged_name(model, options.levels)
-    embedder = models.embedder(model, download=True)
+    encoders = _encoders(store, models, name, options)
+    embedder = encoders[0].embedder
     roots = [absolute(path) for path in paths]
     patterns: Mapping[Path, Patterns] = dict.fromkeys(roots, Patterns(options.exclude, options.include))
     if options.as_before:
@@ -69,18 +69,40 @@ def index_collection(
         gone = _left(store, name, paths)
         return remember_indexed(models.cache, store.url, name, there, patterns, gone)
 
-    features = models.features(embedder)
     try:
-        report = index(store, name, paths, embedder, features, options, patterns, progress)
+        report = index(store, name, paths, encoders, options, patterns, progress)
     except PathNotFound:
         if options.prune:
             note([])
         raise
+    # What a run or a fit before this one was killed over, and what a further model has not seen yet.
+    for incomplete in complete_vectors(store, name, models, progress):
+        report.remarks.append(Remark("", str(incomplete)))
     unnoted = note([path for path in paths if os.path.lexists(path)])
     # Most of the time of a run in which nearly all were new to the model is the model's.
     if report.embedded >= 0.9 * report.images:
         note_speed(models.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
     return report, unnoted
+
+
+def _encoders(store: Store, models: Models, name: str, options: IndexOptions) -> list[Encoder]:
+    """Return the model that is asked for, or that the collection was made by, and then its others."""
+    collection = None
+    with suppress(CollectionNotFound):
+        collection = store.collection(name)
+    model = options.model
+    if model is None and collection is not None:
+        using = options.vector if options.vector in [each.name for each in collection.vectors] else None
+        model = plain_vector(collection, using).space.embedder
+    if options.levels is not None:
+        model = ranged_name(model or DEFAULT_MODEL, options.levels)
+    first = models.embedder(model or DEFAULT_MODEL, download=True)
+    found = {first.fingerprint: Encoder(first, models.features(first))}
+    for vector in () if collection is None else collection.vectors:
+        if vector.space.embedder_fingerprint not in found:
+            other = models.embedder(vector.space.embedder, download=True)
+            found[other.fingerprint] = Encoder(other, models.features(other))
+    return list(found.values())
 
 
 def _left(store: Store, name: str, paths: Sequence[Path]) -> list[Path]:

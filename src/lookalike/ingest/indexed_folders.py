@@ -18,7 +18,7 @@ from lookalike.shared_json import change_entries, read_entries
 from lookalike.sources.files import absolute
 from lookalike.sources.patterns import Patterns, file_names
 from lookalike.stores.checks import same_name
-from lookalike.stores.sqlite.file import file_path
+from lookalike.stores.sqlite.address import file_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -6,37 +6,35 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lookalike.ingest.embedding import EmbeddedFile, embed_files, file_time, read_digests
+from lookalike.errors import CollectionNotFound, SpaceMismatch
+from lookalike.ingest.embedding import EmbeddedFile, embed_files_by, file_time, read_digests
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import carry_corrections, move_records
+from lookalike.ingest.record_writer import RecordWriter
 from lookalike.ingest.removals import Disk, Removal, check_emptied, find_gone, is_below
 from lookalike.ingest.run import BATCH_RECORDS, IndexRun, Job, StepProgress
 from lookalike.ingest.survey import check_gone, survey
 from lookalike.label_normalisation import labels_digest
 from lookalike.metric_learning.corrections import indexed_again, marks_of, moved, stored
-from lookalike.metric_learning.sides import Sides
 from lookalike.progress import silent
 from lookalike.sources.files import absolute
 from lookalike.stores.batches import chunks
-from lookalike.types import Remark, Skipped, Space
+from lookalike.stores.store import VECTOR
+from lookalike.types import Remark, Skipped
 from lookalike.uris import file_uri, local_path
-from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.embedders.feature_cache import FeatureCache
-    from lookalike.embedders.protocol import Embedder
+    from lookalike.ingest.embedding import Encoder
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.removals import Agree
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
     from lookalike.sources.patterns import Patterns
-    from lookalike.stores.protocol import Store
-    from lookalike.types import Record, Stamp
+    from lookalike.stores.store import Store
+    from lookalike.types import Record, Space, Stamp
 
 # What is embedded in this many seconds is written: what a kill costs at most.
 _WRITE_SECONDS = 2.0
@@ -51,8 +49,7 @@ def index(
     store: Store,
     name: str,
     paths: Sequence[Path],
-    embedder: Embedder,
-    cache: FeatureCache,
+    encoders: Sequence[Encoder],
     options: IndexOptions,
     patterns: Mapping[Path, Patterns] | None = None,
     progress: Progress = silent,
@@ -60,8 +57,8 @@ def index(
     """Bring a collection up to date with the images below some paths.
 
     Files that did not change since they were indexed cost one look at their date and size. Interrupted at any
-    moment, it leaves a collection that the same call completes. Of a fitted collection both sides are
-    written, the plain one first; the metric stays as it was fitted. What people have put right stays, see
+    moment, it leaves a collection that the same call completes. Each record is written with all vectors that
+    the collection declares; a metric stays as it was fitted. What people have put right stays, see
     `corrections`, also where a file was moved: see `moves`.
 
     A file is known by its absolute path, however that was spelt; links in it stay, so that a folder and a
@@ -72,9 +69,9 @@ def index(
         store: where the collection lives.
         name: the collection, made if it is missing.
         paths: folders and files; with `prune`, also such as are gone and have records.
-        embedder: the collection's own.
-        cache: the features of that embedder.
-        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_paths`.
+        encoders: one for each model that the collection has vectors of. The first is the one that a new
+            collection is made by, or that is to make its further vector `options.vector`.
+        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_collection`.
         patterns: what is left out below which of the paths; by default nothing.
         progress: told with images done and images to do.
 
@@ -86,49 +83,80 @@ def index(
         Unanswerable: there is no image below a path, and nothing to prune.
         FolderEmpty: there are records to prune, and it looks as though a disk were not mounted.
         RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
-        SpaceMismatch: the collection holds vectors of another embedder.
-        InvalidArgument: the name is that of a fitted collection's plain side, or there is no such encoding.
+        SpaceMismatch: the collection has no vector of the first model, or vectors of models that are not
+            among them.
+        InvalidArgument: there is no such encoding, or the name or that of the vector is not usable.
         LabelsInvalid: the labels cannot be read at all.
     """
     started = time.monotonic()
     prune = options.prune or options.prune_empty
     report = IndexReport(name)
     roots = [absolute(path) for path in paths]
-    sides = Sides(store, name, Space(embedder.name, embedder.fingerprint, embedder.dimension))
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
     found = survey(roots, options.labels, options.encoding, by_root, report, disk, prune=prune)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
-    stamps = store.stamps(sides.open())
+    declare(store, name, encoders[0].space, options.vector)
+    stamps = store.stamps(name)
     steps = StepProgress(progress)
-    run = IndexRun(sides, found.wanted, stamps, embedder, cache, options.max_pixels, report, steps, disk)
-    try:
-        check_gone(found.gone, name, stamps)
-        jobs = _sort_out(run, _differing(run) if options.verify else frozenset())
-        jobs, origins = move_records(run, jobs)
-        carried = carry_corrections(run, jobs, origins)
-        if report.left_out and (kept := _left_in(roots, run)):
-            report.remarks.append(Remark("", _LEFT_IN.format(kept)))
-        if prune:
-            kept_back = origins | {record.id for record in carried.values()}
-            left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
-            gone = find_gone(frozenset(roots), run.wanted, left, disk)
-            if not options.prune_empty:
-                check_emptied(found.imageless, gone, left, disk)
-            report.removed = _remove(run, gone, options.agree)
-        _write(run, jobs, carried)
-        if prune and carried:
-            gone = find_gone(frozenset(roots), run.wanted, stamps, disk)
-            passed_on = [record.id for record in carried.values() if record.id in gone]
-            report.removed += sides.remove(passed_on) if passed_on else 0
-    finally:
-        # What a run before this one was killed over, or a fit that ran meanwhile did not see.
-        sides.level()
+    run = IndexRun(
+        *(store, name, encoders, found.wanted, stamps, options.max_pixels, report, steps, disk),
+        RecordWriter(store, name),
+    )
+    check_gone(found.gone, name, stamps)
+    jobs = _sort_out(run, _differing(run) if options.verify else frozenset())
+    jobs, origins = move_records(run, jobs)
+    carried = carry_corrections(run, jobs, origins)
+    if report.left_out and (kept := _left_in(roots, run)):
+        report.remarks.append(Remark("", _LEFT_IN.format(kept)))
+    if prune:
+        kept_back = origins | {record.id for record in carried.values()}
+        left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
+        gone = find_gone(frozenset(roots), run.wanted, left, disk)
+        if not options.prune_empty:
+            check_emptied(found.imageless, gone, left, disk)
+        report.removed = _remove(run, gone, options.agree)
+    _write(run, jobs, carried)
+    if prune and carried:
+        gone = find_gone(frozenset(roots), run.wanted, stamps, disk)
+        passed_on = [record.id for record in carried.values() if record.id in gone]
+        report.removed += store.remove(name, passed_on) if passed_on else 0
     unused = {skipped.path for skipped in report.skipped}
     report.unlabelled = [path for path in report.unlabelled if path not in unused]
     report.seconds = time.monotonic() - started
     return report
+
+
+def declare(store: Store, name: str, space: Space, vector: str | None) -> None:
+    """Make a collection, or see that it has, or gets, the vector that is to be written.
+
+    Args:
+        store: where it lives.
+        name: the collection.
+        space: of the vector.
+        vector: its name; None: that of the vector of this space, or the usual one of a new collection.
+
+    Raises:
+        SpaceMismatch: the collection is there and has no vector of this space, and none is named; or the one
+            that is named is of another.
+        InvalidArgument: a name is not usable.
+    """
+    try:
+        collection = store.collection(name)
+    except CollectionNotFound:
+        store.create(name, space, vector=vector or VECTOR)
+        return
+    known = next((each for each in collection.vectors if each.space == space), None)
+    if vector is None or (known is not None and known.name == vector):
+        if known is None:
+            there = " and ".join(f"{each.name}: {each.space}" for each in collection.vectors)
+            raise SpaceMismatch(collection.name, there, str(space))
+        return
+    other = next((each for each in collection.vectors if each.name == vector and each.ready), None)
+    if other is not None:
+        raise SpaceMismatch(collection.name, f"{vector}: {other.space}", str(space))
+    store.add_vector(name, vector, space)
 
 
 def _differing(run: IndexRun) -> frozenset[Path]:
@@ -203,10 +231,10 @@ def _relabel(run: IndexRun, labels: dict[str, tuple[Path, Label]]) -> None:
         run: of which it is a step.
         labels: what the label files say, by id; those of records that are there are taken out.
     """
-    sides, report = run.sides, run.report
+    store, name, report = run.store, run.name, run.report
     changed = []
     arrived: list[str] = []
-    for record in sides.get(list(labels)):
+    for record in store.get(name, list(labels)):
         path, label = labels.pop(record.id)
         kept, given_up = indexed_again(record, label, record.digest)
         if given_up:
@@ -223,11 +251,11 @@ def _relabel(run: IndexRun, labels: dict[str, tuple[Path, Label]]) -> None:
         changed.append((record.id, kept.fields, kept.metadata))
     if arrived:
         disk = Disk()
-        left = [record.id for record in sides.get(arrived) if _is_gone(record, disk)]
-        report.moved += sides.remove(left) if left else 0
+        left = [record.id for record in store.get(name, arrived) if _is_gone(record, disk)]
+        report.moved += store.remove(name, left) if left else 0
         report.unchanged += len(arrived) - len(left)
     if changed:
-        sides.relabel(changed)
+        store.relabel(name, changed)
 
 
 def _is_gone(record: Record, disk: Disk) -> bool:
@@ -244,24 +272,24 @@ def _remove(run: IndexRun, gone: dict[str, Path], agree: Agree) -> int:
         # A disk may have been mounted while somebody thought about it.
         again = Disk()
         gone = {identity: path for identity, path in gone.items() if again.is_gone(path)}
-    return run.sides.remove(list(gone)) if gone else 0
+    return run.store.remove(run.name, list(gone)) if gone else 0
 
 
 def _write(run: IndexRun, jobs: Sequence[Job], carried: Mapping[Path, Record]) -> None:
     """Embed the jobs and put them in the store, a batch at a time."""
-    ready: list[tuple[Job, EmbeddedFile]] = []
+    ready: list[tuple[Job, list[EmbeddedFile]]] = []
     assumed: dict[str, list[str]] = {}
     last = time.monotonic()
     run.progress(0, len(jobs))
-    paths = (job.path for job in jobs)
-    with closing(embed_files(paths, run.embedder, run.cache, max_pixels=run.max_pixels)) as outcomes:
+    paths = [job.path for job in jobs]
+    with closing(embed_files_by(paths, run.encoders, max_pixels=run.max_pixels)) as outcomes:
         try:
             for done, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True), 1):
                 if isinstance(outcome, Skipped):
                     run.report.skipped.append(outcome)
                 else:
                     ready.append((job, outcome))
-                    for note in outcome.notes:
+                    for note in outcome[0].notes:
                         assumed.setdefault(note, []).append(str(job.path))
                 if len(ready) >= BATCH_RECORDS or time.monotonic() - last > _WRITE_SECONDS:
                     # Taken first: what the store refuses is not offered to it again below.
@@ -287,16 +315,16 @@ def _assumptions(assumed: Mapping[str, Sequence[str]]) -> list[Remark]:
     return remarks
 
 
-def _put(run: IndexRun, ready: list[tuple[Job, EmbeddedFile]], carried: Mapping[Path, Record]) -> None:
+def _put(run: IndexRun, ready: list[tuple[Job, list[EmbeddedFile]]], carried: Mapping[Path, Record]) -> None:
     if not ready:
         return
     # Also of those that are new, where there were records: another process may have moved one here meanwhile,
     # corrections and all.
     ids = [job.id for job, _ in ready if job.known or run.stamps]
-    before = {one.id: one for one in run.sides.get(ids)}
+    before = {one.id: one for one in run.store.get(run.name, ids)}
     passed_on = {record.id for record in carried.values()}
     records = []
-    for job, file in ready:
+    for job, (file, *_) in ready:
         known, carrier = before.get(job.id), carried.get(job.path)
         label, given_up = stored(job.label), False
         if known is not None:
@@ -312,8 +340,8 @@ def _put(run: IndexRun, ready: list[tuple[Job, EmbeddedFile]], carried: Mapping[
         if given_up:
             run.report.overruled.append(str(job.path))
         records.append(file.record(job.uri, label))
-    run.sides.put(records, normalise(np.stack([file.features for _, file in ready])))
-    for job, file in ready:
+    run.put(records, [run.features(files) for _, files in ready])
+    for job, (file, *_) in ready:
         run.report.added += not job.known
         run.report.updated += job.known
         run.report.embedded += not file.cached

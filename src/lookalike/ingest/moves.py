@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lookalike.ingest.embedding import embed_files, file_time, read_digests
+from lookalike.ingest.embedding import embed_files_by, file_time, read_digests
 from lookalike.ingest.run import BATCH_RECORDS
 from lookalike.metric_learning.corrections import indexed_again, marks_of, moved
 from lookalike.stores.batches import chunks
 from lookalike.types import Record, Skipped
 from lookalike.uris import local_path
-from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.ingest.run import IndexRun, Job
-    from lookalike.types import Vectors
+    from lookalike.types import Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +116,43 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
     moves = pair(lost, found)
     done: set[Path] = set()
 
-    def put(some: Sequence[tuple[Move, Vectors]]) -> None:
-        places = [(new[move.path], move.record, statuses[move.path]) for move, _ in some]
-        done.update(_put_moved(run, places, np.stack([vector for _, vector in some])))
+    def put(some: Sequence[Move], features: Sequence[Mapping[str, Features]]) -> None:
+        places = [(new[move.path], move.record, statuses[move.path]) for move in some]
+        done.update(_put_moved(run, places, features))
 
-    known: list[tuple[Move, Vectors]] = []
-    todo: dict[str, Move] = {}
-    for move in moves:
-        features = run.cache.get(move.record.digest)
-        if features is None:
-            todo[move.record.id] = move
-        else:
-            known.append((move, normalise(features[None])[0]))
-    for some in chunks(known, BATCH_RECORDS):
-        put(some)
-    if todo:
-        for records, rows in run.sides.vectors(set(todo)):
-            put([(todo.pop(record.id), row) for record, row in zip(records, rows, strict=True)])
-    # Those whose vector is damaged.
-    left = list(todo.values())
-    files = embed_files((move.path for move in left), run.embedder, run.cache, max_pixels=run.max_pixels)
-    for move, file in zip(left, files, strict=True):
-        if not isinstance(file, Skipped) and file.digest == move.record.digest:
-            run.report.embedded += not file.cached
-            put([(move, normalise(file.features[None])[0])])
+    left: list[Move] = []
+    for some in chunks(moves, BATCH_RECORDS):
+        known = _known_features(run, [move.record for move in some])
+        whole = [move for move in some if len(known[move.record.id]) == len(run.encoders)]
+        if whole:
+            put(whole, [known[move.record.id] for move in whole])
+        left += [move for move in some if move not in whole]
+    # Those that a model has not seen, or whose vectors are damaged.
+    outcomes = embed_files_by([move.path for move in left], run.encoders, max_pixels=run.max_pixels)
+    for move, files in zip(left, outcomes, strict=True):
+        if not isinstance(files, Skipped) and files[0].digest == move.record.digest:
+            run.report.embedded += not files[0].cached
+            put([move], [run.features(files)])
     return [job for job in jobs if job.path not in done], frozenset(move.record.id for move in moves)
+
+
+def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[str, Features]]:
+    """Return what is known of records by id: features or plain vectors of each model, by its fingerprint."""
+    found: dict[str, dict[str, Features]] = {record.id: {} for record in records}
+    vectors = [one for one in run.store.collection(run.name).vectors if one.ready and not one.fitted]
+    names = {one.space.embedder_fingerprint: one.name for one in vectors}
+    for encoder in run.encoders:
+        fingerprint = encoder.embedder.fingerprint
+        kept = {record.id: encoder.cache.get(record.digest) for record in records}
+        lost = [identity for identity, features in kept.items() if features is None]
+        if lost and fingerprint in names:
+            there, found_vectors = run.store.vectors_of(run.name, lost, names[fingerprint])
+            (rows,) = found_vectors.values()
+            kept |= {record.id: row for record, row in zip(there, rows, strict=True)}
+        for identity, features in kept.items():
+            if features is not None:
+                found[identity][fingerprint] = features
+    return found
 
 
 def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Path, Record]:
@@ -196,7 +205,9 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _put_moved(
-    run: IndexRun, some: Sequence[tuple[Job, Record, os.stat_result | None]], vectors: Vectors
+    run: IndexRun,
+    some: Sequence[tuple[Job, Record, os.stat_result | None]],
+    features: Sequence[Mapping[str, Features]],
 ) -> set[Path]:
     """Put records where their files are now, then remove those of the old paths.
 
@@ -208,9 +219,9 @@ def _put_moved(
     """
     # Read again: files were read meanwhile, and somebody may have put labels right, removed the record, or
     # moved it here.
-    sides = run.sides
-    now = {record.id: record for record in sides.get([known.id for _, known, _ in some])}
-    there = {record.id for record in sides.get([job.id for job, _, _ in some])}
+    store, name = run.store, run.name
+    now = {record.id: record for record in store.get(name, [known.id for _, known, _ in some])}
+    there = {record.id for record in store.get(name, [job.id for job, _, _ in some])}
     records = []
     rows = []
     settled = []
@@ -231,8 +242,8 @@ def _put_moved(
         settled.append((job.id, plain.fields, plain.metadata))
         origins.append(before.id)
     if records:
-        sides.put(records, vectors[rows])
-        sides.remove(origins)
-        sides.relabel(settled)
+        run.put(records, [features[row] for row in rows])
+        store.remove(name, origins)
+        store.relabel(name, settled)
         run.report.moved += len(records)
     return {some[row][0].path for row in rows}

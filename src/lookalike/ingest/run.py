@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.ingest.removals import Disk
+import numpy as np
+
 from lookalike.stores.batches import chunks
 from lookalike.uris import record_id
 
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lookalike.embedders.feature_cache import FeatureCache
-    from lookalike.embedders.protocol import Embedder
+    from lookalike.ingest.embedding import EmbeddedFile, Encoder
     from lookalike.ingest.index_report import IndexReport
+    from lookalike.ingest.record_writer import RecordWriter
+    from lookalike.ingest.removals import Disk
     from lookalike.labels.labelling import Label
-    from lookalike.metric_learning.sides import Sides
     from lookalike.progress import Progress
-    from lookalike.types import Record, Stamp
+    from lookalike.stores.store import Store
+    from lookalike.types import Features, Record, Stamp
 
 BATCH_RECORDS = 256
 """Records that are written at once: a few hundredths of a second, and what a kill costs at most."""
@@ -67,19 +69,40 @@ class StepProgress:
 class IndexRun:
     """What the steps of one run share: images, records, embedder, report and progress."""
 
-    sides: Sides
+    store: Store
+    name: str
+    """Of the collection."""
+    encoders: Sequence[Encoder]
+    """One for each model that the collection has vectors of."""
     wanted: Mapping[Path, Label]
     """Every image that is there, with its label, in order."""
     stamps: Mapping[str, Stamp]
     """Of the collection as the run found it, by URI."""
-    embedder: Embedder
-    cache: FeatureCache
     max_pixels: int
     report: IndexReport
     progress: StepProgress
-    disk: Disk = field(default_factory=Disk)
+    disk: Disk
+    writer: RecordWriter
 
     def records(self, ids: Sequence[str]) -> Iterator[Record]:
         """Yield the records of these ids that are there, in order; read bit by bit."""
         for some in chunks(ids, _READ_RECORDS):
-            yield from self.sides.get(some)
+            yield from self.store.get(self.name, some)
+
+    def features(self, files: Sequence[EmbeddedFile]) -> dict[str, Features]:
+        """Return what the models made of one file, by their fingerprints."""
+        made = zip(self.encoders, files, strict=True)
+        return {encoder.embedder.fingerprint: file.features for encoder, file in made}
+
+    def put(self, records: Sequence[Record], features: Sequence[Mapping[str, Features]]) -> None:
+        """Add or replace records.
+
+        Args:
+            records: no id twice.
+            features: of each record by each model, by the model's fingerprint: shape (dimension,).
+        """
+        rows = {
+            encoder.embedder.fingerprint: np.stack([each[encoder.embedder.fingerprint] for each in features])
+            for encoder in self.encoders
+        }
+        self.writer.put(records, rows)

@@ -1,9 +1,8 @@
-"""The integrity check of a store: vectors, labels, counts, both sides of fitted collections, structures."""
+"""Checking a store: every vector and label, the counts, the fits, and what is kept beside the records."""
 
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,21 +10,20 @@ import numpy as np
 
 from lookalike.errors import LookalikeError, SpaceMismatch, StoreCorrupt
 from lookalike.ingest.embedding import embed_files, read_digest
+from lookalike.ingest.record_writer import RecordWriter
 from lookalike.integrity.finding import Finding
 from lookalike.label_normalisation import labels_digest
-from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_name
-from lookalike.metric_learning.sides import Sides
+from lookalike.metric_learning.fitted import fitting_of
 from lookalike.progress import silent
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.types import Skipped
 from lookalike.uris import local_path
-from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from lookalike.embedders.models import Models
     from lookalike.progress import Progress
     from lookalike.stores.damage import Damage
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Features, Record, Stamp
 
 _RESTORE = "restore the store from a copy, or index into a new one"
@@ -37,7 +35,7 @@ def check_store(
     """Verify all that a store holds: vectors, labels, counts and structures.
 
     Args:
-        store: what is checked.
+        store: what is read.
         models: what embeds again.
         repair: whether what can be mended is.
         progress: called with records read and records to read.
@@ -78,21 +76,21 @@ class _StoreCheck:
         self.read = 0
         self._store = store
         self._models = models
-        self._collections = {each.name: each for each in collections}
-        self._fitted = {plain_name(each): each for each in collections if is_fitted(each)}
         self._repair = repair
         self._progress = progress
         self._total = sum(each.count for each in collections)
 
     def check(self, collection: CollectionInfo) -> None:
-        """Check the records of a collection, and what its two sides have to do with each other."""
+        """Check the records of a collection with all their vectors, and its fit."""
         name = collection.name
         stamps = {stamp.id: stamp for stamp in self._store.stamps(name).values()}
         seen = 0
-        for records, vectors in self._store.scan(name):
-            lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-            for record, length in zip(records, lengths, strict=True):
-                self._check_record(collection, record, float(length), stamps.get(record.id))
+        for records, vectors in self._store.scan_vectors(name):
+            lengths = [np.linalg.norm(rows.astype(np.float64), axis=1) for rows in vectors.values()]
+            for row, record in enumerate(records):
+                self._check_record(
+                    collection, record, [float(one[row]) for one in lengths], stamps.get(record.id)
+                )
             seen += len(records)
             self._progress(min(self.read + seen, self._total), self._total)
         self.read += seen
@@ -103,12 +101,14 @@ class _StoreCheck:
             self.findings.append(Finding(self._store.url, said, name, todo=_RESTORE))
         for damage in damaged:
             self._mend(collection, damage)
-        if is_fitted(collection):
-            self._check_sides(collection)
+        self._check_vectors(now)
 
     def check_structure(self) -> None:
         """Check what a store has beside its records; what repeats a record's labels is written anew."""
+        named = {(finding.collection, finding.id) for finding in self.findings if finding.id is not None}
         for fault in self._store.check():
+            if (fault.collection, fault.id) in named:  # a record that lacks a vector was found by reading it
+                continue
             finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=_RESTORE)
             if fault.collection is not None and fault.id is not None:
                 finding = replace(finding, todo="`lookalike check --repair` writes it anew")
@@ -119,12 +119,13 @@ class _StoreCheck:
             self.findings.append(finding)
 
     def _check_record(
-        self, collection: CollectionInfo, record: Record, length: float, stamp: Stamp | None
+        self, collection: CollectionInfo, record: Record, lengths: list[float], stamp: Stamp | None
     ) -> None:
         finding = Finding(self._store.url, "", collection.name, record.id, _path(record))
-        if not abs(length - 1) <= LENGTH_TOLERANCE:
-            said = f"its vector has length {length:.6g}, not 1"
-            self.findings.append(replace(finding, damage=said, todo=_index(collection, record)))
+        for length in lengths:
+            if not abs(length - 1) <= LENGTH_TOLERANCE:
+                said = f"its vector has length {length:.6g}, not 1"
+                self.findings.append(replace(finding, damage=said, todo=_index(collection, record)))
         if stamp is not None and stamp.labels_digest != labels_digest(record.fields, record.metadata):
             if self._repair:
                 self._store.relabel(collection.name, [(record.id, record.fields, record.metadata)])
@@ -133,79 +134,62 @@ class _StoreCheck:
             self.findings.append(replace(finding, damage=said, mended=self._repair, todo=todo))
 
     def _mend(self, collection: CollectionInfo, damage: Damage) -> None:
+        """Say what is damaged; put the record again where its labels are whole and its picture is at hand."""
         finding = Finding(self._store.url, damage.reason, collection.name, damage.id, damage.path or None)
-        record = self._sound(collection, damage.id)
-        if record is None:
+        found = self._store.get(collection.name, [damage.id])
+        if not found:
             self.findings.append(replace(finding, todo=_again(collection, damage)))
             return
+        (record,) = found
         todo = "`lookalike check --repair` embeds it again"
         if self._repair:
             try:
                 features = self._features(collection, record)
-                fitted = self._fitted.get(collection.name, collection)
-                plain = self._collections[plain_name(fitted)]
                 if features is not None:
-                    Sides(self._store, fitted.name, plain.space).put([record], normalise(features[None]))
+                    RecordWriter(self._store, collection.name).put([record], features)
                     self.findings.append(replace(finding, mended=True, path=_path(record)))
                     return
                 todo = f"its file is not there as it was: {_again(collection, damage)}"
-            except (LookalikeError, KeyError) as error:
+            except LookalikeError as error:
                 todo = str(error)
         self.findings.append(replace(finding, todo=todo))
 
-    def _sound(self, collection: CollectionInfo, identity: str) -> Record | None:
-        """Return what a damaged record says beside its vector, from either side of a fitted collection."""
-        fitted = self._fitted.get(collection.name, collection)
-        for name in dict.fromkeys((collection.name, plain_name(fitted), fitted.name)):
-            with suppress(LookalikeError):
-                found = self._store.get(name, [identity])
-                if found:
-                    return found[0]
-        return None
+    def _features(self, collection: CollectionInfo, record: Record) -> dict[str, Features] | None:
+        """Return a file's features by each model: those kept, or of the file while it is as it was."""
+        found: dict[str, Features] = {}
+        for vector in collection.vectors:
+            fingerprint = vector.space.embedder_fingerprint
+            if fingerprint in found or vector.fitted:
+                continue
+            kept = self._models.kept_features(fingerprint, vector.space.dimension)
+            features = kept.get(record.digest)
+            path = local_path(record.uri)
+            if features is None and path is not None and read_digest(path) == record.digest:
+                for file in embed_files([path], self._models.embedder_of(collection, vector), kept):
+                    if not isinstance(file, Skipped) and file.digest == record.digest:
+                        features = file.features
+            if features is None:
+                return None
+            found[fingerprint] = features[None]
+        return found
 
-    def _features(self, collection: CollectionInfo, record: Record) -> Features | None:
-        """Return the features of a record's file: those kept, or of the file while it is as it was."""
-        fitted = self._fitted.get(collection.name, collection)
-        plain = self._collections[plain_name(fitted)]
-        kept = self._models.kept_features(plain.space.embedder_fingerprint, plain.space.dimension)
-        features = kept.get(record.digest)
-        if features is not None:
-            return features
-        path = local_path(record.uri)
-        if path is None or read_digest(path) != record.digest:
-            return None
-        for file in embed_files([path], self._models.embedder_of(plain), kept):
-            if not isinstance(file, Skipped) and file.digest == record.digest:
-                return file.features
-        return None
-
-    def _check_sides(self, fitted: CollectionInfo) -> None:
-        """Check that a fitted collection has its fit, and the records of its plain side."""
-        url = self._store.url
-        try:
-            fitting_of(self._store, fitted)
-        except StoreCorrupt as error:
-            todo = f"`lookalike fit --undo --collection {shlex.quote(fitted.name)}`, and fit it again"
-            self.findings.append(Finding(url, error.reason, fitted.name, todo=todo))
-            return
-        except SpaceMismatch:  # it is being fitted
-            return
-        plain = self._collections.get(plain_name(fitted))
-        if plain is None:
-            said = "its plain vectors are not there: it can be searched, and no more be fitted"
-            self.findings.append(Finding(url, said, fitted.name, todo="index into a new collection"))
-            return
-        here, there = (
-            {stamp.id: stamp for stamp in self._store.stamps(each.name).values()} for each in (plain, fitted)
-        )
-        damaged = self._store.damage.ids(plain.name) | self._store.damage.ids(fitted.name)
-        differ = {one for one in here.keys() | there.keys() if here.get(one) != there.get(one)} - damaged
-        if differ:
-            if self._repair:
-                Sides(self._store, fitted.name, plain.space).level()
-            said = f"{len(differ):,} of its records differ from those of its plain side {plain.name!r}"
-            todo = "" if self._repair else "`lookalike check --repair` makes it level"
-            self.findings.append(Finding(url, said, fitted.name, mended=self._repair, todo=todo))
+    def _check_vectors(self, collection: CollectionInfo) -> None:
+        """Check that fits can be read, and say which vectors records lack."""
+        url, name = self._store.url, shlex.quote(collection.name)
+        for vector in collection.vectors:
+            try:
+                fitting_of(self._store, collection, vector)
+            except StoreCorrupt as error:
+                todo = f"`lookalike fit --undo --collection {name}`, and fit it again"
+                self.findings.append(Finding(url, error.reason, collection.name, todo=todo))
+                continue
+            except SpaceMismatch:  # it is being fitted
+                continue
+            lacking = len(self._store.lacking(collection.name, vector.space))
+            if not vector.ready and lacking:
+                said = f"its vector {vector.name!r} is not complete: {lacking:,} records lack it"
+                todo = f"`lookalike index PATH --collection {name}` completes it"
+                self.findings.append(Finding(url, said, collection.name, todo=todo))
 
 
 def _path(record: Record) -> str:

@@ -19,7 +19,7 @@ from lookalike.uris import file_uri, local_path, record_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
 
 UPLOAD = re.compile(r"[^/]+/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z0-9]{2,4}")
 """The path of an added picture below its folder: COLLECTION/ab/ab….jpg, named by the SHA-256 of its bytes."""

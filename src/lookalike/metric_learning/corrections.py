@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from lookalike.errors import ImageNotFound, InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.labelling import Label
-from lookalike.metric_learning.fitted import plain_name
-from lookalike.metric_learning.sides import Sides
 from lookalike.stores.checks import check_fields
 from lookalike.types import OWN_KEY, Record
 from lookalike.vectors.vote import label_key
@@ -23,7 +21,7 @@ from lookalike.vectors.vote import label_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.types import Fields, Scalar
 
 MOST_FIELDS = 1_000
@@ -249,7 +247,7 @@ def correct(
     changes: Mapping[str, Scalar | None],
     confirm: Iterable[str] = (),
 ) -> Record:
-    """Put the labels of an image right, on both sides of a fitted collection; the fit stays as it was.
+    """Put the labels of an image right, or confirm them; its vectors and the fit stay as they were.
 
     Reading and writing are two steps: of two processes that correct the same image at once, the later one's
     word holds for all its fields.
@@ -267,15 +265,13 @@ def correct(
     Raises:
         CollectionNotFound: there is none of that name.
         ImageNotFound: no record has that id.
-        InvalidArgument: see `corrected`; or the name is that of a fitted collection's plain side.
+        InvalidArgument: see `corrected`.
     """
-    plain = store.collection(plain_name(store.collection(name)))
-    sides = Sides(store, name, plain.space)
-    found = sides.get([identity])
+    found = store.get(name, [identity])
     if not found:
-        raise ImageNotFound(name, identity)
+        raise ImageNotFound(store.collection(name).name, identity)
     label = corrected(found[0], changes, confirm)
-    sides.relabel([(identity, label.fields, label.metadata)])
+    store.relabel(name, [(identity, label.fields, label.metadata)])
     return replace(found[0], fields=label.fields, metadata=label.metadata)
 
 

@@ -1,7 +1,8 @@
-"""Fitting a collection: its labels become a metric, its vectors go through it, names are exchanged at once.
+"""Fitting: the labels of a collection become a metric, and its records get the vectors that went through it.
 
-Killed at any moment, a fit leaves the collection as it was or as it shall be; what it was building is removed
-by the next one. Images that are added while it runs are in the fitted collection too.
+The new vector is declared first and given to the records in batches, beside readers and writers: whatever is
+put from then on brings it along. When no record lacks it, it becomes the default in one step. Killed at any
+moment, a fit leaves a collection that answers as before; the next fit, or the next `index`, goes on.
 """
 
 from __future__ import annotations
@@ -15,22 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import CollectionNotFound, InvalidArgument, LookalikeError, StoreBusy, Unanswerable
+from lookalike.errors import InvalidArgument, LookalikeError, StoreBusy, Unanswerable, VectorNotFound
 from lookalike.file_names import display
 from lookalike.metric_learning.fitted import (
-    FITTING,
-    UNFITTED,
+    FITTED,
     Fitting,
-    check_free,
     fitting_of,
-    is_fitted,
     lesson_of,
-    plain_name,
+    plain_vector,
     read,
-    refuse_side,
-    remove_leftover,
 )
-from lookalike.metric_learning.sides import level
 from lookalike.stores.checks import same_name
 from lookalike.stores.recall import build_index_if_possible
 
@@ -39,14 +34,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.evaluation.exclusions import LeftOut
-    from lookalike.stores.protocol import Store
-    from lookalike.types import CollectionInfo, Record, Vectors
+    from lookalike.stores.store import Store
+    from lookalike.types import CollectionInfo, Record, Space, VectorInfo, Vectors
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes
 
-# Passes over what others write meanwhile, before names are exchanged all the same: `Sides.level` of whoever
-# writes, and the last pass of the fit, bring the rest.
-_PASSES = 5
+# Records that get their vector at once.
+_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +74,12 @@ def fit(
     name: str,
     by: str,
     *,
+    using: str | None = None,
     groups: Sequence[slice] = (),
     locks: Path,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> FitReport:
-    """Fit a metric to the labels of a collection, and let the collection's vectors go through it.
+    """Fit a metric to the labels of a collection, and give each record the vector `fitted`, the new default.
 
     Memory: twice the plain vectors, and what `fit_metric` needs.
 
@@ -92,6 +87,7 @@ def fit(
         store: where the collection lives.
         name: the collection; one that is fitted is fitted anew, from its plain vectors.
         by: the field whose labels the metric learns.
+        using: the vector that it is made of, by default the default one, or the one that was made of.
         groups: ranges of the plain vectors' columns that belong together, as the embedder's card has them.
         locks: a folder for the lock that keeps two fits apart, made if it is missing.
         progress: called with records written and records to write.
@@ -100,29 +96,25 @@ def fit(
         What was fitted.
 
     Raises:
-        CollectionNotFound, FieldNotFound: of the collection or of `by`.
-        InvalidArgument: the name is no name of a collection to fit, or leaves no room for its plain side.
+        CollectionNotFound, VectorNotFound, FieldNotFound: of the collection, of `using` or of `by`.
         Unanswerable: the collection is empty, or has too few labels or labelled images to learn from.
         StoreBusy: another fit of the collection is running.
     """
     from lookalike.vectors.metric import fit_metric
 
     started = time.monotonic()
-    refuse_side(store, name)
     name = store.collection(name).name
     with only_one(store, name, locks):
         collection = store.collection(name)
-        if not is_fitted(collection):
-            check_free(store, name)
-        remove_leftover(store, name)
-        plain = store.collection(plain_name(collection))
-        records, vectors = read(store, plain.name)
+        plain = plain_vector(collection, using)
+        before = _fitted_of(collection)
+        records, vectors = read(store, collection, plain)
         rows, codes, lots, left_out = learnable(records, vectors, by)
         alone = int((np.bincount(codes) == 1).sum())
         lesson = lesson_of((records[row] for row in rows), by)
-        if is_fitted(collection) and collection.count == len(records):
-            known = fitting_of(store, collection)
-            if known.lesson == lesson:
+        if before is not None and before.space.embedder_fingerprint == plain.space.embedder_fingerprint:
+            known = fitting_of(store, collection, before)
+            if known is not None and known.lesson == lesson:
                 return _report(collection, plain, known, alone, left_out, started, unchanged=True)
         learned = vectors if len(rows) == len(records) else vectors[rows]
         metric = fit_metric(learned, codes, groups=groups or None, lots=lots)
@@ -135,38 +127,41 @@ def fit(
             frozenset(record.digest for record in records),
             lesson,
         )
+        space = replace(plain.space, dimension=metric.dimension, metric_fingerprint=metric.fingerprint)
+        store.add_vector(name, FITTED, space, fitting.to_bytes(), becomes_default=True)
         try:
-            _build(store, plain, name, fitting, (records, vectors), progress)
-            if collection.approximation is not None:
-                build_index_if_possible(store, name + FITTING)
+            _fill(store, name, space, metric, (records, vectors), progress)
+            complete(store, name, space, metric, plain.name)
         except BaseException:
+            # A kill leaves it, and what goes on finds it; who ends in another way does not want it.
             with suppress(LookalikeError):
-                store.delete(name + FITTING)
+                store.drop_vector(name, space)
             raise
-        _exchange(store, collection, fitting.metric)
     return _report(collection, plain, fitting, alone, left_out, started, unchanged=False)
 
 
-def _report(
-    before: CollectionInfo,
-    plain: CollectionInfo,
-    fitting: Fitting,
-    alone: int,
-    left_out: tuple[LeftOut, ...],
-    started: float,
-    *,
-    unchanged: bool,
-) -> FitReport:
-    metric = fitting.metric
-    return FitReport(
-        *(before.name, fitting.by, fitting.images, fitting.classes, alone, left_out),
-        *(plain.space.dimension, metric.dimension, metric.fingerprint),
-        *(is_fitted(before), unchanged, time.monotonic() - started),
-    )
+def complete(store: Store, name: str, space: Space, metric: FittedMetric, plain: str) -> None:
+    """Give a fitted vector to the records that lack it still, and make it ready.
+
+    Args:
+        store: where the collection lives.
+        name: the collection.
+        space: of the fitted vector, which is declared and not ready.
+        metric: that it goes through.
+        plain: the name of the vector that it is made of.
+    """
+    while lacking := store.lacking(name, space, _BATCH):
+        records, vectors = store.vectors_of(name, lacking, plain)
+        (rows,) = vectors.values()
+        if not store.fill(name, space, records, metric.project(rows)):
+            break  # they are damaged
+    if store.collection(name).approximation is not None:
+        build_index_if_possible(store, name, space=space)
+    store.finish_vector(name, space)
 
 
 def undo_fit(store: Store, name: str, *, locks: Path) -> int:
-    """Give a fitted collection its plain vectors back, and drop the fitted ones.
+    """Drop the fitted vectors of a collection; its plain ones are the default again.
 
     Args:
         store: where the collection lives.
@@ -181,17 +176,18 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
         InvalidArgument: it is not fitted.
         StoreBusy: a fit of the collection is running.
     """
-    refuse_side(store, name)
     name = store.collection(name).name
     with only_one(store, name, locks):
         collection = store.collection(name)
-        if not is_fitted(collection):
+        fitted = _fitted_of(collection)
+        if fitted is None:
             raise InvalidArgument(f"collection {name!r} is not fitted: there is nothing to undo")
-        remove_leftover(store, name)
-        if collection.approximation and not store.collection(name + UNFITTED).approximation:
-            build_index_if_possible(store, name + UNFITTED)
-        store.rename({name: name + FITTING, name + UNFITTED: name})
-        store.delete(name + FITTING)
+        plain = plain_vector(collection, FITTED)
+        if fitted.approximation and not plain.approximation:
+            build_index_if_possible(store, name, space=plain.space)
+        for vector in collection.vectors:
+            if vector.name == FITTED:  # with what an unfinished fit has left
+                store.drop_vector(name, vector.space)
         return store.collection(name).count
 
 
@@ -249,7 +245,7 @@ def only_one(store: Store, name: str, locks: Path) -> Iterator[None]:
             store.url, f"another fit of {name!r} is running; try again when it has ended"
         ) from error
     except OSError:
-        # A folder that cannot be written keeps nobody from fitting: names are exchanged all or none.
+        # A folder that cannot be written keeps nobody from fitting: what is half done is never searched.
         yield
         return
     try:
@@ -258,39 +254,43 @@ def only_one(store: Store, name: str, locks: Path) -> Iterator[None]:
         lock.release()
 
 
-def _build(
-    store: Store,
-    plain: CollectionInfo,
-    name: str,
+def _fitted_of(collection: CollectionInfo) -> VectorInfo | None:
+    with suppress(VectorNotFound):
+        found = collection.vector(FITTED)
+        return found if found.fitted else None
+    return None
+
+
+def _report(
+    before: CollectionInfo,
+    plain: VectorInfo,
     fitting: Fitting,
+    alone: int,
+    left_out: tuple[LeftOut, ...],
+    started: float,
+    *,
+    unchanged: bool,
+) -> FitReport:
+    metric = fitting.metric
+    return FitReport(
+        *(before.name, fitting.by, fitting.images, fitting.classes, alone, left_out),
+        *(plain.space.dimension, metric.dimension, metric.fingerprint),
+        *(_fitted_of(before) is not None, unchanged, time.monotonic() - started),
+    )
+
+
+def _fill(
+    store: Store,
+    name: str,
+    space: Space,
+    metric: FittedMetric,
     content: tuple[list[Record], Vectors],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write the projected vectors beside the collection, and then what came meanwhile."""
-    metric = fitting.metric
-    space = replace(plain.space, dimension=metric.dimension, metric_fingerprint=metric.fingerprint)
-    building = store.create(name + FITTING, space, fitting.to_bytes())
+    """Give the projected vectors to the records that were read."""
     records, vectors = content
-    step = 1000
     progress(0, len(records))
-    for start in range(0, len(records), step):
-        part = slice(start, start + step)
-        store.put(building.name, records[part], metric.project(vectors[part]), space=space)
-        progress(min(start + step, len(records)), len(records))
-    for _ in range(_PASSES):
-        if not level(store, plain.name, building, metric):
-            return
-
-
-def _exchange(store: Store, collection: CollectionInfo, metric: FittedMetric) -> None:
-    """Let the fitted vectors have the collection's name, at once, and remove those of a fit before."""
-    name = collection.name
-    if is_fitted(collection):
-        store.rename({name: name + FITTING, name + FITTING: name})
-    else:
-        store.rename({name: name + UNFITTED, name + FITTING: name})
-    # Written between the last pass and the exchange, by somebody who did not know of it yet.
-    with suppress(CollectionNotFound):  # deleted meanwhile
-        level(store, name + UNFITTED, store.collection(name), metric)
-    if is_fitted(collection):
-        store.delete(name + FITTING)
+    for start in range(0, len(records), _BATCH):
+        part = slice(start, start + _BATCH)
+        store.fill(name, space, records[part], metric.project(vectors[part]))
+        progress(min(start + _BATCH, len(records)), len(records))

@@ -17,6 +17,9 @@ class AuditQuery(RequestModel):
         "values.",
         examples=["split"],
     )
+    using: str | None = Field(
+        None, max_length=64, description="The vector that is judged; null is the default one."
+    )
     k: int = Field(5, ge=1, le=1000, description="Neighbours that vote, as evidence.")
 
 

@@ -29,6 +29,9 @@ class ClassifyQuery(RequestModel):
     )
     k: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(5, description="Neighbours that vote.")
     where: Where = Field({})
+    using: str | None = Field(
+        None, max_length=64, description="The vector that is searched; null is the default one."
+    )
     max_error: float | None = Field(
         None, gt=0, lt=1, description="Answer only where the held-out answers promise at most this error."
     )

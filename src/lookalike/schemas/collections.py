@@ -7,15 +7,27 @@ from pydantic import Field
 from lookalike.schemas.values import Approximation, RequestModel, ResponseModel, Value
 
 
+class Vector(ResponseModel):
+    """A named vector that every image of a collection has."""
+
+    name: str = Field(examples=["image"])
+    model: str = Field(examples=["efficientnet-lite0"])
+    dimension: int
+    fitted: bool = Field(description="Whether it went through a fitted metric.")
+    ready: bool = Field(description="Images lack it still where it is not, and nothing is searched by it.")
+
+
 class Collection(ResponseModel):
-    """A named set of images of one model."""
+    """A named set of images, each with the same named vectors."""
 
     name: str = Field(examples=["images"])
     count: int = Field(description="Images.")
-    model: str = Field(examples=["efficientnet-lite0"])
-    dimension: int
+    model: str = Field(description="Of the default vector.", examples=["efficientnet-lite0"])
+    dimension: int = Field(description="Of the default vector.")
     fingerprint: str = Field(description="Of the model's weights and preprocessing.")
     fields: list[str] = Field(examples=[["label", "part"]])
+    vectors: list[Vector]
+    default: str = Field(description="The vector that is searched where none is named.", examples=["image"])
     fitted_by: str | None = Field(description="The field that its metric was fitted to.")
     texts: bool = Field(description="Whether it can be asked in words.")
     approximation: Approximation | None

@@ -18,6 +18,9 @@ class EvaluateQuery(RequestModel):
         description="Compare an image only with those of the same value of this field.",
         examples=["part"],
     )
+    using: str | None = Field(
+        None, max_length=64, description="The vector that is judged; null is the default one."
+    )
     k: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
         5, description="Neighbours that vote; `auto` chooses by cross-validation."
     )

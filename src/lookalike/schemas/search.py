@@ -44,6 +44,12 @@ class SearchQuery(RequestModel):
     k: int = Field(10, ge=1, le=1000, description="Hits a page.")
     offset: int = Field(0, ge=0, le=DEEPEST - 1001, description="Hits to pass over.")
     where: Where = Field({})
+    using: str | None = Field(
+        None,
+        max_length=64,
+        description="The vector that is searched; null is the default one, or for texts one whose model "
+        "reads them.",
+    )
     hybrid: bool = Field(
         False, description="Find the words in labels, names, fields and captions too, and fuse both rankings."
     )

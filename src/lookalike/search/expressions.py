@@ -13,13 +13,13 @@ from lookalike.sources.files import SUFFIXES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.search.query import Query, Term
+    from lookalike.search.query import Term, Terms
 
 _SIGNS = {"+": 1, "-": -1}
 _ID = re.compile("[0-9a-f]{32}")
 
 
-def read_query(words: Sequence[str], *, text: bool = False) -> Query:
+def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
     """Read terms with `+` or `-` between them, each a word of its own.
 
     A term is the image file of that name, if there is one; else the id of a record, if it is 32 hexadecimal

@@ -40,6 +40,8 @@ class SearchResult:
     """What the text side cannot understand, in a sentence; None where no text was asked, or none is known."""
     texts: bool = False
     """Whether texts were among what was searched for."""
+    using: str = ""
+    """The vector that was searched."""
     plain: bool = False
     """Whether the plain vectors of a fitted collection were searched."""
     itself: int = 0

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import Upload, embed_files
+from lookalike.metric_learning.fitted import plain_of, plain_vector
 from lookalike.search.query import Embedding, Image, RecordId, Text
+from lookalike.stores.query import Query
 from lookalike.types import Skipped
 from lookalike.uris import uri_text
 from lookalike.vectors.metric import normalise
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Embedder
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
-    from lookalike.stores.protocol import Store
-    from lookalike.types import CollectionInfo, Neighbour, Record, Vectors, Where
+    from lookalike.stores.store import Store
+    from lookalike.types import CollectionInfo, Neighbour, VectorInfo, Vectors, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ def embed_images(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
+    vector: VectorInfo,
     images: Iterable[Image | RecordId | Skipped],
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[PlainVector | Skipped]:
@@ -76,8 +80,9 @@ def embed_images(
 
     Args:
         spaces: of the store with the collection.
-        models: with the collection's embedder.
-        collection: whose embedder is asked.
+        models: with the embedder of the vector.
+        collection: as the store has it.
+        vector: a plain one of the collection, whose embedder is asked.
         images: files, uploads, images that were embedded before, and records; what was skipped before stays
             so.
         max_pixels: images with more pixels are skipped.
@@ -91,15 +96,15 @@ def embed_images(
     """
     for new, group in groupby(images, lambda each: isinstance(each, Image) and each.embedding is None):
         if new:
-            embedder = models.embedder_of(collection)
+            embedder = models.embedder_of(collection, vector)
             sources = (_source(each) for each in group if isinstance(each, Image))
             yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:
             if isinstance(each, RecordId):
-                yield recorded_vector(spaces, models, collection, each.id)
+                yield recorded_vector(spaces, models, collection, vector, each.id)
             elif isinstance(each, Image) and each.embedding is not None:
-                yield _embedded(collection, str(each.picture), each.embedding)
+                yield _embedded(collection, vector, str(each.picture), each.embedding)
             elif isinstance(each, Skipped):
                 yield each
 
@@ -115,58 +120,76 @@ def embed_paths(
             yield PlainVector(str(file.path), normalise(file.features[None])[0], file.digest)
 
 
-def embed_texts(models: Models, collection: CollectionInfo, texts: Sequence[Text]) -> list[PlainVector]:
-    """Make plain vectors of texts.
+def reading_vector(models: Models, collection: CollectionInfo, using: str | None = None) -> VectorInfo:
+    """Return the plain vector of a collection whose embedder reads texts.
+
+    Args:
+        models: open the embedders.
+        collection: as the store has it.
+        using: the name of the vector that is meant; None: the default one, or else the first declared that
+            has such an embedder.
 
     Raises:
-        Unanswerable: the collection's embedder reads no texts.
+        VectorNotFound: the collection has none of that name.
+        Unanswerable: no embedder reads texts; the line says which do.
+    """
+    first = plain_vector(collection, using)
+    others = [each for each in collection.vectors if using is None and each.ready and not each.fitted]
+    for vector in (first, *others):
+        if isinstance(models.embedder_of(collection, vector), TextEmbedder):
+            return vector
+    models.text_embedder_of(collection, first)
+    raise AssertionError(first)
+
+
+def embed_texts(
+    models: Models, collection: CollectionInfo, vector: VectorInfo, texts: Sequence[Text]
+) -> list[PlainVector]:
+    """Make plain vectors of texts.
+
+    Args:
+        models: with the embedder of the vector.
+        collection: as the store has it.
+        vector: a plain one of the collection, whose embedder is asked.
+        texts: what is embedded.
+
+    Raises:
+        Unanswerable: the embedder reads no texts.
         ExtraMissing: its text side needs a package that is not installed.
         SpaceMismatch: a text was embedded by another model, or the collection by another version of its.
     """
     new = [text.text for text in texts if text.embedding is None]
-    rows = iter(normalise(models.text_embedder_of(collection).embed_texts(new)) if new else ())
+    rows = iter(normalise(models.text_embedder_of(collection, vector).embed_texts(new)) if new else ())
     return [
         PlainVector(text.text, next(rows), None)
         if text.embedding is None
-        else _embedded(collection, text.text, text.embedding)
+        else _embedded(collection, vector, text.text, text.embedding)
         for text in texts
     ]
 
 
-def recorded_vector(spaces: Spaces, models: Models, collection: CollectionInfo, identity: str) -> PlainVector:
-    """Return the plain vector of a record, from the kept features or from the store.
+def recorded_vector(
+    spaces: Spaces, models: Models, collection: CollectionInfo, vector: VectorInfo, identity: str
+) -> PlainVector:
+    """Return a plain vector of a record, from the kept features or from the store.
 
     Raises:
         ImageNotFound: no record has that id.
     """
-    record, vector = _recorded(spaces, models, collection, identity)
-    return PlainVector(uri_text(record.uri), vector, record.digest)
-
-
-def _recorded(
-    spaces: Spaces, models: Models, collection: CollectionInfo, identity: str
-) -> tuple[Record, Vectors]:
-    plain = spaces.plain(collection)
-    found = spaces.store.get(plain.name, [identity])
-    if found:
-        (record,) = found
-        kept = models.kept_features(plain.space.embedder_fingerprint, plain.space.dimension)
+    kept = models.kept_features(vector.space.embedder_fingerprint, vector.space.dimension)
+    for record in spaces.store.get(collection.name, [identity]):
         features = kept.get(record.digest)
         if features is not None:
-            return record, normalise(features[None])[0]
-        for records, vectors in spaces.store.scan(plain.name):
-            # In order of id.
-            if records[-1].id >= identity:
-                for row, other in enumerate(records):
-                    if other.id == identity:
-                        return other, vectors[row]
-                break
+            return PlainVector(uri_text(record.uri), normalise(features[None])[0], record.digest)
+    records, vectors = spaces.store.vectors_of(collection.name, [identity], vector.name)
+    for record, row in zip(records, vectors[vector.space], strict=True):
+        return PlainVector(uri_text(record.uri), row, record.digest)
     raise ImageNotFound(collection.name, identity)
 
 
-def _embedded(collection: CollectionInfo, name: str, embedding: Embedding) -> PlainVector:
-    if embedding.made_by != collection.space.embedder_fingerprint:
-        raise SpaceMismatch(collection.name, str(collection.space), "the model that it had before")
+def _embedded(collection: CollectionInfo, vector: VectorInfo, name: str, embedding: Embedding) -> PlainVector:
+    if embedding.made_by != vector.space.embedder_fingerprint:
+        raise SpaceMismatch(collection.name, str(vector.space), "the model that it had before")
     return PlainVector(name, normalise(embedding.features[np.newaxis])[0], embedding.digest)
 
 
@@ -175,64 +198,79 @@ def _source(image: Image) -> Source:
     return Upload("image", picture) if isinstance(picture, bytes) else Path(picture)
 
 
+@dataclass(frozen=True, slots=True)
+class NearestOptions:
+    """Among which records neighbours are looked for."""
+
+    where: Where | None = None
+    """Only records that match."""
+    exclude: Collection[str] = ()
+    """Ids that are left out."""
+    having: str | None = None
+    """Only records that have this field."""
+    approximate: bool = False
+    """Use the approximate index of the vector, if it has one."""
+
+
 def nearest(
     spaces: Spaces,
     collection: CollectionInfo,
-    vector: Vectors,
+    using: str | None,
+    plain: Vectors,
     k: int,
-    where: Where | None = None,
-    exclude: Collection[str] = (),
-    having: str | None = None,
-    *,
-    approximate: bool = False,
-) -> tuple[list[Neighbour], CollectionInfo]:
+    options: NearestOptions,
+) -> tuple[list[Neighbour], CollectionInfo, VectorInfo]:
     """Find the neighbours of one plain vector, also while another process fits the collection.
 
     Args:
         spaces: of the store with the collection.
-        collection: as it was when the vector was made.
-        vector: shape (d,), plain.
+        collection: as it was when the plain vector was made.
+        using: the name of the vector that is searched, by default the default one.
+        plain: shape (d,).
         k: how many neighbours.
-        where: only records that match.
-        exclude: ids that are left out.
-        having: only records that have this field.
-        approximate: use the collection's approximate index, if it has one.
+        options: among which records.
 
     Returns:
-        The neighbours, most similar first, and the collection as it was when they were found.
+        The neighbours, most similar first, and the collection and the vector as they were then.
     """
 
-    def ask(collection: CollectionInfo) -> list[Neighbour]:
-        query = spaces.project(collection, vector[None])
-        (found,) = spaces.store.nearest(
-            *(collection.name, query, k, where, [exclude], having),
-            space=collection.space,
-            approximate=approximate,
-        )
-        return found
+    def ask(collection: CollectionInfo, vector: VectorInfo) -> list[Neighbour]:
+        return _ask(spaces, collection, vector, spaces.project(collection, vector, plain[None]), k, options)
 
-    return spaces.ask(collection, ask)
+    return spaces.ask(collection, using, ask)
 
 
 def plain_similarity(
-    spaces: Spaces,
-    collection: CollectionInfo,
-    vector: Vectors,
-    where: Where | None,
-    exclude: Collection[str],
-    having: str,
-    *,
-    approximate: bool,
+    spaces: Spaces, collection: CollectionInfo, vector: VectorInfo, plain: Vectors, options: NearestOptions
 ) -> float:
     """Return the plain similarity of a vector to the nearest image, −1 … 1; −inf where there is none.
 
     A fitted metric looks only at what tells the labels apart; how strange a picture is, it cannot see.
+
+    Args:
+        spaces: of the store with the collection.
+        collection: as it was when neighbours were found.
+        vector: the fitted one that was searched.
+        plain: shape (d,).
+        options: among which records.
     """
-    plain = spaces.plain(collection)
-    found = spaces.store.nearest(
-        plain.name, vector[None], 1, where, [exclude], having, approximate=approximate
-    )
-    return best_similarity(found[0])
+    return best_similarity(_ask(spaces, collection, plain_of(collection, vector), plain[None], 1, options))
+
+
+def _ask(
+    spaces: Spaces,
+    collection: CollectionInfo,
+    vector: VectorInfo,
+    queries: Vectors,
+    k: int,
+    options: NearestOptions,
+) -> list[Neighbour]:
+    query = Query(
+        queries, k, using=vector.name, space=vector.space, where=options.where, exclude=[options.exclude],
+        having=options.having, approximate=options.approximate,
+    )  # fmt: skip
+    (found,) = spaces.store.nearest(collection.name, query)
+    return found
 
 
 def best_similarity(neighbours: Sequence[Neighbour]) -> float:

@@ -24,7 +24,7 @@ Value: TypeAlias = str | int | float | bool
 """That a field may have."""
 
 
-class Query:
+class Terms:
     """A term or a sum of terms: `+` adds another one, `-` takes it away."""
 
     __slots__ = ()
@@ -34,10 +34,10 @@ class Query:
         """The terms with their signs, in the order written."""
         raise NotImplementedError
 
-    def __add__(self, other: Query) -> Sum:
+    def __add__(self, other: Terms) -> Sum:
         return _added(self, 1, other)
 
-    def __sub__(self, other: Query) -> Sum:
+    def __sub__(self, other: Terms) -> Sum:
         return _added(self, -1, other)
 
     def __neg__(self) -> Sum:
@@ -53,7 +53,7 @@ class Summand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sum(Query):
+class Sum(Terms):
     """Terms that are added to each other and taken away."""
 
     terms: tuple[Summand, ...]
@@ -64,13 +64,13 @@ class Sum(Query):
         return self.terms
 
 
-def _added(query: Query, sign: int, other: object) -> Sum:
-    if not isinstance(other, Query):
+def _added(query: Terms, sign: int, other: object) -> Sum:
+    if not isinstance(other, Terms):
         return NotImplemented  # type: ignore[no-any-return]  # Python then says what cannot be added
     return Sum(query.summands + tuple(Summand(sign * each.sign, each.term) for each in other.summands))
 
 
-class _Single(Query):
+class _Single(Terms):
     """A query of one term."""
 
     __slots__ = ()
@@ -137,6 +137,6 @@ def alternatives(where: Conditions | None) -> dict[str, Sequence[Value]] | None:
     }
 
 
-def as_query(query: Query | Picture) -> Query:
+def as_query(query: Terms | Picture) -> Terms:
     """Return a query: what is none already is a path, or the bytes of an image."""
-    return query if isinstance(query, Query) else Image(query)
+    return query if isinstance(query, Terms) else Image(query)

@@ -10,7 +10,7 @@ import numpy as np
 from lookalike.errors import InvalidArgument, SpaceMismatch, UnusableImage
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter
-from lookalike.metric_learning.fitted import is_fitted
+from lookalike.metric_learning.fitted import plain_of
 from lookalike.progress import silent
 from lookalike.search.background import (
     FALSE_ALARM,
@@ -22,8 +22,9 @@ from lookalike.search.background import (
     text_cutoff,
 )
 from lookalike.search.hits import Hit, SearchResult, fused_hits
-from lookalike.search.neighbours import answerable, embed_images, embed_texts
+from lookalike.search.neighbours import answerable, embed_images, embed_texts, reading_vector
 from lookalike.search.query import Text
+from lookalike.stores.query import Query
 from lookalike.types import Skipped
 from lookalike.vectors.metric import normalise
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
-    from lookalike.search.query import Query, Summand
-    from lookalike.types import CollectionInfo, Neighbour, Record, Vectors, Where
+    from lookalike.search.query import Summand, Terms
+    from lookalike.types import CollectionInfo, Neighbour, Record, VectorInfo, Vectors, Where
 
 LeastSimilarity: TypeAlias = float | Literal["auto"] | None
 """What a hit must reach, −1 … 1; `auto` sets this against the collection's background; None: nothing."""
@@ -52,6 +53,8 @@ class SearchOptions:
 
     k: int = 10
     """How many hits."""
+    using: str | None = None
+    """The vector that is searched; None: the default one, or for texts one whose embedder reads them."""
     where: Where | None = None
     """Only records that match."""
     hybrid: bool = False
@@ -97,26 +100,27 @@ def search(
     spaces: Spaces,
     models: Models,
     name: str,
-    query: Query,
+    query: Terms,
     options: SearchOptions,
     progress: Progress = silent,
 ) -> SearchResult:
     """Find the images of a collection that are most like a sum of images, records and texts.
 
     Each term is made of length 1 before it is added or subtracted. Where there are texts, plain vectors are
-    searched: a metric that was fitted to images does not know where texts lie. Records that are terms of a
+    searched, of an embedder that reads texts: a metric that was fitted to images does not know where texts
+    lie. Records that are terms of a
     sum, or of the same bytes, are left out; a single term finds itself.
 
     Args:
         spaces: of the store with the collection.
-        models: with the collection's embedder.
+        models: open the collection's embedders.
         name: the collection.
         query: what is searched for.
         options: how.
         progress: called while background texts are embedded, with texts done and texts to do.
 
     Raises:
-        CollectionNotFound, FieldNotFound: of the collection or of `where`.
+        CollectionNotFound, VectorNotFound, FieldNotFound: of the collection, of `using` or of `where`.
         ImageNotFound: no record has that id.
         UnusableImage: an image cannot be used.
         InvalidArgument: the terms cancel each other out, a number is out of its range, or `hybrid` without a
@@ -134,26 +138,28 @@ def search(
         raise InvalidArgument("--hybrid needs words to look for, and no text is given that is added")
     where = kept_filter(options.where, spaces.store.collection(name))
     collection = answerable(spaces.store, name, where)
-    vectors = _embed(spaces, models, collection, summands, options.max_pixels)
     texts = any(isinstance(term, Text) for _, term in summands)
+    meant = collection.vector(options.using)
+    plain = reading_vector(models, collection, options.using) if texts else plain_of(collection, meant)
+    using = plain.name if texts else options.using
+    vectors = _embed(spaces, models, collection, plain, summands, options.max_pixels)
     depth = max(options.k, _DEPTH) if options.hybrid else options.k
 
-    def ask(collection: CollectionInfo) -> tuple[CollectionInfo, _Found]:
-        side = spaces.plain(collection) if texts else collection
-        summed = _sum(spaces, side, summands, vectors)
-        itself = _itself(spaces, side, vectors) if len(summands) > 1 else []
-        nearest = spaces.store.nearest(
-            *(side.name, summed, depth, where, [itself] if itself else None),
-            space=side.space,
-            approximate=options.approximate,
-        )[0]
-        by_words = (
-            spaces.store.search_words(side.name, words, depth + len(itself), where) if options.hybrid else []
-        )
-        cutoff = _cutoff(spaces, models, side, summands, summed, options, progress)
-        return side, _Found(nearest, by_words, itself, cutoff)
+    def ask(collection: CollectionInfo, vector: VectorInfo) -> _Found:
+        summed = _sum(spaces, collection, vector, summands, vectors)
+        itself = _itself(spaces, collection, vectors) if len(summands) > 1 else []
+        asked = Query(
+            summed, depth, using=vector.name, space=vector.space, where=where,
+            exclude=[itself] if itself else None, approximate=options.approximate,
+        )  # fmt: skip
+        (nearest,) = spaces.store.nearest(collection.name, asked)
+        by_words: list[Record] = []
+        if options.hybrid:
+            by_words = spaces.store.search_words(collection.name, words, depth + len(itself), where)
+        cutoff = _cutoff(spaces, models, collection, vector, summands, summed, options, progress)
+        return _Found(nearest, by_words, itself, cutoff)
 
-    (side, found), collection = spaces.ask(collection, ask)
+    found, collection, vector = spaces.ask(collection, using, ask)
     nearest = found.nearest
     if found.cutoff is not None:
         nearest = [each for each in nearest if each.similarity >= found.cutoff.similarity]
@@ -161,10 +167,11 @@ def search(
     hits = [Hit(each.record, each.similarity) for each in nearest]
     return SearchResult(
         fused_hits(nearest, by_words)[: options.k] if options.hybrid else hits,
-        side.approximation if options.approximate else None,
-        models.text_embedder_of(collection).vocabulary if texts else None,
+        vector.approximation if options.approximate else None,
+        models.text_embedder_of(collection, vector).vocabulary if texts else None,
         texts=texts,
-        plain=texts and is_fitted(collection),
+        using=vector.name,
+        plain=texts and meant.fitted and plain_of(collection, meant).name == vector.name,
         itself=len(found.itself),
         cutoff=found.cutoff,
         best=found.nearest[0].similarity if found.nearest else None,
@@ -172,13 +179,18 @@ def search(
 
 
 def _embed(
-    spaces: Spaces, models: Models, collection: CollectionInfo, summands: Sequence[Summand], max_pixels: int
+    spaces: Spaces,
+    models: Models,
+    collection: CollectionInfo,
+    vector: VectorInfo,
+    summands: Sequence[Summand],
+    max_pixels: int,
 ) -> list[PlainVector]:
     """Return each term as a plain vector."""
     images = [term for _, term in summands if not isinstance(term, Text)]
     texts = [term for _, term in summands if isinstance(term, Text)]
-    seen = iter(list(embed_images(spaces, models, collection, images, max_pixels)))
-    read = iter(embed_texts(models, collection, texts))
+    seen = iter(list(embed_images(spaces, models, collection, vector, images, max_pixels)))
+    read = iter(embed_texts(models, collection, vector, texts))
     made = []
     for _, term in summands:
         each = next(read if isinstance(term, Text) else seen)
@@ -191,10 +203,14 @@ def _embed(
 
 
 def _sum(
-    spaces: Spaces, side: CollectionInfo, summands: Sequence[Summand], vectors: Sequence[PlainVector]
+    spaces: Spaces,
+    collection: CollectionInfo,
+    vector: VectorInfo,
+    summands: Sequence[Summand],
+    vectors: Sequence[PlainVector],
 ) -> Vectors:
-    """Return the sum of the terms, shape (1, d), in the space of the collection that is searched."""
-    rows = spaces.project(side, np.stack([each.vector for each in vectors]))
+    """Return the sum of the terms, shape (1, d), in the space of the vector that is searched."""
+    rows = spaces.project(collection, vector, np.stack([each.vector for each in vectors]))
     if len(summands) == 1 and summands[0].sign > 0:
         return rows
     total = np.array([sign for sign, _ in summands], np.float64) @ rows.astype(np.float64)
@@ -203,34 +219,39 @@ def _sum(
     return normalise(total[np.newaxis].astype(np.float32))
 
 
-def _itself(spaces: Spaces, side: CollectionInfo, vectors: Sequence[PlainVector]) -> list[str]:
+def _itself(spaces: Spaces, collection: CollectionInfo, vectors: Sequence[PlainVector]) -> list[str]:
     """Return the ids of the records that are terms themselves, by their bytes."""
     digests = {each.digest for each in vectors if each.digest is not None}
-    return sorted({one for digest in digests for one in spaces.store.ids_by_digest(side.name, digest)})
+    return sorted({one for digest in digests for one in spaces.store.ids_by_digest(collection.name, digest)})
 
 
 def _cutoff(
     spaces: Spaces,
     models: Models,
-    side: CollectionInfo,
+    collection: CollectionInfo,
+    vector: VectorInfo,
     summands: Sequence[Summand],
     summed: Vectors,
     options: SearchOptions,
     progress: Progress,
 ) -> Cutoff | None:
-    """Return what hits must reach in the collection that is searched."""
+    """Return what hits must reach among the vectors that are searched."""
     least = options.min_similarity
     if least != "auto":
         return None if least is None else Cutoff(least)
     rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
-    sample = read_sample(vectors for _, vectors in spaces.store.scan(side.name))
+    scan = spaces.store.scan(collection.name, using=vector.name)
+    sample = read_sample(vectors for _, vectors in scan)
     if sample.shape[1] != summed.shape[1]:
-        raise SpaceMismatch(side.name, f"{sample.shape[1]} dimensions", str(side.space))
+        raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
     pictures = [sign for sign, term in summands if not isinstance(term, Text)]
     texts = [sign for sign, term in summands if isinstance(term, Text)]
-    background = background_vectors(models.text_embedder_of(side), models.cache, progress) if texts else None
+    background = None
+    if texts:
+        reader = models.text_embedder_of(collection, vector)
+        background = background_vectors(reader, models.cache, progress)
     if pictures or background is None:
         reached = image_cutoff(pictures, texts, background, sample, rate)
     else:
-        reached = text_cutoff(summed[0], texts, background, sample, side.count, rate)
+        reached = text_cutoff(summed[0], texts, background, sample, collection.count, rate)
     return Cutoff(reached, rate, len(sample), 0 if background is None else len(background))

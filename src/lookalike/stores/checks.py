@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from lookalike.file_names import display
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.types import CollectionInfo, Fields, Metadata, Record, Space, Vectors
+    from lookalike.types import Fields, Metadata, Record, Space, Vectors
 
 NAME_LENGTH = 64
 """Characters in the name of a collection."""
@@ -28,6 +29,7 @@ LENGTH_TOLERANCE = 1e-4
 # so that a dot product is a cosine to 1e-5 in every store.
 _ROUNDING = 1e-6
 _INT64 = 1 << 63
+_VECTOR_NAME = re.compile(f"[a-z][a-z0-9_-]{{0,{NAME_LENGTH - 1}}}")
 
 
 def collection_name(name: str) -> str:
@@ -49,6 +51,20 @@ def collection_name(name: str) -> str:
     return name
 
 
+def vector_name(name: str) -> str:
+    """Return the name of a vector.
+
+    Raises:
+        InvalidArgument: it is not 1 … 64 of a-z, 0-9, `_` and `-`, of which the first is a letter.
+    """
+    if not _VECTOR_NAME.fullmatch(name):
+        raise InvalidArgument(
+            f"{display(name)!r} cannot name a vector: a-z, 0-9, _ and - can, a letter first, at most "
+            f"{NAME_LENGTH}"
+        )
+    return name
+
+
 def same_name(name: str) -> str:
     """Return the text that is equal for names of the same collection: no case, Unicode NFC."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
@@ -58,7 +74,7 @@ def check_records(records: Sequence[Record]) -> None:
     """Refuse what no store may hold.
 
     Raises:
-        InvalidArgument: an id is there twice, an id or URI is not plain ASCII, or the labels are unusable.
+        InvalidArgument: an id is there twice, or an id, URI or digest is not plain ASCII.
     """
     seen = set()
     for record in records:
@@ -67,7 +83,6 @@ def check_records(records: Sequence[Record]) -> None:
         seen.add(record.id)
         if not record.id.isascii() or not record.uri.isascii() or not record.digest.isascii():
             raise InvalidArgument(f"record {display(record.id)}: id, URI and digest are plain ASCII")
-        check_fields(record.id, record.fields)
 
 
 def check_fields(record: str, fields: Fields) -> None:
@@ -106,36 +121,26 @@ def metadata_text(record: str, metadata: Metadata) -> str:
     return text
 
 
-def of_space(collection: CollectionInfo, space: Space | None) -> CollectionInfo:
-    """Return the collection, if it is of that space; None is any.
-
-    Raises:
-        SpaceMismatch: it is of another.
-    """
-    if space is not None and collection.space != space:
-        raise SpaceMismatch(collection.name, str(collection.space), str(space))
-    return collection
-
-
-def unit_vectors(collection: CollectionInfo, vectors: Vectors, count: int | None = None) -> Vectors:
+def unit_vectors(collection: str, space: Space, vectors: Vectors, count: int | None = None) -> Vectors:
     """Return `vectors` fit to be kept or searched with: C order, float32, each row of length 1.
 
     Args:
-        collection: where they belong.
+        collection: its name, for messages.
+        space: where they belong.
         vectors: shape (rows, dimension), each row of length 1 to `LENGTH_TOLERANCE`. Rows that are off by
             more than float32 rounding are normalised, all others are returned bit by bit.
         count: rows that there must be.
 
     Raises:
         InvalidArgument: not that many rows, or one is not of length 1 (or not finite).
-        SpaceMismatch: the dimension is not that of the collection.
+        SpaceMismatch: the dimension is not that of the space.
     """
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     if vectors.ndim != 2 or (count is not None and len(vectors) != count):
         rows = "rows" if count is None else count
         raise InvalidArgument(f"vectors need the shape ({rows}, dimension), these have {vectors.shape}")
-    if vectors.shape[1] != collection.space.dimension:
-        raise SpaceMismatch(collection.name, str(collection.space), f"{vectors.shape[1]} dimensions")
+    if vectors.shape[1] != space.dimension:
+        raise SpaceMismatch(collection, str(space), f"{vectors.shape[1]} dimensions")
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     off = np.abs(lengths - 1)
     wrong = np.flatnonzero(~(off <= LENGTH_TOLERANCE))  # negated, so that NaN is wrong

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lookalike.errors import ExtraMissing, Unanswerable
+from lookalike.stores.query import Query
 from lookalike.types import Approximation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from lookalike.stores.protocol import Store
+    from lookalike.types import Neighbour, Space, Vectors
 
 K = 10
 """Neighbours that are compared: as those who publish recalls do (ann-benchmarks.com)."""
@@ -20,30 +21,43 @@ QUERIES = 200
 """Vectors of the collection that are asked for: 2,000 neighbours, a standard error below 0.3 % at 0.99."""
 
 
-def measure_recall(store: Store, name: str, kind: str) -> Approximation:
+def measure_recall(
+    kind: str, ids: Sequence[str], vectors: Vectors, search: Callable[[Query], list[list[Neighbour]]]
+) -> Approximation:
     """Ask a collection for the neighbours of some of its own vectors, exactly and approximately.
 
-    The first vectors in order of id are asked for: ids are digests, so that is a random sample. Whoever is as
-    similar as the k-th exact neighbour counts as found.
+    Whoever is as similar as the k-th exact neighbour counts as found.
 
     Args:
-        store: where the collection is, with its index built.
-        name: the collection, which is not empty.
         kind: what the index is.
+        ids: of records of the collection: the first by id, which are digests, are a random sample.
+        vectors: theirs, float32 of shape (ids, dimension).
+        search: answers a query.
     """
-    records, vectors = next(iter(store.scan(name)))
-    queries, itself = vectors[:QUERIES], [[record.id] for record in records[:QUERIES]]
-    exact = store.nearest(name, queries, K, exclude=itself)
-    found = store.nearest(name, queries, K, exclude=itself, approximate=True)
+    itself = [[identity] for identity in ids]
+    exact = search(Query(vectors, K, exclude=itself))
+    found = search(Query(vectors, K, exclude=itself, approximate=True))
     pairs = zip(exact, found, strict=True)
     recall = part_found(([one.similarity for one in b], [one.similarity for one in s]) for b, s in pairs)
-    return Approximation(kind, recall, K, len(queries))
+    return Approximation(kind, recall, K, len(ids))
 
 
-def build_index_if_possible(store: Store, name: str) -> None:
-    """Give a collection an approximate index; where it cannot have one, searches are exact and say so."""
+class Indexed(Protocol):
+    """What can give a vector of a collection an approximate index: a store."""
+
+    def build_index(
+        self, name: str, using: str | None = None, *, space: Space | None = None
+    ) -> Approximation:
+        """Make the index, see `Store.build_index`."""
+        ...
+
+
+def build_index_if_possible(
+    store: Indexed, name: str, using: str | None = None, *, space: Space | None = None
+) -> None:
+    """Give a vector an approximate index; where it cannot have one, searches are exact and say so."""
     with suppress(ExtraMissing, Unanswerable):
-        store.build_index(name)
+        store.build_index(name, using, space=space)
 
 
 def part_found(pairs: Iterable[tuple[Sequence[float], Sequence[float]]]) -> float:

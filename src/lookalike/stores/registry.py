@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
+from lookalike.plugins import STORES, load_plugin, plugin_names
 
 if TYPE_CHECKING:
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.backend import Backend
+    from lookalike.stores.store import Store
 
 TIMEOUT = 30.0
 """Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
@@ -23,35 +25,46 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
             - `postgresql://user:password@host:port/database`
             - `elasticsearch+http://host:port`, `elasticsearch+https://user:password@host:port`
             - `oracle://user:password@host:port/service`
+            - a scheme that another package brings: see `plugins`
         timeout: seconds to wait for a server, or for another process's lock.
 
     Raises:
         InvalidArgument: no store speaks that scheme, or the URL is not as the store wants it.
         ExtraMissing: the store's client is not installed.
+        PluginFailed: the store is another package's, and cannot be loaded.
         StoreError: it is there and cannot be opened.
     """
+    from lookalike.stores.store import Store
+
+    return Store(_open_backend(url, timeout))
+
+
+def _open_backend(url: str, timeout: float) -> Backend:
     scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":
-        from lookalike.stores.sqlite.store import SqliteStore
+        from lookalike.stores.sqlite.backend import SqliteBackend
 
-        return SqliteStore(url, timeout)
+        return SqliteBackend(url, timeout)
     if scheme in ("postgresql", "postgres"):
-        from lookalike.stores.postgres.store import PostgresStore
+        from lookalike.stores.postgres.backend import PostgresBackend
 
-        return PostgresStore(url, timeout)
+        return PostgresBackend(url, timeout)
     if scheme in ("elasticsearch+http", "elasticsearch+https"):
-        from lookalike.stores.elasticsearch.store import ElasticsearchStore
+        from lookalike.stores.elasticsearch.backend import ElasticsearchBackend
 
-        return ElasticsearchStore(url, timeout)
+        return ElasticsearchBackend(url, timeout)
     if scheme == "oracle":
-        from lookalike.stores.oracle.store import OracleStore
+        from lookalike.stores.oracle.backend import OracleBackend
 
-        return OracleStore(url, timeout)
+        return OracleBackend(url, timeout)
+    open_backend = load_plugin(STORES, scheme) if ":" in url else None
+    if open_backend is not None:
+        opened: Backend = open_backend(url, timeout)
+        return opened
     # What was written may be a password: it is not repeated.
-    raise InvalidArgument(
-        "no store speaks that URL: it begins with sqlite:///, postgresql://, elasticsearch+http://, "
-        "elasticsearch+https:// or oracle://"
-    )
+    known = "sqlite:///, postgresql://, elasticsearch+http://, elasticsearch+https://"
+    known += "".join(f", {name}:" for name in plugin_names(STORES))
+    raise InvalidArgument(f"no store speaks that URL: it begins with {known} or oracle://")
 
 
 def check_approximate(url: str) -> None:
@@ -64,6 +77,6 @@ def check_approximate(url: str) -> None:
         ExtraMissing: the package that makes it is not installed.
     """
     if url.partition(":")[0].lower() == "sqlite":
-        from lookalike.stores.sqlite.shortlist import check_installed
+        from lookalike.stores.sqlite.shortlist.compressed import check_installed
 
         check_installed()

@@ -30,6 +30,8 @@ CHANGED_VECTOR = "its vector is not the one that was stored (its checksum differ
 CHANGED_FILE = "its URI, digest, size or date is not what was stored (the checksum differs)"
 CHANGED_LABELS = "its fields or metadata are not what was stored (the checksum differs)"
 CHANGED_FILTER = "what filters compare is not what its fields say"
+LOST_RECORD = "an index of the database names it, and its row is not there"
+LOST_VECTOR = "its vector {!r} is not there"
 
 
 def verify_vectors(
@@ -65,6 +67,29 @@ def verify_vectors(
     # Of a bytearray, so that it can be written to.
     found = np.frombuffer(bytearray().join(contents), "<f4").reshape(len(contents), dimension)
     return found.astype(np.float32, copy=False), wrong
+
+
+def sound_vectors(
+    rows: Sequence[Sequence[Any]], dimension: int
+) -> tuple[dict[str, int], Vectors, list[Fault]]:
+    """Return stored vectors, and what is wrong with those that are damaged.
+
+    Args:
+        rows: id, checksum and numbers of each, as they were read.
+        dimension: that they must have.
+
+    Returns:
+        The row of each id whose vector is sound; float32 of shape (rows, dimension); and the faults.
+    """
+    ids, checksums, contents = zip(*rows, strict=True) if rows else ((), (), ())
+    vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
+    damaged = set(wrong)
+    places = {str(identity): row for row, identity in enumerate(ids) if row not in damaged}
+    return (
+        places,
+        vectors,
+        [Fault(str(ids[row]), None, vector_fault(contents[row], dimension)) for row in wrong],
+    )
 
 
 def vector_fault(content: object, dimension: int) -> str:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from lookalike.stores.protocol import Store
-    from lookalike.types import Record, Vectors
+    from lookalike.stores.store import Store
+    from lookalike.types import Record, Space, Vectors
 
 
 class Row(NamedTuple):
-    """One record of a collection with its vector."""
+    """One record of a collection with its vectors."""
 
     record: Record
-    vector: Vectors
-    """Shape (dimension,), a view of its batch: whoever keeps it for long copies it."""
+    vectors: dict[Space, Vectors]
+    """Each of shape (dimension,), a view of its batch: whoever keeps it for long copies it."""
     digest: bytes
     """See `row_digest`."""
 
 
-def row_digest(record: Record, vector: Vectors) -> bytes:
-    """Return the SHA-256 of all that a record and its vector say, to the last bit.
+def row_digest(record: Record, vectors: Mapping[Space, Vectors]) -> bytes:
+    """Return the SHA-256 of all that a record and its vectors say, to the last bit.
 
     Fields and metadata are compared as JSON, whatever the order of their keys; 3, 3.0 and true differ.
     """
@@ -34,15 +34,18 @@ def row_digest(record: Record, vector: Vectors) -> bytes:
         *(record.id, record.uri, record.digest, dict(record.fields), dict(record.metadata)),
         *(record.size, record.modified_ns),
     ]
-    text = json.dumps(said, sort_keys=True)
-    return hashlib.sha256(text.encode() + np.ascontiguousarray(vector, "<f4").tobytes()).digest()
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for _, vector in sorted(vectors.items(), key=lambda item: repr(item[0])):
+        digest.update(np.ascontiguousarray(vector, "<f4").tobytes())
+    return digest.digest()
 
 
 def read_rows(store: Store, name: str) -> Iterator[Row]:
     """Yield all of a collection in order of id; a batch of it is in memory at a time."""
-    for records, vectors in store.scan(name):
-        for record, vector in zip(records, vectors, strict=True):
-            yield Row(record, vector, row_digest(record, vector))
+    for records, vectors in store.scan_vectors(name):
+        for row, record in enumerate(records):
+            own = {space: rows[row] for space, rows in vectors.items()}
+            yield Row(record, own, row_digest(record, own))
 
 
 def joined(first: Iterator[Row], second: Iterator[Row]) -> Iterator[tuple[str, Row | None, Row | None]]:

@@ -1,28 +1,20 @@
-"""Copying a collection from one store to another: both sides of a fitted one, its fit, every bit of it.
+"""Copying a collection from one store to another: its records, all its vectors, its fit, every bit of it.
 
 A collection that the target lacks is built there under another name, and gets its own when it was found to be
-the same. A copy is made of passes: each reads both sides from end to end and puts what differs. The pass that
-finds nothing is the verification; so a copy that was killed goes on where it was, and one that is done again
-finds that there is nothing to do.
+the same. A copy is made of passes: each reads both from end to end and puts what differs. The pass that finds
+nothing is the verification; so a copy that was killed goes on where it was, and one that is done again finds
+that there is nothing to do.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.errors import CollectionNotFound, InvalidArgument, LookalikeError, SpaceMismatch, TargetDiffers
-from lookalike.metric_learning.fitted import (
-    UNFITTED,
-    check_free,
-    fitting_of,
-    is_fitted,
-    plain_name,
-    refuse_side,
-)
+from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, TargetDiffers, VectorNotFound
+from lookalike.metric_learning.fitted import fitting_of
 from lookalike.transfer.synchronisation import Synchronisation, Tally
 from lookalike.transfer.unfinished_copies import (
     building_name,
@@ -36,8 +28,8 @@ from lookalike.transfer.unfinished_copies import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.stores.protocol import Store
-    from lookalike.types import CollectionInfo, Space
+    from lookalike.stores.store import Store
+    from lookalike.types import CollectionInfo, VectorInfo
 
 # Passes until the two must be the same: one puts, one verifies, the others are for a source that changes.
 _PASSES = 5
@@ -50,8 +42,9 @@ class CopyReport:
     """What a copy did, and whether both collections were found to be the same."""
 
     collection: str
-    sides: tuple[Tally, ...]
-    """Of the plain side of a fitted collection, and of the collection."""
+    tally: Tally
+    vectors: tuple[str, ...]
+    """Names of the vectors that were copied."""
     verified: bool
     """Whether the last pass found nothing that differs: False where one of the two changed in every pass."""
     digest: str | None
@@ -65,33 +58,26 @@ class CopyReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
-    """One of the collections that one collection is made of."""
-
-    suffix: str
-    space: Space
-    metric: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
     """What is copied, and where to."""
 
     name: str
-    sides: tuple[_Side, ...]
-    """The plain one first."""
+    vectors: tuple[VectorInfo, ...]
+    """Those that are ready, in order of declaration."""
+    default: str
+    metrics: tuple[bytes | None, ...]
     there: CollectionInfo | None
     """What has its name at the target."""
 
+    @property
+    def spaces(self) -> dict[str, object]:
+        """Return the space of each vector by its name."""
+        return {vector.name: vector.space for vector in self.vectors}
+
 
 def copyable(source: Store) -> list[str]:
-    """Return the names of the collections that can be copied; a fitted one brings its plain side with it."""
-    names = []
-    for collection in source.collections():
-        with suppress(InvalidArgument):
-            _refuse_part(source, collection)
-            names.append(collection.name)
-    return names
+    """Return the names of the collections that can be copied: all but copies that have not ended."""
+    return [each.name for each in source.collections() if not is_unfinished(source, each)]
 
 
 def copy(
@@ -109,7 +95,8 @@ def copy(
     Args:
         source: where the collection is.
         target: where it shall be too.
-        name: the collection; with a fitted one come its plain side and its fit.
+        name: the collection; all its vectors come with it, and the fit of fitted ones. Those that are not
+            ready are made at the target as at the source, by `fit` or `index`.
         prune: whether to remove from a collection that is there what the source does not have. A collection
             that is new there has nothing else in any case.
         progress: called with records looked at in this pass, and records to look at.
@@ -119,9 +106,9 @@ def copy(
 
     Raises:
         CollectionNotFound: the source has none of that name.
-        InvalidArgument: both stores are one; the name is that of a plain side, or of what a fit or a copy is
-            building; or another collection at the target has a name that is needed.
-        TargetDiffers: the target has one of that name and of another space.
+        InvalidArgument: both stores are one; the name is that of what a copy is building; or another
+            collection at the target has the name that is needed for it.
+        TargetDiffers: the target has one of that name and of other spaces.
         StoreError: as the stores say, or the target does not give back what was put.
     """
     if place_of(source) == place_of(target):
@@ -133,52 +120,37 @@ def copy(
         plan = _plan(source, target, name)
         try:
             return _carry_out(source, target, plan, prune, progress, started)
-        except (CollectionNotFound, SpaceMismatch, InvalidArgument):
+        except (CollectionNotFound, SpaceMismatch, VectorNotFound, InvalidArgument):
             # Somebody fitted, renamed or deleted it, or another copy of it came first.
             if attempts == _ATTEMPTS or _same(plan, _plan(source, target, name)):
                 raise
 
 
-def _refuse_part(source: Store, collection: CollectionInfo) -> None:
-    """Refuse to copy a part of something: a plain side, or what a fit or a copy is building."""
-    refuse_side(source, collection.name)
+def _plan(source: Store, target: Store, name: str) -> _Plan:
+    """Return what the name stands for at this moment."""
+    there = None
+    with suppress(CollectionNotFound):
+        there = target.collection(name)
+    collection = source.collection(name)
     if is_unfinished(source, collection):
         raise InvalidArgument(
             f"{source.url}: {collection.name!r} is a copy that has not ended: run it again, or delete it"
         )
-
-
-def _plan(source: Store, target: Store, name: str) -> _Plan:
-    """Return what the names stand for at this moment."""
-    there = None
-    with suppress(CollectionNotFound):
-        there = target.collection(name)
-    while True:
-        collection = source.collection(name)
-        try:
-            _refuse_part(source, collection)
-            sides = _sides(source, collection)
-        except LookalikeError:
-            if source.collection(name).space == collection.space:
-                raise
-            continue
-        # Else a fit or an undo has exchanged the names meanwhile.
-        if source.collection(name).space == collection.space:
-            return _Plan(collection.name, sides, there)
-
-
-def _sides(source: Store, collection: CollectionInfo) -> tuple[_Side, ...]:
-    if not is_fitted(collection):
-        return (_Side("", collection.space, None),)
-    fitting_of(source, collection)  # one that is damaged is not copied
-    plain = source.collection(plain_name(collection))
-    metric = source.metric(collection.name)
-    return _Side(UNFITTED, plain.space, None), _Side("", collection.space, metric)
+    vectors = tuple(vector for vector in collection.vectors if vector.ready)
+    metrics = []
+    for vector in vectors:
+        fitting_of(source, collection, vector)  # one that is damaged is not copied
+        metrics.append(source.metric(collection.name, space=vector.space) if vector.fitted else None)
+    return _Plan(collection.name, vectors, collection.default, tuple(metrics), there)
 
 
 def _same(one: _Plan, other: _Plan) -> bool:
-    spaces = [None if plan.there is None else plan.there.space for plan in (one, other)]
-    return one.sides == other.sides and spaces[0] == spaces[1]
+    there = [None if plan.there is None else _spaces(plan.there) for plan in (one, other)]
+    return (one.spaces, one.metrics, there[0]) == (other.spaces, other.metrics, there[1])
+
+
+def _spaces(collection: CollectionInfo) -> dict[str, object]:
+    return {vector.name: vector.space for vector in collection.vectors if vector.ready}
 
 
 def _carry_out(
@@ -190,35 +162,33 @@ def _carry_out(
     started: float,
 ) -> CopyReport:
     """Make the collection at the target, pass over it until nothing differs, and give it its name."""
-    name, sides, there = plan.name, plan.sides, plan.there
-    space = sides[-1].space
-    refuse_side(target, name)
+    name, there = plan.name, plan.there
     fit_differs = False
     if there is None:
         final, under = name, building_name(name)
-        if len(sides) > 1:
-            check_free(target, name)
-        take_up(source, target, name, {under + side.suffix: side.space for side in sides})
-        # The plain side is made first, and goes last: its note tells whose both are.
-        target.create(under + sides[0].suffix, sides[0].space, note_of(source, name))
+        take_up(source, target, name, {vector.space for vector in plan.vectors})
+        _declare(source, target, under, plan)
     else:
-        if there.space != space:
-            raise TargetDiffers(target.url, there.name, str(there.space), str(space))
+        if any(not vector.ready for vector in there.vectors) or _spaces(there) != plan.spaces:
+            theirs = " and ".join(f"{one.name}: {one.space}" for one in there.vectors)
+            ours = " and ".join(f"{one.name}: {one.space}" for one in plan.vectors)
+            raise TargetDiffers(target.url, there.name, theirs, ours)
         final = under = there.name
-        fit_differs = sides[-1].metric is not None and target.metric(there.name) != sides[-1].metric
+        metrics = zip(plan.vectors, plan.metrics, strict=True)
+        fit_differs = any(
+            metric is not None and target.metric(there.name, space=vector.space) != metric
+            for vector, metric in metrics
+        )
         clear(source, target, name)
-    tallies = tuple(Tally(final + side.suffix) for side in sides)
-    levellings = []
-    for side, tally in zip(sides, tallies, strict=True):
-        target.create(under + side.suffix, side.space, side.metric)
-        here, over_there = (source, name + side.suffix), (target, under + side.suffix)
-        levellings.append(Synchronisation(here, over_there, side.space, prune or there is None, tally))
-    passes, digest = _pass_until_same(levellings, tallies, source, plan, progress)
+    tally = Tally(final)
+    synchronisation = Synchronisation((source, name), (target, under), prune or there is None, tally)
+    passes, digest = _pass_until_same(synchronisation, source, plan, progress)
     if digest is not None and under != final:
-        target.rename({under + side.suffix: final + side.suffix for side in sides})
+        target.rename(under, final)
     return CopyReport(
         final,
-        tallies,
+        tally,
+        tuple(vector.name for vector in plan.vectors),
         digest is not None,
         digest,
         under if digest is None and under != final else None,
@@ -228,31 +198,28 @@ def _carry_out(
     )
 
 
+def _declare(source: Store, target: Store, under: str, plan: _Plan) -> None:
+    """Make the collection that is built, unless it is there, with all vectors; it is empty until then."""
+    # The note stands where a plain vector has no metric.
+    first = next(vector for vector in plan.vectors if not vector.fitted)
+    target.create(under, first.space, vector=first.name, metric=note_of(source, plan.name))
+    for vector, metric in zip(plan.vectors, plan.metrics, strict=True):
+        if vector is not first:
+            target.add_vector(under, vector.name, vector.space, metric)
+    target.set_default(under, plan.default)
+
+
 def _pass_until_same(
-    levellings: list[Synchronisation],
-    tallies: tuple[Tally, ...],
-    source: Store,
-    plan: _Plan,
-    progress: Callable[[int, int], None],
+    synchronisation: Synchronisation, source: Store, plan: _Plan, progress: Callable[[int, int], None]
 ) -> tuple[int, str | None]:
-    """Pass over all sides until nothing differs; return how often, and the digest of what is the same."""
-    total = sum(source.collection(plan.name + side.suffix).count for side in plan.sides)
+    """Pass over both until nothing differs; return how often, and the digest of what is the same."""
+    total = source.collection(plan.name).count
     for number in range(1, _PASSES + 1):
-        digest = hashlib.sha256()
-        differ = done = 0
-        for levelling, tally in zip(levellings, tallies, strict=True):
-            found, content = levelling.pass_over(_from(progress, done, total))
-            differ += found
-            done += tally.images
-            digest.update(content)
-        # A scan goes on reading what a fit has renamed, and ends early on what was deleted.
+        differ, content = synchronisation.pass_over(lambda count: progress(count, total))
+        # A scan goes on reading what was fitted anew, and ends early on what was deleted.
         now = source.collection(plan.name)
-        if now.space != plan.sides[-1].space:
-            raise SpaceMismatch(now.name, str(now.space), str(plan.sides[-1].space))
+        if _spaces(now) != plan.spaces:
+            raise SpaceMismatch(now.name, str(now.space), str(plan.vectors[-1].space))
         if not differ:
-            return number, digest.hexdigest()
+            return number, content.hex()
     return _PASSES, None
-
-
-def _from(progress: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
-    return lambda count: progress(done + count, total)

@@ -11,13 +11,14 @@ import numpy as np
 
 from lookalike.errors import CollectionEmpty, CollectionNotFound, InvalidArgument
 from lookalike.stores.checks import check_k
+from lookalike.stores.query import Query
 from lookalike.transfer.contents import read_rows
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.stores.protocol import Store
+    from lookalike.stores.store import Store
     from lookalike.transfer.contents import Row
     from lookalike.types import CollectionInfo, Neighbour, Space, Vectors, Where
     from lookalike.vectors.vote import LabelKey
@@ -44,7 +45,7 @@ class Holding:
     store: str
     """Its URL, without a password."""
     space: Space | None
-    """None where it has no collection of that name."""
+    """Of the vector that is searched by default; None where it has no collection of that name."""
     images: int
     digest: str | None
     """SHA-256 over all records and vectors, 64 hexadecimal digits; None where there is no collection."""
@@ -131,7 +132,7 @@ def parity(
     if len(stores) < 2:
         raise InvalidArgument("parity needs two stores or more")
     first = stores[0].collection(name)
-    sample = _Sample(queries)
+    sample = _Sample(queries, first.space)
     holdings: list[Holding] = []
     for store in stores:
         holdings.append(_holding(store, name, holdings[0] if holdings else None, sample))
@@ -161,8 +162,9 @@ def parity(
 class _Sample:
     """The images that are asked for, and the fields they can be filtered by, gathered in one reading."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, space: Space) -> None:
         self._size = size
+        self._space = space
         self._ids: list[str] = []
         self._vectors: list[Vectors] = []
         self._values: dict[str, Counter[LabelKey]] = {}
@@ -171,7 +173,7 @@ class _Sample:
         """Look at one image of the collection; they come in order of id."""
         if len(self._ids) < self._size:
             self._ids.append(row.record.id)
-            self._vectors.append(row.vector.copy())
+            self._vectors.append(row.vectors[self._space].copy())
         for field, value in row.record.fields.items():
             counts = self._values.setdefault(field, Counter())
             if len(counts) <= VALUES[1]:  # beyond that it is out, and costs no more memory
@@ -189,15 +191,15 @@ class _Sample:
         self, store: Store, collection: CollectionInfo, k: int, where: Where | None, *, approximate: bool
     ) -> Answers:
         """Ask a store for the neighbours of all images of the sample, themselves left out."""
-        return store.nearest(
-            collection.name,
+        query = Query(
             np.stack(self._vectors),
             k,
-            where,
-            [[identity] for identity in self._ids],
-            space=collection.space,
+            space=self._space,
+            where=where,
+            exclude=[[identity] for identity in self._ids],
             approximate=approximate,
         )
+        return store.nearest(collection.name, query)
 
 
 def _holding(store: Store, name: str, first: Holding | None, sample: _Sample) -> Holding:

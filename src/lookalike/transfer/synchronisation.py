@@ -14,8 +14,7 @@ from lookalike.transfer.contents import Row, joined, read_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lookalike.stores.protocol import Store
-    from lookalike.types import Space
+    from lookalike.stores.store import Store
 
 # Records that are put, or removed, at once.
 _BATCH = 1000
@@ -45,20 +44,18 @@ class Synchronisation:
     """Synchronises a collection at the target with one at the source."""
 
     def __init__(
-        self, source: tuple[Store, str], target: tuple[Store, str], space: Space, prune: bool, tally: Tally
+        self, source: tuple[Store, str], target: tuple[Store, str], prune: bool, tally: Tally
     ) -> None:
         """Name both.
 
         Args:
             source: the store, and the collection's name in it.
             target: the same where it is copied to.
-            space: that of the vectors.
             prune: whether records that the source does not have are removed.
             tally: counts what is done.
         """
         self._source, self._name = source
         self._target, self._name_there = target
-        self._space = space
         self._prune = prune
         self._tally = tally
         self._passes = 0
@@ -93,7 +90,8 @@ class Synchronisation:
                     differ += 1
                     tally.added += theirs is None
                     tally.updated += theirs is not None
-                    changed.append(ours._replace(vector=ours.vector.copy()))
+                    kept = {space: row.copy() for space, row in ours.vectors.items()}
+                    changed.append(ours._replace(vectors=kept))
                 elif not self._passes:
                     tally.unchanged += 1
             if len(changed) == _BATCH:
@@ -124,8 +122,8 @@ class Synchronisation:
             )
         if self._passes:
             self._sent.update((row.record.id, row.digest) for row in rows)
-        vectors = np.stack([row.vector for row in rows])
-        self._target.put(self._name_there, [row.record for row in rows], vectors, space=self._space)
+        vectors = {space: np.stack([row.vectors[space] for row in rows]) for space in rows[0].vectors}
+        self._target.put(self._name_there, [row.record for row in rows], vectors)
 
     def _remove(self, ids: list[str]) -> None:
         # What is damaged at the source is left out of what it gives, and is not gone.

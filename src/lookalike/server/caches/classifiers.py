@@ -41,6 +41,7 @@ class ClassifierCache:
         by: str,
         k: int | Literal["auto"],
         where: Where,
+        using: str | None,
         max_error: float | None,
         coverage: float | None,
         false_alarm: float | None,
@@ -49,15 +50,15 @@ class ClassifierCache:
     ) -> Classifier:
         """Return what classifies so: see `Collection.classifier`."""
         asked = tuple(sorted((field, repr(values)) for field, values in where.items()))
-        key = (name.casefold(), by, k, asked, max_error, coverage, false_alarm, approximate)
+        key = (name.casefold(), by, k, asked, using, max_error, coverage, false_alarm, approximate)
         # One at a time: the first one compares all images with each other, and the others wait for it.
         with self._lock:
             try:
                 return self._cache[key]
             except KeyError:
                 made = self._cache[key] = self._database[name].classifier(
-                    by, k=k, where=where, max_error=max_error, coverage=coverage, false_alarm=false_alarm,
-                    approximate=approximate,
+                    by, k=k, where=where, using=using, max_error=max_error, coverage=coverage,
+                    false_alarm=false_alarm, approximate=approximate,
                 )  # fmt: skip
                 return made
 

@@ -47,18 +47,24 @@ class EmbedderCache:
         self._database = database
         self._pool = pool
         self._find = find
-        self._known: dict[str, CollectionEmbedder] = {}
+        self._known: dict[tuple[str, str | None, bool], CollectionEmbedder] = {}
 
-    async def get(self, name: str) -> CollectionEmbedder:
-        """Return what made a collection.
+    async def get(self, name: str, using: str | None = None, *, reading: bool = False) -> CollectionEmbedder:
+        """Return what made a vector of a collection.
+
+        Args:
+            name: the collection.
+            using: the vector; None for the default one.
+            reading: whether texts are to be read, which may be for another vector's embedder.
 
         Raises:
             CollectionNotFound: there is none of that name, or it is not served.
             SpaceMismatch: it was made by another version of its embedder.
         """
-        found = self._known.get(name)
+        key = name, using, reading
+        found = self._known.get(key)
         if found is None:
-            found = self._known[name] = await self._pool.run(lambda: self._open(name))
+            found = self._known[key] = await self._pool.run(lambda: self._open(*key))
         return found
 
     async def checked(self, name: str, answer: Callable[[], Awaitable[_T]]) -> _T:
@@ -66,9 +72,11 @@ class EmbedderCache:
         try:
             return await answer()
         except SpaceMismatch:
-            self._known.pop(name, None)
+            for key in [key for key in self._known if key[0] == name]:
+                del self._known[key]
             return await answer()
 
-    def _open(self, name: str) -> CollectionEmbedder:
-        embedder = self._database[self._find(name).name].embedder()
+    def _open(self, name: str, using: str | None, reading: bool) -> CollectionEmbedder:
+        handle = self._database[self._find(name).name]
+        embedder = handle.embedder(using, reading=reading)
         return CollectionEmbedder(embedder, self._database.features(embedder))

@@ -87,7 +87,9 @@ async def audited(
 
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
-    found = service.database[name].audit(query.by, split=query.split, k=query.k, progress=progress)
+    found = service.database[name].audit(
+        query.by, split=query.split, using=query.using, k=query.k, progress=progress
+    )
     return audit_result(found)
 
 

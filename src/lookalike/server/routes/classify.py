@@ -48,7 +48,7 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
     async def answer() -> Response:
         images: list[Image | RecordId | Skipped] = []
         if pictures:
-            model = await service.embedders.get(name)
+            model = await service.embedders.get(name, query.using)
             files = await service.embedding_queue.pictures(pictures, model.embedder, model.cache)
             images += [_image(file, model.embedder) for file in files]
         images += map(RecordId, query.ids)
@@ -69,7 +69,8 @@ def _classify(
     """Classify, and write down what was found; blocks."""
     collection = service.collection(name)
     classifier = service.classifiers.get(
-        collection.name, query.by, query.k, query.where, query.max_error, query.coverage, query.false_alarm,
+        *(collection.name, query.by, query.k, query.where, query.using),
+        *(query.max_error, query.coverage, query.false_alarm),
         approximate=query.approximate,
     )  # fmt: skip
     answers = classifier.classify(images)
@@ -78,6 +79,7 @@ def _classify(
         records = service.database[collection.name].get(query.ids)
         known = {record.id: service.roots.name(record) for record in records}
         names += [known.get(identity) for identity in query.ids]
+    found = collection.vector(query.using).approximation if query.approximate else None
     return ClassifyAnswer(
         by=classifier.by,
         k=classifier.k,
@@ -87,7 +89,7 @@ def _classify(
             else _prediction(service, each, name)
             for each, name in zip(answers, names, strict=True)
         ],
-        approximation=shown_approximation(collection.approximation if query.approximate else None),
+        approximation=shown_approximation(found),
         remarks=classifier.remarks,
     )
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import split_name
 from lookalike.embedders.registry import cards
-from lookalike.errors import LookalikeError
-from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values
+from lookalike.errors import LookalikeError, Unanswerable
+from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values, Vector
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.images import remove_files
@@ -77,11 +77,11 @@ async def delete(name: str, service: InjectedService) -> Deleted:
         if service.uploads is not None:
             paths = map(local_path, handle.uris())
             added = [path for path in paths if path is not None and service.uploads.holds(path)]
-        first, *_ = handle.delete()
+        deleted = handle.delete()
         service.changed(found.name)
         if service.uploads is not None and added:
             remove_files(service.database, service.uploads, added)
-        return Deleted(deleted=first.count)
+        return Deleted(deleted=deleted.count)
 
     return await service.write_pool.run(act)
 
@@ -90,7 +90,9 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
     texts, problem = False, None
     handle = service.database[found.name]
     try:
-        texts = isinstance(handle.embedder(), TextEmbedder)
+        handle.embedder()
+        with suppress(Unanswerable):
+            texts = bool(handle.text_embedder())
     except LookalikeError as error:
         # Its text may say where on this machine something is missing.
         problem = type(error).__name__
@@ -102,6 +104,17 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
         dimension=found.space.dimension,
         fingerprint=found.space.embedder_fingerprint,
         fields=list(found.fields),
+        vectors=[
+            Vector(
+                name=each.name,
+                model=shown_model(service, each.space.embedder),
+                dimension=each.space.dimension,
+                fitted=each.fitted,
+                ready=each.ready,
+            )
+            for each in found.vectors
+        ],
+        default=found.default,
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,
         approximation=shown_approximation(found.approximation),

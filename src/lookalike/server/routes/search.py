@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.ingest.embedding import EmbeddedFile
-    from lookalike.search.query import Query
+    from lookalike.search.query import Terms
 
 router = APIRouter(tags=["search"], route_class=FastRoute)
 
@@ -48,7 +48,7 @@ async def search(name: str, request: Request, service: InjectedService) -> Respo
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
 
     async def answer() -> Response:
-        terms = await _embedded(service, name, asked)
+        terms = await _embedded(service, name, query.using, asked)
         return await service.store_pool.run(lambda: json_response(_search(service, name, terms, query)))
 
     return await service.embedders.checked(name, answer)
@@ -83,17 +83,21 @@ def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _P
     return asked
 
 
-async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Picture]) -> Query:
+async def _embedded(
+    service: Service, name: str, using: str | None, asked: Sequence[AskedTerm | _Picture]
+) -> Terms:
     """Return the terms with their pictures and texts embedded, together with those of other requests."""
     pictures = [each.upload for each in asked if isinstance(each, _Picture)]
     texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
-    model = await service.embedders.get(name) if pictures or texts else None
+    model = None
+    if pictures or texts:
+        model = await service.embedders.get(name, using, reading=bool(texts))
     files: Iterator[EmbeddedFile | Skipped] = iter(())
     if model is not None and pictures:
         files = iter(await service.embedding_queue.pictures(pictures, model.embedder, model.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
     if model is not None and texts:
-        reader = await service.store_pool.run(service.database[name].text_embedder)
+        reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
     made_by = "" if model is None else model.embedder.fingerprint
     terms: list[Summand] = []
@@ -111,13 +115,14 @@ async def _embedded(service: Service, name: str, asked: Sequence[AskedTerm | _Pi
     return Sum(tuple(terms))
 
 
-def _search(service: Service, name: str, terms: Query, query: SearchQuery) -> SearchAnswer:
+def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> SearchAnswer:
     """Search, and write down what was found; blocks."""
     service.check_served(name)
     answer = service.database[name].search(
         terms,
         k=query.offset + query.k + 1,
         where=query.where,
+        using=query.using,
         hybrid=query.hybrid,
         min_similarity=query.min_similarity,
         false_alarm=query.false_alarm,

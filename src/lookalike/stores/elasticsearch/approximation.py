@@ -1,69 +1,83 @@
-"""Approximate indexes: one more field of the documents, which the server builds a graph on."""
+"""Approximate indexes: one more field of a vector, which the server builds a graph on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import CollectionEmpty, Unanswerable
-from lookalike.stores.elasticsearch.records import write_field
-from lookalike.stores.elasticsearch.schema import embedding_field, embedding_mapping
+from lookalike.errors import Unanswerable
+from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.records import (
+    searched,
+    update_documents,
+    vector_row,
+    vector_source,
+)
+from lookalike.stores.elasticsearch.schema import LEAST_FOR_BBQ, fits, vector_field
+from lookalike.stores.verification import sound_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lookalike.stores.damage import Fault
-    from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog, Entry
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
-    from lookalike.types import CollectionInfo
+    from lookalike.stores.entry import VectorEntry
 
-# Below this bbq_hnsw refuses vectors (Elastic's reference of dense_vector).
-_LEAST_FOR_BBQ = 64
+# Who writes while an index is built, not knowing of it, leaves documents for another round; after the last
+# one they are found all the same, by exact search beside it.
+_ROUNDS = 5
 
 
-def check_buildable(collection: CollectionInfo, kind: str) -> None:
+def check_buildable(vector: VectorEntry, kind: str) -> None:
     """Refuse an approximate index that there cannot be.
 
     Raises:
-        Unanswerable: the collection is empty, or its vectors are too short for bbq_hnsw.
+        Unanswerable: the vectors are too short for bbq_hnsw.
     """
-    if not collection.count:
-        raise CollectionEmpty(collection.name)
-    if kind.startswith("bbq") and collection.space.dimension < _LEAST_FOR_BBQ:
+    dimension = vector.info.space.dimension
+    if not fits(kind, dimension):
         raise Unanswerable(
-            f"{kind} needs vectors of {_LEAST_FOR_BBQ} dimensions or more, these have "
-            f"{collection.space.dimension}; open the store with ?approximate=int8_hnsw"
+            f"{kind} needs vectors of {LEAST_FOR_BBQ} dimensions or more, these have {dimension}; open the "
+            f"store with ?approximate=int8_hnsw"
         )
 
 
-def add_embedding(
+def write_graph(
     client: ElasticsearchClient,
-    catalog: ElasticsearchCatalog,
-    entry: Entry,
+    index: str,
+    vector: VectorEntry,
     kind: str,
+    others: Sequence[str],
     note: Callable[[list[Fault]], None],
-) -> Entry:
-    """Put an approximate index of this kind onto all vectors of a collection, and return that.
-
-    From the first step on everybody writes for it, and searches it: documents that lack the field are
-    searched exactly beside it, so that a kill in the middle leaves a collection that is only slower. One that
-    is damaged stays without.
+) -> None:
+    """Give the field of an approximate index to all documents that lack it, but for those that are damaged.
 
     Args:
         client: where it asks.
-        catalog: of the store.
-        entry: the collection.
-        kind: of the index.
-        note: told of damaged documents.
+        index: the alias of the collection's index.
+        vector: which one.
+        kind: of the index; its field is in the mapping already.
+        others: fields of other indexes of this vector, which documents lose.
+        note: told of damaged vectors.
     """
-    field = embedding_field(kind)
-    mapping = embedding_mapping(entry.space.dimension, kind)
-    alias = catalog.alias(entry.number)
-    client.request("PUT", f"/{alias}/_mapping", {"properties": {field: mapping}})
-    built = entry._replace(kind=kind)
-    catalog.change(
-        lambda entries: [
-            one._replace(kind=kind) if one.number == entry.number else one for one in entries.values()
+    field = vector_field(vector.number, kind)
+
+    def change(hits: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        rows = [row for row in (vector_row(hit, vector) for hit in hits) if row is not None]
+        places, vectors, faults = sound_vectors(rows, vector.info.space.dimension)
+        uris = {hit["_id"]: hit["_source"].get("uri") for hit in hits}
+        note([fault._replace(uri=uris[fault.id]) for fault in faults])
+        lost = dict.fromkeys(others)
+        return [
+            {field: searched(vectors[places[hit["_id"]]]), **lost} if hit["_id"] in places else None
+            for hit in hits
         ]
-    )
-    write_field(client, alias, built, field, note)
-    return built
+
+    has, lacks = {"exists": {"field": vector_field(vector.number)}}, {"exists": {"field": field}}
+    for _ in range(_ROUNDS):
+        found = False
+        for hits in pages(client, index, [has], None, without=[lacks]):
+            found = True
+            source = ["uri", vector_source(vector)]
+            update_documents(client, index, [hit["_id"] for hit in hits], source, change)
+        if not found:
+            return

@@ -1,8 +1,8 @@
-"""The catalogue: names, spaces and states of all collections, changed under optimistic concurrency control.
+"""The catalogue: all collections with the vectors they declare, changed under optimistic concurrency control.
 
-The names of all collections are in the document `names` of the index `PREFIX.catalogue`. It is replaced under
-`if_seq_no`, so that a change of several names is seen whole or not at all, and of two processes that change
-something one begins again. What belongs to one collection is in documents of its own there.
+All of it is in the document `names` of the index `PREFIX.catalogue`. It is replaced under `if_seq_no`, so
+that a change is seen whole or not at all, and of two processes that change something one begins again. The
+fields of a collection are in a document of their own there, and each metric in as many as it needs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt, StoreNewer, StoreOlder
 from lookalike.stores.checks import same_name
+from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.schema import FORMAT
-from lookalike.types import Approximation, Space
+from lookalike.stores.entry import Entry, VectorEntry
+from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,24 +35,24 @@ _MISSING = 404
 _CONFLICT = 409
 
 
-class Entry(NamedTuple):
-    """A collection that the store has."""
+class Metric(NamedTuple):
+    """Where the metric of a vector is."""
 
-    name: str
-    number: str
-    """Of its index: never used again."""
-    space: Space
-    kind: str | None = None
-    """That of the approximate index that every document is written for."""
-    metric_parts: int | None = None
-    """Documents that its metric is in; None where it has none."""
+    token: str
+    """Of its documents: never used again."""
+    parts: int
+    """Documents that it is in."""
 
 
-class State(NamedTuple):
-    """What changes in a collection, its records apart."""
+class Listing(NamedTuple):
+    """A collection in the catalogue."""
 
-    fields: tuple[str, ...] = ()
-    approximation: Approximation | None = None
+    entry: Entry
+    """Its key is the number of its index, which is never used again."""
+    last: int
+    """The number of a vector that was given last: the next one is new."""
+    metrics: Mapping[int, Metric]
+    """Of the vectors that have one, by number."""
 
 
 class ElasticsearchCatalog:
@@ -72,36 +74,36 @@ class ElasticsearchCatalog:
         # Fields only ever come to a collection: those once seen need no second look.
         self._known_fields: dict[str, frozenset[str]] = {}
 
-    def data_index(self, number: str) -> str:
+    def data_index(self, key: str) -> str:
         """Return the name of a collection's index."""
-        return f"{self._prefix}.{number}.data"
+        return f"{self._prefix}.{key}.data"
 
-    def alias(self, number: str) -> str:
+    def alias(self, key: str) -> str:
         """Return the alias under which we speak to a collection's index."""
-        return f"{self._prefix}.{number}"
+        return f"{self._prefix}.{key}"
 
-    def entries(self) -> dict[str, Entry]:
+    def listings(self) -> dict[str, Listing]:
         """Return all collections by `same_name` of their names.
 
         Raises:
             StoreNewer: a later version of lookalike wrote it.
             StoreOlder: an earlier one did.
         """
-        return self._read("names", _entries)[0]
+        return self._read("names", _listings)[0]
 
-    def find(self, name: str) -> Entry:
+    def find(self, name: str) -> Listing:
         """Return one collection.
 
         Raises:
             CollectionNotFound: there is none of that name.
         """
-        entries = self.entries()
-        entry = entries.get(same_name(name))
-        if entry is None:
-            raise CollectionNotFound(name, (one.name for one in entries.values()))
-        return entry
+        return existing(self.listings(), name)
 
-    def change(self, edit: Callable[[dict[str, Entry]], Iterable[Entry] | None]) -> dict[str, Entry]:
+    def by_key(self, key: str) -> Listing | None:
+        """Return the collection of this key, however it is called now; None where it is gone."""
+        return _by_key(self.listings(), key)
+
+    def change(self, edit: Callable[[dict[str, Listing]], Iterable[Listing] | None]) -> dict[str, Listing]:
         """Replace the collections by what `edit` makes of them; return them.
 
         Args:
@@ -109,80 +111,113 @@ class ElasticsearchCatalog:
                 is called again where another process was faster.
         """
 
-        def make(found: dict[str, Entry]) -> tuple[dict[str, Entry], str | None]:
+        def make(found: dict[str, Listing]) -> tuple[dict[str, Listing], str | None]:
             edited = edit(found)
             if edited is None:
                 return found, None
-            kept = sorted(edited, key=lambda entry: entry.name)
-            return {same_name(entry.name): entry for entry in kept}, _entries_text(kept)
+            kept = sorted(edited, key=lambda listing: listing.entry.name)
+            return {same_name(one.entry.name): one for one in kept}, _listings_text(kept)
 
-        return self._change("names", _entries, make)
+        return self._change("names", _listings, make)
 
-    def state(self, number: str) -> State:
-        """Return the state of a collection."""
-        return self._read(number, _state)[0]
+    def change_one(self, key: str, edit: Callable[[Listing], Listing]) -> Listing | None:
+        """Replace one collection by what `edit` makes of it; return it, None where it is gone."""
 
-    def states(self, numbers: list[str]) -> dict[str, State]:
-        """Return the states of collections by number, without those that are gone."""
-        hits = self._client.fetch(self.index, numbers, ["format", "content"])
-        return {hit["_id"]: self._content(hit["_source"], _state) for hit in hits}
+        def change(found: dict[str, Listing]) -> list[Listing] | None:
+            listing = _by_key(found, key)
+            edited = listing and edit(listing)
+            if edited is None or edited == listing:
+                return None
+            return [edited if one.entry.key == key else one for one in found.values()]
 
-    def change_state(self, number: str, edit: Callable[[State], State]) -> State:
-        """Replace the state of a collection by what `edit` makes of it; return it."""
+        return _by_key(self.change(change), key)
 
-        def make(found: State) -> tuple[State, str | None]:
-            edited = edit(found)
-            return edited, None if edited == found else _state_text(edited)
+    def reserve(self, key: str) -> int | None:
+        """Return a number for a vector of a collection, which nobody else gets; None where that is gone."""
+        number = 0
 
-        return self._change(number, _state, make)
+        def count(listing: Listing) -> Listing:
+            nonlocal number
+            number = listing.last + 1
+            return listing._replace(last=number)
 
-    def add_fields(self, number: str, names: set[str]) -> None:
+        return None if self.change_one(key, count) is None else number
+
+    def replace(self, before: Listing, after: Listing) -> bool:
+        """Replace a collection, unless another has changed what it declares meanwhile; return whether."""
+        done = False
+
+        def swap(listing: Listing) -> Listing:
+            nonlocal done
+            done = (listing.entry, listing.metrics) == (before.entry, before.metrics)
+            return after._replace(last=listing.last) if done else listing
+
+        return self.change_one(before.entry.key, swap) is not None and done
+
+    def fields(self, keys: list[str]) -> dict[str, tuple[str, ...]]:
+        """Return the fields of collections by key, without those that are gone or have none."""
+        hits = self._client.fetch(self.index, keys, ["format", "content"])
+        return {hit["_id"]: self._content(hit["_source"], _fields) for hit in hits}
+
+    def add_fields(self, key: str, names: set[str]) -> None:
         """Tell a collection of fields before a record has them: so after a kill none is unknown."""
-        known = self._known_fields.get(number, frozenset())
-        if not names <= known:
-            state = self.change_state(
-                number, lambda state: state._replace(fields=tuple(sorted({*state.fields, *names})))
-            )
-            self._known_fields[number] = frozenset(state.fields)
+        if names <= self._known_fields.get(key, frozenset()):
+            return
 
-    def put_metric(self, number: str, metric: bytes) -> int:
-        """Keep a metric in as many documents as it needs; return how many."""
-        parts = range(0, max(1, len(metric)), _METRIC_BYTES)
-        for part, start in enumerate(parts):
-            text = base64.b64encode(metric[start : start + _METRIC_BYTES]).decode()
-            self._client.request("PUT", self._document(f"{number}-metric-{part}"), {"metric": text})
-        return len(parts)
+        def add(found: Iterable[str]) -> tuple[Iterable[str], str | None]:
+            edited = sorted({*found, *names})
+            return edited, None if edited == list(found) else json.dumps(edited)
 
-    def metric(self, entry: Entry) -> bytes | None:
-        """Return the metric of a collection."""
-        if entry.metric_parts is None:
+        self._known_fields[key] = frozenset(self._change(key, _fields, add))
+
+    def put_metric(self, key: str, metric: bytes) -> Metric:
+        """Keep a metric in as many documents as it needs, of which nobody knows yet."""
+        kept = Metric(uuid.uuid4().hex, len(range(0, max(1, len(metric)), _METRIC_BYTES)))
+        for part in range(kept.parts):
+            content = metric[part * _METRIC_BYTES : (part + 1) * _METRIC_BYTES]
+            body = {"collection": key, "metric": base64.b64encode(content).decode()}
+            self._client.request("PUT", self._document(f"{kept.token}-{part}"), body)
+        return kept
+
+    def metric(self, listing: Listing, vector: VectorEntry) -> bytes | None:
+        """Return the metric of a vector."""
+        kept = listing.metrics.get(vector.number)
+        if kept is None:
             return None
         found = []
-        for part in range(entry.metric_parts):
-            path = self._document(f"{entry.number}-metric-{part}")
+        for part in range(kept.parts):
+            path = self._document(f"{kept.token}-{part}")
             reply = self._client.request("GET", path, allow=(_MISSING,))
             if reply.status == _MISSING:
-                raise StoreCorrupt(self._url, f"is damaged: the metric of {entry.name!r} is not whole")
+                name = listing.entry.name
+                raise StoreCorrupt(self._url, f"is damaged: a metric of {name!r} is not whole")
             found.append(base64.b64decode(reply.body["_source"]["metric"]))
         return b"".join(found)
 
-    def forget(self, number: str) -> None:
-        """Delete state and metric of a collection that is no longer named, as far as they are there."""
-        self._client.request("DELETE", self._document(number), allow=(_MISSING,))
-        part = 0
-        while True:
-            path = self._document(f"{number}-metric-{part}")
-            if self._client.request("DELETE", path, allow=(_MISSING,)).status == _MISSING:
-                return
-            part += 1
+    def forget_metric(self, metric: Metric) -> None:
+        """Delete a metric that no vector has any more."""
+        for part in range(metric.parts):
+            self._client.request("DELETE", self._document(f"{metric.token}-{part}"), allow=(_MISSING,))
+
+    def forget(self, key: str) -> None:
+        """Delete fields and metrics of a collection that is no longer named, as far as they are there."""
+        self._client.request("DELETE", self._document(key), allow=(_MISSING,))
+        self._client.request("POST", f"/{self.index}/_refresh", allow=(_MISSING,))
+        for hits in pages(self._client, self.index, [{"term": {"collection": key}}], None):
+            for hit in hits:
+                self._client.request("DELETE", self._document(hit["_id"]), allow=(_MISSING,))
 
     def make(self) -> None:
         """Make the catalogue's index, unless it is there."""
         settings: dict[str, Any] = {"number_of_shards": 1}
         if self._replicas is not None:
             settings["number_of_replicas"] = self._replicas
-        body = {"settings": settings, "mappings": {"dynamic": False, "_meta": {"lookalike_format": FORMAT}}}
-        self._client.make_index(self.index, body)
+        mappings = {
+            "dynamic": False,
+            "_meta": {"lookalike_format": FORMAT},
+            "properties": {"collection": {"type": "keyword"}},
+        }
+        self._client.make_index(self.index, {"settings": settings, "mappings": mappings})
 
     def _document(self, identity: str) -> str:
         return f"/{self.index}/_doc/{identity}"
@@ -235,32 +270,79 @@ class ElasticsearchCatalog:
                 raise StoreBusy(self._url, f"others were faster to change it for {self._timeout:g} s")
 
 
-def _entries(text: str | None) -> dict[str, Entry]:
-    found = {}
-    for name, number, space, kind, metric_parts in json.loads(text or "[]"):
-        found[same_name(name)] = Entry(name, number, Space(*space), kind, metric_parts)
+def existing(listings: Mapping[str, Listing], name: str) -> Listing:
+    """Return the collection of a name.
+
+    Raises:
+        CollectionNotFound: there is none of that name.
+    """
+    found = listings.get(same_name(name))
+    if found is None:
+        raise CollectionNotFound(name, (one.entry.name for one in listings.values()))
     return found
 
 
-def _entries_text(entries: Iterable[Entry]) -> str:
-    rows = []
-    for name, number, space, kind, metric_parts in entries:
-        named = (space.embedder, space.embedder_fingerprint, space.dimension, space.metric_fingerprint)
-        rows.append((name, number, named, kind, metric_parts))
-    return json.dumps(rows)
+def _by_key(listings: Mapping[str, Listing], key: str) -> Listing | None:
+    return next((one for one in listings.values() if one.entry.key == key), None)
 
 
-def _state(text: str | None) -> State:
-    found = json.loads(text or '{"fields": [], "approximation": null}')
-    approximation = found["approximation"]
-    return State(tuple(found["fields"]), approximation and Approximation(*approximation))
+def _listings(text: str | None) -> dict[str, Listing]:
+    found = {}
+    for row in json.loads(text or "[]"):
+        vectors = tuple(
+            VectorEntry(
+                one["number"],
+                VectorInfo(
+                    one["name"],
+                    Space(*one["space"]),
+                    one["ready"],
+                    one["becomes_default"],
+                    one["approximation"] and Approximation(*one["approximation"]),
+                ),
+                one["index"],
+            )
+            for one in row["vectors"]
+        )
+        metrics = {one["number"]: Metric(*one["metric"]) for one in row["vectors"] if one["metric"]}
+        entry = Entry(row["key"], row["name"], vectors, row["default"])
+        found[same_name(entry.name)] = Listing(entry, row["last"], metrics)
+    return found
 
 
-def _state_text(state: State) -> str:
-    built = state.approximation
+def _listings_text(listings: Iterable[Listing]) -> str:
     return json.dumps(
-        {
-            "fields": state.fields,
-            "approximation": built and (built.kind, built.recall, built.k, built.queries),
-        }
+        [
+            {
+                "name": listing.entry.name,
+                "key": listing.entry.key,
+                "last": listing.last,
+                "default": listing.entry.default,
+                "vectors": [
+                    {
+                        "number": one.number,
+                        "name": one.info.name,
+                        "space": _space(one.info.space),
+                        "ready": one.info.ready,
+                        "becomes_default": one.info.becomes_default,
+                        "approximation": _approximation(one.info.approximation),
+                        "index": one.index,
+                        "metric": listing.metrics.get(one.number),
+                    }
+                    for one in listing.entry.vectors
+                ],
+            }
+            for listing in listings
+        ]
     )
+
+
+def _space(space: Space) -> tuple[object, ...]:
+    return space.embedder, space.embedder_fingerprint, space.dimension, space.metric_fingerprint
+
+
+def _approximation(built: Approximation | None) -> tuple[object, ...] | None:
+    return None if built is None else (built.kind, built.recall, built.k, built.queries)
+
+
+def _fields(text: str | None) -> tuple[str, ...]:
+    return tuple(json.loads(text or "[]"))

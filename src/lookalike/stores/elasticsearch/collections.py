@@ -1,4 +1,4 @@
-"""The index and the aliases of each collection: made, renamed, deleted.
+"""The index and the aliases of each collection: made, changed, renamed, deleted.
 
 Each has an index `PREFIX.NUMBER.data` under a number that is never used again, and two aliases:
 `PREFIX.NUMBER`, under which we speak to it, and `PREFIX-NAME` for people's own requests. Which collections
@@ -10,15 +10,33 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from lookalike.errors import CollectionNotFound, InvalidArgument, StoreBusy, StoreCorrupt, StoreDenied
-from lookalike.stores.checks import collection_name, same_name
-from lookalike.stores.elasticsearch.catalog import Entry, State
+from lookalike.errors import (
+    CollectionExists,
+    InvalidArgument,
+    StoreBusy,
+    StoreCorrupt,
+    StoreDenied,
+)
+from lookalike.stores.checks import same_name
+from lookalike.stores.elasticsearch.address import KINDS
+from lookalike.stores.elasticsearch.catalog import Listing, existing
 from lookalike.stores.elasticsearch.errors import IndexGone
-from lookalike.stores.elasticsearch.schema import MOST_DIMENSIONS, mapping
-from lookalike.types import CollectionInfo
+from lookalike.stores.elasticsearch.schema import (
+    EMBEDDING,
+    MOST_DIMENSIONS,
+    MOST_FIELDS,
+    fits,
+    mapping,
+    readable_field,
+    vector_field,
+    vector_mapping,
+)
+from lookalike.stores.entry import NEW, Entry, VectorEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +44,7 @@ if TYPE_CHECKING:
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
     from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
-    from lookalike.types import Space
+    from lookalike.types import Space, VectorInfo
 
 _T = TypeVar("_T")
 
@@ -56,7 +74,7 @@ class ElasticsearchCollections:
         self._catalog = catalog
         self._address = address
 
-    def at(self, name: str, act: Callable[[Entry], _T]) -> _T:
+    def at(self, name: str, act: Callable[[Listing], _T]) -> _T:
         """Do something with a collection, and again if it is deleted and made anew meanwhile.
 
         Raises:
@@ -64,119 +82,227 @@ class ElasticsearchCollections:
             StoreCorrupt: its index is not there.
         """
         for _ in range(_ATTEMPTS):
-            entry = self._catalog.find(name)
+            listing = self._catalog.find(name)
             try:
-                return act(entry)
+                return act(listing)
             except IndexGone:
-                self._check_there([entry])
+                self.check_there([listing.entry])
         raise self._too_many_changes()
 
-    def one(self, name: str) -> CollectionInfo:
-        """Return one collection."""
-        return self.at(name, lambda entry: self._describe([entry])[0])
+    def one(self, name: str) -> Entry:
+        """Return one collection with count and fields."""
+        return self.at(name, lambda listing: self._counted([listing.entry])[0])
 
-    def every(self) -> list[CollectionInfo]:
-        """Return all collections, by name."""
+    def every(self) -> list[Entry]:
+        """Return all collections with count and fields, by name."""
         for _ in range(_ATTEMPTS):
-            entries = sorted(self._catalog.entries().values(), key=lambda entry: entry.name)
+            entries = sorted(
+                (one.entry for one in self._catalog.listings().values()), key=lambda entry: entry.name
+            )
             try:
-                return self._describe(entries)
+                return self._counted(entries)
             except IndexGone:
-                self._check_there(entries)
+                self.check_there(entries)
         raise self._too_many_changes()
 
-    def _describe(self, entries: Sequence[Entry]) -> list[CollectionInfo]:
-        counts = self._counts(entries)
-        states = self._catalog.states([entry.number for entry in entries])
-        described = []
-        for entry, count in zip(entries, counts, strict=True):
-            state = states.get(entry.number, State())
-            described.append(
-                CollectionInfo(
-                    entry.name, entry.space, count, tuple(sorted(state.fields)), state.approximation
-                )
-            )
-        return described
+    def count(self, entry: Entry, without: str | None = None) -> int:
+        """Return how many records a collection has, or how many of them lack a field."""
+        self.refresh(entry)
+        return self._counts([entry], without)[0]
 
-    def _counts(self, entries: Sequence[Entry]) -> list[int]:
-        """Return how many records each has."""
-        body = {"size": 0, "track_total_hits": True}
-        found = self._client.search([(self._catalog.alias(entry.number), body) for entry in entries])
+    def refresh(self, entry: Entry) -> None:
+        """Let searches see what others have written, the requests of one that was killed too."""
+        with suppress(StoreDenied):  # who may only read waits for the server's own
+            self._client.request("POST", f"/{self._catalog.alias(entry.key)}/_refresh")
+
+    def _counted(self, entries: Sequence[Entry]) -> list[Entry]:
+        counts = self._counts(entries)
+        fields = self._catalog.fields([entry.key for entry in entries])
+        return [
+            replace(entry, count=count, fields=tuple(sorted(fields.get(entry.key, ()))))
+            for entry, count in zip(entries, counts, strict=True)
+        ]
+
+    def _counts(self, entries: Sequence[Entry], without: str | None = None) -> list[int]:
+        body: dict[str, Any] = {"size": 0, "track_total_hits": True}
+        if without is not None:
+            body["query"] = {"bool": {"must_not": [{"exists": {"field": without}}]}}
+        found = self._client.search([(self._catalog.alias(entry.key), body) for entry in entries])
         return [answer["hits"]["total"]["value"] for answer in found]
 
-    def create(self, name: str, space: Space, metric: bytes | None) -> Entry:
-        """Return the collection of this name, made now unless another process was faster.
+    def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
+        """Make a collection, unless it is there or another process is faster.
 
         Raises:
-            InvalidArgument: the vectors are too long for the server.
+            InvalidArgument: the vectors are too long for the server, or the name is that of an index of
+                somebody's.
         """
-        if not 1 <= space.dimension <= MOST_DIMENSIONS:
-            raise InvalidArgument(
-                f"Elasticsearch takes vectors of at most {MOST_DIMENSIONS} dimensions, not {space.dimension}"
-            )
+        _check_dimension(vector.space)
         self._check_alias(name)
-        number = uuid.uuid4().hex
+        key, number = uuid.uuid4().hex, 1
         self._catalog.make()
-        self._make_index(number, space.dimension)
-        parts = None if metric is None else self._catalog.put_metric(number, metric)
-        entry = Entry(name, number, space, None, parts)
+        self._make_index(key, number, vector)
+        metrics = {} if metric is None else {number: self._catalog.put_metric(key, metric)}
+        entry = Entry(key, name, (VectorEntry(number, vector),), vector.name)
+        made = Listing(entry, number, metrics)
 
-        def add(entries: dict[str, Entry]) -> list[Entry] | None:
-            return None if same_name(name) in entries else [*entries.values(), entry]
+        def add(listings: dict[str, Listing]) -> list[Listing] | None:
+            return None if same_name(name) in listings else [*listings.values(), made]
 
-        made = self._catalog.change(add)[same_name(name)]
-        if made.number != number:
-            self._delete_index(number)
-            return made
+        if self._catalog.change(add)[same_name(name)].entry.key != key:
+            self._delete_index(key)
+            return
         self._publish_names()
-        self._sweep(number)
-        return made
+        self._sweep(key)
 
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Give collections other names by one change of one document; the readable aliases follow."""
+    def declare(
+        self,
+        name: str,
+        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
+        metrics: Mapping[Space, bytes],
+    ) -> None:
+        """Change which vectors a collection declares: see `Backend.declare`.
 
-        def edit(entries: dict[str, Entry]) -> list[Entry]:
-            present = {entry.number: entry.name for entry in entries.values()}
-            renamed: dict[str, str] = {}
-            for old, new in names.items():
-                entry = entries.get(same_name(old))
-                if entry is None:
-                    raise CollectionNotFound(old, present.values())
-                renamed[entry.number] = collection_name(new)
-            if len({same_name(new) for new in renamed.values()}) < len(names):
-                raise InvalidArgument("two collections cannot have one name")
-            for new in renamed.values():
-                self._check_alias(new)
-                holder = entries.get(same_name(new))
-                if holder is not None and holder.number not in renamed:
-                    raise InvalidArgument(f"there is a collection {new!r}")
-            return [entry._replace(name=renamed.get(entry.number, entry.name)) for entry in entries.values()]
+        The field of a new vector is in the mapping before the catalogue names it. What documents hold of a
+        dropped one stays in them until they are written again, and nobody reads it.
+        """
 
-        if names:
-            self._catalog.change(edit)
-            self._publish_names()
+        def lacking(entry: Entry, vector: VectorEntry) -> int:
+            return self.count(entry, None if vector.number == NEW else vector_field(vector.number))
 
-    def delete(self, entry: Entry) -> int:
+        def change(listing: Listing) -> bool:
+            entry = listing.entry
+            wanted = edit(entry, lambda vector: lacking(entry, vector))
+            if wanted == entry and not metrics:
+                return True
+            vectors = tuple(self._with_place(entry, one) for one in wanted.vectors)
+            wanted = replace(wanted, vectors=vectors)
+            written = {
+                one.number: self._catalog.put_metric(entry.key, metrics[one.info.space])
+                for one in vectors
+                if one.info.space in metrics
+            }
+            numbers = {one.number for one in vectors}
+            kept = {number: one for number, one in listing.metrics.items() if number in numbers} | written
+            done = self._catalog.replace(listing, listing._replace(entry=wanted, metrics=kept))
+            unused = listing.metrics if done else written
+            for metric in set(unused.values()) - set(kept.values() if done else ()):
+                self._catalog.forget_metric(metric)
+            if done:
+                self.publish_fields(wanted)
+            return done
+
+        for _ in range(_ATTEMPTS):
+            if self.at(name, change):
+                return
+        raise self._too_many_changes()
+
+    def _with_place(self, entry: Entry, vector: VectorEntry) -> VectorEntry:
+        """Return a vector with a number and a field, which a new one gets."""
+        if vector.number != NEW:
+            return vector
+        _check_dimension(vector.info.space)
+        number = self._catalog.reserve(entry.key)
+        if number is None:
+            raise IndexGone(entry.name)
+        placed = replace(vector, number=number)
+        self.add_field(entry, placed, None)
+        return placed
+
+    def add_field(self, entry: Entry, vector: VectorEntry, kind: str | None) -> None:
+        """Put a field for a vector into the mapping, where it is not there yet."""
+        made = vector_mapping(vector.info.space.dimension, kind or "flat")
+        self._put_mapping(entry, {vector_field(vector.number, kind): made})
+
+    def _put_mapping(self, entry: Entry, properties: dict[str, Any]) -> None:
+        path = f"/{self._catalog.alias(entry.key)}/_mapping"
+        self._client.request("PUT", path, {"properties": properties})
+
+    def mapped(self, entry: Entry) -> dict[str, Any]:
+        """Return the fields of a collection's index, and their types."""
+        found = self._client.request("GET", f"/{self._catalog.alias(entry.key)}/_mapping").body
+        (one,) = found.values()
+        properties: dict[str, Any] = one["mappings"]["properties"]
+        return properties
+
+    def publish_fields(self, entry: Entry) -> None:
+        """Make the readable names of the vectors' fields what the collection declares.
+
+        A name cannot leave a mapping: that of a dropped vector leads to a field which documents lose.
+        """
+        while True:
+            known = self.mapped(entry)
+            default = entry.ready()
+            wanted = {
+                readable_field(one.info.name): vector_field(one.number)
+                for one in entry.vectors
+                if one.info.ready
+            }
+            wanted[EMBEDDING] = vector_field(default.number)
+            for kind in KINDS:
+                alias, field = f"{EMBEDDING}_{kind}", vector_field(default.number, kind)
+                if alias not in known and field not in known:
+                    continue
+                if not fits(kind, default.info.space.dimension):
+                    field = wanted[EMBEDDING]
+                elif field not in known:  # empty: nothing is found, rather than another vector
+                    self.add_field(entry, default, kind)
+                wanted[alias] = field
+            changed = {
+                alias: {"type": "alias", "path": field}
+                for alias, field in wanted.items()
+                if known.get(alias, {}).get("path") != field
+            }
+            if changed:
+                self._put_mapping(entry, changed)
+            now = self._catalog.by_key(entry.key)
+            if now is None or (now.entry.vectors == entry.vectors and now.entry.default == entry.default):
+                return
+            entry = now.entry
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a collection another name by one change of one document; the readable alias follows.
+
+        Raises:
+            CollectionExists: another collection has that name.
+        """
+
+        def edit(listings: dict[str, Listing]) -> list[Listing]:
+            renamed = existing(listings, name)
+            holder = listings.get(same_name(new))
+            if holder is not None and holder.entry.key != renamed.entry.key:
+                raise CollectionExists(holder.entry.name)
+            self._check_alias(new)
+            entry = replace(renamed.entry, name=new)
+            return [renamed._replace(entry=entry) if one is renamed else one for one in listings.values()]
+
+        self._catalog.change(edit)
+        self._publish_names()
+
+    def delete(self, name: str) -> int:
         """Delete a collection with its index, and return how many records it had."""
+        entry = self._catalog.find(name).entry
         try:
             (count,) = self._counts([entry])
         except IndexGone:
             count = 0
-        self._catalog.change(lambda entries: [one for one in entries.values() if one.number != entry.number])
-        self._delete_index(entry.number)
+        self._catalog.change(
+            lambda listings: [one for one in listings.values() if one.entry.key != entry.key]
+        )
+        self._delete_index(entry.key)
         return count
 
-    def _check_there(self, entries: Sequence[Entry]) -> None:
+    def check_there(self, entries: Sequence[Entry]) -> None:
         """Refuse a catalogue that names an index that is not there.
 
         Raises:
             StoreCorrupt: one was deleted, and not by us.
         """
-        present = {entry.number for entry in self._catalog.entries().values()}
+        present = {one.entry.key for one in self._catalog.listings().values()}
         for entry in entries:
-            index, alias = self._catalog.data_index(entry.number), self._catalog.alias(entry.number)
+            index, alias = self._catalog.data_index(entry.key), self._catalog.alias(entry.key)
             lost = self._client.request("GET", f"/{alias}/_alias", allow=(_MISSING,)).status == _MISSING
-            if lost and entry.number in present:
+            if lost and entry.key in present:
                 raise StoreCorrupt(
                     self._address.url,
                     f"the index {index} of collection {entry.name!r}, or its alias {alias}, was deleted on "
@@ -200,23 +326,26 @@ class ElasticsearchCollections:
     def _too_many_changes(self) -> StoreBusy:
         return StoreBusy(self._address.url, "collections come and go faster than they can be read; try again")
 
-    def _make_index(self, number: str, dimension: int) -> None:
-        # Acknowledged is what is on disk: the server's default, which a template could have changed.
-        settings: dict[str, Any] = {"index.translog.durability": "request"}
+    def _make_index(self, key: str, number: int, vector: VectorInfo) -> None:
+        settings: dict[str, Any] = {
+            # Acknowledged is what is on disk: the server's default, which a template could have changed.
+            "index.translog.durability": "request",
+            "index.mapping.total_fields.limit": MOST_FIELDS,
+        }
         if self._address.shards is not None:
             settings["index.number_of_shards"] = self._address.shards
         if self._address.replicas is not None:
             settings["index.number_of_replicas"] = self._address.replicas
         body = {
             "settings": settings,
-            "mappings": mapping(dimension),
-            "aliases": {self._catalog.alias(number): {}},
+            "mappings": mapping(number, vector),
+            "aliases": {self._catalog.alias(key): {}},
         }
-        self._client.make_index(self._catalog.data_index(number), body)
+        self._client.make_index(self._catalog.data_index(key), body)
 
-    def _delete_index(self, number: str) -> None:
-        self._client.request("DELETE", f"/{self._catalog.data_index(number)}", allow=(_MISSING,))
-        self._catalog.forget(number)
+    def _delete_index(self, key: str) -> None:
+        self._client.request("DELETE", f"/{self._catalog.data_index(key)}", allow=(_MISSING,))
+        self._catalog.forget(key)
 
     def _readable_alias(self, name: str) -> str:
         alias = f"{self._address.prefix}-{same_name(name)}"
@@ -226,11 +355,11 @@ class ElasticsearchCollections:
 
     def _publish_names(self) -> None:
         """Make the readable aliases those that the catalogue says, in one step."""
-        entries = self._catalog.entries()
+        listings = self._catalog.listings()
         while True:
             wanted = {
-                (self._catalog.data_index(entry.number), self._readable_alias(entry.name))
-                for entry in entries.values()
+                (self._catalog.data_index(one.entry.key), self._readable_alias(one.entry.name))
+                for one in listings.values()
             }
             found = self._client.request("GET", f"/{self._address.prefix}.*.data/_alias").body
             have = {
@@ -249,11 +378,11 @@ class ElasticsearchCollections:
             except IndexGone:  # another deleted it meanwhile
                 done = False
             # Another may have changed the names in between, and published them before us.
-            entries, before = self._catalog.entries(), entries
-            if done and entries == before:
+            listings, before = self._catalog.listings(), listings
+            if done and _keys(listings) == _keys(before):
                 return
 
-    def _sweep(self, number: str) -> None:
+    def _sweep(self, key: str) -> None:
         """Delete indexes that a kill has left to nobody, long before the one just made."""
         path = f"/{self._address.prefix}.*.data/_settings/index.creation_date"
         try:
@@ -264,7 +393,23 @@ class ElasticsearchCollections:
             index.removesuffix(".data").rpartition(".")[2]: int(one["settings"]["index.creation_date"])
             for index, one in found.items()
         }
-        old = {one for one, created in born.items() if created < born.get(number, 0) - ABANDONED_MS}
+        old = {one for one, created in born.items() if created < born.get(key, 0) - ABANDONED_MS}
         if old:
-            for abandoned in old - {entry.number for entry in self._catalog.entries().values()}:
+            for abandoned in old - {one.entry.key for one in self._catalog.listings().values()}:
                 self._delete_index(abandoned)
+
+
+def _check_dimension(space: Space) -> None:
+    """Refuse vectors that the server cannot keep.
+
+    Raises:
+        InvalidArgument: they are too long for it.
+    """
+    if not 1 <= space.dimension <= MOST_DIMENSIONS:
+        raise InvalidArgument(
+            f"Elasticsearch takes vectors of at most {MOST_DIMENSIONS} dimensions, not {space.dimension}"
+        )
+
+
+def _keys(listings: Mapping[str, Listing]) -> dict[str, Any]:
+    return {name: one.entry.key for name, one in listings.items()}

@@ -47,25 +47,35 @@ def pages(
         if first["hits"]["hits"]:
             yield first["hits"]["hits"]
         return
+    yield from sorted_pages(
+        client, index, {**body, "track_total_hits": False, "sort": [{"_shard_doc": "asc"}]}
+    )
+
+
+def sorted_pages(
+    client: ElasticsearchClient, index: str, body: dict[str, Any], params: dict[str, str] | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the documents that a search finds, a page at a time, as they are when the first is asked for.
+
+    Args:
+        client: where it asks.
+        index: one index or alias.
+        body: of a search, with a size and an order in which no two documents tie.
+        params: of the query string.
+    """
     opened = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
     point = opened.body["id"]
+    params = {"allow_partial_search_results": "false", **(params or {})}
     try:
-        after: list[Any] | None = None
+        after: dict[str, Any] = {}
         while True:
-            search = {
-                **body,
-                "pit": {"id": point, "keep_alive": _KEEP_ALIVE},
-                "sort": [{"_shard_doc": "asc"}],
-                "track_total_hits": False,
-                **({} if after is None else {"search_after": after}),
-            }
-            params = {"allow_partial_search_results": "false"}
+            search = {**body, **after, "pit": {"id": point, "keep_alive": _KEEP_ALIVE}}
             answer = client.request("POST", "/_search", search, params=params).body
             point = answer["pit_id"]
             hits = answer["hits"]["hits"]
             if not hits:
                 return
-            after = hits[-1]["sort"]
+            after = {"search_after": hits[-1]["sort"]}
             yield hits
     finally:
         # Gone already when its index was deleted.

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lookalike.stores.backend import Hits
 from lookalike.stores.elasticsearch.connection import search_lines
 from lookalike.stores.elasticsearch.filters import matching
 from lookalike.stores.elasticsearch.pages import pages
-from lookalike.stores.elasticsearch.records import RECORD_FIELDS, VECTOR_FIELDS, sound_hits, usable_id
-from lookalike.stores.elasticsearch.schema import EMBEDDING, embedding_field
+from lookalike.stores.elasticsearch.records import (
+    RECORD_FIELDS,
+    record_row,
+    usable_ids,
+    vector_row,
+    vector_source,
+)
+from lookalike.stores.elasticsearch.schema import vector_field
 from lookalike.stores.reranking import exact_nearest, rerank
-from lookalike.stores.verification import DamagedCandidates
-from lookalike.types import Neighbour
+from lookalike.stores.verification import DamagedCandidates, sound_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from lookalike.stores.damage import Fault
+    from lookalike.stores.backend import RecordRow
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
+    from lookalike.stores.entry import VectorEntry
+    from lookalike.stores.query import Query
     from lookalike.stores.reranking import Candidates
-    from lookalike.types import Record, Vectors, Where
+    from lookalike.types import Vectors
 
 # Of `num_candidates`, and so of `k`: the limit in Elastic's reference of knn searches.
 _MOST_CANDIDATES = 10_000
@@ -44,15 +52,11 @@ class Question(NamedTuple):
     """What the neighbours are asked of."""
 
     alias: str
-    dimension: int
-    kind: str | None
-    """The approximate index to use; None for exact search."""
-    where: Where | None
-    """What must hold for a neighbour."""
-    having: str | None
-    """A field that it must have."""
-    exclude: Sequence[Collection[str]] | None
-    """For each query, ids that are left out."""
+    vector: VectorEntry
+    queries: Vectors
+    """float32 of shape (queries, dimension)."""
+    query: Query
+    """What else is asked."""
 
 
 class _TooMany(Exception):
@@ -62,36 +66,28 @@ class _TooMany(Exception):
 class ElasticsearchNeighbours:
     """Answers one question for some queries."""
 
-    def __init__(
-        self,
-        client: ElasticsearchClient,
-        question: Question,
-        queries: Vectors,
-        note: Callable[[list[Fault]], None],
-    ) -> None:
+    def __init__(self, client: ElasticsearchClient, question: Question) -> None:
         self._client = client
-        self._note = note
         self._question = question
-        self._queries = queries
-        self._clauses = matching(question.where, question.having)
-        self._records: dict[str, Record] = {}
-        self._damaged: set[str] = set()
+        self._queries = question.queries
+        self._kind = question.vector.index if question.query.approximate else None
+        self._clauses = matching(question.query.where, question.query.having)
+        self._source = [*RECORD_FIELDS, vector_source(question.vector)]
+        self._records: dict[str, RecordRow] = {}
 
-    def nearest(self, k: int) -> list[list[Neighbour]]:
-        """Return the k nearest neighbours of each query, by falling similarity, then by rising id."""
-        while True:
-            try:
-                return self._nearest(k)
-            except DamagedCandidates as found:
-                self._note(found.faults)
-                self._damaged |= {fault.id for fault in found.faults}
+    def nearest(self) -> Hits:
+        """Return the k nearest neighbours of each query, by falling similarity, then by rising id.
 
-    def _nearest(self, k: int) -> list[list[Neighbour]]:
-        if self._question.kind is None or _OVERSAMPLE * k > _MOST_CANDIDATES // 2:
+        Raises:
+            DamagedCandidates: some candidates are damaged.
+        """
+        k = self._question.query.k
+        if self._kind is None or _OVERSAMPLE * k > _MOST_CANDIDATES // 2:
             found = self._exact(list(range(len(self._queries))), k)
         else:
-            found = self._approximate(k)
-        return [[Neighbour(self._records[name], value) for name, value in row] for row in found]
+            found = self._approximate(k, self._kind)
+        ids = {identity for row in found for identity, _ in row}
+        return Hits(found, [self._records[identity] for identity in ids])
 
     def _exact(self, wanted: list[int], k: int) -> list[list[tuple[str, float]]]:
         def fetch(rows: Sequence[int], count: int) -> list[Candidates]:
@@ -104,9 +100,9 @@ class ElasticsearchNeighbours:
         except _TooMany:
             return self._read_all(wanted, k)
 
-    def _approximate(self, k: int) -> list[list[tuple[str, float]]]:
+    def _approximate(self, k: int, kind: str) -> list[list[tuple[str, float]]]:
         rows = list(range(len(self._queries)))
-        answers = self._ask(rows, _OVERSAMPLE * k, self._question.kind)
+        answers = self._ask(rows, _OVERSAMPLE * k, kind)
         found = [
             rerank(self._queries[row], candidates)[:k] for row, candidates in zip(rows, answers, strict=True)
         ]
@@ -125,7 +121,7 @@ class ElasticsearchNeighbours:
 
     def _requests(self, rows: Sequence[int], count: int, kind: str | None) -> Iterator[list[dict[str, Any]]]:
         """Yield searches, as many as go into one request."""
-        answer = count * (6 * self._question.dimension + _LABEL_BYTES)
+        answer = count * (6 * self._queries.shape[1] + _LABEL_BYTES)
         most = max(1, min(_REQUEST_QUERIES, _ANSWER_BYTES // answer))
         bodies: list[dict[str, Any]] = []
         size = 0
@@ -154,45 +150,51 @@ class ElasticsearchNeighbours:
                 "filter": {"bool": {"filter": self._clauses, "must_not": [*without, *more]}},
             }
 
+        exact = vector_field(self._question.vector.number)
         if kind is None:
-            knn = [part(EMBEDDING, count)]
+            knn = [part(exact, count)]
         else:
-            field = embedding_field(kind)
+            field = vector_field(self._question.vector.number, kind)
             width = min(_MOST_CANDIDATES, max(_LEAST_WIDTH, _WIDTH * count))
             # Documents that were written without the field, by who did not know of the index yet, are few.
-            knn = [part(field, width), part(EMBEDDING, count, {"exists": {"field": field}})]
+            knn = [part(field, width), part(exact, count, {"exists": {"field": field}})]
         return {
             "knn": knn,
             "size": len(knn) * count,
-            "_source": [*RECORD_FIELDS, *VECTOR_FIELDS],
+            "_source": self._source,
             "track_total_hits": False,
         }
 
     def _without(self, row: int) -> list[dict[str, Any]]:
-        exclude = self._question.exclude
-        ids = sorted(self._damaged | set(filter(usable_id, exclude[row] if exclude is not None else ())))
+        exclude = self._question.query.exclude
+        ids = sorted(usable_ids(() if exclude is None else exclude[row]))
         return [{"ids": {"values": ids}}] if ids else []
 
     def _candidates(self, hits: list[dict[str, Any]]) -> Candidates:
-        """Return the documents as candidates.
+        """Return the documents as candidates, and keep their records.
 
         Raises:
-            DamagedCandidates: some are damaged, and were not known to be.
+            DamagedCandidates: the vectors of some are damaged.
         """
-        asked = self._question
-        known = [hit for hit in hits if hit["_id"] not in self._damaged]
-        _, records, vectors, faults = sound_hits(known, asked.dimension, asked.where, asked.having)
+        vector = self._question.vector
+        # The server has found it by its own copy: what it was made from is there, or is damaged.
+        rows = [vector_row(hit, vector) or (str(hit["_id"]), None, None) for hit in hits]
+        places, vectors, faults = sound_vectors(rows, self._queries.shape[1])
+        records = {row[0]: row for row in map(record_row, hits)}
         if faults:
-            raise DamagedCandidates(faults)
-        self._records.update((record.id, record) for record in records)
-        return [record.id for record in records], vectors
+            raise DamagedCandidates([fault._replace(uri=records[fault.id][1]) for fault in faults])
+        self._records |= records
+        return list(places), vectors
 
     def _read_all(self, rows: list[int], k: int) -> list[list[tuple[str, float]]]:
         """Rank every record that matches, page by page: where more are asked for than one search gives."""
-        exclude = self._question.exclude
+        exclude = self._question.query.exclude
         best: list[list[tuple[str, float]]] = [[] for _ in rows]
-        source = [*RECORD_FIELDS, *VECTOR_FIELDS]
-        for hits in pages(self._client, self._question.alias, self._clauses, source, _PAGE):
+        clauses = [*self._clauses, {"exists": {"field": vector_field(self._question.vector.number)}}]
+        # Damaged ones are left out of the answer of every query: they are not read again.
+        never = usable_ids(set.intersection(*map(set, exclude))) if exclude else []
+        without = [{"ids": {"values": sorted(never)}}] if never else []
+        for hits in pages(self._client, self._question.alias, clauses, self._source, _PAGE, without):
             ids, vectors = self._candidates(hits)
             for place, row in enumerate(rows):
                 out = set() if exclude is None else set(exclude[row])

@@ -5,46 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores.elasticsearch.filters import matching
-from lookalike.stores.elasticsearch.records import RECORD_FIELDS, read_records
+from lookalike.stores.elasticsearch.pages import sorted_pages
+from lookalike.stores.elasticsearch.records import RECORD_FIELDS
 from lookalike.stores.elasticsearch.schema import WORDS_FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from lookalike.stores.damage import Fault
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
-    from lookalike.types import Record, Where
+    from lookalike.types import Where
 
 # Above it a search needs a point in time: index.max_result_window, unless it was changed.
 _WINDOW = 10_000
-_KEEP_ALIVE = "5m"
 # Words are counted over all shards: a text has the same score wherever it is, and equal ones tie.
 _PARAMS = {"search_type": "dfs_query_then_fetch", "allow_partial_search_results": "false"}
 
 
-def records_by_words(
-    client: ElasticsearchClient,
-    index: str,
-    terms: Sequence[str],
-    where: Where | None,
-    k: int,
-    note: Callable[[list[Fault]], None],
-) -> list[Record]:
-    """Return the records that have any of the words, best first, then by rising id.
+def hits_by_words(
+    client: ElasticsearchClient, index: str, terms: Sequence[str], where: Where | None, k: int
+) -> list[dict[str, Any]]:
+    """Return the documents that have any of the words, best first, then by rising id, with `RECORD_FIELDS`.
 
     Args:
         client: where it asks.
         index: the alias of the collection's index.
-        terms: from `query_terms`; their analyzer sees only the spaces between them.
+        terms: from `query_terms`, at least one; their analyzer sees only the spaces between them.
         where: only records that match.
-        k: records, at most.
-        note: told of damaged documents, which are left out.
+        k: documents, at most.
 
     Raises:
         IndexGone: the index is not there.
     """
-    if not terms:
-        return []
     body: dict[str, Any] = {
         "query": {
             "bool": {"must": [{"match": {WORDS_FIELD: " ".join(terms)}}], "filter": matching(where)},
@@ -53,39 +44,13 @@ def records_by_words(
         "_source": list(RECORD_FIELDS),
         "track_total_hits": False,
     }
-    wanted = k
-    while True:
-        if wanted <= _WINDOW:
-            answer = client.request(
-                "POST", f"/{index}/_search", {**body, "size": wanted}, params=_PARAMS
-            ).body
-            hits = answer["hits"]["hits"]
-        else:
-            hits = list(_many(client, index, body, wanted))
-        records, faults = read_records(hits, where)
-        note(faults)
-        if len(records) >= k or len(hits) < wanted:
-            return list(records.values())[:k]
-        wanted *= 2  # some are damaged, and others take their places
-
-
-def _many(client: ElasticsearchClient, index: str, body: dict[str, Any], k: int) -> Iterator[dict[str, Any]]:
-    """Yield more hits than one search gives, read at one point in time."""
-    opened = client.request("POST", f"/{index}/_pit", params={"keep_alive": _KEEP_ALIVE})
-    point = opened.body["id"]
-    try:
-        after: dict[str, Any] = {}
-        while k > 0:
-            size = min(k, _WINDOW)
-            search = {**body, **after, "size": size, "pit": {"id": point, "keep_alive": _KEEP_ALIVE}}
-            answer = client.request("POST", "/_search", search, params=_PARAMS).body
-            point = answer["pit_id"]
-            hits = answer["hits"]["hits"]
-            yield from hits
-            if len(hits) < size:
-                return
-            after = {"search_after": hits[-1]["sort"]}
-            k -= size
-    finally:
-        # Gone already when its index was deleted.
-        client.request("DELETE", "/_pit", {"id": point}, allow=(404,))
+    found: list[dict[str, Any]] = []
+    if k <= _WINDOW:
+        answer = client.request("POST", f"/{index}/_search", {**body, "size": k}, params=_PARAMS).body
+        found = answer["hits"]["hits"]
+    else:
+        for hits in sorted_pages(client, index, {**body, "size": _WINDOW}, _PARAMS):
+            found += hits
+            if len(hits) < _WINDOW or len(found) >= k:
+                break
+    return found[:k]

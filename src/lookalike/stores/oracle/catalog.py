@@ -1,58 +1,86 @@
-"""Which collections there are: rows of lookalike_collections, lookalike_metrics and lookalike_fields."""
+"""Which collections there are: rows of lookalike_collections, lookalike_vectors, _metrics and _fields."""
 
 from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import (
+    CollectionExists,
     CollectionNotFound,
-    InvalidArgument,
     StoreBusy,
     StoreError,
     StoreNewer,
     StoreOlder,
 )
-from lookalike.stores.checks import collection_name, same_name
+from lookalike.stores.checks import same_name
+from lookalike.stores.entry import NEW, Entry, VectorEntry
 from lookalike.stores.oracle.encoding import Field, text_key
-from lookalike.stores.oracle.errors import NOT_UNIQUE, OracleRefusal, is_missing_table
+from lookalike.stores.oracle.errors import (
+    NO_SUCH_TABLE,
+    NOT_UNIQUE,
+    OracleRefusal,
+    is_missing_table,
+    suppress_code,
+)
 from lookalike.stores.oracle.schema import (
     VERSION,
+    check_dimension,
     clear_away,
     drop_tables,
     make_store,
     make_tables,
+    make_vector_table,
+    next_number,
     records_table,
 )
 from lookalike.stores.oracle.views import drop_view, refresh_views
-from lookalike.types import Approximation, CollectionInfo, Space
+from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lookalike.stores.oracle.connection import OracleSession
+    from lookalike.stores.oracle.encoding import Row
 
-_COLUMNS = (
-    "c.collection_id, c.name, c.embedder, c.embedder_fingerprint, c.dimension, c.metric_fingerprint,"
-    " c.view_name, c.index_kind, c.index_recall, c.index_k, c.index_queries"
+# One statement sees one state of the store: all that a collection declares, before a change or after it.
+_ENTRIES = (
+    "SELECT s.version, c.collection_id, c.name, c.default_vector, v.vector_id, v.name, v.embedder,"
+    " v.embedder_fingerprint, v.dimension, v.metric_fingerprint, v.ready, v.becomes_default, v.index_kind,"
+    " v.index_recall, v.index_k, v.index_queries FROM lookalike_store s"
+    " LEFT JOIN lookalike_collections c ON {condition}"
+    " LEFT JOIN lookalike_vectors v ON v.collection_id = c.collection_id ORDER BY v.vector_id"
 )
-ONE = (
-    f"SELECT s.version, {_COLUMNS} FROM lookalike_store s"  # noqa: S608 our own columns
-    " LEFT JOIN lookalike_collections c ON c.name_key = :name_key"
-)
-ALL = (
-    f"SELECT s.version, {_COLUMNS} FROM lookalike_store s"  # noqa: S608 our own columns
-    " LEFT JOIN lookalike_collections c ON c.collection_id > 0"
-)
+BY_NAME = _ENTRIES.format(condition="c.name_key = :name_key")
+BY_NUMBER = _ENTRIES.format(condition="c.collection_id = :collection_id")
+ALL = _ENTRIES.format(condition="c.collection_id > 0")
 _INSERT = (
-    "INSERT INTO lookalike_collections (collection_id, name_key, name, embedder, embedder_fingerprint,"
-    " dimension, metric_fingerprint, revision) VALUES (:collection_id, :name_key, :name, :embedder,"
-    " :embedder_fingerprint, :dimension, :metric_fingerprint, 1)"
+    "INSERT INTO lookalike_collections (collection_id, name_key, name, default_vector, revision)"
+    " VALUES (:collection_id, :name_key, :name, :default_vector, 1)"
+)
+_INSERT_VECTOR = (
+    "INSERT INTO lookalike_vectors (vector_id, collection_id, name, embedder, embedder_fingerprint,"
+    " dimension, metric_fingerprint, ready, becomes_default) VALUES (:vector_id, :collection_id, :name,"
+    " :embedder, :embedder_fingerprint, :dimension, :metric_fingerprint, :ready, :becomes_default)"
+)
+_UPDATE_VECTOR = (
+    "UPDATE lookalike_vectors SET ready = :ready, becomes_default = :becomes_default"
+    " WHERE vector_id = :vector_id"
+)
+_DELETE_METRIC = "DELETE FROM lookalike_metrics WHERE vector_id = :vector_id"
+_UPDATE_DEFAULT = (
+    "UPDATE lookalike_collections SET default_vector = :default_vector, revision = revision + 1"
+    " WHERE collection_id = :collection_id"
 )
 _RENAME = (
-    "UPDATE lookalike_collections SET name_key = :name_key, name = NVL(:name, name), revision = revision + 1"
+    "UPDATE lookalike_collections SET name_key = :name_key, name = :name, revision = revision + 1"
     " WHERE collection_id = :collection_id"
+)
+_SET_INDEX = (
+    "UPDATE lookalike_vectors SET index_kind = :kind, index_recall = :recall, index_k = :k,"
+    " index_queries = :queries WHERE vector_id = :vector_id"
 )
 _MERGE_FIELD = (
     "MERGE INTO lookalike_fields t USING (SELECT :collection_id AS collection_id, :field_id AS field_id"
@@ -63,182 +91,211 @@ _MERGE_FIELD = (
 )
 
 
-class Place(NamedTuple):
-    """A collection as its row in the catalog says, without its count and fields."""
-
-    number: int
-    collection: CollectionInfo
-    """Its count is 0 and its fields are empty."""
-    view: str | None
-    index_kind: str | None
-    """The kind of its vector index, measured or not."""
-
-
-def find(session: OracleSession, url: str, name: str) -> Place | None:
-    """Return where the collection of that name is, None where there is none.
+def find(session: OracleSession, url: str, name: str) -> Entry | None:
+    """Return the collection of that name, None where there is none.
 
     Raises:
         StoreNewer: a later version of lookalike made the tables.
+        StoreOlder: an earlier one did.
     """
-    found = _places(session, url, ONE, {"name_key": text_key(same_name(name))})
+    found = _entries(session, url, BY_NAME, {"name_key": text_key(same_name(name))})
     return found[0] if found else None
 
 
-def must_find(session: OracleSession, url: str, name: str) -> Place:
-    """Return where the collection of that name is.
+def must_find(session: OracleSession, url: str, name: str) -> Entry:
+    """Return the collection of that name.
 
     Raises:
         CollectionNotFound: there is none.
     """
-    place = find(session, url, name)
-    if place is None:
-        raise CollectionNotFound(name, [one.collection.name for one in find_all(session, url)])
-    return place
+    entry = find(session, url, name)
+    if entry is None:
+        raise CollectionNotFound(name, [one.name for one in find_all(session, url)])
+    return entry
 
 
-def lock(session: OracleSession, url: str, names: Sequence[str], wait: int) -> list[Place]:
-    """Return where collections are, when no other writer has them any more; until the next commit none will.
+def find_again(session: OracleSession, url: str, entry: Entry) -> Entry | None:
+    """Return a collection that was found before as it is now, None where it was deleted."""
+    found = _entries(session, url, BY_NUMBER, {"collection_id": entry.key})
+    return found[0] if found else None
+
+
+def find_all(session: OracleSession, url: str) -> list[Entry]:
+    """Return all collections, by name."""
+    return sorted(_entries(session, url, ALL, {}), key=lambda entry: entry.name)
+
+
+def lock(session: OracleSession, url: str, name: str, wait: int) -> Entry:
+    """Return a collection that no other writer changes until the next commit.
 
     Args:
         session: with nothing open.
         url: of the store.
-        names: each of a collection that must be there; its row is locked.
+        name: of a collection that must be there; its row is locked.
         wait: seconds, at least 1.
 
     Raises:
-        CollectionNotFound: one is not there.
-        StoreBusy: another writer had one for longer.
+        CollectionNotFound: it is not there.
+        StoreBusy: another writer had it for longer.
     """
-    numbers = {must_find(session, url, name).number for name in names}
+    entry = must_find(session, url, name)
     while True:
-        for number in sorted(numbers):  # in one order, so that two cannot wait for each other
-            session.query(
-                "SELECT collection_id FROM lookalike_collections"  # noqa: S608 a number of seconds
-                f" WHERE collection_id = :collection_id FOR UPDATE WAIT {wait:d}",
-                {"collection_id": number},
-                rows=1,
-            )
-        places = [must_find(session, url, name) for name in names]
-        found = {place.number for place in places}
-        if found == numbers:
-            return places
-        session.rollback()  # a name stands for another collection by now
-        numbers = found
+        session.query(
+            "SELECT collection_id FROM lookalike_collections"  # noqa: S608 a number of seconds
+            f" WHERE collection_id = :collection_id FOR UPDATE WAIT {wait:d}",
+            {"collection_id": entry.key},
+            rows=1,
+        )
+        found = must_find(session, url, name)
+        if found.key == entry.key:
+            return found
+        session.rollback()  # the name stands for another collection by now
+        entry = found
 
 
-def find_all(session: OracleSession, url: str) -> list[Place]:
-    """Return where all collections are, by name."""
-    return sorted(_places(session, url, ALL, {}), key=lambda place: place.collection.name)
-
-
-def counted(session: OracleSession, place: Place) -> CollectionInfo:
+def count(session: OracleSession, entry: Entry) -> Entry:
     """Return the collection with its count and its fields."""
-    ((count,),) = session.query(f"SELECT COUNT(*) FROM {records_table(place.number)}", rows=1)  # noqa: S608
-    fields = tuple(sorted(field.name for field in read_fields(session, place.number)))
-    one = place.collection
-    return CollectionInfo(one.name, one.space, int(count), fields, one.approximation)
+    ((records,),) = session.query(f"SELECT COUNT(*) FROM {records_table(entry.key)}", rows=1)  # noqa: S608
+    fields = tuple(sorted(field.name for field in read_fields(session, entry.key)))
+    return replace(entry, count=int(records), fields=fields)
 
 
-def insert(session: OracleSession, number: int, name: str, space: Space, metric: bytes | None) -> bool:
-    """Add the row of a collection whose tables are made, uncommitted; tell whether its name was free."""
+def make_collection(session: OracleSession, name: str, vector: VectorInfo, metric: bytes | None) -> None:
+    """Make a collection, unless another process is faster: its tables first, then the rows that count.
+
+    Args:
+        session: with nothing open.
+        name: that was checked.
+        vector: that it declares.
+        metric: of the vector.
+
+    Raises:
+        InvalidArgument: Oracle has no vectors of that dimension.
+    """
+    check_dimension(vector.space.dimension)
+    make_store(session)
+    with suppress(OracleRefusal, StoreBusy):
+        clear_away(session)
+    number, numbers = next_number(session), list[int]()
     try:
-        session.execute(
-            _INSERT,
-            {
-                "collection_id": number,
-                "name_key": text_key(same_name(name)),
-                "name": name,
-                "embedder": space.embedder,
-                "embedder_fingerprint": space.embedder_fingerprint,
-                "dimension": space.dimension,
-                "metric_fingerprint": space.metric_fingerprint,
-            },
-        )
-    except OracleRefusal as error:
-        if error.code != NOT_UNIQUE:
-            raise
-        return False
-    if metric is not None:
-        session.execute(
-            "INSERT INTO lookalike_metrics (collection_id, metric) VALUES (:collection_id, :metric)",
-            {"collection_id": number, "metric": metric},
-            {"metric": "blob"},
-        )
-    return True
+        make_tables(session, number)
+        numbers.append(make_vector_table(session, vector.space.dimension))
+        made = _insert(session, Entry(number, name, (VectorEntry(numbers[0], vector),), vector.name), metric)
+        if made:
+            session.commit()
+    except Exception:
+        _undo(session, number, numbers)
+        raise
+    if made:
+        refresh_views(session)
+    else:
+        _undo(session, number, numbers)
 
 
-def read_metric(session: OracleSession, number: int) -> bytes | None:
-    """Return what the collection was created with as its metric."""
-    rows = session.query(
-        "SELECT metric FROM lookalike_metrics WHERE collection_id = :collection_id",
-        {"collection_id": number},
+def delete_collection(session: OracleSession, entry: Entry) -> None:
+    """Delete a locked collection: the rows that count first, then its view and its tables."""
+    ((view,),) = session.query(
+        "SELECT view_name FROM lookalike_collections WHERE collection_id = :collection_id",
+        {"collection_id": entry.key},
         rows=1,
+    )
+    for vector in entry.vectors:
+        _delete_vector(session, vector.number)
+    for table in ("lookalike_fields", "lookalike_collections"):
+        session.execute(
+            f"DELETE FROM {table} WHERE collection_id = :collection_id",  # noqa: S608 one of two
+            {"collection_id": entry.key},
+        )
+    session.commit()
+    # It is gone. What cannot be dropped now, because somebody reads it, is cleared away later.
+    with suppress(StoreError):
+        drop_view(session, view, entry.key)
+        drop_tables(session, entry.key, [vector.number for vector in entry.vectors])
+
+
+def change_vectors(
+    session: OracleSession, before: Entry, after: Entry, metrics: Mapping[Space, bytes]
+) -> None:
+    """Make a locked collection declare other vectors; nothing is committed, and no table made or dropped.
+
+    Args:
+        session: with the collection locked.
+        before: as it was found.
+        after: as it is to be; every vector has a number.
+        metrics: what is kept as the metric of the vectors of these spaces from now on.
+    """
+    known = {vector.number: vector for vector in before.vectors}
+    for number in known.keys() - {vector.number for vector in after.vectors}:
+        _delete_vector(session, number)
+    for vector in after.vectors:
+        if vector.number not in known:
+            _insert_vector(session, before.key, vector)
+        elif vector != known[vector.number]:
+            session.execute(_UPDATE_VECTOR, {"vector_id": vector.number, **_state(vector.info)})
+    if after != before:
+        session.execute(_UPDATE_DEFAULT, {"collection_id": before.key, "default_vector": after.default})
+    for vector in after.vectors:
+        if vector.info.space in metrics:
+            _put_metric(session, vector.number, metrics[vector.info.space])
+
+
+def new_vector(entry: Entry) -> VectorEntry | None:
+    """Return the vector that has no table yet, None where all have."""
+    return next((vector for vector in entry.vectors if vector.number == NEW), None)
+
+
+def read_metric(session: OracleSession, vector: int) -> bytes | None:
+    """Return what a vector was declared with as its metric."""
+    rows = session.query(
+        "SELECT metric FROM lookalike_metrics WHERE vector_id = :vector_id", {"vector_id": vector}, rows=1
     )
     # An empty BLOB is not NULL, but what is fetched of it as bytes may be None.
     return bytes(rows[0][0] or b"") if rows else None
 
 
-def rename(session: OracleSession, places: Mapping[str, Place], names: Mapping[str, str]) -> None:
-    """Give locked collections other names; nothing is committed.
+def rename(session: OracleSession, entry: Entry, new: str) -> None:
+    """Give a locked collection another name; nothing is committed.
 
     Raises:
-        InvalidArgument: a name is not usable, is there twice, or belongs to another collection.
+        CollectionExists: another collection has it.
     """
-    renamed = {places[old].number: collection_name(new) for old, new in names.items()}
-    if len({same_name(new) for new in renamed.values()}) < len(names):
-        raise InvalidArgument("two collections cannot have one name")
-    # Names are unique at every moment: out of the way first, under keys that no name has.
-    for number in renamed:
-        session.execute(_RENAME, {"collection_id": number, "name_key": f"#{number}", "name": None})
-    for number, new in renamed.items():
-        try:
-            session.execute(
-                _RENAME, {"collection_id": number, "name_key": text_key(same_name(new)), "name": new}
-            )
-        except OracleRefusal as error:
-            if error.code == NOT_UNIQUE:
-                raise InvalidArgument(f"there is a collection {new!r}") from error
-            raise
+    binds = {"collection_id": entry.key, "name_key": text_key(same_name(new)), "name": new}
+    try:
+        session.execute(_RENAME, binds)
+    except OracleRefusal as error:
+        if error.code == NOT_UNIQUE:
+            raise CollectionExists(new) from error
+        raise
 
 
-def delete(session: OracleSession, number: int) -> None:
-    """Delete the rows of a locked collection; its tables stay, and nothing is committed."""
-    for table in ("lookalike_fields", "lookalike_metrics", "lookalike_collections"):
-        session.execute(
-            f"DELETE FROM {table} WHERE collection_id = :collection_id",  # noqa: S608 one of three
-            {"collection_id": number},
-        )
-
-
-def set_index(session: OracleSession, number: int, kind: str | None, measured: Approximation | None) -> None:
-    """Note which vector index a collection has, and commit."""
+def set_index(session: OracleSession, vector: int, kind: str | None, measured: Approximation | None) -> None:
+    """Note which approximate index a vector has, and commit; of a vector that is gone nothing is noted."""
     session.execute(
-        "UPDATE lookalike_collections SET index_kind = :kind, index_recall = :recall, index_k = :k,"
-        " index_queries = :queries WHERE collection_id = :collection_id",
+        _SET_INDEX,
         {
             "kind": kind,
             "recall": None if measured is None else measured.recall,
             "k": None if measured is None else measured.k,
             "queries": None if measured is None else measured.queries,
-            "collection_id": number,
+            "vector_id": vector,
         },
     )
     session.commit()
 
 
-def read_fields(session: OracleSession, number: int) -> list[Field]:
+def read_fields(session: OracleSession, collection: int) -> list[Field]:
     """Return all fields that a collection has had, in the order in which they came."""
     rows = session.query(
         "SELECT field_id, name, column_name, only_numbers FROM lookalike_fields"
         " WHERE collection_id = :collection_id ORDER BY field_id",
-        {"collection_id": number},
+        {"collection_id": collection},
     )
     return [
         Field(int(n), json.loads(name["name"]), column, bool(numbers)) for n, name, column, numbers in rows
     ]
 
 
-def put_fields(session: OracleSession, number: int, fields: Sequence[Field]) -> None:
+def put_fields(session: OracleSession, collection: int, fields: Sequence[Field]) -> None:
     """Add fields of a locked collection, or change what is known of them; its view is stale then."""
     if not fields:
         return
@@ -246,7 +303,7 @@ def put_fields(session: OracleSession, number: int, fields: Sequence[Field]) -> 
         _MERGE_FIELD,
         [
             {
-                "collection_id": number,
+                "collection_id": collection,
                 "field_id": field.number,
                 "name_key": text_key(field.name),
                 "name": {"name": json.dumps(field.name)},
@@ -259,74 +316,108 @@ def put_fields(session: OracleSession, number: int, fields: Sequence[Field]) -> 
     )
     session.execute(
         "UPDATE lookalike_collections SET revision = revision + 1 WHERE collection_id = :collection_id",
-        {"collection_id": number},
+        {"collection_id": collection},
     )
 
 
-def _places(session: OracleSession, url: str, statement: str, binds: Mapping[str, str]) -> list[Place]:
+def _entries(session: OracleSession, url: str, statement: str, binds: Mapping[str, Any]) -> list[Entry]:
+    rows = _rows(session, url, statement, binds)
+    for row in rows:
+        _check_version(url, row[0])
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        if row[1] is not None:
+            found.setdefault(int(row[1]), []).append(row[2:])
+    return [
+        Entry(number, some[0][0], tuple(_vector(row[2:]) for row in some if row[2] is not None), some[0][1])
+        for number, some in found.items()
+    ]
+
+
+def _rows(session: OracleSession, url: str, statement: str, binds: Mapping[str, Any]) -> list[Row]:
     try:
-        rows = session.query(statement, binds)
+        return session.query(statement, binds)
     except OracleRefusal as error:
-        if is_missing_table(error):
-            return []  # nothing was written yet
-        raise
-    if any(row[0] > VERSION for row in rows):
+        if not is_missing_table(error):
+            raise
+    versions: list[Row] = []
+    with suppress_code(*NO_SUCH_TABLE):
+        versions = session.query("SELECT version FROM lookalike_store", rows=1)
+    for (version,) in versions:
+        _check_version(url, version)
+    # The version is written when all tables are there: without it nobody has written yet.
+    return session.query(statement, binds) if versions else []
+
+
+def _check_version(url: str, version: int) -> None:
+    if version > VERSION:
         raise StoreNewer(url)
-    if any(row[0] < VERSION for row in rows):
+    if version < VERSION:
         raise StoreOlder(url)
-    return [_place(*row[1:]) for row in rows if row[1] is not None]
 
 
-def _place(  # noqa: PLR0913, RUF100 the columns of a row
-    number: int,
-    name: str,
-    embedder: str | None,
-    embedder_fingerprint: str | None,
-    dimension: int,
-    metric_fingerprint: str | None,
-    view: str | None,
-    kind: str | None,
-    recall: float | None,
-    k: int | None,
-    queries: int | None,
-) -> Place:
-    space = Space(embedder or "", embedder_fingerprint or "", int(dimension), metric_fingerprint or "")
-    approximation = None
+def _vector(row: Row) -> VectorEntry:
+    number, name, embedder, fingerprint, dimension, metric, ready, becomes_default, kind, recall, *asked = row
+    space = Space(embedder or "", fingerprint or "", int(dimension), metric or "")  # '' is NULL to Oracle
+    measured = None
     if kind is not None and recall is not None:
-        approximation = Approximation(kind, float(recall), int(k or 0), int(queries or 0))
-    return Place(int(number), CollectionInfo(name, space, 0, (), approximation), view, kind)
+        measured = Approximation(kind, float(recall), *map(int, asked))
+    info = VectorInfo(name, space, bool(ready), bool(becomes_default), measured)
+    return VectorEntry(int(number), info, kind)
 
 
-def make_collection(session: OracleSession, name: str, space: Space, metric: bytes | None) -> None:
-    """Make a collection, unless another process is faster: its tables first, then the row that counts."""
-    make_store(session)
-    with suppress(OracleRefusal, StoreBusy):
-        clear_away(session)
-    number = make_tables(session, space.dimension)
+def _insert(session: OracleSession, entry: Entry, metric: bytes | None) -> bool:
+    """Add the rows of a collection whose tables are made, uncommitted; tell whether its name was free."""
+    binds = {"name_key": text_key(same_name(entry.name)), "name": entry.name, "default_vector": entry.default}
     try:
-        made = insert(session, number, name, space, metric)
-        if made:
-            session.commit()
-    except Exception:
-        _undo(session, number)
-        raise
-    if made:
-        refresh_views(session)
-    else:
-        _undo(session, number)
+        session.execute(_INSERT, {"collection_id": entry.key, **binds})
+    except OracleRefusal as error:
+        if error.code != NOT_UNIQUE:
+            raise
+        return False
+    for vector in entry.vectors:
+        _insert_vector(session, entry.key, vector)
+        if metric is not None:
+            _put_metric(session, vector.number, metric)
+    return True
 
 
-def delete_collection(session: OracleSession, place: Place) -> None:
-    """Delete a locked collection: the row that counts first, then its view and its tables."""
-    delete(session, place.number)
-    session.commit()
-    # It is gone. What cannot be dropped now, because somebody reads it, is cleared away later.
-    with suppress(StoreError):
-        drop_view(session, place.view, place.number)
-        drop_tables(session, place.number)
+def _insert_vector(session: OracleSession, collection: int, vector: VectorEntry) -> None:
+    space = vector.info.space
+    session.execute(
+        _INSERT_VECTOR,
+        {
+            "vector_id": vector.number,
+            "collection_id": collection,
+            "name": vector.info.name,
+            "embedder": space.embedder,
+            "embedder_fingerprint": space.embedder_fingerprint,
+            "dimension": space.dimension,
+            "metric_fingerprint": space.metric_fingerprint,
+            **_state(vector.info),
+        },
+    )
 
 
-def _undo(session: OracleSession, number: int) -> None:
+def _put_metric(session: OracleSession, vector: int, metric: bytes) -> None:
+    session.execute(_DELETE_METRIC, {"vector_id": vector})
+    session.execute(
+        "INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)",
+        {"vector_id": vector, "metric": metric},
+        {"metric": "blob"},
+    )
+
+
+def _delete_vector(session: OracleSession, vector: int) -> None:
+    session.execute(_DELETE_METRIC, {"vector_id": vector})
+    session.execute("DELETE FROM lookalike_vectors WHERE vector_id = :vector_id", {"vector_id": vector})
+
+
+def _state(vector: VectorInfo) -> dict[str, int]:
+    return {"ready": int(vector.ready), "becomes_default": int(vector.becomes_default)}
+
+
+def _undo(session: OracleSession, number: int, vectors: Sequence[int]) -> None:
     with suppress(StoreError):
         session.rollback()
-        drop_tables(session, number)
+        drop_tables(session, number, vectors)

@@ -2,7 +2,8 @@
 
 The columns `fields` and `metadata` are for SQL, and cannot hold everything: '' is NULL to SQL, a NUMBER has
 no 5e-324 and no -0.0, and a lone surrogate is no UTF-8. What a record is, is in `kept`: the same as JSON
-texts in plain ASCII, which every character set holds.
+texts, in a JSON document, whose strings are UTF-8 whatever the character set of the database is (JSON
+Developer's Guide, "Character Sets and Character Encoding for JSON Data").
 """
 
 from __future__ import annotations
@@ -16,20 +17,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lookalike.checksums import file_checksum, labels_checksum, vector_checksum
+from lookalike.checksums import vector_checksum
 from lookalike.errors import InvalidArgument
-from lookalike.file_names import display, readable
-from lookalike.label_normalisation import labels_digest
-from lookalike.stores.checks import metadata_text
-from lookalike.stores.damage import Fault
+from lookalike.file_names import display
 from lookalike.stores.sql import sql_text
-from lookalike.stores.verification import vector_fault, verify_vectors
-from lookalike.uris import local_path
+from lookalike.stores.view_columns import COLUMNS, ColumnNames, cut, vector_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lookalike.types import Fields, Metadata, Record, Scalar, Vectors
+    from lookalike.stores.stored import StoredLabels, StoredRecord
+    from lookalike.types import Fields, Scalar, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
 
@@ -40,11 +38,15 @@ TEXT_LENGTH = 1000
 """Bytes in `uri` and `path`. The driver allows four bytes a character, and a bind of more than 4,000 is a
 LONG to the server, which it takes in few places (ORA-01461). A longer uri is in `kept` alone."""
 
+RECORD_COLUMNS = (
+    "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum"
+)
+"""What is fetched of a record: see `record_row`."""
+
 COLUMN_LENGTH = 100
 """Bytes in the name of a view's column, of 128 that Oracle has (SQL Language Reference, "Database Object
 Naming Rules"), so that there is room for a number at its end."""
 
-VIEW_COLUMNS = ("ID", "URI", "PATH", "DIGEST", "METADATA", "VECTOR")
 _NO_COLUMN = ("ROWID",)  # not even in quotes: SQL Language Reference, "Oracle SQL Reserved Words"
 
 # The range of NUMBER: SQL Language Reference, "Data Types".
@@ -110,72 +112,59 @@ def vector_content(found: object) -> bytes | None:
     return np.frombuffer(found, np.float32).astype("<f4").tobytes()
 
 
-def read_vectors(rows: Sequence[Row], dimension: int) -> tuple[Vectors, list[Fault]]:
-    """Return the vectors of rows, shape (rows, dimension), and what is wrong with those that are damaged.
-
-    Args:
-        rows: id, vector_checksum and embedding, as they were fetched.
-        dimension: of the vectors.
-    """
-    ids, checksums = [row[0] for row in rows], [row[1] for row in rows]
-    contents = [vector_content(row[2]) for row in rows]
-    vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
-    return vectors, [Fault(str(ids[row]), None, vector_fault(contents[row], dimension)) for row in wrong]
-
-
-def label_binds(
-    identity: str, fields: Fields, metadata: Metadata, columns: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the binds of labels_digest, fields, metadata, kept and labels_checksum.
-
-    Args:
-        identity: the id of the record, for messages.
-        fields: its fields.
-        metadata: its metadata.
-        columns: the view's column of each field.
-
-    Raises:
-        InvalidArgument: the metadata is not JSON.
-    """
-    text = metadata_text(identity, metadata)
-    kept_fields, kept_metadata = json.dumps(dict(fields)), json.dumps(json.loads(text))
+def vector_binds(identity: str, vector: Vectors) -> dict[str, Any]:
+    """Return the binds of one vector, float32 of shape (dimension,)."""
     return {
-        "labels_digest": labels_digest(fields, metadata),
-        "fields": {columns[name]: for_sql(value) for name, value in fields.items()},
-        "metadata": for_sql(json.loads(text)),
-        "kept": {"fields": kept_fields, "metadata": kept_metadata},
-        "labels_checksum": labels_checksum(identity, kept_fields, kept_metadata),
-    }
-
-
-def record_binds(record: Record, vector: Vectors, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return all binds of one record and its vector.
-
-    Raises:
-        InvalidArgument: the id has not 1 … 512 characters, or the metadata is not JSON.
-    """
-    if not 1 <= len(record.id) <= ID_LENGTH:
-        raise InvalidArgument(f"record {display(record.id[:64])!r}: an id has 1 … {ID_LENGTH} characters")
-    binds = label_binds(record.id, record.fields, record.metadata, columns)
-    long = len(record.uri) > TEXT_LENGTH
-    if long:
-        binds["kept"]["uri"] = record.uri
-    return {
-        "id": record.id,
-        "uri": None if long else record.uri,
-        "path": _path(record.uri),
-        "digest": record.digest,
-        "size_bytes": record.size,
-        "modified_ns": record.modified_ns,
-        **binds,
-        "file_checksum": file_checksum(record.id, record.uri, record.digest, record.size, record.modified_ns),
-        "vector_checksum": vector_checksum(record.id, vector.astype("<f4").tobytes()),
+        "id": identity,
+        "vector_checksum": vector_checksum(identity, vector.astype("<f4").tobytes()),
         "embedding": vector_bind(vector),
     }
 
 
-def record_row(row: Row) -> tuple[Any, ...]:
-    """Return a row of `records.RECORD_COLUMNS` as `verification.read_record` takes it."""
+def label_binds(labels: StoredLabels, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the binds of labels_digest, fields, metadata, kept and labels_checksum.
+
+    Args:
+        labels: of one record.
+        columns: the view's column of each field.
+    """
+    return {
+        "labels_digest": labels.digest,
+        "fields": {columns[name]: for_sql(value) for name, value in labels.fields.items()},
+        "metadata": for_sql(json.loads(labels.metadata_text)),
+        "kept": {"fields": labels.fields_text, "metadata": labels.metadata_text},
+        "labels_checksum": labels.checksum,
+    }
+
+
+def record_binds(stored: StoredRecord, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return all binds of one record.
+
+    Raises:
+        InvalidArgument: the id has not 1 … 512 characters.
+    """
+    record = stored.record
+    if not 1 <= len(record.id) <= ID_LENGTH:
+        raise InvalidArgument(f"record {display(record.id[:64])!r}: an id has 1 … {ID_LENGTH} characters")
+    binds = label_binds(stored.labels, columns)
+    long = len(record.uri) > TEXT_LENGTH
+    if long:
+        binds["kept"]["uri"] = record.uri
+    path = stored.path or ""
+    return {
+        "id": record.id,
+        "uri": None if long else record.uri,
+        "path": path if 1 <= len(path.encode()) <= TEXT_LENGTH else None,
+        "digest": record.digest,
+        "size_bytes": record.size,
+        "modified_ns": record.modified_ns,
+        **binds,
+        "file_checksum": stored.checksum,
+    }
+
+
+def record_row(row: Row) -> Row:
+    """Return a row of `RECORD_COLUMNS` as `backend.RecordRow` says."""
     identity, uri, digest, size, modified_ns, kept, of_file, of_labels = row
     said = kept if isinstance(kept, dict) else {}
     known = kept_uri(uri, said)
@@ -195,17 +184,25 @@ def kept_uri(uri: str | None, kept: Mapping[str, str]) -> str:
     return uri if uri is not None else kept.get("uri", "")
 
 
-def plan_fields(known: Sequence[Field], records: Iterable[Fields]) -> list[Field]:
-    """Return the fields that are new, or that had only numbers and no longer have, as they are to be."""
+def plan_fields(
+    known: Sequence[Field], records: Iterable[Fields], vectors: Iterable[str] = ()
+) -> list[Field]:
+    """Return the fields that are new, or that had only numbers and no longer have, as they are to be.
+
+    Args:
+        known: those that the collection has had.
+        records: fields of records.
+        vectors: names of the collection's vectors, whose columns are left to them.
+    """
     fields = {field.name: field for field in known}
-    taken = {_upper(name) for name in (*VIEW_COLUMNS, *_NO_COLUMN, *(field.column for field in known))}
+    columns = column_names((*_NO_COLUMN, *map(vector_column, vectors), *(field.column for field in known)))
     number = max((field.number for field in known), default=0)
     for name, value in ((name, value) for record in records for name, value in record.items()):
         is_number = not isinstance(value, (str, bool))
         field = fields.get(name)
         if field is None:
             number += 1
-            field = Field(number, name, _free_column(name, taken), is_number)
+            field = Field(number, name, columns.take(column_name(name)), is_number)
         fields[name] = field._replace(only_numbers=field.only_numbers and is_number)
     before = {field.name: field for field in known}
     return [field for field in fields.values() if field != before.get(field.name)]
@@ -242,34 +239,19 @@ def _for_sql(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         # An empty name is an error to some functions of Oracle, and a longer one to older servers.
         return {
-            _cut(sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
+            cut(sql_text(name), _JSON_KEY_BYTES) or "_": _for_sql(one, depth + 1)
             for name, one in value.items()
         }
     return [_for_sql(one, depth + 1) for one in value]
 
 
-def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode("utf-8", "ignore")
+def column_names(taken: Iterable[str]) -> ColumnNames:
+    """Return the names of a view's columns, of which no two are the same in capitals of any script."""
+    return ColumnNames((*COLUMNS, *taken), same=str.upper)
 
 
-def _path(uri: str) -> str | None:
-    place = local_path(uri)
-    path = "" if place is None else sql_text(readable(str(place)))
-    return path if 1 <= len(path.encode()) <= TEXT_LENGTH else None
-
-
-def _free_column(name: str, taken: set[str]) -> str:
-    """Return a column's name that is fit for SQL and for a JSON path, and take it."""
+def column_name(name: str) -> str:
+    """Return a name that is fit for SQL and for a JSON path, in capitals if it is a plain ASCII word."""
     plain = "".join(c if c.isprintable() and c not in "\"'\\" else "_" for c in name)
-    plain = _cut(plain.encode("utf-8", "replace").decode(), COLUMN_LENGTH).strip() or "_"
-    plain = plain.upper() if plain.isascii() else plain
-    column, counter = plain, 2
-    while _upper(column) in taken:
-        column = f"{plain}_{counter}"
-        counter += 1
-    taken.add(_upper(column))
-    return column
-
-
-def _upper(name: str) -> str:
-    return name.upper()
+    plain = cut(plain.encode("utf-8", "replace").decode(), COLUMN_LENGTH).strip() or "_"
+    return plain.upper() if plain.isascii() else plain

@@ -1,4 +1,4 @@
-"""Conditions on the records of a collection, and what they bind."""
+"""Conditions on the rows of a collection's tables, and what they bind."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ def in_list(column: str, name: str, values: Sequence[str]) -> tuple[str, dict[st
     size = next(size for size in _CHUNKS if size >= len(values))
     binds = {f"{name}{n}": values[min(n, len(values) - 1)] for n in range(size)}
     return f"{column} IN ({', '.join(f':{bind}' for bind in binds)})", binds
+
+
+def delete_by_id(session: OracleSession, table: str, ids: Sequence[str]) -> int:
+    """Delete the rows that have one of the ids, uncommitted; return how many there were."""
+    deleted = 0
+    for some in chunks(ids, TOGETHER):
+        condition, binds = in_list("id", "id", some)
+        deleted += session.execute(f"DELETE FROM {table} WHERE {condition}", binds)  # noqa: S608 our own table
+    return deleted
 
 
 def read_filter(

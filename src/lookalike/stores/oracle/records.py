@@ -1,4 +1,7 @@
-"""Statements on the tables of one collection: put, relabel, remove, read."""
+"""Statements on the tables of one collection: put, fill, relabel, remove, read.
+
+What is written is not committed: the caller has locked the collection, and ends the transaction.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +11,37 @@ from lookalike.stores.batches import chunks
 from lookalike.stores.oracle.catalog import put_fields, read_fields
 from lookalike.stores.oracle.encoding import (
     ID_LENGTH,
+    RECORD_COLUMNS,
     TEXT_LENGTH,
     kept_uri,
     label_binds,
     plan_fields,
-    read_vectors,
     record_binds,
     record_row,
     usable_ids,
     value_rows,
+    vector_binds,
+    vector_content,
 )
-from lookalike.stores.oracle.errors import NO_SUCH_TABLE, suppress_code
-from lookalike.stores.oracle.filters import TOGETHER, in_list, read_filter
-from lookalike.stores.oracle.schema import records_table, values_table
-from lookalike.stores.oracle.words import ids_by_words, put_words, remove_words
-from lookalike.stores.verification import sound_records, sound_stamps
+from lookalike.stores.oracle.filters import TOGETHER, delete_by_id, in_list
+from lookalike.stores.oracle.schema import records_table, tables_beside, values_table, vector_table
+from lookalike.stores.oracle.words import put_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.stores.damage import Fault
+    from lookalike.stores.backend import RecordRow, StampRow, VectorRow
+    from lookalike.stores.entry import Entry
     from lookalike.stores.oracle.connection import OracleSession
     from lookalike.stores.oracle.encoding import Row
     from lookalike.stores.oracle.filters import Filter
-    from lookalike.types import Fields, Metadata, Record, Stamp, Vectors, Where
-
-RECORD_COLUMNS = (
-    "r.id, r.uri, r.digest, r.size_bytes, r.modified_ns, r.kept, r.file_checksum, r.labels_checksum"
-)
+    from lookalike.stores.stored import StoredLabels, StoredRecord
+    from lookalike.types import Fields, Record, Vectors
 
 _LABELS = ("labels_digest", "fields", "metadata", "kept", "labels_checksum")
 _FILE = ("uri", "path", "digest", "size_bytes", "modified_ns")
-_COLUMNS = (*_FILE, *_LABELS, "file_checksum", "vector_checksum", "embedding")
+_COLUMNS = (*_FILE, *_LABELS, "file_checksum")
+_VECTOR_COLUMNS = ("vector_checksum", "embedding")
 _SIZES: dict[str, str | int] = {
     "id": ID_LENGTH,
     "uri": TEXT_LENGTH,
@@ -47,22 +49,26 @@ _SIZES: dict[str, str | int] = {
     "fields": "json",
     "metadata": "json",
     "kept": "json",
-    "embedding": "vector",
 }
+_VECTOR_SIZES: dict[str, str | int] = {"id": ID_LENGTH, "embedding": "vector"}
 
 
 def put_statement(collection: int) -> str:
-    """Return the statement that adds a record, or replaces the one of the same id.
+    """Return the statement that adds a record, or replaces the one of the same id."""
+    return _merge_statement(records_table(collection), _COLUMNS)
 
-    Only the id goes through the SELECT: the others stand where a column gives them their type. The column of
-    the ON clause is not updated (ORA-38104). SQL Language Reference, "MERGE".
-    """
-    updates = ", ".join(f"t.{column} = :{column}" for column in _COLUMNS)
+
+def put_vector_statement(vector: int) -> str:
+    """Return the statement that gives a vector to a record, or replaces the one that it has."""
+    return _merge_statement(vector_table(vector), _VECTOR_COLUMNS)
+
+
+def fill_statement(vector: int) -> str:
+    """Return the statement that gives a vector to a record that has none."""
+    columns = ("id", *_VECTOR_COLUMNS)
     return (
-        f"MERGE INTO {records_table(collection)} t USING (SELECT :id AS id FROM dual) s ON (t.id = s.id)"  # noqa: S608
-        f" WHEN MATCHED THEN UPDATE SET {updates}"
-        f" WHEN NOT MATCHED THEN INSERT (id, {', '.join(_COLUMNS)})"
-        f" VALUES (s.id, {', '.join(f':{column}' for column in _COLUMNS)})"
+        f"INSERT INTO {vector_table(vector)} ({', '.join(columns)})"  # noqa: S608 our own columns
+        f" VALUES ({', '.join(f':{column}' for column in columns)})"
     )
 
 
@@ -72,66 +78,125 @@ def relabel_statement(collection: int) -> str:
     return f"UPDATE {records_table(collection)} SET {updates} WHERE id = :id"  # noqa: S608
 
 
-def put_records(session: OracleSession, collection: int, records: Sequence[Record], vectors: Vectors) -> bool:
-    """Add records to a locked collection, or replace those of the same id; tell whether its view is stale.
+def lacking_condition(vector: int) -> str:
+    """Return the condition that a record `r` lacks a vector."""
+    return f"NOT EXISTS (SELECT 1 FROM {vector_table(vector)} v WHERE v.id = r.id)"  # noqa: S608
 
-    Nothing is committed, and the first error ends it: no batch errors, because all or none is put.
+
+def put_records(session: OracleSession, entry: Entry, records: Sequence[StoredRecord]) -> bool:
+    """Add records to a collection, or replace those of the same id; tell whether its view is stale.
+
+    The first error ends it: no batch errors, because all or none is put.
     """
-    columns, numbers, stale = _columns(session, collection, [record.fields for record in records])
-    pairs = list(zip(records, vectors, strict=True))
-    for some in chunks(pairs, TOGETHER):
-        rows = [record_binds(record, vector, columns) for record, vector in some]
+    collection = entry.key
+    columns, numbers, stale = _columns(session, entry, [one.record.fields for one in records])
+    for some in chunks(records, TOGETHER):
+        rows = [record_binds(one, columns) for one in some]
         session.execute_many(put_statement(collection), rows, _SIZES)
-    _put_values(session, collection, {record.id: record.fields for record in records}, numbers)
-    put_words(session, collection, {one.id: (one.uri, one.fields, one.metadata) for one in records})
+    _put_values(session, collection, {one.id: one.record.fields for one in records}, numbers)
+    put_words(
+        session,
+        collection,
+        {one.id: (one.record.uri, one.record.fields, one.record.metadata) for one in records},
+    )
     return stale
 
 
-def put_labels(
-    session: OracleSession, collection: int, labels: Sequence[tuple[str, Fields, Metadata]]
-) -> bool:
-    """Replace labels of the records of a locked collection that are there; tell whether its view is stale."""
-    uris = uris_of(session, collection, [one for one, _, _ in labels])
-    known = {one: (fields, metadata) for one, fields, metadata in labels if one in uris}
-    columns, numbers, stale = _columns(session, collection, [fields for fields, _ in known.values()])
-    for some in chunks(list(known.items()), TOGETHER):
-        rows = [{"id": one, **label_binds(one, *labels_of, columns)} for one, labels_of in some]
+def put_vectors(session: OracleSession, vector: int, ids: Sequence[str], vectors: Vectors) -> None:
+    """Give a vector to records, or replace the one that they have.
+
+    Args:
+        session: with the collection locked.
+        vector: its number.
+        ids: of the records.
+        vectors: float32 of shape (ids, dimension).
+    """
+    _execute_with_vectors(session, put_vector_statement(vector), ids, vectors)
+
+
+def fill_vectors(
+    session: OracleSession, collection: int, vector: int, records: Sequence[Record], vectors: Vectors
+) -> int:
+    """Give a vector to those of the records that are there, of that digest, and lack it; return how many.
+
+    Args:
+        session: with the collection locked.
+        collection: its number.
+        vector: the number of the vector.
+        records: of which id and digest count.
+        vectors: float32 of shape (records, dimension).
+    """
+    rows = select_by_id(
+        session, collection, "r.id, r.digest", [one.id for one in records], more=lacking_condition(vector)
+    )
+    lacking = {identity: digest or "" for identity, digest in rows}
+    chosen = [row for row, record in enumerate(records) if lacking.get(record.id) == record.digest]
+    _execute_with_vectors(
+        session, fill_statement(vector), [records[row].id for row in chosen], vectors[chosen]
+    )
+    return len(chosen)
+
+
+def put_labels(session: OracleSession, entry: Entry, labels: Sequence[StoredLabels]) -> bool:
+    """Replace labels of the records of a collection that are there; tell whether its view is stale."""
+    collection = entry.key
+    uris = uris_of(session, collection, [one.id for one in labels])
+    known = {one.id: one for one in labels if one.id in uris}
+    columns, numbers, stale = _columns(session, entry, [one.fields for one in known.values()])
+    for some in chunks(list(known.values()), TOGETHER):
+        rows = [{"id": one.id, **label_binds(one, columns)} for one in some]
         for row in rows:
             if len(uris[row["id"]]) > TEXT_LENGTH:
                 row["kept"]["uri"] = uris[row["id"]]
         sizes = {name: _SIZES[name] for name in ("id", "fields", "metadata", "kept")}
         session.execute_many(relabel_statement(collection), rows, sizes)
-    _put_values(session, collection, {one: fields for one, (fields, _) in known.items()}, numbers)
-    put_words(session, collection, {one: (uris[one], *labels_of) for one, labels_of in known.items()})
+    _put_values(session, collection, {one.id: one.fields for one in known.values()}, numbers)
+    put_words(
+        session, collection, {one.id: (uris[one.id], one.fields, one.metadata) for one in known.values()}
+    )
     return stale
 
 
-def remove_records(session: OracleSession, collection: int, ids: Sequence[str]) -> int:
-    """Remove the records of a locked collection that have one of the ids; return how many there were."""
-    removed = 0
-    remove_words(session, collection, usable_ids(ids))
-    for some in chunks(usable_ids(ids), TOGETHER):
-        condition, binds = in_list("id", "id", some)
-        session.execute(f"DELETE FROM {values_table(collection)} WHERE {condition}", binds)  # noqa: S608
-        removed += session.execute(f"DELETE FROM {records_table(collection)} WHERE {condition}", binds)  # noqa: S608
-    return removed
+def remove_records(session: OracleSession, entry: Entry, ids: Sequence[str]) -> int:
+    """Remove the records of a collection that have one of the ids; return how many there were."""
+    ids = usable_ids(ids)
+    for table in tables_beside(entry.key, (vector.number for vector in entry.vectors)):
+        delete_by_id(session, table, ids)
+    return delete_by_id(session, records_table(entry.key), ids)
 
 
-def select_by_id(session: OracleSession, collection: int, columns: str, ids: Sequence[str]) -> Iterator[Row]:
-    """Yield these columns of the records `r` that have one of the ids, in no order."""
+def select_by_id(
+    session: OracleSession,
+    collection: int,
+    columns: str,
+    ids: Sequence[str],
+    *,
+    more: str = "",
+    joined: str = "",
+) -> Iterator[Row]:
+    """Yield these columns of the records `r` that have one of the ids, in no order.
+
+    Args:
+        session: lent for as long as that takes.
+        collection: its number.
+        columns: of the SELECT.
+        ids: any texts.
+        more: what must hold of `r` too.
+        joined: tables that are joined to `r`.
+    """
     for some in chunks(usable_ids(ids), TOGETHER):
         condition, binds = in_list("r.id", "id", some)
+        if more:
+            condition += f" AND {more}"
         yield from session.query(
-            f"SELECT {columns} FROM {records_table(collection)} r WHERE {condition}",  # noqa: S608 our own columns
+            f"SELECT {columns} FROM {records_table(collection)} r{joined} WHERE {condition}",  # noqa: S608 our own columns
             binds,
             rows=len(some),
         )
 
 
-def read_stamps(
-    session: OracleSession, collection: int, note: Callable[[list[Fault]], None]
-) -> dict[str, Stamp]:
-    """Return the stamp of every record that names the file it did, by uri."""
+def read_stamps(session: OracleSession, collection: int) -> list[StampRow]:
+    """Return the stamp of every record, as `backend.StampRow` says."""
     rows = session.query(
         "SELECT r.uri, r.id, r.size_bytes, r.modified_ns, r.labels_digest, r.digest, r.file_checksum"  # noqa: S608
         f" FROM {records_table(collection)} r"
@@ -140,7 +205,7 @@ def read_stamps(
     long = {row[1]: row[1:] for row in rows if row[0] is None}
     for identity, kept in select_by_id(session, collection, "r.id, r.kept", list(long)):
         found.append((kept_uri(None, kept), *long[identity]))
-    return sound_stamps(((*row[:5], row[5] or "", row[6]) for row in found), note)
+    return [(*row[:5], row[5] or "", row[6]) for row in found]
 
 
 def ids_of_digest(session: OracleSession, collection: int, digest: str) -> list[str]:
@@ -165,6 +230,35 @@ def matching_ids(session: OracleSession, collection: int, matching: Filter) -> l
     return [identity for (identity,) in rows]
 
 
+def lacking_ids(session: OracleSession, collection: int, vector: int, most: int | None) -> list[str]:
+    """Return the ids of records that lack a vector, sorted; the first `most`, None for all."""
+    statement = f"SELECT r.id FROM {records_table(collection)} r WHERE {lacking_condition(vector)}"  # noqa: S608
+    limit, binds = ("", {}) if most is None else (" FETCH FIRST :fetched ROWS ONLY", {"fetched": most})
+    return [identity for (identity,) in session.query(f"{statement} ORDER BY r.id{limit}", binds)]
+
+
+def count_lacking(session: OracleSession, collection: int, vector: int | None) -> int:
+    """Return how many records lack a vector; None is one that no record has yet."""
+    condition = "" if vector is None else f" WHERE {lacking_condition(vector)}"
+    ((count,),) = session.query(f"SELECT COUNT(*) FROM {records_table(collection)} r{condition}", rows=1)  # noqa: S608
+    return int(count)
+
+
+def orphaned_ids(session: OracleSession, collection: int, vector: int, ids: Sequence[str]) -> list[str]:
+    """Return those of the ids that have a vector and no record, which no transaction of ours leaves."""
+    found: list[str] = []
+    for some in chunks(usable_ids(ids), TOGETHER):
+        condition, binds = in_list("v.id", "id", some)
+        rows = session.query(
+            f"SELECT v.id FROM {vector_table(vector)} v WHERE {condition} AND NOT EXISTS"  # noqa: S608
+            f" (SELECT 1 FROM {records_table(collection)} r WHERE r.id = v.id)",
+            binds,
+            rows=len(some),
+        )
+        found += [identity for (identity,) in rows]
+    return found
+
+
 def uris_of(session: OracleSession, collection: int, ids: Sequence[str]) -> dict[str, str]:
     """Return the uri of each record that is there, by id."""
     uris: dict[str, Any] = dict(select_by_id(session, collection, "r.id, r.uri", ids))
@@ -173,69 +267,65 @@ def uris_of(session: OracleSession, collection: int, ids: Sequence[str]) -> dict
     return uris | {identity: kept_uri(None, one) for identity, one in kept}
 
 
-def read_records(
-    session: OracleSession, collection: int, ids: Sequence[str], note: Callable[[list[Fault]], None]
-) -> dict[str, Record]:
-    """Return the sound records with these ids, by id; `note` is told what is wrong with others."""
-    return sound_records(map(record_row, select_by_id(session, collection, RECORD_COLUMNS, ids)), note)
+def read_records(session: OracleSession, collection: int, ids: Sequence[str]) -> list[RecordRow]:
+    """Return the records with these ids, in no order."""
+    return list(map(record_row, select_by_id(session, collection, RECORD_COLUMNS, ids)))
 
 
-def records_by_words(
-    session: OracleSession,
-    collection: int,
-    terms: Sequence[str],
-    k: int,
-    where: Where | None,
-    note: Callable[[list[Fault]], None],
-) -> list[Record]:
-    """Return the sound records that have any of the words and match, see `ids_by_words`."""
-    matching = read_filter(session, collection, where)
-    wanted = k
-    while True:
-        ids = [] if matching is None else ids_by_words(session, collection, terms, wanted, matching)
-        found = read_records(session, collection, ids, note)
-        there = [found[identity] for identity in ids if identity in found]
-        if len(there) >= k or len(ids) < wanted:
-            return there[:k]
-        wanted *= 2  # some are damaged, and others take their places
+def read_with_vectors(
+    session: OracleSession, collection: int, vectors: Sequence[int], ids: Sequence[str]
+) -> tuple[list[RecordRow], list[list[VectorRow]]]:
+    """Return the records with these ids, in no order, and for each vector those of the records that have it.
 
-
-def read_batch(
-    session: OracleSession,
-    collection: int,
-    dimension: int,
-    ids: Sequence[str],
-    note: Callable[[list[Fault]], None],
-) -> tuple[list[Record], Vectors]:
-    """Return the sound records with these ids, with their vectors, in order of id.
-
-    Args:
-        session: lent for as long as that takes.
-        collection: its number.
-        dimension: of its vectors.
-        ids: of any records.
-        note: told what is wrong with others.
+    A statement reads a record and its vectors in one state, whatever is written meanwhile.
     """
-    found: list[Row] = []
-    with suppress_code(*NO_SUCH_TABLE):
-        rows = select_by_id(session, collection, f"{RECORD_COLUMNS}, r.vector_checksum, r.embedding", ids)
-        found = sorted(rows, key=lambda row: str(row[0]))
-    vectors, faults = read_vectors([(row[0], *row[-2:]) for row in found], dimension)
-    wrong = {fault.id for fault in faults}
-    uris = {row[0]: record_row(row[:-2])[1] for row in found}
-    note([fault._replace(uri=uris.get(fault.id)) for fault in faults])
-    records = sound_records((record_row(row[:-2]) for row in found), note)
-    sound = [place for place, row in enumerate(found) if row[0] in records and row[0] not in wrong]
-    return [records[found[place][0]] for place in sound], vectors[sound]
+    columns = RECORD_COLUMNS + "".join(
+        f", v{number:d}.vector_checksum, v{number:d}.embedding" for number in vectors
+    )
+    joined = "".join(
+        f" LEFT JOIN {vector_table(number)} v{number:d} ON v{number:d}.id = r.id" for number in vectors
+    )
+    records: list[RecordRow] = []
+    found: list[list[VectorRow]] = [[] for _ in vectors]
+    first = RECORD_COLUMNS.count(",") + 1
+    for row in select_by_id(session, collection, columns, ids, joined=joined):
+        records.append(record_row(row[:first]))
+        for place, those in enumerate(found):
+            checksum, embedding = row[first + 2 * place : first + 2 * place + 2]
+            if checksum is not None:
+                those.append((row[0], checksum, vector_content(embedding)))
+    return records, found
+
+
+def _merge_statement(table: str, columns: Sequence[str]) -> str:
+    """Return the statement that adds the row of an id, or replaces it.
+
+    Only the id goes through the SELECT: the others stand where a column gives them their type. The column of
+    the ON clause is not updated (ORA-38104). SQL Language Reference, "MERGE".
+    """
+    updates = ", ".join(f"t.{column} = :{column}" for column in columns)
+    return (
+        f"MERGE INTO {table} t USING (SELECT :id AS id FROM dual) s ON (t.id = s.id)"  # noqa: S608
+        f" WHEN MATCHED THEN UPDATE SET {updates}"
+        f" WHEN NOT MATCHED THEN INSERT (id, {', '.join(columns)})"
+        f" VALUES (s.id, {', '.join(f':{column}' for column in columns)})"
+    )
+
+
+def _execute_with_vectors(
+    session: OracleSession, statement: str, ids: Sequence[str], vectors: Vectors
+) -> None:
+    for some in chunks(list(zip(ids, vectors, strict=True)), TOGETHER):
+        session.execute_many(statement, [vector_binds(*one) for one in some], _VECTOR_SIZES)
 
 
 def _columns(
-    session: OracleSession, collection: int, records: Sequence[Fields]
+    session: OracleSession, entry: Entry, records: Sequence[Fields]
 ) -> tuple[dict[str, str], dict[str, int], bool]:
     """Make the fields known; return their columns and numbers by name, and whether any is new or changed."""
-    known = read_fields(session, collection)
-    changed = plan_fields(known, records)
-    put_fields(session, collection, changed)
+    known = read_fields(session, entry.key)
+    changed = plan_fields(known, records, [vector.info.name for vector in entry.vectors])
+    put_fields(session, entry.key, changed)
     fields = {field.name: field for field in (*known, *changed)}
     return (
         {name: field.column for name, field in fields.items()},
@@ -248,9 +338,7 @@ def _put_values(
     session: OracleSession, collection: int, records: Mapping[str, Fields], numbers: Mapping[str, int]
 ) -> None:
     """Make the table of values say what the fields of these records are."""
-    for some in chunks(list(records), TOGETHER):
-        condition, binds = in_list("id", "id", some)
-        session.execute(f"DELETE FROM {values_table(collection)} WHERE {condition}", binds)  # noqa: S608
+    delete_by_id(session, values_table(collection), list(records))
     rows: list[dict[str, Any]] = [
         row for identity, fields in records.items() for row in value_rows(identity, fields, numbers)
     ]

@@ -1,18 +1,24 @@
 """Tables of an Oracle store: their names, what makes them and what drops them.
 
     lookalike_store         one row: the version of the tables
-    lookalike_collections   name, space, approximate index, and which state its view shows
-    lookalike_metrics       the fit that a collection's vectors went through, where there was one
+    lookalike_collections   name, default vector, and which state its view shows
+    lookalike_vectors       the vectors that collections declare: name, space, approximate index
+    lookalike_metrics       the fit that a vector went through, where there was one
     lookalike_fields        which fields a collection has had, and the column each has in the view
     lookalike_records_<n>   one row a record of collection n
     lookalike_values_<n>    one row a record and field: digests of values, which filters compare
     lookalike_words_<n>     one row a record: its words, with the index of Oracle Text lookalike_text_<n>
-    lookalike_index_<n>     the vector index, where one was built
+    lookalike_vector_<v>    one row a record that has vector v
+    lookalike_index_<v>     the vector index of vector v, where one was built
     "<COLLECTION>"          a view; see `views`
 
-DDL commits whatever is open (SQL Language Reference, "Types of SQL Statements"), so that a collection cannot
-be made or deleted in one transaction with its tables. The truth is the row in lookalike_collections: tables
-are made before it and dropped after it, and tables without a row are cleared away an hour later.
+One sequence numbers collections and vectors, and gives no number twice. A table for each vector: a search
+reads the one that it asks for, and a vector is dropped as a table is, whatever its size.
+
+DDL commits whatever is open (SQL Language Reference, "Types of SQL Statements"), so that a collection or a
+vector cannot be made or dropped in one transaction with its tables. The truth is the row in
+lookalike_collections or lookalike_vectors: tables are made before it and dropped after it, and tables without
+a row are cleared away an hour later.
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lookalike.errors import StoreDenied, StoreError
+from lookalike.errors import InvalidArgument, StoreDenied
 from lookalike.stores.oracle.errors import (
     NAME_IN_USE,
     NO_SUCH_TABLE,
@@ -31,10 +37,12 @@ from lookalike.stores.oracle.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from lookalike.stores.oracle.connection import OracleSession
 
-VERSION = 2
-"""Of the tables; a store of another one is not touched. Since 2 with checksums."""
+VERSION = 3
+"""Of the tables; a store of another one is not touched. 2 has checksums, 3 named vectors."""
 
 LONGEST_VECTOR = 65_535
 """Dimensions of a VECTOR: AI Vector Search User's Guide, "Create Tables Using the VECTOR Data Type"."""
@@ -45,20 +53,28 @@ TABLES = (
         collection_id NUMBER(18) PRIMARY KEY,
         name_key VARCHAR2(64) NOT NULL UNIQUE,
         name VARCHAR2(256) NOT NULL,
+        default_vector VARCHAR2(64) NOT NULL,
+        revision NUMBER(18) NOT NULL,
+        view_revision NUMBER(18),
+        view_name VARCHAR2(130)
+    )""",
+    """CREATE TABLE IF NOT EXISTS lookalike_vectors (
+        vector_id NUMBER(18) PRIMARY KEY,
+        collection_id NUMBER(18) NOT NULL,
+        name VARCHAR2(64) NOT NULL,
         embedder VARCHAR2(1000),
         embedder_fingerprint VARCHAR2(1000),
         dimension NUMBER(9) NOT NULL,
         metric_fingerprint VARCHAR2(1000),
-        revision NUMBER(18) NOT NULL,
-        view_revision NUMBER(18),
-        view_name VARCHAR2(130),
+        ready NUMBER(1) NOT NULL,
+        becomes_default NUMBER(1) NOT NULL,
         index_kind VARCHAR2(100),
         index_recall NUMBER,
         index_k NUMBER(9),
         index_queries NUMBER(9)
     )""",
     """CREATE TABLE IF NOT EXISTS lookalike_metrics (
-        collection_id NUMBER(18) PRIMARY KEY,
+        vector_id NUMBER(18) PRIMARY KEY,
         metric BLOB
     )""",
     """CREATE TABLE IF NOT EXISTS lookalike_fields (
@@ -83,11 +99,12 @@ _PUT_VERSION = (
 )
 _LEFT_OVER = (
     "SELECT o.object_name FROM user_objects o WHERE o.object_type = 'TABLE'"
-    " AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES|WORDS)_[0-9]+$')"
-    " AND o.created < SYSDATE - 1/24 AND NOT EXISTS (SELECT 1 FROM lookalike_collections c"
-    " WHERE TO_CHAR(c.collection_id) = REGEXP_SUBSTR(o.object_name, '[0-9]+$'))"
+    " AND REGEXP_LIKE(o.object_name, '^LOOKALIKE_(RECORDS|VALUES|WORDS|VECTOR)_[0-9]+$')"
+    " AND o.created < SYSDATE - 1/24 AND REGEXP_SUBSTR(o.object_name, '[0-9]+$') NOT IN"
+    " (SELECT TO_CHAR(c.collection_id) FROM lookalike_collections c"
+    " UNION ALL SELECT TO_CHAR(v.vector_id) FROM lookalike_vectors v)"
 )
-_OWN_TABLE = re.compile(r"LOOKALIKE_(?:RECORDS|VALUES|WORDS)_[0-9]+")
+_OWN_TABLE = re.compile(r"LOOKALIKE_(?:RECORDS|VALUES|WORDS|VECTOR)_[0-9]+")
 
 
 def records_table(collection: int) -> str:
@@ -110,16 +127,25 @@ def text_index(collection: int) -> str:
     return f"lookalike_text_{collection:d}"
 
 
-def vector_index(collection: int) -> str:
-    """Return the name of a collection's vector index."""
-    return f"lookalike_index_{collection:d}"
+def vector_table(vector: int) -> str:
+    """Return the name of the table of a vector."""
+    return f"lookalike_vector_{vector:d}"
 
 
-def collection_tables(collection: int, dimension: int) -> tuple[str, ...]:
+def tables_beside(collection: int, vectors: Iterable[int]) -> list[str]:
+    """Return the names of a collection's tables that have a row a record, but for that of records."""
+    return [*map(vector_table, vectors), values_table(collection), words_table(collection)]
+
+
+def vector_index(vector: int) -> str:
+    """Return the name of a vector's approximate index."""
+    return f"lookalike_index_{vector:d}"
+
+
+def collection_tables(collection: int) -> tuple[str, ...]:
     """Return the statements that make the tables of one collection.
 
-    CREATE TABLE with VECTOR and JSON columns: Oracle AI Vector Search User's Guide, "Create Tables Using the
-    VECTOR Data Type"; JSON Developer's Guide, "Creating a Table With a JSON Column".
+    JSON columns: JSON Developer's Guide, "Creating a Table With a JSON Column".
     """
     records, values = records_table(collection), values_table(collection)
     return (
@@ -135,9 +161,7 @@ def collection_tables(collection: int, dimension: int) -> tuple[str, ...]:
         metadata JSON,
         kept JSON,
         file_checksum RAW(8) NOT NULL,
-        labels_checksum RAW(8) NOT NULL,
-        vector_checksum RAW(8) NOT NULL,
-        embedding VECTOR({dimension:d}, FLOAT32)
+        labels_checksum RAW(8) NOT NULL
     )""",
         f"CREATE INDEX lookalike_digests_{collection:d} ON {records} (digest, id)",
         f"""CREATE TABLE {values} (
@@ -148,6 +172,18 @@ def collection_tables(collection: int, dimension: int) -> tuple[str, ...]:
     )""",
         f"CREATE INDEX lookalike_filters_{collection:d} ON {values} (field_id, value_key, id)",
     )
+
+
+def vector_table_statement(vector: int, dimension: int) -> str:
+    """Return the statement that makes the table of one vector.
+
+    Oracle AI Vector Search User's Guide, "Create Tables Using the VECTOR Data Type".
+    """
+    return f"""CREATE TABLE {vector_table(vector)} (
+        id VARCHAR2(512) PRIMARY KEY,
+        vector_checksum RAW(8) NOT NULL,
+        embedding VECTOR({dimension:d}, FLOAT32)
+    )"""
 
 
 def words_table_statement(collection: int) -> str:
@@ -195,28 +231,56 @@ def make_store(session: OracleSession) -> None:
     session.commit()
 
 
-def make_tables(session: OracleSession, dimension: int) -> int:
-    """Make the tables of a collection that has no row yet, and return its number."""
-    ((collection,),) = session.query("SELECT lookalike_numbers.NEXTVAL FROM dual", rows=1)
-    try:
-        for statement in collection_tables(collection, dimension):
-            session.execute(statement)
-        make_words(session, collection)
-    except Exception:
-        with suppress(StoreError):
-            drop_tables(session, collection)
-        raise
-    return int(collection)
+def next_number(session: OracleSession) -> int:
+    """Return a number that no collection and no vector has had."""
+    ((number,),) = session.query("SELECT lookalike_numbers.NEXTVAL FROM dual", rows=1)
+    return int(number)
 
 
-def drop_tables(session: OracleSession, collection: int) -> None:
-    """Drop the tables of a collection, and its vector index and text index with them."""
-    for table in (values_table(collection), words_table(collection), records_table(collection)):
-        session.execute(f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE")
+def make_tables(session: OracleSession, collection: int) -> None:
+    """Make the tables of a collection that has no row yet, but for those of its vectors."""
+    for statement in collection_tables(collection):
+        session.execute(statement)
+    make_words(session, collection)
+
+
+def make_vector_table(session: OracleSession, dimension: int) -> int:
+    """Make the table of a vector that has no row yet, and return its number.
+
+    Raises:
+        InvalidArgument: Oracle has no vectors of that dimension.
+    """
+    check_dimension(dimension)
+    vector = next_number(session)
+    session.execute(vector_table_statement(vector, dimension))
+    return vector
+
+
+def check_dimension(dimension: int) -> None:
+    """Refuse a dimension that Oracle has no vectors of.
+
+    Raises:
+        InvalidArgument: it is not 1 … `LONGEST_VECTOR`.
+    """
+    if not 1 <= dimension <= LONGEST_VECTOR:
+        raise InvalidArgument(f"a vector of Oracle has 1 … {LONGEST_VECTOR} dimensions")
+
+
+def drop_tables(session: OracleSession, collection: int | None, vectors: Collection[int]) -> None:
+    """Drop the tables of vectors and of a collection, with their indexes; what is not there is no error."""
+    tables = list(map(vector_table, vectors))
+    if collection is not None:
+        tables = [*tables_beside(collection, vectors), records_table(collection)]
+    for table in tables:
+        session.execute(_drop_statement(table))
 
 
 def clear_away(session: OracleSession) -> None:
-    """Drop the tables of collections that were being made or deleted when somebody was killed."""
+    """Drop the tables of collections and vectors that were being made or dropped when somebody was killed."""
     for (table,) in session.query(_LEFT_OVER):
         if _OWN_TABLE.fullmatch(table):
-            session.execute(f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE")
+            session.execute(_drop_statement(table))
+
+
+def _drop_statement(table: str) -> str:
+    return f"DROP TABLE IF EXISTS {table} CASCADE CONSTRAINTS PURGE"

@@ -10,16 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.stores.oracle.catalog import set_index
-from lookalike.stores.oracle.encoding import read_vectors, vector_bind
+from lookalike.stores.oracle.encoding import vector_bind, vector_content
 from lookalike.stores.oracle.errors import OracleRefusal
-from lookalike.stores.oracle.schema import records_table, vector_index
+from lookalike.stores.oracle.schema import vector_index, vector_table
 from lookalike.stores.reranking import exact_nearest, rerank
-from lookalike.stores.verification import DamagedCandidates
+from lookalike.stores.verification import DamagedCandidates, sound_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
-    from lookalike.stores.oracle.catalog import Place
     from lookalike.stores.oracle.connection import OracleSession
     from lookalike.stores.oracle.filters import Filter
     from lookalike.stores.reranking import Candidates
@@ -34,7 +33,7 @@ _SPARE = 8  # rows beyond k that an approximate search is asked for
 _MOST_ROWS = 2**31 - 1
 
 
-def index_statement(kind: str, collection: int) -> str:
+def index_statement(kind: str, vector: int) -> str:
     """Return the statement that builds a vector index.
 
     CREATE VECTOR INDEX: Oracle AI Vector Search User's Guide, "Hierarchical Navigable Small World CREATE
@@ -42,32 +41,32 @@ def index_statement(kind: str, collection: int) -> str:
 
     Args:
         kind: `hnsw`, which is held in the memory of VECTOR_MEMORY_SIZE, or `ivf`, which is in tables.
-        collection: the number of the collection.
+        vector: the number of the vector.
     """
     return (
-        f"CREATE VECTOR INDEX {vector_index(collection)} ON {records_table(collection)} (embedding)"
+        f"CREATE VECTOR INDEX {vector_index(vector)} ON {vector_table(vector)} (embedding)"
         f" ORGANIZATION {_ORGANIZATIONS[kind]} DISTANCE COSINE WITH TARGET ACCURACY {ACCURACY:d}"
     )
 
 
-def nearest_statement(collection: int, condition: str, *, approximate: bool) -> str:
-    """Return the statement that fetches the `:fetched` records nearest to `:query`."""
+def nearest_statement(vector: int, condition: str, *, approximate: bool) -> str:
+    """Return the statement that fetches the `:fetched` rows of a vector's table nearest to `:query`."""
     where = f" WHERE {condition}" if condition else ""
     kind, accuracy = ("APPROX", f" WITH TARGET ACCURACY {ACCURACY:d}") if approximate else ("EXACT", "")
     return (
-        f"SELECT r.id, r.vector_checksum, r.embedding FROM {records_table(collection)} r{where}"  # noqa: S608 our own conditions
+        f"SELECT r.id, r.vector_checksum, r.embedding FROM {vector_table(vector)} r{where}"  # noqa: S608 our own conditions
         f" ORDER BY VECTOR_DISTANCE(r.embedding, :query, COSINE)"
         f" FETCH {kind} FIRST :fetched ROWS ONLY{accuracy}"
     )
 
 
 class Search:
-    """A search of one collection for the nearest neighbours of some queries."""
+    """A search among the vectors of one name for the nearest neighbours of some queries."""
 
     def __init__(
         self,
         session: OracleSession,
-        collection: int,
+        vector: int,
         queries: Vectors,
         matching: Filter,
         exclude: Sequence[Collection[str]] | None,
@@ -76,22 +75,17 @@ class Search:
 
         Args:
             session: lent for as long as that takes.
-            collection: its number.
+            vector: the number of the vector.
             queries: float32 of shape (queries, dimension), each row of length 1.
             matching: what records must match.
             exclude: for each query, ids that are left out. As many more are fetched, and left out here: the
                 list is short, and a condition with all of them would make each statement another.
         """
         self._session = session
-        self._collection = collection
+        self._vector = vector
         self._queries = queries
         self._matching = matching
         self._exclude = [frozenset(ids) for ids in exclude] if exclude is not None else None
-
-    def leave_out(self, ids: Iterable[str]) -> None:
-        """Leave records out of all that is asked from now on."""
-        some = frozenset(ids)
-        self._exclude = [known | some for known in self._exclude or [frozenset[str]() for _ in self._queries]]
 
     def exact(self, k: int) -> list[list[tuple[str, float]]]:
         """Return ids and similarities of the exact nearest neighbours of each query, in order.
@@ -103,7 +97,7 @@ class Search:
 
     def approximate(self, k: int) -> list[list[tuple[str, float]]]:
         """Return neighbours of each query that the vector index finds; the exact ones where those are few."""
-        statement = nearest_statement(self._collection, self._matching.condition, approximate=True)
+        statement = nearest_statement(self._vector, self._matching.condition, approximate=True)
         found = [
             rerank(self._queries[row], self._candidates(statement, row, k + _SPARE))[:k]
             for row in range(len(self._queries))
@@ -118,7 +112,7 @@ class Search:
         return found
 
     def _fetch(self, rows: Sequence[int], count: int) -> list[Candidates]:
-        statement = nearest_statement(self._collection, self._matching.condition, approximate=False)
+        statement = nearest_statement(self._vector, self._matching.condition, approximate=False)
         return [self._candidates(statement, row, count) for row in rows]
 
     def _candidates(self, statement: str, row: int, count: int) -> Candidates:
@@ -130,29 +124,29 @@ class Search:
             {**self._matching.sizes, "query": "vector"},
             rows=fetched,
         )
-        kept = [row for row in rows if row[0] not in left_out]
-        vectors, faults = read_vectors(kept, self._queries.shape[1])
+        kept = [(row[0], row[1], vector_content(row[2])) for row in rows if row[0] not in left_out]
+        _, vectors, faults = sound_vectors(kept, self._queries.shape[1])
         if faults:
             raise DamagedCandidates(faults)
         return [row[0] for row in kept], vectors
 
 
-def make_vector_index(session: OracleSession, place: Place, kinds: Sequence[str]) -> str:
-    """Build the vector index anew, of the first kind that the server can build, and return its kind."""
-    set_index(session, place.number, None, None)
-    session.execute(f"DROP INDEX IF EXISTS {vector_index(place.number)}")
+def make_vector_index(session: OracleSession, vector: int, kinds: Sequence[str]) -> str:
+    """Build a vector's index anew, of the first kind that the server can build, and return its kind."""
+    set_index(session, vector, None, None)
+    session.execute(f"DROP INDEX IF EXISTS {vector_index(vector)}")
     *preferred, last = kinds
-    built = next((kind for kind in preferred if _can_build(session, place.number, kind)), None)
+    built = next((kind for kind in preferred if _can_build(session, vector, kind)), None)
     if built is None:
-        session.execute(index_statement(last, place.number))
+        session.execute(index_statement(last, vector))
         built = last
-    set_index(session, place.number, built, None)
+    set_index(session, vector, built, None)
     return built
 
 
-def _can_build(session: OracleSession, number: int, kind: str) -> bool:
+def _can_build(session: OracleSession, vector: int, kind: str) -> bool:
     try:
-        session.execute(index_statement(kind, number))
+        session.execute(index_statement(kind, vector))
     except OracleRefusal:
         return False  # no memory for it; if it is something else, the next kind tells
     return True

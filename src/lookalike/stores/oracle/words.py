@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import Unanswerable
 from lookalike.stores.batches import chunks
-from lookalike.stores.oracle.encoding import ID_LENGTH, TEXT_LENGTH, text_key
+from lookalike.stores.oracle.encoding import ID_LENGTH, RECORD_COLUMNS, TEXT_LENGTH, record_row, text_key
 from lookalike.stores.oracle.errors import OracleRefusal
-from lookalike.stores.oracle.filters import TOGETHER, in_list
-from lookalike.stores.oracle.schema import words_table
+from lookalike.stores.oracle.filters import TOGETHER, delete_by_id
+from lookalike.stores.oracle.schema import records_table, words_table
 from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lookalike.stores.backend import RecordRow
     from lookalike.stores.oracle.connection import OracleSession
     from lookalike.stores.oracle.filters import Filter
     from lookalike.types import Fields, Metadata
@@ -37,7 +38,8 @@ def find_statement(collection: int, condition: str) -> str:
     """Return the statement that fetches the `:fetched` records that match `:words` best."""
     more = f" AND {condition}" if condition else ""
     return (
-        f"SELECT r.id FROM {words_table(collection)} r WHERE CONTAINS(r.words, :words, 1) > 0{more}"  # noqa: S608
+        f"SELECT {RECORD_COLUMNS} FROM {words_table(collection)} w"  # noqa: S608
+        f" JOIN {records_table(collection)} r ON r.id = w.id WHERE CONTAINS(w.words, :words, 1) > 0{more}"
         " ORDER BY SCORE(1) DESC, r.id FETCH FIRST :fetched ROWS ONLY"
     )
 
@@ -52,7 +54,7 @@ def put_words(
         collection: its number.
         labels: uri, fields and metadata of each record, by id.
     """
-    remove_words(session, collection, list(labels))
+    delete_by_id(session, words_table(collection), list(labels))
     rows = [
         {"id": identity, "words": " ".join(map(_key, record_text(*label).split()))}
         for identity, label in labels.items()
@@ -65,23 +67,16 @@ def put_words(
         )
 
 
-def remove_words(session: OracleSession, collection: int, ids: Sequence[str]) -> None:
-    """Remove the words of the records of these ids; nothing is committed."""
-    for some in chunks(ids, TOGETHER):
-        condition, binds = in_list("id", "id", some)
-        session.execute(f"DELETE FROM {words_table(collection)} WHERE {condition}", binds)  # noqa: S608
-
-
-def ids_by_words(
+def records_by_words(
     session: OracleSession, collection: int, terms: Sequence[str], k: int, matching: Filter
-) -> list[str]:
-    """Return the ids of the records that have any of the words, best first by Oracle's score, then by id.
+) -> list[RecordRow]:
+    """Return the records that have any of the words, best first by Oracle's score, then by rising id.
 
     Args:
         session: lent for as long as that takes.
         collection: its number.
         terms: from `query_terms`; those that have no room in one bind are left out.
-        k: ids, at most.
+        k: records, at most.
         matching: what records must match.
 
     Raises:
@@ -100,7 +95,7 @@ def ids_by_words(
         raise Unanswerable(
             "this collection has no text index: have Oracle Text installed, then copy it: `lookalike copy`"
         ) from error
-    return [identity for (identity,) in rows]
+    return list(map(record_row, rows))
 
 
 def _key(word: str) -> str:

@@ -23,7 +23,13 @@ from lookalike.errors import (
     StoreUnreachable,
 )
 from lookalike.stores.idle_pool import IdlePool
-from lookalike.stores.postgres.errors import UNDEFINED_TABLE, connection_error, is_starting, store_error
+from lookalike.stores.postgres.errors import (
+    DEADLOCK,
+    UNDEFINED_TABLE,
+    connection_error,
+    is_starting,
+    store_error,
+)
 
 try:
     import psycopg
@@ -58,8 +64,8 @@ __all__ = [
 Connection: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 _T = TypeVar("_T")
 
-VERSION = 3
-"""Version of the schema that this program writes, in `lookalike_schema`: since 3 with checksums."""
+VERSION = 4
+"""Version of the schema that this program writes, in `lookalike_schema`: since 4 with named vectors."""
 
 _READ = SQL("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 # Not READ WRITE: a database that is set to be read-only stays so.
@@ -77,7 +83,7 @@ _SETTINGS = SQL(
         to_regclass(quote_ident({schema}) || '.lookalike_schema') IS NOT NULL"""
 )
 _KEPT = 4  # connections that nobody uses
-_ATTEMPTS = 3  # where tables vanish because another process deleted a collection
+_ATTEMPTS = 3  # where another process dropped a table that was to be read, or both waited for each other
 _PAUSE_SECONDS = 0.1
 _PART_ROWS = 1_000
 _LOOK_SECONDS = 1.0  # between two looks at the clock while the server says nothing
@@ -264,8 +270,11 @@ class PostgresServer:
                     self._idle.close()  # those broke as well
                     continue
                 attempts += 1
-                if error.sqlstate == UNDEFINED_TABLE and begin is _READ and attempts < _ATTEMPTS:
-                    continue  # our snapshot is older than its deletion; a new one does not show it
+                # Our snapshot is older than its deletion, and a new one does not show it; or two waited for
+                # each other, and this one was undone.
+                vanished = error.sqlstate == UNDEFINED_TABLE and begin is _READ
+                if (vanished or error.sqlstate == DEADLOCK) and attempts < _ATTEMPTS:
+                    continue
                 raise self.error(error) from error
             except BaseException:
                 self._give_back(connection, period)

@@ -19,6 +19,7 @@ from lookalike.errors import (
 from lookalike.file_names import display
 
 UNDEFINED_TABLE = "42P01"
+DEADLOCK = "40P01"
 
 _REASONS: dict[str, tuple[type[StoreError], str]] = {
     "25006": (StoreReadOnly, "can be read but not written: {message}"),
@@ -27,7 +28,7 @@ _REASONS: dict[str, tuple[type[StoreError], str]] = {
         "views of another program depend on one of ours that is to be made anew: drop them first ({message})",
     ),
     "40001": (StoreBusy, "another process changed the same; run it again"),
-    "40P01": (StoreBusy, "two processes waited for each other; run it again"),
+    DEADLOCK: (StoreBusy, "two processes waited for each other; run it again"),
     "42501": (StoreDenied, "the user lacks a right: {message}"),
     "42704": (StoreCorrupt, "is not as lookalike made it: {message}"),
     "42703": (StoreCorrupt, "is not as lookalike made it: {message}"),

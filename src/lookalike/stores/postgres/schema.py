@@ -1,14 +1,21 @@
-"""Tables, views and version of a PostgreSQL store.
+"""Tables and version of a PostgreSQL store.
 
     lookalike_schema        the version
-    lookalike_collections   name, space, metric, count of records, approximate index with its recall
+    lookalike_collections   name, default vector, count of records
+    lookalike_vectors       the vectors that a collection declares: space, metric, approximate index, recall
     lookalike_fields        which fields a collection has had, the column each has in the view, and its type
     lookalike_c<number>     one row a record of that collection
     lookalike_w<number>     its words, for full-text search
-    "<collection>"          a view: id, uri, path, digest, one column a field, metadata, vector
+    lookalike_v<number>     one of its vectors, a row for each record that has it
+    "<collection>"          a view: id, uri, path, digest, one column a field, metadata, one a ready vector
 
 All of them are in one schema, by default `lookalike`, so that they stand in nobody's way. Each collection has
-a table of its own because `vector(d)` and its indexes want one dimension.
+tables of its own, and each vector has one, because `vector(d)` and its indexes want one dimension, so that a
+search by one vector reads no other, and so that a fit leaves no dead rows behind: an update would write every
+row anew, with all its vectors.
+
+Who locks several of these tables takes vectors first, then words, then records, so that no two wait for each
+other.
 """
 
 from __future__ import annotations
@@ -17,18 +24,16 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import StoreDenied, StoreError
 from lookalike.stores.postgres.connection import SQL, VERSION, Identifier, Literal
-from lookalike.stores.postgres.views import table
 
 if TYPE_CHECKING:
-    from lookalike.stores.postgres.connection import Connection, PostgresServer, Transaction
+    from collections.abc import Iterable
 
-MOST_DIMENSIONS = 16_000
-"""Numbers in a `vector`, at most (README of pgvector, "Vector Type")."""
+    from lookalike.stores.postgres.connection import Connection, PostgresServer, Transaction
 
 # A vector of up to this many numbers stays in the row, which makes an exact search twice as fast; with what
 # else is in the row it has to fit into a page of 8 KiB.
 _INLINE_DIMENSIONS = 1_800
-# Room that is left in a row beside the vector before labels move out of it, and the largest row there is
+# Room that is left in a row beside the vector before an id moves out of it, and the largest row there is
 # (postgresql.org/docs, CREATE TABLE, toast_tuple_target).
 _ROOM, _LARGEST = 2_032, 8_160
 
@@ -39,14 +44,24 @@ _TABLES = (
         name text NOT NULL,
         same_name text COLLATE "C" NOT NULL UNIQUE,
         view_name text COLLATE "C" NOT NULL UNIQUE,
+        default_vector text NOT NULL,
+        count bigint NOT NULL DEFAULT 0
+    )""",
+    # Of one name there may be one that is ready, and one that is to take its place.
+    """CREATE TABLE lookalike_vectors (
+        vector bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        collection bigint NOT NULL REFERENCES lookalike_collections ON DELETE CASCADE,
+        name text NOT NULL,
         embedder text NOT NULL,
         embedder_fingerprint text NOT NULL,
         dimension integer NOT NULL,
         metric_fingerprint text NOT NULL,
         metric bytea,
-        count bigint NOT NULL DEFAULT 0,
+        ready boolean NOT NULL,
+        becomes_default boolean NOT NULL,
         index_kind text,
-        approximation jsonb
+        approximation jsonb,
+        UNIQUE (collection, name, ready)
     )""",
     """CREATE TABLE lookalike_fields (
         collection bigint NOT NULL REFERENCES lookalike_collections ON DELETE CASCADE,
@@ -59,14 +74,24 @@ _TABLES = (
 )
 
 
-def index(number: int) -> Identifier:
-    """Return the name of a collection's approximate index."""
-    return Identifier(f"lookalike_c{number}_hnsw")
+def record_table(collection: int) -> Identifier:
+    """Return the name of the table of a collection's records."""
+    return Identifier(f"lookalike_c{collection}")
 
 
-def words_table(number: int) -> Identifier:
+def words_table(collection: int) -> Identifier:
     """Return the name of the table of a collection's words."""
-    return Identifier(f"lookalike_w{number}")
+    return Identifier(f"lookalike_w{collection}")
+
+
+def vector_table(vector: int) -> Identifier:
+    """Return the name of the table of a vector."""
+    return Identifier(f"lookalike_v{vector}")
+
+
+def index(vector: int) -> Identifier:
+    """Return the name of a vector's approximate index."""
+    return Identifier(f"lookalike_v{vector}_hnsw")
 
 
 def lock_schema(connection: Connection, schema: str) -> None:
@@ -126,46 +151,66 @@ def _add_extension(server: PostgresServer, connection: Connection, schema: str) 
     connection.execute(SQL("CREATE EXTENSION vector SCHEMA {}").format(Identifier(schema)))
 
 
-def create_tables(connection: Connection, number: int, dimension: int) -> None:
+def create_collection_tables(connection: Connection, collection: int) -> None:
     """Make the empty tables of a collection: of its records, and of its words."""
+    connection.execute(
+        SQL(
+            """CREATE TABLE {table} (
+                id text COLLATE "C" PRIMARY KEY,
+                uri text NOT NULL,
+                path text,
+                digest text COLLATE "C" NOT NULL,
+                size bigint NOT NULL,
+                modified_ns bigint NOT NULL,
+                labels_digest text NOT NULL,
+                fields jsonb NOT NULL,
+                exact_fields text NOT NULL,
+                metadata json NOT NULL,
+                file_checksum bytea NOT NULL,
+                labels_checksum bytea NOT NULL
+            );
+            CREATE INDEX {digest} ON {table} (digest, id);
+            CREATE INDEX {fields} ON {table} USING gin (fields jsonb_path_ops);
+            CREATE TABLE {words} (id text COLLATE "C" PRIMARY KEY, words tsvector NOT NULL);
+            CREATE INDEX {words_index} ON {words} USING gin (words)"""
+        ).format(
+            table=record_table(collection),
+            digest=Identifier(f"lookalike_c{collection}_digest"),
+            fields=Identifier(f"lookalike_c{collection}_fields"),
+            words=words_table(collection),
+            words_index=Identifier(f"lookalike_w{collection}_words"),
+        )
+    )
+
+
+def create_vector_table(connection: Connection, vector: int, dimension: int) -> None:
+    """Make the empty table of a vector."""
     inline = dimension <= _INLINE_DIMENSIONS
     room = min(_LARGEST, _ROOM + (4 * dimension if inline else 0))
-    records = SQL(
-        """CREATE TABLE {table} (
-            id text COLLATE "C" PRIMARY KEY,
-            uri text NOT NULL,
-            path text,
-            digest text COLLATE "C" NOT NULL,
-            size bigint NOT NULL,
-            modified_ns bigint NOT NULL,
-            labels_digest text NOT NULL,
-            fields jsonb NOT NULL,
-            exact_fields text NOT NULL,
-            metadata json NOT NULL,
-            file_checksum bytea NOT NULL,
-            labels_checksum bytea NOT NULL,
-            vector_checksum bytea NOT NULL,
-            vector vector({dimension}) NOT NULL
-        ) WITH (toast_tuple_target = {room});
-        ALTER TABLE {table} ALTER vector SET STORAGE {storage};
-        CREATE INDEX {digest} ON {table} (digest, id);
-        CREATE INDEX {fields} ON {table} USING gin (fields jsonb_path_ops)"""
-    ).format(
-        table=table(number),
-        dimension=Literal(dimension),
-        storage=SQL("PLAIN") if inline else SQL("EXTERNAL"),
-        room=Literal(room),
-        digest=Identifier(f"lookalike_c{number}_digest"),
-        fields=Identifier(f"lookalike_c{number}_fields"),
+    connection.execute(
+        SQL(
+            """CREATE TABLE {table} (
+                id text COLLATE "C" PRIMARY KEY,
+                checksum bytea NOT NULL,
+                vector vector({dimension}) NOT NULL
+            ) WITH (toast_tuple_target = {room});
+            ALTER TABLE {table} ALTER vector SET STORAGE {storage}"""
+        ).format(
+            table=vector_table(vector),
+            dimension=Literal(dimension),
+            storage=SQL("PLAIN") if inline else SQL("EXTERNAL"),
+            room=Literal(room),
+        )
     )
-    words = SQL(
-        """CREATE TABLE {table} (id text COLLATE "C" PRIMARY KEY, words tsvector NOT NULL);
-        CREATE INDEX {index} ON {table} USING gin (words)"""
-    ).format(table=words_table(number), index=Identifier(f"lookalike_w{number}_words"))
-    connection.execute(records)
-    connection.execute(words)
 
 
-def drop_tables(connection: Connection, number: int) -> None:
-    """Drop the tables of a collection."""
-    connection.execute(SQL("DROP TABLE {}, {}").format(words_table(number), table(number)))
+def drop_vector_tables(connection: Connection, vectors: Iterable[int]) -> None:
+    """Drop the tables of vectors."""
+    for vector in vectors:
+        connection.execute(SQL("DROP TABLE {}").format(vector_table(vector)))
+
+
+def drop_collection_tables(connection: Connection, collection: int, vectors: Iterable[int]) -> None:
+    """Drop the tables of a collection and of all its vectors."""
+    drop_vector_tables(connection, vectors)
+    connection.execute(SQL("DROP TABLE {}, {}").format(words_table(collection), record_table(collection)))

@@ -11,27 +11,27 @@ from lookalike.errors import CollectionEmpty, Unanswerable
 from lookalike.stores.postgres.connection import SQL, Composed, Literal, Wire
 from lookalike.stores.postgres.encoding import binary_vectors
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.records import plain_ids, read_verified
-from lookalike.stores.postgres.schema import index
-from lookalike.stores.postgres.views import table
+from lookalike.stores.postgres.records import plain_ids, vector_rows
+from lookalike.stores.postgres.schema import index, record_table, vector_table
 from lookalike.stores.reranking import exact_nearest, rerank
-from lookalike.stores.verification import DamagedCandidates
+from lookalike.stores.verification import DamagedCandidates, sound_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
+    from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.postgres.address import PostgresAddress
-    from lookalike.stores.postgres.catalog import Found
     from lookalike.stores.postgres.connection import Connection
+    from lookalike.stores.query import Query
     from lookalike.stores.reranking import Candidates
-    from lookalike.types import Approximation, Vectors, Where
+    from lookalike.types import Approximation, Vectors
 
 # Dimensions that HNSW takes, by type (README of pgvector, "HNSW").
 _KINDS = {"hnsw": 2_000, "hnsw-halfvec": 4_000}
 # The first version whose scans go on until enough have passed a filter (CHANGELOG of pgvector).
 _OLDEST = (0, 8)
-# All vectors are of length 1, so their inner product orders as the cosine does. No index of ours is for it.
-_EXACT = SQL("vector <#> %b::vector")
+# All vectors are of length 1, so their inner product orders as the cosine does. No index serves a sum.
+_EXACT = SQL("(vector <#> %b::vector) + 0")
 _APPROXIMATE = SQL("vector <=> %b::vector")
 _HALF = SQL("vector::halfvec({dimension}) <=> %b::vector::halfvec({dimension})")
 # Candidates for each neighbour: an index of shorter numbers has them in a somewhat other order.
@@ -55,17 +55,17 @@ def index_kind(dimension: int) -> str:
     )
 
 
-def create_index(connection: Connection, found: Found, address: PostgresAddress) -> str:
-    """Make the approximate index of a collection that is locked, and return its kind.
+def create_index(connection: Connection, entry: Entry, vector: VectorEntry, address: PostgresAddress) -> str:
+    """Make the approximate index of a vector of a collection that is locked, and return its kind.
 
     Its recall is not known then.
 
     Raises:
-        Unanswerable: the collection is empty, its vectors are too long, or pgvector is too old.
+        Unanswerable: no record has the vector, it is too long, or pgvector is too old.
     """
-    if not found.records:
-        raise CollectionEmpty(found.name)
-    dimension = found.space.dimension
+    table, dimension = vector_table(vector.number), vector.info.space.dimension
+    if connection.execute(SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is None:
+        raise CollectionEmpty(entry.name)
     kind = index_kind(dimension)
     row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
     version = tuple(map(int, re.findall(r"\d+", row[0])[:2])) if row is not None else ()
@@ -80,72 +80,73 @@ def create_index(connection: Connection, found: Found, address: PostgresAddress)
     }[kind]
     # It may take longer than the server's administrator allows questions to take.
     connection.execute("SET LOCAL statement_timeout = 0")
-    connection.execute(SQL("DROP INDEX IF EXISTS {}").format(index(found.number)))
+    connection.execute(SQL("DROP INDEX IF EXISTS {}").format(index(vector.number)))
     connection.execute(
         SQL("CREATE INDEX {} ON {} USING hnsw ({}) WITH (m = {}, ef_construction = {})").format(
-            index(found.number),
-            table(found.number),
+            index(vector.number),
+            table,
             column,
             Literal(address.m),
             Literal(max(address.ef_construction, 2 * address.m)),  # which pgvector asks for
         )
     )
-    connection.execute(SQL("ANALYZE {}").format(table(found.number)))
+    connection.execute(SQL("ANALYZE {}, {}").format(table, record_table(entry.key)))
     connection.execute(
-        "UPDATE lookalike_collections SET index_kind = %s, approximation = NULL WHERE collection = %s",
-        (kind, found.number),
+        "UPDATE lookalike_vectors SET index_kind = %s, approximation = NULL WHERE vector = %s",
+        (kind, vector.number),
     )
     return kind
 
 
-def keep_recall(connection: Connection, found: Found, measured: Approximation) -> None:
-    """Keep with a collection what was measured."""
+def write_recall(connection: Connection, vector: VectorEntry, measured: Approximation) -> None:
+    """Keep with a vector what was measured of its index."""
     connection.execute(
-        "UPDATE lookalike_collections SET approximation = %s::jsonb WHERE collection = %s",
-        (json.dumps(asdict(measured)), found.number),
+        "UPDATE lookalike_vectors SET approximation = %s::jsonb WHERE vector = %s",
+        (json.dumps(asdict(measured)), vector.number),
     )
 
 
-class PostgresSearch:
-    """One question to one collection, in the transaction that is open.
+class VectorSearch:
+    """A search of one vector of a collection, in the transaction that is open.
 
     Args:
         connection: with the transaction.
-        found: the collection.
+        entry: the collection.
+        vector: the one that is searched.
         queries: float32 of shape (queries, dimension), each row of length 1.
-        where: only records that match.
-        exclude: for each query, ids that are left out.
-        having: only records that have this field.
+        query: what else is asked.
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        found: Found,
-        queries: Vectors,
-        where: Where | None,
-        exclude: Sequence[Collection[str]] | None,
-        having: str | None,
+        self, connection: Connection, entry: Entry, vector: VectorEntry, queries: Vectors, query: Query
     ) -> None:
         self._connection = connection
-        self._found = found
+        self._vector = vector
+        self._dimension = vector.info.space.dimension
         self._queries = queries
+        self._k = query.k
         self._binary = [Wire(row) for row in binary_vectors(queries)]
-        self._exclude = [plain_ids(ids) for ids in exclude] if exclude is not None else None
-        self._condition, self._bound = matching(where, having)
+        self._exclude = [plain_ids(ids) for ids in query.exclude] if query.exclude is not None else None
+        table = vector_table(vector.number)
+        self._from: Composed | SQL = SQL("{}").format(table)
+        self._condition, self._bound = matching(query.where, query.having)
+        if query.where or query.having is not None:
+            self._from = SQL("{} JOIN {} USING (id)").format(table, record_table(entry.key))
 
-    def leave_out(self, ids: Iterable[str]) -> None:
-        """Leave records out of all that is asked from now on."""
-        some = list(ids)
-        self._exclude = [[*known, *some] for known in self._exclude or [[] for _ in self._binary]]
+    def exact(self) -> list[list[tuple[str, float]]]:
+        """Return ids and similarities of the exact nearest neighbours of each query.
 
-    def exact(self, k: int) -> list[list[tuple[str, float]]]:
-        """Return ids and similarities of the exact nearest neighbours of each query."""
-        return self._exact(range(len(self._queries)), k)
+        Raises:
+            DamagedCandidates: it has to be asked again without these.
+        """
+        return self._exact(range(len(self._queries)))
 
-    def approximate(self, k: int, ef_search: int) -> list[list[tuple[str, float]]]:
-        """Return what the index finds; where it finds fewer than k, the exact neighbours."""
-        kind = self._found.index_kind or ""
+    def approximate(self, kind: str, ef_search: int) -> list[list[tuple[str, float]]]:
+        """Return what the index finds; where it finds fewer than k, the exact neighbours.
+
+        Raises:
+            DamagedCandidates: it has to be asked again without these.
+        """
         # Filters are applied behind the index: it goes on until enough have passed. Small tables would be
         # searched exactly without being told not to, and tables of long vectors look small.
         self._connection.execute(
@@ -153,41 +154,35 @@ class PostgresSearch:
             " set_config('hnsw.ef_search', %s, true), set_config('enable_seqscan', 'off', true)",
             (str(ef_search),),
         )
-        order = _APPROXIMATE
+        order: SQL | Composed = _APPROXIMATE
         if kind == "hnsw-halfvec":
-            dimension = Literal(self._found.space.dimension)
-            order = _HALF.format(dimension=dimension)  # type: ignore[assignment]
+            order = _HALF.format(dimension=Literal(self._dimension))
         rows = range(len(self._queries))
-        candidates = self._fetch(order, rows, _WIDER[kind] * (k + _SPARE))
-        found = [rerank(self._queries[row], some)[:k] for row, some in zip(rows, candidates, strict=True)]
-        short = [row for row in rows if len(found[row]) < k]
+        candidates = self._fetch(order, rows, _WIDER[kind] * (self._k + _SPARE))
+        found = [
+            rerank(self._queries[row], some)[: self._k] for row, some in zip(rows, candidates, strict=True)
+        ]
+        short = [row for row in rows if len(found[row]) < self._k]
         if short:
             self._connection.execute("SELECT set_config('enable_seqscan', 'on', true)")
-            for row, hits in zip(short, self._exact(short, k), strict=True):
+            for row, hits in zip(short, self._exact(short), strict=True):
                 found[row] = hits
         return found
 
-    def _exact(self, rows: Sequence[int], k: int) -> list[list[tuple[str, float]]]:
-        # No index can serve this order but one that somebody else made; this keeps that one out too.
-        self._connection.execute("SELECT set_config('enable_indexscan', 'off', true)")
+    def _exact(self, rows: Sequence[int]) -> list[list[tuple[str, float]]]:
         return exact_nearest(
             self._queries[list(rows)],
-            k,
+            self._k,
             lambda some, count: self._fetch(_EXACT, [rows[row] for row in some], count),
         )
 
     def _fetch(self, order: SQL | Composed, rows: Sequence[int], count: int) -> list[Candidates]:
-        """Ask for the first `count` of each query, several queries in one round trip.
-
-        Raises:
-            DamagedCandidates: it has to be asked again without these.
-        """
-        dimension = self._found.space.dimension
+        """Ask for the first `count` of each query, several queries in one round trip."""
         left_out = SQL("") if self._exclude is None else SQL(" AND id <> ALL(%s::text[])")
-        statement = SQL("SELECT id, vector_checksum, vector FROM {} WHERE {}{} ORDER BY {} LIMIT %s").format(
-            table(self._found.number), self._condition, left_out, order
+        statement = SQL("SELECT id, checksum, vector FROM {} WHERE {}{} ORDER BY {} LIMIT %s").format(
+            self._from, self._condition, left_out, order
         )
-        step = max(1, _ANSWER_BYTES // (4 * dimension * count))
+        step = max(1, _ANSWER_BYTES // (4 * self._dimension * count))
         candidates: list[Candidates] = []
         with self._connection.cursor(binary=True) as cursor:
             for start in range(0, len(rows), step):
@@ -198,7 +193,7 @@ class PostgresSearch:
                 )
                 more: bool | None = True
                 while more:
-                    candidates.append(self._candidates(cursor.fetchall(), dimension))
+                    candidates.append(self._candidates(cursor.fetchall()))
                     more = cursor.nextset()
         return candidates
 
@@ -206,8 +201,8 @@ class PostgresSearch:
         left_out = [] if self._exclude is None else [self._exclude[row]]
         return [*self._bound, *left_out, self._binary[row], count]
 
-    def _candidates(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> Candidates:
-        vectors, faults = read_verified(rows, dimension)
+    def _candidates(self, rows: Sequence[tuple[Any, ...]]) -> Candidates:
+        _, vectors, faults = sound_vectors(vector_rows(rows, self._dimension), self._dimension)
         if faults:
             raise DamagedCandidates(faults)
         return [row[0] for row in rows], vectors

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 from lookalike.stores.damage import StructureFault
 from lookalike.stores.postgres.connection import SQL, Composed, Literal
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.schema import words_table
-from lookalike.stores.postgres.views import table
+from lookalike.stores.postgres.schema import record_table, words_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lookalike.stores.postgres.catalog import Found
-    from lookalike.stores.postgres.connection import Connection, Transaction
+    from lookalike.stores.entry import Entry
+    from lookalike.stores.postgres.connection import Connection
     from lookalike.types import Where
 
 # Positions in a tsvector, and of one word, at most (postgresql.org/docs, "Limitations" of text search).
@@ -70,60 +69,46 @@ def add_words(connection: Connection, number: int, texts: Iterable[tuple[str, st
             copy.write_row((identity.encode(), binary_words(text)))
 
 
-def remove_words(connection: Connection, number: int, ids: Sequence[str]) -> None:
-    """Remove the words of the records of these ids."""
-    connection.execute(SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(words_table(number)), (ids,))
-
-
-def check_words(transaction: Transaction) -> list[StructureFault]:
-    """Return the records of all collections that the tables of words do not agree with."""
-    connection = transaction.connection
-    if not transaction.exists:
-        return []
-    faults = []
-    rows = connection.execute("SELECT collection, name FROM lookalike_collections ORDER BY collection")
-    for number, name in rows.fetchall():
-        differ = connection.execute(
-            SQL(
-                "SELECT r.id, w.id FROM {} AS r FULL JOIN {} AS w USING (id)"
-                " WHERE r.id IS NULL OR w.id IS NULL"
-            ).format(table(number), words_table(number))
-        )
-        for record, word in differ.fetchall():
-            if record is not None:
-                faults.append(StructureFault(name, record, "a search for words does not know it"))
-            else:
-                faults.append(StructureFault(name, None, f"words of record {word}, which is not there"))
-    return faults
+def check_words(connection: Connection, entry: Entry) -> list[StructureFault]:
+    """Return the records of a collection that the table of its words does not agree with."""
+    differ = connection.execute(
+        SQL(
+            "SELECT r.id, w.id FROM {} AS w FULL JOIN {} AS r USING (id) WHERE r.id IS NULL OR w.id IS NULL"
+        ).format(words_table(entry.key), record_table(entry.key))
+    )
+    return [
+        StructureFault(entry.name, None, f"words of record {word}, which is not there")
+        if record is None
+        else StructureFault(entry.name, record, "a search for words does not know it")
+        for record, word in differ.fetchall()
+    ]
 
 
 def ids_by_words(
-    connection: Connection, found: Found, terms: Sequence[str], k: int, where: Where | None
+    connection: Connection, entry: Entry, terms: Sequence[str], k: int, where: Where | None
 ) -> list[str]:
     """Return the ids of the records that have any of the words, best first by BM25, then by id.
 
     Args:
         connection: with a transaction open.
-        found: the collection.
-        terms: from `query_terms`.
+        entry: the collection.
+        terms: from `query_terms`, at least one.
         k: ids, at most.
         where: only records that match.
     """
-    if not terms:
-        return []
     kept: SQL | Composed = SQL("")
     condition, bound = matching(where)
     if where:
-        kept = SQL("JOIN {} AS r USING (id) WHERE {}").format(table(found.number), condition)
+        kept = SQL("JOIN {} AS r USING (id) WHERE {}").format(record_table(entry.key), condition)
     statement = _FIND.format(
-        words=words_table(found.number),
+        words=words_table(entry.key),
         saturation=Literal(_SATURATION),
         length=Literal(_LENGTH),
         kept=kept,
     )
     # In quotes a word is no operator; none has a quote or a backslash in it.
     asked = [f"'{term}'" for term in terms]
-    parameters: list[Any] = [" | ".join(asked), found.records, asked, *bound, min(k, _MOST_ROWS)]
+    parameters: list[Any] = [" | ".join(asked), entry.count, asked, *bound, min(k, _MOST_ROWS)]
     return [identity for (identity,) in connection.execute(statement, parameters)]
 
 

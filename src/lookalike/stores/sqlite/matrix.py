@@ -1,41 +1,41 @@
-"""The vectors of a collection in memory, for as long as nobody changes the collection."""
+"""All vectors of one name in memory, for as long as nobody changes one of them."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lookalike.stores.damage import Fault
-from lookalike.stores.verification import vector_fault, verify_vectors
+from lookalike.stores.sqlite.catalog import vector_revision
+from lookalike.stores.sqlite.records import Keys, select_vectors
+from lookalike.stores.verification import LOST_VECTOR, vector_fault, verify_vectors
 from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from lookalike.stores.damage import DamageLog
-    from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.sqlite.records import VectorColumns
     from lookalike.types import Vectors
-
-LOST = "an index of the database names it, and its row is not there"
 
 # Part of the vectors below which it is quicker to copy those that match than to multiply by all.
 _FEW = 0.25
-# Rows that one statement reads: a parameter each, of 32,766 at most (sqlite.org/limits.html, section 9).
-_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteMatrix:
-    """All sound vectors of a collection as they were at one revision, in order of id."""
+    """All sound vectors of one name as they were at one revision, in order of id."""
 
-    revision: int
+    revision: int | None
     damaged: int
     """How many records are left out because their vector is damaged."""
     ids: list[str]
@@ -74,58 +74,58 @@ class SqliteMatrix:
 
 
 class SqliteMatrices:
-    """The matrices of the collections that were searched, 4 bytes a number; threads may share them."""
+    """The matrices of the vectors that were searched, 4 bytes a number; threads may share them."""
 
     def __init__(self, damage: DamageLog) -> None:
         self._damage = damage
         self._matrices: dict[int, SqliteMatrix] = {}
         self._lock = threading.Lock()
 
-    def read(self, connection: sqlite3.Connection, collection: int) -> SqliteMatrix:
-        """Return the matrix of a collection as the open transaction sees it; each vector is verified once."""
-        name, dimension, revision = connection.execute(
-            "SELECT name, dimension, revision FROM lookalike_collections WHERE collection = ?", (collection,)
-        ).fetchone()
+    def read(self, connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> SqliteMatrix:
+        """Return the matrix of a vector as the open transaction sees it; each row is verified once."""
+        revision = vector_revision(connection, vector.number)
         with self._lock:
-            matrix = self._matrices.get(collection)
+            matrix = self._matrices.get(vector.number)
             if matrix is not None and matrix.revision == revision:
                 return matrix
             if matrix is not None:
                 # What was damaged may have been written anew, and is noted again where it was not.
-                self._damage.forget(name)
+                self._damage.forget(entry.name)
             # Let go before the new one is read: there may be no room for two.
             matrix = None
-            self._matrices.pop(collection, None)
+            self._matrices.pop(vector.number, None)
             keys = connection.execute(
-                "SELECT id, record FROM lookalike_records WHERE collection = ? ORDER BY id", (collection,)
+                "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
             ).fetchall()
-            numbers = np.array([record for _, record in keys], dtype=np.int64)
-            ids = [identity for identity, _ in keys]
+            dimension = vector.info.space.dimension
+            numbers = np.array([number for number, _ in keys], dtype=np.int64)
+            ids = [identity for _, identity in keys]
             vectors = np.empty((len(keys), dimension), np.float32)
             found = np.zeros(len(keys), bool)
             places = np.argsort(numbers)
             rising = numbers[places]
-            for some in vectors_by_number(connection, rising, dimension):
-                rows = places[np.searchsorted(rising, some.numbers)]
-                vectors[rows] = some.vectors
-                found[rows] = some.sound
-                self._damage.note(name, some.faults)
+            by_number = Keys(rising.tolist(), [ids[place] for place in places])
+            for columns in select_vectors(connection, vector, by_number):
+                some = verified(connection, columns, dimension)
+                at = places[np.searchsorted(rising, some.numbers)]
+                vectors[at] = some.vectors
+                found[at] = some.sound
+                self._damage.note(entry.name, some.faults)
             if not found.all():
-                rows = np.flatnonzero(found)
-                missing = {ids[row] for row in np.flatnonzero(~found)} - self._damage.ids(name)
-                self._damage.note(name, [Fault(each, None, LOST) for each in sorted(missing)])
-                ids, numbers, vectors = [ids[row] for row in rows], numbers[rows], vectors[rows]
+                at = np.flatnonzero(found)
+                missing = {ids[row] for row in np.flatnonzero(~found)} - self._damage.ids(entry.name)
+                reason = LOST_VECTOR.format(vector.info.name)
+                self._damage.note(entry.name, [Fault(each, None, reason) for each in sorted(missing)])
+                ids, numbers, vectors = [ids[row] for row in at], numbers[at], vectors[at]
             matrix = SqliteMatrix(revision, len(keys) - len(ids), ids, numbers, vectors)
-            self._matrices[collection] = matrix
+            self._matrices[vector.number] = matrix
             return matrix
 
-    def forget(self, collection: int | None = None) -> None:
-        """Let go of the matrix of one collection, or of all."""
+    def forget(self, vectors: Iterable[int] | None = None) -> None:
+        """Let go of the matrices of some vectors, by number, or of all."""
         with self._lock:
-            if collection is None:
-                self._matrices.clear()
-            else:
-                self._matrices.pop(collection, None)
+            for number in list(self._matrices) if vectors is None else vectors:
+                self._matrices.pop(number, None)
 
 
 class Verified(NamedTuple):
@@ -141,40 +141,20 @@ class Verified(NamedTuple):
     """What is wrong with those that are not sound."""
 
 
-def vectors_by_number(connection: sqlite3.Connection, numbers: Numbers, dimension: int) -> Iterator[Verified]:
-    """Yield the vectors of the records with these numbers, some at a time, in their order.
-
-    Numbers stand in the file one after the other, ids do not: so it is read once, from front to back.
-
-    Args:
-        connection: its open transaction sees the records.
-        numbers: rising, none twice; those that are not there are left out.
-        dimension: of the vectors.
-    """
-    for start in range(0, len(numbers), _CHUNK):
-        some = numbers[start : start + _CHUNK].tolist()
-        rows = connection.execute(
-            f"SELECT record, id, vector_checksum, vector FROM lookalike_records"  # noqa: S608 marks are our own
-            f" WHERE record IN ({', '.join('?' * len(some))}) ORDER BY record",
-            some,
-        ).fetchall()
-        yield verified(connection, rows, dimension)
-
-
-def verified(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], dimension: int) -> Verified:
-    """Return the vectors of rows of number, id, checksum and vector.
+def verified(connection: sqlite3.Connection, columns: VectorColumns, dimension: int) -> Verified:
+    """Return vectors that were read, verified.
 
     Args:
         connection: asked for the URIs of those that are damaged.
-        rows: as they were read.
+        columns: as they were read.
         dimension: of the vectors.
     """
-    numbers, ids, checksums, contents = zip(*rows, strict=True) if rows else ((), (), (), ())
+    numbers, ids, checksums, contents = columns
     vectors, wrong = verify_vectors(ids, checksums, contents, dimension)
-    sound = np.ones(len(rows), bool)
+    sound = np.ones(len(numbers), bool)
     sound[wrong] = False
     faults = [
-        Fault(str(ids[row]), _uri(connection, numbers[row]), vector_fault(contents[row], dimension))
+        Fault(ids[row], _uri(connection, numbers[row]), vector_fault(contents[row], dimension))
         for row in wrong
     ]
     return Verified(np.array(numbers, np.int64), vectors, sound, faults)

@@ -1,4 +1,4 @@
-"""The views of a SQLite store: one a collection, with a column for each field."""
+"""The views of a SQLite store: one a collection, with a column for each field and each ready vector."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from lookalike.stores.sql import sql_text
-from lookalike.stores.sqlite.text import quoted, text_bytes
+from lookalike.stores.sqlite.encoding import quoted, text_bytes
+from lookalike.stores.sqlite.schema import vector_table
+from lookalike.stores.view_columns import COLUMNS, ColumnNames, further_vectors, vector_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-VIEW_COLUMNS = ("id", "uri", "path", "digest", "metadata", "vector")
+    from lookalike.stores.entry import Entry, VectorEntry
 
 
 def field_numbers(connection: sqlite3.Connection, collection: int) -> dict[str, int]:
@@ -20,76 +22,79 @@ def field_numbers(connection: sqlite3.Connection, collection: int) -> dict[str, 
     return dict(rows.fetchall())
 
 
-def add_fields(connection: sqlite3.Connection, collection: int, names: Iterable[str]) -> dict[str, int]:
+def add_fields(connection: sqlite3.Connection, entry: Entry, names: Iterable[str]) -> dict[str, int]:
     """Give the names that are new a number and a column, and return the number of each field by name.
 
     The column has the name of the field; where another column has it already (without regard to ASCII case,
     as SQLite compares), `_2`, `_3` … is appended.
     """
-    known = field_numbers(connection, collection)
+    known = field_numbers(connection, entry.key)
     new = [name for name in dict.fromkeys(names) if name not in known]
     if not new:
         return known
-    rows = connection.execute("SELECT column_name FROM lookalike_fields WHERE collection = ?", (collection,))
-    taken = {_ascii_lower(name) for name in (*VIEW_COLUMNS, *(column for (column,) in rows))}
+    vectors = (vector_column(one.info.name) for one in entry.vectors)
+    columns = ColumnNames((*COLUMNS, *vectors, *_field_columns(connection, entry)))
     for name in new:
-        column = plain = sql_text(name)
-        counter = 2
-        while _ascii_lower(column) in taken:
-            column = f"{plain}_{counter}"
-            counter += 1
-        taken.add(_ascii_lower(column))
         connection.execute(
             "INSERT INTO lookalike_fields (collection, name, column_name) VALUES (?, CAST(? AS TEXT), ?)",
-            (collection, text_bytes(name), column),
+            (entry.key, text_bytes(name), columns.take(sql_text(name))),
         )
-    create_view(connection, collection)
-    return field_numbers(connection, collection)
+    create_view(connection, entry)
+    return field_numbers(connection, entry.key)
 
 
-def create_view(connection: sqlite3.Connection, collection: int) -> None:
+def create_view(connection: sqlite3.Connection, entry: Entry) -> None:
     """Make the view of a collection anew; fields beyond SQLite's limit of columns (2,000) are left out."""
-    (name,) = connection.execute(
-        "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
-    ).fetchone()
-    query = view_query(connection, collection, "r.vector")
+    drop_view(connection, entry.name)
+    connection.execute(f"CREATE VIEW {quoted(entry.name)} AS {view_query(connection, entry)}")
+
+
+def drop_view(connection: sqlite3.Connection, name: str) -> None:
+    """Drop the view of a collection, if it has one."""
     connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
-    connection.execute(f"CREATE VIEW {quoted(name)} AS {query}")
 
 
-def view_query(connection: sqlite3.Connection, collection: int, vector: str) -> str:
+def view_query(
+    connection: sqlite3.Connection, entry: Entry, value: Callable[[VectorEntry], str] = lambda _: "v.vector"
+) -> str:
     """Return the SELECT that is the view of a collection.
+
+    The default vector is the column `vector`, after it every other that is ready is `vector_NAME`; where a
+    field has that column already, `_2`, `_3` … is appended.
 
     Args:
         connection: that sees the collection.
-        collection: its number.
-        vector: the expression of the column `vector`, over a record `r`.
+        entry: the collection.
+        value: the expression of a vector, over a row `v` of its table and a record `r`.
     """
-    room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(VIEW_COLUMNS)
+    further = further_vectors(entry)
+    room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(COLUMNS) - len(further)
     fields = connection.execute(
         "SELECT field, column_name FROM lookalike_fields WHERE collection = ? ORDER BY field LIMIT ?",
-        (collection, room),
-    )
+        (entry.key, room),
+    ).fetchall()
     columns = "".join(
         f", (SELECT value FROM lookalike_values"  # noqa: S608 our own number and a quoted name
         f" WHERE field = {field} AND record = r.record)"
         f" AS {quoted(column)}"
         for field, column in fields
     )
+    names = ColumnNames((*COLUMNS, *_field_columns(connection, entry)))
+    # A subquery, which is not run where the column is not asked for: no page of a vector is read then.
+    named = [(entry.ready(), "vector")]
+    named += [(one, names.take(vector_column(one.info.name))) for one in further]
+    vectors = "".join(
+        f", (SELECT {value(one)} FROM {vector_table(one.number)} AS v WHERE v.record = r.record)"  # noqa: S608
+        f" AS {quoted(column)}"
+        for one, column in named
+    )
     return (
         f"SELECT r.id AS id, r.uri AS uri, r.path AS path, r.digest AS digest"  # noqa: S608 as above
-        f"{columns}, r.metadata AS metadata, {vector} AS vector"
-        f" FROM lookalike_records AS r WHERE r.collection = {collection}"
+        f"{columns}, r.metadata AS metadata{vectors}"
+        f" FROM lookalike_records AS r WHERE r.collection = {entry.key:d}"
     )
 
 
-def _ascii_lower(name: str) -> bytes:
-    return name.encode().lower()
-
-
-def drop_view(connection: sqlite3.Connection, collection: int) -> None:
-    """Drop the view of a collection, if it has one."""
-    (name,) = connection.execute(
-        "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
-    ).fetchone()
-    connection.execute(f"DROP VIEW IF EXISTS {quoted(name)}")
+def _field_columns(connection: sqlite3.Connection, entry: Entry) -> list[str]:
+    rows = connection.execute("SELECT column_name FROM lookalike_fields WHERE collection = ?", (entry.key,))
+    return [column for (column,) in rows]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from lookalike.stores.sqlite.matches import Numbers
-    from lookalike.types import Fields, Metadata
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.stored import StoredLabels
 
 
 def create_words(connection: sqlite3.Connection, collection: int) -> None:
@@ -38,21 +38,18 @@ def drop_words(connection: sqlite3.Connection, collection: int) -> None:
 def put_words(
     connection: sqlite3.Connection,
     collection: int,
-    labels: Iterable[tuple[int, str, str, Fields, Metadata]],
+    labels: Iterable[tuple[int, str, StoredLabels]],
 ) -> None:
     """Make the words of records what their labels say.
 
     Args:
         connection: in a transaction that writes.
         collection: the number of the collection.
-        labels: number, id, uri, fields and metadata of each record.
+        labels: number, uri and labels of each record.
     """
     connection.executemany(
         f"INSERT OR REPLACE INTO {_table(collection)} (rowid, id, words) VALUES (?, ?, ?)",  # noqa: S608
-        (
-            (number, identity, record_text(uri, fields, metadata))
-            for number, identity, uri, fields, metadata in labels
-        ),
+        ((number, one.id, record_text(uri, one.fields, one.metadata)) for number, uri, one in labels),
     )
 
 

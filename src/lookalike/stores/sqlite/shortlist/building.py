@@ -1,8 +1,9 @@
-"""Building the shortlist of a SQLite collection, and measuring it in the same pass over the vectors."""
+"""Building the shortlist of a vector, and measuring it in the same pass over its rows."""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import uuid
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,20 +13,23 @@ import numpy as np
 
 from lookalike.errors import CollectionEmpty, StoreError, StoreFull, StoreReadOnly
 from lookalike.stores.recall import QUERIES, K, part_found
-from lookalike.stores.sqlite.candidates import candidate_count, nearest_candidates
-from lookalike.stores.sqlite.matrix import vectors_by_number, verified
-from lookalike.stores.sqlite.shortlist import KIND, SAMPLE, Shortlist, find_centres
-from lookalike.stores.sqlite.shortlist_file import Moment
+from lookalike.stores.sqlite.catalog import vector_revision
+from lookalike.stores.sqlite.matrix import verified
+from lookalike.stores.sqlite.records import keys_of, select_vectors
+from lookalike.stores.sqlite.shortlist.candidates import candidate_count, nearest_candidates
+from lookalike.stores.sqlite.shortlist.compressed import KIND, SAMPLE, Shortlist, find_centres
+from lookalike.stores.sqlite.shortlist.files import Moment
 from lookalike.types import Approximation
 from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.stores.sqlite.file import SqliteFile
-    from lookalike.stores.sqlite.matches import Numbers
-    from lookalike.stores.sqlite.shortlist_file import SqliteShortlistFiles
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.sqlite.connection import SqliteFile
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.sqlite.shortlist.files import SqliteShortlistFiles
     from lookalike.types import Vectors
 
 
@@ -36,52 +40,60 @@ class Held:
     token: str
     shortlist: Shortlist
     moment: Moment
-    """The state of the collection that it shows."""
+    """The state of the vector that it shows."""
     unwritten: int = 0
     """Changes that its file does not have yet."""
 
 
 def make_shortlist(
     connection: sqlite3.Connection,
-    collection: int,
-    dimension: int,
+    entry: Entry,
+    vector: VectorEntry,
     look: Callable[[Numbers, Vectors], None] = lambda _numbers, _vectors: None,
 ) -> Shortlist:
-    """Make the shortlist of all vectors of a collection; of the same vectors always the same one.
+    """Make the shortlist of a vector of all records; of the same vectors always the same one.
 
     A damaged one is in it as an axis of the space: whoever searches verifies what it is led to.
 
     Args:
         connection: its open transaction sees the collection.
-        collection: the number of the collection.
-        dimension: of its vectors.
+        entry: the collection.
+        vector: which one.
         look: called with all numbers and vectors that are sound, some at a time.
     """
-    _, _, sample = read_sample(connection, collection, dimension, SAMPLE)
+    dimension = vector.info.space.dimension
+    keys = connection.execute(
+        "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
+    ).fetchall()
+    _, _, sample = read_sample(connection, vector, keys[:SAMPLE])
     shortlist = Shortlist(find_centres(sample) if len(sample) else np.zeros((1, dimension), np.float32))
-    rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (collection,))
-    numbers = np.sort(np.fromiter((number for (number,) in rows), np.int64))
-    for some in vectors_by_number(connection, numbers, dimension):
+    for columns in select_vectors(connection, vector, keys_of(keys)):
+        some = verified(connection, columns, dimension)
         shortlist.add(some.numbers, some.vectors)
         look(some.numbers[some.sound], some.vectors[some.sound])
     return shortlist
 
 
 def read_sample(
-    connection: sqlite3.Connection, collection: int, dimension: int, count: int
+    connection: sqlite3.Connection, vector: VectorEntry, keys: Sequence[tuple[int, str]]
 ) -> tuple[list[int], list[str], Vectors]:
-    """Return numbers, ids and vectors of the first records by id: ids are digests, so a random sample.
+    """Return numbers, ids and vectors of records, by id, without those that are damaged.
 
-    Those that are damaged are left out.
+    Args:
+        connection: its open transaction sees the collection.
+        vector: which one.
+        keys: number and id of each: of the first by id, which are digests, so a random sample.
     """
-    rows = connection.execute(
-        "SELECT record, id, vector_checksum, vector FROM lookalike_records WHERE collection = ?"
-        " ORDER BY id LIMIT ?",
-        (collection, count),
-    ).fetchall()
-    found = verified(connection, rows, dimension)
-    sound = np.flatnonzero(found.sound)
-    return found.numbers[sound].tolist(), [rows[row][1] for row in sound], found.vectors[sound]
+    numbers: list[int] = []
+    ids: list[str] = []
+    parts = [np.empty((0, vector.info.space.dimension), np.float32)]
+    for columns in select_vectors(connection, vector, keys_of(keys)):
+        some = verified(connection, columns, vector.info.space.dimension)
+        numbers += some.numbers[some.sound].tolist()
+        ids += itertools.compress(columns.ids, some.sound)
+        parts.append(some.vectors[some.sound])
+    by_id = sorted(range(len(ids)), key=ids.__getitem__)
+    return [numbers[row] for row in by_id], [ids[row] for row in by_id], np.concatenate(parts)[by_id]
 
 
 class _ExactNeighbours:
@@ -107,59 +119,59 @@ class _ExactNeighbours:
 
 
 def build_shortlist(
-    file: SqliteFile, files: SqliteShortlistFiles, collection: int
+    file: SqliteFile, files: SqliteShortlistFiles, entry: Entry, vector: VectorEntry
 ) -> tuple[Approximation, Held] | None:
-    """Build the shortlist of a collection, measure it, keep it beside the database and its recall inside.
+    """Build the shortlist of a vector, measure it, keep it beside the database and its recall inside.
 
-    To be called by who has the lock of `files`. What others write to the collection meanwhile is noted by
-    them, and brought in by who searches.
+    To be called by who has the lock of `files`. What others write meanwhile is noted by them, and brought in
+    by who searches.
 
     Returns:
-        None where the collection was deleted meanwhile.
+        None where the vector was dropped meanwhile.
 
     Raises:
-        Unanswerable: the collection is empty.
+        Unanswerable: no record has the vector.
         StoreError: the store cannot be written, or the shortlist beside it.
     """
+    number = vector.number
     with file.writing() as writer:
         # From here on changes are noted.
         writer.execute(
-            "INSERT OR IGNORE INTO lookalike_shortlists (collection)"
-            " SELECT collection FROM lookalike_collections WHERE collection = ?",
-            (collection,),
+            "INSERT OR IGNORE INTO lookalike_shortlists (vector)"
+            " SELECT vector FROM lookalike_vectors WHERE vector = ?",
+            (number,),
         )
     with reading_apart(file) as connection:
-        row = connection.execute(
-            "SELECT name, dimension, revision FROM lookalike_collections WHERE collection = ?", (collection,)
-        ).fetchone()
-        if row is None:
+        revision = vector_revision(connection, number)
+        if revision is None:
             return None
-        name, dimension, revision = row
-        numbers, ids, queries = read_sample(connection, collection, dimension, QUERIES)
+        keys = connection.execute(
+            "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id LIMIT ?",
+            (entry.key, QUERIES),
+        ).fetchall()
+        numbers, ids, queries = read_sample(connection, vector, keys)
         if not ids:
-            raise CollectionEmpty(name)
+            raise CollectionEmpty(entry.name)
         exact = _ExactNeighbours(numbers, queries)
-        shortlist = make_shortlist(connection, collection, dimension, exact.look)
+        shortlist = make_shortlist(connection, entry, vector, exact.look)
         itself = [[identity] for identity in ids]
         count = candidate_count(K, itself) or len(shortlist)
-        found, _ = nearest_candidates(connection, shortlist, queries, K, count, exclude=itself)
+        found, _ = nearest_candidates(connection, vector, shortlist, queries, K, count, exclude=itself)
     similarities = [[similarity for _, similarity in some] for some in found]
     recall = part_found(zip(exact.similarities(), similarities, strict=True))
     approximation = Approximation(KIND, recall, K, len(ids))
     held = Held(uuid.uuid4().hex, shortlist, Moment(revision, None))
     try:
-        files.write(held.token, dimension, shortlist, held.moment)
+        files.write(held.token, vector.info.space.dimension, shortlist, held.moment)
     except OSError as error:
         raise _not_kept(file.url, files, error) from error
     with file.writing() as writer:
         done = writer.execute(
             "UPDATE lookalike_shortlists SET token = ?, since = ?, kind = ?, recall = ?, k = ?, queries = ?"
-            " WHERE collection = ?",
-            (held.token, revision, KIND, recall, K, len(ids), collection),
+            " WHERE vector = ?",
+            (held.token, revision, KIND, recall, K, len(ids), number),
         ).rowcount
-        writer.execute(
-            "DELETE FROM lookalike_changes WHERE collection = ? AND revision <= ?", (collection, revision)
-        )
+        writer.execute("DELETE FROM lookalike_changes WHERE vector = ? AND revision <= ?", (number, revision))
         tokens = {token for (token,) in writer.execute("SELECT token FROM lookalike_shortlists")}
     files.keep_only(tokens)
     return (approximation, held) if done else None

@@ -6,6 +6,7 @@ import math
 import sqlite3
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
@@ -14,9 +15,9 @@ from lookalike.checksums import vector_checksum
 from lookalike.errors import LookalikeError, QueryRefused
 from lookalike.stores.damage import Fault
 from lookalike.stores.sql import AnswerLimit, too_long
-from lookalike.stores.sqlite.rows import collection_number, select_by_id
-from lookalike.stores.sqlite.schema import read_catalog
-from lookalike.stores.sqlite.text import quoted
+from lookalike.stores.sqlite.catalog import find_entry, read_entries
+from lookalike.stores.sqlite.encoding import quoted
+from lookalike.stores.sqlite.records import select_by_id
 from lookalike.stores.sqlite.views import view_query
 from lookalike.stores.verification import vector_fault
 from lookalike.types import Table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.stores.damage import DamageLog
-    from lookalike.stores.sqlite.file import SqliteFile
+    from lookalike.stores.sqlite.connection import SqliteFile
 
 # Actions of a statement that reads: sqlite.org/c3ref/c_alter_table.html.
 _READING = frozenset(
@@ -150,9 +151,9 @@ def _note(file: SqliteFile, faults: dict[tuple[str, str], str], damage: DamageLo
     for (name, identity), reason in list(faults.items()):
         uri = None
         with suppress(LookalikeError), file.reading() as connection:
-            number = None if connection is None else collection_number(connection, name)
-            if connection is not None and number is not None:
-                uri = next((row[0] for row in select_by_id(connection, number, "uri", [identity])), None)
+            entry = find_entry(connection, name)
+            if connection is not None and entry is not None:
+                uri = next((row[0] for row in select_by_id(connection, entry.key, "uri", [identity])), None)
         damage.note(name, [Fault(identity, uri, reason)])
 
 
@@ -167,25 +168,34 @@ def _verify_vectors(connection: sqlite3.Connection, faults: dict[tuple[str, str]
     """
     connection.execute("PRAGMA query_only = OFF")  # the file itself was opened to be read only
     connection.execute("PRAGMA temp_store = MEMORY")
-    for row in read_catalog(connection):
-        number, name, dimension = row.collection, row.name, row.dimension
+    for entry in read_entries(connection):
+        for vector in entry.vectors:
+            sound = partial(_sound, entry.name, vector.info.space.dimension, faults)
+            connection.create_function(f"lookalike_sound_{vector.number:d}", 3, sound, deterministic=True)
+        query = view_query(
+            connection, entry, lambda one: f"lookalike_sound_{one.number:d}(r.id, v.checksum, v.vector)"
+        )
+        connection.execute(f"CREATE TEMP VIEW {quoted(entry.name)} AS {query}")
 
-        def sound(
-            identity: object, checksum: object, content: object, name: str = name, dimension: int = dimension
-        ) -> bytes | None:
-            if (
-                isinstance(identity, str)
-                and isinstance(content, bytes)
-                and vector_checksum(identity, content) == checksum
-            ):
-                return content
-            if (name, str(identity)) not in faults:
-                faults[name, str(identity)] = vector_fault(content, dimension)
-            return None
 
-        connection.create_function(f"lookalike_sound_{number:d}", 3, sound, deterministic=True)
-        vector = f"lookalike_sound_{number:d}(r.id, r.vector_checksum, r.vector)"
-        connection.execute(f"CREATE TEMP VIEW {quoted(name)} AS {view_query(connection, number, vector)}")
+def _sound(
+    collection: str,
+    dimension: int,
+    faults: dict[tuple[str, str], str],
+    identity: object,
+    checksum: object,
+    content: object,
+) -> bytes | None:
+    """Return a vector that is as it was stored, None for one that is not."""
+    if (
+        isinstance(identity, str)
+        and isinstance(content, bytes)
+        and vector_checksum(identity, content) == checksum
+    ):
+        return content
+    if (collection, str(identity)) not in faults:
+        faults[collection, str(identity)] = vector_fault(content, dimension)
+    return None
 
 
 def _reason(error: Exception, cosine: _CosineSimilarity) -> str | None:

@@ -1,6 +1,6 @@
-"""The shortlists of a SQLite store: read, made again where they are not right, kept level with the records.
+"""The shortlists of a SQLite store: read, made again where they are not right, kept level with the vectors.
 
-The database notes which vectors change in a collection with a shortlist. Whoever searches brings these in, in
+The database notes which rows change of a vector with a shortlist. Whoever searches brings these in, in
 memory; now and then the file beside the database is written anew. The database alone suffices to make it.
 """
 
@@ -9,23 +9,29 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lookalike.errors import StoreBusy, Unanswerable
-from lookalike.stores.sqlite.candidates import StrayCandidate, candidate_count, nearest_candidates
-from lookalike.stores.sqlite.matrix import vectors_by_number
-from lookalike.stores.sqlite.shortlist import LONGEST, engine
-from lookalike.stores.sqlite.shortlist_build import Held, build_shortlist, make_shortlist, reading_apart
-from lookalike.stores.sqlite.shortlist_file import Moment, SqliteShortlistFiles
+from lookalike.stores.sqlite.catalog import vector_revision
+from lookalike.stores.sqlite.matrix import verified
+from lookalike.stores.sqlite.records import record_keys, select_vectors
+from lookalike.stores.sqlite.shortlist.building import (
+    Held,
+    build_shortlist,
+    make_shortlist,
+    reading_apart,
+)
+from lookalike.stores.sqlite.shortlist.candidates import StrayCandidate, candidate_count, nearest_candidates
+from lookalike.stores.sqlite.shortlist.compressed import LONGEST, engine
+from lookalike.stores.sqlite.shortlist.files import Moment, SqliteShortlistFiles
 from lookalike.types import Approximation
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lookalike.stores.damage import DamageLog
-    from lookalike.stores.sqlite.file import SqliteFile
-    from lookalike.stores.sqlite.matches import Numbers
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.sqlite.connection import SqliteFile
+    from lookalike.stores.sqlite.filters import Numbers
     from lookalike.types import Vectors
 
 # Changes after which the file is written anew: to bring in a thousand takes less than reading the file.
@@ -34,7 +40,7 @@ _UNWRITTEN_PART = 0.02
 
 
 class SqliteShortlists:
-    """The shortlists of the collections that were searched; threads may share them."""
+    """The shortlists of the vectors that were searched; threads may share them."""
 
     def __init__(self, file: SqliteFile, timeout: float, damage: DamageLog) -> None:
         self.problem: str | None = None
@@ -49,19 +55,21 @@ class SqliteShortlists:
     def nearest(
         self,
         connection: sqlite3.Connection,
-        collection: int,
+        entry: Entry,
+        vector: VectorEntry,
         queries: Vectors,
         k: int,
         matches: Numbers | None,
         exclude: Sequence[Collection[str]] | None,
     ) -> list[list[tuple[str, float]]] | None:
-        """Return ids and similarities of the nearest neighbours that the collection's shortlist leads to.
+        """Return ids and similarities of the nearest neighbours that the vector's shortlist leads to.
 
         To be called by one thread at a time, inside its transaction, as `SqliteFile.reading` lets in one.
 
         Args:
             connection: its open transaction sees the collection.
-            collection: the number of the collection.
+            entry: the collection.
+            vector: which one.
             queries: float32 of shape (queries, dimension), each row of length 1.
             k: neighbours per query, at least 1.
             matches: numbers of the records that count, None for all.
@@ -76,146 +84,130 @@ class SqliteShortlists:
         """
         count = candidate_count(k, exclude)
         for _ in range(2):
-            held = None if count is None else self._current(connection, collection)
+            held = None if count is None else self._current(connection, entry, vector)
             if held is None or count is None:
                 return None
             try:
                 found, faults = nearest_candidates(
-                    connection, held.shortlist, queries, k, count, matches, exclude
+                    connection, vector, held.shortlist, queries, k, count, matches, exclude
                 )
             except StrayCandidate:
                 self._files.remove(held.token)
-                self.forget(collection)
+                self.forget([vector.number])
                 continue
             if not faults:
                 return found
-            (name,) = connection.execute(
-                "SELECT name FROM lookalike_collections WHERE collection = ?", (collection,)
-            ).fetchone()
-            self._damage.note(name, faults)
+            self._damage.note(entry.name, faults)
             # Where a damaged one has taken a place among the candidates, others may have got none.
             return found if all(len(some) >= k for some in found) else None
         return None
 
-    def build(self, collection: int) -> Approximation | None:
-        """Build the shortlist of a collection, unless there is one that shows its vectors as they are.
+    def build(self, entry: Entry, vector: VectorEntry) -> Approximation | None:
+        """Build the shortlist of a vector, unless there is one that shows it as it is.
 
         Returns:
-            None where the collection was deleted meanwhile.
+            None where the vector was dropped meanwhile.
 
         Raises:
             ExtraMissing: the package that makes it is not installed.
             StoreBusy: another process is at it for longer than we wait.
             StoreError: the store cannot be written, or the shortlist beside it.
-            Unanswerable: the collection is empty, or its vectors are too long.
+            Unanswerable: no record has the vector, or it is too long.
         """
         engine()
         with self._files.locked(self._timeout) as ours:
             if not ours:
                 raise StoreBusy(self._file.url, "another process is building a shortlist; try again later")
-            kept = self._unchanged(collection)
+            kept = self._unchanged(vector)
             if kept is not None:
                 return kept
-            made = build_shortlist(self._file, self._files, collection)
+            made = build_shortlist(self._file, self._files, entry, vector)
         if made is None:
             return None
         approximation, held = made
         # Not while we keep others from the files: who searches may have the one and wait for the other.
         with self._lock:
-            self._held[collection] = held
+            self._held[vector.number] = held
         return approximation
 
-    def forget(self, collection: int | None = None) -> None:
-        """Let go of the shortlist of one collection, or of all; files stay."""
+    def forget(self, vectors: Iterable[int] | None = None) -> None:
+        """Let go of the shortlists of some vectors, by number, or of all; files stay."""
         with self._lock:
-            if collection is None:
-                self._held.clear()
-            else:
-                self._held.pop(collection, None)
+            for number in list(self._held) if vectors is None else vectors:
+                self._held.pop(number, None)
 
     def remove(self, token: str) -> None:
-        """Remove the file of a shortlist whose collection was deleted."""
+        """Remove the file of a shortlist whose vector was dropped."""
         self._files.remove(token)
 
-    def _unchanged(self, collection: int) -> Approximation | None:
+    def _unchanged(self, vector: VectorEntry) -> Approximation | None:
         """Return what is known of a shortlist that is as it would be if it were built now."""
+        dimension = vector.info.space.dimension
+        if dimension > LONGEST:
+            raise Unanswerable(f"a shortlist holds vectors of {LONGEST:,} numbers, these have {dimension:,}")
         with reading_apart(self._file) as connection:
             row = connection.execute(
-                "SELECT dimension, token, since, kind, recall, s.k, queries FROM lookalike_collections"
-                " LEFT JOIN lookalike_shortlists AS s USING (collection) WHERE collection = ?",
-                (collection,),
+                "SELECT token, since, kind, recall, k, queries FROM lookalike_shortlists WHERE vector = ?",
+                (vector.number,),
             ).fetchone()
             if row is None:
                 return None
-            dimension, token, since, *found = row
-            if dimension > LONGEST:
-                raise Unanswerable(
-                    f"a shortlist holds vectors of {LONGEST:,} numbers, these have {dimension:,}"
-                )
-            if token is None or _mark(connection, collection, since, None) is not None:
+            token, since, *found = row
+            if token is None or _mark(connection, vector.number, since, None) is not None:
                 return None
         return None if self._files.read(token, dimension) is None else Approximation(*found)
 
-    def _current(self, connection: sqlite3.Connection, collection: int) -> Held | None:
-        """Return the shortlist of a collection as the open transaction sees it; None where none was built."""
-        row = connection.execute(
-            "SELECT token, dimension, revision FROM lookalike_shortlists JOIN lookalike_collections"
-            " USING (collection) WHERE collection = ? AND token IS NOT NULL",
-            (collection,),
-        ).fetchone()
-        if row is None:
+    def _current(self, connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> Held | None:
+        """Return the shortlist of a vector as the open transaction sees it; None where none was built."""
+        token, revision = vector.index, vector_revision(connection, vector.number)
+        if token is None or revision is None:
             return None
-        token, dimension, revision = row
+        dimension = vector.info.space.dimension
         with self._lock:
-            held = self._held.get(collection)
+            held = self._held.get(vector.number)
             if held is None or held.token != token or held.moment.revision > revision:
-                self._held.pop(collection, None)
-                held = self._read(connection, collection, token, dimension, revision)
+                self._held.pop(vector.number, None)
+                held = self._read(connection, vector, token, revision)
             if held is None:
                 with self._files.locked(self._timeout) as ours:
                     # Another may have made it while we waited.
-                    held = self._read(connection, collection, token, dimension, revision)
+                    held = self._read(connection, vector, token, revision)
                     if held is None:
-                        held = self._make(connection, collection, token, dimension, revision)
+                        moment = Moment(revision, _mark(connection, vector.number, 0, revision))
+                        held = Held(token, make_shortlist(connection, entry, vector), moment)
                         if ours:
                             self._write(held, dimension)
             if held.moment.revision < revision:
-                self._follow(connection, collection, held, dimension, revision)
-            self._held[collection] = held
+                self._follow(connection, vector, held, revision)
+            self._held[vector.number] = held
             return held
 
     def _read(
-        self, connection: sqlite3.Connection, collection: int, token: str, dimension: int, revision: int
+        self, connection: sqlite3.Connection, vector: VectorEntry, token: str, revision: int
     ) -> Held | None:
-        """Return the shortlist that is on disk; None where that shows no past of this collection."""
-        found = self._files.read(token, dimension)
+        """Return the shortlist that is on disk; None where that shows no past of this vector."""
+        found = self._files.read(token, vector.info.space.dimension)
         if found is None or found[1].revision > revision:
             return None
         shortlist, moment = found
-        if _mark(connection, collection, 0, moment.revision) != moment.mark:
+        if _mark(connection, vector.number, 0, moment.revision) != moment.mark:
             return None
         return Held(token, shortlist, moment)
 
-    def _make(
-        self, connection: sqlite3.Connection, collection: int, token: str, dimension: int, revision: int
-    ) -> Held:
-        shortlist = make_shortlist(connection, collection, dimension)
-        return Held(token, shortlist, Moment(revision, _mark(connection, collection, 0, revision)))
-
-    def _follow(
-        self, connection: sqlite3.Connection, collection: int, held: Held, dimension: int, revision: int
-    ) -> None:
+    def _follow(self, connection: sqlite3.Connection, vector: VectorEntry, held: Held, revision: int) -> None:
         """Bring in what changed since the state that a shortlist shows."""
+        dimension = vector.info.space.dimension
         rows = connection.execute(
-            "SELECT DISTINCT record FROM lookalike_changes WHERE collection = ? AND revision > ?",
-            (collection, held.moment.revision),
+            "SELECT DISTINCT record FROM lookalike_changes WHERE vector = ? AND revision > ?",
+            (vector.number, held.moment.revision),
         )
-        numbers = np.sort(np.fromiter((number for (number,) in rows), np.int64))
-        for number in numbers.tolist():
+        numbers = [number for (number,) in rows]
+        for number in numbers:
             held.shortlist.remove(number)
-        for some in vectors_by_number(connection, numbers, dimension):
-            held.shortlist.add(some.numbers, some.vectors)
-        held.moment = Moment(revision, _mark(connection, collection, 0, revision))
+        for some in select_vectors(connection, vector, record_keys(connection, numbers)):
+            those = verified(connection, some, dimension)
+            held.shortlist.add(those.numbers, those.vectors)
+        held.moment = Moment(revision, _mark(connection, vector.number, 0, revision))
         held.unwritten += len(numbers)
         if held.unwritten >= max(_UNWRITTEN, _UNWRITTEN_PART * len(held.shortlist)):
             with self._files.locked(0) as ours:
@@ -233,11 +225,11 @@ class SqliteShortlists:
         held.unwritten = 0
 
 
-def _mark(connection: sqlite3.Connection, collection: int, after: int, until: int | None) -> int | None:
+def _mark(connection: sqlite3.Connection, vector: int, after: int, until: int | None) -> int | None:
     """Return the mark of the last change that was noted after one revision and until another."""
     row = connection.execute(
-        "SELECT mark FROM lookalike_changes WHERE collection = ? AND revision > ? AND revision <= ?"
+        "SELECT mark FROM lookalike_changes WHERE vector = ? AND revision > ? AND revision <= ?"
         " ORDER BY revision DESC, record DESC LIMIT 1",
-        (collection, after, (1 << 62) if until is None else until),
+        (vector, after, (1 << 62) if until is None else until),
     ).fetchone()
     return None if row is None else int(row[0])

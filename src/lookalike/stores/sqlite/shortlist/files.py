@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from lookalike.stores.sqlite.shortlist import Shortlist, engine
+from lookalike.stores.sqlite.shortlist.compressed import Shortlist, engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ _END = ".cache"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The state of a collection that a shortlist shows."""
+    """The state of a vector that a shortlist shows."""
 
     revision: int
     mark: int | None

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike.stores.reranking import rerank
 from lookalike.stores.sqlite.matrix import verified
+from lookalike.stores.sqlite.records import record_keys, select_vectors
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Sequence
 
     from lookalike.stores.damage import Fault
-    from lookalike.stores.sqlite.matches import Numbers
-    from lookalike.stores.sqlite.shortlist import Shortlist
+    from lookalike.stores.entry import VectorEntry
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.sqlite.shortlist.compressed import Shortlist
     from lookalike.types import Vectors
 
-# Candidates a query: four bits a number put the ten nearest among them (see `shortlist.BITS`).
+# Candidates a query: four bits a number put the ten nearest among them (see `compressed.BITS`).
 _CANDIDATES = 100
 _PER_NEIGHBOUR = 5
 # Beyond so many it is quicker to compare with all vectors than to fetch these.
 _MOST = 5000
-# Below the 32,766 parameters that a statement may have (sqlite.org/limits.html, section 9).
-_CHUNK = 1000
 
 
 class StrayCandidate(Exception):
@@ -40,6 +40,7 @@ def candidate_count(k: int, exclude: Sequence[Collection[str]] | None) -> int | 
 
 def nearest_candidates(
     connection: sqlite3.Connection,
+    vector: VectorEntry,
     shortlist: Shortlist,
     queries: Vectors,
     k: int,
@@ -51,6 +52,7 @@ def nearest_candidates(
 
     Args:
         connection: its open transaction sees the records that the shortlist was made of.
+        vector: that it was made of.
         shortlist: who is asked for candidates.
         queries: float32 of shape (queries, dimension), each row of length 1.
         k: neighbours per query, at least 1.
@@ -72,24 +74,25 @@ def nearest_candidates(
     except KeyError as error:
         raise StrayCandidate from error
     wanted = np.unique(numbers)
-    read: list[tuple[Any, ...]] = []
-    for start in range(0, len(wanted), _CHUNK):
-        some = wanted[start : start + _CHUNK].tolist()
-        rows = connection.execute(
-            f"SELECT record, id, vector_checksum, vector FROM lookalike_records"  # noqa: S608 marks are our own
-            f" WHERE record IN ({', '.join('?' * len(some))}) ORDER BY record",
-            some,
-        ).fetchall()
-        if len(rows) < len(some):
-            raise StrayCandidate
-        read += rows
-    those = verified(connection, read, queries.shape[1])
-    ids, vectors, sound = [row[1] for row in read], those.vectors, those.sound
+    ids: list[str] = []
+    parts = [np.empty((0, queries.shape[1]), np.float32)]
+    sound, faults = [np.empty(0, bool)], []
+    for columns in select_vectors(connection, vector, record_keys(connection, wanted.tolist())):
+        some = verified(connection, columns, queries.shape[1])
+        ids += columns.ids
+        parts.append(some.vectors)
+        sound.append(some.sound)
+        faults += some.faults
+    if len(ids) < len(wanted):
+        raise StrayCandidate
+    vectors, is_sound = np.concatenate(parts), np.concatenate(sound)
     found = []
     for place, query in enumerate(queries):
         left_out = set(exclude[place]) if exclude is not None else ()
         rows = [
-            row for row in np.searchsorted(wanted, numbers[place]) if sound[row] and ids[row] not in left_out
+            row
+            for row in np.searchsorted(wanted, numbers[place])
+            if is_sound[row] and ids[row] not in left_out
         ]
         found.append(rerank(query, ([ids[row] for row in rows], vectors[rows]))[:k])
-    return found, those.faults
+    return found, faults

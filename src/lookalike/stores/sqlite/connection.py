@@ -10,11 +10,9 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import (
-    InvalidArgument,
     StoreCorrupt,
     StoreError,
     StoreNewer,
@@ -22,7 +20,9 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
-from lookalike.stores.sqlite.refusals import store_error
+from lookalike.stores.sqlite.address import file_path
+from lookalike.stores.sqlite.encoding import stored_text
+from lookalike.stores.sqlite.errors import store_error
 from lookalike.stores.sqlite.schema import (
     DamagedCatalog,
     ForeignFile,
@@ -31,30 +31,16 @@ from lookalike.stores.sqlite.schema import (
     make_tables,
     stored_version,
 )
-from lookalike.stores.sqlite.text import stored_text
 from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SCHEME = "sqlite:///"
 _SMALLEST = 512  # bytes in a page, at least: sqlite.org/fileformat2.html, section 1.3.2
 # A vector of 1,280 numbers and its labels fit into one page, which makes them twice as fast to read.
 _PAGE_BYTES = 16 << 10
 # SQLite sleeps inside one call and Ctrl-C waits with it; so it waits briefly and we ask again.
 _WAIT_SECONDS = 0.1
-
-
-def file_path(url: str) -> Path:
-    """Return the absolute path in a `sqlite:///` URL; what follows the third slash is the path as it is.
-
-    Raises:
-        InvalidArgument: it names no file.
-    """
-    name = url.removeprefix(_SCHEME)
-    if not url.startswith(_SCHEME) or name in ("", ":memory:") or "\0" in name:
-        raise InvalidArgument(f"{url!r} names no file: a store is named as sqlite:///lookalike.db")
-    return Path(name).absolute()
 
 
 class _Connection(sqlite3.Connection):

@@ -14,6 +14,7 @@ from lookalike.stores.sqlite.views import field_numbers
 if TYPE_CHECKING:
     import sqlite3
 
+    from lookalike.stores.entry import Entry
     from lookalike.types import Where
 
 Numbers: TypeAlias = NDArray[np.int64]
@@ -23,35 +24,32 @@ Numbers: TypeAlias = NDArray[np.int64]
 _REMEMBERED = 16
 
 
-class SqliteMatches:
+class SqliteFilters:
     """Answers to the last filters, for as long as the collection does not change; threads may share them."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[int, int, str], Numbers] = {}
+        self._answers: dict[tuple[int, int | None, str], Numbers] = {}
         self._lock = threading.Lock()
 
     def read(
-        self, connection: sqlite3.Connection, collection: int, where: Where | None, having: str | None = None
+        self, connection: sqlite3.Connection, entry: Entry, where: Where | None, having: str | None = None
     ) -> Numbers | None:
         """Return the numbers of the records that match; None for all.
 
         Args:
             connection: its open transaction sees the collection.
-            collection: the number of the collection.
+            entry: the collection.
             where: only records that match.
             having: only records that have this field.
         """
         if not where and having is None:
             return None
-        (revision,) = connection.execute(
-            "SELECT revision FROM lookalike_collections WHERE collection = ?", (collection,)
-        ).fetchone()
         asked = [(name, list(values)) for name, values in (where or {}).items()]
-        key = (collection, revision, repr((asked, having)))
+        key = (entry.key, entry.revision, repr((asked, having)))
         with self._lock:
             known = self._answers.get(key)
         if known is None:
-            known = _matching(connection, collection, where or {}, having)
+            known = _matching(connection, entry.key, where or {}, having)
             with self._lock:
                 self._answers[key] = known
                 while len(self._answers) > _REMEMBERED:

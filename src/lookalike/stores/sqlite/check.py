@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 
 from lookalike.checksums import labels_checksum
 from lookalike.stores.damage import StructureFault
-from lookalike.stores.sqlite.schema import read_catalog
-from lookalike.stores.sqlite.shortlist_build import reading_apart
-from lookalike.stores.sqlite.text import quoted
+from lookalike.stores.sqlite.catalog import read_entries
+from lookalike.stores.sqlite.encoding import quoted
+from lookalike.stores.sqlite.shortlist.building import reading_apart
 from lookalike.stores.sqlite.views import field_numbers, view_query
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from lookalike.stores.sqlite.file import SqliteFile
-    from lookalike.stores.sqlite.schema import CatalogRow
+    from lookalike.stores.entry import Entry
+    from lookalike.stores.sqlite.connection import SqliteFile
 
 # Lines of SQLite's own check that are passed on.
 _LINES = 20
-_TABLES = ("lookalike_records", "lookalike_values", "lookalike_fields", "lookalike_metrics")
 
 
 def check_structure(file: SqliteFile) -> list[StructureFault]:
@@ -36,25 +35,31 @@ def check_structure(file: SqliteFile) -> list[StructureFault]:
             for (line,) in connection.execute(f"PRAGMA integrity_check({_LINES:d})")
             if line != "ok"
         ]
-        catalogue = read_catalog(connection)
-        for row in catalogue:
-            faults += _check_collection(connection, row)
-        known = ", ".join(str(row.collection) for row in catalogue) or "0"
-        for table in _TABLES[:1] + _TABLES[2:]:
+        entries = read_entries(connection)
+        for entry in entries:
+            faults += _check_collection(connection, entry)
+        collections = ", ".join(str(entry.key) for entry in entries) or "0"
+        vectors = ", ".join(str(one.number) for entry in entries for one in entry.vectors) or "0"
+        for table, column, known in (
+            ("lookalike_records", "collection", collections),
+            ("lookalike_fields", "collection", collections),
+            ("lookalike_vectors", "collection", collections),
+            ("lookalike_metrics", "vector", vectors),
+        ):
             (lost,) = connection.execute(
-                f"SELECT count(*) FROM {table} WHERE collection NOT IN ({known})"  # noqa: S608 our own numbers
+                f"SELECT count(*) FROM {table} WHERE {column} NOT IN ({known})"  # noqa: S608 our own numbers
             ).fetchone()
             if lost:
                 faults.append(StructureFault(None, None, f"{lost:,} rows of {table} belong to no collection"))
         return faults
 
 
-def _check_collection(connection: sqlite3.Connection, row: CatalogRow) -> Iterator[StructureFault]:
-    number, name = row.collection, row.name
+def _check_collection(connection: sqlite3.Connection, entry: Entry) -> Iterator[StructureFault]:
+    number, name = entry.key, entry.name
     view = connection.execute(
         "SELECT sql FROM sqlite_master WHERE type = 'view' AND name = ?", (name,)
     ).fetchone()
-    wanted = f"CREATE VIEW {quoted(name)} AS {view_query(connection, number, 'r.vector')}"
+    wanted = f"CREATE VIEW {quoted(name)} AS {view_query(connection, entry)}"
     if view is None or view[0] != wanted:
         yield StructureFault(name, None, "its view is not as it was made, and SQL may answer wrongly")
     words = dict(connection.execute(f"SELECT rowid, id FROM lookalike_words_{number:d}"))  # noqa: S608

@@ -1,0 +1,94 @@
+"""Completing declared vectors that records lack, after a further model was added, or a run was killed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.errors import VectorIncomplete
+from lookalike.ingest.embedding import EmbeddedFile, embed_files, read_digest
+from lookalike.metric_learning.fitted import fitting_of, plain_of
+from lookalike.metric_learning.fitting import complete as complete_fit
+from lookalike.progress import silent
+from lookalike.stores.batches import chunks
+from lookalike.uris import local_path
+from lookalike.vectors.metric import normalise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lookalike.embedders.models import Models
+    from lookalike.progress import Progress
+    from lookalike.stores.store import Store
+    from lookalike.types import CollectionInfo, Features, Record, VectorInfo
+
+_BATCH = 256
+
+
+def complete_vectors(
+    store: Store, name: str, models: Models, progress: Progress = silent
+) -> list[VectorIncomplete]:
+    """Give records the vectors that they lack, and make each vector ready that no record lacks any more.
+
+    Vectors of another model come from kept features, or from the files while they are as they were indexed;
+    fitted ones from the plain vectors that they are made of.
+
+    Args:
+        store: where the collection lives.
+        name: the collection.
+        models: opens the embedders.
+        progress: told with images embedded and images to embed.
+
+    Returns:
+        What is incomplete still, a vector each: files of records are not there as they were.
+    """
+    incomplete = []
+    # Plain ones first: fitted ones are made of them.
+    collection = store.collection(name)
+    waiting = [vector for vector in collection.vectors if not vector.ready]
+    for vector in sorted(waiting, key=lambda one: fitting_of(store, collection, one) is not None):
+        try:
+            fitting = fitting_of(store, collection, vector)
+            if fitting is None:
+                _embed_lacking(store, collection, vector, models, progress)
+                store.finish_vector(name, vector.space)
+            else:
+                plain = plain_of(store.collection(name), vector)
+                complete_fit(store, name, vector.space, fitting.metric, plain.name)
+        except VectorIncomplete as error:
+            incomplete.append(error)
+    return incomplete
+
+
+def _embed_lacking(
+    store: Store, collection: CollectionInfo, vector: VectorInfo, models: Models, progress: Progress
+) -> None:
+    """Give a model's vector to the records that lack it, as far as their pictures are at hand."""
+    lacking = store.lacking(collection.name, vector.space)
+    if not lacking:
+        return
+    embedder = models.embedder_of(collection, vector)
+    cache = models.features(embedder)
+    done = 0
+    progress(0, len(lacking))
+    for ids in chunks(lacking, _BATCH):
+        found: dict[str, tuple[Record, Features]] = {}
+        files: dict[Path, Record] = {}
+        for record in store.get(collection.name, ids):
+            features = cache.get(record.digest)
+            path = local_path(record.uri)
+            if features is not None:
+                found[record.id] = record, features
+            elif path is not None and read_digest(path) == record.digest:
+                files[path] = record
+        for file in embed_files(files, embedder, cache):
+            if isinstance(file, EmbeddedFile) and file.digest == files[file.path].digest:
+                record = files[file.path]
+                found[record.id] = record, file.features
+        if found:
+            records = [record for record, _ in found.values()]
+            rows = normalise(np.stack([features for _, features in found.values()]))
+            store.fill(collection.name, vector.space, records, rows)
+        done += len(ids)
+        progress(done, len(lacking))

@@ -1,0 +1,370 @@
+"""Collections on an Elasticsearch server: one index each, with a field for each named vector."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lookalike.errors import QueryRefused, StoreCorrupt
+from lookalike.stores.backend import BuiltIndex, Rows
+from lookalike.stores.batches import SCAN_BATCH, chunks
+from lookalike.stores.damage import DamageLog
+from lookalike.stores.elasticsearch.address import read_elasticsearch_address
+from lookalike.stores.elasticsearch.approximation import check_buildable, write_graph
+from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog
+from lookalike.stores.elasticsearch.collections import ElasticsearchCollections
+from lookalike.stores.elasticsearch.connection import ElasticsearchClient
+from lookalike.stores.elasticsearch.errors import IndexGone
+from lookalike.stores.elasticsearch.filters import matching
+from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.records import (
+    RECORD_FIELDS,
+    STAMP_FIELDS,
+    check_ids,
+    fill_documents,
+    put_documents,
+    record_row,
+    relabel_documents,
+    remove_documents,
+    stamp_row,
+    usable_ids,
+    vector_row,
+    vector_source,
+)
+from lookalike.stores.elasticsearch.schema import vector_field
+from lookalike.stores.elasticsearch.search import ElasticsearchNeighbours, Question
+from lookalike.stores.elasticsearch.words import hits_by_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from lookalike.stores.backend import Choose, Hits, RecordRow, StampRow
+    from lookalike.stores.damage import StructureFault
+    from lookalike.stores.elasticsearch.catalog import Listing
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.query import Query
+    from lookalike.stores.stored import StoredLabels, StoredRecord
+    from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
+
+# Documents of one request: of those without vectors more go into a sensible answer.
+_FETCH = 5_000
+_VECTOR_FIELD = re.compile(r"vector_(\d+)(_.*)?")
+
+
+class ElasticsearchBackend:
+    """A store on an Elasticsearch server, 8.19 or 9.
+
+    Threads may share it, and processes may write at once: each write is seen by all when it returns. The
+    server has no transactions: a document is changed as a whole, only as it was read, and so is the catalogue
+    of collections. A `put`, `fill` or `relabel` that the server ends half-way has written some of its
+    records, each of them whole; it raises, and the same call again completes it.
+
+    Args:
+        url: `elasticsearch+http://host:port` or `elasticsearch+https://user:password@host:port`, more hosts
+            after commas, with the options `api_key`, `ca_file`, `prefix`, `shards`, `replicas` and
+            `approximate`. Nothing is sent until something is asked.
+        timeout: seconds to wait for an answer.
+
+    Raises:
+        InvalidArgument: the URL is not as that.
+        ExtraMissing: the package elasticsearch is not installed.
+    """
+
+    def __init__(self, url: str, timeout: float = 30.0) -> None:
+        address = read_elasticsearch_address(url)
+        self.url = address.url
+        self.damage = DamageLog(address.url)
+        self.problems: list[str] = []
+        self._kind = address.approximate
+        self._client = ElasticsearchClient(address, timeout)
+        self._catalog = ElasticsearchCatalog(self._client, address, timeout)
+        self._collections = ElasticsearchCollections(self._client, self._catalog, address)
+
+    def close(self) -> None:
+        """Give back the connections. A second call does nothing; another call opens them again."""
+        self._client.close()
+
+    # The catalogue
+
+    def entries(self) -> list[Entry]:
+        """Return all collections: see `Backend.entries`."""
+        return self._collections.every()
+
+    def entry(self, name: str, *, counted: bool = False) -> Entry:
+        """Return one collection: see `Backend.entry`."""
+        return self._collections.one(name) if counted else self._catalog.find(name).entry
+
+    def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
+        """Make a collection unless it is there: see `Backend.create`."""
+        self._collections.create(name, vector, metric)
+
+    def declare(
+        self,
+        name: str,
+        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
+        metrics: Mapping[Space, bytes],
+    ) -> None:
+        """Change which vectors a collection declares: see `Backend.declare`."""
+        self._collections.declare(name, edit, metrics)
+
+    def metric(self, name: str, choose: Choose) -> bytes | None:
+        """Return the metric of a vector: see `Backend.metric`."""
+        while True:
+            listing = self._catalog.find(name)
+            vector = choose(listing.entry)
+            try:
+                return self._catalog.metric(listing, vector)
+            except StoreCorrupt:  # unless another was kept while it was read
+                if self._catalog.find(name).metrics.get(vector.number) == listing.metrics[vector.number]:
+                    raise
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a collection another name: see `Backend.rename`."""
+        self._collections.rename(name, new)
+
+    def delete(self, name: str) -> int:
+        """Delete a collection and its index: see `Backend.delete`."""
+        return self._collections.delete(name)
+
+    # Records
+
+    def put(
+        self,
+        name: str,
+        records: Sequence[StoredRecord],
+        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
+    ) -> None:
+        """Add or replace records: see `Backend.put`.
+
+        Where vectors were declared or dropped while it wrote, it writes again, or is refused as if it came
+        later: so no record stays without a vector that its collection declares.
+        """
+        check_ids(records)
+
+        def act(listing: Listing) -> None:
+            entry = listing.entry
+            while True:
+                given = give(entry)
+                self._catalog.add_fields(entry.key, {name for one in records for name in one.labels.fields})
+                put_documents(self._client, self._catalog.alias(entry.key), records, given)
+                now = self._catalog.by_key(entry.key) if records else None
+                if now is None or _numbers(now.entry) == _numbers(entry):
+                    return
+                entry = now.entry
+
+        self._collections.at(name, act)
+
+    def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
+        """Give a vector to records that lack it: see `Backend.fill`.
+
+        Documents that are written lose what they hold of vectors that were dropped.
+        """
+
+        def act(listing: Listing) -> int:
+            entry = listing.entry
+            return fill_documents(
+                self._client,
+                self._catalog.alias(entry.key),
+                choose(entry),
+                [(one.id, one.digest) for one in records],
+                vectors,
+                self._stale(listing),
+            )
+
+        return self._collections.at(name, act)
+
+    def _stale(self, listing: Listing) -> dict[str, list[str]]:
+        """Return the fields of vectors that are not declared any more, by number."""
+        declared = {str(one.number) for one in listing.entry.vectors}
+        stale: dict[str, list[str]] = {}
+        if listing.last > len(declared):
+            for field in self._collections.mapped(listing.entry):
+                named = _VECTOR_FIELD.fullmatch(field)
+                if named is not None and named[1] not in declared:
+                    stale.setdefault(named[1], []).append(field)
+        return stale
+
+    def lacking(self, name: str, choose: Choose, most: int | None) -> list[str]:
+        """Return the ids of records that lack a vector: see `Backend.lacking`."""
+
+        def act(listing: Listing) -> list[str]:
+            field = vector_field(choose(listing.entry).number)
+            self._collections.refresh(listing.entry)
+            return self._ids(listing.entry, [], without=[{"exists": {"field": field}}])[:most]
+
+        return self._collections.at(name, act)
+
+    def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
+        """Replace fields and metadata: see `Backend.relabel`."""
+
+        def act(listing: Listing) -> None:
+            key = listing.entry.key
+            add_fields = partial(self._catalog.add_fields, key)
+            relabel_documents(self._client, self._catalog.alias(key), labels, add_fields)
+
+        self._collections.at(name, act)
+
+    def remove(self, name: str, ids: Sequence[str]) -> int:
+        """Remove records by id: see `Backend.remove`."""
+
+        def act(listing: Listing) -> int:
+            return remove_documents(self._client, self._catalog.alias(listing.entry.key), usable_ids(ids))
+
+        return self._collections.at(name, act)
+
+    def stamps(self, name: str) -> list[StampRow]:
+        """Return the stamp of every record: see `Backend.stamps`."""
+
+        def act(listing: Listing) -> list[StampRow]:
+            found = pages(self._client, self._catalog.alias(listing.entry.key), [], STAMP_FIELDS)
+            return [stamp_row(hit) for hits in found for hit in hits]
+
+        return self._collections.at(name, act)
+
+    def ids_by_digest(self, name: str, digest: str) -> list[str]:
+        """Return the ids of records by digest: see `Backend.ids_by_digest`."""
+        clause = {"term": {"digest": digest}} if digest.isascii() else {"match_none": {}}
+        return self._collections.at(name, lambda listing: self._ids(listing.entry, [clause]))
+
+    def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
+        """Return the ids of records that match: see `Backend.matching`."""
+        clauses = matching(where)
+        return self._collections.at(name, lambda listing: (listing.entry, self._ids(listing.entry, clauses)))
+
+    def _ids(
+        self, entry: Entry, clauses: list[dict[str, Any]], without: Sequence[dict[str, Any]] = ()
+    ) -> list[str]:
+        found = pages(self._client, self._catalog.alias(entry.key), clauses, None, without=without)
+        return sorted(hit["_id"] for hits in found for hit in hits)
+
+    def read(
+        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
+    ) -> Rows | None:
+        """Return records with some of their vectors: see `Backend.read`."""
+        if isinstance(of, str):
+            return self._collections.at(of, lambda listing: self._read(listing.entry, ids, choose))
+        listing = self._catalog.by_key(of.key)
+        if listing is None:
+            return None
+        try:
+            return self._read(listing.entry, ids, choose)
+        except IndexGone:
+            self._collections.check_there([listing.entry])
+            return None
+
+    def _read(
+        self, entry: Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
+    ) -> Rows:
+        chosen = choose(entry)
+        rows = Rows(entry, [], [[] for _ in chosen])
+        source = [*RECORD_FIELDS, *map(vector_source, chosen)]
+        for some in chunks(usable_ids(ids), SCAN_BATCH if chosen else _FETCH):
+            for hit in self._client.fetch(self._catalog.alias(entry.key), some, source):
+                rows.records.append(record_row(hit))
+                for vector, found in zip(chosen, rows.vectors, strict=True):
+                    row = vector_row(hit, vector)
+                    if row is not None:
+                        found.append(row)
+        return rows
+
+    # Search
+
+    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
+        """Return the nearest neighbours of each query: see `Backend.nearest`.
+
+        The server finds candidates, exactly unless told otherwise; their similarities are computed here.
+        """
+
+        def act(listing: Listing) -> Hits:
+            vector, queries = ask(listing.entry)
+            alias = self._catalog.alias(listing.entry.key)
+            return ElasticsearchNeighbours(self._client, Question(alias, vector, queries, query)).nearest()
+
+        return self._collections.at(name, act)
+
+    def words(
+        self, name: str, terms: Sequence[str], k: int, where: Where | None
+    ) -> tuple[list[str], list[RecordRow]]:
+        """Return the records that have any of the words, best first by the server's BM25: see `Backend`."""
+
+        def act(listing: Listing) -> list[dict[str, Any]]:
+            return hits_by_words(self._client, self._catalog.alias(listing.entry.key), terms, where, k)
+
+        hits = self._collections.at(name, act)
+        return [hit["_id"] for hit in hits], [record_row(hit) for hit in hits]
+
+    def build_index(self, name: str, choose: Choose) -> BuiltIndex:
+        """Put an approximate index onto a vector, of the kind that the URL names, int8_hnsw by default.
+
+        From the first step on everybody writes for it, and searches it: documents that lack its field are
+        searched exactly beside it, so that a kill in the middle leaves a collection that is only slower. One
+        that is damaged stays without.
+
+        Raises:
+            Unanswerable: the vectors are too short for bbq_hnsw.
+        """
+        return self._collections.at(name, lambda listing: self._build(listing.entry, choose))
+
+    def _build(self, entry: Entry, choose: Choose) -> BuiltIndex:
+        vector = choose(entry)
+        check_buildable(vector, self._kind)
+        self._collections.add_field(entry, vector, self._kind)
+        changed = self._change_vector(entry, vector.number, partial(replace, index=self._kind))
+        if changed is None:
+            raise IndexGone(entry.name)
+        entry, vector = changed.entry, choose(changed.entry)
+        field = vector_field(vector.number, self._kind)
+        others = [
+            one
+            for one in self._collections.mapped(entry)
+            if one.startswith(f"{vector_field(vector.number)}_") and one != field
+        ]
+        note = partial(self.damage.note, entry.name)
+        write_graph(self._client, self._catalog.alias(entry.key), vector, self._kind, others, note)
+        self._collections.publish_fields(entry)
+        return BuiltIndex(entry, vector, self._kind)
+
+    def keep_recall(self, built: BuiltIndex, measured: Approximation) -> None:
+        """Keep what was measured of an index: see `Backend.keep_recall`."""
+
+        def keep(vector: VectorEntry) -> VectorEntry:
+            if vector.index != built.kind:
+                return vector
+            return replace(vector, info=replace(vector.info, approximation=measured))
+
+        self._change_vector(built.entry, built.vector.number, keep)
+
+    def _change_vector(
+        self, entry: Entry, number: int, change: Callable[[VectorEntry], VectorEntry]
+    ) -> Listing | None:
+        """Change what a collection says of one vector, if it has it; return the collection."""
+
+        def edit(listing: Listing) -> Listing:
+            vectors = tuple(change(one) if one.number == number else one for one in listing.entry.vectors)
+            return listing._replace(entry=replace(listing.entry, vectors=vectors))
+
+        return self._catalog.change_one(entry.key, edit)
+
+    # Looking after
+
+    def check(self) -> list[StructureFault]:
+        """Return nothing: Lucene verifies its segments itself, and a document holds all that it repeats."""
+        return []
+
+    def sql(self, statement: str, seconds: float) -> Table:  # noqa: ARG002 all are refused
+        """Refuse, because Elasticsearch's SQL knows no vectors.
+
+        Raises:
+            QueryRefused: always.
+        """
+        raise QueryRefused(
+            "Elasticsearch speaks no SQL over vectors: ask it with _search and knn (docs/stores.md), or copy "
+            "the collection into SQLite or PostgreSQL: `lookalike copy FROM TO`"
+        )
+
+
+def _numbers(entry: Entry) -> set[int]:
+    return {one.number for one in entry.vectors}

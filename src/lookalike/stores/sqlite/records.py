@@ -1,0 +1,280 @@
+"""Records, their labels and their vectors in the tables of a SQLite store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lookalike.checksums import vector_checksum
+from lookalike.stores.batches import chunks
+from lookalike.stores.sqlite.encoding import text_bytes
+from lookalike.stores.sqlite.schema import vector_table
+from lookalike.stores.sqlite.views import add_fields, field_numbers
+from lookalike.stores.sqlite.words import put_words, remove_words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.stores.stored import StoredLabels, StoredRecord
+    from lookalike.types import Fields, Record, Vectors
+
+Row: TypeAlias = "tuple[Any, ...]"
+
+RECORD_COLUMNS = "id, uri, digest, fields, metadata, size, modified_ns, file_checksum, labels_checksum"
+"""Those of `verification.read_record`."""
+
+# Below the 32,766 parameters that a statement may have (sqlite.org/limits.html, section 9).
+_CHUNK = 1000
+
+
+def select_by_id(
+    connection: sqlite3.Connection, collection: int, columns: str, ids: Sequence[str]
+) -> Iterator[Row]:
+    """Yield these columns of the records that have one of the ids, in no order."""
+    # Ids are ASCII: other text is the id of nothing, and sqlite3 cannot bind all of it.
+    for some in chunks([name for name in dict.fromkeys(ids) if name.isascii()], _CHUNK):
+        yield from connection.execute(
+            f"SELECT {columns} FROM lookalike_records"  # noqa: S608 columns and marks are our own
+            f" WHERE collection = ? AND id IN ({', '.join('?' * len(some))})",
+            (collection, *some),
+        )
+
+
+class VectorColumns(NamedTuple):
+    """A vector of some records as it is stored, in parallel columns, by rising number of the record."""
+
+    numbers: Sequence[int]
+    ids: Sequence[str]
+    checksums: Sequence[Any]
+    contents: Sequence[Any]
+
+
+def select_vectors(
+    connection: sqlite3.Connection, vector: VectorEntry, keys: Keys
+) -> Iterator[VectorColumns]:
+    """Yield a vector of records, some at a time; one that lacks it is left out.
+
+    Numbers stand in the file one after the other, ids do not: so it is read once, from front to back.
+
+    Args:
+        connection: its open transaction sees the records.
+        vector: which one.
+        keys: of the records.
+    """
+    for start in range(0, len(keys.numbers), _CHUNK):
+        numbers, ids = keys.numbers[start : start + _CHUNK], keys.ids[start : start + _CHUNK]
+        rows = connection.execute(
+            f"SELECT record, checksum, vector FROM {vector_table(vector.number)}"  # noqa: S608 marks are our own
+            f" WHERE record IN ({', '.join('?' * len(numbers))}) ORDER BY record",
+            numbers,
+        ).fetchall()
+        if not rows:
+            continue
+        found, checksums, contents = zip(*rows, strict=True)
+        if len(rows) < len(ids):
+            known = dict(zip(numbers, ids, strict=True))
+            ids = [known[number] for number in found]
+        yield VectorColumns(found, ids, checksums, contents)
+
+
+class Keys(NamedTuple):
+    """Records by number, rising, with their ids."""
+
+    numbers: list[int]
+    ids: list[str]
+
+
+def keys_of(pairs: Iterable[tuple[int, str]]) -> Keys:
+    """Return numbers and ids of records in order of their numbers."""
+    rising = sorted(pairs)
+    return Keys([number for number, _ in rising], [identity for _, identity in rising])
+
+
+def record_keys(connection: sqlite3.Connection, numbers: Sequence[int]) -> Keys:
+    """Return the keys of the records with these numbers that are there."""
+    found: list[tuple[int, str]] = []
+    for some in chunks(numbers, _CHUNK):
+        found += connection.execute(
+            f"SELECT record, id FROM lookalike_records WHERE record IN ({', '.join('?' * len(some))})",  # noqa: S608
+            list(some),
+        )
+    return keys_of(found)
+
+
+def put_records(
+    connection: sqlite3.Connection,
+    entry: Entry,
+    records: Sequence[StoredRecord],
+    given: Sequence[tuple[VectorEntry, Vectors]],
+) -> None:
+    """Insert records with all their vectors, or replace those of the same id."""
+    raise_revision(connection, entry)
+    connection.executemany(
+        "INSERT INTO lookalike_records (collection, id, uri, path, digest, size, modified_ns, labels_digest,"
+        " fields, metadata, labels_checksum, file_checksum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (collection, id) DO UPDATE SET uri = excluded.uri, path = excluded.path,"
+        " digest = excluded.digest, size = excluded.size, modified_ns = excluded.modified_ns,"
+        " labels_digest = excluded.labels_digest, fields = excluded.fields, metadata = excluded.metadata,"
+        " labels_checksum = excluded.labels_checksum, file_checksum = excluded.file_checksum",
+        (
+            (
+                entry.key,
+                one.id,
+                one.record.uri,
+                one.path,
+                one.record.digest,
+                one.record.size,
+                one.record.modified_ns,
+                *_label_columns(one.labels),
+                one.checksum,
+            )
+            for one in records
+        ),
+    )
+    ids = [one.id for one in records]
+    numbers: dict[str, int] = dict(select_by_id(connection, entry.key, "id, record", ids))
+    _put_values(connection, entry, {numbers[one.id]: one.labels.fields for one in records})
+    put_words(connection, entry.key, ((numbers[one.id], one.record.uri, one.labels) for one in records))
+    for vector, rows in given:
+        _put_vectors(connection, vector, [(numbers[one], one) for one in ids], rows, "REPLACE")
+
+
+def fill_vector(
+    connection: sqlite3.Connection,
+    entry: Entry,
+    vector: VectorEntry,
+    records: Sequence[Record],
+    vectors: Vectors,
+) -> int:
+    """Give a vector to those records that are there with that digest and lack it, and return how many."""
+    found = select_by_id(connection, entry.key, "id, digest, record", [one.id for one in records])
+    numbers = {(identity, digest): number for identity, digest, number in found}
+    there = [row for row, one in enumerate(records) if (one.id, one.digest) in numbers]
+    keys = [(numbers[records[row].id, records[row].digest], records[row].id) for row in there]
+    return _put_vectors(connection, vector, keys, vectors[there], "IGNORE")
+
+
+def _put_vectors(
+    connection: sqlite3.Connection,
+    vector: VectorEntry,
+    keys: Sequence[tuple[int, str]],
+    vectors: Vectors,
+    conflict: str,
+) -> int:
+    """Insert a vector of records, each by number and id, and return how many rows were written."""
+    connection.execute(
+        "UPDATE lookalike_vectors SET revision = revision + 1 WHERE vector = ?", (vector.number,)
+    )
+    _note_changes(connection, vector, [number for number, _ in keys])
+    return connection.executemany(
+        f"INSERT OR {conflict} INTO {vector_table(vector.number)} (record, checksum, vector)"  # noqa: S608
+        " VALUES (?, ?, ?)",
+        (
+            (number, vector_checksum(identity, content := row.tobytes()), content)
+            for (number, identity), row in zip(keys, vectors.astype("<f4", copy=False), strict=True)
+        ),
+    ).rowcount
+
+
+def lacking_numbers(connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> Numbers:
+    """Return the numbers of the records that lack a vector, rising."""
+    rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (entry.key,))
+    every = np.fromiter((number for (number,) in rows), np.int64)
+    table = vector_table(vector.number)
+    rows = connection.execute(f"SELECT record FROM {table} INDEXED BY {table}_records")  # noqa: S608
+    there = np.fromiter((number for (number,) in rows), np.int64)
+    return np.setdiff1d(every, there, assume_unique=True)
+
+
+def put_labels(connection: sqlite3.Connection, entry: Entry, labels: Sequence[StoredLabels]) -> None:
+    """Replace fields and metadata of the records that are there."""
+    raise_revision(connection, entry)
+    rows = select_by_id(connection, entry.key, "id, record, uri", [one.id for one in labels])
+    there = {identity: (number, uri) for identity, number, uri in rows}
+    known = [(*there[one.id], one) for one in labels if one.id in there]
+    connection.executemany(
+        "UPDATE lookalike_records SET labels_digest = ?, fields = ?, metadata = ?, labels_checksum = ?"
+        " WHERE record = ?",
+        ((*_label_columns(one), number) for number, _, one in known),
+    )
+    _put_values(connection, entry, {number: one.fields for number, _, one in known})
+    put_words(connection, entry.key, known)
+
+
+def remove_records(connection: sqlite3.Connection, entry: Entry, ids: Sequence[str]) -> int:
+    """Remove the records that have one of the ids and return how many there were."""
+    raise_revision(connection, entry)
+    numbers = [number for (number,) in select_by_id(connection, entry.key, "record", ids)]
+    _remove_values(connection, entry.key, numbers)
+    remove_words(connection, entry.key, numbers)
+    for vector in entry.vectors:
+        connection.execute(
+            "UPDATE lookalike_vectors SET revision = revision + 1 WHERE vector = ?", (vector.number,)
+        )
+        _note_changes(connection, vector, numbers)
+        connection.executemany(
+            f"DELETE FROM {vector_table(vector.number)} WHERE record = ?",  # noqa: S608 our own number
+            ((number,) for number in numbers),
+        )
+    connection.executemany("DELETE FROM lookalike_records WHERE record = ?", ((n,) for n in numbers))
+    return len(numbers)
+
+
+def raise_revision(connection: sqlite3.Connection, entry: Entry) -> None:
+    """Let everybody know that the records of a collection change in this transaction."""
+    connection.execute(
+        "UPDATE lookalike_collections SET revision = revision + 1 WHERE collection = ?", (entry.key,)
+    )
+
+
+def _note_changes(connection: sqlite3.Connection, vector: VectorEntry, records: Sequence[int]) -> None:
+    """Note whose vectors came, changed or went, for a vector with a shortlist."""
+    has_shortlist = "SELECT 1 FROM lookalike_shortlists WHERE vector = ?"
+    if connection.execute(has_shortlist, (vector.number,)).fetchone() is None:
+        return
+    connection.executemany(
+        "INSERT OR IGNORE INTO lookalike_changes (vector, revision, record)"
+        " SELECT vector, revision, ? FROM lookalike_vectors WHERE vector = ?",
+        ((record, vector.number) for record in records),
+    )
+
+
+def _put_values(connection: sqlite3.Connection, entry: Entry, fields: Mapping[int, Fields]) -> None:
+    """Make `lookalike_values` say what the fields of these records, by number, are."""
+    names = (name for record_fields in fields.values() for name in record_fields)
+    numbers = add_fields(connection, entry, names)
+    _remove_values(connection, entry.key, list(fields))
+    rows = [
+        (numbers[name], record, value)
+        for record, record_fields in fields.items()
+        for name, value in record_fields.items()
+    ]
+    connection.executemany(
+        "INSERT INTO lookalike_values (field, record, boolean, value) VALUES (?, ?, 0, CAST(? AS TEXT))",
+        ((field, record, text_bytes(value)) for field, record, value in rows if isinstance(value, str)),
+    )
+    connection.executemany(
+        "INSERT INTO lookalike_values (field, record, boolean, value) VALUES (?, ?, ?, ?)",
+        (
+            (field, record, isinstance(value, bool), value)
+            for field, record, value in rows
+            if not isinstance(value, str)
+        ),
+    )
+
+
+def _remove_values(connection: sqlite3.Connection, collection: int, records: Sequence[int]) -> None:
+    fields = list(field_numbers(connection, collection).values())
+    connection.executemany(
+        "DELETE FROM lookalike_values WHERE field = ? AND record = ?",
+        ((field, record) for field in fields for record in records),
+    )
+
+
+def _label_columns(labels: StoredLabels) -> tuple[str, str, str, bytes]:
+    return labels.digest, labels.fields_text, labels.metadata_text, labels.checksum

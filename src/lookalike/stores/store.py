@@ -1,0 +1,611 @@
+"""A store: collections of records and their named vectors, over any back end."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from lookalike.errors import CollectionEmpty, CollectionNotFound, NotFound, SpaceMismatch, VectorNotFound
+from lookalike.stores.batches import SCAN_BATCH, chunks
+from lookalike.stores.checks import (
+    check_k,
+    check_records,
+    collection_name,
+    unit_vectors,
+    vector_name,
+)
+from lookalike.stores.damage import Fault, StructureFault
+from lookalike.stores.entry import with_default, with_finished, with_vector, without_vector
+from lookalike.stores.recall import QUERIES, measure_recall
+from lookalike.stores.sql import SECONDS
+from lookalike.stores.stored import stored_labels, stored_record
+from lookalike.stores.verification import (
+    LOST_RECORD,
+    LOST_VECTOR,
+    DamagedCandidates,
+    sound_records,
+    sound_stamps,
+    sound_vectors,
+)
+from lookalike.stores.wording import query_terms
+from lookalike.types import Approximation, Neighbour, VectorInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lookalike.stores.backend import Backend, BuiltIndex, Choose, Rows
+    from lookalike.stores.damage import DamageLog
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.query import Query
+    from lookalike.types import CollectionInfo, Fields, Metadata, Record, Space, Stamp, Table, Vectors, Where
+
+VECTOR = "image"
+"""Name of the vector that a collection is made with, unless another is asked for."""
+
+# Records that lack a vector, that `check` names.
+_NAMED = 5
+
+
+class Store:
+    """Collections of records and their named vectors. The same question has the same answer in every store.
+
+    A collection declares one vector or several, each of one space, and which of them is the default; every
+    record has all of them. One that is declared for records that are there is not ready at first: puts give
+    it, `fill` brings it to those that lack it, and `finish_vector` makes it ready, in one step for all who
+    read.
+
+    Threads may share a store, and processes may open the same one. Every method that names a collection
+    raises CollectionNotFound where there is none of that name; every method may raise a StoreError. Names of
+    collections compare without regard to case.
+
+    Args:
+        backend: where the collections are.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @property
+    def url(self) -> str:
+        """The URL it was opened with, without a password."""
+        return self._backend.url
+
+    @property
+    def damage(self) -> DamageLog:
+        """The records that were found damaged since it was opened; they are in no answer but `collections`.
+
+        Each vector is verified when it is read into memory, and what else a record says when it is read.
+        """
+        return self._backend.damage
+
+    @property
+    def problems(self) -> list[str]:
+        """What went on without being as it should be, one line each: an index that cannot be kept, say."""
+        return self._backend.problems
+
+    # Collections
+
+    def collections(self) -> list[CollectionInfo]:
+        """Return all collections, by name."""
+        return [entry.info() for entry in self._backend.entries()]
+
+    def collection(self, name: str) -> CollectionInfo:
+        """Return one collection."""
+        return self._backend.entry(name, counted=True).info()
+
+    def create(
+        self, name: str, space: Space, *, vector: str = VECTOR, metric: bytes | None = None
+    ) -> CollectionInfo:
+        """Return the collection `name`, made now unless it is there; one that is there is not written to.
+
+        Args:
+            name: letters, digits, `_` and `-` of any script, at most 64.
+            space: that of its vectors; one that is there has a ready vector of that space, whatever its name.
+            vector: name of the vector that a new one declares: see `VectorInfo`.
+            metric: what `metric` gives back of that vector of a new one, from the first moment.
+
+        Raises:
+            InvalidArgument: not a usable name, or vectors that the back end cannot keep.
+            SpaceMismatch: it is there, and no ready vector of it is of that space.
+        """
+        name, vector = collection_name(name), vector_name(vector)
+        try:
+            found = self.collection(name)
+        except CollectionNotFound:
+            self._backend.create(name, VectorInfo(vector, space), metric)
+            found = self.collection(name)
+        ready = [one.space for one in found.vectors if one.ready]
+        if space not in ready:
+            raise SpaceMismatch(found.name, " and ".join(map(str, ready)), str(space))
+        return found
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a collection another name, in one step.
+
+        Args:
+            name: the collection.
+            new: a name that no other collection has.
+
+        Raises:
+            InvalidArgument: the new name is not usable.
+            CollectionExists: another collection has it.
+        """
+        self._backend.rename(name, collection_name(new))
+        self.damage.forget(name)
+
+    def delete(self, name: str) -> int:
+        """Delete a collection and return how many records it had."""
+        count = self._backend.delete(name)
+        self.damage.forget(name)
+        return count
+
+    # Named vectors
+
+    def add_vector(
+        self,
+        name: str,
+        vector: str,
+        space: Space,
+        metric: bytes | None = None,
+        *,
+        becomes_default: bool = False,
+    ) -> CollectionInfo:
+        """Declare a further vector of a collection, and return that.
+
+        It is not ready while there are records, which lack it; in an empty collection it is ready at once.
+        Beside a ready one of its name it will take its place. One of its name that is not ready and of
+        another space is dropped; one of the same space stays as it is, so that what was begun goes on, and
+        only its metric is kept anew.
+
+        Args:
+            name: the collection.
+            vector: name of the vector: see `VectorInfo`.
+            space: that no other vector of the collection has.
+            metric: what `metric` gives back: the fit that the vectors went through, None for what it gives
+                already. No store looks into it.
+            becomes_default: whether it is to be the default when it is ready.
+
+        Raises:
+            InvalidArgument: not a usable name, a space that another vector has, or vectors that the back end
+                cannot keep.
+        """
+        wanted = VectorInfo(vector_name(vector), space, becomes_default=becomes_default)
+        metrics = {} if metric is None else {space: metric}
+        self._backend.declare(name, lambda entry, lacking: with_vector(entry, wanted, lacking), metrics)
+        return self.collection(name)
+
+    def lacking(self, name: str, space: Space, most: int | None = None) -> list[str]:
+        """Return the ids of the records that lack the vector of a space, sorted.
+
+        Args:
+            name: the collection.
+            space: of a declared vector, ready or not.
+            most: the first so many; None for all.
+
+        Raises:
+            SpaceMismatch: the collection declares no vector of that space.
+        """
+        return self._backend.lacking(name, lambda entry: entry.declared(space), most)
+
+    def fill(self, name: str, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
+        """Give the vector of a space to records that lack it, all or none, and return how many got it.
+
+        Records that have it, that are gone, or that have another digest now are left alone: what was put
+        meanwhile is newer.
+
+        Args:
+            name: the collection.
+            space: of a declared vector.
+            records: of which id and digest count, none twice.
+            vectors: float32 of shape (records, dimension), as for `put`.
+
+        Raises:
+            SpaceMismatch: the vectors have another dimension, or the collection declares none of that space.
+            InvalidArgument: a vector is not of length 1.
+        """
+        checked = unit_vectors(name, space, vectors, len(records))
+        return self._backend.fill(name, lambda entry: entry.declared(space), records, checked)
+
+    def finish_vector(self, name: str, space: Space) -> CollectionInfo:
+        """Make the vector of a space ready, in one step, and return the collection.
+
+        It takes the place of a ready one of its name, which is dropped, and becomes the default if it was
+        declared so. One that is ready stays as it is.
+
+        Raises:
+            SpaceMismatch: the collection declares no vector of that space.
+            VectorIncomplete: records lack it.
+        """
+        self._backend.declare(name, lambda entry, lacking: with_finished(entry, space, lacking), {})
+        return self.collection(name)
+
+    def drop_vector(self, name: str, space: Space) -> CollectionInfo:
+        """Drop the vector of a space, ready or not, and return the collection.
+
+        Where it was the default, the first declared that is left and ready becomes it.
+
+        Raises:
+            SpaceMismatch: the collection declares no vector of that space.
+            InvalidArgument: no ready one would be left, or a fitted one is made from it.
+        """
+        self._backend.declare(name, lambda entry, _: without_vector(entry, space), {})
+        return self.collection(name)
+
+    def set_default(self, name: str, vector: str) -> CollectionInfo:
+        """Make a ready vector the default, and return the collection.
+
+        Raises:
+            VectorNotFound: no ready one has that name.
+        """
+        self._backend.declare(name, lambda entry, _: with_default(entry, vector), {})
+        return self.collection(name)
+
+    def metric(self, name: str, using: str | None = None, *, space: Space | None = None) -> bytes | None:
+        """Return what was last kept as the `metric` of a vector, None for none.
+
+        Args:
+            name: the collection.
+            using: name of a ready vector; None for the default.
+            space: where given, the vector of that space, ready or not.
+
+        Raises:
+            VectorNotFound: no ready vector has that name.
+            SpaceMismatch: no vector is of that space.
+        """
+        return self._backend.metric(name, _choice(using, space))
+
+    # Records
+
+    def put(self, name: str, records: Sequence[Record], vectors: Mapping[Space, Vectors]) -> None:
+        """Add records, or replace those of the same id, all or none; on return they survive a kill.
+
+        Args:
+            name: the collection.
+            records: no id twice; fields are strings, booleans, finite numbers, integers of at most 64 bits;
+                metadata is JSON.
+            vectors: of every declared space, ready or not, and of no other: float32 of shape (len(records),
+                dimension), each row of length 1 to 1e-4; rows that are off by more than 1e-6 are kept
+                normalised, all others bit by bit.
+
+        Raises:
+            SpaceMismatch: the spaces are not those that the collection declares, or vectors have another
+                dimension than theirs.
+            InvalidArgument: a vector is not of length 1, or a record is not as said.
+        """
+        check_records(records)
+        stored = [stored_record(record) for record in records]
+        self._backend.entry(name).given(vectors)
+        checked = {space: unit_vectors(name, space, rows, len(records)) for space, rows in vectors.items()}
+        self._backend.put(name, stored, lambda entry: entry.given(checked))
+        self.damage.forget(name, [record.id for record in records])
+
+    def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
+        """Replace fields and metadata of the records with these ids, all or none; unknown ids are ignored.
+
+        Raises:
+            InvalidArgument: labels that `put` would refuse.
+        """
+        stored = [stored_labels(*one) for one in labels]
+        self._backend.relabel(name, list({one.id: one for one in stored}.values()))
+        self.damage.forget(name, [identity for identity, _, _ in labels])
+
+    def remove(self, name: str, ids: Sequence[str]) -> int:
+        """Remove records by id and return how many there were."""
+        count = self._backend.remove(name, ids)
+        self.damage.forget(name, ids)
+        return count
+
+    def stamps(self, name: str) -> dict[str, Stamp]:
+        """Return the stamp of every record, by uri; a record that names another file than it did has none."""
+        return sound_stamps(self._backend.stamps(name), partial(self.damage.note, name))
+
+    def get(self, name: str, ids: Sequence[str]) -> list[Record]:
+        """Return the records with these ids, in the order asked, without those that are not there."""
+        rows = self._backend.read(name, ids, lambda _: ())
+        found = {} if rows is None else sound_records(rows.records, partial(self.damage.note, name))
+        return [found[identity] for identity in ids if identity in found]
+
+    def vectors_of(
+        self, name: str, ids: Sequence[str], using: str | None = None
+    ) -> tuple[list[Record], dict[Space, Vectors]]:
+        """Return some records with their vectors, by rising id, without those that are gone or damaged.
+
+        Args:
+            name: the collection.
+            ids: any, all of which are read at once.
+            using: name of the one vector that is wanted; None for all that are ready.
+
+        Returns:
+            The records, and of each space float32 of shape (records, dimension), bit by bit as put.
+
+        Raises:
+            VectorNotFound: no ready vector has that name.
+        """
+
+        def choose(entry: Entry) -> list[VectorEntry]:
+            return [one for one in entry.vectors if one.info.ready] if using is None else [entry.ready(using)]
+
+        rows = self._backend.read(name, ids, choose)
+        assert rows is not None  # noqa: S101 a name that is none raises
+        chosen = choose(rows.entry)
+        records, vectors = self._sound(name, rows, chosen)
+        return records, {one.info.space: some for one, some in zip(chosen, vectors, strict=True)}
+
+    def ids_by_digest(self, name: str, digest: str) -> list[str]:
+        """Return the ids of the records whose file has this SHA-256, sorted."""
+        return self._backend.ids_by_digest(name, digest)
+
+    def scan(
+        self, name: str, where: Where | None = None, *, using: str | None = None
+    ) -> Iterator[tuple[list[Record], Vectors]]:
+        """Yield all matching records with one vector, in order of id, at most 1,000 at a time.
+
+        Those that match when the first batch is asked for; each batch is read when it is asked for, and
+        nothing is held open in between. One that is removed meanwhile is left out, one that is replaced comes
+        as it is then. A collection that is renamed meanwhile is read to its end.
+
+        Args:
+            name: the collection.
+            where: only records that match.
+            using: name of the vector; None for the default.
+
+        Raises:
+            VectorNotFound: no ready vector has that name, or it is dropped meanwhile.
+        """
+        for records, vectors in self._batches(name, where, lambda entry: [entry.ready(using)]):
+            yield records, vectors[0]
+
+    def scan_records(self, name: str, where: Where | None = None) -> Iterator[list[Record]]:
+        """Yield all matching records as `scan` does, and read no vector."""
+        for records, _ in self._batches(name, where, lambda _: []):
+            yield records
+
+    def scan_vectors(self, name: str) -> Iterator[tuple[list[Record], dict[Space, Vectors]]]:
+        """Yield all records as `scan` does, with the vectors that were ready when the first was asked for.
+
+        A record of which one vector is damaged is left out.
+
+        Raises:
+            VectorNotFound: one of these vectors is dropped meanwhile.
+        """
+        entry = self._backend.entry(name)
+        spaces = [one.info.space for one in entry.vectors if one.info.ready]
+        for records, vectors in self._batches(
+            name, None, lambda entry: [_kept(entry, one) for one in spaces]
+        ):
+            yield records, dict(zip(spaces, vectors, strict=True))
+
+    def _batches(
+        self, name: str, where: Where | None, choose: Callable[[Entry], list[VectorEntry]]
+    ) -> Iterator[tuple[list[Record], list[Vectors]]]:
+        """Yield matching records with the chosen vectors of each, in order of id."""
+        entry, ids = self._backend.matching(name, where)
+        chosen = [one.info.space for one in choose(entry)]
+
+        def again(entry: Entry) -> list[VectorEntry]:
+            return [_kept(entry, space) for space in chosen]
+
+        for some in chunks(ids, SCAN_BATCH):
+            rows = self._backend.read(entry, some, again)
+            if rows is None:
+                return
+            # What matched may match no more where somebody has changed it since.
+            unchanged = rows.entry.revision is not None and rows.entry.revision == entry.revision
+            if unchanged and len(rows.records) < len(some):
+                there = {str(row[0]) for row in rows.records}
+                self.damage.note(name, [Fault(one, None, LOST_RECORD) for one in some if one not in there])
+            batch = self._sound(name, rows, again(rows.entry), where if unchanged else None)
+            if batch[0]:
+                yield batch
+
+    def _sound(
+        self, name: str, rows: Rows, vectors: Sequence[VectorEntry], where: Where | None = None
+    ) -> tuple[list[Record], list[Vectors]]:
+        """Return the records that are sound with all these vectors, in order of id, and the vectors."""
+        note = partial(self.damage.note, name)
+        records = sound_records(rows.records, note, where)
+        uris = {str(row[0]): row[1] for row in rows.records if isinstance(row[1], str)}
+        found, wrong = [], set[str]()
+        for vector, those in zip(vectors, rows.vectors, strict=True):
+            places, numbers, faults = sound_vectors(those, vector.info.space.dimension)
+            lost = uris.keys() - places.keys() - {fault.id for fault in faults}
+            faults += [Fault(one, None, LOST_VECTOR.format(vector.info.name)) for one in sorted(lost)]
+            note([fault._replace(uri=uris.get(fault.id)) for fault in faults])
+            wrong |= {fault.id for fault in faults}
+            found.append((places, numbers))
+        ids = sorted(records.keys() - wrong)
+        return (
+            [records[one] for one in ids],
+            [numbers[[places[one] for one in ids]] for places, numbers in found],
+        )
+
+    # Search
+
+    def nearest(self, name: str, query: Query) -> list[list[Neighbour]]:
+        """Return the nearest neighbours of each query, the exact ones unless told otherwise.
+
+        Args:
+            name: the collection.
+            query: what is asked.
+
+        Returns:
+            A list a query, in order: by falling similarity, then by rising id.
+
+        Raises:
+            InvalidArgument: k is below 1, or a query is not of length 1.
+            VectorNotFound: no ready vector has the name that it asks for.
+            SpaceMismatch: the queries have another dimension than the vector, or it is of another space.
+        """
+        return self._nearest(name, query, lambda entry: entry.ready(query.using, query.space))
+
+    def _nearest(self, name: str, query: Query, choose: Choose) -> list[list[Neighbour]]:
+        check_k(query.k)
+
+        checked: dict[Space, Vectors] = {}
+
+        def ask(entry: Entry) -> tuple[VectorEntry, Vectors]:
+            vector = choose(entry)
+            space = vector.info.space
+            if space not in checked:
+                checked[space] = unit_vectors(entry.name, space, query.vectors)
+            return vector, checked[space]
+
+        if not len(query.vectors):
+            ask(self._backend.entry(name))
+            return []
+        left_out: set[str] = set()
+
+        def note(faults: Sequence[Fault]) -> None:
+            self.damage.note(name, faults)
+            left_out.update(fault.id for fault in faults)
+
+        while True:
+            try:
+                hits = self._backend.nearest(name, ask, query.leaving_out(left_out))
+            except DamagedCandidates as damaged:
+                note(damaged.faults)
+                continue
+            ids = {identity for found in hits.found for identity, _ in found}
+            asked = (query.where, query.having) if hits.certain else (None, None)
+            records = sound_records(hits.records, note, *asked)
+            lost = ids - records.keys()
+            if not lost:
+                return [[Neighbour(records[one], value) for one, value in found] for found in hits.found]
+            if hits.certain:  # else somebody has removed it since
+                note([Fault(one, None, LOST_RECORD) for one in sorted(lost - left_out)])
+
+    def search_words(self, name: str, words: str, k: int, where: Where | None = None) -> list[Record]:
+        """Return the records that have any of the words of a text, best first as the store ranks texts.
+
+        Searched are the values of their fields, the names of their files and folders, and the strings in
+        their metadata: see `wording`. Stores agree on which records have any of the words, and each has an
+        order of its own; equal ones are ordered by id.
+
+        Args:
+            name: the collection.
+            words: any text; no sign in it has a meaning. One without a letter or digit finds nothing.
+            k: records, at least 1; fewer come back only where fewer match.
+            where: only records that match.
+
+        Raises:
+            InvalidArgument: k is below 1.
+        """
+        check_k(k)
+        terms, note = query_terms(words), partial(self.damage.note, name)
+        if not terms:
+            self._backend.entry(name)
+            return []
+        wanted = k
+        while True:
+            ids, rows = self._backend.words(name, terms, wanted, where)
+            records = sound_records(rows, note, where)
+            found = [records[identity] for identity in ids if identity in records]
+            if len(found) >= k or len(ids) < wanted:
+                return found[:k]
+            wanted *= 2  # some are damaged, and others take their places
+
+    def build_index(
+        self, name: str, using: str | None = None, *, space: Space | None = None
+    ) -> Approximation:
+        """Make the approximate index of a vector, or bring it up to date, and measure its recall.
+
+        Records that are put, changed or removed afterwards are found, or not, as all others are.
+
+        Args:
+            name: the collection.
+            using: name of a ready vector; None for the default.
+            space: where given, the vector of that space, ready or not.
+
+        Raises:
+            Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
+            ExtraMissing: the package that makes it is not installed.
+            VectorNotFound: no ready vector has that name.
+            SpaceMismatch: no vector is of that space.
+        """
+        entry, choose = self._backend.entry(name, counted=True), _choice(using, space)
+        choose(entry)
+        if not entry.count:
+            raise CollectionEmpty(entry.name)
+        built = self._backend.build_index(name, choose)
+        if isinstance(built, Approximation):
+            return built
+        measured = self._measured(name, built)
+        self._backend.keep_recall(built, measured)
+        return measured
+
+    def _measured(self, name: str, built: BuiltIndex) -> Approximation:
+        """Return what an index finds of the neighbours of the first records by id."""
+
+        def choose(entry: Entry) -> VectorEntry:
+            return _kept(entry, built.vector.info.space)
+
+        _, ids = self._backend.matching(name, None)
+        rows = self._backend.read(name, ids[:QUERIES], lambda entry: [choose(entry)])
+        if rows is None or not rows.vectors[0]:
+            raise CollectionEmpty(built.entry.name)
+        places, vectors, _ = sound_vectors(rows.vectors[0], built.vector.info.space.dimension)
+        some = sorted(places)
+        queries = vectors[[places[one] for one in some]]
+        return measure_recall(built.kind, some, queries, lambda query: self._nearest(name, query, choose))
+
+    # Looking after
+
+    def check(self) -> list[StructureFault]:
+        """Return what is wrong with all that a store keeps beside its records: indexes, words, views.
+
+        It reads as much of that as the store lets it, and finds records that lack a vector that is ready;
+        what records and vectors say is for `scan` to find.
+        """
+        faults = self._backend.check()
+        for entry in self._backend.entries():
+            for vector in entry.vectors:
+                choose = partial(_kept, space=vector.info.space)
+                with suppress(NotFound):  # dropped or deleted meanwhile
+                    lost = self._backend.lacking(entry.name, choose, None) if vector.info.ready else []
+                    if lost:
+                        records = "1 record lacks" if len(lost) == 1 else f"{len(lost):,} records lack"
+                        reason = f"{records} the vector {vector.info.name!r}: {', '.join(lost[:_NAMED])}"
+                        faults.append(StructureFault(entry.name, None, reason))
+        return faults
+
+    def sql(self, statement: str, seconds: float = SECONDS) -> Table:
+        """Answer one SQL statement that only reads.
+
+        Args:
+            statement: in the store's own SQL; each collection is a view of its name.
+            seconds: after which it is stopped, above 0.
+
+        Raises:
+            QueryRefused: it does not parse, fails, is more than one, or would write; or the store speaks no
+                SQL.
+            QueryStopped: it takes longer, or its answer is larger than `sql.MOST_BYTES`.
+        """
+        return self._backend.sql(statement, seconds)
+
+    def close(self) -> None:
+        """Give back connections and files. A second call does nothing; another call opens them again."""
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _choice(using: str | None, space: Space | None) -> Choose:
+    """Return what chooses the vector of a space, ready or not, or else the ready one of a name."""
+    return lambda entry: entry.ready(using) if space is None else entry.declared(space)
+
+
+def _kept(entry: Entry, space: Space) -> VectorEntry:
+    """Return the vector that was chosen before, by its space.
+
+    Raises:
+        VectorNotFound: it was dropped meanwhile.
+    """
+    try:
+        return entry.declared(space)
+    except SpaceMismatch:
+        raise VectorNotFound(entry.name, str(space), [one.info.name for one in entry.vectors]) from None
