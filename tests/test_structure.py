@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import lookalike
+import lookalike.errors as lookalike_errors
 from lookalike.testing.stores import StoreContract
 from tests.contracts.exceptions import CANNOT
 
@@ -446,6 +447,8 @@ def test_the_package_exports_what_its_document_says() -> None:
     for name in lookalike.__all__:
         assert getattr(lookalike, name).__name__ == name
     assert set(lookalike.__all__) <= set(dir(lookalike))
+    errors = {name.rpartition(".")[2] for name in classes() if is_error(name)}
+    assert {name for name in errors if hasattr(lookalike_errors, name)} <= set(lookalike.__all__)
 
 
 def test_importing_the_package_imports_next_to_nothing() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         CollectionEmpty,
         CollectionExists,
         CollectionNotFound,
+        DecodingStopped,
         ExtraMissing,
         FieldNotFound,
         FolderEmpty,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         NotFound,
         OutputFailed,
         PathNotFound,
+        PluginFailed,
         QueryRefused,
         QueryStopped,
         RemovalUnconfirmed,
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
         TargetDiffers,
         Unanswerable,
         UnusableImage,
+        VectorIncomplete,
+        VectorNotFound,
         WeightsInvalid,
         WeightsMissing,
     )
@@ -78,6 +82,7 @@ if TYPE_CHECKING:
         Skipped,
         Space,
         Table,
+        VectorInfo,
     )
 
 # Here, because whatever is imported of lookalike, in whichever process, this comes first.
@@ -99,6 +104,7 @@ __all__ = [
     "Comparison",
     "CopyReport",
     "Database",
+    "DecodingStopped",
     "Evaluation",
     "ExtraMissing",
     "FieldNotFound",
@@ -120,6 +126,7 @@ __all__ = [
     "Parity",
     "PathNotFound",
     "PlainVector",
+    "PluginFailed",
     "Prediction",
     "QueryRefused",
     "QueryStopped",
@@ -146,6 +153,9 @@ __all__ = [
     "Text",
     "Unanswerable",
     "UnusableImage",
+    "VectorIncomplete",
+    "VectorInfo",
+    "VectorNotFound",
     "WeightsInvalid",
     "WeightsMissing",
     "ZeroShotClassifier",
@@ -186,6 +196,7 @@ _HOMES = {
     "Skipped": "types",
     "Space": "types",
     "Table": "types",
+    "VectorInfo": "types",
 }
 
 
