@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         TargetDiffers,
         Unanswerable,
         UnusableImage,
+        VectorIncomplete,
+        VectorNotFound,
         WeightsInvalid,
         WeightsMissing,
     )
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
         Skipped,
         Space,
         Table,
+        VectorInfo,
     )
 
 # Here, because whatever is imported of lookalike, in whichever process, this comes first.
@@ -146,6 +149,9 @@ __all__ = [
     "Text",
     "Unanswerable",
     "UnusableImage",
+    "VectorIncomplete",
+    "VectorInfo",
+    "VectorNotFound",
     "WeightsInvalid",
     "WeightsMissing",
     "ZeroShotClassifier",
@@ -186,6 +192,7 @@ _HOMES = {
     "Skipped": "types",
     "Space": "types",
     "Table": "types",
+    "VectorInfo": "types",
 }
 
 

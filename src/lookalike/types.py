@@ -104,6 +104,11 @@ class VectorInfo:
     approximation: Approximation | None = None
     """What `build_index` made of it, with the recall that it measured then; None where there is no index."""
 
+    @property
+    def is_fitted(self) -> bool:
+        """Tell whether it went through a fitted metric."""
+        return self.space.metric_fingerprint != PLAIN_METRIC
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:

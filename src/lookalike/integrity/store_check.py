@@ -13,7 +13,7 @@ from lookalike.ingest.embedding import embed_files, read_digest
 from lookalike.ingest.record_writer import RecordWriter
 from lookalike.integrity.finding import Finding
 from lookalike.label_normalisation import labels_digest
-from lookalike.metric_learning.fitted import fitting_of, is_fitted
+from lookalike.metric_learning.fitted import fitting_of
 from lookalike.progress import silent
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.types import Skipped
@@ -156,7 +156,7 @@ class _StoreCheck:
         found: dict[str, Features] = {}
         for vector in collection.vectors:
             fingerprint = vector.space.embedder_fingerprint
-            if fingerprint in found or is_fitted(vector):
+            if fingerprint in found or vector.is_fitted:
                 continue
             kept = self._models.kept_features(fingerprint, vector.space.dimension)
             features = kept.get(record.digest)

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Response
 from lookalike.embedders.ranged import split_name
 from lookalike.embedders.registry import cards
 from lookalike.errors import LookalikeError, Unanswerable
-from lookalike.metric_learning.fitted import is_fitted
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values, Vector
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
@@ -110,7 +109,7 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
                 name=each.name,
                 model=shown_model(service, each.space.embedder),
                 dimension=each.space.dimension,
-                fitted=is_fitted(each),
+                fitted=each.is_fitted,
                 ready=each.ready,
             )
             for each in found.vectors
