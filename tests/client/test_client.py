@@ -46,10 +46,7 @@ from lookalike.search.query import Image, RecordId, Sum, Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from tests.documents import Terminal, served
 from tests.listening import listening

@@ -182,7 +182,7 @@ class Classifier:
                 return best_similarity(nearest(spaces, collection, using, image.vector, 1, of_labels)[0])
 
             closest = best_similarity(neighbours)
-            if vector.is_fitted:
+            if vector.fitted:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
@@ -220,7 +220,7 @@ def calibrate(
     using: str | None = None,
     progress: Progress = silent,
 ) -> CalibrationSet:
-    """Return what the held-out answers of a collection say: see `open_calibration_set`.
+    """Return the calibration set of a collection: see `open_calibration_set`.
 
     Args:
         spaces: of the store with the collection.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,11 +27,12 @@ from lookalike.cli.output import (
     text_of,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import OutputFailed
+from lookalike.cli.reports import report_option, try_to_write
 from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from lookalike.audit.findings import Audit, Duplicates
     from lookalike.types import Neighbour, Scalar
@@ -48,16 +48,11 @@ if TYPE_CHECKING:
     "--split",
     metavar="FIELD",
     help="The field that tells training images from test images.",
-    told="one with such names for values",
+    default_text="one with such names for values",
 )
 @option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a report with pictures, one HTML file that opens offline.",
-)
+@report_option("Write a report with pictures, one HTML file that opens offline.")
 @using_option
 @collection_option
 @format_option
@@ -81,10 +76,6 @@ def audit(
     """
     from lookalike.audit.findings import audit_lines
 
-    if report is not None:
-        from lookalike.report.page import check_report
-
-        check_report(report)
     with settings.open() as database:
         handle = database[collection]
         fields = handle.info().fields
@@ -94,12 +85,9 @@ def audit(
         if report is not None:
             from lookalike.report.audit_report import write_audit_report
 
-            try:
-                with progress_bar("writing the report", quiet=settings.quiet):
-                    model = handle.info().space.embedder
-                    write_audit_report(report, found, *handle.read(), collection=collection, model=model)
-            except OutputFailed as error:  # what was found took its time, and is shown all the same
-                trouble = error
+            trouble = try_to_write(
+                write_audit_report, report, found, handle, using=using, quiet=settings.quiet
+            )
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

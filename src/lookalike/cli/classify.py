@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="TEXT",
     help="For --labels: a text with {} for the label, several are averaged.",
-    told="a photo of a {}",
+    default_text="a photo of a {}",
 )
 @click.option("--model", metavar="NAME", help="For --labels: the model, by default that of the collection.")
 @votes_option
@@ -169,7 +169,7 @@ def classify(
 
 
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:
-    """Return what programs get to see of the prediction for one image."""
+    """Return the prediction for one image as a JSON line."""
     prediction = answer.prediction
     return {
         "path": str(answer.path),
@@ -216,7 +216,7 @@ def _print_classified(answer: Classified, by: str) -> None:
 
 
 def _refuse_beside(option: str, *names: str) -> None:
-    """Refuse parameters of the running command that say nothing beside an option.
+    """Refuse parameters of the running command that have no effect beside an option.
 
     Args:
         option: the option, as it is typed.

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--models",
     metavar="NAME,…",
     help="The embedders, see `lookalike models`.",
-    told="those that are part of lookalike",
+    default_text="those that are part of lookalike",
 )
 @option("-k", "ks", default="1,5", metavar="N,…", help="Numbers of neighbours.")
 @click.option(
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     type=int,
     metavar="N",
     help="That it is trained for at most.",
-    told="20, and for few images as many as 500 updates take, at most 100",
+    default_text="20, and for few images as many as 500 updates take, at most 100",
 )
 @option("--seed", type=int, default=0, metavar="N", help="Of the folds, and of what is drawn in training.")
 @collection_option
@@ -142,7 +142,7 @@ def _print_comparison(comparison: Comparison) -> None:
 
 
 def _tested(places: Sequence[RankedCandidate]) -> list[int]:
-    """Return the ranks held against the first: the second, what was trained, the best that was not."""
+    """Return the ranks tested against the first: the second, trained networks, the best other."""
     trained = [place.fine_tuned for place in places]
     told = {2} | {rank for rank, each in enumerate(trained, 1) if each}
     if trained[0]:

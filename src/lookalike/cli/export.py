@@ -32,7 +32,7 @@ _PHOTOGRAPHS = 32
     "--photographs",
     type=click.Path(path_type=Path, exists=True),
     help="A picture, or a folder of them, to compare both with.",
-    told="two that scikit-learn brings",
+    default_text="two that scikit-learn brings",
 )
 @global_options
 def export(

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ class Settings:
         return replace(self, store=url).open()
 
 
-def option(*names: str, told: str | None = None, **settings: Any) -> Callable[[_Command], _Command]:
+def option(*names: str, default_text: str | None = None, **settings: Any) -> Callable[[_Command], _Command]:
     """Return an option whose help ends with its variable and its default.
 
     Args:
         names: as they are typed.
-        told: the default in words; None: as it is.
+        default_text: the default in words; None: its value.
         settings: those of `click.option`.
     """
-    default = settings.get("default") if told is None else told
+    default = settings.get("default") if default_text is None else default_text
     if isinstance(default, int):
         default = f"{default:,}"
     elif isinstance(default, float):
@@ -90,7 +90,7 @@ cache_option = option(
     envvar="LOOKALIKE_CACHE",
     default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
     help="Folder for models and features.",
-    told="the user's cache folder",
+    default_text="the user's cache folder",
 )
 
 
@@ -143,7 +143,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="LOOKALIKE_WEIGHTS",
         metavar="DIRECTORY",
         help="The weights of a model of the hub, laid out as they are there.",
-        told="the hub's own cache",
+        default_text="the hub's own cache",
     )
     @option(
         "--device",
@@ -244,7 +244,7 @@ false_alarm_option = option(
     metavar="R",
     help="Call pictures unlike anything in the collection unknown, and so this part of the "
     "known ones; 0 for never.",
-    told="0.01",
+    default_text="0.01",
 )
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class _Sum(click.Command):
-    """Takes words for arguments, and says what to do with those that look like options."""
+    """Takes words as arguments, and explains what to do with those that look like options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -83,7 +83,7 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
     type=float,
     metavar="R",
     help="For --min-similarity auto: how often something may be found that is not there.",
-    told="0.01",
+    default_text="0.01",
 )
 @approximate_option
 @where_option
@@ -162,7 +162,7 @@ def _nothing(answer: SearchResult) -> str:
 
 
 def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
-    """Return what programs get to see of a hit."""
+    """Return a hit as a JSON line."""
     line = {"rank": rank, "similarity": hit.similarity, **record_line(hit.record)}
     if hybrid:
         line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
@@ -178,32 +178,21 @@ def _print(answer: SearchResult, *, approximate: bool, hybrid: bool) -> None:
         print_how_searched(answer.approximation)
     cutoff = answer.cutoff
     if cutoff is not None and cutoff.rate is not None:
-        against = (
-            counted(cutoff.images, "image")
-            if not cutoff.texts
-            else (f"{counted(cutoff.texts, 'text')} and {counted(cutoff.images, 'image')}")
-        )
+        against = f"{counted(cutoff.texts, 'text')} and " if cutoff.texts else ""
+        against += counted(cutoff.images, "image")
         rate = f"a false-alarm rate of {cutoff.rate:g}"
         print_text(f"at least {cutoff.similarity:.4f} similar: set by {against} for {rate}")
     if not answer.hits and cutoff is not None:
         print_text(_nothing(answer))
         return
-    if hybrid:
-        print_table(
-            ("", "similarity", "found by", "image", "fields"),
-            [
-                (rank, hit.similarity, _found_by(hit), short_path(hit.record.uri), describe(hit.record))
-                for rank, hit in enumerate(answer.hits, 1)
-            ],
+    rows = [
+        (
+            *(rank, hit.similarity, *([_found_by(hit)] if hybrid else [])),
+            *(short_path(hit.record.uri), describe(hit.record)),
         )
-        return
-    print_table(
-        ("", "similarity", "image", "fields"),
-        [
-            (rank, hit.similarity, short_path(hit.record.uri), describe(hit.record))
-            for rank, hit in enumerate(answer.hits, 1)
-        ],
-    )
+        for rank, hit in enumerate(answer.hits, 1)
+    ]
+    print_table(("", "similarity", *(["found by"] if hybrid else []), "image", "fields"), rows)
 
 
 def _found_by(hit: Hit) -> str:

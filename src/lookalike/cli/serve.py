@@ -43,7 +43,7 @@ _DEFAULTS = ServiceSettings()
     envvar="LOOKALIKE_COLLECTION",
     metavar="NAME",
     help="Serve this collection, and others that are named so, but no more.",
-    told="all",
+    default_text="all",
 )
 @click.option(
     "--model",
@@ -100,7 +100,7 @@ _DEFAULTS = ServiceSettings()
     metavar="ADDRESS",
     help="Believe what the proxy at this address, or in this network, says of who asks (X-Forwarded-For and "
     "-Proto).",
-    told="this machine",
+    default_text="this machine",
 )
 @option(
     "--max-mb",

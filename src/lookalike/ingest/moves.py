@@ -139,7 +139,7 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
 def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[str, Features]]:
     """Return what is known of records by id: features or plain vectors of each model, by its fingerprint."""
     found: dict[str, dict[str, Features]] = {record.id: {} for record in records}
-    vectors = [one for one in run.store.collection(run.name).vectors if one.ready and not one.is_fitted]
+    vectors = [one for one in run.store.collection(run.name).vectors if one.ready and not one.fitted]
     names = {one.space.embedder_fingerprint: one.name for one in vectors}
     for encoder in run.encoders:
         fingerprint = encoder.embedder.fingerprint

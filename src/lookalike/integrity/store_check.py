@@ -105,7 +105,10 @@ class _StoreCheck:
 
     def check_structure(self) -> None:
         """Check what a store has beside its records; what repeats a record's labels is written anew."""
+        named = {(finding.collection, finding.id) for finding in self.findings if finding.id is not None}
         for fault in self._store.check():
+            if (fault.collection, fault.id) in named:  # a record that lacks a vector was found by reading it
+                continue
             finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=_RESTORE)
             if fault.collection is not None and fault.id is not None:
                 finding = replace(finding, todo="`lookalike check --repair` writes it anew")
@@ -156,7 +159,7 @@ class _StoreCheck:
         found: dict[str, Features] = {}
         for vector in collection.vectors:
             fingerprint = vector.space.embedder_fingerprint
-            if fingerprint in found or vector.is_fitted:
+            if fingerprint in found or vector.fitted:
                 continue
             kept = self._models.kept_features(fingerprint, vector.space.dimension)
             features = kept.get(record.digest)

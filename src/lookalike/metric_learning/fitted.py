@@ -115,11 +115,11 @@ def plain_of(collection: CollectionInfo, vector: VectorInfo) -> VectorInfo:
     Raises:
         SpaceMismatch: there is none.
     """
-    if not vector.is_fitted:
+    if not vector.fitted:
         return vector
     for other in collection.vectors:
         same = other.space.embedder_fingerprint == vector.space.embedder_fingerprint
-        if other.ready and not other.is_fitted and same:
+        if other.ready and not other.fitted and same:
             return other
     raise SpaceMismatch(collection.name, str(vector.space), "no plain vector of its model")
 
@@ -136,7 +136,7 @@ def fitting_of(store: Store, collection: CollectionInfo, vector: VectorInfo) -> 
         StoreCorrupt: the fit does not read.
         SpaceMismatch: the collection has no longer a vector of that space.
     """
-    if not vector.is_fitted:
+    if not vector.fitted:
         return None
     data = store.metric(collection.name, space=vector.space)
     try:

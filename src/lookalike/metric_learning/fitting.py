@@ -257,7 +257,7 @@ def only_one(store: Store, name: str, locks: Path) -> Iterator[None]:
 def _fitted_of(collection: CollectionInfo) -> VectorInfo | None:
     with suppress(VectorNotFound):
         found = collection.vector(FITTED)
-        return found if found.is_fitted else None
+        return found if found.fitted else None
     return None
 
 

@@ -112,7 +112,7 @@ class Spaces:
             beat: called between the steps of each fit; what it raises ends it.
         """
         vector = collection.vector(using)
-        return refit_with(models.groups(vector.space.embedder), beat) if vector.is_fitted else None
+        return refit_with(models.groups(vector.space.embedder), beat) if vector.fitted else None
 
     def build_index(self, collection: CollectionInfo, using: str | None = None) -> Approximation:
         """Build the approximate index of a vector, see `Store.build_index`.
@@ -123,7 +123,7 @@ class Spaces:
                 made of get an index too: classifications ask them how strange a picture is.
         """
         vector = collection.vector(using)
-        if vector.is_fitted:
+        if vector.fitted:
             self.store.build_index(collection.name, plain_vector(collection, using).name)
         return self.store.build_index(collection.name, vector.name)
 

@@ -134,7 +134,7 @@ def reading_vector(models: Models, collection: CollectionInfo, using: str | None
         Unanswerable: no embedder reads texts; the line says which do.
     """
     first = plain_vector(collection, using)
-    others = [each for each in collection.vectors if using is None and each.ready and not each.is_fitted]
+    others = [each for each in collection.vectors if using is None and each.ready and not each.fitted]
     for vector in (first, *others):
         if isinstance(models.embedder_of(collection, vector), TextEmbedder):
             return vector

@@ -171,7 +171,7 @@ def search(
         models.text_embedder_of(collection, vector).vocabulary if texts else None,
         texts=texts,
         using=vector.name,
-        plain=texts and meant.is_fitted and plain_of(collection, meant).name == vector.name,
+        plain=texts and meant.fitted and plain_of(collection, meant).name == vector.name,
         itself=len(found.itself),
         cutoff=found.cutoff,
         best=found.nearest[0].similarity if found.nearest else None,

@@ -75,13 +75,13 @@ class Service:
         self.embedders = EmbedderCache(database, self.store_pool, self.collection)
         self.jobs = Jobs(settings.jobs)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Answer every waiting request with 503, and end slow decoding: the time to stop is over."""
         self._stopped.enter_context(POOL.stopped())
-        self.jobs.give_up()
-        self.embedding_queue.give_up()
+        self.jobs.abort()
+        self.embedding_queue.abort()
         for pool in self._pools:
-            pool.give_up()
+            pool.abort()
 
     def close(self) -> None:
         """Cancel jobs, finish what else was accepted, and end the threads.

@@ -48,9 +48,9 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
     async def answer() -> Response:
         images: list[Image | RecordId | Skipped] = []
         if pictures:
-            maker = await service.embedders.get(name, query.using)
-            files = await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache)
-            images += [_image(file, maker.embedder) for file in files]
+            model = await service.embedders.get(name, query.using)
+            files = await service.embedding_queue.pictures(pictures, model.embedder, model.cache)
+            images += [_image(file, model.embedder) for file in files]
         images += map(RecordId, query.ids)
         return await service.store_pool.run(lambda: json_response(_classify(service, name, query, images)))
 

@@ -109,7 +109,7 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
                 name=each.name,
                 model=shown_model(service, each.space.embedder),
                 dimension=each.space.dimension,
-                fitted=each.is_fitted,
+                fitted=each.fitted,
                 ready=each.ready,
             )
             for each in found.vectors

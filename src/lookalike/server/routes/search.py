@@ -89,17 +89,17 @@ async def _embedded(
     """Return the terms with their pictures and texts embedded, together with those of other requests."""
     pictures = [each.upload for each in asked if isinstance(each, _Picture)]
     texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
-    maker = None
+    model = None
     if pictures or texts:
-        maker = await service.embedders.get(name, using, reading=bool(texts))
+        model = await service.embedders.get(name, using, reading=bool(texts))
     files: Iterator[EmbeddedFile | Skipped] = iter(())
-    if maker is not None and pictures:
-        files = iter(await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache))
+    if model is not None and pictures:
+        files = iter(await service.embedding_queue.pictures(pictures, model.embedder, model.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
-    if maker is not None and texts:
+    if model is not None and texts:
         reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
-    made_by = "" if maker is None else maker.embedder.fingerprint
+    made_by = "" if model is None else model.embedder.fingerprint
     terms: list[Summand] = []
     for each in asked:
         if isinstance(each, _Picture):
