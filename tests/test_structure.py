@@ -398,7 +398,7 @@ def test_the_list_of_commands_needs_click_and_little_else() -> None:
 
 
 def test_the_list_of_commands_takes_at_most_five_times_as_long_as_python(tmp_path: Path) -> None:
-    """CPU time, the least of several: what else the machine does adds to some of them, not to all."""
+    """CPU time, the least of several: what else the machine does adds to some of them, and not to all."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
         "PYTHONPYCACHEPREFIX": str(tmp_path),
@@ -416,9 +416,12 @@ def test_the_list_of_commands_takes_at_most_five_times_as_long_as_python(tmp_pat
     programs = [(sys.executable, "-c", "pass"), (script, "--help")]
     for program in programs:
         seconds(*program)  # writes the bytecode
-    rounds = [[seconds(*program) for program in programs] for _ in range(15)]
-    least, most = (min(each) for each in zip(*rounds, strict=True))
-    assert most <= 5 * least, f"{most / least:.2f} times"
+    python, command = (min(seconds(*program) for _ in range(10)) for program in programs)
+    for _ in range(60):
+        python, command = min(python, seconds(*programs[0])), min(command, seconds(*programs[1]))
+        if command <= 5 * python:
+            return
+    pytest.fail(f"{command / python:.2f} times")
 
 
 def test_before_the_command_line_guards_against_ctrl_c_next_to_nothing_is_imported() -> None:

@@ -123,12 +123,26 @@ class ImageNotFound(NotFound):
 class VectorNotFound(NotFound):
     """A name that no vector of the collection has, or one that records still lack."""
 
-    def __init__(self, collection: str, vector: str, known: Iterable[str]) -> None:
+    def __init__(self, collection: str, vector: str, known: Iterable[str], *, declared: bool = False) -> None:
+        """Say so.
+
+        Args:
+            collection: its name.
+            vector: the name that was asked for.
+            known: names of those that can be asked.
+            declared: whether there is one of that name, which records still lack.
+        """
         self.collection = collection
         self.vector = vector
         self.known = list(known)
         there = ", ".join(self.known)
-        super().__init__(f"collection {collection!r} has no vector {vector!r}: it has {there}")
+        said = f"collection {collection!r} has no vector {vector!r}: it has {there}"
+        if declared:
+            said = (
+                f"vector {vector!r} of collection {collection!r} is not complete, and cannot be asked yet: "
+                f"`lookalike index` goes on with it"
+            )
+        super().__init__(said)
 
 
 class ModelNotFound(NotFound):
@@ -234,9 +248,10 @@ class VectorIncomplete(LookalikeError):
         self.vector = vector
         self.lacking = lacking
         records = "1 record" if lacking == 1 else f"{lacking:,} records"
+        lack = "lacks" if lacking == 1 else "lack"
         super().__init__(
-            f"{records} of collection {collection!r} lack the vector {vector!r}: index them again, or remove "
-            f"them"
+            f"{records} of collection {collection!r} {lack} the vector {vector!r}: index them again, or "
+            f"remove them"
         )
 
 

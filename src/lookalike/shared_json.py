@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _WAIT_S = 10.0
 
 
-def read_notes(path: Path) -> dict[str, object]:
-    """Return what was noted; nothing where the file is missing, damaged or no object."""
+def read_entries(path: Path) -> dict[str, object]:
+    """Return the entries of a file; none where it is missing, damaged or no object."""
     try:
         known = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -23,7 +23,7 @@ def read_notes(path: Path) -> dict[str, object]:
     return known if isinstance(known, dict) else {}
 
 
-def add_notes(path: Path, entries: Mapping[str, object], wait: float = _WAIT_S) -> None:
+def add_entries(path: Path, entries: Mapping[str, object], wait: float = _WAIT_S) -> None:
     """Add entries, or replace those of the same name; where nothing can be written they are left out.
 
     Args:
@@ -31,17 +31,17 @@ def add_notes(path: Path, entries: Mapping[str, object], wait: float = _WAIT_S) 
         entries: that JSON can hold.
         wait: seconds to wait for another process.
     """
-    change_notes(path, lambda known: {**known, **entries}, wait)
+    change_entries(path, lambda known: {**known, **entries}, wait)
 
 
-def change_notes(
+def change_entries(
     path: Path, change: Callable[[dict[str, object]], dict[str, object]], wait: float = _WAIT_S
 ) -> str | None:
-    """Replace what is noted by something that is made of it, while no other process writes.
+    """Replace the entries by something that is made of them, while no other process writes.
 
     Args:
         path: the file, made if it is missing, and replaced whole; left alone where nothing changes.
-        change: gets what is noted and returns what is to be, which JSON can hold.
+        change: gets the entries and returns those that are to be, which JSON can hold.
         wait: seconds to wait for another process.
 
     Returns:
@@ -50,7 +50,7 @@ def change_notes(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock", timeout=wait):
-            known = read_notes(path)
+            known = read_entries(path)
             wanted = change(known)
             if wanted != known:
                 part = path.with_name(f"{path.name}.part")

@@ -104,6 +104,11 @@ class VectorInfo:
     approximation: Approximation | None = None
     """What `build_index` made of it, with the recall that it measured then; None where there is no index."""
 
+    @property
+    def fitted(self) -> bool:
+        """Whether it went through a fitted metric."""
+        return self.space.metric_fingerprint != PLAIN_METRIC
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
@@ -132,7 +137,9 @@ class CollectionInfo:
         for one in self.vectors:
             if one.name == name and one.ready:
                 return one
-        raise VectorNotFound(self.name, name, [one.name for one in self.vectors if one.ready])
+        known = [one.name for one in self.vectors if one.ready]
+        declared = any(one.name == name for one in self.vectors)
+        raise VectorNotFound(self.name, name, known, declared=declared)
 
     @property
     def space(self) -> Space:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from click import Option
 
 from lookalike.cli import main
 from lookalike.cli.group import COMMANDS, load
+from lookalike.evaluation import novelty
+from lookalike.search import background
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -22,3 +25,14 @@ def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert listed == sorted(COMMANDS)
     assert "  sql          Answer one SQL STATEMENT that only reads.\n" in out
     assert err == ""
+
+
+def test_defaults_that_are_written_out_are_those_of_their_rooms() -> None:
+    """They are text in the help, as the modules that know them take long to import."""
+    options = {
+        name: {option.name: option for option in load(name).params if isinstance(option, Option)}
+        for name in ("search", "classify", "evaluate")
+    }
+    assert f"[default: {background.FALSE_ALARM:g}]" in (options["search"]["false_alarm"].help or "")
+    for name in ("classify", "evaluate"):
+        assert f"[default: {novelty.FALSE_ALARM:g}]" in (options[name]["false_alarm"].help or "")

@@ -46,10 +46,7 @@ from lookalike.search.query import Image, RecordId, Sum, Text
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
-from lookalike.uris import (
-    file_uri,
-    record_id,
-)
+from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from tests.documents import Terminal, served
 from tests.listening import listening
@@ -92,7 +89,7 @@ def ids(hits: Any) -> list[str]:
 def test_collections_are_described(client: Client) -> None:
     (collection,) = client.collections()
     assert (collection.name, collection.count, collection.model) == (COLLECTION, 60, MODEL)
-    assert client.collection(COLLECTION) == collection
+    assert client[COLLECTION].info() == collection
 
 
 def test_a_picture_is_searched_for_by_path_and_by_bytes(
@@ -100,7 +97,7 @@ def test_a_picture_is_searched_for_by_path_and_by_bytes(
 ) -> None:
     found = database[COLLECTION].search(files[7], k=5).hits
     for picture in (files[7], files[7].read_bytes()):
-        answer = client.search(COLLECTION, picture, k=5)
+        answer = client[COLLECTION].search(picture, k=5)
         assert ids(answer.hits) == [hit.record.id for hit in found]
         assert answer.hits[0].similarity == pytest.approx(1, abs=1e-5)
         assert answer.more
@@ -108,30 +105,30 @@ def test_a_picture_is_searched_for_by_path_and_by_bytes(
 
 def test_terms_of_all_kinds_are_added_up(client: Client, database: Database, files: list[Path]) -> None:
     identity = record_id(file_uri(files[5]))
-    assert client.search(COLLECTION, RecordId(identity), k=1).hits[0].id == identity
+    assert client[COLLECTION].search(RecordId(identity), k=1).hits[0].id == identity
     query = Image(files[3]) - Text("a red car") + RecordId(identity) - Image(files[9])
-    answer = client.search(COLLECTION, query, k=7)
+    answer = client[COLLECTION].search(query, k=7)
     found = database[COLLECTION].search(query, k=7)
     assert ids(answer.hits) == [hit.record.id for hit in found.hits]
     assert answer.left_out == found.itself == 3
 
 
 def test_the_options_of_a_search_arrive(client: Client, database: Database) -> None:
-    first = client.search(COLLECTION, Text("cloth"), k=4)
-    assert ids(client.search(COLLECTION, Text("cloth"), k=2, offset=2).hits) == ids(first.hits)[2:]
-    only = client.search(COLLECTION, Text("cloth"), k=50, where={"label": ["local", "global"]})
+    first = client[COLLECTION].search(Text("cloth"), k=4)
+    assert ids(client[COLLECTION].search(Text("cloth"), k=2, offset=2).hits) == ids(first.hits)[2:]
+    only = client[COLLECTION].search(Text("cloth"), k=50, where={"label": ["local", "global"]})
     assert len(only.hits) == 40
     assert {hit.fields["label"] for hit in only.hits} == {"local", "global"}
     # `true`, 1 and "1" are three.
     counts = [
-        len(client.search(COLLECTION, Text("cloth"), k=60, where={"mixed": [v]}).hits) for v in (True, 1, "1")
+        len(client[COLLECTION].search(Text("cloth"), k=60, where={"mixed": [v]}).hits) for v in (True, 1, "1")
     ]
     assert counts == [12, 12, 12]
-    cut = client.search(COLLECTION, Text("cloth"), min_similarity=0.99)
+    cut = client[COLLECTION].search(Text("cloth"), min_similarity=0.99)
     assert cut.hits == []
     assert cut.cutoff is not None
     assert cut.best == pytest.approx(first.hits[0].similarity)
-    hybrid = client.search(COLLECTION, Text("local"), hybrid=True, k=3)
+    hybrid = client[COLLECTION].search(Text("local"), hybrid=True, k=3)
     assert any(hit.by_words for hit in hybrid.hits)
 
 
@@ -142,8 +139,8 @@ def test_pictures_are_classified_in_the_order_given(
     record = next(each for each in records if each.fields["label"] == "nominal")
     text = tmp_path / "notes.png"
     text.write_text("no picture")
-    answer = client.classify(
-        COLLECTION, [files[0], RecordId(record.id), text, files[30].read_bytes()], by="label", k=3
+    answer = client[COLLECTION].classify(
+        [files[0], RecordId(record.id), text, files[30].read_bytes()], by="label", k=3
     )
     kinds = [type(each) for each in answer.predictions]
     assert kinds == [Prediction, Prediction, Unusable, Prediction]
@@ -184,12 +181,11 @@ def test_the_service_says_what_it_lets_one_do(client: Client) -> None:
 
 
 def test_threads_may_share_a_client(client: Client, files: list[Path]) -> None:
-    expected = [ids(client.search(COLLECTION, file).hits) for file in files[:8]]
+    expected = [ids(client[COLLECTION].search(file).hits) for file in files[:8]]
 
     async def ask() -> list[list[str]]:
-        answers = await asyncio.gather(
-            *(asyncio.to_thread(client.search, COLLECTION, file) for file in files[:8])
-        )
+        search = client[COLLECTION].search
+        answers = await asyncio.gather(*(asyncio.to_thread(search, file) for file in files[:8]))
         return [ids(answer.hits) for answer in answers]
 
     assert asyncio.run(ask()) == expected
@@ -209,10 +205,11 @@ def writing(store_url: str, cache: Path, pictures: Path, tmp_path: Path) -> Iter
 
 
 def test_a_collection_is_made_filled_put_right_and_deleted(writing: Client, files: list[Path]) -> None:
-    made = writing.create("mine", MODEL)
-    assert (made.name, made.count, made.model) == ("mine", 0, MODEL)
-    added = writing.add(
-        "mine", [files[0], files[25].read_bytes(), b"no picture"],
+    mine = writing.create("mine", MODEL)
+    made = mine.info()
+    assert (mine.name, made.name, made.count, made.model) == ("mine", "mine", 0, MODEL)
+    added = mine.add(
+        [files[0], files[25].read_bytes(), b"no picture"],
         fields=[{"label": "good"}, {"label": "bad", "checked": True}, {"label": "none"}],
         metadata={"camera": {"line": 3}},
     )  # fmt: skip
@@ -220,74 +217,80 @@ def test_a_collection_is_made_filled_put_right_and_deleted(writing: Client, file
     assert [each.name for each in added.skipped] == ["image"]
     first, second = added.images
     assert first.metadata["camera"] == {"line": 3}
-    assert writing.image("mine", first.id) == first
-    assert writing.original("mine", first.id) == files[0].read_bytes()
-    assert writing.thumbnail("mine", first.id, 64)[8:12] == b"WEBP"
-    found = writing.search("mine", files[0], k=1).hits[0]
+    assert mine.record(first.id) == first
+    assert mine.original(first.id) == files[0].read_bytes()
+    assert mine.thumbnail(first.id, 64)[8:12] == b"WEBP"
+    found = mine.search(files[0], k=1).hits[0]
     assert found.id == first.id
-    values = {each.field: each for each in writing.values("mine").fields}
+    values = {each.field: each for each in mine.values().fields}
     assert values["label"].distinct == 2
-    right = writing.correct("mine", second.id, {"label": "good", "checked": None}, confirm=["label"])
+    right = mine.correct(second.id, {"label": "good", "checked": None}, confirm=["label"])
     assert right.fields == {"label": "good"}
     assert right.corrected == {"label": "bad", "checked": True}
     assert right.confirmed == ["label"]
-    writing.remove("mine", first.id)
+    mine.remove(first.id)
     with pytest.raises(ResourceNotFound, match=first.id) as error:
-        writing.image("mine", first.id)
+        mine.record(first.id)
     assert error.value.error == "ImageNotFound"
-    assert writing.delete("mine") == 1
+    assert mine.delete() == 1
     assert [collection.name for collection in writing.collections()] == [COLLECTION]
 
 
 def test_an_evaluation_is_waited_for_and_read(client: Client) -> None:
     seen: list[tuple[int, int]] = []
-    job = client.evaluate(COLLECTION, "label", k=3)
-    assert (job.kind, job.collection) == ("evaluate", COLLECTION)
-    done = client.wait(job, lambda *steps: seen.append(steps))
+    job = client[COLLECTION].evaluate("label", k=3)
+    begun = job.info()
+    assert (begun.kind, begun.collection) == ("evaluate", COLLECTION)
+    done = job.wait(lambda *steps: seen.append(steps))
     assert done.state == "done"
     assert seen[-1] == (done.total, done.total)
     assert [steps for steps, _ in seen] == sorted(steps for steps, _ in seen)
-    figures = client.evaluation(job)
+    figures = job.evaluation()
     assert figures.summary.evaluated == 60
     assert figures.summary.k == 3
     assert sum(cell.count for cell in figures.confusion) == 60
-    mistakes = client.evaluated_images(job.id, wrong=True, limit=3)
+    mistakes = client.job(job.id).images(wrong=True, limit=3)
     assert mistakes.total == figures.summary.mistakes
     cell = figures.confusion[0]
     labels = [each.label for each in figures.classes]
     place, predicted = labels.index(cell.label), labels.index(cell.predicted)
-    page = client.evaluated_images(job, label=place, predicted=predicted, offset=1, limit=1)
+    page = job.images(label=place, predicted=predicted, offset=1, limit=1)
     assert page.total == cell.count
     assert [image.label for image in page.images] == [cell.label] * min(1, cell.count - 1)
     assert job.id in [each.id for each in client.jobs()]
-    assert client.job(job.id) == done
+    assert client.job(job.id).info() == done
 
 
 def test_an_audit_and_a_map_are_read(client: Client) -> None:
-    audit = client.wait(client.audit(COLLECTION, "label"))
-    suspects = client.suspects(audit, contradicted=False, limit=2)
+    audit = client[COLLECTION].audit("label")
+    assert audit.wait().state == "done"
+    suspects = audit.suspects(contradicted=False, limit=2)
     assert suspects.summary.images == 60
     assert len(suspects.suspects) == 2
-    assert client.suspects(audit).total == suspects.summary.contradicted
-    assert client.duplicates(audit).total == suspects.summary.duplicates
-    assert client.outliers(audit).total == suspects.summary.outliers
-    assert client.small_classes(audit).total == suspects.summary.small_classes
-    assert client.left_out(audit).total == suspects.summary.left_out
-    points = client.map(client.wait(client.draw(COLLECTION, "label")))
+    assert audit.suspects().total == suspects.summary.contradicted
+    assert audit.duplicates().total == suspects.summary.duplicates
+    assert audit.outliers().total == suspects.summary.outliers
+    assert audit.small_classes().total == suspects.summary.small_classes
+    assert audit.left_out().total == suspects.summary.left_out
+    drawn = client[COLLECTION].map("label")
+    drawn.wait()
+    points = drawn.map()
     assert points.images == points.drawn == len(points.ids) == len(points.x) == 60
     assert points.labels == ["global", "local", "nominal"]
 
 
 def test_what_was_indexed_is_indexed_again(writing: Client) -> None:
-    report = writing.indexing(writing.wait(writing.index(COLLECTION)))
+    indexed = writing[COLLECTION].index()
+    indexed.wait()
+    report = indexed.indexing()
     assert report.images == report.unchanged + report.relabelled == 60
 
 
 def test_a_job_that_fails_says_why(client: Client) -> None:
     with pytest.raises(ServiceError, match="colour"):
-        client.wait(client.evaluate(COLLECTION, "colour"))
+        client[COLLECTION].evaluate("colour").wait()
     with pytest.raises(ResourceNotFound):
-        client.cancel("nosuch")
+        client.job("nosuch").cancel()
 
 
 # What goes wrong.
@@ -295,20 +298,20 @@ def test_a_job_that_fails_says_why(client: Client) -> None:
 
 def test_refusals_are_errors_of_ours(client: Client) -> None:
     with pytest.raises(ResourceNotFound, match="no collection 'nosuch'") as missing:
-        client.search("nosuch", Text("a car"))
+        client["nosuch"].search(Text("a car"))
     assert isinstance(missing.value, NotFound)
     assert (missing.value.status, missing.value.error) == (404, "CollectionNotFound")
     with pytest.raises(ServiceRefused, match="no field 'colour'") as refused:
-        client.search(COLLECTION, Text("a car"), where={"colour": ["red"]})
+        client[COLLECTION].search(Text("a car"), where={"colour": ["red"]})
     assert isinstance(refused.value, InvalidArgument)
     assert refused.value.error == "FieldNotFound"
     with pytest.raises(ServiceRefused, match="not an image") as unusable:
-        client.search(COLLECTION, b"no picture")
+        client[COLLECTION].search(b"no picture")
     assert (unusable.value.status, unusable.value.error) == (422, "UnusableImage")
     with pytest.raises(ServiceRefused, match="nothing to search for"):
-        client.search(COLLECTION, Sum(()))
+        client[COLLECTION].search(Sum(()))
     with pytest.raises(ServiceUnanswerable) as unanswerable:
-        client.classify(COLLECTION, b"x", by="mixed", where={"mixed": ["nosuch"]}, max_error=0.01)
+        client[COLLECTION].classify(b"x", by="mixed", where={"mixed": ["nosuch"]}, max_error=0.01)
     assert isinstance(unanswerable.value, Unanswerable)
     # In OpenAI's shape there, and the same errors here.
     with pytest.raises(ResourceNotFound, match="no model 'gpt-4' is served"):
@@ -319,16 +322,16 @@ def test_refusals_are_errors_of_ours(client: Client) -> None:
 
 def test_what_this_side_knows_to_be_wrong_is_not_sent(client: Client, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"^k: ") as error:
-        client.search(COLLECTION, Text("a car"), k=0)
+        client[COLLECTION].search(Text("a car"), k=0)
     assert not isinstance(error.value, ServiceError)
     with pytest.raises(InvalidArgument, match="terms/0/id"):
-        client.search(COLLECTION, RecordId("nosuch"))
+        client[COLLECTION].search(RecordId("nosuch"))
     with pytest.raises(InvalidArgument, match=r"^the question: .* at most 20,000"):
-        client.search(COLLECTION, Text("a car"), where={"label": [str(number) for number in range(20_000)]})
+        client[COLLECTION].search(Text("a car"), where={"label": [str(number) for number in range(20_000)]})
     with pytest.raises(PathNotFound, match=r"nosuch\.png"):
-        client.search(COLLECTION, tmp_path / "nosuch.png")
+        client[COLLECTION].search(tmp_path / "nosuch.png")
     with pytest.raises(UnusableImage, match="cannot be read"):
-        client.classify(COLLECTION, tmp_path, by="label")
+        client[COLLECTION].classify(tmp_path, by="label")
 
 
 @pytest.mark.parametrize("url", ["nosuch", "ftp://127.0.0.1", "http://", "http://[::1", "127.0.0.1:8000"])
@@ -448,7 +451,7 @@ def test_a_busy_service_is_asked_again_a_few_times(scripted: Callable[..., Scrip
         Client(f"http://127.0.0.1:{server.port}", retries=1) as client,
         pytest.raises(ServiceBusy, match="much to do") as error,
     ):
-        client.search(COLLECTION, Text("a car"))
+        client[COLLECTION].search(Text("a car"))
     assert error.value.error == "Overloaded"
     assert len(server.requests) == 2
 
@@ -456,7 +459,7 @@ def test_a_busy_service_is_asked_again_a_few_times(scripted: Callable[..., Scrip
 def test_a_change_that_is_not_to_happen_twice_is_not_sent_twice(scripted: Callable[..., Scripted]) -> None:
     server = scripted(BUSY)
     with Client(f"http://127.0.0.1:{server.port}") as client, pytest.raises(ServiceBusy):
-        client.evaluate(COLLECTION, "label")
+        client[COLLECTION].evaluate("label")
     assert len(server.requests) == 1
 
 
@@ -488,17 +491,17 @@ def test_a_job_is_watched_and_its_end_is_told(scripted: Callable[..., Scripted])
     steps: list[int] = []
     server = scripted(*(_job("running", done) for done in (0, 20, 20)), _job("done", 60))
     with Client(f"http://127.0.0.1:{server.port}") as client:
-        assert client.wait("a1", lambda done, _total: steps.append(done)).done == 60
+        assert client.job("a1").wait(lambda done, _total: steps.append(done)).done == 60
     assert steps == [0, 20, 60]
     problem = {"title": "Gone", "status": 410, "detail": "somebody cancelled it", "error": "Cancelled"}
     server = scripted(_job("running", 1), _job("cancelled", 1, problem=problem), _job("running", 2))
     with Client(f"http://127.0.0.1:{server.port}") as client:
         with pytest.raises(JobFailed, match="somebody cancelled it") as failed:
-            client.wait("a1")
+            client.job("a1").wait()
         assert (failed.value.status, failed.value.error) == (410, "Cancelled")
         assert failed.value.job.state == "cancelled"
         with pytest.raises(JobUnfinished, match="the job a1 goes on: 2 of 60") as unfinished:
-            client.wait("a1", timeout=0)
+            client.job("a1").wait(timeout=0)
         assert unfinished.value.job.done == 2
 
 
@@ -512,7 +515,7 @@ def test_a_proxys_path_before_ours_is_kept(scripted: Callable[..., Scripted]) ->
 def test_a_name_is_one_part_of_the_path(scripted: Callable[..., Scripted]) -> None:
     server = scripted(said("404 Not Found"))
     with Client(f"http://127.0.0.1:{server.port}") as client, pytest.raises(ResourceNotFound):
-        client.collection("../a b/?c=%2F#")
+        client["../a b/?c=%2F#"].info()
     assert b"/v1/collections/..%2Fa%20b%2F%3Fc%3D%252F%23 HTTP" in server.requests[0]
 
 
@@ -521,7 +524,7 @@ def test_a_name_that_would_lead_elsewhere_is_not_sent(scripted: Callable[..., Sc
     # Of `/v1/collections/parts/images/..` what is deleted would be the collection.
     server = scripted(said("204 No Content"))
     with Client(f"http://127.0.0.1:{server.port}") as client:
-        for call in (lambda: client.remove("parts", name), lambda: client.delete(name)):
+        for call in (lambda: client["parts"].remove(name), client[name].delete):
             with pytest.raises(InvalidArgument, match="no name of a collection"):
                 call()
     assert server.requests == []

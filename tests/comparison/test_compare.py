@@ -21,11 +21,7 @@ from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.folds import stratified_folds
 from lookalike.metric_learning import fitted
-from lookalike.types import (
-    Features,
-    Record,
-    Vectors,
-)
+from lookalike.types import Features, Record, Vectors
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import Metric, normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups

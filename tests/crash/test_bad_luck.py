@@ -99,7 +99,10 @@ class Bench:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
                 return set()
-            rows = connection.execute("SELECT uri, length(vector), fields FROM lookalike_records").fetchall()
+            rows = connection.execute(
+                "SELECT uri, length(vector), fields"
+                " FROM lookalike_records LEFT JOIN lookalike_v1 USING (record)"
+            ).fetchall()
         finally:
             connection.close()
         paths = [uri_path(uri) for uri, _, _ in rows]
@@ -333,7 +336,7 @@ def test_a_store_on_a_full_disk_is_one_line_and_goes_on_when_there_is_space(
     (bench.folder / "disk").mkdir()
     bench.environment["LOOKALIKE_STORE"] = f"sqlite:///{bench.folder}/disk/test.db"
     done = mounted("""
-        mount -t tmpfs -o size=600k none disk
+        mount -t tmpfs -o size=700k none disk
         lookalike index first >&2
         code=0; lookalike index root || code=$?
         echo $code

@@ -86,7 +86,7 @@ def test_processes_build_once(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 import time
-from lookalike.embedders.graph_cache import built_once
+from lookalike.embedders.onnx.graph_cache import built_once
 folder = Path({str(tmp_path)!r})
 def build():
     with (folder / "log").open("a") as log:

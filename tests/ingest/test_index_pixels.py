@@ -20,7 +20,7 @@ from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument, ModelNotFound
 from lookalike.images.levels import AUTO, FULL, Range
 from tests.conftest import CommandLine
-from tests.images.test_images import HEIC, encoded, scene
+from tests.images.test_decoding import HEIC, encoded, scene
 from tests.mean_colours import picture
 from tests.service import InProcess
 from tests.tiff_files import Page, write_tiff

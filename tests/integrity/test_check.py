@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,9 @@ def victim(whole: Path) -> Path:
     return min((whole / "textile" / "local").iterdir())
 
 
+INSPECT = "efficientnet-lite0-inspect"
+
+
 def found(
     check: CommandLine, *words: str | Path, code: int = 1
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -71,14 +75,21 @@ def execute(path: Path, statement: str, *values: object) -> None:
         assert connection.execute(statement, values).rowcount != 0
 
 
-def content(url: str) -> dict[str, tuple[object, bytes]]:
+def content(url: str) -> dict[str, tuple[object, list[bytes]]]:
     with open_store(url) as store:
         return {
-            one.id: (one, vector.tobytes())
+            one.id: (one, [rows[row].tobytes() for rows in vectors.values()])
             for each in store.collections()
-            for records, vectors in store.scan(each.name)
-            for one, vector in zip(records, vectors, strict=True)
+            for records, vectors in store.scan_vectors(each.name)
+            for row, one in enumerate(records)
         }
+
+
+def spoil(path: Path, table: str, change: str, identity: str) -> None:
+    """Change the vector of a record in the table of a vector, or delete it there."""
+    of_record = "WHERE record = (SELECT record FROM lookalike_records WHERE id = ?)"
+    statement = f"UPDATE {table} SET {change}" if change else f"DELETE FROM {table}"
+    execute(path, f"{statement} {of_record}", identity)
 
 
 def test_where_all_is_well_the_exit_code_is_0_and_nothing_is_written(
@@ -144,7 +155,7 @@ def test_a_damaged_vector_whose_file_is_another_says_what_to_do(
     one = moved / "local" / victim.name
     one.write_bytes(one.read_bytes() + b"x")
     identity = record_id(file_uri(one))
-    execute(tmp_path / "test.db", "UPDATE lookalike_records SET vector = x'00' WHERE id = ?", identity)
+    spoil(tmp_path / "test.db", "lookalike_v2", "vector = x'00'", identity)
     ((damage,), _) = found(check, "--repair")
     assert not damage["mended"]
     assert f"`lookalike delete moved {identity}`" in damage["todo"]
@@ -212,45 +223,63 @@ def test_other_damage_is_named_and_says_what_to_do(
     assert all(damage["todo"] for damage in damages)
 
 
-def test_sides_that_differ_are_made_level_and_a_damaged_fit_is_named(
-    check: CommandLine, tmp_path: Path
+def test_a_fitted_vector_that_is_lost_is_made_again_and_a_damaged_fit_is_named(
+    check: CommandLine, victim: Path, tmp_path: Path
 ) -> None:
     check("fit", "--by", "label")
-    assert found(check, code=0)[1]["records"] == 48
+    assert found(check, code=0)[1]["records"] == 24
     before = content(check.store)
-    with open_store(check.store) as store:
-        (one, *_), _ = next(iter(store.scan("images")))
-        store.remove("images", [one.id])
-    assert "differ from those of its plain side" in found(check)[0][0]["damage"]
+    identity = record_id(file_uri(victim))
+    spoil(tmp_path / "test.db", "lookalike_v2", "", identity)
+    ((damage,), _) = found(check)
+    assert (damage["id"], "fitted" in damage["damage"]) == (identity, True)
     assert found(check, "--repair")[0][0]["mended"]
     assert found(check, code=0)[0] == []
-    assert content(check.store) == before
+    after = content(check.store)
+    assert {one: len(vectors) for one, (_, vectors) in after.items()} == dict.fromkeys(before, 2)
+    was, now = (np.frombuffer(each[identity][1][1], "<f4") for each in (before, after))
+    np.testing.assert_allclose(now, was, atol=1e-6)
     with open_store(check.store) as store:
         metric = store.metric("images")
     assert metric is not None
     execute(tmp_path / "test.db", "UPDATE lookalike_metrics SET metric = ?", flipped(metric, 5))
     assert "the metric of images does not read" in found(check)[0][0]["damage"]
-    line = check("search", one.id, code=1)[1]
+    line = check("search", identity, code=1)[1]
     assert "the metric of images does not read" in line
 
 
-def test_damage_on_the_fitted_side_is_projected_again(check: CommandLine, tmp_path: Path) -> None:
+def test_damage_of_either_vector_of_a_fitted_collection_is_mended(
+    check: CommandLine, victim: Path, whole: Path, tmp_path: Path
+) -> None:
     check("fit", "--by", "label")
     before = content(check.store)
-    for size in ("min", "max"):
-        execute(
-            tmp_path / "test.db",
-            "UPDATE lookalike_records SET vector = vector || x'00' WHERE record ="
-            f" (SELECT {size}(record) FROM lookalike_records)",
-        )
+    other = next(file for file in sorted(victim.parent.iterdir()) if file != victim)
+    for table, file in (("lookalike_v1", victim), ("lookalike_v2", other)):
+        spoil(tmp_path / "test.db", table, "vector = vector || x'00'", record_id(file_uri(file)))
     assert len(found(check)[0]) == 2
     damages = found(check, "--repair")[0]
     assert [damage["mended"] for damage in damages] == [True, True], damages
     assert found(check, code=0)[0] == []
     after = content(check.store)
-    assert {one: np.frombuffer(vector, "<f4").shape for one, (_, vector) in after.items()} == {
-        one: np.frombuffer(vector, "<f4").shape for one, (_, vector) in before.items()
+    assert {one: [len(vector) for vector in vectors] for one, (_, vectors) in after.items()} == {
+        one: [len(vector) for vector in vectors] for one, (_, vectors) in before.items()
     }
+
+
+def test_a_vector_that_is_not_complete_is_named_and_index_completes_it(
+    check: CommandLine, whole: Path
+) -> None:
+    with open_store(check.store) as store:
+        model = store.collection("images").space
+        store.add_vector("images", "inspect", replace(model, embedder=INSPECT, embedder_fingerprint="0" * 64))
+    ((damage,), _) = found(check)
+    assert "'inspect' is not complete: 24 records lack it" in damage["damage"]
+    assert "lookalike index" in damage["todo"]
+    check("delete", "images", "--using", "inspect")
+    assert found(check, code=0)[0] == []
+    check("index", whole / "textile", "--model", INSPECT, "--as", "inspect")
+    assert found(check, code=0)[0] == []
+    assert "inspect" in check("info")[0]
 
 
 # The cache

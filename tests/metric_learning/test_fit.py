@@ -585,8 +585,6 @@ def test_index_after_a_fit_adds_relabels_and_prunes_without_a_new_one(
     ((nearest, similarity),) = neighbours(database, new, 1)
     assert nearest == new
     assert similarity == pytest.approx(1)
-    with pytest.raises(InvalidArgument, match="name 'parts' instead"):
-        database["parts-unfitted"].index([root])
 
 
 def test_a_search_never_fails_while_the_collection_is_fitted_and_unfitted(
@@ -633,7 +631,7 @@ def test_fit_info_collections_undo_and_delete(lookalike: CommandLine, textile: P
     assert "images: fitted, learned from 60 images of 3 classes by label" in out
     assert "1280 → " in out
     out, _ = lookalike("collections")
-    assert "images-unfitted" in out
+    assert "fitted: efficientnet-lite0" in " ".join(out.split())
     lookalike("delete", "images", textile / "local" / "textile_0001.jpg")
     new = textile / "local" / "new.jpg"
     new.write_bytes((textile / "local" / "textile_0002.jpg").read_bytes() + b"\0")
@@ -643,15 +641,15 @@ def test_fit_info_collections_undo_and_delete(lookalike: CommandLine, textile: P
     assert "added since the fit 1" in " ".join(out.split())
     out, _ = lookalike("classify", textile / "global" / "textile_0001.jpg", "--by", "label")
     assert "label = global" in out
-    _, err = lookalike("delete", "images-unfitted", "--yes", code=2)
-    assert "name 'images' instead" in err
+    _, err = lookalike("delete", "images", "--using", "image", code=2)
+    assert "are made from 'image'" in err
     out, _ = lookalike("fit", "--undo")
     assert out == "images is as before the fit: 61 images with plain vectors\n"
     _, err = lookalike("fit", "--undo", code=2)
     assert "not fitted" in err
     lookalike("fit", "--by", "label", "--format", "jsonl")
     out, _ = lookalike("delete", "images", "--yes")
-    assert out.splitlines()[1] == "its plain vectors, collection images-unfitted, were deleted too"
+    assert out == "61 records deleted with collection images\n"
     assert "no collections" in lookalike("collections")[0]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -122,7 +124,7 @@ def test_one_that_cannot_be_loaded_is_one_clear_line(
     modules = {} if text is None else {"broken": text}
     install(tmp_path, "broken-store", modules, {group: {"broken": value} for group in (STORES, EMBEDDERS)})
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(__import__("sys").modules, "broken", raising=False)
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
     for call in (lambda: open_store("broken:x"), lambda: open_embedder("broken:x", tmp_path)):
         with pytest.raises(PluginFailed) as failed:
             call()
@@ -148,3 +150,14 @@ def test_two_packages_with_the_same_name_are_named_both(
     assert len(metadata.entry_points(group=STORES)) == 1
     with open_store("toy:x") as store:
         assert store.url == "toy:x"
+
+
+def test_without_pytest_the_install_line_is_named() -> None:
+    program = (
+        "import sys\nsys.modules['pytest'] = None\n"
+        "from lookalike.errors import ExtraMissing\n"
+        "try:\n    import lookalike.testing.stores\n"
+        "except ExtraMissing as missing:\n    print(missing)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "lookalike.testing needs an optional package: pip install 'lookalike[testing]'\n"

@@ -21,7 +21,7 @@ import pytest
 
 from lookalike.errors import InvalidArgument
 from lookalike.server.auth.keys import new_key
-from lookalike.server.connections import Turns
+from lookalike.server.connections import RequestScheduler
 from lookalike.server.sockets import check_proxies
 from tests.service import COLLECTION, InProcess, Server, server_process, until
 
@@ -314,7 +314,7 @@ def test_requests_of_many_connections_take_turns() -> None:
     begun: list[str] = []
 
     async def main() -> None:
-        turns = Turns()
+        turns = RequestScheduler()
         for number in range(3):
             turns.wait(partial(begun.append, f"behind {number}"))
         for number in range(3):

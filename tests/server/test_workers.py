@@ -390,8 +390,8 @@ def test_what_waits_is_refused_when_the_time_is_over(
         calls = [asyncio.ensure_future(work.run(gate)) for _ in range(3)]
         await until(lambda: model.gate.entered.acquire(blocking=False))
         await until(lambda: gate.entered.acquire(blocking=False))
-        queue.give_up()
-        work.give_up()
+        queue.abort()
+        work.abort()
         with pytest.raises(Overloaded):
             await queue.pictures([upload(9)], model, nothing_kept)
         with pytest.raises(Overloaded):

@@ -170,7 +170,9 @@ def test_every_command_leaves_a_damaged_vector_out_and_names_it(
     assert {line["s"] for line in lines(found)} == {None}
     target = f"sqlite:///{tmp_path}/copied.db"
     assert lines(damaged("copy", store.store, target, "--format", "jsonl"))[-1]["images"] == 35
-    damaged("fit", "--by", "label")
+    _, err = store("fit", "--by", "label", code=1)
+    assert [f"record {identity} ({victim})" in line for line in err.splitlines()] == [False, True]
+    assert "1 record of collection 'images' lack the vector 'fitted': index them again, or remove" in err
     with open_store(target) as copied:
         assert identity not in [one.id for records, _ in copied.scan("images") for one in records]
 
@@ -470,8 +472,9 @@ def test_a_file_that_is_damaged_as_a_whole_is_one_line_in_every_command(
     assert "damage" in out or "damage" in err or "not a database" in out + err
 
 
-def test_what_is_damaged_on_the_plain_side_stays_whole_on_the_fitted_one(
-    store: CommandLine, whole: Path, victim: Path, tmp_path: Path
+@pytest.mark.parametrize("vector", [1, 2], ids=["plain", "fitted"])
+def test_a_record_of_which_one_vector_is_damaged_keeps_what_was_put_right(
+    store: CommandLine, whole: Path, victim: Path, tmp_path: Path, vector: int
 ) -> None:
     """What a person put right is nowhere else by then: neither the next `index` nor `fit` may remove it."""
     store("fit", "--by", "label")
@@ -480,20 +483,28 @@ def test_what_is_damaged_on_the_plain_side_stays_whole_on_the_fitted_one(
         correct(opened, "images", identity, {"note": "scratch"}, ())
     with closing(sqlite3.connect(tmp_path / "test.db")) as connection, connection:
         connection.execute(
-            "UPDATE lookalike_records SET uri = uri || 'x' WHERE id = ? AND collection ="
-            " (SELECT collection FROM lookalike_collections WHERE name = 'images-unfitted')",
+            f"UPDATE lookalike_v{vector} SET vector = zeroblob(length(vector))"
+            " WHERE record = (SELECT record FROM lookalike_records WHERE id = ?)",
             (identity,),
         )
     other = tmp_path / "other" / "local"
     other.mkdir(parents=True)
     shutil.copy2(next(p for p in victim.parent.iterdir() if p != victim), other / "copy.jpg")
-    store("index", other.parent, code=1)
-    with open_store(store.store) as opened:
-        (kept,) = opened.get("images", [identity])
-        assert kept.fields["note"] == "scratch"
-    store("index", whole / "textile")
-    with open_store(store.store) as opened:
-        for name in ("images", "images-unfitted"):
-            (again,) = opened.get(name, [identity])
-            assert again.fields["note"] == "scratch"
+
+    def note() -> object:
+        with open_store(store.store) as opened:
+            (kept,) = opened.get("images", [identity])
+            return kept.fields["note"]
+
+    for words in (("index", other.parent), ("index", whole / "textile")):
+        store(*words)
+        assert note() == "scratch"
+    store("fit", "--by", "label", code=int(vector == 1))
+    assert note() == "scratch"
+    store("check", "--repair", code=int(vector == 1))
     store("check", code=0)
+    assert note() == "scratch"
+    with open_store(store.store) as opened:
+        records, vectors = opened.vectors_of("images", [identity])
+        assert [len(rows) for rows in vectors.values()] == [1, 1]
+        assert records[0].fields["note"] == "scratch"

@@ -574,7 +574,8 @@ def test_a_put_that_a_new_vector_overtakes_is_refused_and_then_gives_it(
     with pytest.raises(SpaceMismatch, match="fitted"):
         put(store, "parts", [late], CORNERS[:1])
     # As it was killed there: the record is written, and `check` says what it lacks.
-    assert [fault.id for fault in store.check()] == [late.id]
+    (fault,) = store.check()
+    assert (fault.id, fault.reason) == (None, f"1 record lacks the vector 'fitted': {late.id}")
     assert late.id not in {hit.record.id for hit in nearest(store, "parts", turned(1, FITTED), 9)[0]}
     store.put("parts", [late], {SPACE: CORNERS[:1], FITTED: turned(1, FITTED)})
     assert store.check() == []

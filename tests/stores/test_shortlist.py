@@ -565,21 +565,24 @@ def test_a_fit_and_its_undoing_keep_what_was_asked_for(lookalike: CommandLine, t
     lookalike("index", textile, "--approximate")
     lookalike("fit", "--by", "label")
     with open_store(lookalike.store) as store:
-        for name in ("images", "images-unfitted"):
-            approximation = store.collection(name).approximation
-            assert approximation is not None
-            assert approximation.queries == 60
+        vectors = store.collection("images").vectors
+        assert [one.name for one in vectors] == ["image", "fitted"]
+        for one in vectors:
+            assert one.approximation is not None
+            assert one.approximation.queries == 60
     image = next((textile / "local").iterdir())
     assert lookalike("search", image, "--approximate")[0].startswith("approximate: ")
     lookalike("fit", "--undo")
     with open_store(lookalike.store) as store:
         assert store.collection("images").approximation is not None
-    # Asked for after the fit, both sides get one, as classifications ask both.
+    # Asked for after the fit, both vectors get one, as classifications ask both.
     lookalike("index", textile, "-c", "others")
     lookalike("fit", "--by", "label", "-c", "others")
     with open_store(lookalike.store) as store:
-        assert store.collection("others").approximation is None
+        assert [one.approximation for one in store.collection("others").vectors] == [None, None]
     lookalike("index", textile, "-c", "others", "--approximate")
+    with open_store(lookalike.store) as store:
+        assert None not in [one.approximation for one in store.collection("others").vectors]
     lookalike("fit", "--undo", "-c", "others")
     with open_store(lookalike.store) as store:
         assert store.collection("others").approximation is not None

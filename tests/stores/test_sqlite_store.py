@@ -30,6 +30,7 @@ from lookalike.errors import (
 )
 from lookalike.stores import sql
 from lookalike.stores.batches import chunks
+from lookalike.stores.damage import StructureFault
 from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite import search
@@ -865,11 +866,7 @@ def test_damage_to_one_vector_leaves_the_others(store: Store, file: Path) -> Non
         assert reasons == {ids[2]: CHANGED_VECTOR, ids[3]: "its vector 'fitted' is not there"}
         assert reader.lacking("parts", FITTED) == [ids[3]]
         (fault,) = reader.check()
-        assert (fault.collection, fault.id, fault.reason) == (
-            "parts",
-            ids[3],
-            "its vector 'fitted' is not there",
-        )
+        assert fault == StructureFault("parts", None, f"1 record lacks the vector 'fitted': {ids[3]}")
         assert reader.fill("parts", FITTED, records, turned(5, FITTED)) == 1
         assert reader.check() == []
 

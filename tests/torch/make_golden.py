@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 import torch
-from lookalike.embedders.torch.networks import called, write_graph
+from lookalike.embedders.torch.networks import function_module, write_graph
 from tests.torch.weights import SENTENCES, clip_tokenizer, randomised
 
 FOLDER = Path(__file__).parents[1] / "data" / "clip"
@@ -42,8 +42,10 @@ def main() -> None:
     )
     torch.manual_seed(9)
     model = randomised(CLIPModel(config), 9)
-    vision = called(model, lambda planes: model.get_image_features(pixel_values=planes).pooler_output)
-    texts = called(model, lambda numbers: model.get_text_features(input_ids=numbers).pooler_output)
+    vision = function_module(
+        model, lambda planes: model.get_image_features(pixel_values=planes).pooler_output
+    )
+    texts = function_module(model, lambda numbers: model.get_text_features(input_ids=numbers).pooler_output)
     planes = [("pixel_values", (2, 3, 48, 48), False)]
     write_graph(FOLDER / "onnx" / "vision_model.onnx", vision, planes, [{0: "batch_size"}], "image_embeds")
     numbers = [("input_ids", (2, CONTEXT), True)]

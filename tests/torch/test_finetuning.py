@@ -202,7 +202,7 @@ def test_the_folds_are_those_of_the_neighbours(
         return last(candidate, pixels, folds, splits, truth, **options)
 
     monkeypatch.setattr(held_out_predictions, "stratified_folds", drawing)
-    monkeypatch.setattr(comparing, "trained_answers", answering)
+    monkeypatch.setattr(comparing, "predict_by_training", answering)
     every = [*records, *copies]
     compare(
         every,

@@ -18,7 +18,7 @@ NAME = f"timm:{TIMM}"
 PROGRAM = """
 import sys
 from pathlib import Path
-from lookalike.embedders import known_cards, open_embedder
+from lookalike.embedders.registry import known_cards, open_embedder
 from lookalike.errors import LookalikeError, outcome
 name, cache, download = sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "download"
 try:

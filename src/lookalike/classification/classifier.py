@@ -13,7 +13,7 @@ from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter, kept_name
-from lookalike.metric_learning.fitted import is_fitted, plain_vector
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import reading_and_comparing, silent
 from lookalike.search.neighbours import (
     NearestOptions,
@@ -182,7 +182,7 @@ class Classifier:
                 return best_similarity(nearest(spaces, collection, using, image.vector, 1, of_labels)[0])
 
             closest = best_similarity(neighbours)
-            if is_fitted(vector):
+            if vector.fitted:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
@@ -220,7 +220,7 @@ def calibrate(
     using: str | None = None,
     progress: Progress = silent,
 ) -> CalibrationSet:
-    """Return what the held-out answers of a collection say: see `open_calibration_set`.
+    """Return the calibration set of a collection: see `open_calibration_set`.
 
     Args:
         spaces: of the store with the collection.

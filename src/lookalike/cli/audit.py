@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +12,7 @@ from lookalike.cli.options import (
     format_option,
     global_options,
     model_options,
+    option,
     using_option,
 )
 from lookalike.cli.output import (
@@ -27,11 +27,12 @@ from lookalike.cli.output import (
     text_of,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import OutputFailed
+from lookalike.cli.reports import report_option, try_to_write
 from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from lookalike.audit.findings import Audit, Duplicates
     from lookalike.types import Neighbour, Scalar
@@ -43,21 +44,15 @@ if TYPE_CHECKING:
     metavar="FIELD",
     help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
 )
-@click.option(
+@option(
     "--split",
     metavar="FIELD",
-    help="The field that tells training images from test images. [default: one with such names for values]",
+    help="The field that tells training images from test images.",
+    default_text="one with such names for values",
 )
-@click.option(
-    "-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence. [default: 5]"
-)
+@option("-k", type=int, default=5, metavar="N", help="How many neighbours vote, as evidence.")
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write a report with pictures, one HTML file that opens offline.",
-)
+@report_option("Write a report with pictures, one HTML file that opens offline.")
 @using_option
 @collection_option
 @format_option
@@ -81,10 +76,6 @@ def audit(
     """
     from lookalike.audit.findings import audit_lines
 
-    if report is not None:
-        from lookalike.report.page import check_report
-
-        check_report(report)
     with settings.open() as database:
         handle = database[collection]
         fields = handle.info().fields
@@ -94,12 +85,9 @@ def audit(
         if report is not None:
             from lookalike.report.audit_report import write_audit_report
 
-            try:
-                with progress_bar("writing the report", quiet=settings.quiet):
-                    model = handle.info().space.embedder
-                    write_audit_report(report, found, *handle.read(), collection=collection, model=model)
-            except OutputFailed as error:  # what was found took its time, and is shown all the same
-                trouble = error
+            trouble = try_to_write(
+                write_audit_report, report, found, handle, using=using, quiet=settings.quiet
+            )
     if form == "jsonl":
         for line in audit_lines(found):
             print_line(line)

@@ -18,6 +18,7 @@ from lookalike.cli.options import (
     max_error_option,
     max_pixels_option,
     model_options,
+    option,
     parse_where,
     read_paths,
     using_option,
@@ -60,12 +61,13 @@ if TYPE_CHECKING:
     metavar="NAME,...",
     help="Choose among these labels by their names alone, with a model that reads texts.",
 )
-@click.option(
+@option(
     "--template",
     "templates",
     multiple=True,
     metavar="TEXT",
-    help="For --labels: a text with {} for the label, several are averaged. [default: a photo of a {}]",
+    help="For --labels: a text with {} for the label, several are averaged.",
+    default_text="a photo of a {}",
 )
 @click.option("--model", metavar="NAME", help="For --labels: the model, by default that of the collection.")
 @votes_option
@@ -167,7 +169,7 @@ def classify(
 
 
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:
-    """Return what programs get to see of the prediction for one image."""
+    """Return the prediction for one image as a JSON line."""
     prediction = answer.prediction
     return {
         "path": str(answer.path),
@@ -214,7 +216,7 @@ def _print_classified(answer: Classified, by: str) -> None:
 
 
 def _refuse_beside(option: str, *names: str) -> None:
-    """Refuse parameters of the running command that say nothing beside an option.
+    """Refuse parameters of the running command that have no effect beside an option.
 
     Args:
         option: the option, as it is typed.

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.messages import warn
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, model_options
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+    model_options,
+    option,
+)
 from lookalike.cli.output import (
     counted,
     print_left_out,
@@ -28,32 +35,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--by", required=True, metavar="FIELD", help="The field that holds the label.")
-@click.option(
+@option(
     "--models",
     metavar="NAME,…",
-    help="The embedders, see `lookalike models`. [default: those that are part of lookalike]",
+    help="The embedders, see `lookalike models`.",
+    default_text="those that are part of lookalike",
 )
-@click.option("-k", "ks", default="1,5", metavar="N,…", help="Numbers of neighbours. [default: 1,5]")
+@option("-k", "ks", default="1,5", metavar="N,…", help="Numbers of neighbours.")
 @click.option(
     "--finetune",
     multiple=True,
     metavar="timm:NAME",
     help="Train this network end to end in the same folds; may be given several times.",
 )
-@click.option(
+@option(
     "--epochs",
     type=int,
     metavar="N",
-    help="That it is trained for at most. [default: 20, and for few images as many as 500 updates take, "
-    "at most 100]",
+    help="That it is trained for at most.",
+    default_text="20, and for few images as many as 500 updates take, at most 100",
 )
-@click.option(
-    "--seed",
-    type=int,
-    default=0,
-    metavar="N",
-    help="Of the folds, and of what is drawn in training. [default: 0]",
-)
+@option("--seed", type=int, default=0, metavar="N", help="Of the folds, and of what is drawn in training.")
 @collection_option
 @format_option
 @global_options
@@ -140,7 +142,7 @@ def _print_comparison(comparison: Comparison) -> None:
 
 
 def _tested(places: Sequence[RankedCandidate]) -> list[int]:
-    """Return the ranks held against the first: the second, what was trained, the best that was not."""
+    """Return the ranks tested against the first: the second, trained networks, the best other."""
     trained = [place.fine_tuned for place in places]
     told = {2} | {rank for rank, each in enumerate(trained, 1) if each}
     if trained[0]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +16,7 @@ from lookalike.cli.options import (
     global_options,
     max_error_option,
     model_options,
+    option,
     using_option,
     votes_option,
 )
@@ -32,9 +32,11 @@ from lookalike.cli.output import (
     text_of,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import OutputFailed
+from lookalike.cli.reports import report_option, try_to_write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.reliability import Reliability
 
@@ -51,20 +53,13 @@ _MATRIX_CLASSES = 12
 @click.option(
     "--group", metavar="FIELD", help="Never compare an image with those of the same value of this field."
 )
-@click.option(
-    "--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto. [default: 5]"
-)
-@click.option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn. [default: 3]")
-@click.option("--seed", type=int, default=0, metavar="N", help="Of the first drawing. [default: 0]")
+@option("--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto.")
+@option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn.")
+@option("--seed", type=int, default=0, metavar="N", help="Of the first drawing.")
 @max_error_option
 @coverage_option
 @false_alarm_option
-@click.option(
-    "--report",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Write all of it, with pictures, to one HTML file.",
-)
+@report_option("Write all of it, with pictures, to one HTML file.")
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
 @using_option
 @collection_option
@@ -87,30 +82,22 @@ def evaluate(
     where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
     together.
     """
-    if report is not None:
-        from lookalike.report.page import check_report
-
-        check_report(report)
     with settings.open() as database:
+        handle = database[collection]
         with progress_bar("evaluating", quiet=settings.quiet) as progress:
-            evaluation = database[collection].evaluate(by, progress=progress, **options)
+            evaluation = handle.evaluate(by, progress=progress, **options)
         trouble = None
         if report is not None:
             from lookalike.report.evaluation_report import write_evaluation_report
 
-            try:
-                with progress_bar("writing the report", quiet=settings.quiet):
-                    handle = database[collection]
-                    using = options["using"]
-                    write_evaluation_report(
-                        report,
-                        evaluation,
-                        *handle.read(using=using),
-                        collection=collection,
-                        model=handle.info().vector(using).space.embedder,
-                    )
-            except OutputFailed as error:  # the figures took their time, and are shown all the same
-                trouble = error
+            trouble = try_to_write(
+                write_evaluation_report,
+                report,
+                evaluation,
+                handle,
+                using=options["using"],
+                quiet=settings.quiet,
+            )
     if form == "jsonl":
         from lookalike.evaluation.evaluation import evaluation_lines
 
@@ -206,7 +193,7 @@ def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
 
 
 def _print_method(evaluation: Evaluation) -> None:
-    """Say what was kept together, what the folds chose, and how far they agree."""
+    """Print what was kept together, the k that the folds chose, and how far they agree."""
     if len(evaluation.repeats) > 1:
         each = ", ".join(f"{accuracy:.4f}" for accuracy in evaluation.repeats)
         print_text(f"accuracy of each drawing of the folds: {each}")

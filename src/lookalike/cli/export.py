@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lookalike.cli.messages import warn
-from lookalike.cli.options import Settings, global_options
+from lookalike.cli.options import Settings, global_options, option
 from lookalike.cli.output import counted, print_text
 from lookalike.output_files import check_new_folder
 
@@ -22,16 +22,17 @@ _PHOTOGRAPHS = 32
 @click.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option(
+@option(
     "--weights",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     envvar="LOOKALIKE_WEIGHTS",
-    help="Folder with the model's weights, as the hub has them; nothing is fetched. [env: LOOKALIKE_WEIGHTS]",
+    help="Folder with the model's weights, as the hub has them; nothing is fetched.",
 )
-@click.option(
+@option(
     "--photographs",
     type=click.Path(path_type=Path, exists=True),
-    help="A picture, or a folder of them, to compare both with. [default: two that scikit-learn brings]",
+    help="A picture, or a folder of them, to compare both with.",
+    default_text="two that scikit-learn brings",
 )
 @global_options
 def export(

@@ -1,4 +1,4 @@
-"""The commands as one group, and what becomes of their errors."""
+"""The group of commands, and the exit codes of their errors."""
 
 from __future__ import annotations
 

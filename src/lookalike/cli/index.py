@@ -172,7 +172,7 @@ def index(
 
 
 def _agree(progress: Bar, *, yes: bool) -> Agree:
-    """Return what asks whether so many records may be removed."""
+    """Return the question whether so many records may be removed, as `index` takes it."""
 
     def agree(removal: Removal) -> bool:
         if yes:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
+from lookalike.cli.options import option
 from lookalike.cli.output import print_text
 
 
 @click.command()
 @click.argument("name")
 @click.option("--write", is_flag=True, help="Let it change collections too, and not only read.")
-@click.option(
+@option(
     "--keys",
     "keys_file",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="LOOKALIKE_KEYS_FILE",
     metavar="FILE",
-    help="Add its line to this file, which is made if it is missing. [env: LOOKALIKE_KEYS_FILE]",
+    help="Add its line to this file, which is made if it is missing.",
 )
 def key(name: str, keys_file: Path | None, *, write: bool) -> None:
     """Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.

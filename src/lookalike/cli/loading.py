@@ -1,4 +1,4 @@
-"""Imports that Ctrl-C waits for."""
+"""Imports that Ctrl-C does not interrupt."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop(sys.stdout)
         return 1
     except OSError as error:
-        warn(_words(error))
+        warn(_described(error))
         _drop(sys.stdout)
         return 1
     except Exception as error:
@@ -82,8 +82,8 @@ def _set_home() -> None:
     os.environ["HOME"] = home or os.devnull
 
 
-def _words(error: OSError) -> str:
-    """Return what an error of the operating system was about."""
+def _described(error: OSError) -> str:
+    """Describe an error of the operating system."""
     reason = error.strerror or str(error)
     if isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {reason}"

@@ -1,4 +1,4 @@
-"""Lines of prose on stderr: warnings, and how a process ended."""
+"""Messages on stderr: warnings, and why a process ended."""
 
 from __future__ import annotations
 

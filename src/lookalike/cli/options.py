@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import platformdirs
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Device
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.types import Scalar, Where
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 DEFAULT_STORE = "sqlite:///lookalike.db"
 DEFAULT_COLLECTION = "images"
@@ -63,13 +65,32 @@ class Settings:
         return replace(self, store=url).open()
 
 
-cache_option = click.option(
+def option(*names: str, default_text: str | None = None, **settings: Any) -> Callable[[_Command], _Command]:
+    """Return an option whose help ends with its variable and its default.
+
+    Args:
+        names: as they are typed.
+        default_text: the default in words; None: its value.
+        settings: those of `click.option`.
+    """
+    default = settings.get("default") if default_text is None else default_text
+    if isinstance(default, int):
+        default = f"{default:,}"
+    elif isinstance(default, float):
+        default = f"{default:g}"
+    parts = (("env", settings.get("envvar")), ("default", default))
+    said = "; ".join(f"{what}: {value}" for what, value in parts if value is not None)
+    return click.option(*names, **settings | {"help": f"{settings['help']} [{said}]"})
+
+
+cache_option = option(
     "--cache",
     # One that cannot be read is a warning, as one that cannot be written is.
     type=click.Path(path_type=Path, file_okay=False, readable=False),
     envvar="LOOKALIKE_CACHE",
     default=lambda: Path(platformdirs.user_cache_dir("lookalike")),
-    help="Folder for models and features. [env: LOOKALIKE_CACHE; default: the user's cache folder]",
+    help="Folder for models and features.",
+    default_text="the user's cache folder",
 )
 
 
@@ -87,29 +108,24 @@ class Seconds(click.FloatRange):
 def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--store`, `--cache`, `--timeout` and `--quiet`, handed on as one `settings`."""
 
-    @click.option(
+    @option(
         "--store",
         envvar="LOOKALIKE_STORE",
         default=DEFAULT_STORE,
         metavar="URL",
-        help=f"Where collections live. [env: LOOKALIKE_STORE; default: {DEFAULT_STORE}]",
+        help="Where collections live.",
     )
     @cache_option
-    @click.option(
+    @option(
         "--timeout",
         type=Seconds(min=0),
         envvar="LOOKALIKE_TIMEOUT",
         default=TIMEOUT,
         metavar="SECONDS",
-        help="How long to wait for a store that another process has locked. "
-        f"[env: LOOKALIKE_TIMEOUT; default: {TIMEOUT:g}]",
+        help="How long to wait for a store that another process has locked.",
     )
-    @click.option(
-        "--quiet",
-        "-q",
-        is_flag=True,
-        envvar="LOOKALIKE_QUIET",
-        help="No progress and no warnings on stderr. [env: LOOKALIKE_QUIET]",
+    @option(
+        "--quiet", "-q", is_flag=True, envvar="LOOKALIKE_QUIET", help="No progress and no warnings on stderr."
     )
     @functools.wraps(command)
     def with_settings(*, store: str, cache: Path, timeout: float, quiet: bool, **options: Any) -> Any:
@@ -121,21 +137,20 @@ def global_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--weights` and `--device` to a command that opens a model; stands below `global_options`."""
 
-    @click.option(
+    @option(
         "--weights",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         envvar="LOOKALIKE_WEIGHTS",
         metavar="DIRECTORY",
-        help="The weights of a model of the hub, laid out as they are there. [env: LOOKALIKE_WEIGHTS; "
-        "default: the hub's own cache]",
+        help="The weights of a model of the hub, laid out as they are there.",
+        default_text="the hub's own cache",
     )
-    @click.option(
+    @option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda"]),
         envvar="LOOKALIKE_DEVICE",
         default="auto",
-        help="Where models run; auto takes a GPU that the installed runtime can use. "
-        "[env: LOOKALIKE_DEVICE; default: auto]",
+        help="Where models run; auto takes a GPU that the installed runtime can use.",
     )
     @functools.wraps(command)
     def with_models(settings: Settings, *, weights: Path | None, device: Device, **options: Any) -> Any:
@@ -144,37 +159,37 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_models
 
 
-collection_option = click.option(
+collection_option = option(
     "--collection",
     "-c",
     envvar="LOOKALIKE_COLLECTION",
     default=DEFAULT_COLLECTION,
     metavar="NAME",
-    help=f"The collection. [env: LOOKALIKE_COLLECTION; default: {DEFAULT_COLLECTION}]",
+    help="The collection.",
 )
 
-using_option = click.option(
+using_option = option(
     "--using",
     metavar="NAME",
     help="Which vector of the collection, where it has several. [default: its default one]",
 )
 
-format_option = click.option(
+format_option = option(
     "--format",
     "form",
     type=click.Choice(["table", "jsonl"]),
     envvar="LOOKALIKE_FORMAT",
     default="table",
-    help="A table for people or JSON lines for programs. [env: LOOKALIKE_FORMAT; default: table]",
+    help="A table for people or JSON lines for programs.",
 )
 
-max_pixels_option = click.option(
+max_pixels_option = option(
     "--max-pixels",
     type=click.IntRange(min=1),
     envvar="LOOKALIKE_MAX_PIXELS",
     default=MAX_PIXELS,
     metavar="N",
-    help=f"Skip images of more pixels. [env: LOOKALIKE_MAX_PIXELS; default: {MAX_PIXELS:,}]",
+    help="Skip images of more pixels.",
 )
 
 approximate_option = click.option(
@@ -204,12 +219,12 @@ def _read_votes(_context: click.Context, _option: click.Parameter, value: str) -
         raise click.BadParameter(f"{value!r} is neither a number nor auto.") from None
 
 
-votes_option = click.option(
+votes_option = option(
     "-k",
     callback=_read_votes,
     default="5",
     metavar="N",
-    help="How many neighbours vote; `auto` chooses by cross-validation. [default: 5]",
+    help="How many neighbours vote; `auto` chooses by cross-validation.",
 )
 max_error_option = click.option(
     "--max-error",
@@ -223,12 +238,13 @@ coverage_option = click.option(
     metavar="P",
     help="Give label sets that contain the true label this often, for every label.",
 )
-false_alarm_option = click.option(
+false_alarm_option = option(
     "--false-alarm",
     type=float,
     metavar="R",
-    help="Call pictures unlike anything in the collection unknown, and so this part of the known ones; "
-    "0 for never. [default: 0.01]",
+    help="Call pictures unlike anything in the collection unknown, and so this part of the "
+    "known ones; 0 for never.",
+    default_text="0.01",
 )
 
 

@@ -1,4 +1,4 @@
-"""What is printed: tables for people, JSON lines for programs."""
+"""Output on stdout: tables for people, JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def print_text(text: str = "") -> None:
 
 
 def print_rest(count: int, shown: int | None, what: str = "") -> None:
-    """Say how many rows of a list were not shown, and what shows them.
+    """Print how many rows of a list were not shown, and what shows them.
 
     Args:
         count: of the rows.
@@ -117,7 +117,7 @@ def short_path(path: Path | str) -> str:
 
 
 def record_line(record: Record) -> dict[str, Any]:
-    """Return what programs get to see of a record."""
+    """Return a record as JSON output has it."""
     return {
         "id": record.id,
         "uri": record.uri,
@@ -127,19 +127,19 @@ def record_line(record: Record) -> dict[str, Any]:
 
 
 def neighbour_line(neighbour: Neighbour) -> dict[str, Any]:
-    """Return what programs get to see of a neighbour."""
+    """Return a neighbour as JSON output has it."""
     return {"similarity": neighbour.similarity, **record_line(neighbour.record)}
 
 
 def approximation_text(found: Approximation) -> str:
-    """Return in words what an approximate index is and finds."""
+    """Describe an approximate index, and its recall."""
     return (
         f"{found.kind}, recall@{found.k} {found.recall:.4f} on {counted(found.queries, 'image')} of its own"
     )
 
 
 def print_how_searched(found: Approximation | None) -> None:
-    """Say how a search went that was asked to be approximate."""
+    """Print how a search was made that was to be approximate."""
     if found is None:
         print_text("exact: there is no approximate index; `lookalike index PATH --approximate` makes one")
     else:
@@ -147,12 +147,12 @@ def print_how_searched(found: Approximation | None) -> None:
 
 
 def approximation_line(found: Approximation | None) -> dict[str, Any] | None:
-    """Return what programs get to see of an approximate index; None where there is none."""
+    """Return an approximate index as JSON output has it; None where there is none."""
     return None if found is None else asdict(found)
 
 
 def collection_line(collection: CollectionInfo) -> dict[str, object]:
-    """Return what programs get to see of a collection."""
+    """Return a collection as JSON output has it."""
     return {
         "collection": collection.name,
         "images": collection.count,
@@ -181,7 +181,7 @@ def print_left_out(
     heading: str = "left out",
     what: str = "",
 ) -> None:
-    """Print the images that a work left out, and why.
+    """Print the images that were left out, and why.
 
     Args:
         left_out: the images.
@@ -196,6 +196,6 @@ def print_left_out(
 
 
 def print_left_out_lines(left_out: Sequence[LeftOut]) -> None:
-    """Print them as JSON lines."""
+    """Print the images that were left out as JSON lines."""
     for each in left_out:
         print_line({"type": "left_out", "id": each.record.id, "uri": each.record.uri, "reason": each.reason})

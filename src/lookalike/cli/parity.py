@@ -13,6 +13,7 @@ from lookalike.cli.options import (
     collection_option,
     format_option,
     global_options,
+    option,
     parse_where,
     where_option,
 )
@@ -27,14 +28,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("stores", nargs=-1, required=True, metavar="STORE STORE...")
 @collection_option
-@click.option(
-    "--queries",
-    type=int,
-    default=200,
-    metavar="N",
-    help="How many images of the collection are asked for. [default: 200]",
+@option(
+    "--queries", type=int, default=200, metavar="N", help="How many images of the collection are asked for."
 )
-@click.option("-k", type=int, default=10, metavar="N", help="Neighbours of each. [default: 10]")
+@option("-k", type=int, default=10, metavar="N", help="Neighbours of each.")
 @where_option
 @click.option("--approximate", is_flag=True, help="Ask approximately, and measure the recall.")
 @format_option

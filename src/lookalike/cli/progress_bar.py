@@ -1,4 +1,4 @@
-"""How far a long work is: a bar on a terminal, and elsewhere a line now and then."""
+"""The progress of long work: a bar on a terminal, and elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECONDS = 10.0
 
 
 class Bar:
-    """Tells how far a work is; can be hidden while something is asked."""
+    """Shows progress; can be hidden while something is asked."""
 
     def __init__(
         self, tell: Callable[[int, int], None], stop: Callable[[], None], start: Callable[[], None]
@@ -32,7 +32,7 @@ class Bar:
         self._start = start
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell that so much is done."""
+        """Show that so much is done."""
         self._tell(done, total)
 
     @contextmanager
@@ -46,7 +46,7 @@ class Bar:
 
 
 def _seconds_between_lines() -> float:
-    """Return what the environment says of lines of progress; 0 is for none."""
+    """Return the seconds between lines of progress that the environment names; 0 is for none."""
     said = os.environ.get(_BETWEEN, "")
     try:
         seconds = float(said) if said else _SECONDS
@@ -59,7 +59,7 @@ def _seconds_between_lines() -> float:
 
 @contextmanager
 def _progress_lines(text: str, unit: str, seconds: float) -> Iterator[Bar]:
-    """Say on stderr how far a work is, a line now and then."""
+    """Print progress on stderr, a line now and then."""
     lines = Lines(text, seconds, unit)
     ended = threading.Event()
 

@@ -15,6 +15,7 @@ from lookalike.cli.options import (
     global_options,
     max_pixels_option,
     model_options,
+    option,
     parse_where,
     using_option,
     where_option,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class _Sum(click.Command):
-    """Takes words for arguments, and says what to do with those that look like options."""
+    """Takes words as arguments, and explains what to do with those that look like options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
@@ -64,7 +65,7 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
 
 @click.command(cls=_Sum)
 @click.argument("terms", nargs=-1, metavar="TERM [+|- TERM]...")
-@click.option("-k", type=int, default=10, metavar="N", help="How many neighbours. [default: 10]")
+@option("-k", type=int, default=10, metavar="N", help="How many neighbours.")
 @click.option("--text", is_flag=True, help="All terms are words, whatever files there are.")
 @click.option(
     "--hybrid",
@@ -77,11 +78,12 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
     metavar="X",
     help="Leave out what is less similar; `auto` sets this against the collection's own background.",
 )
-@click.option(
+@option(
     "--false-alarm",
     type=float,
     metavar="R",
-    help="For --min-similarity auto: how often something may be found that is not there. [default: 0.01]",
+    help="For --min-similarity auto: how often something may be found that is not there.",
+    default_text="0.01",
 )
 @approximate_option
 @where_option
@@ -160,7 +162,7 @@ def _nothing(answer: SearchResult) -> str:
 
 
 def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
-    """Return what programs get to see of a hit."""
+    """Return a hit as a JSON line."""
     line = {"rank": rank, "similarity": hit.similarity, **record_line(hit.record)}
     if hybrid:
         line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
@@ -176,32 +178,21 @@ def _print(answer: SearchResult, *, approximate: bool, hybrid: bool) -> None:
         print_how_searched(answer.approximation)
     cutoff = answer.cutoff
     if cutoff is not None and cutoff.rate is not None:
-        against = (
-            counted(cutoff.images, "image")
-            if not cutoff.texts
-            else (f"{counted(cutoff.texts, 'text')} and {counted(cutoff.images, 'image')}")
-        )
+        against = f"{counted(cutoff.texts, 'text')} and " if cutoff.texts else ""
+        against += counted(cutoff.images, "image")
         rate = f"a false-alarm rate of {cutoff.rate:g}"
         print_text(f"at least {cutoff.similarity:.4f} similar: set by {against} for {rate}")
     if not answer.hits and cutoff is not None:
         print_text(_nothing(answer))
         return
-    if hybrid:
-        print_table(
-            ("", "similarity", "found by", "image", "fields"),
-            [
-                (rank, hit.similarity, _found_by(hit), short_path(hit.record.uri), describe(hit.record))
-                for rank, hit in enumerate(answer.hits, 1)
-            ],
+    rows = [
+        (
+            *(rank, hit.similarity, *([_found_by(hit)] if hybrid else [])),
+            *(short_path(hit.record.uri), describe(hit.record)),
         )
-        return
-    print_table(
-        ("", "similarity", "image", "fields"),
-        [
-            (rank, hit.similarity, short_path(hit.record.uri), describe(hit.record))
-            for rank, hit in enumerate(answer.hits, 1)
-        ],
-    )
+        for rank, hit in enumerate(answer.hits, 1)
+    ]
+    print_table(("", "similarity", *(["found by"] if hybrid else []), "image", "fields"), rows)
 
 
 def _found_by(hit: Hit) -> str:

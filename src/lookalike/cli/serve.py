@@ -10,39 +10,40 @@ from typing import Any
 
 import click
 
-from lookalike.cli.options import Seconds, Settings, global_options, model_options
+from lookalike.cli.options import Seconds, Settings, global_options, model_options, option
 from lookalike.cli.output import print_text
 from lookalike.errors import InvalidArgument
+from lookalike.server.settings import MEGABYTE
+from lookalike.server.settings import Settings as ServiceSettings
 
-_MEGABYTE = 1 << 20
+_DEFAULTS = ServiceSettings()
 
 
 @click.command()
-@click.option(
+@option(
     "--host",
     envvar="LOOKALIKE_HOST",
-    default="127.0.0.1",
+    default=_DEFAULTS.host,
     metavar="ADDRESS",
-    help="Where to listen; one that other machines reach needs --keys. [env: LOOKALIKE_HOST; default: "
-    "127.0.0.1]",
+    help="Where to listen; one that other machines reach needs --keys.",
 )
-@click.option(
+@option(
     "--port",
     type=click.IntRange(0, 65535),
     envvar="LOOKALIKE_PORT",
     default="8000",
     metavar="N",
-    help="0 takes any that is free. [env: LOOKALIKE_PORT; default: 8000]",
+    help="0 takes any that is free.",
 )
-@click.option(
+@option(
     "--collection",
     "-c",
     "collections",
     multiple=True,
     envvar="LOOKALIKE_COLLECTION",
     metavar="NAME",
-    help="Serve this collection, and others that are named so, but no more. [env: LOOKALIKE_COLLECTION; "
-    "default: all]",
+    help="Serve this collection, and others that are named so, but no more.",
+    default_text="all",
 )
 @click.option(
     "--model",
@@ -59,95 +60,95 @@ _MEGABYTE = 1 << 20
     metavar="PATH",
     help="Show pictures below this folder too; those that were indexed here are shown anyway.",
 )
-@click.option(
+@option(
     "--uploads",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="LOOKALIKE_UPLOADS",
     metavar="DIRECTORY",
-    help="Keep pictures that are added here; without it none can be. [env: LOOKALIKE_UPLOADS]",
+    help="Keep pictures that are added here; without it none can be.",
 )
-@click.option(
+@option(
     "--keys",
     "keys_file",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="LOOKALIKE_KEYS_FILE",
     metavar="FILE",
     help="Let in only who has one of these keys, see `lookalike key`; those in the variable LOOKALIKE_KEYS "
-    "count too. [env: LOOKALIKE_KEYS_FILE]",
+    "count too.",
 )
-@click.option(
+@option(
     "--allow-host",
     "hosts",
     multiple=True,
     envvar="LOOKALIKE_ALLOW_HOST",
     metavar="NAME",
-    help="Answer requests that call the service so, behind a proxy say. [env: LOOKALIKE_ALLOW_HOST]",
+    help="Answer requests that call the service so, behind a proxy say.",
 )
-@click.option(
+@option(
     "--allow-origin",
     "origins",
     multiple=True,
     envvar="LOOKALIKE_ALLOW_ORIGIN",
     metavar="ORIGIN",
-    help="Let pages of this origin ask, https://example.org say. [env: LOOKALIKE_ALLOW_ORIGIN]",
+    help="Let pages of this origin ask, https://example.org say.",
 )
-@click.option(
+@option(
     "--allow-proxy",
     "proxies",
     multiple=True,
     envvar="LOOKALIKE_ALLOW_PROXY",
     metavar="ADDRESS",
     help="Believe what the proxy at this address, or in this network, says of who asks (X-Forwarded-For and "
-    "-Proto). [env: LOOKALIKE_ALLOW_PROXY; default: this machine]",
+    "-Proto).",
+    default_text="this machine",
 )
-@click.option(
+@option(
     "--max-mb",
     type=click.IntRange(1),
     envvar="LOOKALIKE_MAX_MB",
-    default=32,
+    default=_DEFAULTS.max_bytes // MEGABYTE,
     metavar="N",
-    help="Megabytes of one request. [env: LOOKALIKE_MAX_MB; default: 32]",
+    help="Megabytes of one request.",
 )
-@click.option(
+@option(
     "--max-images",
     type=click.IntRange(1),
     envvar="LOOKALIKE_MAX_IMAGES",
-    default=32,
+    default=_DEFAULTS.max_images,
     metavar="N",
-    help="Pictures in one request. [env: LOOKALIKE_MAX_IMAGES; default: 32]",
+    help="Pictures in one request.",
 )
-@click.option(
+@option(
     "--max-pixels",
     type=click.IntRange(1),
     envvar="LOOKALIKE_MAX_PIXELS",
-    default=50_000_000,
+    default=_DEFAULTS.max_pixels,
     metavar="N",
-    help="Skip pictures of more pixels. [env: LOOKALIKE_MAX_PIXELS; default: 50,000,000]",
+    help="Skip pictures of more pixels.",
 )
-@click.option(
+@option(
     "--max-seconds",
     type=Seconds(0.1),
     envvar="LOOKALIKE_MAX_SECONDS",
-    default=60.0,
+    default=_DEFAULTS.body_seconds,
     metavar="SECONDS",
-    help="In which a request must have arrived. [env: LOOKALIKE_MAX_SECONDS; default: 60]",
+    help="In which a request must have arrived.",
 )
-@click.option(
+@option(
     "--queue",
     type=click.IntRange(1),
     envvar="LOOKALIKE_QUEUE",
-    default=256,
+    default=_DEFAULTS.queue,
     metavar="N",
-    help="Pictures, texts and searches that may wait; more are told to come again. [env: LOOKALIKE_QUEUE; "
-    "default: 256]",
+    help="Pictures, texts and searches that may wait; more are told to come again.",
 )
-@click.option(
+@option(
     "--memory",
     type=click.IntRange(1),
     envvar="LOOKALIKE_MEMORY",
-    default=512,
+    default=_DEFAULTS.memory // MEGABYTE,
     metavar="N",
-    help="Megabytes of all requests that are held at once. [env: LOOKALIKE_MEMORY; default: 512]",
+    help="Megabytes of all requests that are held at once.",
 )
 @global_options
 @model_options
@@ -157,13 +158,12 @@ def serve(settings: Settings, port: int, max_mb: int, max_seconds: float, memory
     SIGTERM and Ctrl-C end it when all that was accepted is answered; a second Ctrl-C ends it at once.
     """
     from lookalike.server.process import serve as serve_until_stopped
-    from lookalike.server.settings import Settings as Served
 
-    served = Served(
+    served = ServiceSettings(
         keys=os.environ.get("LOOKALIKE_KEYS", ""),
-        max_bytes=max_mb * _MEGABYTE,
+        max_bytes=max_mb * MEGABYTE,
         body_seconds=max_seconds,
-        memory=memory * _MEGABYTE,
+        memory=memory * MEGABYTE,
         **told,
     )
     if served.max_bytes > served.memory:

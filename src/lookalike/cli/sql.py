@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import click
 
-from lookalike.cli.options import Seconds, Settings, format_option, global_options
+from lookalike.cli.options import Seconds, Settings, format_option, global_options, option
 from lookalike.cli.output import print_line, print_table
 from lookalike.stores.sql import SECONDS
 
 
 @click.command()
 @click.argument("statement")
-@click.option(
+@option(
     "--max-seconds",
     type=Seconds(min=0, min_open=True),
     default=SECONDS,
     metavar="SECONDS",
-    help=f"Stop a statement that is not answered by then. [default: {SECONDS:g}]",
+    help="Stop a statement that is not answered by then.",
 )
 @format_option
 @global_options

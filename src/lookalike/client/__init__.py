@@ -4,7 +4,7 @@
     from lookalike.client import Client
 
     with Client("http://127.0.0.1:8000") as client:
-        found = client.search("parts", Image("part.jpg") - Text("a scratch"))
+        found = client["parts"].search(Image("part.jpg") - Text("a scratch"))
 
 It is written once, for threads: one client may be used by several, and asynchronous code asks through
 `asyncio.to_thread`.

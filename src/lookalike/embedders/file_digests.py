@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from lookalike.shared_json import add_notes, read_notes
+from lookalike.shared_json import add_entries, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ def digest_of(paths: Iterable[Path], cache: Path) -> str:
             modification. Where it cannot be written, they are taken each time.
     """
     known_path = cache / "models" / "digests.json"
-    known = read_notes(known_path)
+    known = read_entries(known_path)
     fresh: dict[str, list[object]] = {}
     digests = []
     for path in paths:
@@ -39,7 +39,7 @@ def digest_of(paths: Iterable[Path], cache: Path) -> str:
             fresh[key] = entry
         digests.append(str(entry[2]))
     if fresh:
-        add_notes(known_path, fresh)
+        add_entries(known_path, fresh)
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.shared_json import add_notes, read_notes
+from lookalike.shared_json import add_entries, read_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,12 @@ def note_speed(cache: Path, name: str, images: int, seconds: float) -> None:
     """
     if images < _ENOUGH or seconds <= 0:
         return
-    add_notes(_path(cache), {name: round(images / seconds, 2)}, wait=_WAIT_S)
+    add_entries(_path(cache), {name: round(images / seconds, 2)}, wait=_WAIT_S)
 
 
 def known_speeds(cache: Path) -> dict[str, float]:
     """Return images per second by the name of the embedder, as they were measured last on this machine."""
-    found = read_notes(_path(cache))
+    found = read_entries(_path(cache))
     return {
         name: float(speed) for name, speed in found.items() if isinstance(speed, int | float) and speed > 0
     }

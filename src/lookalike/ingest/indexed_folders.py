@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lookalike.errors import InvalidArgument
-from lookalike.shared_json import change_notes, read_notes
+from lookalike.shared_json import change_entries, read_entries
 from lookalike.sources.files import absolute
 from lookalike.sources.patterns import Patterns, file_names
 from lookalike.stores.checks import same_name
@@ -91,7 +91,7 @@ def remember_indexed(
         }
         return {**notes, place: {**collections, key: noted}}
 
-    return change_notes(_path(cache), add, _WAIT_S)
+    return change_entries(_path(cache), add, _WAIT_S)
 
 
 def forget_indexed(cache: Path, store: str, collection: str) -> None:
@@ -103,7 +103,7 @@ def forget_indexed(cache: Path, store: str, collection: str) -> None:
         others = {name: noted for name, noted in notes.items() if name != place}
         return {**others, place: left} if left else others
 
-    change_notes(_path(cache), drop, _WAIT_S)
+    change_entries(_path(cache), drop, _WAIT_S)
 
 
 def indexed_paths(cache: Path, store: str) -> dict[str, Indexed]:
@@ -113,7 +113,7 @@ def indexed_paths(cache: Path, store: str) -> dict[str, Indexed]:
         cache: the user's cache folder.
         store: the URL of the store.
     """
-    noted = _object(read_notes(_path(cache)).get(_place(store)))
+    noted = _object(read_entries(_path(cache)).get(_place(store)))
     return {name: _indexed(each) for name, each in noted.items()}
 
 

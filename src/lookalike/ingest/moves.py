@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from lookalike.ingest.embedding import embed_files_by, file_time, read_digests
 from lookalike.ingest.run import BATCH_RECORDS
 from lookalike.metric_learning.corrections import indexed_again, marks_of, moved
-from lookalike.metric_learning.fitted import is_fitted
 from lookalike.stores.batches import chunks
 from lookalike.types import Record, Skipped
 from lookalike.uris import local_path
@@ -140,7 +139,7 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
 def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[str, Features]]:
     """Return what is known of records by id: features or plain vectors of each model, by its fingerprint."""
     found: dict[str, dict[str, Features]] = {record.id: {} for record in records}
-    vectors = [one for one in run.store.collection(run.name).vectors if one.ready and not is_fitted(one)]
+    vectors = [one for one in run.store.collection(run.name).vectors if one.ready and not one.fitted]
     names = {one.space.embedder_fingerprint: one.name for one in vectors}
     for encoder in run.encoders:
         fingerprint = encoder.embedder.fingerprint

@@ -13,7 +13,7 @@ from lookalike.ingest.embedding import embed_files, read_digest
 from lookalike.ingest.record_writer import RecordWriter
 from lookalike.integrity.finding import Finding
 from lookalike.label_normalisation import labels_digest
-from lookalike.metric_learning.fitted import fitting_of, is_fitted
+from lookalike.metric_learning.fitted import fitting_of
 from lookalike.progress import silent
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.types import Skipped
@@ -105,7 +105,10 @@ class _StoreCheck:
 
     def check_structure(self) -> None:
         """Check what a store has beside its records; what repeats a record's labels is written anew."""
+        named = {(finding.collection, finding.id) for finding in self.findings if finding.id is not None}
         for fault in self._store.check():
+            if (fault.collection, fault.id) in named:  # a record that lacks a vector was found by reading it
+                continue
             finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=_RESTORE)
             if fault.collection is not None and fault.id is not None:
                 finding = replace(finding, todo="`lookalike check --repair` writes it anew")
@@ -156,7 +159,7 @@ class _StoreCheck:
         found: dict[str, Features] = {}
         for vector in collection.vectors:
             fingerprint = vector.space.embedder_fingerprint
-            if fingerprint in found or is_fitted(vector):
+            if fingerprint in found or vector.fitted:
                 continue
             kept = self._models.kept_features(fingerprint, vector.space.dimension)
             features = kept.get(record.digest)

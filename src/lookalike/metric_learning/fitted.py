@@ -16,7 +16,6 @@ import numpy as np
 from lookalike.checksums import CHECKSUM_BYTES, content_checksum
 from lookalike.errors import InvalidArgument, SpaceMismatch, StoreCorrupt
 from lookalike.progress import silent
-from lookalike.types import PLAIN_METRIC
 from lookalike.vectors.metric import FittedMetric
 from lookalike.vectors.vote import label_key
 
@@ -97,11 +96,6 @@ def lesson_of(records: Iterable[Record], by: str) -> str:
     return hashlib.sha256("\n".join((_LESSON, by, *lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def is_fitted(vector: VectorInfo) -> bool:
-    """Tell whether a vector went through a fitted metric."""
-    return vector.space.metric_fingerprint != PLAIN_METRIC
-
-
 def plain_vector(collection: CollectionInfo, using: str | None = None) -> VectorInfo:
     """Return the vector that one of a collection was made of: itself, unless it is fitted.
 
@@ -121,11 +115,11 @@ def plain_of(collection: CollectionInfo, vector: VectorInfo) -> VectorInfo:
     Raises:
         SpaceMismatch: there is none.
     """
-    if not is_fitted(vector):
+    if not vector.fitted:
         return vector
     for other in collection.vectors:
         same = other.space.embedder_fingerprint == vector.space.embedder_fingerprint
-        if other.ready and not is_fitted(other) and same:
+        if other.ready and not other.fitted and same:
             return other
     raise SpaceMismatch(collection.name, str(vector.space), "no plain vector of its model")
 
@@ -142,7 +136,7 @@ def fitting_of(store: Store, collection: CollectionInfo, vector: VectorInfo) -> 
         StoreCorrupt: the fit does not read.
         SpaceMismatch: the collection has no longer a vector of that space.
     """
-    if not is_fitted(vector):
+    if not vector.fitted:
         return None
     data = store.metric(collection.name, space=vector.space)
     try:

@@ -22,7 +22,6 @@ from lookalike.metric_learning.fitted import (
     FITTED,
     Fitting,
     fitting_of,
-    is_fitted,
     lesson_of,
     plain_vector,
     read,
@@ -258,7 +257,7 @@ def only_one(store: Store, name: str, locks: Path) -> Iterator[None]:
 def _fitted_of(collection: CollectionInfo) -> VectorInfo | None:
     with suppress(VectorNotFound):
         found = collection.vector(FITTED)
-        return found if is_fitted(found) else None
+        return found if found.fitted else None
     return None
 
 

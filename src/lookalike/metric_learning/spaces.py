@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from lookalike.errors import SpaceMismatch, VectorNotFound
-from lookalike.metric_learning.fitted import fitting_of, is_fitted, plain_of, plain_vector, read, refit_with
+from lookalike.metric_learning.fitted import fitting_of, plain_of, plain_vector, read, refit_with
 from lookalike.progress import silent
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Spaces:
             beat: called between the steps of each fit; what it raises ends it.
         """
         vector = collection.vector(using)
-        return refit_with(models.groups(vector.space.embedder), beat) if is_fitted(vector) else None
+        return refit_with(models.groups(vector.space.embedder), beat) if vector.fitted else None
 
     def build_index(self, collection: CollectionInfo, using: str | None = None) -> Approximation:
         """Build the approximate index of a vector, see `Store.build_index`.
@@ -123,7 +123,7 @@ class Spaces:
                 made of get an index too: classifications ask them how strange a picture is.
         """
         vector = collection.vector(using)
-        if is_fitted(vector):
+        if vector.fitted:
             self.store.build_index(collection.name, plain_vector(collection, using).name)
         return self.store.build_index(collection.name, vector.name)
 

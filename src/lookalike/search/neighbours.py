@@ -14,7 +14,7 @@ from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import Upload, embed_files
-from lookalike.metric_learning.fitted import is_fitted, plain_of, plain_vector
+from lookalike.metric_learning.fitted import plain_of, plain_vector
 from lookalike.search.query import Embedding, Image, RecordId, Text
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
@@ -134,7 +134,7 @@ def reading_vector(models: Models, collection: CollectionInfo, using: str | None
         Unanswerable: no embedder reads texts; the line says which do.
     """
     first = plain_vector(collection, using)
-    others = [each for each in collection.vectors if using is None and each.ready and not is_fitted(each)]
+    others = [each for each in collection.vectors if using is None and each.ready and not each.fitted]
     for vector in (first, *others):
         if isinstance(models.embedder_of(collection, vector), TextEmbedder):
             return vector

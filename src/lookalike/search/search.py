@@ -10,7 +10,7 @@ import numpy as np
 from lookalike.errors import InvalidArgument, SpaceMismatch, UnusableImage
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter
-from lookalike.metric_learning.fitted import is_fitted, plain_of
+from lookalike.metric_learning.fitted import plain_of
 from lookalike.progress import silent
 from lookalike.search.background import (
     FALSE_ALARM,
@@ -171,7 +171,7 @@ def search(
         models.text_embedder_of(collection, vector).vocabulary if texts else None,
         texts=texts,
         using=vector.name,
-        plain=texts and is_fitted(meant) and plain_of(collection, meant).name == vector.name,
+        plain=texts and meant.fitted and plain_of(collection, meant).name == vector.name,
         itself=len(found.itself),
         cutoff=found.cutoff,
         best=found.nearest[0].similarity if found.nearest else None,

@@ -59,7 +59,7 @@ _OTHER_FILES = 256
 _MOST_FILES = 65_536
 
 
-class _Together:
+class _CoalescingTransport:
     """A transport that coalesces the writes of one turn of the event loop.
 
     uvicorn writes the head of an answer and its body each for itself, and uvloop sends each at once: whoever
@@ -106,7 +106,7 @@ class _Together:
         self._transport.close()
 
 
-class _Flow(FlowControl):
+class _PipelineFlowControl(FlowControl):
     """uvicorn's flow control, which resumes reading only after buffered requests are parsed."""
 
     waits = False
@@ -116,7 +116,7 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-class Turns:
+class RequestScheduler:
     """Schedules pipelined requests, one a turn of the event loop.
 
     Whoever sends hundreds of them at once would otherwise be answered as often as everybody else together.
@@ -139,15 +139,15 @@ class Turns:
 
 
 class Connection(HttpToolsProtocol):
-    """An HTTP connection that is closed when its client is too slow, see `give_up`."""
+    """An HTTP connection that is closed when its client is too slow, see `close_if_slow`."""
 
-    turns = Turns()
+    scheduler = RequestScheduler()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
-        self._together = _Together(transport, self.loop, self.end)
-        super().connection_made(cast(asyncio.Transport, self._together))
-        self.flow: _Flow = _Flow(self.transport)
+        self._coalescing = _CoalescingTransport(transport, self.loop, self.end)
+        super().connection_made(cast(asyncio.Transport, self._coalescing))
+        self.flow: _PipelineFlowControl = _PipelineFlowControl(self.transport)
         self._began: float | None = self.loop.time()  # when the request began that is not complete yet
         self._in_head = True
         self._fresh = False  # whether it did so in this part of a reading
@@ -213,7 +213,7 @@ class Connection(HttpToolsProtocol):
         if (
             self.cycle.response_complete
             and self.timeout_keep_alive_task is None
-            and not self._together.lingers
+            and not self._coalescing.lingers
         ):
             # It was refused before all of it came, and what came since has stopped uvicorn's clock.
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -222,11 +222,11 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
-        if self._together.lingers:
+        if self._coalescing.lingers:
             self._drained += len(data)
             self._drained_at = self.loop.time()
             if self._drained > LINGER_BYTES:
-                self._together.close_now()
+                self._coalescing.close_now()
             return
         self._unread += data
         if not self.flow.waits:
@@ -235,16 +235,16 @@ class Connection(HttpToolsProtocol):
     def _read_on(self) -> None:
         """Look at what was read, part by part, up to a request that waits for another one's answer."""
         unread, self._unread = memoryview(self._unread), b""
-        while unread and not self.pipeline and not self._together.is_closing():
+        while unread and not self.pipeline and not self._coalescing.is_closing():
             part, unread = unread[:_PART], unread[_PART:]
             self._fresh = False
             super().data_received(cast(bytes, part))
             # Where a head began in this part, others may have ended in it: it is not counted.
-            if self._in_head and not self._fresh and not self._together.is_closing():
+            if self._in_head and not self._fresh and not self._coalescing.is_closing():
                 self._head += len(part)
                 if self._head > HEAD_BYTES:
                     self.refuse(431, f"the head of a request has at most {HEAD_BYTES // 1024} kB")
-        if self._together.is_closing():
+        if self._coalescing.is_closing():
             return
         waited, self.flow.waits = self.flow.waits, bool(self.pipeline)
         if self.pipeline:
@@ -256,12 +256,12 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
         if self._behind:
-            self.turns.wait(lambda: self._start(cycle, app))
+            self.scheduler.wait(lambda: self._start(cycle, app))
         else:
             self._start(cycle, app)
 
     def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
-        if not self._together.is_closing():
+        if not self._coalescing.is_closing():
             super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -269,22 +269,22 @@ class Connection(HttpToolsProtocol):
         self._behind = True
         super().on_response_complete()
         self._behind = False
-        if self._together.is_closing():
+        if self._coalescing.is_closing():
             return
         if self.flow.waits:
-            self.turns.wait(self._read_unread)
+            self.scheduler.wait(self._read_unread)
         elif self._hung_up and self.cycle.response_complete:
             self.transport.close()
 
     def _read_unread(self) -> None:
-        if not self._together.is_closing():
+        if not self._coalescing.is_closing():
             self._read_on()
             if self._hung_up:
                 self._hang_up()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Let a client that sends nothing more have the answers to what it sent whole."""
-        if self._together.lingers:
+        if self._coalescing.lingers:
             return False
         self._hung_up = True
         if self.flow.waits:
@@ -355,24 +355,24 @@ class Connection(HttpToolsProtocol):
         the other side, which then throws away what it has not read either. So this side only ends its own
         half, and reads on until the client ends the other one: see RFC 9112, section 9.6.
         """
-        if self._together.is_closing():
-            if self._together.lingers and self._began is None:
-                self._together.close_now()  # all of the request was read: the service ends
+        if self._coalescing.is_closing():
+            if self._coalescing.lingers and self._began is None:
+                self._coalescing.close_now()  # all of the request was read: the service ends
             return
         self._unset_keepalive_if_required()
-        self._together.send()
+        self._coalescing.send()
         answered = self._refused or (self._running is not None and self._running.response_started)
         if not answered or self._hung_up or not self.transport.can_write_eof():
-            self._together.close_now()
+            self._coalescing.close_now()
             return
         self._unread = b""
-        self._together.lingers = True
+        self._coalescing.lingers = True
         self._lingers_since = self._drained_at = self.loop.time()
         self.transport.write_eof()
         self.flow.waits = False
         self.flow.resume_reading()
 
-    def give_up(self, now: float, seconds: float) -> None:
+    def close_if_slow(self, now: float, seconds: float) -> None:
         """Close the connection if its client is too slow.
 
         Args:
@@ -385,7 +385,7 @@ class Connection(HttpToolsProtocol):
         elif now - self._moved > seconds:
             self.transport.abort()
             return
-        if self._together.lingers:
+        if self._coalescing.lingers:
             if unsent:
                 self._lingers_since = self._drained_at = now
                 return
@@ -393,7 +393,7 @@ class Connection(HttpToolsProtocol):
             if now - self._drained_at > min(seconds, silence) or (
                 now - self._lingers_since > min(seconds, LINGER_SECONDS)
             ):
-                self._together.close_now()
+                self._coalescing.close_now()
             return
         # With others before it, a request waits for us.
         if self._began is None or self.pipeline or self.flow.read_paused:
@@ -404,15 +404,15 @@ class Connection(HttpToolsProtocol):
                 if self._fresh or self._head:
                     self.refuse(408, "the head of the request did not arrive in time")
                 else:  # a browser that opened one in advance expects nothing
-                    self._together.close_now()
+                    self._coalescing.close_now()
         elif waited > seconds + _MARGIN:
             self.transport.abort()
 
 
-def give_up_slow(connections: Iterable[Any], now: float, seconds: float) -> None:
-    """Close the connections whose clients are too slow: see `Connection.give_up`."""
+def close_slow(connections: Iterable[Any], now: float, seconds: float) -> None:
+    """Close the connections whose clients are too slow: see `Connection.close_if_slow`."""
     for connection in list(connections):
-        cast(Connection, connection).give_up(now, seconds)
+        cast(Connection, connection).close_if_slow(now, seconds)
 
 
 def connection_limit() -> int:

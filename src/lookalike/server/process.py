@@ -15,7 +15,7 @@ try:
     import uvloop  # noqa: F401 which uvicorn imports only when it starts
 
     from lookalike.server.app import make_app
-    from lookalike.server.connections import Connection, connection_limit, give_up_slow
+    from lookalike.server.connections import Connection, close_slow, connection_limit
     from lookalike.server.logs import log_as_json
 except ModuleNotFoundError as error:
     raise ExtraMissing("the service", "serve") from error
@@ -129,7 +129,7 @@ class _Server(uvicorn.Server):
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
-        give_up_slow(self.server_state.connections, loop.time(), self._seconds)
+        close_slow(self.server_state.connections, loop.time(), self._seconds)
         loop.call_later(_LOOK, self._look)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -144,7 +144,7 @@ class _Server(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
         await asyncio.sleep(_ON_ITS_WAY)
         service = self.config.app.state.service  # type: ignore[union-attr]
-        end = loop.call_later(_FOR_ANSWERS * self._seconds, service.give_up)
+        end = loop.call_later(_FOR_ANSWERS * self._seconds, service.abort)
         try:
             await super().shutdown(sockets)
         finally:

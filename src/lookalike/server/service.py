@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from fastapi import Depends, Request
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from lookalike.errors import CollectionNotFound
 from lookalike.images.decoder_pool import POOL
-from lookalike.schemas.values import Hit, Image
+from lookalike.schemas.values import Approximation, Hit, Image
 from lookalike.search.hits import Hit as FoundHit
 from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.caches.embedders import EmbedderCache
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from lookalike.database import Database
     from lookalike.server.settings import Settings
+    from lookalike.types import Approximation as FoundApproximation
     from lookalike.types import CollectionInfo, Neighbour, Record
 
 
@@ -63,6 +65,7 @@ class Service:
         """Decodes images for thumbnails."""
         self.slow_image_pool = ThreadPool(1, MOST_LONG)
         """The same for images that may take long to decode: nobody else waits for them."""
+        self._pools = (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool)
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, database)
         self.field_counts = FieldCountCache(database)
@@ -72,13 +75,13 @@ class Service:
         self.embedders = EmbedderCache(database, self.store_pool, self.collection)
         self.jobs = Jobs(settings.jobs)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Answer every waiting request with 503, and end slow decoding: the time to stop is over."""
         self._stopped.enter_context(POOL.stopped())
-        self.jobs.give_up()
-        self.embedding_queue.give_up()
-        for work in (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool):
-            work.give_up()
+        self.jobs.abort()
+        self.embedding_queue.abort()
+        for pool in self._pools:
+            pool.abort()
 
     def close(self) -> None:
         """Cancel jobs, finish what else was accepted, and end the threads.
@@ -92,10 +95,8 @@ class Service:
     def _close(self) -> None:
         self.jobs.close()
         self.embedding_queue.close()
-        self.store_pool.close()
-        self.write_pool.close()
-        self.image_pool.close()
-        self.slow_image_pool.close()
+        for pool in self._pools:
+            pool.close()
         self._products.restore_original_limits()
 
     def changed(self, name: str) -> None:
@@ -143,10 +144,6 @@ class Service:
         """Convert a record to its schema."""
         return Image(id=record.id, name=self.roots.name(record), fields=dict(record.fields))
 
-    def neighbour(self, neighbour: Neighbour) -> Hit:
-        """Convert a neighbour to its schema."""
-        return self.neighbours([neighbour])[0]
-
     def neighbours(self, neighbours: Sequence[Neighbour]) -> list[Hit]:
         """Convert neighbours to their schema, in their order."""
         return self.hits([FoundHit(each.record, each.similarity) for each in neighbours])
@@ -166,6 +163,11 @@ class Service:
             )
             for hit, name in zip(hits, names, strict=True)
         ]
+
+
+def shown_approximation(found: FoundApproximation | None) -> Approximation | None:
+    """Convert an approximate index to its schema."""
+    return None if found is None else Approximation(**asdict(found))
 
 
 def service_of(request: Request) -> Service:

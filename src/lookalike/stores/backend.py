@@ -261,7 +261,7 @@ class Backend(Protocol):
 
         Their order is that of `vectors.nearest`, whatever the database thinks: a server gives candidates with
         their vectors, and `reranking.exact_nearest` asks it for them. Records that lack the vector are no
-        neighbours.
+        neighbours, nor are vectors whose record is gone for good: those are raised as damaged.
 
         Args:
             name: the collection.
@@ -278,6 +278,8 @@ class Backend(Protocol):
         self, name: str, terms: Sequence[str], k: int, where: Where | None
     ) -> tuple[list[str], list[RecordRow]]:
         """Return the ids of the records that have any of the words, best first, then by id; and the records.
+
+        Both are read in one state, in which a record that does not match is damaged.
 
         Args:
             name: the collection.

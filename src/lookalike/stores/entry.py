@@ -69,7 +69,8 @@ class Entry:
         found = next((one for one in self.vectors if one.info.name == name and one.info.ready), None)
         if found is None:
             known = [one.info.name for one in self.vectors if one.info.ready]
-            raise VectorNotFound(self.name, name, known)
+            declared = any(one.info.name == name for one in self.vectors)
+            raise VectorNotFound(self.name, name, known, declared=declared)
         if space is not None and found.info.space != space:
             raise SpaceMismatch(self.name, str(found.info.space), str(space))
         return found

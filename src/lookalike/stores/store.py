@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 VECTOR = "image"
 """Name of the vector that a collection is made with, unless another is asked for."""
 
-# Of a vector that records lack, that `check` names one by one.
-_NAMED = 1000
+# Records that lack a vector, that `check` names.
+_NAMED = 5
 
 
 class Store:
@@ -562,9 +562,11 @@ class Store:
             for vector in entry.vectors:
                 choose = partial(_kept, space=vector.info.space)
                 with suppress(NotFound):  # dropped or deleted meanwhile
-                    lost = self._backend.lacking(entry.name, choose, _NAMED) if vector.info.ready else ()
-                    reason = LOST_VECTOR.format(vector.info.name)
-                    faults += [StructureFault(entry.name, one, reason) for one in lost]
+                    lost = self._backend.lacking(entry.name, choose, None) if vector.info.ready else []
+                    if lost:
+                        records = "1 record lacks" if len(lost) == 1 else f"{len(lost):,} records lack"
+                        reason = f"{records} the vector {vector.info.name!r}: {', '.join(lost[:_NAMED])}"
+                        faults.append(StructureFault(entry.name, None, reason))
         return faults
 
     def sql(self, statement: str, seconds: float = SECONDS) -> Table:

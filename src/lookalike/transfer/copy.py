@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, TargetDiffers, VectorNotFound
-from lookalike.metric_learning.fitted import fitting_of, is_fitted
+from lookalike.metric_learning.fitted import fitting_of
 from lookalike.transfer.synchronisation import Synchronisation, Tally
 from lookalike.transfer.unfinished_copies import (
     building_name,
@@ -140,7 +140,7 @@ def _plan(source: Store, target: Store, name: str) -> _Plan:
     metrics = []
     for vector in vectors:
         fitting_of(source, collection, vector)  # one that is damaged is not copied
-        metrics.append(source.metric(collection.name, space=vector.space) if is_fitted(vector) else None)
+        metrics.append(source.metric(collection.name, space=vector.space) if vector.fitted else None)
     return _Plan(collection.name, vectors, collection.default, tuple(metrics), there)
 
 
@@ -201,7 +201,7 @@ def _carry_out(
 def _declare(source: Store, target: Store, under: str, plan: _Plan) -> None:
     """Make the collection that is built, unless it is there, with all vectors; it is empty until then."""
     # The note stands where a plain vector has no metric.
-    first = next(vector for vector in plan.vectors if not is_fitted(vector))
+    first = next(vector for vector in plan.vectors if not vector.fitted)
     target.create(under, first.space, vector=first.name, metric=note_of(source, plan.name))
     for vector, metric in zip(plan.vectors, plan.metrics, strict=True):
         if vector is not first:

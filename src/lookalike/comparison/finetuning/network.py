@@ -17,7 +17,7 @@ try:
     import torch
 
     # It needs torch too, and would call it "this model".
-    from lookalike.embedders.torch.networks import embedder_of, place
+    from lookalike.embedders.torch.networks import embedder_of, torch_device
 except ImportError as _error:
     raise ExtraMissing("fine-tuning", "torch") from _error
 
@@ -60,7 +60,7 @@ class TrainableNetwork:
             raise InvalidArgument(f"{network.name} cannot be given a classifier")
         self._network = network
         self._device = device
-        self._place = place(device)
+        self._place = torch_device(device)
         given = network.views[0].preprocessing
         self._size = given.size
         self._mean = torch.tensor(given.mean, device=self._place)[:, None, None]
@@ -214,7 +214,7 @@ def open_trainable(name: str, hub: Hub, cache: Path, device: Device) -> Trainabl
     """
     from lookalike.embedders.torch.timm_models import open_timm
 
-    place(device)
+    torch_device(device)
     return TrainableNetwork(open_timm(name, hub, cache, "cpu", inspect=False).network, device)
 
 

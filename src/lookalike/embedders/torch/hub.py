@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import ExtraMissing, WeightsMissing
-from lookalike.shared_json import add_notes, read_notes
+from lookalike.shared_json import add_entries, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,14 +142,14 @@ class Hub:
         return self._cache / "models" / "commits.json"
 
     def _commit(self, repository: str) -> str | None:
-        found = read_notes(self._pins).get(repository)
+        found = read_entries(self._pins).get(repository)
         return found if isinstance(found, str) and _COMMIT.fullmatch(found) else None
 
     def _keep(self, repository: str, commit: str) -> None:
         """Remember which commit is used; where the cache cannot be written to, the hub's own does."""
         if _COMMIT.fullmatch(commit) is None or self._commit(repository) == commit:
             return
-        add_notes(self._pins, {repository: commit})
+        add_entries(self._pins, {repository: commit})
 
 
 def is_here(repository: str, cache: Path) -> bool:

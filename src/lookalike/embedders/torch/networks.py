@@ -38,7 +38,7 @@ _GPU_BATCH = 32
 _LARGE = 1_900_000_000
 
 
-def called(owner: Any, function: Callable[..., Any]) -> Any:
+def function_module(owner: Any, function: Callable[..., Any]) -> Any:
     """Return a torch module that calls `function`, which uses the weights of the module `owner`."""
 
     class Called(torch.nn.Module):  # type: ignore[misc, name-defined, unused-ignore]
@@ -52,7 +52,7 @@ def called(owner: Any, function: Callable[..., Any]) -> Any:
     return Called().eval()
 
 
-def place(device: Device) -> Any:
+def torch_device(device: Device) -> Any:
     """Return the torch device for a choice.
 
     Raises:
@@ -74,7 +74,7 @@ class TorchEmbedder(Embedder, Described):
             InvalidArgument: cuda was asked for, and torch has no GPU.
         """
         self.network = network
-        self._place = place(device)
+        self._place = torch_device(device)
         self._module = network.module.eval().to(self._place)
         # The callers are the threads; more in each call would only wait for each other.
         torch.set_num_threads(1)
@@ -230,7 +230,7 @@ def tensor(array: NDArray[Any]) -> Any:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def joined(parts: Sequence[Any]) -> Any:
+def concatenated(parts: Sequence[Any]) -> Any:
     """Return tensors of shape (images, numbers) laid end to end."""
     return torch.cat(list(parts), dim=1)
 
@@ -243,7 +243,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def unlike(one: Any, other: Any) -> str | None:
+def first_difference(one: Any, other: Any) -> str | None:
     """Return the name of a tensor that two networks of one kind do not share, or None."""
     twins = other.state_dict()
     return next((name for name, value in one.state_dict().items() if not value.equal(twins[name])), None)
@@ -254,7 +254,7 @@ def gradients_off() -> Any:
     return torch.no_grad()
 
 
-def width_of(module: Any, view: View) -> int:
+def output_width(module: Any, view: View) -> int:
     """Return how many numbers an image gets, by an inference."""
     height, width = view.preprocessing.size
     with torch.inference_mode():

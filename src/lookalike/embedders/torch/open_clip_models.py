@@ -10,7 +10,7 @@ from lookalike.embedders.preprocessing import Preprocessing, View
 from lookalike.embedders.protocol import Card
 from lookalike.embedders.text.clip_tokenizer import clip_tokenizer
 from lookalike.embedders.torch.network_description import Network, Texts
-from lookalike.embedders.torch.networks import called, embedder_of
+from lookalike.embedders.torch.networks import embedder_of, function_module
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
 try:
@@ -78,7 +78,7 @@ def open_open_clip(name: str, hub: Hub, cache: Path, device: Device) -> TorchEmb
         source=f"hub: {repository}", size=file.stat().st_size, capabilities=("images", "texts"),
     )  # fmt: skip
     network = Network(
-        f"open_clip:{name}", called(model, model.encode_image),
+        f"open_clip:{name}", function_module(model, model.encode_image),
         (View(_preprocessing(tagged, model.visual.image_size)),), model_dimension(settings), weights,
         f"encode_image, quick gelu {tagged.get('quick_gelu', False)}", card,
         _texts(architecture, model, settings["text_cfg"], hub, weights, cache),
@@ -138,7 +138,7 @@ def _texts(
 ) -> Texts:
     """Return the text side; its tokenizer comes from the hub where open_clip has none of its own."""
     length = int(settings.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH))
-    network = called(model, model.encode_text)
+    network = function_module(model, model.encode_text)
     if "hf_tokenizer_name" not in settings:
         if "siglip" in architecture.lower():
             raise InvalidArgument(f"the tokenizer of {architecture} comes from no hub: it is not used here")

@@ -13,7 +13,7 @@ from lookalike.embedders.onnx.folder import read_preprocessing
 from lookalike.embedders.preprocessing import View
 from lookalike.embedders.protocol import Card
 from lookalike.embedders.torch.network_description import Network, Texts
-from lookalike.embedders.torch.networks import called, embedder_of, tensor, width_of
+from lookalike.embedders.torch.networks import embedder_of, function_module, output_width, tensor
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
 try:
@@ -57,9 +57,9 @@ def open_sentence_transformers(name: str, hub: Hub, cache: Path, device: Device)
         raise InvalidArgument(f"sentence-transformers:{image_name} reads no images")
     inner = next((each.parent for each in sorted(folder.glob("*/*processor_config.json"))), folder)
     view = View(read_preprocessing(inner))
-    module = called(clip, lambda planes: _tensor(clip.get_image_features(pixel_values=planes)))
+    module = function_module(clip, lambda planes: _tensor(clip.get_image_features(pixel_values=planes)))
     weights = digest_of(_weight_files(folder), cache)
-    dimension = width_of(module, view)
+    dimension = output_width(module, view)
     if text_name:
         text_folder = hub.folder(_repository(text_name), _FILES, _WEIGHTS)
         texts = _sentence_side(_load(text_folder), text_folder, cache)
@@ -128,7 +128,7 @@ def _clip_side(model: Any, clip: Any, folder: Path, cache: Path) -> Texts:
     def encode(numbers: Any, mask: Any) -> Any:
         return _tensor(clip.get_text_features(input_ids=numbers, attention_mask=mask))
 
-    return _side(called(clip, encode), model, folder, cache)
+    return _side(function_module(clip, encode), model, folder, cache)
 
 
 def _sentence_side(model: Any, folder: Path, cache: Path) -> Texts:
@@ -140,7 +140,7 @@ def _sentence_side(model: Any, folder: Path, cache: Path) -> Texts:
             features = module(features)
         return features["sentence_embedding"]
 
-    return _side(called(model, encode), model, folder, cache)
+    return _side(function_module(model, encode), model, folder, cache)
 
 
 def _side(network: Any, model: Any, folder: Path, cache: Path) -> Texts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lookalike.embedders.onnx.graph_cache import built_once
-from lookalike.embedders.torch.networks import called, gradients_off, joined, tensor
+from lookalike.embedders.torch.networks import concatenated, function_module, gradients_off, tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,9 +113,9 @@ def statistics_network(
         for of_resolution, layers in zip(units, maps(planes), strict=True):
             for unit, layer in zip(of_resolution, layers, strict=True):
                 parts += _statistics(layer, unit)
-        return joined(parts)
+        return concatenated(parts)
 
-    return called(network, features)
+    return function_module(network, features)
 
 
 def _inner(layer: Any) -> Any:

@@ -14,7 +14,7 @@ from lookalike.embedders.onnx.model_documents import MOST_PIXELS, read_object, s
 from lookalike.embedders.preprocessing import RESAMPLING, Preprocessing, View
 from lookalike.embedders.protocol import Card
 from lookalike.embedders.torch.network_description import Network
-from lookalike.embedders.torch.networks import embedder_of, seeded, unlike, width_of
+from lookalike.embedders.torch.networks import embedder_of, first_difference, output_width, seeded
 from lookalike.embedders.torch.statistics import STATISTICS, chosen_channels, statistics_network
 from lookalike.errors import ExtraMissing, InvalidArgument, WeightsInvalid
 
@@ -75,7 +75,7 @@ def open_timm(name: str, hub: Hub, cache: Path, device: Device, *, inspect: bool
     view = View(_preprocessing(data))
     summary = f"{name.partition('.')[0]} of timm"
     # What comes out may be wider than the maps: a head that is no classifier is kept.
-    width = width_of(network, view)
+    width = output_width(network, view)
     card = Card(full, width, summary=summary, **options)
     return embedder_of(
         Network(full, network, (view,), width, weights, "forward, no classifier", card), device
@@ -134,7 +134,7 @@ def _filled(
 
     def check() -> bytes:
         with seeded(2):
-            unfilled = unlike(network, _build(name, file, settings, inspect=inspect))
+            unfilled = first_difference(network, _build(name, file, settings, inspect=inspect))
         if unfilled is not None:
             raise WeightsInvalid(
                 str(file), f"these weights do not fit timm's {name}: they have no {unfilled}"

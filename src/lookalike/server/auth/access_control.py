@@ -78,7 +78,7 @@ class AccessControl:
         # With keys, the name matters only where somebody said which: a page whose own name leads here has
         # neither key nor cookie.
         self._any_host = sessions is not None and not settings.hosts
-        self._hosts = {_bare(name) for name in ("localhost", settings.host, *settings.hosts)}
+        self._hosts = {_host_name(name) for name in ("localhost", settings.host, *settings.hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -97,7 +97,7 @@ class AccessControl:
         reads = method in ("GET", "HEAD")
         if reads and path in _OPEN:
             return
-        said = _said(scope)
+        said = _client_headers(scope)
         host = said.get(b"host")
         if not self._any_host:
             self._check_host(host)
@@ -113,7 +113,7 @@ class AccessControl:
         state["key"] = key.name
 
     def _check_host(self, host: bytes | None) -> None:
-        name = _bare("" if host is None else host.decode("latin-1"))
+        name = _host_name("" if host is None else host.decode("latin-1"))
         if name in self._hosts or _is_loopback(name):
             return
         raise Refused(
@@ -138,7 +138,7 @@ class AccessControl:
             )
 
 
-def _said(scope: Scope) -> dict[bytes, bytes]:
+def _client_headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the last value of each header that identifies the client.
 
     Raises:
@@ -198,7 +198,7 @@ def check_origins(origins: Iterable[str]) -> frozenset[bytes]:
     return frozenset(origin.lower().encode("ascii", "replace") for origin in origins)
 
 
-def _bare(host: str) -> str:
+def _host_name(host: str) -> str:
     """Return the name or address in a `Host`, without its port, in lower case."""
     host = host.strip().lower()
     if host.startswith("["):

@@ -30,9 +30,9 @@ class CollectionEmbedder:
 
 
 class EmbedderCache:
-    """The makers of the collections that were asked.
+    """The embedders of the collections that were asked.
 
-    By now another collection may have the name. So whoever searches with the features that a maker gave says
+    By now another collection may have the name. So whoever searches with features of an embedder says
     whose they are, and does all of it in `checked`.
     """
 
@@ -68,7 +68,7 @@ class EmbedderCache:
         return found
 
     async def checked(self, name: str, answer: Callable[[], Awaitable[_T]]) -> _T:
-        """Return what `answer` returns, which is called again where the maker is another by now."""
+        """Return what `answer` returns, which is called again where the embedder is another by now."""
         try:
             return await answer()
         except SpaceMismatch:

@@ -113,30 +113,33 @@ def body_schema(model: type[BaseModel], *, example: dict[str, Any], pictures: st
         example: a question.
         pictures: what the pictures of a multipart request are for.
     """
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    query = {"$ref": f"#/components/schemas/{model.__name__}"}
+    form = form_schema(pictures, query=(f"{model.__name__} as JSON.", example))
     return {
         "requestBody": {
             "required": True,
-            "content": {
-                "application/json": {"schema": schema, "example": example},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "query": {
-                                "type": "string",
-                                "contentMediaType": "application/json",
-                                "description": f"{model.__name__} as JSON.",
-                                "examples": [json.dumps(example)],
-                            },
-                            "image": {
-                                "type": "array",
-                                "items": {"type": "string", "format": "binary"},
-                                "description": pictures,
-                            },
-                        },
-                    }
-                },
-            },
+            "content": {"application/json": {"schema": query, "example": example}, **form},
         }
+    }
+
+
+def form_schema(pictures: str, **parts: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the OpenAPI description of a multipart request: parts of JSON, and images.
+
+    Args:
+        pictures: what the images are for.
+        parts: of each part of JSON its description and an example.
+    """
+    image = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": pictures}
+    described = {
+        name: {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "description": description,
+            "examples": [json.dumps(example)],
+        }
+        for name, (description, example) in parts.items()
+    }
+    return {
+        "multipart/form-data": {"schema": {"type": "object", "properties": {**described, "image": image}}}
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -23,7 +24,7 @@ from lookalike.schemas.audit import (
     Suspects,
 )
 from lookalike.schemas.jobs import Job, JobId
-from lookalike.server.routes.audit_result import AuditResult, GroupRows, audit_result
+from lookalike.server.routes.audit_result import AuditResult, DuplicateIds, audit_result
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import read_records
 from lookalike.server.service import InjectedService, Service
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.progress import Progress
-    from lookalike.types import Record, Scalar
+    from lookalike.types import Record
 
 router = APIRouter(tags=["audit"])
 
@@ -94,13 +95,12 @@ def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -
 
 def _suspects(service: Service, collection: str, kept: AuditResult, page: slice, *, every: bool) -> Suspects:
     by = kept.summary.by
-    rows = kept.votes.rows.tolist()
-    first = read_records(service, collection, (kept.ids[row] for row in rows[: kept.contradicted]))
+    first = read_records(service, collection, map(kept.votes.image, range(kept.contradicted)))
     places = [place for place in range(kept.contradicted) if kept.votes.image(place) in first]
 
     def changed(record: Record, place: int) -> bool:
         now = label_of(record, by)
-        return now is None or label_key(now) != label_key(kept.values[kept.labels[place]])
+        return now is None or label_key(now) != label_key(kept.labels[place])
 
     def settled(place: int) -> bool:
         record = first[kept.votes.image(place)]
@@ -108,7 +108,7 @@ def _suspects(service: Service, collection: str, kept: AuditResult, page: slice,
 
     places.sort(key=settled)
     if every:
-        places += range(kept.contradicted, len(rows))
+        places += range(kept.contradicted, len(kept.labels))
     total, places = len(places), places[page]
     records = read_records(service, collection, kept.votes.on(places))
     found = []
@@ -118,9 +118,9 @@ def _suspects(service: Service, collection: str, kept: AuditResult, page: slice,
             found.append(
                 Suspect(
                     image=service.image(record),
-                    label=kept.values[kept.labels[place]],
-                    suggested=kept.values[kept.suggested[place]],
-                    score=float(kept.scores[place]),
+                    label=kept.labels[place],
+                    suggested=kept.suggested[place],
+                    score=kept.scores[place],
                     contradicted=place < kept.contradicted,
                     confirmed=is_confirmed(record, by),
                     changed=changed(record, place),
@@ -132,12 +132,12 @@ def _suspects(service: Service, collection: str, kept: AuditResult, page: slice,
 
 def _duplicates(service: Service, collection: str, kept: AuditResult, page: slice) -> DuplicateGroups:
     groups = kept.duplicates[page]
-    ids = (kept.ids[row] for group in groups for row in group.rows[:_MOST_ALIKE].tolist())
+    ids = (identity for group in groups for identity in group.ids.first(_MOST_ALIKE))
     records = read_records(service, collection, ids)
     found = [
         Duplicates(
-            count=len(group.rows),
-            images=_alike(service, kept, group, records),
+            count=len(group.labels),
+            images=_alike(service, group, records),
             disagree=group.disagree,
             straddle=group.straddle,
             identical=group.identical,
@@ -152,37 +152,32 @@ def _duplicates(service: Service, collection: str, kept: AuditResult, page: slic
     )
 
 
-def _alike(
-    service: Service, kept: AuditResult, group: GroupRows, records: dict[str, Record]
-) -> list[AlikeImage]:
-    def value(place: int) -> Scalar | None:
-        return None if place < 0 else kept.values[place]
-
-    columns = (column[:_MOST_ALIKE].tolist() for column in (group.rows, group.labels, group.splits))
+def _alike(service: Service, group: DuplicateIds, records: dict[str, Record]) -> list[AlikeImage]:
+    splits = group.splits or itertools.repeat(None)
     return [
-        AlikeImage(**service.image(record).model_dump(), label=value(label), split=value(split))
-        for row, label, split in zip(*columns, strict=True)
-        if (record := records.get(kept.ids[row])) is not None
+        AlikeImage(**service.image(record).model_dump(), label=label, split=split)
+        for identity, label, split in zip(group.ids.first(_MOST_ALIKE), group.labels, splits, strict=False)
+        if (record := records.get(identity)) is not None
     ]
 
 
 def _outliers(service: Service, collection: str, kept: AuditResult, page: slice) -> Outliers:
     outliers = kept.outliers[page]
     records = read_records(
-        service, collection, (kept.ids[row] for each in outliers for row in (each.row, each.nearest))
+        service, collection, (identity for each in outliers for identity in (each.id, each.nearest))
     )
     found = []
     for each in outliers:
-        record, nearest = (records.get(kept.ids[row]) for row in (each.row, each.nearest))
+        record, nearest = (records.get(identity) for identity in (each.id, each.nearest))
         if record is not None:
             found.append(
                 Outlier(
                     image=service.image(record),
-                    label=kept.values[each.label],
+                    label=each.label,
                     deviation=each.deviation,
                     nearest=None
                     if nearest is None
-                    else service.neighbour(Neighbour(nearest, each.similarity)),
+                    else service.neighbours([Neighbour(nearest, each.similarity)])[0],
                 )
             )
     return Outliers(summary=kept.summary, total=len(kept.outliers), outliers=found)
@@ -196,14 +191,14 @@ def _small_classes(_service: Service, _collection: str, kept: AuditResult, page:
 
 def _left_out(service: Service, collection: str, kept: AuditResult, page: slice) -> LeftOuts:
     some = kept.left_out[page]
-    records = read_records(service, collection, (kept.ids[row] for row, _ in some))
+    records = read_records(service, collection, (identity for identity, _ in some))
     return LeftOuts(
         summary=kept.summary,
         total=len(kept.left_out),
         left_out=[
             LeftOut(image=service.image(record), reason=reason)
-            for row, reason in some
-            if (record := records.get(kept.ids[row])) is not None
+            for identity, reason in some
+            if (record := records.get(identity)) is not None
         ],
     )
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery, Prediction, Vote
-from lookalike.schemas.values import Approximation, Unusable
+from lookalike.schemas.values import Unusable
 from lookalike.search.query import Embedding, Image, RecordId
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
-from lookalike.server.service import InjectedService, Service
+from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
@@ -49,9 +48,9 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
     async def answer() -> Response:
         images: list[Image | RecordId | Skipped] = []
         if pictures:
-            maker = await service.embedders.get(name, query.using)
-            files = await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache)
-            images += [_image(file, maker.embedder) for file in files]
+            model = await service.embedders.get(name, query.using)
+            files = await service.embedding_queue.pictures(pictures, model.embedder, model.cache)
+            images += [_image(file, model.embedder) for file in files]
         images += map(RecordId, query.ids)
         return await service.store_pool.run(lambda: json_response(_classify(service, name, query, images)))
 
@@ -90,7 +89,7 @@ def _classify(
             else _prediction(service, each, name)
             for each, name in zip(answers, names, strict=True)
         ],
-        approximation=None if found is None else Approximation(**asdict(found)),
+        approximation=shown_approximation(found),
         remarks=classifier.remarks,
     )
 

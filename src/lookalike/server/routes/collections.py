@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,14 +12,12 @@ from fastapi import APIRouter, Response
 from lookalike.embedders.ranged import split_name
 from lookalike.embedders.registry import cards
 from lookalike.errors import LookalikeError, Unanswerable
-from lookalike.metric_learning.fitted import is_fitted
 from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values, Vector
-from lookalike.schemas.values import Approximation
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.images import remove_files
 from lookalike.server.routes.models import served_model, shown_model
-from lookalike.server.service import InjectedService, Service
+from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.stores.checks import same_name
 from lookalike.uris import local_path
 
@@ -100,7 +97,6 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
         # Its text may say where on this machine something is missing.
         problem = type(error).__name__
     fitting = handle.fitting()
-    index = found.approximation
     return Collection(
         name=found.name,
         count=found.count,
@@ -113,7 +109,7 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
                 name=each.name,
                 model=shown_model(service, each.space.embedder),
                 dimension=each.space.dimension,
-                fitted=is_fitted(each),
+                fitted=each.fitted,
                 ready=each.ready,
             )
             for each in found.vectors
@@ -121,6 +117,6 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
         default=found.default,
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,
-        approximation=None if index is None else Approximation(**asdict(index)),
+        approximation=shown_approximation(found.approximation),
         problem=problem,
     )

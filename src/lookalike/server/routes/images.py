@@ -23,7 +23,7 @@ from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.multipart import Part, read_parts
 from lookalike.server.http.problems import Refused
-from lookalike.server.http.request_bodies import invalid_part, media_type
+from lookalike.server.http.request_bodies import form_schema, invalid_part, media_type
 from lookalike.server.http.responses import json_response
 from lookalike.server.service import InjectedService, Service
 from lookalike.server.storage.upload_folder import UploadFolder
@@ -48,37 +48,15 @@ _FIELDS: TypeAdapter[dict[str, Value] | list[dict[str, Value]]] = TypeAdapter(
 _METADATA: TypeAdapter[dict[str, Any] | list[dict[str, Any]]] = TypeAdapter(
     dict[str, Any] | list[dict[str, Any]]
 )
-_LABELS = {"type": "string", "contentMediaType": "application/json"}
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["image"],
-                    "properties": {
-                        "image": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "Pictures.",
-                        },
-                        "fields": {
-                            **_LABELS,
-                            "description": "Fields: an object for all of them, or a list with one for each.",
-                            "examples": ['{"label": "rust", "checked": true}'],
-                        },
-                        "metadata": {
-                            **_LABELS,
-                            "description": "What else is known of them, likewise; any JSON.",
-                            "examples": ['{"camera": "line 3"}'],
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+_FORM = form_schema(
+    "Pictures.",
+    fields=(
+        "Fields: an object for all of them, or a list with one for each.",
+        {"label": "rust", "checked": True},
+    ),
+    metadata=("What else is known of them, likewise; any JSON.", {"camera": "line 3"}),
+)
+_FORM["multipart/form-data"]["schema"]["required"] = ["image"]
 
 
 @router.post(
@@ -86,7 +64,7 @@ _BODY = {
     status_code=HTTPStatus.CREATED,
     response_model=Added,
     dependencies=[WriteAccess],
-    openapi_extra=_BODY,
+    openapi_extra={"requestBody": {"required": True, "content": _FORM}},
 )
 async def add(name: str, request: Request, service: InjectedService) -> Response:
     """Add pictures; what was answered 201 is on disk. The same picture again is the same image."""

@@ -10,12 +10,11 @@ from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.ingest.embedding import Upload
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
-from lookalike.schemas.values import Approximation
 from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
-from lookalike.server.service import InjectedService, Service
+from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
@@ -90,17 +89,17 @@ async def _embedded(
     """Return the terms with their pictures and texts embedded, together with those of other requests."""
     pictures = [each.upload for each in asked if isinstance(each, _Picture)]
     texts = [each.text for each in asked if isinstance(each, AskedTerm) and each.text is not None]
-    maker = None
+    model = None
     if pictures or texts:
-        maker = await service.embedders.get(name, using, reading=bool(texts))
+        model = await service.embedders.get(name, using, reading=bool(texts))
     files: Iterator[EmbeddedFile | Skipped] = iter(())
-    if maker is not None and pictures:
-        files = iter(await service.embedding_queue.pictures(pictures, maker.embedder, maker.cache))
+    if model is not None and pictures:
+        files = iter(await service.embedding_queue.pictures(pictures, model.embedder, model.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
-    if maker is not None and texts:
+    if model is not None and texts:
         reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
-    made_by = "" if maker is None else maker.embedder.fingerprint
+    made_by = "" if model is None else model.embedder.fingerprint
     terms: list[Summand] = []
     for each in asked:
         if isinstance(each, _Picture):
@@ -130,13 +129,10 @@ def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> Se
         approximate=query.approximate,
     )
     hits = answer.hits[query.offset : query.offset + query.k]
-    found = answer.approximation
     return SearchAnswer(
         hits=service.hits(hits),
         more=len(answer.hits) > query.offset + query.k,
-        approximation=None
-        if found is None
-        else Approximation(kind=found.kind, recall=found.recall, k=found.k, queries=found.queries),
+        approximation=shown_approximation(answer.approximation),
         left_out=answer.itself,
         cutoff=None
         if answer.cutoff is None

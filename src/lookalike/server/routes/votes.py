@@ -46,6 +46,10 @@ class Ids:
             raise IndexError(place)
         return self._bytes[_ID * place : _ID * (place + 1)].hex()
 
+    def first(self, most: int) -> list[str]:
+        """Return the first of them."""
+        return [self[place] for place in range(min(most, len(self._bytes) // _ID))]
+
 
 @dataclass(frozen=True, slots=True)
 class Votes:
@@ -87,13 +91,14 @@ class Votes:
             place: of the image.
             records: by id, as `read_records` has them.
         """
-        found = []
         pairs = zip(self.neighbours[place].tolist(), self.similarities[place].tolist(), strict=True)
-        for row, similarity in pairs:
-            record = records.get(self.ids[row]) if row >= 0 else None
-            if record is not None:
-                found.append(service.neighbour(Neighbour(record, similarity)))
-        return found
+        return service.neighbours(
+            [
+                Neighbour(record, similarity)
+                for row, similarity in pairs
+                if row >= 0 and (record := records.get(self.ids[row])) is not None
+            ]
+        )
 
 
 def read_records(service: Service, collection: str, ids: Iterable[str]) -> dict[str, Record]:

@@ -85,7 +85,7 @@ class EmbeddingQueue:
         self._max_pixels = max_pixels
         self._lock = threading.Lock()  # of what waits and who is idle
         self._quick, self._long = _Lane(), _Lane()
-        self._closing = self._given_up = False
+        self._closing = self._aborted = False
         count = workers or len(os.sched_getaffinity(0))
         self._quick.threads = [
             threading.Thread(target=self._work, args=(self._quick,), name=f"embed-{number}", daemon=True)
@@ -140,10 +140,10 @@ class EmbeddingQueue:
         """
         return await self._put(("texts", reader.text_fingerprint), _TEXTS, reader.embed_texts, texts)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Answer what waits with a refusal, and take nothing more: the service stops, its time is over."""
         with self._lock:
-            self._closing = self._given_up = True
+            self._closing = self._aborted = True
             items = [*self._quick.waiting, *self._long.waiting]
             self._quick.waiting.clear()
             self._long.waiting.clear()
@@ -235,10 +235,10 @@ class EmbeddingQueue:
         if not long:
             return kept
         with self._lock:
-            room = 0 if self._given_up else MOST_LONG - len(self._long.waiting)
+            room = 0 if self._aborted else MOST_LONG - len(self._long.waiting)
             self._long.waiting.extend(long[:room])
             self._long.wake(1)
-            refusal = stopped_error() if self._given_up else _too_many_long()
+            refusal = stopped_error() if self._aborted else _too_many_long()
         for item in long[room:]:
             settle(item.future, None, refusal)
         return kept
@@ -249,9 +249,9 @@ class EmbeddingQueue:
             answers = batch[0].embed([item.payload for item in batch])
             pairs = list(zip(batch, answers, strict=True))
         except BaseException as error:  # noqa: BLE001 it is the requests' and not this thread's
-            if len(batch) == 1 or self._given_up:
+            if len(batch) == 1 or self._aborted:
                 for item in batch:
-                    settle(item.future, None, stopped_error() if self._given_up else error)
+                    settle(item.future, None, stopped_error() if self._aborted else error)
                 return
             for item in batch:
                 self._embed([item])

@@ -194,7 +194,7 @@ class Jobs:
             self._end(job, _CANCELLED)
         return job
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Cancel what waits and runs, and take nothing more."""
         with self._lock:
             self._closing = True
@@ -203,7 +203,7 @@ class Jobs:
 
     def close(self) -> None:
         """Cancel what waits and runs, and end the threads."""
-        self.give_up()
+        self.abort()
         self._threads.shutdown()
 
     def _end(self, job: Job, why: Problem) -> None:

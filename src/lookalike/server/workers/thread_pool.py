@@ -78,7 +78,7 @@ class ThreadPool:
         finally:
             self.under_way -= 1
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Answer what waits with a refusal, and take nothing more: the service stops, its time is over."""
         self._closing = True
         with self._lock:

@@ -54,7 +54,6 @@ TABLES = (
         becomes_default INTEGER NOT NULL,
         revision INTEGER NOT NULL DEFAULT 0
     )""",
-    "CREATE INDEX lookalike_vectors_collection ON lookalike_vectors (collection)",
     """CREATE TABLE lookalike_records (
         record INTEGER PRIMARY KEY AUTOINCREMENT,
         collection INTEGER NOT NULL,

@@ -17,7 +17,7 @@ from PIL import Image
 from lookalike.images.decoding import decode
 from lookalike.images.formats import SIGNED_BYTES, format_of
 from lookalike.images.unsupported_formats import describe, describe_suffix
-from tests.images.test_images import HEIC, STORED, encoded, exif, photograph, read, reason, scene
+from tests.images.test_decoding import HEIC, STORED, encoded, exif, photograph, read, reason, scene
 
 # --- formats beside the six ---
 

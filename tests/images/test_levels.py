@@ -17,7 +17,7 @@ from PIL import Image
 from lookalike.errors import InvalidArgument
 from lookalike.images.decoding import decode_noted
 from lookalike.images.levels import AUTO, FULL, NoNumber, Range, Stated, scale
-from tests.images.test_images import DEEP, encoded, png, read, reason, scene
+from tests.images.test_decoding import DEEP, encoded, png, read, reason, scene
 from tests.tiff_files import Page, write_tiff
 
 MEANT = np.asarray(scene(80, 60))

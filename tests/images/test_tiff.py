@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.images.test_images import encoded, read, reason, scene
+from tests.images.test_decoding import encoded, read, reason, scene
 from tests.tiff_files import Page, write_tiff
 
 MEANT = np.asarray(scene(52, 37))

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageDraw
 from lookalike.images.colours import UNUSABLE
 from lookalike.images.decoding import decode_noted
 from lookalike.images.samples import BLANK, ON_BLACK
-from tests.images.test_images import STORED, encoded, exif, png, read, scene
+from tests.images.test_decoding import STORED, encoded, exif, png, read, scene
 from tests.tiff_files import Page, write_tiff
 
 Array = NDArray[Any]

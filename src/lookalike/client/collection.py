@@ -1,0 +1,325 @@
+"""The handle of a collection of a service: what can be asked of it, and changed in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lookalike.client.connection import JSON, build_query, image_parts
+from lookalike.client.job import RemoteJob
+from lookalike.client.pictures import read_picture
+from lookalike.schemas.audit import AuditQuery
+from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
+from lookalike.schemas.collections import Collection, Deleted, Values
+from lookalike.schemas.evaluate import EvaluateQuery
+from lookalike.schemas.images import Added, Correction, ImageDetails
+from lookalike.schemas.index import IndexQuery
+from lookalike.schemas.jobs import Job
+from lookalike.schemas.map import MapQuery
+from lookalike.schemas.search import SearchAnswer, SearchQuery
+from lookalike.search.query import Image, RecordId, Text, alternatives, as_query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from lookalike.client.connection import Connection, Part
+    from lookalike.search.query import Conditions, Picture, Summand, Terms, Value
+
+    Fields = Mapping[str, Value]
+    Classifiable = Picture | Image | RecordId
+
+
+class RemoteCollection:
+    """A collection of a service; a cheap handle, thread-safe.
+
+    Every call raises a `ServiceError` where the service does not answer as it should: see `client.errors`.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        """Name it; nothing is sent yet.
+
+        Args:
+            connection: to the service.
+            name: of the collection.
+        """
+        self.name = name
+        self._connection = connection
+        self._path = ("v1", "collections", name)
+
+    def info(self) -> Collection:
+        """Describe the collection."""
+        return self._connection.request(Collection, "GET", *self._path)
+
+    def search(
+        self,
+        query: Terms | Picture,
+        *,
+        k: int = 10,
+        offset: int = 0,
+        where: Conditions | None = None,
+        using: str | None = None,
+        hybrid: bool = False,
+        min_similarity: float | Literal["auto"] | None = None,
+        false_alarm: float | None = None,
+        approximate: bool = False,
+    ) -> SearchAnswer:
+        """Find the images of a collection that are most like an image, a text, a record, or a sum of them.
+
+        Args:
+            query: a path of this machine, the bytes of an image, a term, or a sum:
+                `Text("red car") - Image("a.jpg")`.
+            k: hits a page, 1 … 1,000.
+            offset: hits to pass over.
+            where: only images that match: every field named must have one of its values.
+            using: the vector that is searched, by default the default one.
+            hybrid: find the words in labels, names, fields and captions too, and fuse both rankings.
+            min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection.
+            false_alarm: for `auto`: how often something may be found that is not there, 0 … 1.
+            approximate: use the collection's approximate index, if it has one.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+            InvalidArgument: a number is out of its range.
+        """
+        pictures: list[tuple[str, bytes]] = []
+        asked = build_query(
+            SearchQuery,
+            {
+                "terms": [_term(each, pictures) for each in as_query(query).summands],
+                "k": k,
+                "offset": offset,
+                "where": alternatives(where),
+                "using": using,
+                "hybrid": hybrid,
+                "min_similarity": min_similarity,
+                "false_alarm": false_alarm,
+                "approximate": approximate,
+            },
+        )
+        return self._connection.post_query(SearchAnswer, asked, pictures, *self._path, "search")
+
+    def classify(
+        self,
+        images: Classifiable | Iterable[Classifiable],
+        by: str,
+        *,
+        k: int | Literal["auto"] = 5,
+        where: Conditions | None = None,
+        using: str | None = None,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+        approximate: bool = False,
+    ) -> ClassifyAnswer:
+        """Label pictures by their nearest labelled neighbours, which are the evidence.
+
+        Args:
+            images: paths of this machine, bytes, or `RecordId`s of the collection.
+            by: the field that holds the label.
+            k: neighbours that vote, 1 … 1,000; `auto` chooses by cross-validation.
+            where: only images that match vote.
+            using: the vector that is searched, by default the default one.
+            max_error: answer only where the held-out answers promise at most this error, 0 … 1.
+            coverage: give label sets that contain the true label this often, 0 … 1.
+            false_alarm: part of the known pictures that may be called unknown, 0 … 1.
+            approximate: use the collection's approximate index, if it has one.
+
+        Returns:
+            A prediction for each image, in the order given, or the reason why there is none.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+            InvalidArgument: a number is out of its range.
+        """
+        several = list(_several(images))
+        asked = build_query(
+            ClassifyQuery,
+            {
+                "by": by,
+                "ids": [each.id for each in several if isinstance(each, RecordId)],
+                "k": k,
+                "where": alternatives(where),
+                "using": using,
+                "max_error": max_error,
+                "coverage": coverage,
+                "false_alarm": false_alarm,
+                "approximate": approximate,
+            },
+        )
+        sent = [read_picture(each) for each in several if not isinstance(each, RecordId)]
+        answer = self._connection.post_query(ClassifyAnswer, asked, sent, *self._path, "classify")
+        # The service answers pictures first and ids then.
+        first, then = iter(answer.predictions[: len(sent)]), iter(answer.predictions[len(sent) :])
+        ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
+        return answer.model_copy(update={"predictions": ordered})
+
+    def values(self) -> Values:
+        """Return the values of every field of a collection, the most frequent first."""
+        return self._connection.request(Values, "GET", *self._path, "values")
+
+    def add(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        fields: Fields | Sequence[Fields] = (),
+        metadata: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+    ) -> Added:
+        """Put pictures into a collection; a writing key is needed. The same picture again is the same image.
+
+        Args:
+            images: paths of this machine, or bytes; one, or several.
+            fields: of all, or of each.
+            metadata: of all, or of each.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+        """
+        several = [images] if isinstance(images, str | Path | bytes) else images
+        parts: list[Part] = [
+            (name, (None, json.dumps(given), JSON))
+            for name, given in (("fields", fields), ("metadata", metadata))
+            if given
+        ]
+        parts += image_parts([read_picture(each) for each in several])
+        return self._connection.request(Added, "POST", *self._path, "images", parts=parts)
+
+    def record(self, identity: str) -> ImageDetails:
+        """Return all that is known of an image."""
+        return self._connection.request(ImageDetails, "GET", *self._path, "images", identity)
+
+    def correct(
+        self,
+        identity: str,
+        fields: Mapping[str, Value | None] | None = None,
+        *,
+        confirm: Sequence[str] = (),
+    ) -> ImageDetails:
+        """Put fields of an image right; a writing key is needed.
+
+        Args:
+            identity: of the image.
+            fields: new values; None removes a field.
+            confirm: fields that are right as they are, or as `fields` has them.
+
+        Raises:
+            InvalidArgument: a value is none that a field can have.
+        """
+        body = build_query(Correction, {"fields": dict(fields or {}), "confirm": list(confirm)})
+        return self._connection.request(ImageDetails, "PATCH", *self._path, "images", identity, body=body)
+
+    def remove(self, identity: str) -> None:
+        """Take an image out of a collection; a writing key is needed."""
+        self._connection.send("DELETE", *self._path, "images", identity, again=False)
+
+    def delete(self) -> int:
+        """Delete a collection and return how many images it had; a writing key is needed."""
+        return self._connection.request(Deleted, "DELETE", *self._path, again=False).deleted
+
+    def thumbnail(self, identity: str, size: Literal[64, 128, 256, 512] = 256) -> bytes:
+        """Return an image as a WebP of at most so many pixels a side."""
+        answer = self._connection.send(
+            "GET", *self._path, "images", identity, "thumbnail", query={"size": size}
+        )
+        return answer.content
+
+    def original(self, identity: str) -> bytes:
+        """Return the file of an image."""
+        return self._connection.send("GET", *self._path, "images", identity, "original").content
+
+    def evaluate(
+        self,
+        by: str,
+        *,
+        within: str | None = None,
+        using: str | None = None,
+        k: int | Literal["auto"] | None = None,
+        group: str | None = None,
+        folds: int | None = None,
+        repeats: int | None = None,
+        seed: int | None = None,
+        max_error: float | None = None,
+        coverage: float | None = None,
+        false_alarm: float | None = None,
+    ) -> RemoteJob:
+        """Begin to measure how often the neighbours are right; see `RemoteJob.evaluation`.
+
+        Args:
+            by: the field that holds the label.
+            within: compare an image only with those of the same value of this field.
+            using: the vector that is judged, by default the default one.
+            k: neighbours that vote; `auto` chooses; by default 5.
+            group: never compare an image with those of the same value of this field.
+            folds: for a fitted metric or k `auto`; by default 5.
+            repeats: how often folds are drawn; by default 3.
+            seed: of the first drawing; by default 0.
+            max_error: find the confidence above which the error is at most this, 0 … 1.
+            coverage: measure label sets that contain the true label this often, 0 … 1.
+            false_alarm: part of the known pictures that may be called unknown, 0 … 1.
+
+        Raises:
+            InvalidArgument: a number is out of its range.
+        """
+        given = {
+            "by": by, "within": within, "using": using, "k": k, "group": group, "folds": folds,
+            "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage,
+            "false_alarm": false_alarm,
+        }  # fmt: skip
+        return self._begin("evaluations", EvaluateQuery, given)
+
+    def audit(self, by: str, *, split: str | None = None, using: str | None = None, k: int = 5) -> RemoteJob:
+        """Begin to look for what is wrong with labels and images; see `RemoteJob.suspects`.
+
+        Args:
+            by: the field that holds the label.
+            split: the field that tells training images from test images.
+            using: the vector that is judged, by default the default one.
+            k: neighbours that vote.
+
+        Raises:
+            InvalidArgument: a number is out of its range.
+        """
+        return self._begin("audits", AuditQuery, {"by": by, "split": split, "using": using, "k": k})
+
+    def map(self, by: str | None = None) -> RemoteJob:
+        """Begin to draw a map, with the values of a field as labels; see `RemoteJob.map`."""
+        return self._begin("maps", MapQuery, {"by": by})
+
+    def index(
+        self,
+        *,
+        labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
+        prune: bool = False,
+        yes: bool = False,
+    ) -> RemoteJob:
+        """Begin to index again what was indexed there; a writing key is needed; see `RemoteJob.indexing`.
+
+        Args:
+            labels: where labels are read from.
+            prune: remove images whose file is gone.
+            yes: even where these are more than a tenth of the collection; else the job fails.
+        """
+        asked = {"labels": labels, "prune": prune, "yes": yes}
+        return self._begin("indexings", IndexQuery, asked)
+
+    def _begin(self, what: str, kind: type[BaseModel], given: dict[str, Any]) -> RemoteJob:
+        body = build_query(kind, given)
+        job = self._connection.request(Job, "POST", *self._path, what, body=body, again=False)
+        return RemoteJob(self._connection, job.id)
+
+
+def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]:
+    """Return a term as the service has it; a picture is added to those that are sent."""
+    sign, term = summand
+    if isinstance(term, RecordId):
+        return {"id": term.id, "sign": sign}
+    if isinstance(term, Text):
+        return {"text": term.text, "sign": sign}
+    pictures.append(read_picture(term))
+    return {"image": len(pictures) - 1, "sign": sign}
+
+
+def _several(images: Classifiable | Iterable[Classifiable]) -> Iterable[Classifiable]:
+    return [images] if isinstance(images, str | Path | bytes | Image | RecordId) else images
