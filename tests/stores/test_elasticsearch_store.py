@@ -208,9 +208,11 @@ def test_requests_as_elastic_writes_them_find_images(store: Store, url: str, tmp
 def test_vectors_come_back_through_fields(store: Store, url: str) -> None:
     store.create("parts", SPACE)
     put(store, "parts", [record(1)], random_vectors(1, 4))
-    body = {"fields": ["image_embedding"], "_source": False}
+    # From 9.2 on a vector is not given under an alias alone.
+    body = {"fields": ["image_embedding", "vector_1"], "_source": False}
     (hit,) = ask(url, "POST", f"/{PREFIX}-parts/_search", body)["hits"]["hits"]
-    np.testing.assert_allclose(hit["fields"]["image_embedding"], random_vectors(1, 4)[0], atol=1e-6)
+    for name in ("image_embedding", "vector_1"):
+        np.testing.assert_allclose(hit["fields"][name], random_vectors(1, 4)[0], atol=1e-6)
 
 
 def test_a_mapping_takes_no_other_fields(store: Store, url: str) -> None:
@@ -445,7 +447,7 @@ def test_who_asks_for_one_vector_reads_no_other(
 
     def seen(number: str) -> bool:
         return any(
-            one["vectors"][number]["numbers"] in text or json.dumps(one[f"vector_{number}"]) in text
+            one["vectors"][number]["numbers"] in text or f'"vector_{number}"' in text
             for one in before.values()
             for text in read
         )
@@ -483,10 +485,9 @@ def test_a_fit_changes_nothing_else_in_a_document(store: Store, url: str) -> Non
     before = documents(url)
     fit(store)
     for identity, after in documents(url).items():
-        assert set(after) - set(before[identity]) == {"vector_2"}
         assert set(after["vectors"]) == {"1", "2"}
-        after.pop("vector_2")
         after["vectors"].pop("2")
+        after.pop("vector_2", None)  # from 9.2 on it is not in `_source`
         assert after == before[identity]
 
 
