@@ -418,7 +418,7 @@ def test_the_list_of_commands_takes_at_most_five_times_as_long_as_python(tmp_pat
     for program in programs:
         seconds(*program)  # writes the bytecode
     python, command = (min(seconds(*program) for _ in range(10)) for program in programs)
-    for _ in range(60):
+    for _ in range(400):
         python, command = min(python, seconds(*programs[0])), min(command, seconds(*programs[1]))
         if command <= 5 * python:
             return
