@@ -669,11 +669,12 @@ class Collection:
         from lookalike.comparison.finetuning.recipe import Recipe
         from lookalike.embedders.ranged import split_name
 
-        opened, collection = self._models, self.info()
-        # Before anything is computed: they need packages and weights that may not be here.
+        opened = self._models
+        # Before anything is asked or computed: they need packages and weights that may not be here.
         networks = open_network_candidates(
             finetune, opened.cache, weights=opened.weights, device=opened.device, recipe=Recipe(epochs)
         )
+        collection = self.info()
         _, levels = split_name(collection.space.embedder)
         candidates = open_candidates(opened, models, levels)
         return compare(

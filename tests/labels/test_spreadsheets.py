@@ -450,3 +450,9 @@ def test_any_bytes_are_labels_or_are_reported(
             continue
         for found in labelling.labels.values():
             str(dict(found.fields)).encode()
+
+
+def test_a_name_with_a_nul_is_no_image(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"001.jpg": None, "labels.csv": b"file_name,label\n001.jpg,good\n0\x0001.jpg,bad\n"})
+    found = read_labels(root, [root / "001.jpg"], [root / "labels.csv"], "auto")
+    assert dict(found.labels[root / "001.jpg"].fields)["label"] == "good"

@@ -33,7 +33,8 @@ COMMANDS = {
     "collections": "List the collections of a store.",
     "compare": "Rank embedders, metrics and k by cross-validation on the images of a collection.",
     "copy": "Copy a collection from the store FROM into the store TO, and compare both to the last bit.",
-    "delete": "Delete a collection, or only the records of some IMAGEs; no image file is touched.",
+    "delete": "Delete a collection, only the records of some IMAGEs, or one of its vectors; no image file is "
+    "touched.",
     "embed": "Print the vector of each IMAGE, of length 1, as JSON lines.",
     "evaluate": "Measure how often the neighbours are right, on the collection's own images.",
     "export": "Write MODEL as an ONNX model into FOLDER, for `--model onnx:FOLDER` on machines without "

@@ -150,7 +150,7 @@ def declare(store: Store, name: str, space: Space, vector: str | None) -> None:
     known = next((each for each in collection.vectors if each.space == space), None)
     if vector is None or (known is not None and known.name == vector):
         if known is None:
-            there = " and ".join(f"{each.name}: {each.space}" for each in collection.vectors)
+            there = " and ".join(str(each.space) for each in collection.vectors)
             raise SpaceMismatch(collection.name, there, str(space))
         return
     other = next((each for each in collection.vectors if each.name == vector and each.ready), None)

@@ -105,9 +105,10 @@ class _StoreCheck:
 
     def check_structure(self) -> None:
         """Check what a store has beside its records; what repeats a record's labels is written anew."""
-        named = {(finding.collection, finding.id) for finding in self.findings if finding.id is not None}
+        told = [(finding.collection, finding.id) for finding in self.findings if finding.id is not None]
         for fault in self._store.check():
-            if (fault.collection, fault.id) in named:  # a record that lacks a vector was found by reading it
+            # Records that lack a vector were found by reading them, and are told one by one.
+            if any(name == fault.collection and one in f"{fault.id} {fault.reason}" for name, one in told):
                 continue
             finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=_RESTORE)
             if fault.collection is not None and fault.id is not None:

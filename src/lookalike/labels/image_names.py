@@ -195,6 +195,8 @@ class ImageNames:
             Unusable: there is no such image, several agree equally well, or it lies outside the root.
         """
         spellings = _spellings(text)
+        if not spellings:
+            raise Unusable(f"there is no image {text!r}: no file has such a name")
         outside = False
         for spelling in spellings:
             path = os.path.normpath(folder / spelling)
