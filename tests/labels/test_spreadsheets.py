@@ -453,6 +453,7 @@ def test_any_bytes_are_labels_or_are_reported(
 
 
 def test_a_name_with_a_nul_is_no_image(tmp_path: Path) -> None:
-    root = tree(tmp_path, {"001.jpg": None, "labels.csv": b"file_name,label\n001.jpg,good\n0\x0001.jpg,bad\n"})
+    table = b"file_name,label\n001.jpg,good\n0\x0001.jpg,bad\n"
+    root = tree(tmp_path, {"001.jpg": None, "labels.csv": table})
     found = read_labels(root, [root / "001.jpg"], [root / "labels.csv"], "auto")
     assert dict(found.labels[root / "001.jpg"].fields)["label"] == "good"
