@@ -271,8 +271,9 @@ class Collection:
         Raises:
             SpaceMismatch: it was made by another version of an embedder.
         """
-        for vector in self.info().vectors:
-            self._models.embedder_of(self.info(), vector)
+        collection = self.info()
+        for vector in collection.vectors:
+            self._models.embedder_of(collection, vector)
 
     def add(
         self,

@@ -266,6 +266,24 @@ def test_damage_of_either_vector_of_a_fitted_collection_is_mended(
     }
 
 
+def test_of_a_record_that_lacks_a_vector_other_faults_are_told_and_mended_too(
+    check: CommandLine, victim: Path, tmp_path: Path
+) -> None:
+    identity = record_id(file_uri(victim))
+    path = tmp_path / "test.db"
+    spoil(path, "lookalike_v1", "", identity)
+    execute(
+        path,
+        "DELETE FROM lookalike_words_1 WHERE rowid = (SELECT record FROM lookalike_records WHERE id = ?)",
+        identity,
+    )
+    damages, _ = found(check)
+    assert [damage["id"] for damage in damages] == [identity, identity]
+    assert [damage["mended"] for damage in found(check, "--repair")[0]][:1] == [True]
+    found(check, "--repair", code=0)
+    assert found(check, code=0)[0] == []
+
+
 def test_a_vector_that_is_not_complete_is_named_and_index_completes_it(
     check: CommandLine, whole: Path
 ) -> None:

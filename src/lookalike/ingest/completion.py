@@ -47,7 +47,7 @@ def complete_vectors(
     # Plain ones first: fitted ones are made of them.
     collection = store.collection(name)
     waiting = [vector for vector in collection.vectors if not vector.ready]
-    for vector in sorted(waiting, key=lambda one: fitting_of(store, collection, one) is not None):
+    for vector in sorted(waiting, key=lambda one: one.fitted):
         try:
             fitting = fitting_of(store, collection, vector)
             if fitting is None:

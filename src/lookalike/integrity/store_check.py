@@ -16,6 +16,7 @@ from lookalike.label_normalisation import labels_digest
 from lookalike.metric_learning.fitted import fitting_of
 from lookalike.progress import silent
 from lookalike.stores.checks import LENGTH_TOLERANCE
+from lookalike.stores.verification import LOST_VECTOR
 from lookalike.types import Skipped
 from lookalike.uris import local_path
 
@@ -74,6 +75,7 @@ class _StoreCheck:
     ) -> None:
         self.findings: list[Finding] = []
         self.read = 0
+        self._without_vector: list[tuple[str, str]] = []
         self._store = store
         self._models = models
         self._repair = repair
@@ -105,10 +107,11 @@ class _StoreCheck:
 
     def check_structure(self) -> None:
         """Check what a store has beside its records; what repeats a record's labels is written anew."""
-        told = [(finding.collection, finding.id) for finding in self.findings if finding.id is not None]
         for fault in self._store.check():
             # Records that lack a vector were found by reading them, and are told one by one.
-            if any(name == fault.collection and one in f"{fault.id} {fault.reason}" for name, one in told):
+            if fault.id is None and any(
+                name == fault.collection and one in fault.reason for name, one in self._without_vector
+            ):
                 continue
             finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=_RESTORE)
             if fault.collection is not None and fault.id is not None:
@@ -137,6 +140,8 @@ class _StoreCheck:
     def _mend(self, collection: CollectionInfo, damage: Damage) -> None:
         """Say what is damaged; put the record again where its labels are whole and its picture is at hand."""
         finding = Finding(self._store.url, damage.reason, collection.name, damage.id, damage.path or None)
+        if damage.reason in [LOST_VECTOR.format(vector.name) for vector in collection.vectors]:
+            self._without_vector.append((collection.name, damage.id))
         found = self._store.get(collection.name, [damage.id])
         if not found:
             self.findings.append(replace(finding, todo=_again(collection, damage)))
