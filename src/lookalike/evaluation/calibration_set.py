@@ -8,21 +8,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.confidence import LogisticCalibration
+from lookalike.output_files import replace_file
 from lookalike.progress import divided, silent
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -171,10 +171,7 @@ def cached_calibration_set(
         return made
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(made.to_bytes())
-        # In one step: a reader sees the whole file or none.
-        Path(file.name).replace(path)
+        replace_file(path, made.to_bytes(), mode=0o600)
     except OSError:
         pass
     return made

@@ -39,6 +39,18 @@ StampRow: TypeAlias = "Sequence[Any]"
 Choose: TypeAlias = "Callable[[Entry], VectorEntry]"
 """Says which vector of a collection is meant, or refuses."""
 
+ChooseSome: TypeAlias = "Callable[[Entry], Sequence[VectorEntry]]"
+"""Says which vectors of a collection are meant, or refuses."""
+
+Ask: TypeAlias = "Callable[[Entry], tuple[VectorEntry, Vectors]]"
+"""Says which vector is searched, and with which queries: float32 of shape (queries, dimension)."""
+
+Give: TypeAlias = "Callable[[Entry], list[tuple[VectorEntry, Vectors]]]"
+"""Returns every vector that a collection declares, with the rows of the records that are put."""
+
+Edit: TypeAlias = "Callable[[Entry, Callable[[VectorEntry], int]], Entry]"
+"""Returns what a collection is to declare: see `Backend.declare`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -63,6 +75,16 @@ class Hits:
     certain: bool = True
     """Whether the records were read in the state in which they were found: one that is missing then, or that
     does not match, is damaged; else somebody has changed it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordHits:
+    """Who was found by words, and their records."""
+
+    ids: list[str]
+    """Best first, then by id."""
+    records: list[RecordRow]
+    """Of those found, in any order, read in the same state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +149,7 @@ class Backend(Protocol):
         """
         ...
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         """Change in one step which vectors a collection declares, and which is its default.
 
         `edit` gets the collection and a function that tells how many of its records lack a vector (of one
@@ -174,12 +191,7 @@ class Backend(Protocol):
 
     # Records
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         """Add records, or replace those of the same id, all or none; on return they survive a kill.
 
         Args:
@@ -238,9 +250,7 @@ class Backend(Protocol):
         """Return a collection and the ids of its records that match, sorted."""
         ...
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         """Return the records with these ids, and those vectors of theirs; no other vector is read.
 
         Args:
@@ -256,7 +266,7 @@ class Backend(Protocol):
 
     # Search
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         """Return the nearest neighbours of each query, with their records.
 
         Their order is that of `vectors.nearest`, whatever the database thinks: a server gives candidates with
@@ -274,12 +284,8 @@ class Backend(Protocol):
         """
         ...
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
-        """Return the ids of the records that have any of the words, best first, then by id; and the records.
-
-        Both are read in one state, in which a record that does not match is damaged.
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
+        """Return the records that have any of the words, best first: one that does not match is damaged.
 
         Args:
             name: the collection.

@@ -405,7 +405,7 @@ class Store:
         """Return the records that are sound with all these vectors, in order of id, and the vectors."""
         note = partial(self.damage.note, name)
         records = sound_records(rows.records, note, where)
-        uris = {str(row[0]): row[1] for row in rows.records if isinstance(row[1], str)}
+        uris = _uris(rows)
         found, wrong = [], set[str]()
         for vector, those in zip(vectors, rows.vectors, strict=True):
             places, numbers, faults = sound_vectors(those, vector.info.space.dimension)
@@ -464,7 +464,9 @@ class Store:
             try:
                 hits = self._backend.nearest(name, ask, query.leaving_out(left_out))
             except DamagedCandidates as damaged:
-                note(damaged.faults)
+                rows = self._backend.read(name, [fault.id for fault in damaged.faults], lambda _: ())
+                uris = {} if rows is None else _uris(rows)
+                note([fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults])
                 continue
             ids = {identity for found in hits.found for identity, _ in found}
             asked = (query.where, query.having) if hits.certain else (None, None)
@@ -498,10 +500,10 @@ class Store:
             return []
         wanted = k
         while True:
-            ids, rows = self._backend.words(name, terms, wanted, where)
-            records = sound_records(rows, note, where)
-            found = [records[identity] for identity in ids if identity in records]
-            if len(found) >= k or len(ids) < wanted:
+            hits = self._backend.words(name, terms, wanted, where)
+            records = sound_records(hits.records, note, where)
+            found = [records[identity] for identity in hits.ids if identity in records]
+            if len(found) >= k or len(hits.ids) < wanted:
                 return found[:k]
             wanted *= 2  # some are damaged, and others take their places
 
@@ -597,6 +599,10 @@ class Store:
 def _choice(using: str | None, space: Space | None) -> Choose:
     """Return what chooses the vector of a space, ready or not, or else the ready one of a name."""
     return lambda entry: entry.ready(using) if space is None else entry.declared(space)
+
+
+def _uris(rows: Rows) -> dict[str, str]:
+    return {str(row[0]): row[1] for row in rows.records if isinstance(row[1], str)}
 
 
 def _kept(entry: Entry, space: Space) -> VectorEntry:

@@ -23,8 +23,9 @@ from lookalike.stores.postgres.views import create_view, drop_view, shows_the_sa
 from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from lookalike.stores.backend import Edit
     from lookalike.stores.postgres.connection import Connection, Transaction
 
 MOST_DIMENSIONS = 16_000
@@ -168,12 +169,7 @@ def _add_vector(connection: Connection, collection: int, vector: VectorInfo, met
     create_vector_table(connection, row[0], space.dimension)
 
 
-def change_vectors(
-    connection: Connection,
-    entry: Entry,
-    edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-    metrics: Mapping[Space, bytes],
-) -> None:
+def change_vectors(connection: Connection, entry: Entry, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
     """Change which vectors a collection declares and which is its default; it is locked.
 
     Args:
