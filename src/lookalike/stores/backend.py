@@ -7,7 +7,8 @@ what the function raises ends the transaction and goes through. Such a function 
 transaction that is begun anew calls it again. So two processes cannot mislead each other, and no back end
 repeats a rule.
 
-Every method that takes a name raises CollectionNotFound where there is none of that name (compared by
+Ids and digests that are handed over are plain ASCII of 1 to `checks.ID_LENGTH` characters without NUL, no id
+twice. Every method that takes a name raises CollectionNotFound where there is none of that name (compared by
 `checks.same_name`), and every method may raise a StoreError. What a method returns was checked by nobody: the
 `Store` verifies checksums, filters, and what is missing. Threads may share a back end.
 """
@@ -196,7 +197,7 @@ class Backend(Protocol):
 
         Args:
             name: the collection.
-            records: that were checked, no id twice; there may be none.
+            records: that were checked; there may be none.
             give: returns every declared vector with its rows, float32 of shape (records, dimension).
         """
         ...
@@ -210,7 +211,7 @@ class Backend(Protocol):
         Args:
             name: the collection.
             choose: which vector.
-            records: of which id and digest count, none twice; ids may be any text.
+            records: of which id and digest count.
             vectors: float32 of shape (records, dimension), that were checked.
         """
         ...
@@ -230,7 +231,7 @@ class Backend(Protocol):
 
         Args:
             name: the collection.
-            labels: that were checked, no id twice; ids may be any text.
+            labels: that were checked.
         """
         ...
 
@@ -243,7 +244,7 @@ class Backend(Protocol):
         ...
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        """Return the ids of the records whose file has this SHA-256, sorted; any text may be asked for."""
+        """Return the ids of the records whose file has this SHA-256, sorted."""
         ...
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
@@ -256,7 +257,7 @@ class Backend(Protocol):
         Args:
             of: the name of a collection, or the entry of one that was found before: that one, however it is
                 called now.
-            ids: any texts, any number of them.
+            ids: any number of them.
             choose: which vectors; none at all, maybe.
 
         Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +13,9 @@ from lookalike.stores.checks import (
     check_k,
     check_records,
     collection_name,
+    is_usable_id,
     unit_vectors,
+    usable_ids,
     vector_name,
 )
 from lookalike.stores.damage import Fault, StructureFault
@@ -205,6 +208,9 @@ class Store:
             InvalidArgument: a vector is not of length 1.
         """
         checked = unit_vectors(name, space, vectors, len(records))
+        rows = [row for row, one in enumerate(records) if is_usable_id(one.id)]
+        if len(rows) < len(records):
+            records, checked = [records[row] for row in rows], checked[rows]
         return self._backend.fill(name, lambda entry: entry.declared(space), records, checked)
 
     def finish_vector(self, name: str, space: Space) -> CollectionInfo:
@@ -287,12 +293,13 @@ class Store:
             InvalidArgument: labels that `put` would refuse.
         """
         stored = [stored_labels(*one) for one in labels]
-        self._backend.relabel(name, list({one.id: one for one in stored}.values()))
+        by_id = {one.id: one for one in stored}
+        self._backend.relabel(name, [by_id[one] for one in usable_ids(by_id)])
         self.damage.forget(name, [identity for identity, _, _ in labels])
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id and return how many there were."""
-        count = self._backend.remove(name, ids)
+        count = self._backend.remove(name, usable_ids(ids))
         self.damage.forget(name, ids)
         return count
 
@@ -302,7 +309,7 @@ class Store:
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
-        rows = self._backend.read(name, ids, lambda _: ())
+        rows = self._backend.read(name, usable_ids(ids), lambda _: ())
         found = {} if rows is None else sound_records(rows.records, partial(self.damage.note, name))
         return [found[identity] for identity in ids if identity in found]
 
@@ -326,7 +333,7 @@ class Store:
         def choose(entry: Entry) -> list[VectorEntry]:
             return [one for one in entry.vectors if one.info.ready] if using is None else [entry.ready(using)]
 
-        rows = self._backend.read(name, ids, choose)
+        rows = self._backend.read(name, usable_ids(ids), choose)
         assert rows is not None  # noqa: S101 a name that is none raises
         chosen = choose(rows.entry)
         records, vectors = self._sound(name, rows, chosen)
@@ -334,7 +341,10 @@ class Store:
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         """Return the ids of the records whose file has this SHA-256, sorted."""
-        return self._backend.ids_by_digest(name, digest)
+        if is_usable_id(digest):
+            return self._backend.ids_by_digest(name, digest)
+        self._backend.entry(name)
+        return []
 
     def scan(
         self, name: str, where: Where | None = None, *, using: str | None = None
@@ -387,7 +397,7 @@ class Store:
             return [_kept(entry, space) for space in chosen]
 
         for some in chunks(ids, SCAN_BATCH):
-            rows = self._backend.read(entry, some, again)
+            rows = self._backend.read(entry, usable_ids(some), again)
             if rows is None:
                 return
             # What matched may match no more where somebody has changed it since.
@@ -441,7 +451,8 @@ class Store:
 
     def _nearest(self, name: str, query: Query, choose: Choose) -> list[list[Neighbour]]:
         check_k(query.k)
-
+        if query.exclude is not None:
+            query = replace(query, exclude=[usable_ids(ids) for ids in query.exclude])
         checked: dict[Space, Vectors] = {}
 
         def ask(entry: Entry) -> tuple[VectorEntry, Vectors]:
@@ -464,14 +475,15 @@ class Store:
             try:
                 hits = self._backend.nearest(name, ask, query.leaving_out(left_out))
             except DamagedCandidates as damaged:
-                rows = self._backend.read(name, [fault.id for fault in damaged.faults], lambda _: ())
+                ids = usable_ids(fault.id for fault in damaged.faults)
+                rows = self._backend.read(name, ids, lambda _: ())
                 uris = {} if rows is None else _uris(rows)
                 note([fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults])
                 continue
-            ids = {identity for found in hits.found for identity, _ in found}
+            known = {identity for found in hits.found for identity, _ in found}
             asked = (query.where, query.having) if hits.certain else (None, None)
             records = sound_records(hits.records, note, *asked)
-            lost = ids - records.keys()
+            lost = known - records.keys()
             if not lost:
                 return [[Neighbour(records[one], value) for one, value in found] for found in hits.found]
             if hits.certain:  # else somebody has removed it since

@@ -22,14 +22,12 @@ from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     STAMP_FIELDS,
-    check_ids,
     fill_documents,
     put_documents,
     record_row,
     relabel_documents,
     remove_documents,
     stamp_row,
-    usable_ids,
     vector_row,
     vector_source,
 )
@@ -124,7 +122,6 @@ class ElasticsearchBackend:
         Where vectors were declared or dropped while it wrote, it writes again, or is refused as if it came
         later: so no record stays without a vector that its collection declares.
         """
-        check_ids(records)
 
         def act(listing: Listing) -> None:
             entry = listing.entry
@@ -187,7 +184,7 @@ class ElasticsearchBackend:
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         def act(listing: Listing) -> int:
-            return remove_documents(self._client, self._catalog.alias(listing.entry.key), usable_ids(ids))
+            return remove_documents(self._client, self._catalog.alias(listing.entry.key), ids)
 
         return self._collections.at(name, act)
 
@@ -199,8 +196,8 @@ class ElasticsearchBackend:
         return self._collections.at(name, act)
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        clause = {"term": {"digest": digest}} if digest.isascii() else {"match_none": {}}
-        return self._collections.at(name, lambda listing: self._ids(listing.entry, [clause]))
+        clauses = [{"term": {"digest": digest}}]
+        return self._collections.at(name, lambda listing: self._ids(listing.entry, clauses))
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
         clauses = matching(where)
@@ -228,7 +225,7 @@ class ElasticsearchBackend:
         chosen = choose(entry)
         rows = Rows(entry, [], [[] for _ in chosen])
         source = [*RECORD_FIELDS, *map(vector_source, chosen)]
-        for some in chunks(usable_ids(ids), SCAN_BATCH if chosen else _FETCH):
+        for some in chunks(ids, SCAN_BATCH if chosen else _FETCH):
             for hit in self._client.fetch(self._catalog.alias(entry.key), some, source):
                 rows.records.append(record_row(hit))
                 for vector, found in zip(chosen, rows.vectors, strict=True):

@@ -15,7 +15,6 @@ from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     record_row,
-    usable_ids,
     vector_row,
     vector_source,
 )
@@ -155,7 +154,7 @@ class ElasticsearchNeighbours:
 
     def _without(self, row: int) -> list[dict[str, Any]]:
         exclude = self._query.exclude
-        ids = sorted(usable_ids(() if exclude is None else exclude[row]))
+        ids = sorted(() if exclude is None else exclude[row])
         return [{"ids": {"values": ids}}] if ids else []
 
     def _candidates(self, hits: list[dict[str, Any]]) -> Candidates:
@@ -176,7 +175,7 @@ class ElasticsearchNeighbours:
         best: list[list[tuple[str, float]]] = [[] for _ in rows]
         clauses = [*self._clauses, {"exists": {"field": vector_field(self._vector.number)}}]
         # Damaged ones are left out of the answer of every query: they are not read again.
-        never = usable_ids(set.intersection(*map(set, exclude))) if exclude else []
+        never = set.intersection(*map(set, exclude)) if exclude else set()
         without = [{"ids": {"values": sorted(never)}}] if never else []
         for hits in pages(self._client, self._alias, clauses, self._source, _PAGE, without):
             ids, vectors = self._candidates(hits)

@@ -21,7 +21,6 @@ from lookalike.stores.oracle.catalog import (
     lock,
     make_collection,
     must_find,
-    new_vector,
     read_metric,
     rename,
     set_index,
@@ -128,7 +127,7 @@ class OracleBackend:
                 while True:
                     before = lock(session, self.url, name, self._server.wait)
                     after = edit(before, partial(_lacking, session, before))
-                    new = new_vector(after)
+                    new = next((one for one in after.vectors if one.number == NEW), None)
                     if new is None or new.info.space.dimension in made:
                         break
                     session.rollback()

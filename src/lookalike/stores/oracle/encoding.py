@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lookalike.checksums import vector_checksum
-from lookalike.errors import InvalidArgument
-from lookalike.file_names import display
 from lookalike.stores.sql import sql_text
 from lookalike.stores.view_columns import COLUMNS, ColumnNames, cut, vector_column
 
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from lookalike.types import Fields, Scalar, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
-
-ID_LENGTH = 512
-"""Characters in an id, which is plain ASCII."""
 
 TEXT_LENGTH = 1000
 """Bytes in `uri` and `path`. The driver allows four bytes a character, and a bind of more than 4,000 is a
@@ -64,11 +59,6 @@ class Field(NamedTuple):
     column: str
     only_numbers: bool
     """Whether all its values were numbers."""
-
-
-def usable_ids(ids: Iterable[str]) -> list[str]:
-    """Return those that can be the id of a record, each once; other text is the id of nothing."""
-    return [name for name in dict.fromkeys(ids) if name.isascii() and 1 <= len(name) <= ID_LENGTH]
 
 
 def text_key(text: str) -> str:
@@ -138,14 +128,8 @@ def label_binds(labels: StoredLabels, columns: Mapping[str, str]) -> dict[str, A
 
 
 def record_binds(stored: StoredRecord, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return all binds of one record.
-
-    Raises:
-        InvalidArgument: the id has not 1 … 512 characters.
-    """
+    """Return all binds of one record."""
     record = stored.record
-    if not 1 <= len(record.id) <= ID_LENGTH:
-        raise InvalidArgument(f"record {display(record.id[:64])!r}: an id has 1 … {ID_LENGTH} characters")
     binds = label_binds(stored.labels, columns)
     long = len(record.uri) > TEXT_LENGTH
     if long:

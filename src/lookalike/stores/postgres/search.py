@@ -12,7 +12,7 @@ from lookalike.errors import CollectionEmpty, Unanswerable
 from lookalike.stores.postgres.connection import SQL, Composed, Literal, Wire
 from lookalike.stores.postgres.encoding import binary_vectors
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.records import plain_ids, vector_rows
+from lookalike.stores.postgres.records import vector_rows
 from lookalike.stores.postgres.schema import index, record_table, vector_table
 from lookalike.stores.reranking import approximate_nearest, exact_nearest
 from lookalike.stores.verification import sound_candidates
@@ -127,7 +127,7 @@ class VectorSearch:
         self._queries = queries
         self._k = query.k
         self._binary = [Wire(row) for row in binary_vectors(queries)]
-        self._exclude = [plain_ids(ids) for ids in query.exclude] if query.exclude is not None else None
+        self._exclude = [list(ids) for ids in query.exclude] if query.exclude is not None else None
         table = vector_table(vector.number)
         self._from: Composed | SQL = SQL("{}").format(table)
         self._condition, self._bound = matching(query.where, query.having)

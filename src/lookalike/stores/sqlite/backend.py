@@ -188,7 +188,7 @@ class SqliteBackend:
         with self._reading(name) as (connection, entry):
             rows = connection.execute(
                 "SELECT id FROM lookalike_records WHERE collection = ? AND digest = ? ORDER BY id",
-                (entry.key, digest if digest.isascii() else ""),
+                (entry.key, digest),
             )
             return [identity for (identity,) in rows]
 
