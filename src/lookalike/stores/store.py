@@ -418,7 +418,8 @@ class Store:
         uris = _uris(rows)
         found, wrong = [], set[str]()
         for vector, those in zip(vectors, rows.vectors, strict=True):
-            places, numbers, faults = sound_vectors(those, vector.info.space.dimension)
+            by_id = sorted(those, key=lambda row: str(row[0]))
+            places, numbers, faults = sound_vectors(by_id, vector.info.space.dimension)
             lost = uris.keys() - places.keys() - {fault.id for fault in faults}
             faults += [Fault(one, None, LOST_VECTOR.format(vector.info.name)) for one in sorted(lost)]
             note([fault._replace(uri=uris.get(fault.id)) for fault in faults])
@@ -427,7 +428,11 @@ class Store:
         ids = sorted(records.keys() - wrong)
         return (
             [records[one] for one in ids],
-            [numbers[[places[one] for one in ids]] for places, numbers in found],
+            # Where all are sound they are in that order already, and are not copied once more.
+            [
+                numbers if len(numbers) == len(ids) else numbers[[places[one] for one in ids]]
+                for places, numbers in found
+            ],
         )
 
     # Search

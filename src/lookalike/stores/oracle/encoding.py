@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lookalike.checksums import vector_checksum
+from lookalike.stores.field_values import comparable
 from lookalike.stores.sql import sql_text
 from lookalike.stores.view_columns import COLUMNS, ColumnNames, cut, vector_column
 
@@ -67,19 +67,9 @@ def text_key(text: str) -> str:
 
 
 def value_key(value: Scalar) -> str | None:
-    """Return a digest that is equal for values that `Where` takes for equal; None for what equals nothing.
-
-    Numbers compare as numbers, a boolean only with a boolean, a string only with a string.
-    """
-    if isinstance(value, str):
-        return text_key("s" + value)[:32]
-    if isinstance(value, bool):
-        return text_key(f"b{value:d}")[:32]
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return text_key(f"n{int(value):x}" if value.is_integer() else f"n{value.hex()}")[:32]
-    return text_key(f"n{value:x}")[:32]
+    """Return a digest of what is `comparable` of a value; None for what equals nothing."""
+    text = comparable(value)
+    return None if text is None else text_key(text)[:32]
 
 
 def value_rows(identity: str, fields: Fields, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
