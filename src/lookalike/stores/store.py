@@ -268,8 +268,8 @@ class Store:
 
         Args:
             name: the collection.
-            records: no id twice; fields are strings, booleans, finite numbers, integers of at most 64 bits;
-                metadata is JSON.
+            records: no id twice, each plain ASCII of 1 to 512 characters without NUL; fields are strings,
+                booleans, finite numbers, integers of at most 64 bits; metadata is JSON.
             vectors: of every declared space, ready or not, and of no other: float32 of shape (len(records),
                 dimension), each row of length 1 to 1e-4; rows that are off by more than 1e-6 are kept
                 normalised, all others bit by bit.
