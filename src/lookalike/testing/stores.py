@@ -1000,9 +1000,7 @@ class StoreContract:
         assert scanned(store) == records
         assert store.collection("parts").fields == ()
 
-    def test_texts_that_no_record_can_have_as_its_id_are_refused_and_found_nowhere(
-        self, store: Store
-    ) -> None:
+    def test_texts_that_can_be_no_id_are_refused_and_found_nowhere(self, store: Store) -> None:
         records = fill(store, 1)
         odd = ["", "x" * 513, "a\0", "é", "\udcff"]
         for identity in odd:
