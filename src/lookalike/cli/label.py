@@ -24,15 +24,12 @@ from lookalike.cli.output import (
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.label_normalisation import kept_name, label_text
-from lookalike.labels.tables.column_types import typed
-from lookalike.metric_learning.correction_table import CorrectionTable, like_others
-from lookalike.metric_learning.corrections import Correction
-from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.collection import Collection
+    from lookalike.metric_learning.correction_table import CorrectionTable
     from lookalike.metric_learning.corrections import Corrected
     from lookalike.types import Scalar
 
@@ -102,6 +99,8 @@ def label(
         )
     if table is None and not (values or unset or confirm or undo):
         raise InvalidArgument("say what is right: --set FIELD=VALUE, --unset, --confirm or --undo FIELD")
+    from lookalike.metric_learning.corrections import Correction
+
     with settings.open() as database:
         handle = database[collection]
         if table is None:
@@ -126,6 +125,11 @@ def _of_images(
     undo: Sequence[str],
 ) -> CorrectionTable:
     """Return what the options say of the images that are named."""
+    from lookalike.labels.tables.column_types import typed
+    from lookalike.metric_learning.correction_table import CorrectionTable, like_others
+    from lookalike.metric_learning.corrections import Correction
+    from lookalike.types import Remark
+
     info, known = handle.info(), handle.values()
     changes: dict[str, Scalar | None] = {}
     remarks = []
