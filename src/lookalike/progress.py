@@ -32,6 +32,10 @@ class Pulse:
         self._last = max(self._last, (done, total))
         self._progress(*self._last)
 
+    def after(self, before: int, total: int) -> Progress:
+        """Return whom a part tells, in its own numbers, that begins when `before` of `total` are done."""
+        return lambda done, _count: self(before + done, total)
+
     def beat(self) -> None:
         """Tell that it still runs, from inside a step that cannot say how far it is."""
         self._progress(*self._last)

@@ -163,8 +163,6 @@ def classify(
                 print_line(line)
             else:
                 _print_classified(answer, by)
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
     return code
 
 
@@ -275,8 +273,6 @@ def _classify_by_names(
                 print_line(_named_line(answer, classifier.model))
             else:
                 _print_named(answer)
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
     return code
 
 

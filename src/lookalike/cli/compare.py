@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -80,19 +79,16 @@ def compare(
     names = [name.strip() for name in models.split(",")] if models is not None else []
     if epochs is not None and not finetune:
         raise InvalidArgument("--epochs says nothing without --finetune")
-    with settings.open() as database:
-        with progress_bar("comparing", quiet=settings.quiet) as progress:
-            comparison = database[collection].compare(
-                by,
-                models=names,
-                ks=numbers,
-                finetune=finetune,
-                epochs=epochs,
-                seed=seed,
-                progress=progress,
-            )
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
+    with settings.open() as database, progress_bar("comparing", quiet=settings.quiet) as progress:
+        comparison = database[collection].compare(
+            by,
+            models=names,
+            ks=numbers,
+            finetune=finetune,
+            epochs=epochs,
+            seed=seed,
+            progress=progress,
+        )
     if form == "jsonl":
         _print_comparison_lines(comparison)
     else:

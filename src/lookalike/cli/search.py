@@ -131,8 +131,7 @@ def search(
             max_pixels=max_pixels,
             progress=bar,
         )
-        problems = database.problems
-    for line in [*problems, *answer.remarks, *_shortfalls(answer, k)]:
+    for line in [*answer.remarks, *_shortfalls(answer, k)]:
         warn(line, quiet=settings.quiet)
     if form == "jsonl":
         for rank, hit in enumerate(answer.hits, 1):
