@@ -10,14 +10,11 @@ from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
-    collection_option,
+    collection_options,
     coverage_option,
     false_alarm_option,
-    format_option,
-    global_options,
     max_error_option,
     max_pixels_option,
-    model_options,
     option,
     parse_where,
     read_paths,
@@ -78,10 +75,7 @@ if TYPE_CHECKING:
 @where_option
 @max_pixels_option
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def classify(
     settings: Settings,
     images: tuple[str, ...],

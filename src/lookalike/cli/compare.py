@@ -9,10 +9,7 @@ import click
 
 from lookalike.cli.options import (
     Settings,
-    collection_option,
-    format_option,
-    global_options,
-    model_options,
+    collection_options,
     option,
 )
 from lookalike.cli.output import (
@@ -55,10 +52,7 @@ if TYPE_CHECKING:
     default_text="20, and for few images as many as 500 updates take, at most 100",
 )
 @option("--seed", type=int, default=0, metavar="N", help="Of the folds, and of what is drawn in training.")
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def compare(
     settings: Settings,
     by: str,

@@ -9,13 +9,10 @@ import click
 from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
-    collection_option,
+    collection_options,
     coverage_option,
     false_alarm_option,
-    format_option,
-    global_options,
     max_error_option,
-    model_options,
     option,
     using_option,
     votes_option,
@@ -61,10 +58,7 @@ _MATRIX_CLASSES = 12
 @report_option("Write all of it, with pictures, to one HTML file.")
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def evaluate(
     settings: Settings,
     by: str,

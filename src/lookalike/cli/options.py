@@ -190,6 +190,12 @@ format_option = option(
     help="A table for people or JSON lines for programs.",
 )
 
+
+def collection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--collection`, `--format`, and what `global_options` and `model_options` add."""
+    return collection_option(format_option(global_options(model_options(command))))
+
+
 max_pixels_option = option(
     "--max-pixels",
     type=click.IntRange(min=1),
