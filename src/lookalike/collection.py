@@ -25,7 +25,8 @@ from lookalike.ingest.removals import disagree
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
-from lookalike.metric_learning.corrections import correct
+from lookalike.metric_learning.correction_table import read_corrections
+from lookalike.metric_learning.corrections import correct, correct_all
 from lookalike.metric_learning.fitted import plain_vector, read
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from lookalike.images.levels import Range
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
+    from lookalike.metric_learning.correction_table import CorrectionTable
+    from lookalike.metric_learning.corrections import Corrected, Correction
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.opened import Opened
@@ -336,7 +339,44 @@ class Collection:
             ImageNotFound: no record has that id.
             InvalidArgument: a value is none that a field can have.
         """
-        return correct(self._store, self.name, identity, fields or {}, confirm)
+        return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
+
+    def correct_all(self, corrections: Iterable[Correction], *, dry_run: bool = False) -> list[Corrected]:
+        """Put the labels of many images right, or confirm them: see `correct`.
+
+        Args:
+            corrections: at most one for each image; nothing is written before all were found right.
+            dry_run: only tell what would become of them.
+
+        Returns:
+            The records as they were and as they are now, in order.
+
+        Raises:
+            ImageNotFound: no record has one of the ids.
+            InvalidArgument: a value is none that a field can have, or two corrections of one image.
+        """
+        return correct_all(self._store, self.name, corrections, dry_run=dry_run)
+
+    def read_corrections(
+        self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
+    ) -> CorrectionTable:
+        """Read corrections from a table with a row for each image, for `correct_all`.
+
+        Args:
+            table: CSV, TSV, JSON Lines or Parquet, of any encoding and separator; a column names the images,
+                by their paths or ids.
+            fields: the columns that are taken, which may be new fields; none: those that are fields of the
+                collection.
+            encoding: of a text that is no Unicode by its marks; None to guess.
+
+        Raises:
+            LabelsInvalid: it cannot be read, names no image, or has none of the fields.
+            InvalidArgument: there is no such encoding.
+            ExtraMissing: a Parquet file, and no pyarrow to read it.
+        """
+        values = {name: [each.value for each in counts] for name, counts in self.values().items()}
+        stamps = self._store.stamps(self.name)
+        return read_corrections(absolute(Path(table)), self.info(), stamps, values, fields, encoding)
 
     def remove(self, ids: str | Sequence[str]) -> int:
         """Remove records, by one id or several, and return how many there were; no image file is touched."""
