@@ -485,7 +485,6 @@ BESIDE = {
     "search.hits.Hit": "a value",
     "evaluation.calibration": "imported before the first request needs it",
     "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
-    "evaluation.lots.joined_text": "words for people about a value",
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
     "integrity.uploads_check": "how the files of uploads are called",
 }
