@@ -14,6 +14,7 @@ from lookalike.errors import (
     CollectionNotFound,
     ImageNotFound,
     InvalidArgument,
+    SpaceMismatch,
     UnusableImage,
 )
 from lookalike.images.limits import MAX_PIXELS
@@ -35,7 +36,7 @@ from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
-from lookalike.types import Skipped
+from lookalike.types import Skipped, VectorStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -106,6 +107,22 @@ class Collection:
     def info(self) -> CollectionInfo:
         """Return what the store says of it: its space, how many records it has, and their fields."""
         return self._store.collection(self.name)
+
+    def vectors(self) -> list[VectorStatus]:
+        """Return its named vectors in order of declaration, how many records lack each, and what it takes."""
+        collection = self.info()
+        found = []
+        for vector in collection.vectors:
+            lacking = 0
+            if not vector.ready:
+                try:
+                    lacking = len(self._store.lacking(self.name, vector.space))
+                except SpaceMismatch:  # dropped meanwhile
+                    continue
+            there = max(0, collection.count - lacking)
+            default = vector.ready and vector.name == collection.default
+            found.append(VectorStatus(vector, default, lacking, 4 * vector.space.dimension * there))
+        return found
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
