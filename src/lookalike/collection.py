@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
 from lookalike.embedders.models import DEFAULT_MODEL
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import (
     CollectionEmpty,
     CollectionNotFound,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.comparison.comparison import Comparison
-    from lookalike.embedders.protocol import Embedder, TextEmbedder
+    from lookalike.embedders.protocol import Embedder
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.images.levels import Range
@@ -536,7 +537,8 @@ class Collection:
         Args:
             labels: at least two different ones, as texts.
             templates: texts with `{}` where the label goes; several are averaged.
-            model: the embedder; None: that of the collection, or the default one where it is not there.
+            model: the embedder; None: the first of the collection that reads texts, or the default one where
+                there is no collection.
             max_pixels: images with more pixels are skipped.
 
         Raises:
@@ -544,9 +546,14 @@ class Collection:
         """
         if model is None:
             try:
-                model = self.info().space.embedder
+                collection = self.info()
             except CollectionNotFound:
                 model = DEFAULT_MODEL
+            else:
+                vectors = (collection.vector(), *collection.vectors)
+                models = [each.space.embedder for each in vectors]
+                reading = (each for each in models if isinstance(self._models.embedder(each), TextEmbedder))
+                model = next(reading, models[0])
         embedder = self._models.embedder(model)
         return ZeroShotClassifier(self._models, embedder, labels, templates, max_pixels)
 
@@ -715,6 +722,7 @@ class Collection:
             VectorNotFound: it has no vector of that name.
             Unanswerable: there are too few labels, or labelled images, to learn from.
             StoreBusy: another fit of the collection is running.
+            VectorIncomplete: records are damaged, and would lack the vector.
         """
         collection = self.info()
         groups = self._models.groups(plain_vector(collection, using).space.embedder)

@@ -168,6 +168,14 @@ def test_a_fit_to_the_same_images_and_labels_does_nothing(store: Store, locks: P
     assert not fit(store, "parts", "label", locks=locks).unchanged
 
 
+def test_a_fit_to_the_same_images_is_the_default_again(store: Store, locks: Path) -> None:
+    fill(store)
+    fit(store, "parts", "label", locks=locks)
+    store.set_default("parts", "image")
+    assert fit(store, "parts", "label", locks=locks).unchanged
+    assert store.collection("parts").default == "fitted"
+
+
 def test_a_fit_tells_the_labels_apart_better(store: Store, locks: Path) -> None:
     fill(store, 150)
     strangers = labelled(60, first=1_000)
