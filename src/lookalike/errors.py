@@ -223,7 +223,8 @@ class SpaceMismatch(LookalikeError):
         self.found = found
         super().__init__(
             f"collection {collection!r} holds vectors of {expected}, these are of {found}; "
-            f"use that model, or index into another collection (--collection)"
+            f"use that model, add another beside it (--as NAME), or index into another collection "
+            f"(--collection)"
         )
 
 

@@ -94,7 +94,7 @@ def _vector_row(status: VectorStatus) -> tuple[object, ...]:
     lacking = f"not complete: {counted(status.lacking, 'image')} to go"
     state = lacking if not vector.ready else "default" if status.default else "ready"
     index = approximation_text(vector.approximation) if vector.approximation else "none"
-    size = f"{status.bytes / 1e6:,.1f} MB"
+    size = f"{status.bytes / 1e6:,.1f} MB" if status.bytes >= 1e5 else f"{status.bytes / 1e3:,.1f} kB"
     return vector.name, state, vector.space.embedder, vector.space.dimension, size, index
 
 

@@ -208,6 +208,8 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
         plain = plain_vector(collection, FITTED)
         if fitted.approximation and not plain.approximation:
             build_index_if_possible(store, name, space=plain.space)
+        if collection.default == FITTED:  # also where another plain one was declared before it
+            store.set_default(name, plain.name)
         for vector in collection.vectors:
             if vector.name == FITTED:  # with what an unfinished fit has left
                 store.drop_vector(name, vector.space)
