@@ -44,6 +44,7 @@ COMMANDS = {
     "index": "Add the images below PATH to a collection, or bring it up to date.",
     "info": "Describe a collection: its vectors, its fields and how often each value stands.",
     "key": "Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.",
+    "label": "Put the labels of IMAGEs right, or confirm them; indexing again keeps to that.",
     "models": "List the embedders: what they read, dimension, licence, and whether their weights are here.",
     "parity": "Ask several stores the same questions about one collection, and compare what they hold and "
     "answer.",
