@@ -157,6 +157,7 @@ def _nothing(answer: SearchResult) -> str:
 def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
     """Return a hit as a JSON line."""
     line = {"rank": rank, "similarity": hit.similarity, **record_line(hit.record)}
+    line |= {"using": answer.using, "model": answer.model}
     if hybrid:
         line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
     if answer.cutoff is not None:
