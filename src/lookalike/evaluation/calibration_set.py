@@ -17,7 +17,7 @@ import numpy as np
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.confidence import LogisticCalibration
 from lookalike.output_files import replace_file
-from lookalike.progress import divided, reading_and_comparing, silent
+from lookalike.progress import divided, silent
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
@@ -224,8 +224,7 @@ def open_calibration_set(
         from lookalike.evaluation.held_out_predictions import predict_held_out, workload
         from lookalike.evaluation.lots import lots_of
 
-        pulse, reading, judging = reading_and_comparing(progress, collection.count)
-        found = spaces.read_for_folds(collection, using, models, reading, pulse.beat)
+        found, judging = spaces.read_for_folds(collection, using, models, progress)
         records, vectors = found.records, found.vectors
         if where is not None:
             matching = {record.id for batch in store.scan_records(collection.name, where) for record in batch}
