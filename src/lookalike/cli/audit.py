@@ -1,7 +1,8 @@
-"""The command audit: looks for wrong labels, near-duplicates and outliers."""
+"""The command audit: looks for wrong labels, near-duplicates, outliers and pictures of poor quality."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,9 +30,9 @@ from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from pathlib import Path
 
     from lookalike.audit.findings import Audit, Duplicates
+    from lookalike.audit.picture_quality import PictureQuality
     from lookalike.types import Neighbour, Scalar
 
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     metavar="FIELD",
-    help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
+    help="The field that holds the label; without it all is looked for that needs no label.",
 )
 @option(
     "--split",
@@ -63,7 +64,7 @@ def audit(
     collection: str,
     form: str,
 ) -> None:
-    """Look for wrong labels, near-duplicates, outliers and classes too small to judge.
+    """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
 
     Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
     folds, and each finding comes with the images that speak for it.
@@ -142,6 +143,28 @@ def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> No
         )
         print_rest(len(found.small_classes), shown, "small classes")
     print_left_out(found.left_out, shown, what="images left out")
+    if found.pictures is not None:
+        _print_pictures(found.pictures, shown)
+
+
+def _print_pictures(pictures: PictureQuality, shown: int | None) -> None:
+    kinds = [(kind, pictures.count(kind.name)) for kind in pictures.kinds]
+    if any(count for _, count in kinds):
+        rows = [(kind.name, count, kind.measure, kind.threshold) for kind, count in kinds if count]
+        print_table((f"of {pictures.measured:,} pictures", "are so", "measure", "threshold"), rows)
+    else:
+        names = ", ".join(kind.name for kind, _ in kinds)
+        print_text(f"none of {counted(pictures.measured, 'picture')} is {names}")
+    for kind, count in kinds:
+        if count:
+            some = [each for each in pictures.findings if each.kind == kind.name]
+            rows_of = [(short_path(each.record.uri), each.value) for each in some[:shown]]
+            print_table((kind.name, "measure"), rows_of)
+            print_rest(count, shown, f"{kind.name} pictures")
+    if pictures.unread:
+        unread = [(short_path(Path(each.path)), each.reason) for each in pictures.unread[:shown]]
+        print_table(("not measured", "because"), unread)
+        print_rest(len(pictures.unread), shown, "pictures not measured")
 
 
 def _print_suspects(found: Audit, by: str, shown: int | None) -> None:
