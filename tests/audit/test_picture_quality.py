@@ -96,9 +96,9 @@ def test_what_was_measured_is_not_read_again_and_what_is_gone_is_told(
     parts[1].write_bytes(b"something else")
     first = judge_pictures(records, tmp_path / "cache", read=reading)
     assert sorted(read) == sorted(each.uri for each in records)
-    assert [(each.path, each.reason) for each in first.unread] == [
-        (str(parts[0]), "the file is gone"),
-        (str(parts[1]), "the file is another than was indexed: index again"),
+    assert [(each.record, each.reason) for each in first.unread] == [
+        (records[0], "the file is gone"),
+        (records[1], "the file is another than was indexed: index again"),
     ]
     read.clear()
     again = judge_pictures(records, tmp_path / "cache", read=reading)

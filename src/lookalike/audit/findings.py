@@ -215,8 +215,8 @@ def audit_lines(audit: Audit) -> Iterator[dict[str, Any]]:
     if audit.pictures is not None:
         for finding in audit.pictures.findings:
             yield {"type": "picture", **_image(finding.record), "kind": finding.kind, "value": finding.value}
-        for skipped in audit.pictures.unread:
-            yield {"type": "unread", **asdict(skipped)}
+        for each in audit.pictures.unread:
+            yield {"type": "unread", **_image(each.record), "reason": each.reason}
 
 
 def _pictures_line(pictures: PictureQuality) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The kinds and their thresholds are those of cleanvision 0.3.7 (Cleanlab, Apache-
 issue_managers/image_property_issue_manager.py, `get_default_params`); `blank` is ours.
 
 Pictures are measured at the audit and not when they are indexed: most collections are never audited, and what
-is embedded from the cache is not decoded at all. What was measured is kept by digest, as features are, so that
+is embedded from the cache is not decoded at all. What was measured is kept by digest, like features, so that
 no audit reads the same file twice.
 """
 
@@ -23,8 +23,8 @@ from lookalike.errors import UnusableImage
 from lookalike.images.quality import RECIPE, Quality, measure
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.progress import silent
-from lookalike.types import Skipped
 from lookalike.uris import local_path, uri_text
+from lookalike.vectors.exclusions import LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ class PictureQuality:
     """Every kind that was looked for, with its threshold."""
     findings: tuple[PictureFinding, ...]
     """By kind, the most striking of each first."""
-    unread: tuple[Skipped, ...]
+    unread: tuple[LeftOut, ...]
     """Pictures that could not be read, and why: files that are gone, say."""
 
     def count(self, kind: str) -> int:
@@ -170,7 +170,7 @@ def _value(kind: str, quality: Quality) -> float:
 
 def _measure(
     records: Sequence[Record], kept: FeatureCache, read: Read, progress: Progress
-) -> tuple[dict[str, Quality], list[Skipped]]:
+) -> tuple[dict[str, Quality], list[LeftOut]]:
     """Return the measures by digest, and what could not be read."""
     known: dict[str, Quality] = {}
     missing: list[Record] = []
@@ -182,7 +182,7 @@ def _measure(
             missing.append(record)
         else:
             known[record.digest] = Quality(*numbers.tolist())
-    unread: list[Skipped] = []
+    unread: list[LeftOut] = []
     total = len(missing) + 1
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="quality") as pool:
         for start in range(0, len(missing), _BATCH):
@@ -192,8 +192,8 @@ def _measure(
                 zip(batch, pool.map(lambda record: _read(record, read), batch), strict=True)
             ):
                 progress(start + place, total)
-                if isinstance(found, Skipped):
-                    unread.append(found)
+                if isinstance(found, str):
+                    unread.append(LeftOut(record, found))
                     continue
                 # As they are kept: the next audit says the same to the last digit.
                 fresh[record.digest] = np.array(found, np.float32)
@@ -203,13 +203,14 @@ def _measure(
     return known, unread
 
 
-def _read(record: Record, read: Read) -> Quality | Skipped:
+def _read(record: Record, read: Read) -> Quality | str:
+    """Return the measures of a picture, or why there are none."""
     try:
         data = read(record)
         if hashlib.sha256(data).hexdigest() != record.digest:
-            return Skipped(uri_text(record.uri), "the file is another than was indexed: index again")
+            return "the file is another than was indexed: index again"
         return measure(data, uri_text(record.uri))
     except UnusableImage as error:
-        return Skipped(uri_text(record.uri), error.reason)
+        return error.reason
     except OSError as error:
-        return Skipped(uri_text(record.uri), f"cannot be read: {error.strerror or error}")
+        return f"cannot be read: {error.strerror or error}"

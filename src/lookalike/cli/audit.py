@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,6 +29,7 @@ from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from lookalike.audit.findings import Audit, Duplicates
     from lookalike.audit.picture_quality import PictureQuality
@@ -161,10 +161,7 @@ def _print_pictures(pictures: PictureQuality, shown: int | None) -> None:
             rows_of = [(short_path(each.record.uri), each.value) for each in some[:shown]]
             print_table((kind.name, "measure"), rows_of)
             print_rest(count, shown, f"{kind.name} pictures")
-    if pictures.unread:
-        unread = [(short_path(Path(each.path)), each.reason) for each in pictures.unread[:shown]]
-        print_table(("not measured", "because"), unread)
-        print_rest(len(pictures.unread), shown, "pictures not measured")
+    print_left_out(pictures.unread, shown, heading="not measured", what="pictures not measured")
 
 
 def _print_suspects(found: Audit, by: str, shown: int | None) -> None:

@@ -88,6 +88,9 @@ def write_audit_report(
         small=[(shown(each.label), each) for each in audit.small_classes],
         left_out=[(names(each.record), each.reason) for each in audit.left_out],
         quality=pictures,
+        unread=f"{names(pictures.unread[0].record)}: {pictures.unread[0].reason}"
+        if pictures is not None and pictures.unread
+        else "",
         kinds=[
             {
                 "kind": kind,
