@@ -36,6 +36,7 @@ ROOMS = (
     ("evaluation",),
     ("metric_learning",),
     ("ingest",),
+    ("anomaly",),
     ("search", "classification", "comparison", "audit", "transfer"),
     ("report", "integrity"),
     ("opened",),
@@ -94,6 +95,8 @@ HEAVY = {
     "xxhash": {"checksums.py"},
     "uvicorn": {"server/process.py", "server/connections.py"},
     "scipy": {
+        "anomaly/evaluation.py",
+        "anomaly/scoring.py",
         "audit/audit.py",
         "comparison/comparison.py",
         "comparison/finetuning/training.py",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Map = NDArray[np.float32]
     Mask = NDArray[np.bool_]
+    Times = NDArray[np.intp]
+    """How often each picture counts."""
 
 MOST_FALSE = 0.3
 """Part of the normal pixels that may be above the threshold in the area under PRO."""
@@ -209,38 +211,33 @@ class _Places:
         # Equally many pixels lie between two thresholds, and fewer at the top, where the curves turn.
         levels = np.concatenate([np.linspace(0, 1, _STEPS), 1 - np.geomspace(1e-6, 1 / _STEPS, _STEPS)])
         self._edges = np.unique(np.quantile(some, levels))
-        self._negatives = [self._counts(pixels) for pixels in self._normal]
-        self._outside = [
-            self._counts(found[~mask]) for found, mask in zip(self._maps, self._masks, strict=True)
-        ]
-        self._inside = [
-            self._counts(found[mask]) for found, mask in zip(self._maps, self._masks, strict=True)
-        ]
-        self._overlaps = [
-            np.mean(
-                [_above(self._counts(found[regions == place])) for place in range(1, regions.max() + 1)],
-                axis=0,
-            )
-            for found, regions in zip(self._maps, self._regions, strict=True)
-        ]
-        self._weights = np.array([regions.max() for regions in self._regions])
+        self._negatives = np.array([self._counts(pixels) for pixels in self._normal])
+        pairs = list(zip(self._maps, self._masks, strict=True))
+        self._outside = np.array([self._counts(found[~mask]) for found, mask in pairs])
+        self._inside = np.array([self._counts(found[mask]) for found, mask in pairs])
+        # The regions of a picture together: each counts as much as any other, however large it is.
+        self._overlaps = np.array(
+            [
+                sum(_above(self._counts(found[regions == place])) for place in range(1, regions.max() + 1))
+                for found, regions in zip(self._maps, self._regions, strict=True)
+            ]
+        )
+        self._region_counts = np.array([regions.max() for regions in self._regions])
 
     def pixel_auroc(self) -> Figure:
         """Return the area under the ROC curve over all pixels; whole images are drawn for the interval."""
 
-        def area(normal: NDArray[np.intp], odd: NDArray[np.intp]) -> float:
-            false = self._false(normal, odd)
-            true = _above(sum(self._inside[at] for at in odd))
-            return float(np.trapezoid(true, false))
+        def area(normal: Times, odd: Times) -> float:
+            return float(np.trapezoid(_above(odd @ self._inside), self._false(normal, odd)))
 
         return self._figure(area)
 
     def pro(self) -> Figure:
         """Return the area under the per-region overlap up to `MOST_FALSE`, as a part of what it could be."""
 
-        def area(normal: NDArray[np.intp], odd: NDArray[np.intp]) -> float:
+        def area(normal: Times, odd: Times) -> float:
             false = self._false(normal, odd)
-            overlap = np.average([self._overlaps[at] for at in odd], axis=0, weights=self._weights[odd])
+            overlap = odd @ self._overlaps / (odd @ self._region_counts)
             below = np.append(false[false < MOST_FALSE], MOST_FALSE)
             return float(np.trapezoid(np.interp(below, false, overlap), below) / MOST_FALSE)
 
@@ -253,12 +250,19 @@ class _Places:
         )
         return Figure(hits / len(self._maps), wilson_interval(hits, len(self._maps)))
 
-    def _figure(self, area: Callable[[NDArray[np.intp], NDArray[np.intp]], float]) -> Figure:
+    def _figure(self, area: Callable[[Times, Times], float]) -> Figure:
+        """Return a figure of how often each normal and each defective picture counts, once or as drawn."""
         counts = len(self._normal), len(self._maps)
-        return Figure(area(*map(np.arange, counts)), _bootstrap(area, *counts))
 
-    def _false(self, normal: NDArray[np.intp], odd: NDArray[np.intp]) -> NDArray[np.float64]:
-        return _above(sum(self._negatives[at] for at in normal) + sum(self._outside[at] for at in odd))
+        def drawn(normal: NDArray[np.intp], odd: NDArray[np.intp]) -> float:
+            return area(
+                *(np.bincount(each, minlength=n) for each, n in zip((normal, odd), counts, strict=True))
+            )
+
+        return Figure(drawn(*map(np.arange, counts)), _bootstrap(drawn, *counts))
+
+    def _false(self, normal: Times, odd: Times) -> NDArray[np.float64]:
+        return _above(normal @ self._negatives + odd @ self._outside)
 
     def _counts(self, values: Map) -> NDArray[np.float64]:
         """Return how many values lie between the thresholds."""

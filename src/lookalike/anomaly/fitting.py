@@ -147,8 +147,7 @@ def fit_memory(
         )
         del rows
     data = memory.to_bytes()
-    vector = _keeper(collection)
-    store.add_vector(collection.name, vector.name, vector.space, data)
+    keep_memory(store, collection, data)
     return MemoryReport(
         collection.name, words, len(kept), count, tuple(left_out), not_drawn,
         1 / (len(kept) + 1), len(data), time.monotonic() - started,
@@ -162,10 +161,21 @@ def forget_memory(store: Store, name: str) -> None:
         Unanswerable: it has none.
     """
     collection = store.collection(name)
-    vector = _keeper(collection)
-    if not is_memory(store.metric(collection.name, space=vector.space)):
+    if kept_memory(store, collection) is None:
         raise no_memory(collection.name)
-    store.add_vector(collection.name, vector.name, vector.space, b"")
+    keep_memory(store, collection, b"")
+
+
+def kept_memory(store: Store, collection: CollectionInfo) -> bytes | None:
+    """Return the memory that is kept with a collection, as bytes; None where there is none."""
+    data = store.metric(collection.name, space=_keeper(collection).space)
+    return data if is_memory(data) else None
+
+
+def keep_memory(store: Store, collection: CollectionInfo, data: bytes) -> None:
+    """Keep a memory with a collection, in the place of the one that is there, in one step."""
+    vector = _keeper(collection)
+    store.add_vector(collection.name, vector.name, vector.space, data)
 
 
 def no_memory(name: str) -> Unanswerable:
@@ -183,11 +193,11 @@ def memory_of(store: Store, models: Models, collection: CollectionInfo) -> Memor
         StoreCorrupt: it does not read.
         Unanswerable: it was made by another version of the patch features.
     """
-    data = store.metric(collection.name, space=_keeper(collection).space)
-    if not is_memory(data):
+    data = kept_memory(store, collection)
+    if data is None:
         return None
     try:
-        memory = Memory.from_bytes(data or b"")
+        memory = Memory.from_bytes(data)
     except ValueError as error:
         reason = f"is damaged: the memory of normal pictures of {collection.name} does not read: {error}"
         raise StoreCorrupt(store.url, reason) from error

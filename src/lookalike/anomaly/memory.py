@@ -3,8 +3,8 @@
 A patch is judged by its distance to the nearest patch of a normal picture (Roth et al., "Towards Total Recall
 in Industrial Anomaly Detection", CVPR 2022, arXiv 2106.08265: PatchCore), in a space that the normal patches'
 own covariance whitens (as Defard et al. measure, "PaDiM", ICPR 2020, arXiv 2011.08785): what varies from one
-normal patch to the next counts little. A picture as a whole is judged in the same way, by statistics over
-it: a weave that is too coarse everywhere has no patch that stands out.
+normal patch to the next counts little. A picture as a whole is judged by statistics over it, and the nearest
+normal ones: a weave that is too coarse everywhere has no patch that stands out.
 
 How far is far is learned from the normal pictures themselves, each held out: its distances are those to the
 patches of the others, or of other lots. All distances are in deviations of these.
@@ -44,16 +44,33 @@ _SAMPLE = 40_000
 _CANDIDATES = 12_000
 # Patches that are kept of each kind. docs/anomaly.md has what more and fewer of them brought.
 _KEPT = 2_000
-# Part of the identity in the covariance (of z-scores) that whitens patches, and whole pictures: there are
-# many patches, and fewer pictures than numbers that describe one.
-_PATCH_SHRINKAGE = 0.05
-_WHOLE_SHRINKAGE = 0.3
+# Part of the identity in the covariance (of z-scores) that whitens patches.
+_SHRINKAGE = 0.05
 # Of a picture's patches, those that stand for the worst of it: 31 of 3,136, 7 of 784.
 _WORST = 0.01
-_FOLDS = 10
+_FOLDS = 5
 # The deviation at a place is drawn towards that of all places, as if so many pictures had said that.
 _PRIOR = 20
 _LEAST_DEVIATION = 1e-6
+
+
+class Scaling(NamedTuple):
+    """A scale on which normal vectors vary by one in every number."""
+
+    mean: Floats
+    """Shape (d,)."""
+    deviation: Floats
+    """Shape (d,)."""
+
+    def __call__(self, rows: Floats) -> Floats:
+        """Return rows of shape (n, d) as z-scores."""
+        found: Floats = (rows - self.mean) / self.deviation
+        return found
+
+
+def scaling(rows: Floats) -> Scaling:
+    """Learn the scale of rows, shape (n, d)."""
+    return Scaling(rows.mean(axis=0), rows.std(axis=0) + np.float32(_LEAST_DEVIATION))
 
 
 class Whitening(NamedTuple):
@@ -72,14 +89,13 @@ class Whitening(NamedTuple):
 
 def whitening(rows: Floats, shrinkage: float) -> Whitening:
     """Learn what whitens rows, shape (n, d): z-scores, then their covariance, shrunk towards the identity."""
-    mean = rows.mean(axis=0)
-    deviation = rows.std(axis=0) + _LEAST_DEVIATION
-    scores = ((rows - mean) / deviation).astype(np.float64)
+    scale = scaling(rows)
+    scores = scale(rows).astype(np.float64)
     covariance = (1 - shrinkage) * (scores.T @ scores) / len(rows)
     covariance[np.diag_indices_from(covariance)] += shrinkage
     variances, directions = np.linalg.eigh(covariance)
-    matrix = directions / np.sqrt(variances) / deviation[:, None]
-    return Whitening(mean.astype(np.float32), matrix.astype(np.float32))
+    matrix = directions / np.sqrt(variances) / scale.deviation[:, None]
+    return Whitening(scale.mean, matrix.astype(np.float32))
 
 
 def nearest_distances(rows: Floats, known: Floats) -> Floats:
@@ -149,9 +165,9 @@ class Memory:
 
     fine: PatchMemory
     coarse: PatchMemory
-    whole_whitening: Whitening
+    whole_scaling: Scaling
     wholes: Floats
-    """Shape (pictures, d), whitened."""
+    """Shape (pictures, d): what describes each picture as a whole, as z-scores."""
     digests: tuple[str, ...]
     """SHA-256 of each picture's file, in the order of `wholes`."""
     lots: Codes
@@ -191,8 +207,8 @@ class Memory:
         ]
         if place is not None:
             return self.held_parts[place], joined_map(*maps)
-        white = self.whole_whitening(patches.whole[None])
-        parts = np.array([worst(maps[0]), worst(maps[1]), nearest_distances(white, self.wholes)[0]])
+        whole = nearest_distances(self.whole_scaling(patches.whole[None]), self.wholes)
+        parts = np.array([worst(maps[0]), worst(maps[1]), whole[0]])
         return (parts - self.scales[:, 0]) / self.scales[:, 1], joined_map(*maps)
 
     def to_bytes(self) -> bytes:
@@ -247,7 +263,7 @@ class Memory:
                 return cls(
                     levels[0],
                     levels[1],
-                    Whitening(floats("whole_mean"), floats("whole_matrix")),
+                    Scaling(floats("whole_mean"), floats("whole_deviation")),
                     floats("wholes"),
                     tuple(said["digests"]),
                     array("lots").astype(np.intp),
@@ -261,8 +277,8 @@ class Memory:
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         found: dict[str, NDArray[np.generic]] = {
-            "whole_mean": self.whole_whitening.mean,
-            "whole_matrix": self.whole_whitening.matrix,
+            "whole_mean": self.whole_scaling.mean,
+            "whole_deviation": self.whole_scaling.deviation,
             # Half precision: distances between neighbours are thousands of times its steps.
             "wholes": self.wholes.astype(np.float16),
             "lots": self.lots.astype(np.int32),
@@ -334,12 +350,12 @@ def learn(
     worsts = [[worst(each) for each in maps] for maps in (fine_maps, coarse_maps)]
     parts = np.array([*worsts, _held_out_wholes(wholes, lots)]).T
     scales = np.array([parts.mean(axis=0), np.maximum(parts.std(axis=0), _LEAST_DEVIATION)]).T
-    white = whitening(wholes, _WHOLE_SHRINKAGE)
+    scale = scaling(wholes)
     return Memory(
         fine,
         coarse,
-        white,
-        white(wholes),
+        scale,
+        scale(wholes),
         tuple(digests),
         lots,
         scales.astype(np.float32),
@@ -362,7 +378,7 @@ def _patch_memory(
         sampled.append(rows[places].astype(np.float32))
         owners.append(np.full(len(places), lot))
     sample, owner = np.concatenate(sampled), np.concatenate(owners)
-    white = whitening(sample, _PATCH_SHRINKAGE)
+    white = whitening(sample, _SHRINKAGE)
     among = np.sort(random.permutation(len(sample))[:_CANDIDATES])
     candidates = white(sample[among])
     kept = np.sort(coreset(candidates, _KEPT))
@@ -403,11 +419,11 @@ def _calibrated(
 
 
 def _held_out_wholes(wholes: Floats, lots: Codes) -> NDArray[np.float64]:
-    """Return how far each picture, as a whole, is from those of other lots, whitened without its own."""
+    """Return how far each picture, as a whole, is from those of other lots, scaled without its own."""
     folds = np.unique(lots, return_inverse=True)[1] % _FOLDS
     found = np.empty(len(wholes))
     for fold in np.unique(folds):
         out = folds == fold
-        white = whitening(wholes[~out], _WHOLE_SHRINKAGE)
-        found[out] = nearest_distances(white(wholes[out]), white(wholes[~out]))
+        scale = scaling(wholes[~out])
+        found[out] = nearest_distances(scale(wholes[out]), scale(wholes[~out]))
     return found

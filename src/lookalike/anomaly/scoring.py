@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 FALSE_ALARM = 0.01
 """Part of normal pictures that may be called anomalous, where nothing else is asked for."""
 
+PARTS = ("small", "large", "whole")
+"""What a score is the highest of: the worst small places, the worst large ones, the picture as a whole."""
+
+_WHOLE = PARTS.index("whole")
+# Of the peak of a map, what belongs to its place.
+_NEAR_PEAK = 0.7
 # Boxes of a picture that are told, the strongest first.
 _BOXES = 20
 
@@ -58,13 +64,14 @@ class Anomaly:
     false_alarm: float
     """Part of normal pictures that are above the threshold, as measured on those that were held out."""
     parts: dict[str, float]
-    """What the score is made of: the worst small places, the worst large ones, and the picture as a whole."""
+    """What the score is the highest of, by the names of `PARTS`."""
     anomaly_map: NDArray[np.float32]
     """Shape (56, 56), over the whole picture: in deviations of normal patches."""
     peak_threshold: float
     """Value of the map that normal pictures, held out, have nowhere, but for `false_alarm` of them."""
     boxes: tuple[Box, ...]
-    """Where the map is above `peak_threshold`, the strongest first; none in one that is odd all over."""
+    """Where the map is above `peak_threshold`, the strongest first, or else the oddest place of a picture
+    that is anomalous for its places; none in one that is odd all over."""
     known: bool
     """Whether it is one of the normal pictures, and was judged by the others."""
 
@@ -163,10 +170,14 @@ class AnomalyScorer:
         known = file.digest in memory.digests
         # Held-out scores of a normal picture include its own.
         p_value = (reached if known else reached + 1) / (len(memory.held_peaks) + (0 if known else 1))
+        boxes = boxes_of(found, self.peak_threshold)
+        if not boxes and score > self.threshold and parts.argmax() != _WHOLE:
+            # Many places that are a little odd add up: then the oddest one is shown.
+            boxes = boxes_of(found, _NEAR_PEAK * float(found.max()))[:1]
         return Anomaly(
             file.path, score, p_value, self.threshold, self.false_alarm,
-            dict(zip(("small", "large", "whole"), map(float, parts), strict=True)),
-            found, self.peak_threshold, boxes_of(found, self.peak_threshold), known,
+            dict(zip(PARTS, map(float, parts), strict=True)),
+            found, self.peak_threshold, boxes, known,
         )  # fmt: skip
 
 
