@@ -10,7 +10,6 @@ from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
 from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.errors import (
-    CollectionEmpty,
     CollectionNotFound,
     ImageNotFound,
     InvalidArgument,
@@ -28,7 +27,7 @@ from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
 from lookalike.metric_learning.corrections import correct
 from lookalike.metric_learning.fitted import plain_vector, read
-from lookalike.progress import reading_and_comparing, silent
+from lookalike.progress import silent
 from lookalike.search.field_values import count_values
 from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
@@ -579,23 +578,14 @@ class Collection:
             Unanswerable: no two images can be compared, or all have one label.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
-        from lookalike.evaluation.evaluate import EvaluateOptions, evaluate
+        from lookalike.evaluation.evaluate import EvaluateOptions, evaluate_collection
 
-        collection = self.info()
-        fitted = self._spaces.fitting(collection, using)
-        pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-        fit = self._spaces.refit(collection, using, self._models, pulse.beat)
-        records, vectors = self._spaces.read_plain(collection, using, reading)
         options = EvaluateOptions(
-            None if within is None else kept_name(within, collection),
-            k,
-            None if group is None else kept_name(group, collection),
-            near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm,
-        )  # fmt: skip
-        return evaluate(
-            records, vectors, kept_name(by, collection), options,
-            fit=fit, fit_by=None if fitted is None else fitted.by, progress=comparing,
-        )  # fmt: skip
+            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm
+        )
+        return evaluate_collection(
+            self._spaces, self._models, self.name, by, options, using=using, progress=progress
+        )
 
     def audit(
         self,
@@ -622,19 +612,11 @@ class Collection:
             InvalidArgument: k is below 1, or `split` is `by`.
             Unanswerable: there is nothing to compare.
         """
-        from lookalike.audit.audit import audit
+        from lookalike.audit.audit import audit_collection
 
-        collection = self.info()
-        fitted = self._spaces.fitting(collection, using)
-        pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-        records, vectors = self._spaces.read_plain(collection, using, reading)
-        if not records:
-            raise CollectionEmpty(self.name)
-        return audit(
-            records, vectors, None if by is None else kept_name(by, collection),
-            split=None if split is None else kept_name(split, collection), k=k,
-            fit=self._spaces.refit(collection, using, self._models, pulse.beat),
-            fit_by=None if fitted is None else fitted.by, look=look, progress=comparing,
+        return audit_collection(
+            self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
+            progress=progress,
         )  # fmt: skip
 
     def compare(
@@ -664,23 +646,11 @@ class Collection:
             InvalidArgument: no k, or one below 1.
             Unanswerable: too little to compare, or a network cannot be trained.
         """
-        from lookalike.comparison.candidates import open_candidates
-        from lookalike.comparison.compare import compare
-        from lookalike.comparison.finetuning.predictions import open_network_candidates
-        from lookalike.comparison.finetuning.recipe import Recipe
-        from lookalike.embedders.ranged import split_name
+        from lookalike.comparison.compared_collection import compare_collection
 
-        opened = self._models
-        # Before anything is asked or computed: they need packages and weights that may not be here.
-        networks = open_network_candidates(
-            finetune, opened.cache, weights=opened.weights, device=opened.device, recipe=Recipe(epochs)
-        )
-        collection = self.info()
-        _, levels = split_name(collection.space.embedder)
-        candidates = open_candidates(opened, models, levels)
-        return compare(
-            self._spaces.read_plain(collection)[0], candidates, kept_name(by, collection),
-            networks=networks, levels=levels, folder=opened.cache, ks=ks, seed=seed, progress=progress,
+        return compare_collection(
+            self._spaces, self._models, self.name, by,
+            embedders=models, ks=ks, finetune=finetune, epochs=epochs, seed=seed, progress=progress,
         )  # fmt: skip
 
     # What it learns

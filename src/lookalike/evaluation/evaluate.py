@@ -11,7 +11,7 @@ kept together; the figure without is then given too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,23 +22,26 @@ from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
-from lookalike.evaluation.held_out_predictions import encode, predict_held_out, workload
+from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.evaluation.lots import joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.evaluation.reliability import measure_reliability
-from lookalike.progress import divided, silent
+from lookalike.label_normalisation import kept_name
+from lookalike.progress import divided, reading_and_comparing, silent
 from lookalike.types import Neighbour
-from lookalike.vectors.vote import label_key, vote
+from lookalike.vectors.vote import encode, label_key, vote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.evaluation.lots import Lots
     from lookalike.evaluation.reliability import Reliability
+    from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
+    from lookalike.vectors.metric import Fit
     from lookalike.vectors.vote import Codes
 
 # Mistakes after which somebody is told how far it is: a hundredth of a second.
@@ -72,6 +75,41 @@ class EvaluateOptions:
 
 
 _USUAL = EvaluateOptions()
+
+
+def evaluate_collection(
+    spaces: Spaces,
+    models: Models,
+    name: str,
+    by: str,
+    options: EvaluateOptions,
+    *,
+    using: str | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Read a collection and evaluate it, a fitted vector by a fit made anew in each fold: see `evaluate`.
+
+    Args:
+        spaces: of the store with the collection.
+        models: know which columns of its vectors belong together.
+        name: the collection.
+        by: the field that holds the label, as people write it.
+        options: how; its fields as people write them.
+        using: the vector that is judged; None: the default one.
+        progress: called with images read and compared, and those to do.
+    """
+    collection = spaces.store.collection(name)
+    pulse, reading, comparing = reading_and_comparing(progress, collection.count)
+    found = spaces.read_for_folds(collection, using, models, reading, pulse.beat)
+    options = replace(
+        options,
+        within=None if options.within is None else kept_name(options.within, collection),
+        group=None if options.group is None else kept_name(options.group, collection),
+    )
+    return evaluate(
+        *(found.records, found.vectors, kept_name(by, collection), options),
+        fit=found.fit, fit_by=found.fit_by, progress=comparing,
+    )  # fmt: skip
 
 
 def evaluate(

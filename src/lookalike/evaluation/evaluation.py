@@ -11,11 +11,11 @@ from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.evaluation.lots import Joined
     from lookalike.evaluation.reliability import Reliability
     from lookalike.types import Neighbour, Prediction, Record, Scalar
+    from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
 
     from lookalike.progress import Progress
     from lookalike.types import Vectors
-    from lookalike.vectors.metric import Metric
+    from lookalike.vectors.metric import Fit, Metric
     from lookalike.vectors.nearest import Rows, Similarities
     from lookalike.vectors.vote import Codes
-
-    Fit: TypeAlias = Callable[[Vectors, Codes, Codes], Metric]
-    """Plain vectors (n, d), labels 0 … C − 1 and lots of the images held in → a metric fitted to them."""
 
 CANDIDATE_KS = (1, 3, 5, 7, 9, 15)
 """What `auto` chooses from: odd numbers, so that two labels never draw."""

@@ -28,14 +28,18 @@ from lookalike.metric_learning.fitted import (
 )
 from lookalike.stores.checks import same_name
 from lookalike.stores.recall import build_index_if_possible
+from lookalike.vectors.exclusions import evaluable_rows
+from lookalike.vectors.metric import fit_metric
+from lookalike.vectors.near_duplicates import near_duplicate_groups
+from lookalike.vectors.vote import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Space, VectorInfo, Vectors
+    from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes
 
@@ -100,8 +104,6 @@ def fit(
         Unanswerable: the collection is empty, or has too few labels or labelled images to learn from.
         StoreBusy: another fit of the collection is running.
     """
-    from lookalike.vectors.metric import fit_metric
-
     started = time.monotonic()
     name = store.collection(name).name
     with only_one(store, name, locks):
@@ -209,11 +211,6 @@ def learnable(
         FieldNotFound: no record has the field.
         Unanswerable: no records, fewer than two labels, fewer than two images of every label.
     """
-    # SciPy and scikit-learn take most of a second to import, which no search should wait for.
-    from lookalike.evaluation.exclusions import evaluable_rows
-    from lookalike.evaluation.held_out_predictions import encode
-    from lookalike.vectors.near_duplicates import near_duplicate_groups
-
     rows, left_out = evaluable_rows(records, by)
     codes, labels = encode(records[row].fields[by] for row in rows)
     if len(rows) == len(labels):

@@ -22,7 +22,13 @@ from lookalike.search.background import (
     text_cutoff,
 )
 from lookalike.search.hits import Hit, SearchResult, fused_hits
-from lookalike.search.neighbours import answerable, embed_images, embed_texts, reading_vector
+from lookalike.search.neighbours import (
+    answerable,
+    ask_vector,
+    embed_images,
+    embed_texts,
+    reading_vector,
+)
 from lookalike.search.query import Text
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
@@ -159,7 +165,7 @@ def search(
         cutoff = _cutoff(spaces, models, collection, vector, summands, summed, options, progress)
         return _Found(nearest, by_words, itself, cutoff)
 
-    found, collection, vector = spaces.ask(collection, using, ask)
+    found, collection, vector = ask_vector(spaces.store, collection, using, ask)
     nearest = found.nearest
     if found.cutoff is not None:
         nearest = [each for each in nearest if each.similarity >= found.cutoff.similarity]
