@@ -161,14 +161,10 @@ def _weigh(
     """Multiply `scale` by the weights of the groups, in place, and return the shrinkage."""
     data = (vectors - mean) * scale
     data -= data.mean(axis=0)
-    targets = np.eye(int(codes.max()) + 1)[codes]
-    targets -= targets.mean(axis=0)
-    several = [rows for rows in group_members(lots) if 1 < len(rows) < len(data)]
+    test = _left_out_test(codes, lots)
     scores = np.ones(1)
     if len(groups) > 1:
-        scores = np.array(
-            [_scores(*_rotated(data[:, group]), targets, several, _RIDGES).max() for group in groups]
-        )
+        scores = np.array([_scores(data[:, group], test, _RIDGES).max() for group in groups])
     scores = np.maximum(scores, 0)
     candidates = [np.ones(len(groups))]
     if len(groups) > 1 and scores.max() > 0:
@@ -178,7 +174,7 @@ def _weigh(
     for weights in candidates:
         beat()
         weighed = data * _spread(weights, groups, data.shape[1])
-        found = _scores(*_rotated(weighed), targets, several, ratios)
+        found = _scores(weighed, test, ratios)
         if found.max() > best:
             best, chosen, shrinkage = found.max(), weights, _SHRINKAGES[int(found.argmax())]
     scale *= _spread(chosen, groups, len(scale))
@@ -192,6 +188,23 @@ def _spread(weights: Matrix, groups: Sequence[slice], columns: int) -> Matrix:
     return spread
 
 
+class _LeftOutTest(NamedTuple):
+    """What regressions of n rows onto classes are tested by."""
+
+    targets: Matrix
+    """(n, classes): 1 for the class of each row, less the mean of the column."""
+    several: list[NDArray[np.intp]]
+    """The lots of more than one row, those equally large together: each of shape (lots, rows in a lot)."""
+
+
+def _left_out_test(codes: NDArray[np.intp], lots: NDArray[np.intp]) -> _LeftOutTest:
+    targets = np.eye(int(codes.max()) + 1)[codes]
+    several = [rows for rows in group_members(lots) if 1 < len(rows) < len(codes)]
+    sizes = sorted({len(rows) for rows in several})
+    by_size = [np.stack([rows for rows in several if len(rows) == size]) for size in sizes]
+    return _LeftOutTest(targets - targets.mean(axis=0), by_size)
+
+
 def _rotated(data: Matrix) -> tuple[Matrix, Matrix]:
     """Return the energies (k,) of the directions in which centred rows (n, d) vary; coordinates (n, k)."""
     wide = len(data) <= data.shape[1]
@@ -201,28 +214,22 @@ def _rotated(data: Matrix) -> tuple[Matrix, Matrix]:
     return energies, directions[:, kept] * np.sqrt(energies) if wide else data @ directions[:, kept]
 
 
-def _scores(
-    energies: Matrix,
-    rotated: Matrix,
-    targets: Matrix,
-    several: Sequence[NDArray[np.intp]],
-    ridges: Sequence[float],
-) -> Matrix:
+def _scores(data: Matrix, test: _LeftOutTest, ridges: Sequence[float]) -> Matrix:
     """Return the leave-one-lot-out R² of ridge regressions onto the classes.
 
     Args:
-        energies: shape (k,), as `_rotated` has them.
-        rotated: shape (n, k).
-        targets: shape (n, classes): 1 for the class of each row, less the mean of the column.
-        several: the rows of each lot of more than one.
+        data: shape (n, d), centred.
+        test: what they are tested by.
         ridges: in units of the mean variance over the directions in which the data varies.
 
     Returns:
         Shape (ridges,): 1 is perfect, 0 is no better than the shares of the classes, less is worse.
     """
+    energies, rotated = _rotated(data)
     count = len(rotated)
     if not len(energies):
         return np.zeros(len(ridges))
+    targets, several = test
     squares = rotated**2
     towards = rotated.T @ targets
     baseline = float(((targets * count / (count - 1)) ** 2).sum())
@@ -235,8 +242,8 @@ def _scores(
         left_out = residuals / np.maximum(1 - leverage, 1e-9)[:, None]
         for rows in several:
             own = rotated[rows]
-            hat = (own * inverse) @ own.T + 1 / count
-            left_out[rows] = np.linalg.lstsq(np.eye(len(rows)) - hat, residuals[rows], rcond=1e-9)[0]
+            rest = np.eye(rows.shape[1]) - (own * inverse) @ own.swapaxes(1, 2) - 1 / count
+            left_out[rows] = np.linalg.pinv(rest, 1e-9, hermitian=True) @ residuals[rows]
         scores.append(1 - (left_out**2).sum() / baseline)
     return np.array(scores)
 
@@ -248,9 +255,9 @@ def rank_of(products: NDArray[np.floating], negligible: float) -> int:
         products: symmetric, of no negative energy.
         negligible: the square of a length that is rounding.
     """
-    from scipy.linalg.lapack import get_lapack_funcs
+    from scipy.linalg.lapack import dpstrf, spstrf
 
-    (pivoted,) = get_lapack_funcs(("pstrf",), (products,))
+    pivoted = dpstrf if products.dtype == np.float64 else spstrf
     return max(1, int(pivoted(products.T, tol=negligible, lower=1)[2]))
 
 

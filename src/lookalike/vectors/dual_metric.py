@@ -84,7 +84,9 @@ class DualMetric:
         beat()
         dropped = count - MAX_DIMENSION
         if dropped > 1:
-            energies, directions = eigh(whitened, subset_by_index=[0, dropped - 1], check_finite=False)
+            # In float32, since nothing hangs on the last of them: which is dropped of two that are as long.
+            found = eigh(whitened.astype(np.float32), subset_by_index=[0, dropped - 1], check_finite=False)
+            energies, directions = (each.astype(kind) for each in found)
         else:
             # The rows are centred: they have no length along 1, 1, 1 …
             energies, directions = np.zeros(1, kind), np.full((count, 1), count**-0.5, kind)

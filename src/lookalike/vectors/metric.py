@@ -18,6 +18,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.vectors.discriminant import discriminant_map
+from lookalike.vectors.product_threads import on_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,11 +56,6 @@ _UNREADABLE = (
 
 class Metric(Protocol):
     """Takes plain vectors into a space of its own."""
-
-    @property
-    def fingerprint(self) -> str:
-        """64 hexadecimal digits: equal only if the projections are."""
-        ...
 
     @property
     def dimension(self) -> int:
@@ -185,6 +181,7 @@ class FittedMetric:
         return cls(mean, matrix)
 
 
+@on_one_thread
 def fit_metric(
     vectors: Vectors,
     codes: NDArray[np.intp],

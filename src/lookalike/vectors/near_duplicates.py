@@ -33,6 +33,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.progress import divided, silent
 from lookalike.vectors.groupings import join_groups, numbered_by_first_row
 from lookalike.vectors.nearest import nearest_rows
+from lookalike.vectors.product_threads import on_one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,6 +100,7 @@ def near_duplicate_groups(
     return find_near_duplicates(vectors, digests, progress).groups
 
 
+@on_one_thread
 def find_near_duplicates(
     vectors: Vectors, digests: Sequence[str], progress: Progress = silent
 ) -> NearDuplicates:
