@@ -102,6 +102,8 @@ HEAVY = {
         "comparison/comparison.py",
         "comparison/finetuning/training.py",
         "vectors/discriminant.py",
+        "vectors/dual_metric.py",
+        "vectors/product_threads.py",
         "evaluation/figures.py",
         "evaluation/selective.py",
         "vectors/groupings.py",
