@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from lookalike.vectors.near_duplicates import Chain
 
 
+SERIES = "series"
+"""What `group` is called where series are found rather than told by a field."""
+
+
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """The accuracy with every image on its own, what is alike included: the figure that flatters."""
+    """The accuracy with other images kept together than in the evaluation itself."""
 
     evaluated: int
     correct: int
@@ -30,6 +34,39 @@ class Apart:
     def accuracy(self) -> float:
         """Part of the evaluated images that got their own label, 0 … 1."""
         return self.correct / self.evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFigures:
+    """Series that were found among the images, and the accuracy where each is kept together."""
+
+    how: str
+    """What tells them, in words."""
+    images: int
+    """Images in series of several."""
+    series: int
+    """How many such series there are."""
+    largest: int
+    """Images in the largest."""
+    share: float
+    """Part of the images whose nearest neighbour is of their own series, unless kept apart, 0 … 1."""
+    expected: float
+    """The same where names are exchanged at random within label and folder."""
+    p_value: float
+    """Of the permutation test that says so."""
+    permutations: int
+    together: Apart | None
+    """The figure with series kept together; None where that leaves nothing to compare."""
+
+    @property
+    def text(self) -> str:
+        """What was found, in a sentence."""
+        return (
+            f"{self.images:,} of the images are in {self.series:,} series ({self.how}): the nearest "
+            f"neighbour is of the same series for {self.share:.1%} of the images, by chance for "
+            f"{self.expected:.1%} (p = {self.p_value:.3f}, {self.permutations:,} permutations within label "
+            "and folder)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +104,8 @@ class Evaluation:
     first."""
     apart: Apart | None
     """The accuracy without keeping anything together, where that differs in what was compared."""
+    series: SeriesFigures | None
+    """Series that were found where `group` names no field; None where there are none."""
     repeats: tuple[float, ...]
     """The accuracy of every repeat, as drawn; `accuracy` is the middle one."""
     classes: tuple[ClassFigures, ...]
@@ -171,6 +210,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "chains": [asdict(chain) for chain in evaluation.chains],
         "joined": [asdict(each) for each in evaluation.joined],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
+        "series": _series_line(evaluation.series),
         **_reliability_summary(evaluation),
     }
     for figures in evaluation.classes:
@@ -227,6 +267,14 @@ def _reliability_summary(evaluation: Evaluation) -> dict[str, Any]:
             "single": reliability.coverage.single,
         }
     return summary
+
+
+def _series_line(series: SeriesFigures | None) -> dict[str, Any] | None:
+    if series is None:
+        return None
+    together = series.together
+    figures = None if together is None else {**asdict(together), "accuracy": together.accuracy}
+    return {**asdict(series), "together": figures}
 
 
 def _neighbour_line(neighbour: Neighbour, by: str) -> dict[str, Any]:

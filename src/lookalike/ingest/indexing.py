@@ -53,6 +53,8 @@ def index(
     options: IndexOptions,
     patterns: Mapping[Path, Patterns] | None = None,
     progress: Progress = silent,
+    *,
+    folders: Sequence[Path] = (),
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
@@ -74,6 +76,7 @@ def index(
         options: how; the model, `exclude`, `include` and `as_before` of it are for `index_collection`.
         patterns: what is left out below which of the paths; by default nothing.
         progress: told with images done and images to do.
+        folders: those that were indexed before, whose labels single files have.
 
     Returns:
         What became of every file.
@@ -94,7 +97,7 @@ def index(
     roots = [absolute(path) for path in paths]
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = survey(roots, options.labels, options.encoding, by_root, report, disk, prune=prune)
+    found = survey(roots, options, by_root, report, disk, folders)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)

@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from lookalike.errors import InvalidArgument
+from lookalike.evaluation.evaluation import SERIES
 from lookalike.schemas.evaluate import EvaluatedImage, EvaluatedImages, EvaluateQuery, EvaluationAnswer
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.server.http.responses import json_response
@@ -58,7 +59,8 @@ async def evaluate(name: str, query: EvaluateQuery, response: Response, service:
     together.
     """
     collection = await service.store_pool.run(lambda: service.collection(name))
-    check_answerable(collection, query.by, query.within, query.group)
+    group = None if query.group == SERIES else query.group
+    check_answerable(collection, query.by, query.within, group)
     for other in ("within", "group"):
         if getattr(query, other) == query.by:
             raise InvalidArgument(f"by and {other} are both {query.by!r}: nothing could be compared")
