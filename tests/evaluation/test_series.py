@@ -14,6 +14,7 @@ from lookalike.errors import Unanswerable
 from lookalike.evaluation.evaluation import Evaluation, evaluation_lines
 from lookalike.types import Record, Vectors
 from lookalike.uris import file_uri, record_id
+from lookalike.vectors.metric import normalise
 from tests.evaluations import evaluate
 
 PARTS, EXPOSURES = 40, 5
@@ -25,7 +26,7 @@ def exposures(seed: int = 0, spread: float = 0.5) -> Vectors:
     random = np.random.default_rng(seed)
     parts = random.normal(size=(PARTS, 24))
     vectors = np.repeat(parts, EXPOSURES, axis=0) + spread * random.normal(size=(PARTS * EXPOSURES, 24))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return normalise(vectors.astype(np.float32))
 
 
 def records(
@@ -122,8 +123,8 @@ def test_numbers_that_say_nothing_are_no_series(seed: int) -> None:
 def test_a_label_or_a_folder_of_many_products_is_no_series() -> None:
     random = np.random.default_rng(3)
     centres = random.normal(size=(4, 24))
-    vectors = np.repeat(centres, 50, axis=0) + 0.5 * random.normal(size=(200, 24))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    numbers = np.repeat(centres, 50, axis=0) + 0.5 * random.normal(size=(200, 24))
+    vectors = normalise(numbers.astype(np.float32))
     found = records(lambda part, n: f"product{part // 10}/{{label}}/{part * EXPOSURES + n:04d}.jpg")
     assert judged(found, vectors).series is None
 

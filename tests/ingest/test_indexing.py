@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 from PIL import Image
 
+import lookalike
 from lookalike.errors import (
     CollectionNotFound,
     FolderEmpty,
@@ -477,3 +478,16 @@ def test_files_of_one_folder_are_labelled_by_it_where_folders_are_asked_for(
     assert desk.records()[root / "good" / "1.png"][0].fields["label"] == "good"
     desk.index(root / "good" / "1.png", labels="auto")
     assert desk.records()[root / "good" / "1.png"][0].fields == {}
+
+
+def test_a_service_that_indexes_again_makes_the_same_fields_of_paths(tmp_path: Path) -> None:
+    save_shade(tmp_path / "line" / "good" / "part17_1.png", 0)
+    save_shade(tmp_path / "line" / "bad" / "part9_1.png", 90)
+    with lookalike.open(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
+        database["parts"].index(tmp_path / "line", group_by=r"part(?P<part>\d+)")
+        again = database["parts"].index(tmp_path / "line", as_before=True)
+        assert (again.unchanged, again.relabelled) == (2, 0)
+        # A list of single files goes by the folder that was indexed.
+        one = tmp_path / "line" / "good" / "part17_1.png"
+        assert database["parts"].index(one, as_before=True).unchanged == 1
+        assert database["parts"].index(tmp_path / "line").relabelled == 2

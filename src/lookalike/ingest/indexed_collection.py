@@ -64,13 +64,26 @@ def index_collection(
     noted = indexed_paths(models.cache, store.url).get(same_name(name), Indexed())
     if options.as_before:
         patterns = noted.patterns
+    group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
+    if options.as_before:
+        group_by = {**noted.group_by, **group_by}
 
     def note(there: Sequence[Path]) -> str | None:
         gone = _left(store, name, paths)
-        return remember_indexed(models.cache, store.url, name, there, patterns, gone)
+        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
 
     try:
-        report = index(store, name, paths, encoders, options, patterns, progress, folders=noted.folders)
+        report = index(
+            store,
+            name,
+            paths,
+            encoders,
+            options,
+            patterns,
+            progress,
+            folders=noted.folders,
+            group_by=group_by,
+        )
     except PathNotFound:
         if options.prune:
             note([])

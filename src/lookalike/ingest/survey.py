@@ -52,7 +52,8 @@ def survey(
     patterns: Mapping[Path, Patterns],
     report: IndexReport,
     disk: Disk,
-    folders: Sequence[Path] = (),
+    folders: Sequence[Path],
+    group_by: Mapping[Path, str],
 ) -> Survey:
     """Return what is below some paths, and report what is left out, skipped or assumed.
 
@@ -67,6 +68,7 @@ def survey(
         report: gets all that a person should know.
         disk: that says what is there.
         folders: absolute paths of those that were indexed before.
+        group_by: what makes fields of the paths below which folder, where `options` do not say.
 
     Raises:
         PathNotFound: a path does not exist; with `prune`, it is not certain that it is gone.
@@ -115,9 +117,9 @@ def survey(
     report.label_trouble = label_trouble(
         len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
     )
-    if options.group_by is not None:
-        wanted, unmatched = add_path_fields(wanted, below, options.group_by)
-        report.remarks += unmatched
+    regexes = {root: options.group_by or group_by.get(root) for root in set(below.values())}
+    wanted, unmatched = add_path_fields(wanted, below, regexes)
+    report.remarks += unmatched
     return Survey(wanted, walk.imageless, walk.gone)
 
 

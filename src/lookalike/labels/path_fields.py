@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
@@ -22,7 +23,7 @@ GROUP = "group"
 
 
 def add_path_fields(
-    labels: Mapping[Path, Label], roots: Mapping[Path, Path], regex: str
+    labels: Mapping[Path, Label], roots: Mapping[Path, Path], regexes: Mapping[Path, str | None]
 ) -> tuple[dict[Path, Label], list[Remark]]:
     """Add to each image's label what a regular expression finds in its path.
 
@@ -33,31 +34,40 @@ def add_path_fields(
     Args:
         labels: by image.
         roots: the folder that each image was found below.
-        regex: in Python's syntax.
+        regexes: for each folder, in Python's syntax; None: nothing is looked for.
 
     Returns:
         The labels, and what to say of images whose paths do not match.
 
     Raises:
-        InvalidArgument: it is no regular expression.
+        InvalidArgument: one is no regular expression.
     """
-    try:
-        pattern = re.compile(regex)
-    except re.error as error:
-        raise InvalidArgument(f"--group-by {display(regex)!r} is no regular expression: {error}") from None
-    found = {}
-    unmatched = []
+    patterns = {regex: _compiled(regex) for regex in regexes.values() if regex is not None}
+    found = dict(labels)
+    looked: Counter[str] = Counter()
+    unmatched: dict[str, list[Path]] = {}
     for image, label in labels.items():
-        fields = _fields(pattern, readable(image.relative_to(roots[image].parent).as_posix()))
+        regex = regexes.get(roots[image])
+        if regex is None:
+            continue
+        looked[regex] += 1
+        fields = _fields(patterns[regex], readable(image.relative_to(roots[image].parent).as_posix()))
         if fields:
             found[image] = Label({**label.fields, **fields}, label.metadata)
         else:
-            found[image] = label
-            unmatched.append(image)
-    if not unmatched:
-        return found, []
-    missed = f"{len(unmatched):,} of {len(found):,} paths" if len(unmatched) < len(found) else "any path"
-    return found, [Remark(str(unmatched[0]), f"--group-by {display(regex)!r} does not match {missed}")]
+            unmatched.setdefault(regex, []).append(image)
+    remarks = []
+    for regex, images in unmatched.items():
+        some = f"{len(images):,} of {looked[regex]:,} paths" if len(images) < looked[regex] else "any path"
+        remarks.append(Remark(str(images[0]), f"--group-by {display(regex)!r} does not match {some}"))
+    return found, remarks
+
+
+def _compiled(regex: str) -> re.Pattern[str]:
+    try:
+        return re.compile(regex)
+    except re.error as error:
+        raise InvalidArgument(f"--group-by {display(regex)!r} is no regular expression: {error}") from None
 
 
 def _fields(pattern: re.Pattern[str], path: str) -> Fields:
