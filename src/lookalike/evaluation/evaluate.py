@@ -22,26 +22,29 @@ from lookalike.evaluation.evaluation import SERIES, Apart, Evaluation, Mistake, 
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
-from lookalike.evaluation.held_out_predictions import encode, predict_held_out, workload
+from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.evaluation.lots import joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.evaluation.reliability import measure_reliability
 from lookalike.evaluation.series import find_series
+from lookalike.label_normalisation import kept_name
 from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
 from lookalike.vectors.groupings import merge_groupings
-from lookalike.vectors.vote import label_key, label_of, vote
+from lookalike.vectors.vote import encode, label_key, label_of, vote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.evaluation.lots import Lots
     from lookalike.evaluation.reliability import Reliability
     from lookalike.evaluation.series import Series
+    from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
+    from lookalike.vectors.metric import Fit
     from lookalike.vectors.vote import Codes
 
 # Mistakes after which somebody is told how far it is: a hundredth of a second.
@@ -76,6 +79,40 @@ class EvaluateOptions:
 
 
 _USUAL = EvaluateOptions()
+
+
+def evaluate_collection(
+    spaces: Spaces,
+    models: Models,
+    name: str,
+    by: str,
+    options: EvaluateOptions,
+    *,
+    using: str | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Read a collection and evaluate it, a fitted vector by a fit made anew in each fold: see `evaluate`.
+
+    Args:
+        spaces: of the store with the collection.
+        models: know which columns of its vectors belong together.
+        name: the collection.
+        by: the field that holds the label, as people write it.
+        options: how; its fields as people write them.
+        using: the vector that is judged; None: the default one.
+        progress: called with images read and compared, and those to do.
+    """
+    collection = spaces.store.collection(name)
+    found, comparing = spaces.read_for_folds(collection, using, models, progress)
+    options = replace(
+        options,
+        within=None if options.within is None else kept_name(options.within, collection),
+        group=None if options.group is None else kept_name(options.group, collection),
+    )
+    return evaluate(
+        *(found.records, found.vectors, kept_name(by, collection), options),
+        fit=found.fit, fit_by=found.fit_by, progress=comparing,
+    )  # fmt: skip
 
 
 def evaluate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
     from lookalike.progress import Progress
     from lookalike.types import Vectors
-    from lookalike.vectors.metric import Metric
+    from lookalike.vectors.metric import Fit, Metric
     from lookalike.vectors.nearest import Rows, Similarities
     from lookalike.vectors.vote import Codes
-
-    Fit: TypeAlias = Callable[[Vectors, Codes, Codes], Metric]
-    """Plain vectors (n, d), labels 0 … C − 1 and lots of the images held in → a metric fitted to them."""
 
 CANDIDATE_KS = (1, 3, 5, 7, 9, 15)
 """What `auto` chooses from: odd numbers, so that two labels never draw."""
@@ -99,11 +96,8 @@ class FoldPredictor:
             if predictions.by_class is not None:
                 by_class = np.full((len(queries), self.classes), -np.inf, dtype=np.float32)
                 best = BestOfClass(self.truth[candidates], by_class)
-
-            def tell(some: int, _queries: int, before: int = done) -> None:
-                told(before + some, total)
-
-            found, similarities = nearest_rows(asked, known, k, exclude, best=best, progress=tell)
+            telling = told.after(done, total)
+            found, similarities = nearest_rows(asked, known, k, exclude, best=best, progress=telling)
             done += len(queries)
             if predictions.by_class is not None:
                 predictions.by_class[queries] = by_class

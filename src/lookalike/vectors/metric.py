@@ -12,7 +12,7 @@ import struct
 import zipfile
 import zlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.types import Features, Vectors
+    from lookalike.vectors.vote import Codes
+
+    Fit: TypeAlias = Callable[[Vectors, Codes, Codes], "Metric"]
+    """Plain vectors (n, d), labels 0 … C − 1 and lots of some images → a metric fitted to them."""
 
 # Names the layout of the bytes; another layout gets another number.
 _FORMAT = 1
