@@ -121,7 +121,8 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
     # Where k was chosen, the method says so, and a line of its own tells which.
     votes = "" if evaluation.held.chosen else f", k = {evaluation.k}"
     print_text(f"{evaluation.method} by {evaluation.by}{within}{votes}")
-    _print_series(evaluation)
+    for warning in evaluation.warnings:
+        print_text(warning)
     print_text(
         f"accuracy {evaluation.accuracy:.4f} ({evaluation.correct:,} of {evaluation.evaluated:,} images; "
         f"95 % Wilson interval {low:.4f} … {high:.4f}; {baseline})"
@@ -152,30 +153,6 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
         )
         print_rest(len(evaluation.mistakes), shown, "mistakes")
     print_left_out(evaluation.left_out, shown, what="images left out")
-
-
-def _print_series(evaluation: Evaluation) -> None:
-    """Print, above the accuracy, that neighbours come from one series, and what is left without that."""
-    from lookalike.evaluation.evaluation import SERIES
-
-    series = evaluation.series
-    if series is None:
-        if evaluation.group == SERIES and all(SERIES not in each.fields for each in evaluation.records):
-            print_text("no series were found: nothing more was kept together")
-        return
-    print_text(series.text)
-    if evaluation.group == SERIES:
-        return
-    if series.together is None:
-        print_text(
-            "kept together, they leave nothing to compare: what is recognised is a series, not a label"
-        )
-        return
-    print_text(
-        f"with series kept together, the accuracy is {series.together.accuracy:.4f} "
-        f"({series.together.correct:,} of {series.together.evaluated:,}): believe that; "
-        f"`--group {SERIES}` judges so"
-    )
 
 
 def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:

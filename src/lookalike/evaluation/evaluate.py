@@ -18,7 +18,7 @@ import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibrator import check_promises
-from lookalike.evaluation.evaluation import SERIES, Apart, Evaluation, Mistake, SeriesFigures
+from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake, SeriesFigures
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
@@ -29,7 +29,7 @@ from lookalike.evaluation.reliability import measure_reliability
 from lookalike.evaluation.series import find_series
 from lookalike.label_normalisation import kept_name
 from lookalike.progress import divided, silent
-from lookalike.types import Neighbour
+from lookalike.types import SERIES, Neighbour
 from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.vote import encode, label_key, label_of, vote
 

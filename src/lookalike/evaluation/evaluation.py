@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
 from lookalike.evaluation.lots import joined_text
+from lookalike.types import SERIES
 from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from lookalike.types import Neighbour, Prediction, Record, Scalar
     from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
-
-
-SERIES = "series"
-"""What `group` is called where series are found rather than told by a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +201,25 @@ class Evaluation:
             if count:
                 said.append(f"{_counted(count, 'image')} {what}")
         return said
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be read before the accuracy: that it may be that of recognising series, a line each."""
+        series = self.series
+        if series is None:
+            sought = self.group == SERIES and all(SERIES not in record.fields for record in self.records)
+            return ["no series were found: nothing more was kept together"] if sought else []
+        if self.group == SERIES:
+            return [series.text]
+        if series.together is None:
+            said = "kept together, they leave nothing to compare: what is recognised is a series, not a label"
+        else:
+            kept = series.together
+            said = (
+                f"with series kept together, the accuracy is {kept.accuracy:.4f} ({kept.correct:,} of "
+                f"{kept.evaluated:,}): believe that; `--group {SERIES}` judges so"
+            )
+        return [series.text, said]
 
     @property
     def reasons(self) -> dict[str, int]:

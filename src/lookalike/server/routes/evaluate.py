@@ -11,13 +11,13 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from lookalike.errors import InvalidArgument
-from lookalike.evaluation.evaluation import SERIES
 from lookalike.schemas.evaluate import EvaluatedImage, EvaluatedImages, EvaluateQuery, EvaluationAnswer
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import Ids, Votes, read_records
 from lookalike.server.service import InjectedService, Service
+from lookalike.types import SERIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
