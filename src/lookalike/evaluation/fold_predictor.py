@@ -11,6 +11,7 @@ from lookalike.evaluation.folds import Fold, stratified_folds
 from lookalike.progress import Pulse, divided, silent
 from lookalike.vectors.dual_metric import DualMetric
 from lookalike.vectors.nearest import BestOfClass, nearest_rows
+from lookalike.vectors.product_threads import one_product_thread
 from lookalike.vectors.vote import winning_codes
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class FoldPredictor:
 
     def predict(self, fold: Fold, k: int, predictions: FoldPredictions, progress: Progress = silent) -> None:
         """Fill the predictions for the rows held out; progress is told with rows done."""
+        with one_product_thread(len(self.vectors)):
+            self._predict(fold, k, predictions, progress)
+
+    def _predict(self, fold: Fold, k: int, predictions: FoldPredictions, progress: Progress) -> None:
         total = len(fold.held_out)
         told = Pulse(progress)
         done = 0

@@ -19,7 +19,6 @@ from lookalike.evaluation.fold_predictor import CANDIDATE_KS, FoldPredictions, F
 from lookalike.evaluation.folds import FOLDS, REPEATS, Fold, repeat_seeds, stratified_folds
 from lookalike.progress import divided, silent
 from lookalike.vectors.exclusions import LeftOut, evaluable_rows
-from lookalike.vectors.product_threads import on_one_thread
 from lookalike.vectors.vote import encode, label_of
 
 if TYPE_CHECKING:
@@ -99,7 +98,6 @@ class HeldOutPredictions:
         return f"{self.folds}-fold × {len(self.repeats)}, {' and '.join(what)} in each fold"
 
 
-@on_one_thread
 def predict_held_out(
     records: Sequence[Record],
     vectors: Vectors,

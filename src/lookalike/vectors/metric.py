@@ -18,7 +18,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.vectors.discriminant import discriminant_map
-from lookalike.vectors.product_threads import on_one_thread
+from lookalike.vectors.product_threads import one_product_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,7 +181,6 @@ class FittedMetric:
         return cls(mean, matrix)
 
 
-@on_one_thread
 def fit_metric(
     vectors: Vectors,
     codes: NDArray[np.intp],
@@ -213,7 +212,8 @@ def fit_metric(
         InvalidArgument: the arguments do not fit together.
     """
     codes, groups, lots = checked_lesson(vectors, codes, groups, lots)
-    return FittedMetric(*discriminant_map(vectors, codes, groups, lots, seed, beat))
+    with one_product_thread(len(vectors)):
+        return FittedMetric(*discriminant_map(vectors, codes, groups, lots, seed, beat))
 
 
 def checked_lesson(

@@ -6,34 +6,25 @@ of 2,976 numbers take twice the CPU time with two threads, on a busy machine ten
 
 from __future__ import annotations
 
-from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
-
-    _P = ParamSpec("_P")
-    _S = TypeVar("_S", bound=Sized)
-    _R = TypeVar("_R")
+    from collections.abc import Iterator
 
 _MOST = 5_000
 """Rows above which products take all cores: then they are large, and a person waits for them."""
 
 
-def on_one_thread(
-    function: Callable[Concatenate[_S, _P], _R],
-) -> Callable[Concatenate[_S, _P], _R]:
-    """Let a function's products keep to one thread where its first argument has few rows."""
+@contextmanager
+def one_product_thread(rows: int) -> Iterator[None]:
+    """Let matrix products keep to one thread where there are few rows."""
+    if rows > _MOST:
+        yield
+        return
+    # SciPy brings an OpenBLAS of its own, which is limited only if it is there; both take long to import.
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    @wraps(function)
-    def limited(rows: _S, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        if len(rows) > _MOST:
-            return function(rows, *args, **kwargs)
-        # SciPy brings an OpenBLAS of its own, which is limited only if it is there; both take long to import.
-        import scipy.linalg  # noqa: F401
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-        with threadpool_limits(1, user_api="blas"):
-            return function(rows, *args, **kwargs)
-
-    return limited
+    with threadpool_limits(1, user_api="blas"):
+        yield
