@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lookalike.errors import InvalidArgument, SpaceMismatch, VectorIncomplete, VectorNotFound
@@ -29,6 +29,12 @@ class VectorEntry:
     info: VectorInfo
     index: str | None = None
     """The back end's own note of the approximate index that it has (its kind, or a token); None for none."""
+
+
+def vector_columns(vector: VectorInfo) -> dict[str, Any]:
+    """Return what a SQL store keeps of a vector in its catalogue, by column."""
+    state = {"ready": vector.ready, "becomes_default": vector.becomes_default}
+    return {"name": vector.name, **asdict(vector.space), **state}
 
 
 @dataclass(frozen=True, slots=True)
