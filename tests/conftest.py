@@ -38,23 +38,13 @@ settings.load_profile("same")
 os.environ["LOOKALIKE_PROGRESS"] = "0"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is declared, and nothing else; what shares a module's fixture runs in one process."""
+    """Leave out what is declared, and nothing else."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None and _shares(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
         owner = getattr(getattr(item, "cls", None), "__name__", "")
         reason = CANNOT.get((owner, getattr(item, "originalname", item.name)))
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=f"declared in contracts/exceptions.py: {reason}"))
-
-
-def _shares(item: pytest.Item) -> bool:
-    """Tell whether a test uses what is made once for its module: a server, a filled store, a browser."""
-    assert isinstance(item, pytest.Function)
-    fixtures = item._fixtureinfo.name2fixturedefs.values()
-    return any(fixture.scope == "module" for found in fixtures for fixture in found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -142,6 +142,7 @@ def day(tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("day")
 def test_a_days_work_tries_to_reach_nobody(day: Day) -> None:
     assert "sa_family=AF_INET" in day.trace, "the request to the service should be seen"
     assert day.sent() == []
@@ -149,6 +150,7 @@ def test_a_days_work_tries_to_reach_nobody(day: Day) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("day")
 def test_a_days_work_writes_what_was_asked_for_and_nothing_else(day: Day) -> None:
     written = day.written()
     allowed = (

@@ -25,6 +25,8 @@ from tests.drawings import drawn
 from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
 from tests.service import Server, server_process
 
+pytestmark = pytest.mark.xdist_group("page")
+
 COUNTS = {"global": 40, "local": 40, "nominal": 70}
 """Photographs of each class: enough that a stranger can be told, at a false-alarm rate of 1 in 100."""
 

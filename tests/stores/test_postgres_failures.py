@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
     from lookalike.stores.store import Store
 
+# One server for all of them, also where several processes run tests (pytest --dist loadgroup).
+pytestmark = pytest.mark.xdist_group("postgres that stops")
+
 ROOT = Path(__file__).parents[2]
 
 
