@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         Space,
         Table,
         VectorInfo,
+        VectorStatus,
     )
 
 # Here, because whatever is imported of lookalike, in whichever process, this comes first.
@@ -156,6 +157,7 @@ __all__ = [
     "VectorIncomplete",
     "VectorInfo",
     "VectorNotFound",
+    "VectorStatus",
     "WeightsInvalid",
     "WeightsMissing",
     "ZeroShotClassifier",
@@ -197,6 +199,7 @@ _HOMES = {
     "Space": "types",
     "Table": "types",
     "VectorInfo": "types",
+    "VectorStatus": "types",
 }
 
 

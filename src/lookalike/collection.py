@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
 from lookalike.embedders.models import DEFAULT_MODEL
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import (
     CollectionNotFound,
     ImageNotFound,
     InvalidArgument,
+    SpaceMismatch,
     UnusableImage,
+    VectorNotFound,
 )
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.completion import complete_vectors
+from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.indexed_collection import index_collection
@@ -25,7 +30,8 @@ from lookalike.ingest.removals import disagree
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
-from lookalike.metric_learning.corrections import correct
+from lookalike.metric_learning.correction_table import read_corrections
+from lookalike.metric_learning.corrections import correct, correct_all
 from lookalike.metric_learning.fitted import plain_vector, read
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
@@ -34,7 +40,7 @@ from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
-from lookalike.types import Skipped
+from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,12 +48,14 @@ if TYPE_CHECKING:
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.comparison.comparison import Comparison
-    from lookalike.embedders.protocol import Embedder, TextEmbedder
+    from lookalike.embedders.protocol import Embedder
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.images.levels import Range
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
+    from lookalike.metric_learning.correction_table import CorrectionTable
+    from lookalike.metric_learning.corrections import Corrected, Correction
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.opened import Opened
@@ -60,6 +68,7 @@ if TYPE_CHECKING:
     from lookalike.types import (
         Approximation,
         CollectionInfo,
+        Features,
         Fields,
         Metadata,
         Record,
@@ -105,6 +114,22 @@ class Collection:
     def info(self) -> CollectionInfo:
         """Return what the store says of it: its space, how many records it has, and their fields."""
         return self._store.collection(self.name)
+
+    def vectors(self) -> list[VectorStatus]:
+        """Return its named vectors in order of declaration, how many records lack each, and what it takes."""
+        collection = self.info()
+        found = []
+        for vector in collection.vectors:
+            lacking = 0
+            if not vector.ready:
+                try:
+                    lacking = len(self._store.lacking(self.name, vector.space))
+                except SpaceMismatch:  # dropped meanwhile
+                    continue
+            there = max(0, collection.count - lacking)
+            default = vector.ready and vector.name == collection.default
+            found.append(VectorStatus(vector, default, lacking, 4 * vector.space.dimension * there))
+        return found
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
@@ -308,16 +333,19 @@ class Collection:
         for file, label in zip(embedded, labels, strict=True):
             if isinstance(file, Skipped):
                 raise UnusableImage(file.path, file.reason)
-            pictures.append(Picture(file, file.path.name, label))
+            pictures.append(Picture(file, embedder.fingerprint, file.path.name, label))
         return self.add_embedded(pictures)
 
     def add_embedded(self, pictures: Sequence[Picture]) -> list[Record]:
-        """Add pictures that the collection's embedder has embedded; new features are kept in the cache."""
-        collection = self.info()
-        plain = plain_vector(collection).space
-        fresh = {each.file.digest: each.file.features for each in pictures if not each.file.cached}
-        self._models.kept_features(plain.embedder_fingerprint, plain.dimension).put(fresh)
-        return add(self._store, self._models, collection.name, pictures)
+        """Add pictures that one of the collection's embedders has embedded; new features are kept."""
+        fresh: dict[str, dict[str, Features]] = {}
+        for each in pictures:
+            if not each.file.cached:
+                fresh.setdefault(each.made_by, {})[each.file.digest] = each.file.features
+        for made_by, features in fresh.items():
+            dimension = len(next(iter(features.values())))
+            self._models.kept_features(made_by, dimension).put(features)
+        return add(self._store, self._models, self.name, pictures)
 
     def correct(
         self, identity: str, fields: Mapping[str, Scalar | None] | None = None, confirm: Iterable[str] = ()
@@ -336,7 +364,44 @@ class Collection:
             ImageNotFound: no record has that id.
             InvalidArgument: a value is none that a field can have.
         """
-        return correct(self._store, self.name, identity, fields or {}, confirm)
+        return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
+
+    def correct_all(self, corrections: Iterable[Correction], *, dry_run: bool = False) -> list[Corrected]:
+        """Put the labels of many images right, or confirm them: see `correct`.
+
+        Args:
+            corrections: at most one for each image; nothing is written before all were found right.
+            dry_run: only tell what would become of them.
+
+        Returns:
+            The records as they were and as they are now, in order.
+
+        Raises:
+            ImageNotFound: no record has one of the ids.
+            InvalidArgument: a value is none that a field can have, or two corrections of one image.
+        """
+        return correct_all(self._store, self.name, corrections, dry_run=dry_run)
+
+    def read_corrections(
+        self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
+    ) -> CorrectionTable:
+        """Read corrections from a table with a row for each image, for `correct_all`.
+
+        Args:
+            table: CSV, TSV, JSON Lines or Parquet, of any encoding and separator; a column names the images,
+                by their paths or ids.
+            fields: the columns that are taken, which may be new fields; none: those that are fields of the
+                collection.
+            encoding: of a text that is no Unicode by its marks; None to guess.
+
+        Raises:
+            LabelsInvalid: it cannot be read, names no image, or has none of the fields.
+            InvalidArgument: there is no such encoding.
+            ExtraMissing: a Parquet file, and no pyarrow to read it.
+        """
+        values = {name: [each.value for each in counts] for name, counts in self.values().items()}
+        stamps = self._store.stamps(self.name)
+        return read_corrections(absolute(Path(table)), self.info(), stamps, values, fields, encoding)
 
     def remove(self, ids: str | Sequence[str]) -> int:
         """Remove records, by one id or several, and return how many there were; no image file is touched."""
@@ -348,6 +413,42 @@ class Collection:
         self._store.delete(self.name)
         forget_indexed(self._models.cache, self._store.url, deleted.name)
         return deleted
+
+    def check_vector(self, vector: str, model: str) -> None:
+        """Refuse a further vector that cannot be added, before the work begins: see `add_vector`."""
+        embedder = self._models.embedder(model)
+        space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
+        check_vector_name(vector)
+        is_declared(self.info(), space, vector)
+
+    def add_vector(self, vector: str, model: str, *, progress: Progress = silent) -> VectorStatus:
+        """Give every image a further vector, of another embedder, from kept features or from its file.
+
+        Interrupted at any moment, it leaves a collection that answers as before, and that the same call or
+        the next `index` completes. Images that are added meanwhile have it already.
+
+        Args:
+            vector: its name: 1 … 64 of a-z, 0-9, `_` and `-`, of which the first is a letter.
+            model: the embedder; its weights have to be on this machine.
+            progress: called with images embedded and images to embed.
+
+        Returns:
+            The vector; not ready where images lack it, because their files are not there as they were.
+
+        Raises:
+            SpaceMismatch: another vector has that name.
+            InvalidArgument: the name cannot be used, or the collection has these vectors under another.
+            ModelNotFound, WeightsMissing, ExtraMissing: of the embedder.
+        """
+        self.check_vector(vector, model)
+        embedder = self._models.embedder(model)
+        space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
+        declare(self._store, self.name, space, vector)
+        complete_vectors(self._store, self.name, self._models, progress)
+        for each in self.vectors():
+            if each.vector.space == space:
+                return each
+        raise VectorNotFound(self.name, vector, [])  # dropped meanwhile
 
     def drop_vector(self, using: str) -> CollectionInfo:
         """Drop a vector of all records, and return the collection.
@@ -518,7 +619,8 @@ class Collection:
         Args:
             labels: at least two different ones, as texts.
             templates: texts with `{}` where the label goes; several are averaged.
-            model: the embedder; None: that of the collection, or the default one where it is not there.
+            model: the embedder; None: the first of the collection that reads texts, or the default one where
+                there is no collection.
             max_pixels: images with more pixels are skipped.
 
         Raises:
@@ -526,9 +628,14 @@ class Collection:
         """
         if model is None:
             try:
-                model = self.info().space.embedder
+                collection = self.info()
             except CollectionNotFound:
                 model = DEFAULT_MODEL
+            else:
+                vectors = (collection.vector(), *collection.vectors)
+                models = [each.space.embedder for each in vectors]
+                reading = (each for each in models if isinstance(self._models.embedder(each), TextEmbedder))
+                model = next(reading, models[0])
         embedder = self._models.embedder(model)
         return ZeroShotClassifier(self._models, embedder, labels, templates, max_pixels)
 
@@ -668,6 +775,7 @@ class Collection:
             VectorNotFound: it has no vector of that name.
             Unanswerable: there are too few labels, or labelled images, to learn from.
             StoreBusy: another fit of the collection is running.
+            VectorIncomplete: records are damaged, and would lack the vector.
         """
         collection = self.info()
         groups = self._models.groups(plain_vector(collection, using).space.embedder)

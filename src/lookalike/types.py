@@ -111,6 +111,19 @@ class VectorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class VectorStatus:
+    """A named vector of a collection, how many records have it, and what it takes."""
+
+    vector: VectorInfo
+    default: bool
+    """Whether it is the one that is searched where none is named."""
+    lacking: int
+    """Records that lack it still; 0 of one that is ready."""
+    bytes: int
+    """Of its numbers, 4 each; what the store adds to them, its indexes say, is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo:
     """What a store says of a named set of records."""
 

@@ -167,6 +167,14 @@ def test_a_fit_to_the_same_images_and_labels_does_nothing(store: Store, locks: P
     assert not fit(store, "parts", "label", locks=locks).unchanged
 
 
+def test_a_fit_to_the_same_images_is_the_default_again(store: Store, locks: Path) -> None:
+    fill(store)
+    fit(store, "parts", "label", locks=locks)
+    store.set_default("parts", "image")
+    assert fit(store, "parts", "label", locks=locks).unchanged
+    assert store.collection("parts").default == "fitted"
+
+
 def test_a_fit_tells_the_labels_apart_better(store: Store, locks: Path) -> None:
     fill(store, 150)
     strangers = labelled(60, first=1_000)
@@ -201,6 +209,20 @@ def test_undo_gives_back_what_was_there_before(store: Store, locks: Path) -> Non
     records, rows = vectors(store)
     assert records == before[1][0]
     assert np.array_equal(rows, before[1][1])
+
+
+def test_undo_makes_the_vector_the_default_that_the_fit_was_made_of(store: Store, locks: Path) -> None:
+    records = fill(store)
+    other = replace(SPACE, embedder="another-model", embedder_fingerprint="cd" * 32)
+    store.add_vector("parts", "other", other)
+    store.fill("parts", other, records, plain_vectors(records))
+    store.finish_vector("parts", other)
+    for default in ("other", "image"):
+        fit(store, "parts", "label", using="other", locks=locks)
+        if default == "image":
+            store.set_default("parts", "image")  # chosen since: it stays
+        undo_fit(store, "parts", locks=locks)
+        assert store.collection("parts").default == default
 
 
 def test_a_second_fit_starts_from_the_plain_vectors(store: Store, locks: Path) -> None:

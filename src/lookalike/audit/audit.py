@@ -33,7 +33,7 @@ from lookalike.audit.resaved_copies import join_resaved
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
 from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.label_normalisation import kept_name
-from lookalike.progress import divided, reading_and_comparing, silent
+from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
 from lookalike.vectors.groupings import group_members
 from lookalike.vectors.near_duplicates import find_near_duplicates
@@ -87,8 +87,7 @@ def audit_collection(
         CollectionEmpty: it has no records.
     """
     collection = spaces.store.collection(name)
-    pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-    found = spaces.read_for_folds(collection, using, models, reading, pulse.beat)
+    found, comparing = spaces.read_for_folds(collection, using, models, progress)
     if not found.records:
         raise CollectionEmpty(name)
     return audit(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -166,8 +165,6 @@ def index(
                 print_line({"type": "approximation", **asdict(found)})
             else:
                 print_text(f"approximate index: {approximation_text(found)}")
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
     return 0 if (report.images or report.removed) and not report.labels_failed else 1
 
 

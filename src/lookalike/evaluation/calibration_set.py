@@ -8,21 +8,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.confidence import LogisticCalibration
-from lookalike.progress import divided, reading_and_comparing, silent
+from lookalike.output_files import replace_file
+from lookalike.progress import divided, silent
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -171,10 +171,7 @@ def cached_calibration_set(
         return made
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(made.to_bytes())
-        # In one step: a reader sees the whole file or none.
-        Path(file.name).replace(path)
+        replace_file(path, made.to_bytes(), mode=0o600)
     except OSError:
         pass
     return made
@@ -227,8 +224,7 @@ def open_calibration_set(
         from lookalike.evaluation.held_out_predictions import predict_held_out, workload
         from lookalike.evaluation.lots import lots_of
 
-        pulse, reading, judging = reading_and_comparing(progress, collection.count)
-        found = spaces.read_for_folds(collection, using, models, reading, pulse.beat)
+        found, judging = spaces.read_for_folds(collection, using, models, progress)
         records, vectors = found.records, found.vectors
         if where is not None:
             matching = {record.id for batch in store.scan_records(collection.name, where) for record in batch}

@@ -27,7 +27,7 @@ from lookalike.evaluation.lots import joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.evaluation.reliability import measure_reliability
 from lookalike.label_normalisation import kept_name
-from lookalike.progress import divided, reading_and_comparing, silent
+from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
 from lookalike.vectors.vote import encode, label_key, vote
 
@@ -99,8 +99,7 @@ def evaluate_collection(
         progress: called with images read and compared, and those to do.
     """
     collection = spaces.store.collection(name)
-    pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-    found = spaces.read_for_folds(collection, using, models, reading, pulse.beat)
+    found, comparing = spaces.read_for_folds(collection, using, models, progress)
     options = replace(
         options,
         within=None if options.within is None else kept_name(options.within, collection),

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
+from lookalike.evaluation.lots import joined_text
+from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -131,9 +133,47 @@ class Evaluation:
         return sum(present) / len(present)
 
     @property
+    def remarks(self) -> list[str]:
+        """How the figures were got, what was kept together and what flatters them, in words, a line each."""
+        said = []
+        if len(self.repeats) > 1:
+            each = ", ".join(f"{accuracy:.4f}" for accuracy in self.repeats)
+            said.append(f"accuracy of each drawing of the folds: {each}")
+        if self.held.chosen:
+            used = ", ".join(f"{k} in {_counted(folds, 'fold')}" for k, folds in self.ks)
+            said.append(f"k chosen: {used}; for new images {self.k}")
+        if self.apart is not None:
+            kept = [f"images of the same {self.group}"] if self.group else []
+            if self.near_duplicates:
+                kept.append(f"near-duplicates ({_counted(self.near_duplicates, 'image')})")
+            said.append(
+                f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
+                f"{self.apart.accuracy:.4f} ({self.apart.correct:,} of {self.apart.evaluated:,})"
+            )
+        if self.chains:
+            said.append(chains_text(self.chains))
+        if self.joined:
+            said.append(joined_text(self.joined, str(self.group)))
+        for count, what in (
+            (self.duplicates, "had a byte-identical copy among those that voted, which flatters the figure"),
+            (
+                self.alone_in_class,
+                "without another of their label to be compared with, which cannot be right",
+            ),
+            (self.fewer_than_k, "had fewer than k neighbours"),
+        ):
+            if count:
+                said.append(f"{_counted(count, 'image')} {what}")
+        return said
+
+    @property
     def reasons(self) -> dict[str, int]:
         """How many images were left out for each reason, the most frequent first."""
         return dict(Counter(each.reason for each in self.left_out).most_common())
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:

@@ -96,11 +96,8 @@ class FoldPredictor:
             if predictions.by_class is not None:
                 by_class = np.full((len(queries), self.classes), -np.inf, dtype=np.float32)
                 best = BestOfClass(self.truth[candidates], by_class)
-
-            def tell(some: int, _queries: int, before: int = done) -> None:
-                told(before + some, total)
-
-            found, similarities = nearest_rows(asked, known, k, exclude, best=best, progress=tell)
+            telling = told.after(done, total)
+            found, similarities = nearest_rows(asked, known, k, exclude, best=best, progress=telling)
             done += len(queries)
             if predictions.by_class is not None:
                 predictions.by_class[queries] = by_class

@@ -9,7 +9,7 @@ where the file says something else by then, or the picture is another, whoever c
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from lookalike.errors import ImageNotFound, InvalidArgument
 from lookalike.file_names import display
@@ -19,7 +19,7 @@ from lookalike.types import OWN_KEY, Record
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.stores.store import Store
     from lookalike.types import Fields, Scalar
@@ -30,6 +30,8 @@ LONGEST_NAME = 10_000
 """Characters in the name of a field."""
 LONGEST_VALUE = 100_000
 """Characters in a string."""
+# Records that are read or written at once.
+_BATCH = 1_000
 
 _PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from"})
 
@@ -240,39 +242,94 @@ def check_count(fields: Fields, before: int = 0) -> None:
         raise InvalidArgument(f"{len(fields):,} fields; an image may have {MOST_FIELDS:,}")
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person says of one image."""
+
+    id: str
+    """Of its record."""
+    fields: Mapping[str, Scalar | None] = field(default_factory=dict)
+    """New values; None removes a field."""
+    confirm: Sequence[str] = ()
+    """Fields that are right as they are, or as `fields` has them."""
+    undo: Sequence[str] = ()
+    """Fields that get back what was delivered."""
+
+
+class Corrected(NamedTuple):
+    """A record before and after a correction, which may say nothing new."""
+
+    before: Record
+    after: Record
+
+    @property
+    def changes(self) -> dict[str, tuple[Scalar | None, Scalar | None]]:
+        """What the fields were and are that differ; None stands for no value."""
+        names = sorted({*self.before.fields, *self.after.fields})
+        pairs = {name: (self.before.fields.get(name), self.after.fields.get(name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if not _same(*pair)}
+
+    @property
+    def confirmed(self) -> list[str]:
+        """Fields that are confirmed now and were not before, or not with this value."""
+        before = _still(marks_of(self.before).confirmed, self.after.fields)
+        return sorted(name for name in marks_of(self.after).confirmed if name not in before)
+
+
+def correct_all(
+    store: Store, name: str, corrections: Iterable[Correction], *, dry_run: bool = False
+) -> list[Corrected]:
+    """Put the labels of images right, or confirm them; their vectors and the fit stay as they were.
+
+    Nothing is written before all were found right. Reading and writing are two steps: of two processes that
+    correct the same image at once, the later one's word holds for all its fields.
+
+    Args:
+        store: where the collection lives.
+        name: the collection.
+        corrections: at most one for each image.
+        dry_run: only tell what would become of them.
+
+    Returns:
+        The records as they were and as they are now, in order.
+
+    Raises:
+        CollectionNotFound: there is none of that name.
+        ImageNotFound: no record has one of the ids.
+        InvalidArgument: two corrections of one image; or see `corrected`.
+    """
+    wanted = list(corrections)
+    if len({each.id for each in wanted}) < len(wanted):
+        raise InvalidArgument("an image is corrected once at a time: put together what is said of it")
+    found: list[Corrected] = []
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        records = {record.id: record for record in store.get(name, [each.id for each in batch])}
+        for each in batch:
+            if each.id not in records:
+                raise ImageNotFound(store.collection(name).name, each.id)
+            before = records[each.id]
+            as_delivered = delivered(before).fields
+            changes = {**{undone: as_delivered.get(undone) for undone in each.undo}, **each.fields}
+            label = corrected(before, changes, each.confirm)
+            found.append(Corrected(before, replace(before, fields=label.fields, metadata=label.metadata)))
+    new = [
+        (each.after.id, each.after.fields, each.after.metadata) for each in found if each.before != each.after
+    ]
+    for start in range(0, 0 if dry_run else len(new), _BATCH):
+        store.relabel(name, new[start : start + _BATCH])
+    return found
+
+
 def correct(
     store: Store,
     name: str,
     identity: str,
     changes: Mapping[str, Scalar | None],
-    confirm: Iterable[str] = (),
+    confirm: Sequence[str] = (),
 ) -> Record:
-    """Put the labels of an image right, or confirm them; its vectors and the fit stay as they were.
-
-    Reading and writing are two steps: of two processes that correct the same image at once, the later one's
-    word holds for all its fields.
-
-    Args:
-        store: where the collection lives.
-        name: the collection.
-        identity: the image's id.
-        changes: see `corrected`.
-        confirm: see `corrected`.
-
-    Returns:
-        The record as it is now.
-
-    Raises:
-        CollectionNotFound: there is none of that name.
-        ImageNotFound: no record has that id.
-        InvalidArgument: see `corrected`.
-    """
-    found = store.get(name, [identity])
-    if not found:
-        raise ImageNotFound(store.collection(name).name, identity)
-    label = corrected(found[0], changes, confirm)
-    store.relabel(name, [(identity, label.fields, label.metadata)])
-    return replace(found[0], fields=label.fields, metadata=label.metadata)
+    """Put the labels of one image right, or confirm them, and return its record: see `correct_all`."""
+    return correct_all(store, name, [Correction(identity, changes, confirm)])[0].after
 
 
 def _set(fields: dict[str, Scalar], name: str, value: Scalar | None) -> None:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import SpaceMismatch
 from lookalike.metric_learning.fitted import fitting_of, plain_of, plain_vector, read, refit_with
-from lookalike.progress import silent
+from lookalike.progress import Pulse, divided, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lookalike.embedders.models import Models
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
@@ -28,9 +26,9 @@ class Unfitted:
     """In order of id."""
     vectors: Vectors
     """Plain, float32 of shape (records, d), each row of length 1."""
-    fit: Fit | None = None
+    fit: Fit | None
     """None where the vector is a plain one."""
-    fit_by: str | None = None
+    fit_by: str | None
     """The field whose labels the metric learns; None where the vector is a plain one."""
 
 
@@ -80,27 +78,28 @@ class Spaces:
         return read(self.store, collection, plain_vector(collection, using), progress=progress)
 
     def read_for_folds(
-        self,
-        collection: CollectionInfo,
-        using: str | None,
-        models: Models,
-        progress: Progress = silent,
-        beat: Callable[[], None] = lambda: None,
-    ) -> Unfitted:
+        self, collection: CollectionInfo, using: str | None, models: Models, progress: Progress = silent
+    ) -> tuple[Unfitted, Progress]:
         """Return all records of a collection as they were before a vector's fit, and what makes it anew.
 
         Args:
             collection: as the store has it.
             using: the name of the vector, by default the default one.
             models: know which columns of the plain vectors belong together.
-            progress: called with records read and records to read.
-            beat: called between the steps of each fit; what it raises ends it.
+            progress: called with images read and compared and those to do; what it raises ends a fit, too.
+
+        Returns:
+            The records; and whom their comparing tells, in its own numbers.
         """
+        pulse = Pulse(progress)
+        # Each image is read once, and compared about three times: that takes longer the more there are.
+        reading, comparing = divided(pulse, [collection.count // 8 + 1, 3 * collection.count + 1])
         fitting = self.fitting(collection, using)
-        if fitting is None:
-            return Unfitted(*self.read_plain(collection, using, progress))
-        groups = models.groups(plain_vector(collection, using).space.embedder)
-        return Unfitted(*self.read_plain(collection, using, progress), refit_with(groups, beat), fitting.by)
+        fit = None
+        if fitting is not None:
+            fit = refit_with(models.groups(plain_vector(collection, using).space.embedder), pulse.beat)
+        records, vectors = self.read_plain(collection, using, reading)
+        return Unfitted(records, vectors, fit, None if fitting is None else fitting.by), comparing
 
     def build_index(self, collection: CollectionInfo, using: str | None = None) -> Approximation:
         """Build the approximate index of a vector, see `Store.build_index`.

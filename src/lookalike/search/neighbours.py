@@ -131,7 +131,8 @@ def embed_images(
     for new, group in groupby(images, lambda each: isinstance(each, Image) and each.embedding is None):
         if new:
             embedder = models.embedder_of(collection, vector)
-            sources = (_source(each) for each in group if isinstance(each, Image))
+            pictures = (each.picture for each in group if isinstance(each, Image))
+            sources = (Upload("image", one) if isinstance(one, bytes) else Path(one) for one in pictures)
             yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:
@@ -225,11 +226,6 @@ def _embedded(collection: CollectionInfo, vector: VectorInfo, name: str, embeddi
     if embedding.made_by != vector.space.embedder_fingerprint:
         raise SpaceMismatch(collection.name, str(vector.space), "the model that it had before")
     return PlainVector(name, normalise(embedding.features[np.newaxis])[0], embedding.digest)
-
-
-def _source(image: Image) -> Source:
-    picture = image.picture
-    return Upload("image", picture) if isinstance(picture, bytes) else Path(picture)
 
 
 @dataclass(frozen=True, slots=True)

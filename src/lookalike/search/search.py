@@ -166,6 +166,7 @@ def search(
         return _Found(nearest, by_words, itself, cutoff)
 
     found, collection, vector = ask_vector(spaces.store, collection, using, ask)
+    model = meant.space.embedder_fingerprint
     nearest = found.nearest
     if found.cutoff is not None:
         nearest = [each for each in nearest if each.similarity >= found.cutoff.similarity]
@@ -177,6 +178,8 @@ def search(
         models.text_embedder_of(collection, vector).vocabulary if texts else None,
         texts=texts,
         using=vector.name,
+        model=vector.space.embedder,
+        unread=meant.name if texts and model != vector.space.embedder_fingerprint else None,
         plain=texts and meant.fitted and plain_of(collection, meant).name == vector.name,
         itself=len(found.itself),
         cutoff=found.cutoff,

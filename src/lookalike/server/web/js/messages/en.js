@@ -330,11 +330,12 @@ export const en = {
   "map.table": "The same as a table",
 
   "index.images": "Images",
-  "index.model": "Model (dimensions)",
   "index.fields": "Fields",
   "index.texts": "Can be asked in words",
   "index.fitted": "Fitted by",
-  "index.approximate": "Approximate index",
+  "index.vectors": "Vectors",
+  "index.default": "default",
+  "index.lacking": { one: "not complete: {count} image lacks it", other: "not complete: {count} images lack it" },
   "index.again": "Bring up to date",
   "index.againwhat":
     "Looks through the folders again that were indexed: new and changed files are taken in, and what is known is not computed twice.",

@@ -295,11 +295,12 @@ export const ko = {
   "map.table": "표로 보기",
 
   "index.images": "이미지 수",
-  "index.model": "모델(차원)",
   "index.fields": "필드",
   "index.texts": "말로 검색",
   "index.fitted": "맞춤 기준",
-  "index.approximate": "근사 색인",
+  "index.vectors": "벡터",
+  "index.default": "기본",
+  "index.lacking": { other: "미완성: 이미지 {count}개에 없음" },
   "index.again": "새로 고치기",
   "index.againwhat":
     "색인했던 폴더를 다시 살펴 새 파일과 바뀐 파일을 받아들입니다. 이미 아는 것은 다시 계산하지 않습니다.",
