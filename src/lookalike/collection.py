@@ -233,6 +233,7 @@ class Collection:
         vector: str | None = None,
         levels: Range | None = None,
         labels: str = "auto",
+        group_by: str | None = None,
         encoding: str | None = None,
         prune: bool = False,
         prune_empty: bool = False,
@@ -257,6 +258,8 @@ class Collection:
                 this embedder.
             levels: which samples of more than 8 bits become black and white.
             labels: where labels come from: auto, folders, json, table, xml, yolo or none.
+            group_by: a regular expression that is looked for in each image's path below the folder that is
+                indexed; what it finds is a field: of a named group's name, else `group`.
             encoding: of label files that are no Unicode by their marks; None to guess.
             prune: remove records below the paths whose file is gone.
             prune_empty: do so too where it looks as though a disk were not mounted.
@@ -277,11 +280,12 @@ class Collection:
             FolderEmpty: there are records to prune, and it looks as though a disk were not mounted.
             RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
             SpaceMismatch: the collection is of another embedder.
-            InvalidArgument: the name cannot be used, or there is no such encoding.
+            InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
+                expression.
             LabelsInvalid: the labels cannot be read at all.
         """
         options = IndexOptions(
-            model, vector, levels, labels, encoding, prune, prune_empty, agree, verify, exclude,
+            model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
@@ -668,7 +672,8 @@ class Collection:
             within: compare an image only with those of the same value of this field.
             using: the vector that is judged; None: the default one.
             k: neighbours that vote; `auto` chooses by cross-validation.
-            group: never compare an image with those of the same value of this field.
+            group: never compare an image with those of the same value of this field; `series`, where there is
+                no such field: with those of its own series, as they are found.
             near_duplicates: keep near-duplicates together in the same way.
             folds: for a fitted metric or k `auto`.
             repeats: how often folds are drawn.
