@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import re
 import subprocess
@@ -11,13 +12,16 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 import lookalike
 import lookalike.errors as lookalike_errors
+from lookalike.cli import main
 from lookalike.testing.stores import StoreContract
 from tests.contracts.exceptions import CANNOT
+from tests.mean_colours import save
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "lookalike"
@@ -33,8 +37,8 @@ ROOMS = (
     ("sources",),
     ("labels", "embedders"),
     ("stores",),
-    ("evaluation",),
     ("metric_learning",),
+    ("evaluation",),
     ("ingest",),
     ("anomaly",),
     ("search", "classification", "comparison", "audit", "transfer"),
@@ -101,6 +105,8 @@ HEAVY = {
         "comparison/comparison.py",
         "comparison/finetuning/training.py",
         "vectors/discriminant.py",
+        "vectors/dual_metric.py",
+        "vectors/product_threads.py",
         "evaluation/figures.py",
         "evaluation/selective.py",
         "vectors/groupings.py",
@@ -477,13 +483,13 @@ BESIDE = {
     "ingest.embedding.embed_batch": "the service batches the pictures of several requests",
     "ingest.adding.Picture": "a value",
     "ingest.removals.disagree": "the answer where nobody is asked",
-    "metric_learning.corrections": "what a record's metadata says of corrections, and limits of labels",
+    "metric_learning.corrections": "a correction, what a record's metadata says of it, and limits of labels",
+    "metric_learning.correction_table": "corrections that were read, and the type of a value that is typed",
     "search.expressions.read_query": "the syntax of the command line",
     "search.query": "the terms of a query",
     "search.hits.Hit": "a value",
     "evaluation.calibration": "imported before the first request needs it",
     "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
-    "evaluation.lots.joined_text": "words for people about a value",
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
     "integrity.uploads_check": "how the files of uploads are called",
 }
@@ -521,3 +527,65 @@ def test_the_command_line_and_the_service_are_written_against_the_facade() -> No
 
     assert {name for name in taken if beside(name) not in BESIDE} == set()
     assert {beside(name) for name in taken} == set(BESIDE)
+
+
+ROOM_OF = {
+    str(path): "facade" if found in ("collection", "database") else found
+    for path in MODULES
+    if (found := room(own_name(path))) not in (*ROOMS[0], "opened", "")
+}
+# Progress is told from wherever the work is.
+PROGRESS = str(PACKAGE / "cli" / "progress_bar.py")
+
+
+def way_to(frame: FrameType | None) -> tuple[str, ...]:
+    """Return the rooms that a frame was called through, up to its own."""
+    way: list[str] = []
+    while frame is not None:
+        found = ROOM_OF.get(frame.f_code.co_filename)
+        if found is not None and way[-1:] != [found]:
+            way.append(found)
+        frame = frame.f_back
+    return tuple(reversed(way))
+
+
+def walk(*arguments: str) -> dict[tuple[str, ...], str]:
+    """Run a command, and return each way through the rooms that it takes, with a function at its end."""
+    found: dict[tuple[str, ...], str] = {}
+
+    def look(frame: FrameType, event: str, _what: object) -> None:
+        code = frame.f_code
+        if event != "call" or code.co_filename not in ROOM_OF or code.co_filename == PROGRESS:
+            return
+        # A generator is asked from wherever its values are used.
+        if not code.co_flags & inspect.CO_GENERATOR:
+            found.setdefault(way_to(frame), f"{code.co_filename}: {code.co_qualname}")
+
+    sys.setprofile(look)
+    try:
+        status = main(list(arguments))
+    finally:
+        sys.setprofile(None)
+    assert status == 0
+    return found
+
+
+def test_three_walks_come_back_into_no_room_that_they_left(tmp_path: Path) -> None:
+    """`index`, `search` and `evaluate`, here of fitted vectors, which pass through the most."""
+    for seed in range(8):
+        save(tmp_path / "pictures" / ("good" if seed % 2 else "bad") / f"{seed}.png", seed)
+    store = "--store", f"sqlite:///{tmp_path}/parts.db"
+    index = "index", str(tmp_path / "pictures"), *store
+    search = "search", str(tmp_path / "pictures" / "bad" / "0.png"), *store
+    evaluate = "evaluate", "--by", "label", "--repeats", "1", "--folds", "2", *store
+    ways = walk(*index)
+    assert main(["fit", "--by", "label", *store]) == 0
+    ways |= walk(*search) | walk(*evaluate)
+    assert {way: end for way, end in ways.items() if len(set(way)) < len(way)} == {}
+    assert {
+        ("cli", "facade", "ingest", "stores"),
+        ("cli", "facade", "search", "stores"),
+        ("cli", "facade", "search", "metric_learning", "vectors"),
+        ("cli", "facade", "evaluation", "metric_learning", "stores"),
+        ("cli", "facade", "evaluation", "metric_learning", "vectors"),
+    } <= ways.keys()

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         Space,
         Table,
         VectorInfo,
+        VectorStatus,
     )
 
 # Here, because whatever is imported of lookalike, in whichever process, this comes first.
@@ -163,6 +164,7 @@ __all__ = [
     "VectorIncomplete",
     "VectorInfo",
     "VectorNotFound",
+    "VectorStatus",
     "WeightsInvalid",
     "WeightsMissing",
     "ZeroShotClassifier",
@@ -208,6 +210,7 @@ _HOMES = {
     "Space": "types",
     "Table": "types",
     "VectorInfo": "types",
+    "VectorStatus": "types",
 }
 
 

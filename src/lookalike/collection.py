@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
 from lookalike.embedders.models import DEFAULT_MODEL
+from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import (
-    CollectionEmpty,
     CollectionNotFound,
     ImageNotFound,
     InvalidArgument,
+    SpaceMismatch,
     UnusableImage,
+    VectorNotFound,
 )
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.completion import complete_vectors
+from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.indexed_collection import index_collection
@@ -26,16 +30,17 @@ from lookalike.ingest.removals import disagree
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
-from lookalike.metric_learning.corrections import correct
+from lookalike.metric_learning.correction_table import read_corrections
+from lookalike.metric_learning.corrections import correct, correct_all
 from lookalike.metric_learning.fitted import plain_vector, read
-from lookalike.progress import reading_and_comparing, silent
+from lookalike.progress import silent
 from lookalike.search.field_values import count_values
 from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
-from lookalike.types import Skipped
+from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,12 +51,14 @@ if TYPE_CHECKING:
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.comparison.comparison import Comparison
-    from lookalike.embedders.protocol import Embedder, TextEmbedder
+    from lookalike.embedders.protocol import Embedder
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.images.levels import Range
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
+    from lookalike.metric_learning.correction_table import CorrectionTable
+    from lookalike.metric_learning.corrections import Corrected, Correction
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.opened import Opened
@@ -64,6 +71,7 @@ if TYPE_CHECKING:
     from lookalike.types import (
         Approximation,
         CollectionInfo,
+        Features,
         Fields,
         Metadata,
         Record,
@@ -109,6 +117,22 @@ class Collection:
     def info(self) -> CollectionInfo:
         """Return what the store says of it: its space, how many records it has, and their fields."""
         return self._store.collection(self.name)
+
+    def vectors(self) -> list[VectorStatus]:
+        """Return its named vectors in order of declaration, how many records lack each, and what it takes."""
+        collection = self.info()
+        found = []
+        for vector in collection.vectors:
+            lacking = 0
+            if not vector.ready:
+                try:
+                    lacking = len(self._store.lacking(self.name, vector.space))
+                except SpaceMismatch:  # dropped meanwhile
+                    continue
+            there = max(0, collection.count - lacking)
+            default = vector.ready and vector.name == collection.default
+            found.append(VectorStatus(vector, default, lacking, 4 * vector.space.dimension * there))
+        return found
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
@@ -212,6 +236,7 @@ class Collection:
         vector: str | None = None,
         levels: Range | None = None,
         labels: str = "auto",
+        group_by: str | None = None,
         encoding: str | None = None,
         prune: bool = False,
         prune_empty: bool = False,
@@ -236,6 +261,8 @@ class Collection:
                 this embedder.
             levels: which samples of more than 8 bits become black and white.
             labels: where labels come from: auto, folders, json, table, xml, yolo or none.
+            group_by: a regular expression that is looked for in each image's path below the folder that is
+                indexed; what it finds is a field: of a named group's name, else `group`.
             encoding: of label files that are no Unicode by their marks; None to guess.
             prune: remove records below the paths whose file is gone.
             prune_empty: do so too where it looks as though a disk were not mounted.
@@ -256,11 +283,12 @@ class Collection:
             FolderEmpty: there are records to prune, and it looks as though a disk were not mounted.
             RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
             SpaceMismatch: the collection is of another embedder.
-            InvalidArgument: the name cannot be used, or there is no such encoding.
+            InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
+                expression.
             LabelsInvalid: the labels cannot be read at all.
         """
         options = IndexOptions(
-            model, vector, levels, labels, encoding, prune, prune_empty, agree, verify, exclude,
+            model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
@@ -312,16 +340,19 @@ class Collection:
         for file, label in zip(embedded, labels, strict=True):
             if isinstance(file, Skipped):
                 raise UnusableImage(file.path, file.reason)
-            pictures.append(Picture(file, file.path.name, label))
+            pictures.append(Picture(file, embedder.fingerprint, file.path.name, label))
         return self.add_embedded(pictures)
 
     def add_embedded(self, pictures: Sequence[Picture]) -> list[Record]:
-        """Add pictures that the collection's embedder has embedded; new features are kept in the cache."""
-        collection = self.info()
-        plain = plain_vector(collection).space
-        fresh = {each.file.digest: each.file.features for each in pictures if not each.file.cached}
-        self._models.kept_features(plain.embedder_fingerprint, plain.dimension).put(fresh)
-        return add(self._store, self._models, collection.name, pictures)
+        """Add pictures that one of the collection's embedders has embedded; new features are kept."""
+        fresh: dict[str, dict[str, Features]] = {}
+        for each in pictures:
+            if not each.file.cached:
+                fresh.setdefault(each.made_by, {})[each.file.digest] = each.file.features
+        for made_by, features in fresh.items():
+            dimension = len(next(iter(features.values())))
+            self._models.kept_features(made_by, dimension).put(features)
+        return add(self._store, self._models, self.name, pictures)
 
     def correct(
         self, identity: str, fields: Mapping[str, Scalar | None] | None = None, confirm: Iterable[str] = ()
@@ -340,7 +371,44 @@ class Collection:
             ImageNotFound: no record has that id.
             InvalidArgument: a value is none that a field can have.
         """
-        return correct(self._store, self.name, identity, fields or {}, confirm)
+        return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
+
+    def correct_all(self, corrections: Iterable[Correction], *, dry_run: bool = False) -> list[Corrected]:
+        """Put the labels of many images right, or confirm them: see `correct`.
+
+        Args:
+            corrections: at most one for each image; nothing is written before all were found right.
+            dry_run: only tell what would become of them.
+
+        Returns:
+            The records as they were and as they are now, in order.
+
+        Raises:
+            ImageNotFound: no record has one of the ids.
+            InvalidArgument: a value is none that a field can have, or two corrections of one image.
+        """
+        return correct_all(self._store, self.name, corrections, dry_run=dry_run)
+
+    def read_corrections(
+        self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
+    ) -> CorrectionTable:
+        """Read corrections from a table with a row for each image, for `correct_all`.
+
+        Args:
+            table: CSV, TSV, JSON Lines or Parquet, of any encoding and separator; a column names the images,
+                by their paths or ids.
+            fields: the columns that are taken, which may be new fields; none: those that are fields of the
+                collection.
+            encoding: of a text that is no Unicode by its marks; None to guess.
+
+        Raises:
+            LabelsInvalid: it cannot be read, names no image, or has none of the fields.
+            InvalidArgument: there is no such encoding.
+            ExtraMissing: a Parquet file, and no pyarrow to read it.
+        """
+        values = {name: [each.value for each in counts] for name, counts in self.values().items()}
+        stamps = self._store.stamps(self.name)
+        return read_corrections(absolute(Path(table)), self.info(), stamps, values, fields, encoding)
 
     def remove(self, ids: str | Sequence[str]) -> int:
         """Remove records, by one id or several, and return how many there were; no image file is touched."""
@@ -352,6 +420,42 @@ class Collection:
         self._store.delete(self.name)
         forget_indexed(self._models.cache, self._store.url, deleted.name)
         return deleted
+
+    def check_vector(self, vector: str, model: str) -> None:
+        """Refuse a further vector that cannot be added, before the work begins: see `add_vector`."""
+        embedder = self._models.embedder(model)
+        space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
+        check_vector_name(vector)
+        is_declared(self.info(), space, vector)
+
+    def add_vector(self, vector: str, model: str, *, progress: Progress = silent) -> VectorStatus:
+        """Give every image a further vector, of another embedder, from kept features or from its file.
+
+        Interrupted at any moment, it leaves a collection that answers as before, and that the same call or
+        the next `index` completes. Images that are added meanwhile have it already.
+
+        Args:
+            vector: its name: 1 … 64 of a-z, 0-9, `_` and `-`, of which the first is a letter.
+            model: the embedder; its weights have to be on this machine.
+            progress: called with images embedded and images to embed.
+
+        Returns:
+            The vector; not ready where images lack it, because their files are not there as they were.
+
+        Raises:
+            SpaceMismatch: another vector has that name.
+            InvalidArgument: the name cannot be used, or the collection has these vectors under another.
+            ModelNotFound, WeightsMissing, ExtraMissing: of the embedder.
+        """
+        self.check_vector(vector, model)
+        embedder = self._models.embedder(model)
+        space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
+        declare(self._store, self.name, space, vector)
+        complete_vectors(self._store, self.name, self._models, progress)
+        for each in self.vectors():
+            if each.vector.space == space:
+                return each
+        raise VectorNotFound(self.name, vector, [])  # dropped meanwhile
 
     def drop_vector(self, using: str) -> CollectionInfo:
         """Drop a vector of all records, and return the collection.
@@ -522,7 +626,8 @@ class Collection:
         Args:
             labels: at least two different ones, as texts.
             templates: texts with `{}` where the label goes; several are averaged.
-            model: the embedder; None: that of the collection, or the default one where it is not there.
+            model: the embedder; None: the first of the collection that reads texts, or the default one where
+                there is no collection.
             max_pixels: images with more pixels are skipped.
 
         Raises:
@@ -530,9 +635,14 @@ class Collection:
         """
         if model is None:
             try:
-                model = self.info().space.embedder
+                collection = self.info()
             except CollectionNotFound:
                 model = DEFAULT_MODEL
+            else:
+                vectors = (collection.vector(), *collection.vectors)
+                models = [each.space.embedder for each in vectors]
+                reading = (each for each in models if isinstance(self._models.embedder(each), TextEmbedder))
+                model = next(reading, models[0])
         embedder = self._models.embedder(model)
         return ZeroShotClassifier(self._models, embedder, labels, templates, max_pixels)
 
@@ -565,7 +675,8 @@ class Collection:
             within: compare an image only with those of the same value of this field.
             using: the vector that is judged; None: the default one.
             k: neighbours that vote; `auto` chooses by cross-validation.
-            group: never compare an image with those of the same value of this field.
+            group: never compare an image with those of the same value of this field; `series`, where there is
+                no such field: with those of its own series, as they are found.
             near_duplicates: keep near-duplicates together in the same way.
             folds: for a fitted metric or k `auto`.
             repeats: how often folds are drawn.
@@ -582,23 +693,14 @@ class Collection:
             Unanswerable: no two images can be compared, or all have one label.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
-        from lookalike.evaluation.evaluate import EvaluateOptions, evaluate
+        from lookalike.evaluation.evaluate import EvaluateOptions, evaluate_collection
 
-        collection = self.info()
-        fitted = self._spaces.fitting(collection, using)
-        pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-        fit = self._spaces.refit(collection, using, self._models, pulse.beat)
-        records, vectors = self._spaces.read_plain(collection, using, reading)
         options = EvaluateOptions(
-            None if within is None else kept_name(within, collection),
-            k,
-            None if group is None else kept_name(group, collection),
-            near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm,
-        )  # fmt: skip
-        return evaluate(
-            records, vectors, kept_name(by, collection), options,
-            fit=fit, fit_by=None if fitted is None else fitted.by, progress=comparing,
-        )  # fmt: skip
+            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm
+        )
+        return evaluate_collection(
+            self._spaces, self._models, self.name, by, options, using=using, progress=progress
+        )
 
     def audit(
         self,
@@ -625,19 +727,11 @@ class Collection:
             InvalidArgument: k is below 1, or `split` is `by`.
             Unanswerable: there is nothing to compare.
         """
-        from lookalike.audit.audit import audit
+        from lookalike.audit.audit import audit_collection
 
-        collection = self.info()
-        fitted = self._spaces.fitting(collection, using)
-        pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-        records, vectors = self._spaces.read_plain(collection, using, reading)
-        if not records:
-            raise CollectionEmpty(self.name)
-        return audit(
-            records, vectors, None if by is None else kept_name(by, collection),
-            split=None if split is None else kept_name(split, collection), k=k,
-            fit=self._spaces.refit(collection, using, self._models, pulse.beat),
-            fit_by=None if fitted is None else fitted.by, look=look, progress=comparing,
+        return audit_collection(
+            self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
+            progress=progress,
         )  # fmt: skip
 
     def compare(
@@ -667,23 +761,11 @@ class Collection:
             InvalidArgument: no k, or one below 1.
             Unanswerable: too little to compare, or a network cannot be trained.
         """
-        from lookalike.comparison.candidates import open_candidates
-        from lookalike.comparison.compare import compare
-        from lookalike.comparison.finetuning.predictions import open_network_candidates
-        from lookalike.comparison.finetuning.recipe import Recipe
-        from lookalike.embedders.ranged import split_name
+        from lookalike.comparison.compared_collection import compare_collection
 
-        opened = self._models
-        # Before anything is asked or computed: they need packages and weights that may not be here.
-        networks = open_network_candidates(
-            finetune, opened.cache, weights=opened.weights, device=opened.device, recipe=Recipe(epochs)
-        )
-        collection = self.info()
-        _, levels = split_name(collection.space.embedder)
-        candidates = open_candidates(opened, models, levels)
-        return compare(
-            self._spaces.read_plain(collection)[0], candidates, kept_name(by, collection),
-            networks=networks, levels=levels, folder=opened.cache, ks=ks, seed=seed, progress=progress,
+        return compare_collection(
+            self._spaces, self._models, self.name, by,
+            embedders=models, ks=ks, finetune=finetune, epochs=epochs, seed=seed, progress=progress,
         )  # fmt: skip
 
     # What it learns
@@ -701,6 +783,7 @@ class Collection:
             VectorNotFound: it has no vector of that name.
             Unanswerable: there are too few labels, or labelled images, to learn from.
             StoreBusy: another fit of the collection is running.
+            VectorIncomplete: records are damaged, and would lack the vector.
         """
         collection = self.info()
         groups = self._models.groups(plain_vector(collection, using).space.embedder)

@@ -223,7 +223,8 @@ class SpaceMismatch(LookalikeError):
         self.found = found
         super().__init__(
             f"collection {collection!r} holds vectors of {expected}, these are of {found}; "
-            f"use that model, or index into another collection (--collection)"
+            f"use that model, add another beside it (--as NAME), or index into another collection "
+            f"(--collection)"
         )
 
 
@@ -243,16 +244,27 @@ class TargetDiffers(SpaceMismatch):
 class VectorIncomplete(LookalikeError):
     """A vector cannot be searched yet, because records of its collection lack it."""
 
-    def __init__(self, collection: str, vector: str, lacking: int) -> None:
+    def __init__(self, collection: str, vector: str, lacking: int, *, damaged: bool = False) -> None:
+        """Say so.
+
+        Args:
+            collection: its name.
+            vector: the name of the vector.
+            lacking: how many records lack it.
+            damaged: whether they are damaged, so that it cannot be made of what they have.
+        """
         self.collection = collection
         self.vector = vector
         self.lacking = lacking
         records = "1 record" if lacking == 1 else f"{lacking:,} records"
-        lack = "lacks" if lacking == 1 else "lack"
-        super().__init__(
-            f"{records} of collection {collection!r} {lack} the vector {vector!r}: index them again, or "
-            f"remove them"
-        )
+        lack, are = ("lacks", "is") if lacking == 1 else ("lack", "are")
+        said = f"{lack} the vector {vector!r}: index them again, or remove them"
+        if damaged:
+            said = (
+                f"{are} damaged and cannot get the vector {vector!r}: `lookalike check --repair` mends what "
+                f"can be mended, and says what to do else"
+            )
+        super().__init__(f"{records} of collection {collection!r} {said}")
 
 
 class WeightsInvalid(LookalikeError):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from lookalike.errors import InvalidArgument, OutputFailed
@@ -62,18 +63,36 @@ def write_file(path: Path, content: bytes) -> None:
             with path.open("wb") as file:
                 file.write(content)
             return
-        real = Path(os.path.realpath(path))  # of a link, what it leads to is replaced
-        descriptor, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name[:40]}-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(real)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(Path(os.path.realpath(path)), content)  # of a link, what it leads to is replaced
     except OSError as error:
         raise OutputFailed(str(path), error.strerror or str(error)) from error
+
+
+def replace_file(path: Path, *content: bytes, mode: int = 0o666, synced: bool = False) -> None:
+    """Write a file in one step: whoever reads it gets all of it, or what was there before.
+
+    Args:
+        path: the file, in a folder that is there.
+        content: its parts, one after the other.
+        mode: of the file, of which the process's mask takes away what it does.
+        synced: whether the content is on the disk on return, so that it survives a loss of power.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left.
+    """
+    # Hidden: what a kill leaves is no picture for `index`.
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.writelines(content)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _is_special(path: Path) -> bool:
@@ -91,10 +110,3 @@ def _check_folder(folder: Path, path: Path) -> None:
     free = space.f_bfree if os.geteuid() == 0 else space.f_bavail
     if space.f_blocks and not free:  # some file systems do not know how large they are
         raise OutputFailed(str(path), os.strerror(errno.ENOSPC))
-
-
-def _umask() -> int:
-    """Return the process's mask for new files; the temporary file has a stricter one."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

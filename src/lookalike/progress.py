@@ -32,6 +32,10 @@ class Pulse:
         self._last = max(self._last, (done, total))
         self._progress(*self._last)
 
+    def after(self, before: int, total: int) -> Progress:
+        """Return whom a part tells, in its own numbers, that begins when `before` of `total` are done."""
+        return lambda done, _count: self(before + done, total)
+
     def beat(self) -> None:
         """Tell that it still runs, from inside a step that cannot say how far it is."""
         self._progress(*self._last)
@@ -118,19 +122,3 @@ def divided(progress: Progress, sizes: Sequence[int]) -> list[Progress]:
         return tell
 
     return [part(end, size) for end, size in zip(accumulate(sizes), sizes, strict=True)]
-
-
-def reading_and_comparing(progress: Progress, images: int) -> tuple[Pulse, Progress, Progress]:
-    """Divide the judging of a collection into its reading and its comparing.
-
-    Args:
-        progress: whom the whole work tells.
-        images: of the collection.
-
-    Returns:
-        What can tell again how far it is, and whom reading and comparing tell.
-    """
-    pulse = Pulse(progress)
-    # Each image is read once, and compared about three times: that takes longer the more there are.
-    reading, comparing = divided(pulse, [images // 8 + 1, 3 * images + 1])
-    return pulse, reading, comparing

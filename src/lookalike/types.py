@@ -29,6 +29,12 @@ Vectors: TypeAlias = "NDArray[np.float32]"
 OWN_KEY = "lookalike"
 """The key in a record's metadata that is ours: see `corrections`."""
 
+SERIES = "series"
+"""What images are grouped by where no field tells, but series of exposures that are found."""
+
+CAPTURED = "captured"
+"""The key in that of when and by what the picture was taken: `time`, as in ISO 8601, and `camera`."""
+
 PLAIN_METRIC = "cosine"
 """Fingerprint of the metric that only normalises."""
 
@@ -108,6 +114,19 @@ class VectorInfo:
     def fitted(self) -> bool:
         """Whether it went through a fitted metric."""
         return self.space.metric_fingerprint != PLAIN_METRIC
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStatus:
+    """A named vector of a collection, how many records have it, and what it takes."""
+
+    vector: VectorInfo
+    default: bool
+    """Whether it is the one that is searched where none is named."""
+    lacking: int
+    """Records that lack it still; 0 of one that is ready."""
+    bytes: int
+    """Of its numbers, 4 each; what the store adds to them, its indexes say, is not counted."""
 
 
 @dataclass(frozen=True, slots=True)

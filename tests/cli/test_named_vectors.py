@@ -75,6 +75,48 @@ def test_words_go_to_a_vector_whose_model_reads_them(both: CommandLine) -> None:
     assert "reads no texts" in err
 
 
+def test_a_search_by_words_says_which_vector_of_which_model_answered(both: CommandLine, some: Path) -> None:
+    said = "searched by the vector 'words', of efficientnet-lite0: the model of 'image', the default vector,"
+    out, err = both("search", "a striped cloth", "--format", "jsonl")
+    assert said in err
+    hit = json.loads(out.splitlines()[0])
+    assert (hit["using"], hit["model"]) == ("words", "efficientnet-lite0")
+    for words in (["a striped cloth", "--using", "words"], [some / "good" / "1.png"]):
+        out, err = both("search", *words, "--format", "jsonl")
+        assert "searched by" not in err
+        assert json.loads(out.splitlines()[0])["using"] == ("words" if len(words) > 1 else "image")
+    both("default", "words")
+    assert "searched by" not in both("search", "a striped cloth")[1]
+
+
+def test_labels_by_their_names_are_read_by_the_model_that_reads_texts(both: CommandLine, some: Path) -> None:
+    query = some / "good" / "1.png"
+    by_default = both("classify", query, "--labels", "a car,a dog")
+    assert by_default == both("classify", query, "--labels", "a car,a dog", "--model", "efficientnet-lite0")
+
+
+def test_info_shows_each_vector_and_default_chooses_one(both: CommandLine, some: Path) -> None:
+    both("index", some, "--approximate")
+    both("fit", "--by", "label", "--using", "words")
+    out, _ = both("default", "words")
+    assert out == "the default vector of images is words\n"
+    rows = {line.split()[0]: line for line in both("info")[0].splitlines() if line.strip()}
+    assert rows["image"].split()[1:7] == ["ready", INSPECT, "2976", "0.1", "MB", "turbovec-4bit,"]
+    assert rows["words"].split()[1:] == ["default", "efficientnet-lite0", "1280", "61.4", "kB", "none"]
+    assert rows["fitted"].split()[1:3] == ["ready", "efficientnet-lite0"]
+    line = json.loads(both("info", "--format", "jsonl")[0].splitlines()[0])
+    assert [(one["name"], one["default"], one["lacking"]) for one in line["vectors"]] == [
+        ("image", False, 0),
+        ("words", True, 0),
+        ("fitted", False, 0),
+    ]
+    assert line["vectors"][1]["bytes"] == 12 * 1280 * 4
+    _, err = both("default", "nothing", code=2)
+    assert err == "lookalike: collection 'images' has no vector 'nothing': it has image, words, fitted\n"
+    _, err = both("default", "words", "--collection", "none", code=1)
+    assert "no collection 'none'" in err
+
+
 def test_a_fit_is_of_the_vector_that_is_named(both: CommandLine) -> None:
     both("fit", "--by", "label", "--using", "words")
     assert vectors(both) == {"image": True, "words": True, "fitted": True}
@@ -106,6 +148,9 @@ def test_images_whose_files_are_gone_keep_a_further_vector_from_being_ready(
     assert any("1 record of collection 'images' lacks the vector 'inspect'" in text for text in said), out
     query = some / "good" / "3.png"
     assert vectors(lookalike) == {"image": True, "inspect": False}
+    assert "inspect   not complete: 1 image to go" in lookalike("info")[0]
+    _, err = lookalike("default", "inspect", code=2)
+    assert "'inspect' of collection 'images' is not complete" in err
     _, err = lookalike("search", query, "--using", "inspect", code=2)
     assert "'inspect' of collection 'images' is not complete" in err
     assert hits(lookalike, query)

@@ -30,7 +30,7 @@ from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours, save
 
 if TYPE_CHECKING:
-    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.vectors.metric import Fit
 
 
 class Blind(MeanColours):

@@ -266,6 +266,22 @@ def test_damage_of_either_vector_of_a_fitted_collection_is_mended(
     }
 
 
+def test_beside_a_damaged_record_a_fit_is_refused_until_check_has_mended_it(
+    check: CommandLine, victim: Path, tmp_path: Path
+) -> None:
+    spoil(
+        tmp_path / "test.db", "lookalike_v1", "vector = zeroblob(length(vector))", record_id(file_uri(victim))
+    )
+    before = check("collections", "--format", "jsonl")
+    _, err = check("fit", "--by", "label", code=1)
+    assert "1 record of collection 'images' is damaged and cannot get the vector 'fitted'" in err
+    assert "`lookalike check --repair`" in err.splitlines()[0]
+    assert check("collections", "--format", "jsonl") == before
+    found(check, "--repair")
+    check("fit", "--by", "label")
+    found(check, code=0)
+
+
 def test_of_a_record_that_lacks_a_vector_other_faults_are_told_and_mended_too(
     check: CommandLine, victim: Path, tmp_path: Path
 ) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +44,9 @@ from lookalike.types import (
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
+from tests.forked_programs import ForkedProgram
 from tests.mean_colours import MeanColours, mean_colours, picture, save
+from tests.metric_learning.killed_fits import fit_or_undo
 
 DIMENSION = 24
 SPACE = Space("some-model", "ab" * 32, DIMENSION)
@@ -168,6 +167,14 @@ def test_a_fit_to_the_same_images_and_labels_does_nothing(store: Store, locks: P
     assert not fit(store, "parts", "label", locks=locks).unchanged
 
 
+def test_a_fit_to_the_same_images_is_the_default_again(store: Store, locks: Path) -> None:
+    fill(store)
+    fit(store, "parts", "label", locks=locks)
+    store.set_default("parts", "image")
+    assert fit(store, "parts", "label", locks=locks).unchanged
+    assert store.collection("parts").default == "fitted"
+
+
 def test_a_fit_tells_the_labels_apart_better(store: Store, locks: Path) -> None:
     fill(store, 150)
     strangers = labelled(60, first=1_000)
@@ -202,6 +209,20 @@ def test_undo_gives_back_what_was_there_before(store: Store, locks: Path) -> Non
     records, rows = vectors(store)
     assert records == before[1][0]
     assert np.array_equal(rows, before[1][1])
+
+
+def test_undo_makes_the_vector_the_default_that_the_fit_was_made_of(store: Store, locks: Path) -> None:
+    records = fill(store)
+    other = replace(SPACE, embedder="another-model", embedder_fingerprint="cd" * 32)
+    store.add_vector("parts", "other", other)
+    store.fill("parts", other, records, plain_vectors(records))
+    store.finish_vector("parts", other)
+    for default in ("other", "image"):
+        fit(store, "parts", "label", using="other", locks=locks)
+        if default == "image":
+            store.set_default("parts", "image")  # chosen since: it stays
+        undo_fit(store, "parts", locks=locks)
+        assert store.collection("parts").default == default
 
 
 def test_a_second_fit_starts_from_the_plain_vectors(store: Store, locks: Path) -> None:
@@ -411,30 +432,6 @@ def test_a_writer_that_began_before_a_fit_goes_on(store: Store, locks: Path, url
 # Bad luck
 
 
-FIT = """
-import sys
-from pathlib import Path
-from lookalike.metric_learning.fitting import fit, undo_fit
-from lookalike.stores.registry import open_store
-url, locks, how = sys.argv[1:]
-with open_store(url) as store:
-    print("ready", flush=True)
-    if how == "fit":
-        fit(store, "parts", "label", locks=Path(locks))
-    else:
-        undo_fit(store, "parts", locks=Path(locks))
-print("done", flush=True)
-"""
-
-
-def start(url: str, locks: Path, how: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", FIT, url, str(locks), how]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 @pytest.mark.slow
 def test_killed_at_any_moment_a_fit_leaves_the_old_state_or_the_new(url: str, locks: Path) -> None:
     chance = random.Random(7)
@@ -443,15 +440,15 @@ def test_killed_at_any_moment_a_fit_leaves_the_old_state_or_the_new(url: str, lo
         before = vectors(store)[1]
         seen = set()
         began = time.monotonic()
-        process = start(url, locks, "fit")
-        assert process.communicate()[0] == "done\n"
+        with ForkedProgram(fit_or_undo, url, locks, "fit") as process:
+            assert process.stdout.read() == "ready\ndone\n"
         took = time.monotonic() - began
         for turn in range(10):
             how = "undo" if turn % 3 == 2 and store.collection("parts").default == "fitted" else "fit"
-            process = start(url, locks, how)
-            time.sleep(chance.uniform(0, took if how == "fit" else 0.05))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+            with ForkedProgram(fit_or_undo, url, locks, how) as process:
+                assert process.stdout.readline() == "ready\n"
+                time.sleep(chance.uniform(0, took if how == "fit" else 0.05))
+                process.kill()
             fitted = store.collection("parts").default == "fitted"
             seen.add((how, fitted))
             assert np.array_equal(vectors(store)[1], before)

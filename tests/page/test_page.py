@@ -768,6 +768,10 @@ def test_what_is_indexed_is_brought_up_to_date(page: Visit, folder: Path) -> Non
         page.go("index")
         total = sum(COUNTS.values())
         expect(page.page.locator("dl.facts dd").first).to_have_text(str(total))
+        expect(page.page.locator(".vectors li")).to_have_count(1)
+        expect(page.page.locator(".vectors li")).to_contain_text(
+            "image efficientnet-lite0 (1,280) default · "
+        )
         page.page.get_by_role("button", name="Index again").click()
         tiles = page.page.locator(".result .tiles")
         expect(tiles).to_contain_text("1added")

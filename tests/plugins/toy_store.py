@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lookalike.checksums import vector_checksum
 from lookalike.errors import CollectionEmpty, CollectionExists, CollectionNotFound, QueryRefused
-from lookalike.stores.backend import BuiltIndex, Choose, Hits, RecordRow, Rows, StampRow
+from lookalike.stores.backend import (
+    Ask,
+    BuiltIndex,
+    Choose,
+    ChooseSome,
+    Edit,
+    Give,
+    Hits,
+    RecordRow,
+    Rows,
+    StampRow,
+    WordHits,
+)
 from lookalike.stores.checks import same_name
 from lookalike.stores.damage import DamageLog, StructureFault
 from lookalike.stores.entry import NEW, Entry, VectorEntry
@@ -98,12 +110,7 @@ class ToyBackend:
                 kept.metrics[number] = metric
             self._shelf.kept[key] = kept
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         with self._shelf.lock:
             kept = self._find(name)
             wanted = edit(kept.now(), lambda one: len(kept.rows) - len(kept.vectors.get(one.number, ())))
@@ -134,12 +141,7 @@ class ToyBackend:
         with self._shelf.lock:
             return len(self._shelf.kept.pop(self._find(name).entry.key).rows)
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         with self._shelf.lock:
             kept = self._find(name)
             given = give(kept.entry)
@@ -198,9 +200,7 @@ class ToyBackend:
             kept = self._find(name)
             return kept.entry, kept.matching(where)
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         with self._shelf.lock:
             kept = self._find(of) if isinstance(of, str) else self._shelf.kept.get(of.key)
             if kept is None:
@@ -216,7 +216,7 @@ class ToyBackend:
             ]
             return Rows(kept.entry, kept.records(ids), vectors)
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         with self._shelf.lock:
             kept = self._find(name)
             vector, queries = ask(kept.entry)
@@ -230,9 +230,7 @@ class ToyBackend:
                 found.append(rerank(asked, (ids, rows))[: query.k])
             return Hits(found, kept.records(one for some in found for one, _ in some))
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
         with self._shelf.lock:
             kept = self._find(name)
             scores = {}
@@ -241,7 +239,7 @@ class ToyBackend:
                 text = record_text(row.record.uri, row.labels.fields, row.labels.metadata).split()
                 scores[one] = sum(term in text for term in terms)
             ids = sorted((one for one in scores if scores[one]), key=lambda one: (-scores[one], one))[:k]
-            return ids, kept.records(ids)
+            return WordHits(ids, kept.records(ids))
 
     def build_index(self, name: str, choose: Choose) -> BuiltIndex:
         with self._shelf.lock:

@@ -74,9 +74,11 @@ def configuration(client: httpx.Client) -> str:
         "audit": done(client, "audits", {"by": "label"}),
         "map": done(client, "maps", {"by": "label"}),
         "indexing": done(client, "indexings", {}),
+        "vector": done(client, "vectors", {"name": "image", "model": "efficientnet-lite0"}),
     }
     text = '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", "503"]\n'
     always = {"path.name": COLLECTION, "path.model": "efficientnet-lite0", "path.id": ids[0]}
+    always["path.vector"] = "image"
     text += "[parameters]\n" + "".join(f'"{key}" = "{value}"\n' for key, value in always.items())
     # What is deleted is something else than what the others ask for.
     others = {

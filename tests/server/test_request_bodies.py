@@ -86,6 +86,8 @@ ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/v1/collections/{COLLECTION}/audits", {"by": "label"}),
     ("POST", f"/v1/collections/{COLLECTION}/maps", {"by": "label"}),
     ("POST", f"/v1/collections/{COLLECTION}/indexings", {}),
+    ("POST", f"/v1/collections/{COLLECTION}/vectors", {"name": "image", "model": "efficientnet-lite0"}),
+    ("PATCH", f"/v1/collections/{COLLECTION}", {"default": "image"}),
     ("PATCH", f"/v1/collections/{COLLECTION}/images/{IMAGE}", {"fields": {"label": "a"}}),
     ("POST", "/v1/collections", {"name": "new", "model": "efficientnet-lite0"}),
     ("POST", "/v1/embeddings", {"input": "cloth", "model": "efficientnet-lite0"}),

@@ -6,6 +6,7 @@ import http.server
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
+from lookalike.embedders.models import Models
 from lookalike.errors import (
     LookalikeError,
     StoreBusy,
@@ -27,19 +30,22 @@ from lookalike.errors import (
     StoreReadOnly,
     StoreUnreachable,
 )
+from lookalike.ingest.completion import complete_vectors
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
 from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from lookalike.vectors.metric import normalise
+from tests.forked_programs import ForkedProgram
 from tests.servers.elasticsearch import (
     Node,
     Unavailable,
     free_port,
     running,
 )
-from tests.stores.interrupted_fits import FITTER, complete_fit
-from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
+from tests.stores.interrupted_fits import complete_fit, fit_endlessly
+from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, url
 
-__all__ = ["no_catalogue_stays", "store", "url"]
+__all__ = ["no_catalogue_stays", "url"]
 
 pytestmark = pytest.mark.xdist_group("elasticsearch")
 
@@ -318,9 +324,7 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: 
         fill(store, 100)
     finished: list[str] = []
     for _ in range(5):
-        command = [sys.executable, "-c", FITTER, url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
+        with ForkedProgram(fit_endlessly, url) as process:
             first = process.stdout.readline()
             time.sleep(chance.uniform(0, 2))
             process.kill()
@@ -328,6 +332,54 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: 
         with open_store(url) as store:
             complete_fit(store)
     assert finished
+
+
+# argv: URL, a folder for locks. Puts a record while a whole fit runs beside it, and is killed as soon as it
+# is written: before it looks whether anything was declared meanwhile.
+_KILLED_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from lookalike.metric_learning.fitting import fit
+from lookalike.stores.elasticsearch import backend
+from lookalike.stores.registry import open_store
+from lookalike.testing.stores import CORNERS, SPACE, record
+
+write = backend.put_documents
+
+def put_documents(*arguments):
+    with open_store(sys.argv[1]) as other:
+        fit(other, "parts", "label", locks=Path(sys.argv[2]))
+    write(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+backend.put_documents = put_documents
+with open_store(sys.argv[1]) as store:
+    store.put("parts", [record("late", {"label": "good"})], {SPACE: CORNERS[:1]})
+"""
+
+
+def test_a_put_that_is_killed_beside_a_whole_fit_is_named_and_the_next_index_completes_it(
+    url: str, tmp_path: Path
+) -> None:
+    with open_store(url) as store:
+        store.create("parts", SPACE)
+        labelled = [record(number, {"label": "good" if number % 2 else "bad"}) for number in range(20)]
+        chance = np.random.default_rng(7)
+        put(store, "parts", labelled, normalise(chance.standard_normal((20, 4)).astype(np.float32)))
+        command = [sys.executable, "-c", _KILLED_WRITER, url, str(tmp_path / "locks")]
+        assert subprocess.run(command, check=False, cwd=ROOT).returncode == -signal.SIGKILL
+        late = record("late")
+        fitted = store.collection("parts").vector("fitted")
+        assert store.lacking("parts", fitted.space) == [late.id]
+        (fault,) = store.check()
+        assert fault.reason == f"1 record lacks the vector 'fitted': {late.id}"
+        models = Models(tmp_path / "cache")
+        assert complete_vectors(store, "parts", models) == []
+        assert store.check() == []
+        assert store.lacking("parts", fitted.space) == []
+        (hits,) = nearest(store, "parts", store.vectors_of("parts", [late.id])[1][fitted.space], 1)
+        assert hits[0].record.id == late.id
+        models.close()
 
 
 def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch_home: Path) -> None:

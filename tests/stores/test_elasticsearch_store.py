@@ -51,7 +51,7 @@ from lookalike.testing.stores import (
     scanned,
     turned,
 )
-from lookalike.types import Record, Space, Vectors
+from lookalike.types import Space, Vectors
 from lookalike.uris import file_uri
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
@@ -95,12 +95,6 @@ def fresh_url(elasticsearch_server: str) -> Iterator[str]:
     url = f"{elasticsearch_server}?prefix={prefix}&shards=1&replicas=0"
     yield url
     remove_indexes(url, f"{prefix}.*")
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with open_store(url) as store:
-        yield store
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -858,12 +852,6 @@ def test_what_cannot_be_in_elasticsearch_is_refused(store: Store) -> None:
     with pytest.raises(InvalidArgument, match="4096 dimensions"):
         store.create("parts", replace(SPACE, dimension=4_097))
     assert store.collections() == []
-    fill(store, 1)
-    for identity in ("", "x" * 513):
-        with pytest.raises(InvalidArgument, match="1 to 512 characters"):
-            put(store, "parts", [record(7), Record(identity, "file:///x", "", {}, {}, 1, 1)], CORNERS[:2])
-    assert store.remove("parts", ["x" * 513]) == 0
-    assert scanned(store) == [record(0)]
 
 
 def test_sql_says_what_to_use(store: Store) -> None:

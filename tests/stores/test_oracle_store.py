@@ -310,7 +310,7 @@ CREATE TABLE lookalike_vector_9 ( id VARCHAR2(512) PRIMARY KEY, vector_checksum 
     embedding VECTOR(4, FLOAT32) )
 
 INSERT INTO lookalike_collections (collection_id, name_key, name, default_vector, revision)
-    VALUES (:collection_id, :name_key, :name, :default_vector, 1)
+    VALUES (:collection_id, :name_key, :name, :default_vector, :revision)
 
 INSERT INTO lookalike_vectors (vector_id, collection_id, name, embedder, embedder_fingerprint, dimension,
     metric_fingerprint, ready, becomes_default) VALUES (:vector_id, :collection_id, :name, :embedder,

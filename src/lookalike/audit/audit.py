@@ -30,8 +30,9 @@ from lookalike.audit.findings import (
     split_key,
 )
 from lookalike.audit.resaved_copies import join_resaved
-from lookalike.errors import FieldNotFound, InvalidArgument
+from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
 from lookalike.evaluation.held_out_predictions import predict_held_out, workload
+from lookalike.label_normalisation import kept_name
 from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
 from lookalike.vectors.groupings import group_members
@@ -44,15 +45,56 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.fold_predictor import Fit
+    from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions
+    from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
+    from lookalike.vectors.metric import Fit
     from lookalike.vectors.nearest import Similarities
     from lookalike.vectors.vote import Codes
 
 # Images after which somebody is told how far it is: a hundredth of a second.
 _TOLD = 1024
+
+
+def audit_collection(
+    spaces: Spaces,
+    models: Models,
+    name: str,
+    by: str | None,
+    *,
+    split: str | None = None,
+    using: str | None = None,
+    k: int = 5,
+    look: bool = False,
+    progress: Progress = silent,
+) -> Audit:
+    """Read a collection and audit it, a fitted vector by a fit made anew in each fold: see `audit`.
+
+    Args:
+        spaces: of the store with the collection.
+        models: know which columns of its vectors belong together.
+        name: the collection.
+        by: the field that holds the label, as people write it, or None.
+        split: the field that tells training images from test images, likewise.
+        using: the vector that is judged; None: the default one.
+        k: as for `audit`.
+        look: as for `audit`.
+        progress: called with images read and compared, and those to do.
+
+    Raises:
+        CollectionEmpty: it has no records.
+    """
+    collection = spaces.store.collection(name)
+    found, comparing = spaces.read_for_folds(collection, using, models, progress)
+    if not found.records:
+        raise CollectionEmpty(name)
+    return audit(
+        *(found.records, found.vectors, None if by is None else kept_name(by, collection)),
+        split=None if split is None else kept_name(split, collection), k=k,
+        fit=found.fit, fit_by=found.fit_by, look=look, progress=comparing,
+    )  # fmt: skip
 
 
 def audit(

@@ -11,8 +11,8 @@ from lookalike.vectors.vote import label_key, label_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.types import Neighbour, Record, Scalar
+    from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
 
 SMALL = 10

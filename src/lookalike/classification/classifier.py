@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
+from lookalike.evaluation.calibration_set import open_calibration_set
 from lookalike.evaluation.calibrator import Calibrator, check_promises
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import plain_vector
-from lookalike.progress import reading_and_comparing, silent
+from lookalike.progress import silent
 from lookalike.search.neighbours import (
     NearestOptions,
     answerable,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.embedders.models import Models
-    from lookalike.evaluation.calibration_set import CalibrationSet
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
@@ -196,10 +196,11 @@ class Classifier:
         if not asked and collection.count > JUDGED_IMAGES:
             return None
         try:
-            calibration_set = calibrate(
-                *(self._spaces, self._models, self._name, self.by),
-                *(options.k, self._where, options.using, progress),
-            )
+            collection = answerable(self._spaces.store, self._name, self._where, self.by)
+            calibration_set = open_calibration_set(
+                self._spaces, self._models, collection, self.by,
+                using=options.using, k=options.k, where=self._where, progress=progress,
+            )  # fmt: skip
         except Unanswerable:
             if asked:
                 raise
@@ -208,39 +209,3 @@ class Classifier:
         return Calibrator(
             calibration_set, max_error=options.max_error, coverage=options.coverage, false_alarm=rate
         )
-
-
-def calibrate(
-    spaces: Spaces,
-    models: Models,
-    name: str,
-    by: str,
-    k: Ks = 5,
-    where: Where | None = None,
-    using: str | None = None,
-    progress: Progress = silent,
-) -> CalibrationSet:
-    """Return the calibration set of a collection: see `open_calibration_set`.
-
-    Args:
-        spaces: of the store with the collection.
-        models: with the cache folder.
-        name: the collection.
-        by: the field that holds the label, as the collection has it.
-        k: how many neighbours vote, or `auto`.
-        where: only records that match, its fields as the collection has them.
-        using: the vector that is searched, by default the default one.
-        progress: called with images read and compared, and those to do, where nothing is kept.
-    """
-    from lookalike.evaluation.calibration_set import open_calibration_set
-
-    collection = answerable(spaces.store, name, where, by)
-    fitting = spaces.fitting(collection, using)
-    pulse, reading, comparing = reading_and_comparing(progress, collection.count)
-    return open_calibration_set(
-        spaces.store, models.cache, collection, collection.vector(using), by,
-        read=lambda: spaces.read_plain(collection, using, reading), k=k, where=where,
-        fit=spaces.refit(collection, using, models, pulse.beat),
-        fit_by=None if fitting is None else fitting.by,
-        progress=comparing,
-    )  # fmt: skip

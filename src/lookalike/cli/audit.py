@@ -8,10 +8,7 @@ import click
 
 from lookalike.cli.options import (
     Settings,
-    collection_option,
-    format_option,
-    global_options,
-    model_options,
+    collection_options,
     option,
     using_option,
 )
@@ -54,10 +51,7 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="Show all of every list.")
 @report_option("Write a report with pictures, one HTML file that opens offline.")
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def audit(
     settings: Settings,
     by: str | None,

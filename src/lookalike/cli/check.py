@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.messages import warn
 from lookalike.cli.options import Settings, format_option, global_options, model_options
 from lookalike.cli.output import SHOWN, counted, print_line, print_rest, print_table, print_text
 from lookalike.cli.progress_bar import progress_bar
@@ -37,11 +36,8 @@ def check(settings: Settings, uploads: Path | None, repair: bool, everything: bo
     Every vector, every label and every kept feature is read and held against its checksum. The exit code is 1
     where damage was found, mended or not.
     """
-    with settings.open(told=False) as database:
-        with progress_bar("reading", quiet=settings.quiet) as progress:
-            found = database.check(uploads=uploads, repair=repair, progress=progress)
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
+    with settings.open(told=False) as database, progress_bar("reading", quiet=settings.quiet) as progress:
+        found = database.check(uploads=uploads, repair=repair, progress=progress)
     findings, pictures = found.findings, found.pictures
     counts = {"records": found.records, "features": found.features, "pictures": pictures}
     if form == "jsonl":

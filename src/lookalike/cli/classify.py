@@ -10,14 +10,11 @@ from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
-    collection_option,
+    collection_options,
     coverage_option,
     false_alarm_option,
-    format_option,
-    global_options,
     max_error_option,
     max_pixels_option,
-    model_options,
     option,
     parse_where,
     read_paths,
@@ -78,10 +75,7 @@ if TYPE_CHECKING:
 @where_option
 @max_pixels_option
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def classify(
     settings: Settings,
     images: tuple[str, ...],
@@ -163,8 +157,6 @@ def classify(
                 print_line(line)
             else:
                 _print_classified(answer, by)
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
     return code
 
 
@@ -275,8 +267,6 @@ def _classify_by_names(
                 print_line(_named_line(answer, classifier.model))
             else:
                 _print_named(answer)
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
     return code
 
 

@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
-    collection_option,
-    format_option,
-    global_options,
-    model_options,
+    collection_options,
     option,
 )
 from lookalike.cli.output import (
@@ -56,10 +52,7 @@ if TYPE_CHECKING:
     default_text="20, and for few images as many as 500 updates take, at most 100",
 )
 @option("--seed", type=int, default=0, metavar="N", help="Of the folds, and of what is drawn in training.")
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def compare(
     settings: Settings,
     by: str,
@@ -80,19 +73,16 @@ def compare(
     names = [name.strip() for name in models.split(",")] if models is not None else []
     if epochs is not None and not finetune:
         raise InvalidArgument("--epochs says nothing without --finetune")
-    with settings.open() as database:
-        with progress_bar("comparing", quiet=settings.quiet) as progress:
-            comparison = database[collection].compare(
-                by,
-                models=names,
-                ks=numbers,
-                finetune=finetune,
-                epochs=epochs,
-                seed=seed,
-                progress=progress,
-            )
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
+    with settings.open() as database, progress_bar("comparing", quiet=settings.quiet) as progress:
+        comparison = database[collection].compare(
+            by,
+            models=names,
+            ks=numbers,
+            finetune=finetune,
+            epochs=epochs,
+            seed=seed,
+            progress=progress,
+        )
     if form == "jsonl":
         _print_comparison_lines(comparison)
     else:

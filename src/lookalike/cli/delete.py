@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from pathlib import Path
 
 import click
 
+from lookalike.cli.image_ids import id_of
 from lookalike.cli.options import Settings, global_options
 from lookalike.cli.output import counted, print_text
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.sources.files import absolute
-from lookalike.uris import file_uri, record_id
-
-# RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.
-_URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @click.command()
@@ -37,7 +30,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | 
         if images and using is not None:
             raise InvalidArgument("either some images are deleted, or with --using a vector of all")
         if images:
-            wanted = [_id_of(image) for image in images]
+            wanted = [id_of(image) for image in images]
             there = {record.id for record in collection.get(wanted)}
             there |= {damage.id for damage in collection.damage()}
             for image, key in zip(images, wanted, strict=True):
@@ -61,16 +54,3 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | 
                 return
         deleted = collection.delete()
         print_text(f"{counted(deleted.count, 'record')} deleted with collection {deleted.name}")
-
-
-def _id_of(image: str) -> str:
-    """Return the id of the record that a path names, whose file may be gone, or a URI, or an id."""
-    if _is_id(image):
-        return image
-    if _URI.match(image) and not os.path.lexists(image):
-        return record_id(image)
-    return record_id(file_uri(absolute(Path(image))))
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 32 and set(text) <= set("0123456789abcdef")

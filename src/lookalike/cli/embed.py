@@ -55,6 +55,4 @@ def _print_vectors(
                 "vector": [float(number) for number in file.vector],
             }
         )
-    for problem in database.problems:
-        warn(problem, quiet=quiet)
     return code

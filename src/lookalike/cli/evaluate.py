@@ -9,20 +9,16 @@ import click
 from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
-    collection_option,
+    collection_options,
     coverage_option,
     false_alarm_option,
-    format_option,
-    global_options,
     max_error_option,
-    model_options,
     option,
     using_option,
     votes_option,
 )
 from lookalike.cli.output import (
     SHOWN_FINDINGS,
-    counted,
     print_left_out,
     print_line,
     print_rest,
@@ -51,7 +47,10 @@ _MATRIX_CLASSES = 12
 )
 @votes_option
 @click.option(
-    "--group", metavar="FIELD", help="Never compare an image with those of the same value of this field."
+    "--group",
+    metavar="FIELD",
+    help="Never compare an image with those of the same value of this field; `series`, where there is no "
+    "such field: with those of its own series, as names and times tell them.",
 )
 @option("--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto.")
 @option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn.")
@@ -62,10 +61,7 @@ _MATRIX_CLASSES = 12
 @report_option("Write all of it, with pictures, to one HTML file.")
 @click.option("--all", "everything", is_flag=True, help="Show every mistake and every image left out.")
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def evaluate(
     settings: Settings,
     by: str,
@@ -125,25 +121,15 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
     # Where k was chosen, the method says so, and a line of its own tells which.
     votes = "" if evaluation.held.chosen else f", k = {evaluation.k}"
     print_text(f"{evaluation.method} by {evaluation.by}{within}{votes}")
+    for warning in evaluation.warnings:
+        print_text(warning)
     print_text(
         f"accuracy {evaluation.accuracy:.4f} ({evaluation.correct:,} of {evaluation.evaluated:,} images; "
         f"95 % Wilson interval {low:.4f} … {high:.4f}; {baseline})"
     )
     print_text(f"macro F1 {evaluation.macro_f1:.4f}, balanced accuracy {evaluation.balanced_accuracy:.4f}")
-    _print_method(evaluation)
-    for count, what in (
-        (
-            evaluation.duplicates,
-            "had a byte-identical copy among those that voted, which flatters the figure",
-        ),
-        (
-            evaluation.alone_in_class,
-            "without another of their label to be compared with, which cannot be right",
-        ),
-        (evaluation.fewer_than_k, "had fewer than k neighbours"),
-    ):
-        if count:
-            print_text(f"{counted(count, 'image')} {what}")
+    for remark in evaluation.remarks:
+        print_text(remark)
     print_table(
         (evaluation.by, "images", "precision", "recall", "F1"),
         [(f.label, f.support, f.precision, f.recall, f.f1) for f in evaluation.classes],
@@ -190,33 +176,6 @@ def _print_confusion(evaluation: Evaluation, shown: int | None) -> None:
         (evaluation.by, "predicted", "images"), [(c.label, c.predicted, c.count) for c in wrong[:shown]]
     )
     print_rest(len(wrong), shown, "confusions")
-
-
-def _print_method(evaluation: Evaluation) -> None:
-    """Print what was kept together, the k that the folds chose, and how far they agree."""
-    if len(evaluation.repeats) > 1:
-        each = ", ".join(f"{accuracy:.4f}" for accuracy in evaluation.repeats)
-        print_text(f"accuracy of each drawing of the folds: {each}")
-    if evaluation.held.chosen:
-        used = ", ".join(f"{k} in {counted(folds, 'fold')}" for k, folds in evaluation.ks)
-        print_text(f"k chosen: {used}; for new images {evaluation.k}")
-    apart = evaluation.apart
-    if apart is not None:
-        kept = [f"images of the same {evaluation.group}"] if evaluation.group else []
-        if evaluation.near_duplicates:
-            kept.append(f"near-duplicates ({counted(evaluation.near_duplicates, 'image')})")
-        print_text(
-            f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
-            f"{apart.accuracy:.4f} ({apart.correct:,} of {apart.evaluated:,})"
-        )
-    if evaluation.chains:
-        from lookalike.vectors.near_duplicates import chains_text
-
-        print_text(chains_text(evaluation.chains))
-    if evaluation.joined:
-        from lookalike.evaluation.lots import joined_text
-
-        print_text(joined_text(evaluation.joined, str(evaluation.group)))
 
 
 def _print_reliability(evaluation: Evaluation, *, everything: bool) -> None:

@@ -9,10 +9,7 @@ import click
 
 from lookalike.cli.options import (
     Settings,
-    collection_option,
-    format_option,
-    global_options,
-    model_options,
+    collection_options,
     using_option,
 )
 from lookalike.cli.output import counted, print_left_out, print_left_out_lines, print_line, print_text
@@ -27,10 +24,7 @@ if TYPE_CHECKING:
 @click.option("--by", metavar="FIELD", help="The field whose labels the metric learns.")
 @click.option("--undo", is_flag=True, help="Go back to the plain vectors, and drop the fitted ones.")
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def fit(
     settings: Settings, by: str | None, using: str | None, collection: str, form: str, *, undo: bool
 ) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "collections": "List the collections of a store.",
     "compare": "Rank embedders, metrics and k by cross-validation on the images of a collection.",
     "copy": "Copy a collection from the store FROM into the store TO, and compare both to the last bit.",
+    "default": "Make the vector NAME of a collection the default one.",
     "delete": "Delete a collection, only the records of some IMAGEs, or one of its vectors; no image file is "
     "touched.",
     "embed": "Print the vector of each IMAGE, of length 1, as JSON lines.",
@@ -42,8 +43,9 @@ COMMANDS = {
     "torch.",
     "fit": "Learn from a collection's labels how to compare its images.",
     "index": "Add the images below PATH to a collection, or bring it up to date.",
-    "info": "Describe a collection: its space, its fields and how often each value stands.",
+    "info": "Describe a collection: its vectors, its fields and how often each value stands.",
     "key": "Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.",
+    "label": "Put the labels of IMAGEs right, or confirm them; indexing again keeps to that.",
     "models": "List the embedders: what they read, dimension, licence, and whether their weights are here.",
     "parity": "Ask several stores the same questions about one collection, and compare what they hold and "
     "answer.",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     collection_option,
@@ -48,6 +47,12 @@ if TYPE_CHECKING:
     help="Where labels come from: the folders' names, a JSON file an image, a table (metadata.csv, .tsv, "
     ".jsonl, .parquet or COCO), XML (Pascal VOC, CVAT), YOLO's text files, nowhere, or (auto) whichever of "
     "these is there.",
+)
+@click.option(
+    "--group-by",
+    metavar="REGEX",
+    help="Look for this in each image's path below PATH, and make a field of what it finds: of the name of a "
+    "group (?P<part>…), else `group`; for --group of evaluate.",
 )
 @click.option(
     "--encoding",
@@ -111,6 +116,7 @@ def index(
     paths: tuple[str, ...],
     collection: str,
     labels: str,
+    group_by: str | None,
     encoding: str | None,
     model: str | None,
     vector: str | None,
@@ -144,6 +150,7 @@ def index(
                 vector=vector,
                 levels=None if levels is None else Range.parse(levels),
                 labels=labels,
+                group_by=group_by,
                 encoding=encoding,
                 prune=prune or prune_empty,
                 prune_empty=prune_empty,
@@ -166,8 +173,6 @@ def index(
                 print_line({"type": "approximation", **asdict(found)})
             else:
                 print_text(f"approximate index: {approximation_text(found)}")
-        for problem in database.problems:
-            warn(problem, quiet=settings.quiet)
     return 0 if (report.images or report.removed) and not report.labels_failed else 1
 
 

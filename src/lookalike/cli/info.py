@@ -1,7 +1,8 @@
-"""The command info: the space of a collection, its fields and their values."""
+"""The command info: the vectors of a collection, its fields and their values."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -15,12 +16,12 @@ from lookalike.cli.output import (
     print_line,
     print_table,
     text_of,
-    vector_text,
 )
 from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from lookalike.metric_learning.fitted import Fitting
+    from lookalike.types import VectorStatus
 
 
 @click.command()
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 @format_option
 @global_options
 def info(settings: Settings, collection: str, form: str) -> None:
-    """Describe a collection: its space, its fields and how often each value stands."""
+    """Describe a collection: its vectors, its fields and how often each value stands."""
     with settings.open() as database:
         handle = database[collection]
-        found, fitting = handle.info(), handle.fitting()
+        found, fitting, vectors = handle.info(), handle.fitting(), handle.vectors()
         values = {**{field: [] for field in found.fields}, **handle.values()}
         since = handle.added_since_fit()
         url = database.url
@@ -42,6 +43,7 @@ def info(settings: Settings, collection: str, form: str) -> None:
                 "store": url,
                 "cache": str(settings.cache),
                 **collection_line(found),
+                "vectors": [_vector_line(each) for each in vectors],
                 "approximation": approximation_line(found.approximation),
             }
         )
@@ -67,13 +69,12 @@ def info(settings: Settings, collection: str, form: str) -> None:
             ("dimensions", str(found.space.dimension)),
             ("fingerprint", found.space.embedder_fingerprint),
             ("metric", found.space.metric_fingerprint),
-            ("vectors", "; ".join(map(vector_text, found.vectors))),
-            ("default vector", found.default),
             *(_fit_rows(fitting, since) if fitting is not None else ()),
-            ("approximate index", approximation_text(found.approximation) if found.approximation else "none"),
             ("cache", settings.cache),
         ],
     )
+    columns = ("vector", "state", "model", "dimensions", "numbers", "approximate index")
+    print_table(columns, map(_vector_row, vectors))
     rows = []
     for field, counts in values.items():
         shown = ", ".join(f"{text_of(value)} {images}" for value, images in counts[:5])
@@ -81,6 +82,20 @@ def info(settings: Settings, collection: str, form: str) -> None:
         rows.append((field, images, len(counts), shown + (", …" if len(counts) > 5 else "")))
     if rows:
         print_table(("field", "images", "values", "most frequent"), rows)
+
+
+def _vector_line(status: VectorStatus) -> dict[str, object]:
+    vector = asdict(status.vector)
+    return {**vector, "default": status.default, "lacking": status.lacking, "bytes": status.bytes}
+
+
+def _vector_row(status: VectorStatus) -> tuple[object, ...]:
+    vector = status.vector
+    lacking = f"not complete: {counted(status.lacking, 'image')} to go"
+    state = lacking if not vector.ready else "default" if status.default else "ready"
+    index = approximation_text(vector.approximation) if vector.approximation else "none"
+    size = f"{status.bytes / 1e6:,.1f} MB" if status.bytes >= 1e5 else f"{status.bytes / 1e3:,.1f} kB"
+    return vector.name, state, vector.space.embedder, vector.space.dimension, size, index
 
 
 def _fit_line(fitting: Fitting) -> dict[str, object]:

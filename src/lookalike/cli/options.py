@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,12 +14,14 @@ import click
 import platformdirs
 
 from lookalike.cli.loading import loading
+from lookalike.cli.messages import warn
 from lookalike.errors import InvalidArgument
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from lookalike.database import Database
     from lookalike.embedders.protocol import Device
@@ -42,8 +45,9 @@ class Settings:
     weights: Path | None = None
     device: Device = "auto"
 
-    def open(self, *, told: bool = True) -> Database:
-        """Open the store.
+    @contextmanager
+    def open(self, *, told: bool = True) -> Iterator[Database]:
+        """Open the store; at the end, say what went on without being as it should be.
 
         Args:
             told: whether its damaged records are told when the command ends; some tell them themselves.
@@ -58,9 +62,12 @@ class Settings:
         opened = None if context is None else context.find_object(list)
         if told and opened is not None:
             opened.append(database)
-        return database
+        with database:
+            yield database
+            for problem in database.problems:
+                warn(problem, quiet=self.quiet)
 
-    def open_at(self, url: str) -> Database:
+    def open_at(self, url: str) -> AbstractContextManager[Database]:
         """Open another store."""
         return replace(self, store=url).open()
 
@@ -182,6 +189,12 @@ format_option = option(
     default="table",
     help="A table for people or JSON lines for programs.",
 )
+
+
+def collection_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--collection`, `--format`, and what `global_options` and `model_options` add."""
+    return collection_option(format_option(global_options(model_options(command))))
+
 
 max_pixels_option = option(
     "--max-pixels",

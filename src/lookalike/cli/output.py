@@ -15,8 +15,8 @@ from lookalike.uris import local_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
+    from lookalike.vectors.exclusions import LeftOut
 
 _WIDEST = 1_000_000
 # Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.

@@ -10,11 +10,8 @@ from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
     approximate_option,
-    collection_option,
-    format_option,
-    global_options,
+    collection_options,
     max_pixels_option,
-    model_options,
     option,
     parse_where,
     using_option,
@@ -89,10 +86,7 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
 @where_option
 @max_pixels_option
 @using_option
-@collection_option
-@format_option
-@global_options
-@model_options
+@collection_options
 def search(
     settings: Settings,
     terms: tuple[str, ...],
@@ -131,8 +125,7 @@ def search(
             max_pixels=max_pixels,
             progress=bar,
         )
-        problems = database.problems
-    for line in [*problems, *answer.remarks, *_shortfalls(answer, k)]:
+    for line in [*answer.remarks, *_shortfalls(answer, k)]:
         warn(line, quiet=settings.quiet)
     if form == "jsonl":
         for rank, hit in enumerate(answer.hits, 1):
@@ -164,6 +157,7 @@ def _nothing(answer: SearchResult) -> str:
 def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybrid: bool) -> dict[str, Any]:
     """Return a hit as a JSON line."""
     line = {"rank": rank, "similarity": hit.similarity, **record_line(hit.record)}
+    line |= {"using": answer.using, "model": answer.model}
     if hybrid:
         line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
     if answer.cutoff is not None:

@@ -11,7 +11,7 @@ from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import read_picture
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
-from lookalike.schemas.collections import Collection, Deleted, Values
+from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
 from lookalike.schemas.evaluate import EvaluateQuery
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.index import IndexQuery
@@ -303,6 +303,27 @@ class RemoteCollection:
         """
         asked = {"labels": labels, "prune": prune, "yes": yes}
         return self._begin("indexings", IndexQuery, asked)
+
+    def add_vector(self, vector: str, model: str) -> RemoteJob:
+        """Begin to give every image a further vector; a writing key is needed; see `RemoteJob.vector`.
+
+        Args:
+            vector: its name: a-z, 0-9, `_` and `-`, a letter first.
+            model: its embedder.
+
+        Raises:
+            InvalidArgument: a name is too long or too short.
+        """
+        return self._begin("vectors", NewVector, {"name": vector, "model": model})
+
+    def drop_vector(self, using: str) -> Collection:
+        """Drop a vector of all images, and return the collection; a writing key is needed."""
+        return self._connection.request(Collection, "DELETE", *self._path, "vectors", using, again=False)
+
+    def set_default(self, using: str) -> Collection:
+        """Make a vector the default one, and return the collection; a writing key is needed."""
+        body = build_query(CollectionChange, {"default": using})
+        return self._connection.request(Collection, "PATCH", *self._path, body=body)
 
     def _begin(self, what: str, kind: type[BaseModel], given: dict[str, Any]) -> RemoteJob:
         body = build_query(kind, given)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from lookalike.client.errors import JobFailed, JobUnfinished
 from lookalike.schemas.audit import DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
+from lookalike.schemas.collections import Vector
 from lookalike.schemas.evaluate import EvaluatedImages, EvaluationAnswer
 from lookalike.schemas.index import Indexing
 from lookalike.schemas.jobs import Job
@@ -141,6 +142,10 @@ class RemoteJob:
     def indexing(self) -> Indexing:
         """Return what became of every file that was indexed again."""
         return self._result(Indexing, "indexing")
+
+    def vector(self) -> Vector:
+        """Return the further vector that was made; not ready where images lack it."""
+        return self._result(Vector, "vector")
 
     def _audited(self, kind: type[_M], part: str, offset: int, limit: int, **query: object) -> _M:
         return self._result(kind, "audit", list=part, offset=offset, limit=limit, **query)

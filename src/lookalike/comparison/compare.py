@@ -20,7 +20,6 @@ from lookalike.comparison.finetuning.predictions import images_at_most, images_e
 from lookalike.comparison.finetuning.training_split import folds_of, split_training
 from lookalike.embedders.ranged import range_of
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.evaluation.exclusions import LeftOut, evaluable_rows
 from lookalike.evaluation.figures import class_figures
 from lookalike.evaluation.folds import FOLDS
 from lookalike.evaluation.held_out_predictions import predict_held_out
@@ -29,8 +28,9 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.progress import silent
-from lookalike.types import PLAIN_METRIC, Skipped
+from lookalike.types import Skipped
 from lookalike.uris import local_path
+from lookalike.vectors.exclusions import LeftOut, evaluable_rows
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups
 
@@ -43,11 +43,10 @@ if TYPE_CHECKING:
     from lookalike.comparison.finetuning.predictions import NetworkCandidate
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Embedder
-    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
-    from lookalike.vectors.metric import Metric
+    from lookalike.vectors.metric import Fit, Metric
     from lookalike.vectors.vote import Codes
 
 # Images that an embedder is timed with: enough for two figures, a second or two a model.
@@ -258,7 +257,6 @@ class _PlainMetric:
     """Leaves vectors as they are."""
 
     dimension: int
-    fingerprint: str = PLAIN_METRIC
 
     def project(self, vectors: Vectors) -> Vectors:
         """Return `vectors`."""

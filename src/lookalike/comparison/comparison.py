@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.evaluation.figures import Interval
+    from lookalike.vectors.exclusions import LeftOut
 
 FINE_TUNED = "fine-tuned"
 """Stands for the metric where a network names the label itself."""

@@ -8,30 +8,30 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.confidence import LogisticCalibration
+from lookalike.output_files import replace_file
 from lookalike.progress import divided, silent
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from lookalike.embedders.models import Models
     from lookalike.evaluation.confidence import Scores
-    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
+    from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
-    from lookalike.stores.store import Store
-    from lookalike.types import CollectionInfo, Record, Scalar, Space, Stamp, VectorInfo, Vectors, Where
+    from lookalike.types import CollectionInfo, Scalar, Space, Stamp, Where
     from lookalike.vectors.vote import Codes
 
 # Of the file format and of all that is computed into it: another number, and old files are not read.
@@ -171,27 +171,21 @@ def cached_calibration_set(
         return made
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(made.to_bytes())
-        # In one step: a reader sees the whole file or none.
-        Path(file.name).replace(path)
+        replace_file(path, made.to_bytes(), mode=0o600)
     except OSError:
         pass
     return made
 
 
 def open_calibration_set(
-    store: Store,
-    cache: Path,
+    spaces: Spaces,
+    models: Models,
     collection: CollectionInfo,
-    vector: VectorInfo,
     by: str,
     *,
-    read: Callable[[], tuple[list[Record], Vectors]],
+    using: str | None = None,
     k: Ks = 5,
     where: Where | None = None,
-    fit: Fit | None = None,
-    fit_by: str | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> CalibrationSet:
@@ -201,29 +195,28 @@ def open_calibration_set(
     is held out; else each image is.
 
     Args:
-        store: where the collection lives.
-        cache: the user's cache folder.
+        spaces: of the store with the collection.
+        models: with the cache folder.
         collection: as it is now.
-        vector: the one of its own that is searched.
-        by: the field that holds the label.
-        read: returns its records and their plain vectors; called where nothing is kept.
+        by: the field that holds the label, as the collection has it.
+        using: the vector that is searched, by default the default one.
         k: how many neighbours vote, or `auto`.
-        where: only records that match.
-        fit: makes the collection's metric; None is the plain one.
-        fit_by: the field whose labels the metric learns.
+        where: only records that match, its fields as the collection has them.
         seed: of the folds.
-        progress: called with images compared and images to compare, where nothing is kept.
+        progress: called with images read and compared, and those to do, where nothing is kept.
 
     Raises:
         FieldNotFound, Unanswerable: as for `predict_held_out`.
     """
+    store = spaces.store
+    fitting = spaces.fitting(collection, using)
     key = calibration_key(
-        vector.space,
+        collection.vector(using).space,
         store.stamps(collection.name).values(),
         by=by,
         k=k,
         where=sorted((name, tuple(map(label_key, values))) for name, values in (where or {}).items()),
-        fit_by=fit_by,
+        fit_by=None if fitting is None else fitting.by,
         seed=seed,
     )
 
@@ -231,21 +224,23 @@ def open_calibration_set(
         from lookalike.evaluation.held_out_predictions import predict_held_out, workload
         from lookalike.evaluation.lots import lots_of
 
-        records, vectors = read()
+        found, judging = spaces.read_for_folds(collection, using, models, progress)
+        records, vectors = found.records, found.vectors
         if where is not None:
             matching = {record.id for batch in store.scan_records(collection.name, where) for record in batch}
             rows = [row for row, record in enumerate(records) if record.id in matching]
             records, vectors = [records[row] for row in rows], vectors[rows]
         # Each pair is looked at once for near-duplicates, twice for answers.
-        work = [len(records) // 2, sum(workload(len(records), k, fit, 1)), len(records) // 8 + 1]
-        alike, comparing, judging = divided(progress, work)
+        work = [len(records) // 2, sum(workload(len(records), k, found.fit, 1)), len(records) // 8 + 1]
+        alike, comparing, telling = divided(judging, work)
         lots = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
         held = predict_held_out(
             records, vectors, by,
-            k=k, fit=fit, fit_by=fit_by, lots=lots.together, repeats=1, seed=seed, progress=comparing,
+            k=k, fit=found.fit, fit_by=found.fit_by, lots=lots.together, repeats=1, seed=seed,
+            progress=comparing,
         )  # fmt: skip
-        made = calibration_set_of(held, seed=seed, progress=judging)
-        progress(sum(work), sum(work))
+        made = calibration_set_of(held, seed=seed, progress=telling)
+        judging(sum(work), sum(work))
         return made
 
-    return cached_calibration_set(cache, key, make, lambda: not store.damage.found())
+    return cached_calibration_set(models.cache, key, make, lambda: not store.damage.found())

@@ -7,21 +7,24 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
+from lookalike.evaluation.lots import joined_text
+from lookalike.types import SERIES
+from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.evaluation.lots import Joined
     from lookalike.evaluation.reliability import Reliability
     from lookalike.types import Neighbour, Prediction, Record, Scalar
+    from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
 
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """The accuracy with every image on its own, what is alike included: the figure that flatters."""
+    """The accuracy with other images kept together than in the evaluation itself."""
 
     evaluated: int
     correct: int
@@ -30,6 +33,39 @@ class Apart:
     def accuracy(self) -> float:
         """Part of the evaluated images that got their own label, 0 … 1."""
         return self.correct / self.evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFigures:
+    """Series that were found among the images, and the accuracy where each is kept together."""
+
+    how: str
+    """What tells them, in words."""
+    images: int
+    """Images in series of several."""
+    series: int
+    """How many such series there are."""
+    largest: int
+    """Images in the largest."""
+    share: float
+    """Part of the images whose nearest neighbour is of their own series, unless kept apart, 0 … 1."""
+    expected: float
+    """The same where names are exchanged at random within label and folder."""
+    p_value: float
+    """Of the permutation test that says so."""
+    permutations: int
+    together: Apart | None
+    """The figure with series kept together; None where that leaves nothing to compare."""
+
+    @property
+    def text(self) -> str:
+        """What was found, in a sentence."""
+        return (
+            f"{self.images:,} of the images are in {self.series:,} series ({self.how}): the nearest "
+            f"neighbour is of the same series for {self.share:.1%} of the images, by chance for "
+            f"{self.expected:.1%} (p = {self.p_value:.3f}, {self.permutations:,} permutations within label "
+            "and folder)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +103,8 @@ class Evaluation:
     first."""
     apart: Apart | None
     """The accuracy without keeping anything together, where that differs in what was compared."""
+    series: SeriesFigures | None
+    """Series that were found where `group` names no field; None where there are none."""
     repeats: tuple[float, ...]
     """The accuracy of every repeat, as drawn; `accuracy` is the middle one."""
     classes: tuple[ClassFigures, ...]
@@ -131,9 +169,66 @@ class Evaluation:
         return sum(present) / len(present)
 
     @property
+    def remarks(self) -> list[str]:
+        """How the figures were got, what was kept together and what flatters them, in words, a line each."""
+        said = []
+        if len(self.repeats) > 1:
+            each = ", ".join(f"{accuracy:.4f}" for accuracy in self.repeats)
+            said.append(f"accuracy of each drawing of the folds: {each}")
+        if self.held.chosen:
+            used = ", ".join(f"{k} in {_counted(folds, 'fold')}" for k, folds in self.ks)
+            said.append(f"k chosen: {used}; for new images {self.k}")
+        if self.apart is not None:
+            kept = [f"images of the same {self.group}"] if self.group else []
+            if self.near_duplicates:
+                kept.append(f"near-duplicates ({_counted(self.near_duplicates, 'image')})")
+            said.append(
+                f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
+                f"{self.apart.accuracy:.4f} ({self.apart.correct:,} of {self.apart.evaluated:,})"
+            )
+        if self.chains:
+            said.append(chains_text(self.chains))
+        if self.joined:
+            said.append(joined_text(self.joined, str(self.group)))
+        for count, what in (
+            (self.duplicates, "had a byte-identical copy among those that voted, which flatters the figure"),
+            (
+                self.alone_in_class,
+                "without another of their label to be compared with, which cannot be right",
+            ),
+            (self.fewer_than_k, "had fewer than k neighbours"),
+        ):
+            if count:
+                said.append(f"{_counted(count, 'image')} {what}")
+        return said
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be read before the accuracy: that it may be that of recognising series, a line each."""
+        series = self.series
+        if series is None:
+            sought = self.group == SERIES and all(SERIES not in record.fields for record in self.records)
+            return ["no series were found: nothing more was kept together"] if sought else []
+        if self.group == SERIES:
+            return [series.text]
+        if series.together is None:
+            said = "kept together, they leave nothing to compare: what is recognised is a series, not a label"
+        else:
+            kept = series.together
+            said = (
+                f"with series kept together, the accuracy is {kept.accuracy:.4f} ({kept.correct:,} of "
+                f"{kept.evaluated:,}): believe that; `--group {SERIES}` judges so"
+            )
+        return [series.text, said]
+
+    @property
     def reasons(self) -> dict[str, int]:
         """How many images were left out for each reason, the most frequent first."""
         return dict(Counter(each.reason for each in self.left_out).most_common())
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -171,6 +266,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "chains": [asdict(chain) for chain in evaluation.chains],
         "joined": [asdict(each) for each in evaluation.joined],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
+        "series": _series_line(evaluation.series),
         **_reliability_summary(evaluation),
     }
     for figures in evaluation.classes:
@@ -227,6 +323,14 @@ def _reliability_summary(evaluation: Evaluation) -> dict[str, Any]:
             "single": reliability.coverage.single,
         }
     return summary
+
+
+def _series_line(series: SeriesFigures | None) -> dict[str, Any] | None:
+    if series is None:
+        return None
+    together = series.together
+    figures = None if together is None else {**asdict(together), "accuracy": together.accuracy}
+    return {**asdict(series), "together": figures}
 
 
 def _neighbour_line(neighbour: Neighbour, by: str) -> dict[str, Any]:

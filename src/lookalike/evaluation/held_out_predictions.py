@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.evaluation.exclusions import LeftOut, evaluable_rows
 from lookalike.evaluation.fold_predictor import CANDIDATE_KS, FoldPredictions, FoldPredictor
 from lookalike.evaluation.folds import FOLDS, REPEATS, Fold, repeat_seeds, stratified_folds
 from lookalike.progress import divided, silent
-from lookalike.vectors.vote import label_key, label_of
+from lookalike.vectors.exclusions import LeftOut, evaluable_rows
+from lookalike.vectors.vote import encode, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.progress import Progress
     from lookalike.types import Record, Scalar, Vectors
+    from lookalike.vectors.metric import Fit
     from lookalike.vectors.nearest import Rows, Similarities
-    from lookalike.vectors.vote import Codes, LabelKey
+    from lookalike.vectors.vote import Codes
 
 Ks: TypeAlias = int | Literal["auto"]
 
@@ -252,18 +252,6 @@ def _plain_nearest(
     replace(predictor, fit=None).predict(Fold(everything, everything), 1, plain, progress)
     nearest: Similarities = np.nan_to_num(plain.similarities[:, 0], nan=-np.inf)
     return nearest
-
-
-def encode(values: Iterable[Scalar]) -> tuple[Codes, list[Scalar]]:
-    """Return values as numbers, and what the numbers stand for, sorted as `label_key` says."""
-    keys: list[LabelKey] = []
-    firsts: dict[LabelKey, Scalar] = {}
-    for value in values:
-        key = label_key(value)
-        keys.append(key)
-        firsts.setdefault(key, value)
-    ranks = {key: rank for rank, key in enumerate(sorted(firsts))}
-    return np.array([ranks[key] for key in keys], dtype=np.intp), [firsts[key] for key in ranks]
 
 
 def _ranks(records: Sequence[Record]) -> Rows:

@@ -19,7 +19,6 @@ from lookalike.metric_learning.corrections import (
     delivered_again,
     stored,
 )
-from lookalike.metric_learning.fitted import plain_vector
 from lookalike.types import Skipped
 from lookalike.uris import (
     file_uri,
@@ -40,8 +39,9 @@ class Picture:
     """A picture to add."""
 
     file: EmbeddedFile
-    """As it is kept: its path is absolute, the file is there, and the features are those of the model that
-    the collection's default vector was made by."""
+    """As it is kept: its path is absolute, the file is there, and the features are those of one model."""
+    made_by: str
+    """Fingerprint of that model: any that the collection has vectors of saves embedding it again."""
     name: str
     """What it is called by whoever adds it."""
     label: Label
@@ -85,17 +85,19 @@ def add(store: Store, models: Models, name: str, pictures: Sequence[Picture]) ->
         records[identity] = picture.file.record(file_uri(picture.file.path), label)
         files[identity] = picture.file
     if files:
-        features = _features(store.collection(name), models, list(files.values()))
+        made_by = {picture.made_by for picture in pictures}
+        features = _features(store.collection(name), models, list(files.values()), made_by)
         RecordWriter(store, name).put([records[identity] for identity in files], features)
     return [records[identity] for identity in ids]
 
 
 def _features(
-    collection: CollectionInfo, models: Models, files: Sequence[EmbeddedFile]
+    collection: CollectionInfo, models: Models, files: Sequence[EmbeddedFile], made_by: set[str]
 ) -> dict[str, Features]:
     """Return what each model of a collection makes of the files, by the model's fingerprint."""
-    first = plain_vector(collection).space.embedder_fingerprint
-    found = {first: np.stack([file.features for file in files])}
+    found = {}
+    if len(made_by) == 1:
+        found[made_by.pop()] = np.stack([file.features for file in files])
     for vector in collection.vectors:
         if vector.space.embedder_fingerprint in found:
             continue

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import VectorIncomplete
+from lookalike.errors import SpaceMismatch, VectorIncomplete
 from lookalike.ingest.embedding import EmbeddedFile, embed_files, read_digest
 from lookalike.metric_learning.fitted import fitting_of, plain_of
 from lookalike.metric_learning.fitting import complete as complete_fit
@@ -44,11 +44,13 @@ def complete_vectors(
         What is incomplete still, a vector each: files of records are not there as they were.
     """
     incomplete = []
-    # Plain ones first: fitted ones are made of them.
+    # Plain ones first: fitted ones are made of them. Ready ones too: where a store has no transaction over
+    # what it declares and what it writes, a writer that was killed beside a fit has left a record without it.
     collection = store.collection(name)
-    waiting = [vector for vector in collection.vectors if not vector.ready]
-    for vector in sorted(waiting, key=lambda one: one.fitted):
+    for vector in sorted(collection.vectors, key=lambda one: one.fitted):
         try:
+            if vector.ready and not store.lacking(name, vector.space, 1):
+                continue
             fitting = fitting_of(store, collection, vector)
             if fitting is None:
                 _embed_lacking(store, collection, vector, models, progress)
@@ -56,6 +58,12 @@ def complete_vectors(
             else:
                 plain = plain_of(store.collection(name), vector)
                 complete_fit(store, name, vector.space, fitting.metric, plain.name)
+            if vector.ready and (lacking := store.lacking(name, vector.space)):
+                incomplete.append(VectorIncomplete(collection.name, vector.name, len(lacking)))
+        except SpaceMismatch:
+            if vector.space in {each.space for each in store.collection(name).vectors}:
+                raise
+            # Another process has dropped it meanwhile.
         except VectorIncomplete as error:
             incomplete.append(error)
     return incomplete

@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from lookalike.errors import CollectionNotFound, SpaceMismatch
+from lookalike.ingest.declaration import declare
 from lookalike.ingest.embedding import EmbeddedFile, embed_files_by, file_time, read_digests
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import carry_corrections, move_records
@@ -19,7 +19,6 @@ from lookalike.metric_learning.corrections import indexed_again, marks_of, moved
 from lookalike.progress import silent
 from lookalike.sources.files import absolute
 from lookalike.stores.batches import chunks
-from lookalike.stores.store import VECTOR
 from lookalike.types import Remark, Skipped
 from lookalike.uris import file_uri, local_path
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.sources.patterns import Patterns
     from lookalike.stores.store import Store
-    from lookalike.types import Record, Space, Stamp
+    from lookalike.types import Record, Stamp
 
 # What is embedded in this many seconds is written: what a kill costs at most.
 _WRITE_SECONDS = 2.0
@@ -53,6 +52,9 @@ def index(
     options: IndexOptions,
     patterns: Mapping[Path, Patterns] | None = None,
     progress: Progress = silent,
+    *,
+    folders: Sequence[Path] = (),
+    group_by: Mapping[Path, str] | None = None,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
@@ -71,9 +73,12 @@ def index(
         paths: folders and files; with `prune`, also such as are gone and have records.
         encoders: one for each model that the collection has vectors of. The first is the one that a new
             collection is made by, or that is to make its further vector `options.vector`.
-        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_collection`.
+        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_collection`, and
+            `group_by` is for all paths.
         patterns: what is left out below which of the paths; by default nothing.
         progress: told with images done and images to do.
+        folders: those that were indexed before, whose labels single files have.
+        group_by: what makes fields of the paths below which of the paths, where `options` do not say.
 
     Returns:
         What became of every file.
@@ -94,7 +99,7 @@ def index(
     roots = [absolute(path) for path in paths]
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = survey(roots, options.labels, options.encoding, by_root, report, disk, prune=prune)
+    found = survey(roots, options, by_root, report, disk, folders, group_by or {})
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)
@@ -126,37 +131,6 @@ def index(
     report.unlabelled = [path for path in report.unlabelled if path not in unused]
     report.seconds = time.monotonic() - started
     return report
-
-
-def declare(store: Store, name: str, space: Space, vector: str | None) -> None:
-    """Make a collection, or see that it has, or gets, the vector that is to be written.
-
-    Args:
-        store: where it lives.
-        name: the collection.
-        space: of the vector.
-        vector: its name; None: that of the vector of this space, or the usual one of a new collection.
-
-    Raises:
-        SpaceMismatch: the collection is there and has no vector of this space, and none is named; or the one
-            that is named is of another.
-        InvalidArgument: a name is not usable.
-    """
-    try:
-        collection = store.collection(name)
-    except CollectionNotFound:
-        store.create(name, space, vector=vector or VECTOR)
-        return
-    known = next((each for each in collection.vectors if each.space == space), None)
-    if vector is None or (known is not None and known.name == vector):
-        if known is None:
-            there = " and ".join(str(each.space) for each in collection.vectors)
-            raise SpaceMismatch(collection.name, there, str(space))
-        return
-    other = next((each for each in collection.vectors if each.name == vector and each.ready), None)
-    if other is not None:
-        raise SpaceMismatch(collection.name, f"{vector}: {other.space}", str(space))
-    store.add_vector(name, vector, space)
 
 
 def _differing(run: IndexRun) -> frozenset[Path]:

@@ -17,7 +17,7 @@ from lookalike.labels.labelling import Claim, Unusable
 from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lookalike.labels.labelling import Label
@@ -75,9 +75,17 @@ _LEVELS = ("below", "case", "ending")
 class ImageNames:
     """The images below one root, by name."""
 
-    def __init__(self, root: Path, images: Sequence[Path]) -> None:
+    def __init__(self, root: Path, images: Sequence[Path], ids: Mapping[str, Path] | None = None) -> None:
+        """Take the images.
+
+        Args:
+            root: the folder that they are below.
+            images: their paths.
+            ids: what else names an image in a table, exactly as it is: the id of its record.
+        """
         self.root = root
         self.images = images
+        self._ids = {} if ids is None else ids
         self._bases: dict[Path, Directories] = {}
         self._levels: dict[str, tuple[dict[str, list[Path]], dict[str, list[Path]]]] = {}
         self._indexes: dict[tuple[object, ...], dict[Directories, list[Path]]] = {}
@@ -180,6 +188,7 @@ class ImageNames:
 
         Tried in this order, each first as it is spelt, then in any case, then without an ending:
 
+        - an id, as it is;
         - the path from `folder`, then from the root;
         - a path that ends so, where there is one only, or one whose directories agree best with `folder`;
         - the path without its outer directories, from `folder`, then from the root: what was
@@ -197,6 +206,8 @@ class ImageNames:
         spellings = _spellings(text)
         if not spellings:
             raise Unusable(f"there is no image {text!r}: no file has such a name")
+        if image := self._ids.get(label_text(text)):
+            return Place(image, "exact", "")
         outside = False
         for spelling in spellings:
             path = os.path.normpath(folder / spelling)

@@ -9,17 +9,17 @@ where the file says something else by then, or the picture is another, whoever c
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from lookalike.errors import ImageNotFound, InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.labelling import Label
 from lookalike.stores.checks import check_fields
-from lookalike.types import OWN_KEY, Record
+from lookalike.types import CAPTURED, OWN_KEY, Record
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.stores.store import Store
     from lookalike.types import Fields, Scalar
@@ -30,8 +30,10 @@ LONGEST_NAME = 10_000
 """Characters in the name of a field."""
 LONGEST_VALUE = 100_000
 """Characters in a string."""
+# Records that are read or written at once.
+_BATCH = 1_000
 
-_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from"})
+_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from", CAPTURED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Marks:
     """Fields that a person has looked at and found right, with that value."""
     moved_from: str | None = None
     """The id that the record had while its file was elsewhere, until that record is removed."""
+    captured: Mapping[str, str] = field(default_factory=dict)
+    """When and by which camera the picture was taken: `time` and `camera`; empty where it does not tell."""
 
 
 NO_MARKS = Marks()
@@ -64,6 +68,7 @@ def marks_of(record: Record) -> Marks:
         _scalars(kept.get("corrected")),
         confirmed,
         origin if isinstance(origin, str) else None,
+        {one: value for one, value in _scalars(kept.get(CAPTURED)).items() if isinstance(value, str)},
     )
 
 
@@ -107,6 +112,8 @@ def stored(label: Label, marks: Marks = NO_MARKS) -> Label:
         own["confirmed"] = dict(marks.confirmed)
     if marks.moved_from is not None:
         own["moved_from"] = marks.moved_from
+    if marks.captured:
+        own[CAPTURED] = dict(marks.captured)
     return Label(label.fields, {**metadata, OWN_KEY: own})
 
 
@@ -141,7 +148,8 @@ def corrected(record: Record, changes: Mapping[str, Scalar | None], confirm: Ite
     # What was delivered may be more than a person may say.
     check_labels({name: value for name, value in changes.items() if value is not None})
     check_count(fields, len(record.fields))
-    return stored(Label(fields, label.metadata), Marks(marks.name, put_right, confirmed, marks.moved_from))
+    kept = replace(marks, corrected=put_right, confirmed=confirmed)
+    return stored(Label(fields, label.metadata), kept)
 
 
 def delivered_again(record: Record, label: Label, name: str | None = None) -> tuple[Label, bool]:
@@ -169,7 +177,8 @@ def delivered_again(record: Record, label: Label, name: str | None = None) -> tu
             given_up = True
     confirmed = _still(marks.confirmed, fields)
     given_up = given_up or len(confirmed) < len(marks.confirmed)
-    kept = Marks(marks.name if name is None else name, put_right, confirmed, marks.moved_from)
+    known = marks.name if name is None else name
+    kept = replace(marks, name=known, corrected=put_right, confirmed=confirmed)
     return stored(Label(fields, label.metadata), kept), given_up
 
 
@@ -200,10 +209,17 @@ def moved(label: Label, origin: str | None) -> Label:
         label: as a record has them.
         origin: the id of the record that is to be removed; None: there is none any more.
     """
+    return _marked(label, moved_from=origin)
+
+
+def with_capture(label: Label, captured: Mapping[str, str]) -> Label:
+    """Return labels as a record has them, with a note of when and by what the picture was taken."""
+    return _marked(label, captured=captured) if captured else label
+
+
+def _marked(label: Label, **changes: Any) -> Label:
     before = Record("", "", "", label.fields, label.metadata, 0, 0)
-    return stored(
-        Label(label.fields, delivered(before).metadata), replace(marks_of(before), moved_from=origin)
-    )
+    return stored(Label(label.fields, delivered(before).metadata), replace(marks_of(before), **changes))
 
 
 def check_labels(fields: Fields) -> None:
@@ -240,39 +256,94 @@ def check_count(fields: Fields, before: int = 0) -> None:
         raise InvalidArgument(f"{len(fields):,} fields; an image may have {MOST_FIELDS:,}")
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person says of one image."""
+
+    id: str
+    """Of its record."""
+    fields: Mapping[str, Scalar | None] = field(default_factory=dict)
+    """New values; None removes a field."""
+    confirm: Sequence[str] = ()
+    """Fields that are right as they are, or as `fields` has them."""
+    undo: Sequence[str] = ()
+    """Fields that get back what was delivered."""
+
+
+class Corrected(NamedTuple):
+    """A record before and after a correction, which may say nothing new."""
+
+    before: Record
+    after: Record
+
+    @property
+    def changes(self) -> dict[str, tuple[Scalar | None, Scalar | None]]:
+        """What the fields were and are that differ; None stands for no value."""
+        names = sorted({*self.before.fields, *self.after.fields})
+        pairs = {name: (self.before.fields.get(name), self.after.fields.get(name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if not _same(*pair)}
+
+    @property
+    def confirmed(self) -> list[str]:
+        """Fields that are confirmed now and were not before, or not with this value."""
+        before = _still(marks_of(self.before).confirmed, self.after.fields)
+        return sorted(name for name in marks_of(self.after).confirmed if name not in before)
+
+
+def correct_all(
+    store: Store, name: str, corrections: Iterable[Correction], *, dry_run: bool = False
+) -> list[Corrected]:
+    """Put the labels of images right, or confirm them; their vectors and the fit stay as they were.
+
+    Nothing is written before all were found right. Reading and writing are two steps: of two processes that
+    correct the same image at once, the later one's word holds for all its fields.
+
+    Args:
+        store: where the collection lives.
+        name: the collection.
+        corrections: at most one for each image.
+        dry_run: only tell what would become of them.
+
+    Returns:
+        The records as they were and as they are now, in order.
+
+    Raises:
+        CollectionNotFound: there is none of that name.
+        ImageNotFound: no record has one of the ids.
+        InvalidArgument: two corrections of one image; or see `corrected`.
+    """
+    wanted = list(corrections)
+    if len({each.id for each in wanted}) < len(wanted):
+        raise InvalidArgument("an image is corrected once at a time: put together what is said of it")
+    found: list[Corrected] = []
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        records = {record.id: record for record in store.get(name, [each.id for each in batch])}
+        for each in batch:
+            if each.id not in records:
+                raise ImageNotFound(store.collection(name).name, each.id)
+            before = records[each.id]
+            as_delivered = delivered(before).fields
+            changes = {**{undone: as_delivered.get(undone) for undone in each.undo}, **each.fields}
+            label = corrected(before, changes, each.confirm)
+            found.append(Corrected(before, replace(before, fields=label.fields, metadata=label.metadata)))
+    new = [
+        (each.after.id, each.after.fields, each.after.metadata) for each in found if each.before != each.after
+    ]
+    for start in range(0, 0 if dry_run else len(new), _BATCH):
+        store.relabel(name, new[start : start + _BATCH])
+    return found
+
+
 def correct(
     store: Store,
     name: str,
     identity: str,
     changes: Mapping[str, Scalar | None],
-    confirm: Iterable[str] = (),
+    confirm: Sequence[str] = (),
 ) -> Record:
-    """Put the labels of an image right, or confirm them; its vectors and the fit stay as they were.
-
-    Reading and writing are two steps: of two processes that correct the same image at once, the later one's
-    word holds for all its fields.
-
-    Args:
-        store: where the collection lives.
-        name: the collection.
-        identity: the image's id.
-        changes: see `corrected`.
-        confirm: see `corrected`.
-
-    Returns:
-        The record as it is now.
-
-    Raises:
-        CollectionNotFound: there is none of that name.
-        ImageNotFound: no record has that id.
-        InvalidArgument: see `corrected`.
-    """
-    found = store.get(name, [identity])
-    if not found:
-        raise ImageNotFound(store.collection(name).name, identity)
-    label = corrected(found[0], changes, confirm)
-    store.relabel(name, [(identity, label.fields, label.metadata)])
-    return replace(found[0], fields=label.fields, metadata=label.metadata)
+    """Put the labels of one image right, or confirm them, and return its record: see `correct_all`."""
+    return correct_all(store, name, [Correction(identity, changes, confirm)])[0].after
 
 
 def _set(fields: dict[str, Scalar], name: str, value: Scalar | None) -> None:

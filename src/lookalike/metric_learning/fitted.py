@@ -16,16 +16,17 @@ import numpy as np
 from lookalike.checksums import CHECKSUM_BYTES, content_checksum
 from lookalike.errors import InvalidArgument, SpaceMismatch, StoreCorrupt
 from lookalike.progress import silent
-from lookalike.vectors.metric import FittedMetric
+from lookalike.vectors.dual_metric import DualMetric
+from lookalike.vectors.metric import FittedMetric, fit_metric
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.progress import Progress
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, VectorInfo, Vectors, Where
+    from lookalike.vectors.metric import Fit, Metric
     from lookalike.vectors.vote import Codes
 
 FITTED = "fitted"
@@ -150,17 +151,16 @@ def fitting_of(store: Store, collection: CollectionInfo, vector: VectorInfo) -> 
 
 
 def refit_with(groups: Sequence[slice], beat: Callable[[], None] = lambda: None) -> Fit:
-    """Return what fits a metric to some images of a collection as `fit` would, for `held_out`.
+    """Return what fits a metric to some images of a collection as `fit` would, for folds.
 
     Args:
         groups: as for `fit_metric`.
         beat: as for `fit_metric`.
     """
-    # SciPy takes long to import, and only a fit needs it.
-    from lookalike.vectors.metric import fit_metric
 
-    def refit(vectors: Vectors, codes: Codes, lots: Codes) -> FittedMetric:
-        return fit_metric(vectors, codes, groups=groups or None, lots=lots, beat=beat)
+    def refit(vectors: Vectors, codes: Codes, lots: Codes) -> Metric:
+        learn = DualMetric if len(vectors) <= vectors.shape[1] else fit_metric
+        return learn(vectors, codes, groups=groups or None, lots=lots, beat=beat)
 
     return refit
 

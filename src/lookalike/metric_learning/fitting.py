@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import InvalidArgument, LookalikeError, StoreBusy, Unanswerable, VectorNotFound
+from lookalike.errors import (
+    InvalidArgument,
+    LookalikeError,
+    StoreBusy,
+    Unanswerable,
+    VectorIncomplete,
+    VectorNotFound,
+)
 from lookalike.file_names import display
 from lookalike.metric_learning.fitted import (
     FITTED,
@@ -28,14 +35,18 @@ from lookalike.metric_learning.fitted import (
 )
 from lookalike.stores.checks import same_name
 from lookalike.stores.recall import build_index_if_possible
+from lookalike.vectors.exclusions import evaluable_rows
+from lookalike.vectors.metric import fit_metric
+from lookalike.vectors.near_duplicates import near_duplicate_groups
+from lookalike.vectors.vote import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lookalike.evaluation.exclusions import LeftOut
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, Space, VectorInfo, Vectors
+    from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes
 
@@ -99,9 +110,8 @@ def fit(
         CollectionNotFound, VectorNotFound, FieldNotFound: of the collection, of `using` or of `by`.
         Unanswerable: the collection is empty, or has too few labels or labelled images to learn from.
         StoreBusy: another fit of the collection is running.
+        VectorIncomplete: records are damaged, and would lack the vector.
     """
-    from lookalike.vectors.metric import fit_metric
-
     started = time.monotonic()
     name = store.collection(name).name
     with only_one(store, name, locks):
@@ -115,7 +125,12 @@ def fit(
         if before is not None and before.space.embedder_fingerprint == plain.space.embedder_fingerprint:
             known = fitting_of(store, collection, before)
             if known is not None and known.lesson == lesson:
+                store.set_default(name, FITTED)
                 return _report(collection, plain, known, alone, left_out, started, unchanged=True)
+        # Before the work: who is damaged could not get the vector, and then nobody could be asked by it.
+        damaged = {each.id for each in store.damage.found(name)}.difference(each.id for each in records)
+        if damaged and len(records) < store.collection(name).count:
+            raise VectorIncomplete(name, FITTED, len(damaged), damaged=True)
         learned = vectors if len(rows) == len(records) else vectors[rows]
         metric = fit_metric(learned, codes, groups=groups or None, lots=lots)
         fitting = Fitting(
@@ -149,15 +164,25 @@ def complete(store: Store, name: str, space: Space, metric: FittedMetric, plain:
         space: of the fitted vector, which is declared and not ready.
         metric: that it goes through.
         plain: the name of the vector that it is made of.
+
+    Raises:
+        VectorIncomplete: records lack it still, because what it is made of is damaged.
     """
+    damaged = False
     while lacking := store.lacking(name, space, _BATCH):
         records, vectors = store.vectors_of(name, lacking, plain)
         (rows,) = vectors.values()
         if not store.fill(name, space, records, metric.project(rows)):
-            break  # they are damaged
-    if store.collection(name).approximation is not None:
+            damaged = not {each.id for each in store.damage.found(name)}.isdisjoint(lacking)
+            break
+    if not lacking and store.collection(name).approximation is not None:
         build_index_if_possible(store, name, space=space)
-    store.finish_vector(name, space)
+    try:
+        store.finish_vector(name, space)
+    except VectorIncomplete as error:
+        if damaged:
+            raise VectorIncomplete(name, error.vector, error.lacking, damaged=True) from error
+        raise
 
 
 def undo_fit(store: Store, name: str, *, locks: Path) -> int:
@@ -185,6 +210,8 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
         plain = plain_vector(collection, FITTED)
         if fitted.approximation and not plain.approximation:
             build_index_if_possible(store, name, space=plain.space)
+        if collection.default == FITTED:  # also where another plain one was declared before it
+            store.set_default(name, plain.name)
         for vector in collection.vectors:
             if vector.name == FITTED:  # with what an unfinished fit has left
                 store.drop_vector(name, vector.space)
@@ -209,11 +236,6 @@ def learnable(
         FieldNotFound: no record has the field.
         Unanswerable: no records, fewer than two labels, fewer than two images of every label.
     """
-    # SciPy and scikit-learn take most of a second to import, which no search should wait for.
-    from lookalike.evaluation.exclusions import evaluable_rows
-    from lookalike.evaluation.held_out_predictions import encode
-    from lookalike.vectors.near_duplicates import near_duplicate_groups
-
     rows, left_out = evaluable_rows(records, by)
     codes, labels = encode(records[row].fields[by] for row in rows)
     if len(rows) == len(labels):

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lookalike.errors import SpaceMismatch, VectorNotFound
+from lookalike.errors import SpaceMismatch
 from lookalike.metric_learning.fitted import fitting_of, plain_of, plain_vector, read, refit_with
-from lookalike.progress import silent
+from lookalike.progress import Pulse, divided, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from lookalike.embedders.models import Models
-    from lookalike.evaluation.fold_predictor import Fit
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
     from lookalike.stores.store import Store
     from lookalike.types import Approximation, CollectionInfo, Record, Space, VectorInfo, Vectors
+    from lookalike.vectors.metric import Fit
 
-_T = TypeVar("_T")
 
-TRIES = 100
-"""Exchanges of vectors that one question may meet, before a mismatch is taken for a lasting one."""
+@dataclass(frozen=True, slots=True)
+class Unfitted:
+    """A collection as it was before a fit, and what makes the fit anew: what folds need."""
+
+    records: list[Record]
+    """In order of id."""
+    vectors: Vectors
+    """Plain, float32 of shape (records, d), each row of length 1."""
+    fit: Fit | None
+    """None where the vector is a plain one."""
+    fit_by: str | None
+    """The field whose labels the metric learns; None where the vector is a plain one."""
 
 
 class Spaces:
@@ -56,33 +64,6 @@ class Spaces:
         found = self._fitting(collection, vector)
         return plain if found is None else found.metric.project(plain)
 
-    def ask(
-        self,
-        collection: CollectionInfo,
-        using: str | None,
-        question: Callable[[CollectionInfo, VectorInfo], _T],
-    ) -> tuple[_T, CollectionInfo, VectorInfo]:
-        """Ask a collection, and once more wherever another process exchanged its vectors meanwhile.
-
-        Args:
-            collection: as it was when the question was put together.
-            using: the name of the vector that is asked, by default the default one at the time.
-            question: asks the collection and its vector as they are; raises SpaceMismatch or VectorNotFound
-                where they have changed while it asked.
-
-        Returns:
-            The answer, and the collection and the vector that gave it.
-        """
-        for _ in range(TRIES - 1):
-            try:
-                vector = collection.vector(using)
-                return question(collection, vector), collection, vector
-            except (SpaceMismatch, VectorNotFound):
-                # Also where they are the same again: a fit may have been undone and done meanwhile.
-                collection = self.store.collection(collection.name)
-        vector = collection.vector(using)
-        return question(collection, vector), collection, vector
-
     def read_plain(
         self, collection: CollectionInfo, using: str | None = None, progress: Progress = silent
     ) -> tuple[list[Record], Vectors]:
@@ -96,23 +77,29 @@ class Spaces:
         """
         return read(self.store, collection, plain_vector(collection, using), progress=progress)
 
-    def refit(
-        self,
-        collection: CollectionInfo,
-        using: str | None,
-        models: Models,
-        beat: Callable[[], None] = lambda: None,
-    ) -> Fit | None:
-        """Return what fits the metric of a vector anew, for folds; None for a plain one.
+    def read_for_folds(
+        self, collection: CollectionInfo, using: str | None, models: Models, progress: Progress = silent
+    ) -> tuple[Unfitted, Progress]:
+        """Return all records of a collection as they were before a vector's fit, and what makes it anew.
 
         Args:
             collection: as the store has it.
             using: the name of the vector, by default the default one.
             models: know which columns of the plain vectors belong together.
-            beat: called between the steps of each fit; what it raises ends it.
+            progress: called with images read and compared and those to do; what it raises ends a fit, too.
+
+        Returns:
+            The records; and whom their comparing tells, in its own numbers.
         """
-        vector = collection.vector(using)
-        return refit_with(models.groups(vector.space.embedder), beat) if vector.fitted else None
+        pulse = Pulse(progress)
+        # Each image is read once, and compared about three times: that takes longer the more there are.
+        reading, comparing = divided(pulse, [collection.count // 8 + 1, 3 * collection.count + 1])
+        fitting = self.fitting(collection, using)
+        fit = None
+        if fitting is not None:
+            fit = refit_with(models.groups(plain_vector(collection, using).space.embedder), pulse.beat)
+        records, vectors = self.read_plain(collection, using, reading)
+        return Unfitted(records, vectors, fit, None if fitting is None else fitting.by), comparing
 
     def build_index(self, collection: CollectionInfo, using: str | None = None) -> Approximation:
         """Build the approximate index of a vector, see `Store.build_index`.

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.embedders.ranged import split_name
-from lookalike.evaluation.lots import joined_text
+from lookalike.file_names import display
 from lookalike.report.page import Names, card, check_report, neighbour_cards, shown, write_page
 from lookalike.report.thumbnails import BUDGET, Thumbnails
-from lookalike.vectors.near_duplicates import chains_text
 from lookalike.vectors.projection import evenly, plane
 from lookalike.vectors.vote import label_key, label_of
 
@@ -92,8 +91,8 @@ def write_evaluation_report(
         evaluation=evaluation,
         by=shown(evaluation.by),
         reliability=reliability,
-        chains=chains_text(evaluation.chains) if evaluation.chains else "",
-        joined=joined_text(evaluation.joined, shown(evaluation.group)) if evaluation.joined else "",
+        remarks=[display(remark) for remark in evaluation.remarks],
+        warnings=[display(warning) for warning in evaluation.warnings],
         fitted=evaluation.held.refitted,
         points=min(len(records), _MAP_POINTS),
         classes=[(shown(each.label), each) for each in evaluation.classes],

@@ -15,6 +15,10 @@ class Vector(ResponseModel):
     dimension: int
     fitted: bool = Field(description="Whether it went through a fitted metric.")
     ready: bool = Field(description="Images lack it still where it is not, and nothing is searched by it.")
+    default: bool = Field(description="Whether it is searched where none is named.")
+    lacking: int = Field(description="Images that lack it still.")
+    bytes: int = Field(description="Of its numbers, 4 each; what the store adds to them is not counted.")
+    approximation: Approximation | None = Field(description="Its approximate index.")
 
 
 class Collection(ResponseModel):
@@ -55,6 +59,31 @@ class NewCollection(RequestModel):
         max_length=1000,
         description="Its embedder: a model that is part of lookalike, or that the service serves.",
         examples=["efficientnet-lite0"],
+    )
+
+
+class NewVector(RequestModel):
+    """A further vector of each image of a collection."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=64,
+        description="a-z, 0-9, `_` and `-`, a letter first.",
+        examples=["words"],
+    )
+    model: str = Field(
+        min_length=1,
+        max_length=1000,
+        description="Its embedder: a model that is part of lookalike, or that the service serves.",
+        examples=["efficientnet-lite0"],
+    )
+
+
+class CollectionChange(RequestModel):
+    """What is to be different about a collection."""
+
+    default: str = Field(
+        min_length=1, max_length=64, description="The vector that is to be the default.", examples=["image"]
     )
 
 

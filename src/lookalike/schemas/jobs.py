@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from lookalike.schemas.values import Problem, ResponseModel
 
-JobKind: TypeAlias = Literal["evaluate", "audit", "map", "index"]
+JobKind: TypeAlias = Literal["evaluate", "audit", "map", "index", "vector"]
 
 JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
 

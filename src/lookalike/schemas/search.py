@@ -77,6 +77,12 @@ class SearchAnswer(ResponseModel):
     approximation: Approximation | None = Field(
         None, description="What was searched with; null where the search was exact."
     )
+    using: str = Field(description="The vector that was searched.", examples=["image"])
+    model: str | None = Field(
+        None,
+        description="Of that vector, where texts went there because the default vector's reads none.",
+        examples=["efficientnet-lite0"],
+    )
     left_out: int = Field(0, description="Images that are terms of a sum themselves.")
     cutoff: Cutoff | None = None
     best: float | None = Field(None, description="The highest similarity, also below the cutoff.")

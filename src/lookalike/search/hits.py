@@ -42,6 +42,10 @@ class SearchResult:
     """Whether texts were among what was searched for."""
     using: str = ""
     """The vector that was searched."""
+    model: str = ""
+    """The embedder that it was made by."""
+    unread: str | None = None
+    """The vector that was meant, where its embedder reads no texts and that of `using` was asked instead."""
     plain: bool = False
     """Whether the plain vectors of a fitted collection were searched."""
     itself: int = 0
@@ -54,6 +58,11 @@ class SearchResult:
     def remarks(self) -> list[str]:
         """What is to be known of this answer, in whole sentences."""
         said = [] if self.vocabulary is None else [self.vocabulary]
+        if self.unread is not None:
+            said.append(
+                f"searched by the vector {self.using!r}, of {self.model}: the model of {self.unread!r}, the "
+                "default vector, reads no words"
+            )
         if self.plain:
             said.append(
                 "the collection is fitted to images, and a fit does not know where words lie: they are "

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from lookalike.embedders.protocol import TextEmbedder
-from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch
+from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch, VectorNotFound
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.metric_learning.fitted import plain_of, plain_vector
@@ -22,7 +22,7 @@ from lookalike.uris import uri_text
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.models import Models
@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.stores.store import Store
-    from lookalike.types import CollectionInfo, Neighbour, VectorInfo, Vectors, Where
+    from lookalike.types import CollectionInfo, Neighbour, Space, VectorInfo, Vectors, Where
+
+_T = TypeVar("_T")
+
+TRIES = 100
+"""Exchanges of vectors that one question may meet, before a mismatch is taken for a lasting one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,45 @@ def answerable(store: Store, name: str, where: Where | None, *fields: str) -> Co
     return collection
 
 
+def ask_vector(
+    store: Store,
+    collection: CollectionInfo,
+    using: str | None,
+    question: Callable[[CollectionInfo, VectorInfo], _T],
+) -> tuple[_T, CollectionInfo, VectorInfo]:
+    """Ask a collection, and once more wherever another process exchanged its vectors meanwhile.
+
+    Args:
+        store: where it lives.
+        collection: as it was when the question was put together.
+        using: the name of the vector that is asked, by default the default one at the time.
+        question: asks the collection and its vector as they are; raises SpaceMismatch or VectorNotFound
+            where they have changed while it asked.
+
+    Returns:
+        The answer, and the collection and the vector that gave it.
+
+    Raises:
+        SpaceMismatch: the vector is one of another model by now, which the question was not embedded by.
+    """
+    meant: Space | None = None
+    for left in reversed(range(TRIES)):
+        try:
+            vector = collection.vector(using)
+            meant = meant or vector.space
+            if vector.space.embedder_fingerprint == meant.embedder_fingerprint:
+                return question(collection, vector), collection, vector
+        except (SpaceMismatch, VectorNotFound):
+            if not left:
+                raise
+            # Also where they are the same again: a fit may have been undone and done meanwhile.
+            collection = store.collection(collection.name)
+        else:
+            break
+    # Features of one model among vectors of another would be compared in silence.
+    raise SpaceMismatch(collection.name, str(vector.space), str(meant))
+
+
 def embed_images(
     spaces: Spaces,
     models: Models,
@@ -97,7 +141,8 @@ def embed_images(
     for new, group in groupby(images, lambda each: isinstance(each, Image) and each.embedding is None):
         if new:
             embedder = models.embedder_of(collection, vector)
-            sources = (_source(each) for each in group if isinstance(each, Image))
+            pictures = (each.picture for each in group if isinstance(each, Image))
+            sources = (Upload("image", one) if isinstance(one, bytes) else Path(one) for one in pictures)
             yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:
@@ -193,11 +238,6 @@ def _embedded(collection: CollectionInfo, vector: VectorInfo, name: str, embeddi
     return PlainVector(name, normalise(embedding.features[np.newaxis])[0], embedding.digest)
 
 
-def _source(image: Image) -> Source:
-    picture = image.picture
-    return Upload("image", picture) if isinstance(picture, bytes) else Path(picture)
-
-
 @dataclass(frozen=True, slots=True)
 class NearestOptions:
     """Among which records neighbours are looked for."""
@@ -237,7 +277,7 @@ def nearest(
     def ask(collection: CollectionInfo, vector: VectorInfo) -> list[Neighbour]:
         return _ask(spaces, collection, vector, spaces.project(collection, vector, plain[None]), k, options)
 
-    return spaces.ask(collection, using, ask)
+    return ask_vector(spaces.store, collection, using, ask)
 
 
 def plain_similarity(

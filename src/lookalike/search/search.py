@@ -22,7 +22,13 @@ from lookalike.search.background import (
     text_cutoff,
 )
 from lookalike.search.hits import Hit, SearchResult, fused_hits
-from lookalike.search.neighbours import answerable, embed_images, embed_texts, reading_vector
+from lookalike.search.neighbours import (
+    answerable,
+    ask_vector,
+    embed_images,
+    embed_texts,
+    reading_vector,
+)
 from lookalike.search.query import Text
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
@@ -159,7 +165,8 @@ def search(
         cutoff = _cutoff(spaces, models, collection, vector, summands, summed, options, progress)
         return _Found(nearest, by_words, itself, cutoff)
 
-    found, collection, vector = spaces.ask(collection, using, ask)
+    found, collection, vector = ask_vector(spaces.store, collection, using, ask)
+    model = meant.space.embedder_fingerprint
     nearest = found.nearest
     if found.cutoff is not None:
         nearest = [each for each in nearest if each.similarity >= found.cutoff.similarity]
@@ -171,6 +178,8 @@ def search(
         models.text_embedder_of(collection, vector).vocabulary if texts else None,
         texts=texts,
         using=vector.name,
+        model=vector.space.embedder,
+        unread=meant.name if texts and model != vector.space.embedder_fingerprint else None,
         plain=texts and meant.fitted and plain_of(collection, meant).name == vector.name,
         itself=len(found.itself),
         cutoff=found.cutoff,

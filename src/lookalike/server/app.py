@@ -34,6 +34,7 @@ from lookalike.server.routes import (
     models,
     page,
     search,
+    vectors,
 )
 from lookalike.server.routes import map as map_routes
 from lookalike.server.routes import service as service_routes
@@ -68,6 +69,7 @@ _ROUTERS = (
     audit.router,
     map_routes.router,
     index.router,
+    vectors.router,
 )
 
 

@@ -18,6 +18,7 @@ from lookalike.search.query import Image as Picture
 from lookalike.server.http.problems import Refused
 
 if TYPE_CHECKING:
+    from lookalike.embedders.protocol import Embedder
     from lookalike.server.service import Service
     from lookalike.types import CollectionInfo
 
@@ -98,12 +99,17 @@ class Readiness:
 
     def _warm(self) -> None:
         told: list[str] = []
+        before = None
         while not self._stopping.is_set():
             try:
-                wrong = self._warm_all()
+                wrong, unasked = self._warm_all()
             except Exception as error:  # noqa: BLE001 the service can still answer
                 _LOG.exception("unexpected error")
-                wrong = {f"something went wrong ({type(error).__name__})": ""}
+                wrong, unasked = {f"something went wrong ({type(error).__name__})": ""}, []
+            for line in unasked:
+                if line not in told:
+                    told.append(line)
+                    _LOG.warning("%s", line)
             if not wrong:
                 self._reason = None
                 _LOG.info("ready")
@@ -111,14 +117,21 @@ class Readiness:
                     _LOG.warning("%s", line)
                 return
             self._reason = "; ".join(wrong)
-            if list(wrong.values()) != told:
-                told = list(wrong.values())
-                _LOG.warning("not ready: %s", " ".join(told))
+            said = " ".join(wrong.values())
+            if said != before:
+                before = said
+                _LOG.warning("not ready: %s", said)
             self._stopping.wait(_AGAIN)
 
-    def _warm_all(self) -> dict[str, str]:
-        """Warm every collection; return what went wrong, in words for everybody, and in those for the log."""
+    def _warm_all(self) -> tuple[dict[str, str], list[str]]:
+        """Warm every collection.
+
+        Returns:
+            What went wrong, in words for everybody, and in those for the log; and for the log what cannot be
+            asked by a name that only some questions give.
+        """
         wrong: dict[str, str] = {}
+        unasked: list[str] = []
         try:
             served = self._service.served()
             if not served:  # a store is made when first written: one that is named wrongly is empty
@@ -127,24 +140,54 @@ class Readiness:
                 if self._stopping.is_set():
                     break
                 try:
-                    warm(self._service, collection)
+                    unasked += warm(self._service, collection)
                 except LookalikeError as error:
                     # Who needs no key is not told what the collections are called; the log says it.
                     reason = f"a collection cannot be asked ({type(error).__name__})"
                     wrong[reason] = f"{wrong.get(reason, '')} collection {collection.name!r}: {error}".strip()
         except LookalikeError as error:
             wrong[f"the store does not answer ({type(error).__name__})"] = str(error)
-        return wrong
+        return wrong, unasked
 
 
-def warm(service: Service, collection: CollectionInfo) -> None:
+def warm(service: Service, collection: CollectionInfo) -> list[str]:
     """Search a collection once, by image and by text, so that the first client need not wait.
 
+    The models of its other vectors are opened and run once, too; those vectors are read when they are asked
+    for: in memory they would take their place from what nobody has to name.
+
+    Returns:
+        Why some of the other vectors cannot be asked, a line each.
+
     Raises:
-        LookalikeError: it cannot be asked.
+        LookalikeError: it cannot be asked by its default vector.
     """
     handle = service.database[collection.name]
-    embedder = handle.embedder()
+    made_by = {collection.space.embedder_fingerprint}
+    queries = _queries(service, handle.embedder())
+    for query in queries:
+        with suppress(CollectionEmpty, InvalidArgument):
+            handle.search(query, k=1)
+    words = any(isinstance(query, Text) for query in queries)
+    unasked = []
+    for vector in collection.vectors:
+        if not vector.ready or vector.space.embedder_fingerprint in made_by:
+            continue
+        made_by.add(vector.space.embedder_fingerprint)
+        try:
+            for query in _queries(service, handle.embedder(vector.name)):
+                # Words go to the first vector whose model reads them, whether it is named or not.
+                if isinstance(query, Text) and not words:
+                    words = True
+                    with suppress(CollectionEmpty, InvalidArgument):
+                        handle.search(query, k=1, using=vector.name)
+        except LookalikeError as error:
+            unasked.append(f"collection {collection.name!r}, vector {vector.name!r}: {error}")
+    return unasked
+
+
+def _queries(service: Service, embedder: Embedder) -> list[Picture | Text]:
+    """Return a picture that an embedder has embedded, and a text where it reads texts."""
     service.database.features(embedder)
     side = embedder.input_size
     (features,) = embedder.embed([Image.new("RGB", (side, side), "gray")])
@@ -154,6 +197,4 @@ def warm(service: Service, collection: CollectionInfo) -> None:
         with suppress(ExtraMissing, InvalidArgument):  # it has no text side here, or knows no such words
             (row,) = embedder.embed_texts(["a picture"])
             queries.append(Text("a picture", Embedding(row, made_by)))
-    for query in queries:
-        with suppress(CollectionEmpty, InvalidArgument):
-            handle.search(query, k=1)
+    return queries

@@ -9,7 +9,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _T = TypeVar("_T")
 
@@ -86,6 +86,18 @@ def whole_number(options: Mapping[str, str], name: str, least: int, most: int, d
     if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
         raise InvalidArgument(f"?{name}= is a whole number, {least} to {most}, not {display(text[:20])!r}")
     return int(text)
+
+
+def one_of(options: Mapping[str, str], name: str, choices: Collection[str], default: _T) -> str | _T:
+    """Return an option that is one of some words; `default` where it is not given.
+
+    Raises:
+        InvalidArgument: it is something else.
+    """
+    said = options.get(name)
+    if said is not None and said not in choices:
+        raise InvalidArgument(f"{name} is one of {', '.join(choices)}")
+    return default if said is None else said
 
 
 def _masked(url: str, user: str | None, options: list[tuple[str, str]]) -> str:

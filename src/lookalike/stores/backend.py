@@ -7,7 +7,8 @@ what the function raises ends the transaction and goes through. Such a function 
 transaction that is begun anew calls it again. So two processes cannot mislead each other, and no back end
 repeats a rule.
 
-Every method that takes a name raises CollectionNotFound where there is none of that name (compared by
+Ids and digests that are handed over are plain ASCII of 1 to `checks.ID_LENGTH` characters without NUL, no id
+twice. Every method that takes a name raises CollectionNotFound where there is none of that name (compared by
 `checks.same_name`), and every method may raise a StoreError. What a method returns was checked by nobody: the
 `Store` verifies checksums, filters, and what is missing. Threads may share a back end.
 """
@@ -39,6 +40,18 @@ StampRow: TypeAlias = "Sequence[Any]"
 Choose: TypeAlias = "Callable[[Entry], VectorEntry]"
 """Says which vector of a collection is meant, or refuses."""
 
+ChooseSome: TypeAlias = "Callable[[Entry], Sequence[VectorEntry]]"
+"""Says which vectors of a collection are meant, or refuses."""
+
+Ask: TypeAlias = "Callable[[Entry], tuple[VectorEntry, Vectors]]"
+"""Says which vector is searched, and with which queries: float32 of shape (queries, dimension)."""
+
+Give: TypeAlias = "Callable[[Entry], list[tuple[VectorEntry, Vectors]]]"
+"""Returns every vector that a collection declares, with the rows of the records that are put."""
+
+Edit: TypeAlias = "Callable[[Entry, Callable[[VectorEntry], int]], Entry]"
+"""Returns what a collection is to declare: see `Backend.declare`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -63,6 +76,16 @@ class Hits:
     certain: bool = True
     """Whether the records were read in the state in which they were found: one that is missing then, or that
     does not match, is damaged; else somebody has changed it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordHits:
+    """Who was found by words, and their records."""
+
+    ids: list[str]
+    """Best first, then by id."""
+    records: list[RecordRow]
+    """Of those found, in any order, read in the same state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +150,7 @@ class Backend(Protocol):
         """
         ...
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         """Change in one step which vectors a collection declares, and which is its default.
 
         `edit` gets the collection and a function that tells how many of its records lack a vector (of one
@@ -174,17 +192,12 @@ class Backend(Protocol):
 
     # Records
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         """Add records, or replace those of the same id, all or none; on return they survive a kill.
 
         Args:
             name: the collection.
-            records: that were checked, no id twice; there may be none.
+            records: that were checked; there may be none.
             give: returns every declared vector with its rows, float32 of shape (records, dimension).
         """
         ...
@@ -198,7 +211,7 @@ class Backend(Protocol):
         Args:
             name: the collection.
             choose: which vector.
-            records: of which id and digest count, none twice; ids may be any text.
+            records: of which id and digest count.
             vectors: float32 of shape (records, dimension), that were checked.
         """
         ...
@@ -218,7 +231,7 @@ class Backend(Protocol):
 
         Args:
             name: the collection.
-            labels: that were checked, no id twice; ids may be any text.
+            labels: that were checked.
         """
         ...
 
@@ -231,22 +244,20 @@ class Backend(Protocol):
         ...
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        """Return the ids of the records whose file has this SHA-256, sorted; any text may be asked for."""
+        """Return the ids of the records whose file has this SHA-256, sorted."""
         ...
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
         """Return a collection and the ids of its records that match, sorted."""
         ...
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         """Return the records with these ids, and those vectors of theirs; no other vector is read.
 
         Args:
             of: the name of a collection, or the entry of one that was found before: that one, however it is
                 called now.
-            ids: any texts, any number of them.
+            ids: any number of them.
             choose: which vectors; none at all, maybe.
 
         Returns:
@@ -256,7 +267,7 @@ class Backend(Protocol):
 
     # Search
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         """Return the nearest neighbours of each query, with their records.
 
         Their order is that of `vectors.nearest`, whatever the database thinks: a server gives candidates with
@@ -274,12 +285,8 @@ class Backend(Protocol):
         """
         ...
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
-        """Return the ids of the records that have any of the words, best first, then by id; and the records.
-
-        Both are read in one state, in which a record that does not match is damaged.
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
+        """Return the records that have any of the words, best first: one that does not match is damaged.
 
         Args:
             name: the collection.

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import InvalidArgument, SpaceMismatch
+from lookalike.errors import InvalidArgument, SpaceMismatch, StoreNewer, StoreOlder
 from lookalike.file_names import display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lookalike.types import Fields, Metadata, Record, Space, Vectors
 
 NAME_LENGTH = 64
 """Characters in the name of a collection."""
+
+ID_LENGTH = 512
+"""Characters in the id of a record: bytes of an `_id` in Elasticsearch, at most (Elastic's reference)."""
 
 RESERVED = ("lookalike_", "sqlite_")
 """Beginnings of names that belong to our own tables and to SQLite's (sqlite.org/fileformat2.html, 2.6)."""
@@ -70,11 +73,21 @@ def same_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def is_usable_id(text: str) -> bool:
+    """Tell whether a record can have this id, or its file this digest."""
+    return text.isascii() and 1 <= len(text) <= ID_LENGTH and "\0" not in text
+
+
+def usable_ids(ids: Iterable[str]) -> list[str]:
+    """Return those that can be the id of a record, each once; other text is the id of nothing."""
+    return [one for one in dict.fromkeys(ids) if is_usable_id(one)]
+
+
 def check_records(records: Sequence[Record]) -> None:
     """Refuse what no store may hold.
 
     Raises:
-        InvalidArgument: an id is there twice, or an id, URI or digest is not plain ASCII.
+        InvalidArgument: an id is there twice or is no `is_usable_id`, or a URI or digest is not plain ASCII.
     """
     seen = set()
     for record in records:
@@ -83,6 +96,10 @@ def check_records(records: Sequence[Record]) -> None:
         seen.add(record.id)
         if not record.id.isascii() or not record.uri.isascii() or not record.digest.isascii():
             raise InvalidArgument(f"record {display(record.id)}: id, URI and digest are plain ASCII")
+        if not is_usable_id(record.id):
+            raise InvalidArgument(
+                f"record {display(record.id[:64])!r}: an id has 1 to {ID_LENGTH} characters, none of them NUL"
+            )
 
 
 def check_fields(record: str, fields: Fields) -> None:
@@ -151,6 +168,24 @@ def unit_vectors(collection: str, space: Space, vectors: Vectors, count: int | N
         vectors = vectors.copy()
         vectors[again] = vectors[again] / lengths[again, None]
     return vectors
+
+
+def check_version(url: str, version: int, ours: int) -> None:
+    """Refuse a store whose tables have another version than this program writes.
+
+    Args:
+        url: of the store, without a password.
+        version: of its tables.
+        ours: the only one that is read.
+
+    Raises:
+        StoreNewer: a later lookalike made them.
+        StoreOlder: an earlier one did.
+    """
+    if version > ours:
+        raise StoreNewer(url)
+    if version < ours:
+        raise StoreOlder(url)
 
 
 def check_k(k: int) -> None:

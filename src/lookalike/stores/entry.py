@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lookalike.errors import InvalidArgument, SpaceMismatch, VectorIncomplete, VectorNotFound
@@ -29,6 +29,12 @@ class VectorEntry:
     info: VectorInfo
     index: str | None = None
     """The back end's own note of the approximate index that it has (its kind, or a token); None for none."""
+
+
+def vector_columns(vector: VectorInfo) -> dict[str, Any]:
+    """Return what a SQL store keeps of a vector in its catalogue, by column."""
+    state = {"ready": vector.ready, "becomes_default": vector.becomes_default}
+    return {"name": vector.name, **asdict(vector.space), **state}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +128,19 @@ def with_vector(entry: Entry, vector: VectorInfo, lacking: Callable[[VectorEntry
     known = next((one for one in entry.vectors if one.info.space == vector.space), None)
     if known is not None:
         if known.info.name != vector.name:
-            raise InvalidArgument(
-                f"collection {entry.name!r} has these vectors already, as {known.info.name!r}: "
-                f"they cannot be {vector.name!r} too"
-            )
+            raise taken(entry.name, known.info.name, vector.name)
         return entry
     kept = (one for one in entry.vectors if one.info.ready or one.info.name != vector.name)
     new = VectorEntry(NEW, replace(vector, ready=False, approximation=None))
     made = replace(entry, vectors=(*kept, new))
     return made if lacking(new) else _finished(made, new)
+
+
+def taken(collection: str, known: str, vector: str) -> InvalidArgument:
+    """Return the refusal of vectors that a collection has already, under another name."""
+    return InvalidArgument(
+        f"collection {collection!r} has these vectors already, as {known!r}: they cannot be {vector!r} too"
+    )
 
 
 def with_finished(entry: Entry, space: Space, lacking: Callable[[VectorEntry], int]) -> Entry:

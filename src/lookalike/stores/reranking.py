@@ -61,6 +61,28 @@ def exact_nearest(queries: Vectors, k: int, fetch: Fetch) -> list[list[tuple[str
     return found
 
 
+def approximate_nearest(
+    queries: Vectors, k: int, candidates: Sequence[Candidates], fetch: Fetch
+) -> list[list[tuple[str, float]]]:
+    """Return neighbours among what an index found; of a query that it found fewer than k for, the exact ones.
+
+    Args:
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        k: neighbours per query, at least 1.
+        candidates: of each query, from the index.
+        fetch: asked without the index, see `exact_nearest`.
+
+    Returns:
+        A list a query, by falling similarity, then by rising id.
+    """
+    found = [rerank(query, some)[:k] for query, some in zip(queries, candidates, strict=True)]
+    few = [row for row, some in enumerate(found) if len(some) < k]
+    exact = exact_nearest(queries[few], k, lambda rows, count: fetch([few[row] for row in rows], count))
+    for row, some in zip(few, exact, strict=True):
+        found[row] = some
+    return found
+
+
 def rerank(query: Vectors, candidates: Candidates) -> list[tuple[str, float]]:
     """Return all candidates of one query, shape (dimension,), by falling similarity, then by rising id."""
     ids, vectors = candidates

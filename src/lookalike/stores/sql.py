@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import QueryStopped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 SECONDS = 60.0
 """In which a statement is answered, where nothing else is said."""
@@ -43,6 +43,18 @@ class AnswerLimit:
             raise QueryStopped(
                 f"the answer has more than {self._most >> 20:,} MB: ask for fewer rows (LIMIT) or columns"
             )
+
+
+def insert_statement(table: str, columns: Iterable[str], mark: str = ":{}") -> str:
+    """Return the INSERT of one row.
+
+    Args:
+        table: our own.
+        columns: our own, each of which is the name of what is bound to it.
+        mark: how a statement names what is bound.
+    """
+    names = list(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(map(mark.format, names))})"  # noqa: S608
 
 
 def too_long(seconds: float) -> QueryStopped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +13,9 @@ from lookalike.stores.checks import (
     check_k,
     check_records,
     collection_name,
+    is_usable_id,
     unit_vectors,
+    usable_ids,
     vector_name,
 )
 from lookalike.stores.damage import Fault, StructureFault
@@ -205,6 +208,9 @@ class Store:
             InvalidArgument: a vector is not of length 1.
         """
         checked = unit_vectors(name, space, vectors, len(records))
+        rows = [row for row, one in enumerate(records) if is_usable_id(one.id)]
+        if len(rows) < len(records):
+            records, checked = [records[row] for row in rows], checked[rows]
         return self._backend.fill(name, lambda entry: entry.declared(space), records, checked)
 
     def finish_vector(self, name: str, space: Space) -> CollectionInfo:
@@ -262,8 +268,8 @@ class Store:
 
         Args:
             name: the collection.
-            records: no id twice; fields are strings, booleans, finite numbers, integers of at most 64 bits;
-                metadata is JSON.
+            records: no id twice, each plain ASCII of 1 to 512 characters without NUL; fields are strings,
+                booleans, finite numbers, integers of at most 64 bits; metadata is JSON.
             vectors: of every declared space, ready or not, and of no other: float32 of shape (len(records),
                 dimension), each row of length 1 to 1e-4; rows that are off by more than 1e-6 are kept
                 normalised, all others bit by bit.
@@ -287,12 +293,13 @@ class Store:
             InvalidArgument: labels that `put` would refuse.
         """
         stored = [stored_labels(*one) for one in labels]
-        self._backend.relabel(name, list({one.id: one for one in stored}.values()))
+        by_id = {one.id: one for one in stored}
+        self._backend.relabel(name, [by_id[one] for one in usable_ids(by_id)])
         self.damage.forget(name, [identity for identity, _, _ in labels])
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id and return how many there were."""
-        count = self._backend.remove(name, ids)
+        count = self._backend.remove(name, usable_ids(ids))
         self.damage.forget(name, ids)
         return count
 
@@ -302,7 +309,7 @@ class Store:
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
-        rows = self._backend.read(name, ids, lambda _: ())
+        rows = self._backend.read(name, usable_ids(ids), lambda _: ())
         found = {} if rows is None else sound_records(rows.records, partial(self.damage.note, name))
         return [found[identity] for identity in ids if identity in found]
 
@@ -326,7 +333,7 @@ class Store:
         def choose(entry: Entry) -> list[VectorEntry]:
             return [one for one in entry.vectors if one.info.ready] if using is None else [entry.ready(using)]
 
-        rows = self._backend.read(name, ids, choose)
+        rows = self._backend.read(name, usable_ids(ids), choose)
         assert rows is not None  # noqa: S101 a name that is none raises
         chosen = choose(rows.entry)
         records, vectors = self._sound(name, rows, chosen)
@@ -334,7 +341,10 @@ class Store:
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         """Return the ids of the records whose file has this SHA-256, sorted."""
-        return self._backend.ids_by_digest(name, digest)
+        if is_usable_id(digest):
+            return self._backend.ids_by_digest(name, digest)
+        self._backend.entry(name)
+        return []
 
     def scan(
         self, name: str, where: Where | None = None, *, using: str | None = None
@@ -387,7 +397,7 @@ class Store:
             return [_kept(entry, space) for space in chosen]
 
         for some in chunks(ids, SCAN_BATCH):
-            rows = self._backend.read(entry, some, again)
+            rows = self._backend.read(entry, usable_ids(some), again)
             if rows is None:
                 return
             # What matched may match no more where somebody has changed it since.
@@ -405,10 +415,11 @@ class Store:
         """Return the records that are sound with all these vectors, in order of id, and the vectors."""
         note = partial(self.damage.note, name)
         records = sound_records(rows.records, note, where)
-        uris = {str(row[0]): row[1] for row in rows.records if isinstance(row[1], str)}
+        uris = _uris(rows)
         found, wrong = [], set[str]()
         for vector, those in zip(vectors, rows.vectors, strict=True):
-            places, numbers, faults = sound_vectors(those, vector.info.space.dimension)
+            by_id = sorted(those, key=lambda row: str(row[0]))
+            places, numbers, faults = sound_vectors(by_id, vector.info.space.dimension)
             lost = uris.keys() - places.keys() - {fault.id for fault in faults}
             faults += [Fault(one, None, LOST_VECTOR.format(vector.info.name)) for one in sorted(lost)]
             note([fault._replace(uri=uris.get(fault.id)) for fault in faults])
@@ -417,7 +428,11 @@ class Store:
         ids = sorted(records.keys() - wrong)
         return (
             [records[one] for one in ids],
-            [numbers[[places[one] for one in ids]] for places, numbers in found],
+            # Where all are sound they are in that order already, and are not copied once more.
+            [
+                numbers if len(numbers) == len(ids) else numbers[[places[one] for one in ids]]
+                for places, numbers in found
+            ],
         )
 
     # Search
@@ -441,7 +456,8 @@ class Store:
 
     def _nearest(self, name: str, query: Query, choose: Choose) -> list[list[Neighbour]]:
         check_k(query.k)
-
+        if query.exclude is not None:
+            query = replace(query, exclude=[usable_ids(ids) for ids in query.exclude])
         checked: dict[Space, Vectors] = {}
 
         def ask(entry: Entry) -> tuple[VectorEntry, Vectors]:
@@ -464,12 +480,15 @@ class Store:
             try:
                 hits = self._backend.nearest(name, ask, query.leaving_out(left_out))
             except DamagedCandidates as damaged:
-                note(damaged.faults)
+                ids = usable_ids(fault.id for fault in damaged.faults)
+                rows = self._backend.read(name, ids, lambda _: ())
+                uris = {} if rows is None else _uris(rows)
+                note([fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults])
                 continue
-            ids = {identity for found in hits.found for identity, _ in found}
+            known = {identity for found in hits.found for identity, _ in found}
             asked = (query.where, query.having) if hits.certain else (None, None)
             records = sound_records(hits.records, note, *asked)
-            lost = ids - records.keys()
+            lost = known - records.keys()
             if not lost:
                 return [[Neighbour(records[one], value) for one, value in found] for found in hits.found]
             if hits.certain:  # else somebody has removed it since
@@ -498,10 +517,10 @@ class Store:
             return []
         wanted = k
         while True:
-            ids, rows = self._backend.words(name, terms, wanted, where)
-            records = sound_records(rows, note, where)
-            found = [records[identity] for identity in ids if identity in records]
-            if len(found) >= k or len(ids) < wanted:
+            hits = self._backend.words(name, terms, wanted, where)
+            records = sound_records(hits.records, note, where)
+            found = [records[identity] for identity in hits.ids if identity in records]
+            if len(found) >= k or len(hits.ids) < wanted:
                 return found[:k]
             wanted *= 2  # some are damaged, and others take their places
 
@@ -597,6 +616,10 @@ class Store:
 def _choice(using: str | None, space: Space | None) -> Choose:
     """Return what chooses the vector of a space, ready or not, or else the ready one of a name."""
     return lambda entry: entry.ready(using) if space is None else entry.declared(space)
+
+
+def _uris(rows: Rows) -> dict[str, str]:
+    return {str(row[0]): row[1] for row in rows.records if isinstance(row[1], str)}
 
 
 def _kept(entry: Entry, space: Space) -> VectorEntry:

@@ -14,6 +14,7 @@ from lookalike.file_names import readable
 from lookalike.label_normalisation import labels_digest
 from lookalike.stores.checks import check_fields, metadata_text
 from lookalike.stores.sql import sql_text
+from lookalike.stores.wording import record_text
 from lookalike.uris import local_path, uri_path
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class StoredLabels:
     """`types.labels_digest`."""
     checksum: bytes
     """`labels_checksum` of id and the two texts."""
+
+    def words(self, uri: str) -> str:
+        """Return the words by which the record of that URI is found: see `wording.record_text`."""
+        return record_text(uri, self.fields, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,18 @@ def sound_vectors(
     )
 
 
+def sound_candidates(rows: Sequence[Sequence[Any]], dimension: int) -> tuple[list[str], Vectors]:
+    """Return ids and vectors of a server's candidates, see `sound_vectors`.
+
+    Raises:
+        DamagedCandidates: some are damaged.
+    """
+    places, vectors, faults = sound_vectors(rows, dimension)
+    if faults:
+        raise DamagedCandidates(faults)
+    return list(places), vectors
+
+
 def vector_fault(content: object, dimension: int) -> str:
     """Return in words what is wrong with a stored vector whose checksum does not fit.
 

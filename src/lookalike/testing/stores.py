@@ -1000,6 +1000,19 @@ class StoreContract:
         assert scanned(store) == records
         assert store.collection("parts").fields == ()
 
+    def test_texts_that_can_be_no_id_are_refused_and_found_nowhere(self, store: Store) -> None:
+        records = fill(store, 1)
+        odd = ["", "x" * 513, "a\0", "é", "\udcff"]
+        for identity in odd:
+            with pytest.raises(InvalidArgument):
+                put(store, "parts", [record(1), replace(record(2), id=identity)], CORNERS[:2])
+        store.relabel("parts", [(identity, {"new": 1}, {}) for identity in odd])
+        assert store.fill("parts", SPACE, [replace(record(2), id=one) for one in odd], CORNERS[:5]) == 0
+        assert (store.get("parts", odd), store.remove("parts", odd)) == ([], 0)
+        assert [store.ids_by_digest("parts", one) for one in odd] == [[]] * 5
+        assert [len(some) for some in nearest(store, "parts", CORNERS[:1], 1, exclude=[odd])] == [1]
+        assert scanned(store) == records
+
     @pytest.mark.parametrize("factor", [0.0, 0.999, 1.001, float("nan"), float("inf")])
     def test_vectors_that_are_not_of_length_1_are_refused(self, store: Store, factor: float) -> None:
         fill(store, 1)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from lookalike.types import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lookalike.types import Neighbour, Record, Scalar
 
@@ -49,6 +49,18 @@ def label_key(label: Scalar) -> LabelKey:
     if isinstance(label, bool):
         return 0, label
     return (2, label) if isinstance(label, str) else (1, label)
+
+
+def encode(values: Iterable[Scalar]) -> tuple[Codes, list[Scalar]]:
+    """Return values as numbers, and what the numbers stand for, sorted as `label_key` says."""
+    keys: list[LabelKey] = []
+    firsts: dict[LabelKey, Scalar] = {}
+    for value in values:
+        key = label_key(value)
+        keys.append(key)
+        firsts.setdefault(key, value)
+    ranks = {key: rank for rank, key in enumerate(sorted(firsts))}
+    return np.array([ranks[key] for key in keys], dtype=np.intp), [firsts[key] for key in ranks]
 
 
 def vote(neighbours: Sequence[Neighbour], by: str) -> Prediction:

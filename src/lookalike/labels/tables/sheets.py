@@ -35,7 +35,7 @@ from lookalike.labels.tables.parquet import read_parquet
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lookalike.labels.encodings import Encodings
@@ -171,18 +171,26 @@ def _invalid(table: Path, error: Unusable) -> LabelsInvalid:
     return invalid
 
 
+def locate_rows(sheet: Sheet, names: ImageNames) -> Iterator[tuple[Row, Place | Skipped]]:
+    """Yield the rows of a table, each with the image that it names, or why it cannot be used."""
+    for row in sheet.rows:
+        try:
+            place = names.locate(_file_name(row, sheet.heading or FILE_NAME), sheet.path.parent)
+        except Unusable as error:
+            yield row, skip(sheet.path, row.place, str(error))
+        else:
+            yield row, place
+
+
 def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Return the labels of a table with their images, the rows that cannot be used, and what was assumed."""
     skipped: list[Skipped] = []
     found: dict[tuple[Path, str], list[tuple[Row, Place]]] = {}
     how: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for row in sheet.rows:
-        try:
-            name = _file_name(row, sheet.heading or FILE_NAME)
-            place = names.locate(name, sheet.path.parent)
-        except Unusable as error:
-            skipped.append(skip(sheet.path, row.place, str(error)))
+    for row, place in locate_rows(sheet, names):
+        if isinstance(place, Skipped):
+            skipped.append(place)
             continue
         # Names that differ by folders that are not here may have been two images; others are one.
         apart = place.name if place.how in ("folders", "packed", "upload") else ""
@@ -190,7 +198,7 @@ def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipp
         if place.how != "exact":
             how[place.how] += 1
             if place.how not in examples:
-                examples[place.how] = f"{name} is {names.below(place.image)}"
+                examples[place.how] = f"{row.name} is {names.below(place.image)}"
     if not sheet.rows:
         skipped.append(Skipped(str(sheet.path), "has headings and no rows below them"))
     claims = []

@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import secrets
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
+from lookalike.output_files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,16 +102,7 @@ def add_key(path: Path, key: Key) -> None:
             )
         if text and not text.endswith("\n"):
             text += "\n"
-        descriptor, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}-")  # of mode 0600
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(f"{text}{key}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(real)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        replace_file(real, f"{text}{key}\n".encode(), mode=0o600, synced=True)
 
 
 def read_keys(text: str, where: str) -> list[Key]:

@@ -9,20 +9,26 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.embedders.ranged import split_name
-from lookalike.embedders.registry import cards
 from lookalike.errors import LookalikeError, Unanswerable
-from lookalike.schemas.collections import Collection, Collections, Deleted, NewCollection, Values, Vector
+from lookalike.schemas.collections import (
+    Collection,
+    CollectionChange,
+    Collections,
+    Deleted,
+    NewCollection,
+    Values,
+    Vector,
+)
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.images import remove_files
-from lookalike.server.routes.models import served_model, shown_model
+from lookalike.server.routes.models import shown_model, usable_model
 from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.stores.checks import same_name
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
-    from lookalike.types import CollectionInfo
+    from lookalike.types import CollectionInfo, VectorStatus
 
 router = APIRouter(tags=["collections"])
 
@@ -31,14 +37,14 @@ router = APIRouter(tags=["collections"])
 async def collections(service: InjectedService) -> Collections:
     """List the collections that are served."""
     return await service.store_pool.run(
-        lambda: Collections(collections=[_described(service, each) for each in service.served()])
+        lambda: Collections(collections=[described(service, each) for each in service.served()])
     )
 
 
 @router.get("/v1/collections/{name}")
 async def collection(name: str, service: InjectedService) -> Collection:
     """Describe a collection."""
-    return await service.store_pool.run(lambda: _described(service, service.collection(name)))
+    return await service.store_pool.run(lambda: described(service, service.collection(name)))
 
 
 @router.get("/v1/collections/{name}/values")
@@ -56,14 +62,24 @@ async def create(wanted: NewCollection, response: Response, service: InjectedSer
         raise Refused(403, "only collections that `lookalike serve --collection` names are served here")
 
     def act() -> Collection:
-        model = (
-            wanted.model if split_name(wanted.model)[0] in cards() else served_model(service, wanted.model)[1]
-        )
-        return _described(service, service.database.create(wanted.name, model).info())
+        model = usable_model(service, wanted.model)
+        return described(service, service.database.create(wanted.name, model).info())
 
     made = await service.write_pool.run(act)
     response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"
     return made
+
+
+@router.patch("/v1/collections/{name}", dependencies=[WriteAccess])
+async def change(name: str, wanted: CollectionChange, service: InjectedService) -> Collection:
+    """Choose the default vector of a collection; every vector stays."""
+
+    def act() -> Collection:
+        found = service.database[service.collection(name).name].set_default(wanted.default)
+        service.changed(found.name)
+        return described(service, found)
+
+    return await service.write_pool.run(act)
 
 
 @router.delete("/v1/collections/{name}", dependencies=[WriteAccess])
@@ -86,7 +102,8 @@ async def delete(name: str, service: InjectedService) -> Deleted:
     return await service.write_pool.run(act)
 
 
-def _described(service: Service, found: CollectionInfo) -> Collection:
+def described(service: Service, found: CollectionInfo) -> Collection:
+    """Describe a collection; blocks."""
     texts, problem = False, None
     handle = service.database[found.name]
     try:
@@ -104,19 +121,26 @@ def _described(service: Service, found: CollectionInfo) -> Collection:
         dimension=found.space.dimension,
         fingerprint=found.space.embedder_fingerprint,
         fields=list(found.fields),
-        vectors=[
-            Vector(
-                name=each.name,
-                model=shown_model(service, each.space.embedder),
-                dimension=each.space.dimension,
-                fitted=each.fitted,
-                ready=each.ready,
-            )
-            for each in found.vectors
-        ],
+        vectors=[described_vector(service, each) for each in handle.vectors()],
         default=found.default,
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,
         approximation=shown_approximation(found.approximation),
         problem=problem,
+    )
+
+
+def described_vector(service: Service, found: VectorStatus) -> Vector:
+    """Describe a vector; blocks."""
+    vector = found.vector
+    return Vector(
+        name=vector.name,
+        model=shown_model(service, vector.space.embedder),
+        dimension=vector.space.dimension,
+        fitted=vector.fitted,
+        ready=vector.ready,
+        default=found.default,
+        lacking=found.lacking,
+        bytes=found.bytes,
+        approximation=shown_approximation(vector.approximation),
     )

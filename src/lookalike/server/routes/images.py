@@ -89,7 +89,7 @@ async def add(name: str, request: Request, service: InjectedService) -> Response
     if not usable:
         reasons = "; ".join(f"{each.name[:100]!r}: {each.skipped}" for each in skipped[:3])
         raise Refused(422, f"none of the pictures can be used: {reasons}")
-    records = await service.write_pool.run(lambda: _add(service, folder, name, usable))
+    records = await service.write_pool.run(lambda: _add(service, folder, name, usable, embedder.fingerprint))
     answer = Added(images=[details(service, record) for record in records], skipped=skipped)
     return json_response(answer, HTTPStatus.CREATED)
 
@@ -174,7 +174,11 @@ def remove_files(database: Database, folder: UploadFolder, paths: Iterable[Path]
 
 
 def _add(
-    service: Service, folder: UploadFolder, name: str, usable: Sequence[tuple[Upload, EmbeddedFile, Label]]
+    service: Service,
+    folder: UploadFolder,
+    name: str,
+    usable: Sequence[tuple[Upload, EmbeddedFile, Label]],
+    made_by: str,
 ) -> list[Record]:
     """Write pictures and then their records; where that fails, none of them."""
     collection = service.collection(name)
@@ -186,7 +190,7 @@ def _add(
             if is_new:
                 new.append(path)
             kept = replace(file, path=path, modified_ns=path.stat().st_mtime_ns)
-            pictures.append(Picture(kept, upload.name, label))
+            pictures.append(Picture(kept, made_by, upload.name, label))
         records = service.database[collection.name].add_embedded(pictures)
     except BaseException:
         remove_files(service.database, folder, new)

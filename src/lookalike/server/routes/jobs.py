@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+# Kinds of jobs that write.
+_WRITING = ("index", "vector")
 # Bytes that a vote takes while a job runs, and that all may take.
 _VOTE = 16
 _MOST_VOTES = 1 << 30
@@ -104,6 +106,6 @@ async def cancel(id: JobId, request: Request, service: InjectedService) -> Shown
 
     A job that writes needs a key that may.
     """
-    if service.jobs.get(id).kind == "index":
+    if service.jobs.get(id).kind in _WRITING:
         check_may_write(request)
     return service.jobs.cancel(id).shown()

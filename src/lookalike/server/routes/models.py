@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from lookalike.embedders.protocol import Described
+from lookalike.embedders.ranged import split_name
+from lookalike.embedders.registry import cards
 from lookalike.errors import LookalikeError
 from lookalike.file_names import display
 from lookalike.schemas.embeddings import Model, Models, OpenAIProblem
@@ -65,7 +67,8 @@ async def model(model: str, service: InjectedService) -> Model:
 def served_models(service: Service) -> dict[str, str]:
     """Return the models that may be asked, names for clients → names that open them; blocks."""
     named = [_absolute(name) for name in service.settings.models]
-    return public_names([*(each.space.embedder for each in service.served()), *named])
+    made_by = [vector.space.embedder for each in service.served() for vector in each.vectors]
+    return public_names([*made_by, *named])
 
 
 def served_model(service: Service, asked: str) -> tuple[str, str]:
@@ -83,6 +86,19 @@ def served_model(service: Service, asked: str) -> tuple[str, str]:
     if len(found) != 1:
         raise ModelNotServed(asked, known)
     return found[0]
+
+
+def usable_model(service: Service, asked: str) -> str:
+    """Return the name that opens a model which a client may have vectors made by; blocks.
+
+    Args:
+        service: that is asked.
+        asked: one that is part of lookalike, or that is served.
+
+    Raises:
+        ModelNotServed: it is neither.
+    """
+    return asked if split_name(asked)[0] in cards() else served_model(service, asked)[1]
 
 
 def shown_model(service: Service, name: str) -> str:

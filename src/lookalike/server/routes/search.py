@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -14,6 +15,7 @@ from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Tex
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
+from lookalike.server.routes.models import shown_model
 from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.types import Skipped
 
@@ -128,11 +130,17 @@ def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> Se
         false_alarm=query.false_alarm,
         approximate=query.approximate,
     )
+    model = None
+    if answer.unread is not None:
+        model = shown_model(service, answer.model)
+        answer = replace(answer, model=model)  # where it lies on this machine is nobody else's business
     hits = answer.hits[query.offset : query.offset + query.k]
     return SearchAnswer(
         hits=service.hits(hits),
         more=len(answer.hits) > query.offset + query.k,
         approximation=shown_approximation(answer.approximation),
+        using=answer.using,
+        model=model,
         left_out=answer.itself,
         cutoff=None
         if answer.cutoff is None

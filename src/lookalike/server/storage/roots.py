@@ -72,10 +72,6 @@ class Roots:
         named = self._now().named
         return [marks_of(record).name or _below(uri_text(record.uri), named) for record in records]
 
-    def name_of(self, path: Path | str) -> str:
-        """Return the path below the innermost folder that was indexed, or only the name."""
-        return _below(str(path), self._now().named)
-
     def open(self, collection: str, record: Record) -> BufferedReader:
         """Open the file of an image to read; the caller closes it.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import secrets
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import UnusableImage
 from lookalike.images.formats import format_of
 from lookalike.integrity.uploads_check import ABANDONED_SECONDS, UPLOAD
+from lookalike.output_files import replace_file
 from lookalike.server.http.problems import Refused
 
 if TYPE_CHECKING:
@@ -114,19 +114,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    # Hidden: what a kill leaves is no picture for `index`.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    """Write a file in one step, and to the disk, its name too."""
     _remove_abandoned(path.parent)
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    replace_file(path, data, synced=True)
     _sync_folder(path.parent)
 
 

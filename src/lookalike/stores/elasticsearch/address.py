@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from lookalike.errors import InvalidArgument
-from lookalike.stores.address import Address, read_address, whole_number
+from lookalike.stores.address import Address, one_of, read_address, whole_number
 
 API_KEY_VARIABLE = "LOOKALIKE_ELASTICSEARCH_API_KEY"
 """Environment variable of the API key, used where the URL names neither key nor user."""
@@ -74,9 +74,6 @@ def read_elasticsearch_address(url: str) -> ElasticsearchAddress:
         raise InvalidArgument(
             "prefix: a small letter, then small letters, digits and _, at most 32 characters in all"
         )
-    approximate = options.get("approximate", "int8_hnsw")
-    if approximate not in KINDS:
-        raise InvalidArgument(f"approximate is one of {', '.join(KINDS)}")
     ca_file = options.get("ca_file")
     if ca_file is not None and not Path(ca_file).is_file():
         raise InvalidArgument(f"ca_file: no such file: {ca_file}")
@@ -93,7 +90,7 @@ def read_elasticsearch_address(url: str) -> ElasticsearchAddress:
         prefix=prefix,
         shards=whole_number(options, "shards", 1, _MOST_SHARDS, None),
         replicas=whole_number(options, "replicas", 0, _MOST_SHARDS, None),
-        approximate=approximate,
+        approximate=one_of(options, "approximate", KINDS, "int8_hnsw"),
     )
 
 

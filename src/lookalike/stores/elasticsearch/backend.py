@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lookalike.errors import QueryRefused, StoreCorrupt
-from lookalike.stores.backend import BuiltIndex, Rows
+from lookalike.stores.backend import BuiltIndex, Rows, WordHits
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
@@ -22,26 +22,24 @@ from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     STAMP_FIELDS,
-    check_ids,
     fill_documents,
     put_documents,
     record_row,
     relabel_documents,
     remove_documents,
     stamp_row,
-    usable_ids,
     vector_row,
     vector_source,
 )
 from lookalike.stores.elasticsearch.schema import vector_field
-from lookalike.stores.elasticsearch.search import ElasticsearchNeighbours, Question
+from lookalike.stores.elasticsearch.search import ElasticsearchNeighbours
 from lookalike.stores.elasticsearch.words import hits_by_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from lookalike.stores.backend import Choose, Hits, RecordRow, StampRow
+    from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, Hits, StampRow
     from lookalike.stores.damage import StructureFault
     from lookalike.stores.elasticsearch.catalog import Listing
     from lookalike.stores.entry import Entry, VectorEntry
@@ -84,34 +82,23 @@ class ElasticsearchBackend:
         self._collections = ElasticsearchCollections(self._client, self._catalog, address)
 
     def close(self) -> None:
-        """Give back the connections. A second call does nothing; another call opens them again."""
         self._client.close()
 
     # The catalogue
 
     def entries(self) -> list[Entry]:
-        """Return all collections: see `Backend.entries`."""
         return self._collections.every()
 
     def entry(self, name: str, *, counted: bool = False) -> Entry:
-        """Return one collection: see `Backend.entry`."""
         return self._collections.one(name) if counted else self._catalog.find(name).entry
 
     def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
-        """Make a collection unless it is there: see `Backend.create`."""
         self._collections.create(name, vector, metric)
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
-        """Change which vectors a collection declares: see `Backend.declare`."""
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         self._collections.declare(name, edit, metrics)
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return the metric of a vector: see `Backend.metric`."""
         while True:
             listing = self._catalog.find(name)
             vector = choose(listing.entry)
@@ -122,27 +109,19 @@ class ElasticsearchBackend:
                     raise
 
     def rename(self, name: str, new: str) -> None:
-        """Give a collection another name: see `Backend.rename`."""
         self._collections.rename(name, new)
 
     def delete(self, name: str) -> int:
-        """Delete a collection and its index: see `Backend.delete`."""
         return self._collections.delete(name)
 
     # Records
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         """Add or replace records: see `Backend.put`.
 
         Where vectors were declared or dropped while it wrote, it writes again, or is refused as if it came
         later: so no record stays without a vector that its collection declares.
         """
-        check_ids(records)
 
         def act(listing: Listing) -> None:
             entry = listing.entry
@@ -188,8 +167,6 @@ class ElasticsearchBackend:
         return stale
 
     def lacking(self, name: str, choose: Choose, most: int | None) -> list[str]:
-        """Return the ids of records that lack a vector: see `Backend.lacking`."""
-
         def act(listing: Listing) -> list[str]:
             field = vector_field(choose(listing.entry).number)
             self._collections.refresh(listing.entry)
@@ -198,8 +175,6 @@ class ElasticsearchBackend:
         return self._collections.at(name, act)
 
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
-        """Replace fields and metadata: see `Backend.relabel`."""
-
         def act(listing: Listing) -> None:
             key = listing.entry.key
             add_fields = partial(self._catalog.add_fields, key)
@@ -208,16 +183,12 @@ class ElasticsearchBackend:
         self._collections.at(name, act)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
-        """Remove records by id: see `Backend.remove`."""
-
         def act(listing: Listing) -> int:
-            return remove_documents(self._client, self._catalog.alias(listing.entry.key), usable_ids(ids))
+            return remove_documents(self._client, self._catalog.alias(listing.entry.key), ids)
 
         return self._collections.at(name, act)
 
     def stamps(self, name: str) -> list[StampRow]:
-        """Return the stamp of every record: see `Backend.stamps`."""
-
         def act(listing: Listing) -> list[StampRow]:
             found = pages(self._client, self._catalog.alias(listing.entry.key), [], STAMP_FIELDS)
             return [stamp_row(hit) for hits in found for hit in hits]
@@ -225,12 +196,10 @@ class ElasticsearchBackend:
         return self._collections.at(name, act)
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        """Return the ids of records by digest: see `Backend.ids_by_digest`."""
-        clause = {"term": {"digest": digest}} if digest.isascii() else {"match_none": {}}
-        return self._collections.at(name, lambda listing: self._ids(listing.entry, [clause]))
+        clauses = [{"term": {"digest": digest}}]
+        return self._collections.at(name, lambda listing: self._ids(listing.entry, clauses))
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
-        """Return the ids of records that match: see `Backend.matching`."""
         clauses = matching(where)
         return self._collections.at(name, lambda listing: (listing.entry, self._ids(listing.entry, clauses)))
 
@@ -240,10 +209,7 @@ class ElasticsearchBackend:
         found = pages(self._client, self._catalog.alias(entry.key), clauses, None, without=without)
         return sorted(hit["_id"] for hits in found for hit in hits)
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
-        """Return records with some of their vectors: see `Backend.read`."""
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         if isinstance(of, str):
             return self._collections.at(of, lambda listing: self._read(listing.entry, ids, choose))
         listing = self._catalog.by_key(of.key)
@@ -255,13 +221,11 @@ class ElasticsearchBackend:
             self._collections.check_there([listing.entry])
             return None
 
-    def _read(
-        self, entry: Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows:
+    def _read(self, entry: Entry, ids: Sequence[str], choose: ChooseSome) -> Rows:
         chosen = choose(entry)
         rows = Rows(entry, [], [[] for _ in chosen])
         source = [*RECORD_FIELDS, *map(vector_source, chosen)]
-        for some in chunks(usable_ids(ids), SCAN_BATCH if chosen else _FETCH):
+        for some in chunks(ids, SCAN_BATCH if chosen else _FETCH):
             for hit in self._client.fetch(self._catalog.alias(entry.key), some, source):
                 rows.records.append(record_row(hit))
                 for vector, found in zip(chosen, rows.vectors, strict=True):
@@ -272,7 +236,7 @@ class ElasticsearchBackend:
 
     # Search
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         """Return the nearest neighbours of each query: see `Backend.nearest`.
 
         The server finds candidates, exactly unless told otherwise; their similarities are computed here.
@@ -281,20 +245,16 @@ class ElasticsearchBackend:
         def act(listing: Listing) -> Hits:
             vector, queries = ask(listing.entry)
             alias = self._catalog.alias(listing.entry.key)
-            return ElasticsearchNeighbours(self._client, Question(alias, vector, queries, query)).nearest()
+            return ElasticsearchNeighbours(self._client, alias, vector, queries, query).nearest()
 
         return self._collections.at(name, act)
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
-        """Return the records that have any of the words, best first by the server's BM25: see `Backend`."""
-
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
         def act(listing: Listing) -> list[dict[str, Any]]:
             return hits_by_words(self._client, self._catalog.alias(listing.entry.key), terms, where, k)
 
         hits = self._collections.at(name, act)
-        return [hit["_id"] for hit in hits], [record_row(hit) for hit in hits]
+        return WordHits([hit["_id"] for hit in hits], [record_row(hit) for hit in hits])
 
     def build_index(self, name: str, choose: Choose) -> BuiltIndex:
         """Put an approximate index onto a vector, of the kind that the URL names, int8_hnsw by default.
@@ -328,8 +288,6 @@ class ElasticsearchBackend:
         return BuiltIndex(entry, vector, self._kind)
 
     def keep_recall(self, built: BuiltIndex, measured: Approximation) -> None:
-        """Keep what was measured of an index: see `Backend.keep_recall`."""
-
         def keep(vector: VectorEntry) -> VectorEntry:
             if vector.index != built.kind:
                 return vector
@@ -351,7 +309,6 @@ class ElasticsearchBackend:
     # Looking after
 
     def check(self) -> list[StructureFault]:
-        """Return nothing: Lucene verifies its segments itself, and a document holds all that it repeats."""
         return []
 
     def sql(self, statement: str, seconds: float) -> Table:  # noqa: ARG002 all are refused

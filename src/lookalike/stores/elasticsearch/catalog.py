@@ -11,10 +11,11 @@ import base64
 import json
 import time
 import uuid
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt, StoreNewer, StoreOlder
-from lookalike.stores.checks import same_name
+from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt
+from lookalike.stores.checks import check_version, same_name
 from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.schema import FORMAT
 from lookalike.stores.entry import Entry, VectorEntry
@@ -232,10 +233,7 @@ class ElasticsearchCatalog:
 
     def _content(self, source: Mapping[str, Any], parse: Callable[[str | None], _T]) -> _T:
         try:
-            if source["format"] > FORMAT:
-                raise StoreNewer(self._url)
-            if source["format"] < FORMAT:
-                raise StoreOlder(self._url)
+            check_version(self._url, source["format"], FORMAT)
             return parse(source["content"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StoreCorrupt(self._url, f"is damaged: the index {self.index} does not read") from error
@@ -321,10 +319,10 @@ def _listings_text(listings: Iterable[Listing]) -> str:
                     {
                         "number": one.number,
                         "name": one.info.name,
-                        "space": _space(one.info.space),
+                        "space": astuple(one.info.space),
                         "ready": one.info.ready,
                         "becomes_default": one.info.becomes_default,
-                        "approximation": _approximation(one.info.approximation),
+                        "approximation": one.info.approximation and astuple(one.info.approximation),
                         "index": one.index,
                         "metric": listing.metrics.get(one.number),
                     }
@@ -334,14 +332,6 @@ def _listings_text(listings: Iterable[Listing]) -> str:
             for listing in listings
         ]
     )
-
-
-def _space(space: Space) -> tuple[object, ...]:
-    return space.embedder, space.embedder_fingerprint, space.dimension, space.metric_fingerprint
-
-
-def _approximation(built: Approximation | None) -> tuple[object, ...] | None:
-    return None if built is None else (built.kind, built.recall, built.k, built.queries)
 
 
 def _fields(text: str | None) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ from lookalike.stores.entry import NEW, Entry, VectorEntry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lookalike.stores.backend import Edit
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
     from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
@@ -155,12 +156,7 @@ class ElasticsearchCollections:
         self._publish_names()
         self._sweep(key)
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         """Change which vectors a collection declares: see `Backend.declare`.
 
         The field of a new vector is in the mapping before the catalogue names it. What documents hold of a

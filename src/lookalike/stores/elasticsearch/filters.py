@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from typing import TYPE_CHECKING, Any
+
+from lookalike.stores.field_values import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,18 +44,8 @@ def field_tokens(fields: Fields) -> Iterator[str]:
 
 def _value_token(name: str, value: Scalar) -> str | None:
     """Return a text that is equal where field and value are equal; None for what equals nothing."""
-    if isinstance(value, bool):
-        return _token(name, "boolean", str(value))
-    if isinstance(value, str):
-        return _token(name, "string", value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        if not value.is_integer():
-            return _token(name, "number", value.hex())
-        value = int(value)
-    # Hexadecimal: Python refuses to write very long integers in decimal.
-    return _token(name, "number", hex(value))
+    text = comparable(value)
+    return None if text is None else _token(name, text)
 
 
 def _token(*parts: str) -> str:

@@ -9,17 +9,14 @@ from urllib.parse import unquote
 import numpy as np
 
 from lookalike.checksums import vector_checksum
-from lookalike.errors import InvalidArgument
-from lookalike.file_names import display
 from lookalike.stores.batches import chunks
 from lookalike.stores.elasticsearch.connection import action_lines
 from lookalike.stores.elasticsearch.filters import field_tokens
 from lookalike.stores.elasticsearch.schema import VECTORS_FIELD, WORDS_FIELD, vector_field
 from lookalike.stores.sql import sql_text
-from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lookalike.stores.backend import RecordRow, StampRow, VectorRow
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
@@ -47,34 +44,10 @@ HELD_FIELDS = f"{VECTORS_FIELD}.*.checksum"
 _BATCH = 500
 _MISSING = 404
 _CONFLICT = 409
-_ID_BYTES = 512  # of an `_id`, at most (Elastic's reference of the field)
 _FIELD_NAME_CHARACTERS = 250
 # Digits after the point in a field that is searched: together they change a similarity by less than float32
 # does, and halve what is written. What is given back is in `VECTORS_FIELD`, bit by bit.
 _DIGITS = 9
-
-
-def check_ids(records: Sequence[StoredRecord]) -> None:
-    """Refuse what cannot be the id of a document.
-
-    Raises:
-        InvalidArgument: an id is empty or too long.
-    """
-    for record in records:
-        if not usable_id(record.id):
-            raise InvalidArgument(
-                f"record {display(record.id[:64])!r}: an id in Elasticsearch has 1 to {_ID_BYTES} characters"
-            )
-
-
-def usable_id(identity: str) -> bool:
-    """Return whether a document can have this id."""
-    return identity.isascii() and 1 <= len(identity) <= _ID_BYTES
-
-
-def usable_ids(ids: Iterable[str]) -> list[str]:
-    """Return the ids that documents can have, each once."""
-    return list(dict.fromkeys(filter(usable_id, ids)))
 
 
 def document(record: StoredRecord, vectors: Sequence[tuple[VectorEntry, Vectors]]) -> dict[str, Any]:
@@ -139,7 +112,7 @@ def _label_fields(uri: str, labels: StoredLabels) -> dict[str, Any]:
         "labels_digest": labels.digest,
         "labels_checksum": _binary(labels.checksum),
         "match": list(field_tokens(labels.fields)),
-        WORDS_FIELD: record_text(uri, labels.fields, labels.metadata),
+        WORDS_FIELD: labels.words(uri),
     }
 
 
@@ -225,7 +198,7 @@ def relabel_documents(
         labels: those of each document.
         add_fields: told of all fields of documents that will be written, before they are.
     """
-    new = {one.id: one for one in labels if usable_id(one.id)}
+    new = {one.id: one for one in labels}
 
     def change(hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         add_fields({field for hit in hits for field in new[hit["_id"]].fields})
@@ -252,7 +225,7 @@ def fill_documents(
         numbers: float32 of shape (records, dimension).
         stale: the fields of vectors that the collection declares no longer, by number: documents lose them.
     """
-    rows = {identity: row for row, (identity, _) in enumerate(digests) if usable_id(identity)}
+    rows = {identity: row for row, (identity, _) in enumerate(digests)}
     given: set[str] = set()
 
     def change(hits: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:

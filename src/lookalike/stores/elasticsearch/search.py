@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,13 +15,12 @@ from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     record_row,
-    usable_ids,
     vector_row,
     vector_source,
 )
 from lookalike.stores.elasticsearch.schema import vector_field
-from lookalike.stores.reranking import exact_nearest, rerank
-from lookalike.stores.verification import DamagedCandidates, sound_vectors
+from lookalike.stores.reranking import approximate_nearest, exact_nearest, rerank
+from lookalike.stores.verification import sound_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,31 +47,31 @@ _LABEL_BYTES = 2_000  # of a record beside its vector, by and large
 _PAGE = 500
 
 
-class Question(NamedTuple):
-    """What the neighbours are asked of."""
-
-    alias: str
-    vector: VectorEntry
-    queries: Vectors
-    """float32 of shape (queries, dimension)."""
-    query: Query
-    """What else is asked."""
-
-
 class _TooMany(Exception):
     """More candidates are needed than one search can give."""
 
 
 class ElasticsearchNeighbours:
-    """Answers one question for some queries."""
+    """A search of one vector of a collection for the neighbours of some queries.
 
-    def __init__(self, client: ElasticsearchClient, question: Question) -> None:
+    Args:
+        client: where it asks.
+        alias: of the collection's index.
+        vector: the one that is searched.
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        query: what else is asked.
+    """
+
+    def __init__(
+        self, client: ElasticsearchClient, alias: str, vector: VectorEntry, queries: Vectors, query: Query
+    ) -> None:
         self._client = client
-        self._question = question
-        self._queries = question.queries
-        self._kind = question.vector.index if question.query.approximate else None
-        self._clauses = matching(question.query.where, question.query.having)
-        self._source = [*RECORD_FIELDS, vector_source(question.vector)]
+        self._alias = alias
+        self._vector = vector
+        self._queries = queries
+        self._query = query
+        self._clauses = matching(query.where, query.having)
+        self._source = [*RECORD_FIELDS, vector_source(vector)]
         self._records: dict[str, RecordRow] = {}
 
     def nearest(self) -> Hits:
@@ -81,41 +80,29 @@ class ElasticsearchNeighbours:
         Raises:
             DamagedCandidates: some candidates are damaged.
         """
-        k = self._question.query.k
-        if self._kind is None or _OVERSAMPLE * k > _MOST_CANDIDATES // 2:
-            found = self._exact(list(range(len(self._queries))), k)
-        else:
-            found = self._approximate(k, self._kind)
+        k, rows = self._query.k, range(len(self._queries))
+        kind = self._vector.index if self._query.approximate else None
+        try:
+            if kind is None or _OVERSAMPLE * k > _MOST_CANDIDATES // 2:
+                found = exact_nearest(self._queries, k, self._fetch)
+            else:
+                candidates = self._ask(rows, _OVERSAMPLE * k, kind)
+                found = approximate_nearest(self._queries, k, candidates, self._fetch)
+        except _TooMany:
+            found = self._read_all(rows, k)
         ids = {identity for row in found for identity, _ in row}
         return Hits(found, [self._records[identity] for identity in ids])
 
-    def _exact(self, wanted: list[int], k: int) -> list[list[tuple[str, float]]]:
-        def fetch(rows: Sequence[int], count: int) -> list[Candidates]:
-            if count > _MOST_CANDIDATES:
-                raise _TooMany
-            return self._ask([wanted[row] for row in rows], count, None)
-
-        try:
-            return exact_nearest(self._queries[wanted], k, fetch)
-        except _TooMany:
-            return self._read_all(wanted, k)
-
-    def _approximate(self, k: int, kind: str) -> list[list[tuple[str, float]]]:
-        rows = list(range(len(self._queries)))
-        answers = self._ask(rows, _OVERSAMPLE * k, kind)
-        found = [
-            rerank(self._queries[row], candidates)[:k] for row, candidates in zip(rows, answers, strict=True)
-        ]
-        few = [row for row in rows if len(found[row]) < k]
-        for row, exact in zip(few, self._exact(few, k), strict=True):
-            found[row] = exact
-        return found
+    def _fetch(self, rows: Sequence[int], count: int) -> list[Candidates]:
+        if count > _MOST_CANDIDATES:
+            raise _TooMany
+        return self._ask(rows, count, None)
 
     def _ask(self, rows: Sequence[int], count: int, kind: str | None) -> list[Candidates]:
         """Return the candidates of these queries."""
         answers: list[Candidates] = []
         for bodies in self._requests(rows, count, kind):
-            found = self._client.search([(self._question.alias, body) for body in bodies])
+            found = self._client.search([(self._alias, body) for body in bodies])
             answers += [self._candidates(answer["hits"]["hits"]) for answer in found]
         return answers
 
@@ -127,7 +114,7 @@ class ElasticsearchNeighbours:
         size = 0
         for row in rows:
             body = self._body(row, count, kind)
-            more = len(search_lines(self._question.alias, body))
+            more = len(search_lines(self._alias, body))
             if bodies and (len(bodies) == most or size + more > _REQUEST_BYTES):
                 yield bodies
                 bodies, size = [], 0
@@ -150,11 +137,11 @@ class ElasticsearchNeighbours:
                 "filter": {"bool": {"filter": self._clauses, "must_not": [*without, *more]}},
             }
 
-        exact = vector_field(self._question.vector.number)
+        exact = vector_field(self._vector.number)
         if kind is None:
             knn = [part(exact, count)]
         else:
-            field = vector_field(self._question.vector.number, kind)
+            field = vector_field(self._vector.number, kind)
             width = min(_MOST_CANDIDATES, max(_LEAST_WIDTH, _WIDTH * count))
             # Documents that were written without the field, by who did not know of the index yet, are few.
             knn = [part(field, width), part(exact, count, {"exists": {"field": field}})]
@@ -166,8 +153,8 @@ class ElasticsearchNeighbours:
         }
 
     def _without(self, row: int) -> list[dict[str, Any]]:
-        exclude = self._question.query.exclude
-        ids = sorted(usable_ids(() if exclude is None else exclude[row]))
+        exclude = self._query.exclude
+        ids = sorted(() if exclude is None else exclude[row])
         return [{"ids": {"values": ids}}] if ids else []
 
     def _candidates(self, hits: list[dict[str, Any]]) -> Candidates:
@@ -176,25 +163,21 @@ class ElasticsearchNeighbours:
         Raises:
             DamagedCandidates: the vectors of some are damaged.
         """
-        vector = self._question.vector
         # The server has found it by its own copy: what it was made from is there, or is damaged.
-        rows = [vector_row(hit, vector) or (str(hit["_id"]), None, None) for hit in hits]
-        places, vectors, faults = sound_vectors(rows, self._queries.shape[1])
-        records = {row[0]: row for row in map(record_row, hits)}
-        if faults:
-            raise DamagedCandidates([fault._replace(uri=records[fault.id][1]) for fault in faults])
-        self._records |= records
-        return list(places), vectors
+        rows = [vector_row(hit, self._vector) or (str(hit["_id"]), None, None) for hit in hits]
+        candidates = sound_candidates(rows, self._queries.shape[1])
+        self._records |= {row[0]: row for row in map(record_row, hits)}
+        return candidates
 
-    def _read_all(self, rows: list[int], k: int) -> list[list[tuple[str, float]]]:
+    def _read_all(self, rows: Sequence[int], k: int) -> list[list[tuple[str, float]]]:
         """Rank every record that matches, page by page: where more are asked for than one search gives."""
-        exclude = self._question.query.exclude
+        exclude = self._query.exclude
         best: list[list[tuple[str, float]]] = [[] for _ in rows]
-        clauses = [*self._clauses, {"exists": {"field": vector_field(self._question.vector.number)}}]
+        clauses = [*self._clauses, {"exists": {"field": vector_field(self._vector.number)}}]
         # Damaged ones are left out of the answer of every query: they are not read again.
-        never = usable_ids(set.intersection(*map(set, exclude))) if exclude else []
+        never = set.intersection(*map(set, exclude)) if exclude else set()
         without = [{"ids": {"values": sorted(never)}}] if never else []
-        for hits in pages(self._client, self._question.alias, clauses, self._source, _PAGE, without):
+        for hits in pages(self._client, self._alias, clauses, self._source, _PAGE, without):
             ids, vectors = self._candidates(hits)
             for place, row in enumerate(rows):
                 out = set() if exclude is None else set(exclude[row])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lookalike.errors import InvalidArgument
-from lookalike.stores.address import read_address
+from lookalike.stores.address import one_of, read_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,10 +60,10 @@ def oracle_address(url: str, environment: Mapping[str, str]) -> OracleAddress:
         )
     options = dict(address.options)
     connecting: dict[str, str | int] = {"user": user, "password": password}
-    indexes, call_timeout = _index_kinds(options), _call_timeout(options)
-    protocol = options.pop("protocol", None)
-    if protocol is not None and protocol not in _PROTOCOLS:
-        raise InvalidArgument(f"protocol is one of {', '.join(_PROTOCOLS)}")
+    indexes, call_timeout = INDEXES[one_of(options, "approximate", INDEXES, "auto")], _call_timeout(options)
+    protocol = one_of(options, "protocol", _PROTOCOLS, None)
+    for name in ("approximate", "protocol"):
+        options.pop(name, None)
     connecting |= {name: options.pop(name) for name in _DRIVER_OPTIONS if name in options}
     if options:
         known = ("approximate", "call_timeout", "protocol", *_DRIVER_OPTIONS)
@@ -91,13 +91,6 @@ def oracle_address(url: str, environment: Mapping[str, str]) -> OracleAddress:
     if protocol is not None:
         connecting["protocol"] = protocol
     return OracleAddress(f"oracle://{quote(user)}@{place}", connecting, indexes, call_timeout)
-
-
-def _index_kinds(options: dict[str, str]) -> tuple[str, ...]:
-    approximate = options.pop("approximate", "auto")
-    if approximate not in INDEXES:
-        raise InvalidArgument(f"approximate is one of {', '.join(INDEXES)}")
-    return INDEXES[approximate]
 
 
 def _call_timeout(options: dict[str, str]) -> float | None:

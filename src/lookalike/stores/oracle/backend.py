@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from lookalike.errors import CollectionEmpty, CollectionNotFound, StoreBusy, StoreCorrupt, StoreError
-from lookalike.stores.backend import BuiltIndex, Hits, Rows
+from lookalike.stores.backend import BuiltIndex, Hits, Rows, WordHits
 from lookalike.stores.damage import DamageLog, Fault
 from lookalike.stores.entry import NEW
 from lookalike.stores.oracle.catalog import (
@@ -21,7 +21,6 @@ from lookalike.stores.oracle.catalog import (
     lock,
     make_collection,
     must_find,
-    new_vector,
     read_metric,
     rename,
     set_index,
@@ -43,7 +42,6 @@ from lookalike.stores.oracle.records import (
     read_stamps,
     read_with_vectors,
     remove_records,
-    uris_of,
 )
 from lookalike.stores.oracle.schema import check_dimension, drop_tables, make_vector_table
 from lookalike.stores.oracle.search import Search, make_vector_index
@@ -55,7 +53,7 @@ from lookalike.stores.verification import LOST_RECORD, DamagedCandidates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lookalike.stores.backend import Choose, RecordRow, StampRow
+    from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, StampRow
     from lookalike.stores.damage import StructureFault
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.oracle.connection import OracleSession
@@ -88,7 +86,6 @@ class OracleBackend:
 
     @property
     def url(self) -> str:
-        """The URL that leads to the store, without a password."""
         return self._server.url
 
     @property
@@ -97,13 +94,11 @@ class OracleBackend:
         return []
 
     def close(self) -> None:
-        """Close the sessions. A second call does nothing; another call opens new ones."""
         self._server.close()
 
     # The catalog
 
     def entries(self) -> list[Entry]:
-        """Return all collections, by name, with count and fields."""
         with self._server.session() as session:
             found = []
             for entry in find_all(session, self.url):
@@ -112,22 +107,15 @@ class OracleBackend:
             return found
 
     def entry(self, name: str, *, counted: bool = False) -> Entry:
-        """Return one collection."""
         return self._read(name, count if counted else lambda _, entry: entry)
 
     def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
-        """Make a collection with one vector, unless it is there."""
         check_dimension(vector.space.dimension)
         with self._server.session() as session:
             if find(session, self.url, name) is None:
                 make_collection(session, name, vector, metric)
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         """Change in one step which vectors a collection declares, and which is its default.
 
         The table of a new vector is made before that step, in which `edit` is called again: DDL commits, and
@@ -139,7 +127,7 @@ class OracleBackend:
                 while True:
                     before = lock(session, self.url, name, self._server.wait)
                     after = edit(before, partial(_lacking, session, before))
-                    new = new_vector(after)
+                    new = next((one for one in after.vectors if one.number == NEW), None)
                     if new is None or new.info.space.dimension in made:
                         break
                     session.rollback()
@@ -164,18 +152,15 @@ class OracleBackend:
                 drop_tables(session, None, [*sorted(gone), *made.values()])
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return what was last kept as the metric of a vector."""
         return self._read(name, lambda session, entry: read_metric(session, choose(entry).number))
 
     def rename(self, name: str, new: str) -> None:
-        """Give a collection another name; its view follows."""
         with self._writing(name) as (session, entry):
             rename(session, entry, new)
             session.commit()
             refresh_views(session)
 
     def delete(self, name: str) -> int:
-        """Delete a collection and return how many records it had; its tables are dropped afterwards."""
         with self._writing(name) as (session, entry):
             found = count(session, entry)
             delete_collection(session, entry)
@@ -183,13 +168,7 @@ class OracleBackend:
 
     # Records
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
-        """Add records with all their vectors, or replace those of the same id, in one transaction."""
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         with self._writing(name) as (session, entry):
             given = give(entry)
             stale = put_records(session, entry, records)
@@ -200,20 +179,17 @@ class OracleBackend:
                 refresh_views(session)
 
     def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
-        """Give a vector to those of the records that lack it, in one transaction; return how many."""
         with self._writing(name) as (session, entry):
             given = fill_vectors(session, entry.key, choose(entry).number, records, vectors)
             session.commit()
             return given
 
     def lacking(self, name: str, choose: Choose, most: int | None) -> list[str]:
-        """Return the ids of records that lack a vector, sorted."""
         return self._read(
             name, lambda session, entry: lacking_ids(session, entry.key, choose(entry).number, most)
         )
 
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
-        """Replace fields and metadata of the records with these ids, in one transaction."""
         with self._writing(name) as (session, entry):
             stale = put_labels(session, entry, labels)
             session.commit()
@@ -221,34 +197,25 @@ class OracleBackend:
                 refresh_views(session)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
-        """Remove records by id with all their vectors, in one transaction; return how many there were."""
         with self._writing(name) as (session, entry):
             removed = remove_records(session, entry, ids)
             session.commit()
             return removed
 
     def stamps(self, name: str) -> list[StampRow]:
-        """Return the stamp of every record."""
         return self._read(name, lambda session, entry: read_stamps(session, entry.key))
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        """Return the ids of the records whose file has this SHA-256, sorted."""
         return self._read(name, lambda session, entry: ids_of_digest(session, entry.key, digest))
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
-        """Return a collection and the ids of its records that match, sorted."""
-
         def work(session: OracleSession, entry: Entry) -> tuple[Entry, list[str]]:
             matching = read_filter(session, entry.key, where)
             return entry, [] if matching is None else matching_ids(session, entry.key, matching)
 
         return self._read(name, work)
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
-        """Return the records with these ids, and those vectors of theirs."""
-
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         def work(session: OracleSession, entry: Entry) -> Rows:
             numbers = [vector.number for vector in choose(entry)]
             return Rows(entry, *read_with_vectors(session, entry.key, numbers, ids))
@@ -262,9 +229,7 @@ class OracleBackend:
 
     # Search
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
-        """Return the nearest neighbours of each query, with their records."""
-
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         def work(session: OracleSession, entry: Entry) -> Hits:
             vector, queries = ask(entry)
             matching = read_filter(session, entry.key, query.where, query.having)
@@ -272,12 +237,7 @@ class OracleBackend:
                 return Hits([[] for _ in queries], [])
             search = Search(session, vector.number, queries, matching, query.exclude)
             by_index = query.approximate and vector.index is not None
-            try:
-                found = search.approximate(query.k) if by_index else search.exact(query.k)
-            except DamagedCandidates as damaged:
-                uris = uris_of(session, entry.key, [fault.id for fault in damaged.faults])
-                faults = [fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults]
-                raise DamagedCandidates(faults) from damaged
+            found = search.approximate(query.k) if by_index else search.exact(query.k)
             ids = {identity for row in found for identity, _ in row}
             records = read_records(session, entry.key, list(ids))
             missing = ids - {str(row[0]) for row in records}
@@ -289,19 +249,17 @@ class OracleBackend:
 
         return self._read(name, work)
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
         """Return the ids of the records that have any of the words, by Oracle's score; and the records.
 
         Raises:
             Unanswerable: the server has no Oracle Text.
         """
 
-        def work(session: OracleSession, entry: Entry) -> tuple[list[str], list[RecordRow]]:
+        def work(session: OracleSession, entry: Entry) -> WordHits:
             matching = read_filter(session, entry.key, where)
             rows = [] if matching is None else records_by_words(session, entry.key, terms, k, matching)
-            return [str(row[0]) for row in rows], rows
+            return WordHits([str(row[0]) for row in rows], rows)
 
         return self._read(name, work)
 
@@ -323,18 +281,15 @@ class OracleBackend:
             return BuiltIndex(entry, replace(vector, index=kind), kind)
 
     def keep_recall(self, built: BuiltIndex, measured: Approximation) -> None:
-        """Keep with a vector what was measured of its index."""
         with self._server.session() as session:
             set_index(session, built.vector.number, built.kind, measured)
 
     # Looking after
 
     def check(self) -> list[StructureFault]:
-        """Return nothing: Oracle verifies its blocks itself (DB_BLOCK_CHECKSUM, and RMAN's VALIDATE)."""
         return []
 
     def sql(self, statement: str, seconds: float) -> Table:
-        """Answer one SQL statement that only reads; each collection is a view of its name."""
         return answer(self._server, statement, seconds)
 
     def _read(self, of: str | Entry, work: Callable[[OracleSession, Entry], _T]) -> _T:

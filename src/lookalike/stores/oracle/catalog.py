@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import (
-    CollectionExists,
-    CollectionNotFound,
-    StoreBusy,
-    StoreError,
-    StoreNewer,
-    StoreOlder,
-)
-from lookalike.stores.checks import same_name
-from lookalike.stores.entry import NEW, Entry, VectorEntry
+from lookalike.errors import CollectionExists, CollectionNotFound, StoreBusy, StoreError
+from lookalike.stores.checks import check_version, same_name
+from lookalike.stores.entry import Entry, VectorEntry, vector_columns
 from lookalike.stores.oracle.encoding import Field, text_key
 from lookalike.stores.oracle.errors import (
     NO_SUCH_TABLE,
@@ -37,6 +30,7 @@ from lookalike.stores.oracle.schema import (
     records_table,
 )
 from lookalike.stores.oracle.views import drop_view, refresh_views
+from lookalike.stores.sql import insert_statement
 from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
@@ -56,15 +50,6 @@ _ENTRIES = (
 BY_NAME = _ENTRIES.format(condition="c.name_key = :name_key")
 BY_NUMBER = _ENTRIES.format(condition="c.collection_id = :collection_id")
 ALL = _ENTRIES.format(condition="c.collection_id > 0")
-_INSERT = (
-    "INSERT INTO lookalike_collections (collection_id, name_key, name, default_vector, revision)"
-    " VALUES (:collection_id, :name_key, :name, :default_vector, 1)"
-)
-_INSERT_VECTOR = (
-    "INSERT INTO lookalike_vectors (vector_id, collection_id, name, embedder, embedder_fingerprint,"
-    " dimension, metric_fingerprint, ready, becomes_default) VALUES (:vector_id, :collection_id, :name,"
-    " :embedder, :embedder_fingerprint, :dimension, :metric_fingerprint, :ready, :becomes_default)"
-)
 _UPDATE_VECTOR = (
     "UPDATE lookalike_vectors SET ready = :ready, becomes_default = :becomes_default"
     " WHERE vector_id = :vector_id"
@@ -239,11 +224,6 @@ def change_vectors(
             _put_metric(session, vector.number, metrics[vector.info.space])
 
 
-def new_vector(entry: Entry) -> VectorEntry | None:
-    """Return the vector that has no table yet, None where all have."""
-    return next((vector for vector in entry.vectors if vector.number == NEW), None)
-
-
 def read_metric(session: OracleSession, vector: int) -> bytes | None:
     """Return what a vector was declared with as its metric."""
     rows = session.query(
@@ -270,16 +250,8 @@ def rename(session: OracleSession, entry: Entry, new: str) -> None:
 
 def set_index(session: OracleSession, vector: int, kind: str | None, measured: Approximation | None) -> None:
     """Note which approximate index a vector has, and commit; of a vector that is gone nothing is noted."""
-    session.execute(
-        _SET_INDEX,
-        {
-            "kind": kind,
-            "recall": None if measured is None else measured.recall,
-            "k": None if measured is None else measured.k,
-            "queries": None if measured is None else measured.queries,
-            "vector_id": vector,
-        },
-    )
+    found = dict.fromkeys(("recall", "k", "queries")) if measured is None else asdict(measured)
+    session.execute(_SET_INDEX, {**found, "kind": kind, "vector_id": vector})
     session.commit()
 
 
@@ -323,7 +295,7 @@ def put_fields(session: OracleSession, collection: int, fields: Sequence[Field])
 def _entries(session: OracleSession, url: str, statement: str, binds: Mapping[str, Any]) -> list[Entry]:
     rows = _rows(session, url, statement, binds)
     for row in rows:
-        _check_version(url, row[0])
+        check_version(url, row[0], VERSION)
     found: dict[int, list[Row]] = {}
     for row in rows:
         if row[1] is not None:
@@ -344,16 +316,9 @@ def _rows(session: OracleSession, url: str, statement: str, binds: Mapping[str, 
     with suppress_code(*NO_SUCH_TABLE):
         versions = session.query("SELECT version FROM lookalike_store", rows=1)
     for (version,) in versions:
-        _check_version(url, version)
+        check_version(url, version, VERSION)
     # The version is written when all tables are there: without it nobody has written yet.
     return session.query(statement, binds) if versions else []
-
-
-def _check_version(url: str, version: int) -> None:
-    if version > VERSION:
-        raise StoreNewer(url)
-    if version < VERSION:
-        raise StoreOlder(url)
 
 
 def _vector(row: Row) -> VectorEntry:
@@ -368,9 +333,15 @@ def _vector(row: Row) -> VectorEntry:
 
 def _insert(session: OracleSession, entry: Entry, metric: bytes | None) -> bool:
     """Add the rows of a collection whose tables are made, uncommitted; tell whether its name was free."""
-    binds = {"name_key": text_key(same_name(entry.name)), "name": entry.name, "default_vector": entry.default}
+    row = {
+        "collection_id": entry.key,
+        "name_key": text_key(same_name(entry.name)),
+        "name": entry.name,
+        "default_vector": entry.default,
+        "revision": 1,
+    }
     try:
-        session.execute(_INSERT, {"collection_id": entry.key, **binds})
+        session.execute(insert_statement("lookalike_collections", row), row)
     except OracleRefusal as error:
         if error.code != NOT_UNIQUE:
             raise
@@ -383,29 +354,15 @@ def _insert(session: OracleSession, entry: Entry, metric: bytes | None) -> bool:
 
 
 def _insert_vector(session: OracleSession, collection: int, vector: VectorEntry) -> None:
-    space = vector.info.space
-    session.execute(
-        _INSERT_VECTOR,
-        {
-            "vector_id": vector.number,
-            "collection_id": collection,
-            "name": vector.info.name,
-            "embedder": space.embedder,
-            "embedder_fingerprint": space.embedder_fingerprint,
-            "dimension": space.dimension,
-            "metric_fingerprint": space.metric_fingerprint,
-            **_state(vector.info),
-        },
-    )
+    numbers = {"vector_id": vector.number, "collection_id": collection}
+    row = {**numbers, **vector_columns(vector.info), **_state(vector.info)}
+    session.execute(insert_statement("lookalike_vectors", row), row)
 
 
 def _put_metric(session: OracleSession, vector: int, metric: bytes) -> None:
     session.execute(_DELETE_METRIC, {"vector_id": vector})
-    session.execute(
-        "INSERT INTO lookalike_metrics (vector_id, metric) VALUES (:vector_id, :metric)",
-        {"vector_id": vector, "metric": metric},
-        {"metric": "blob"},
-    )
+    row = {"vector_id": vector, "metric": metric}
+    session.execute(insert_statement("lookalike_metrics", row), row, {"metric": "blob"})
 
 
 def _delete_vector(session: OracleSession, vector: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -18,8 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lookalike.checksums import vector_checksum
-from lookalike.errors import InvalidArgument
-from lookalike.file_names import display
+from lookalike.stores.field_values import comparable
 from lookalike.stores.sql import sql_text
 from lookalike.stores.view_columns import COLUMNS, ColumnNames, cut, vector_column
 
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from lookalike.types import Fields, Scalar, Vectors
 
 Row: TypeAlias = "tuple[Any, ...]"
-
-ID_LENGTH = 512
-"""Characters in an id, which is plain ASCII."""
 
 TEXT_LENGTH = 1000
 """Bytes in `uri` and `path`. The driver allows four bytes a character, and a bind of more than 4,000 is a
@@ -66,30 +61,15 @@ class Field(NamedTuple):
     """Whether all its values were numbers."""
 
 
-def usable_ids(ids: Iterable[str]) -> list[str]:
-    """Return those that can be the id of a record, each once; other text is the id of nothing."""
-    return [name for name in dict.fromkeys(ids) if name.isascii() and 1 <= len(name) <= ID_LENGTH]
-
-
 def text_key(text: str) -> str:
     """Return a digest of any text, 64 hexadecimal digits: what names are compared by."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def value_key(value: Scalar) -> str | None:
-    """Return a digest that is equal for values that `Where` takes for equal; None for what equals nothing.
-
-    Numbers compare as numbers, a boolean only with a boolean, a string only with a string.
-    """
-    if isinstance(value, str):
-        return text_key("s" + value)[:32]
-    if isinstance(value, bool):
-        return text_key(f"b{value:d}")[:32]
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return text_key(f"n{int(value):x}" if value.is_integer() else f"n{value.hex()}")[:32]
-    return text_key(f"n{value:x}")[:32]
+    """Return a digest of what is `comparable` of a value; None for what equals nothing."""
+    text = comparable(value)
+    return None if text is None else text_key(text)[:32]
 
 
 def value_rows(identity: str, fields: Fields, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -138,14 +118,8 @@ def label_binds(labels: StoredLabels, columns: Mapping[str, str]) -> dict[str, A
 
 
 def record_binds(stored: StoredRecord, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return all binds of one record.
-
-    Raises:
-        InvalidArgument: the id has not 1 … 512 characters.
-    """
+    """Return all binds of one record."""
     record = stored.record
-    if not 1 <= len(record.id) <= ID_LENGTH:
-        raise InvalidArgument(f"record {display(record.id[:64])!r}: an id has 1 … {ID_LENGTH} characters")
     binds = label_binds(stored.labels, columns)
     long = len(record.uri) > TEXT_LENGTH
     if long:

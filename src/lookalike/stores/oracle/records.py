@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lookalike.stores.batches import chunks
+from lookalike.stores.checks import ID_LENGTH
 from lookalike.stores.oracle.catalog import put_fields, read_fields
 from lookalike.stores.oracle.encoding import (
-    ID_LENGTH,
     RECORD_COLUMNS,
     TEXT_LENGTH,
     kept_uri,
@@ -18,7 +18,6 @@ from lookalike.stores.oracle.encoding import (
     plan_fields,
     record_binds,
     record_row,
-    usable_ids,
     value_rows,
     vector_binds,
     vector_content,
@@ -26,6 +25,7 @@ from lookalike.stores.oracle.encoding import (
 from lookalike.stores.oracle.filters import TOGETHER, delete_by_id, in_list
 from lookalike.stores.oracle.schema import records_table, tables_beside, values_table, vector_table
 from lookalike.stores.oracle.words import put_words
+from lookalike.stores.sql import insert_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -65,11 +65,7 @@ def put_vector_statement(vector: int) -> str:
 
 def fill_statement(vector: int) -> str:
     """Return the statement that gives a vector to a record that has none."""
-    columns = ("id", *_VECTOR_COLUMNS)
-    return (
-        f"INSERT INTO {vector_table(vector)} ({', '.join(columns)})"  # noqa: S608 our own columns
-        f" VALUES ({', '.join(f':{column}' for column in columns)})"
-    )
+    return insert_statement(vector_table(vector), ("id", *_VECTOR_COLUMNS))
 
 
 def relabel_statement(collection: int) -> str:
@@ -94,11 +90,7 @@ def put_records(session: OracleSession, entry: Entry, records: Sequence[StoredRe
         rows = [record_binds(one, columns) for one in some]
         session.execute_many(put_statement(collection), rows, _SIZES)
     _put_values(session, collection, {one.id: one.record.fields for one in records}, numbers)
-    put_words(
-        session,
-        collection,
-        {one.id: (one.record.uri, one.record.fields, one.record.metadata) for one in records},
-    )
+    put_words(session, collection, [(one.record.uri, one.labels) for one in records])
     return stale
 
 
@@ -151,15 +143,12 @@ def put_labels(session: OracleSession, entry: Entry, labels: Sequence[StoredLabe
         sizes = {name: _SIZES[name] for name in ("id", "fields", "metadata", "kept")}
         session.execute_many(relabel_statement(collection), rows, sizes)
     _put_values(session, collection, {one.id: one.fields for one in known.values()}, numbers)
-    put_words(
-        session, collection, {one.id: (uris[one.id], one.fields, one.metadata) for one in known.values()}
-    )
+    put_words(session, collection, [(uris[one.id], one) for one in known.values()])
     return stale
 
 
 def remove_records(session: OracleSession, entry: Entry, ids: Sequence[str]) -> int:
     """Remove the records of a collection that have one of the ids; return how many there were."""
-    ids = usable_ids(ids)
     for table in tables_beside(entry.key, (vector.number for vector in entry.vectors)):
         delete_by_id(session, table, ids)
     return delete_by_id(session, records_table(entry.key), ids)
@@ -180,11 +169,11 @@ def select_by_id(
         session: lent for as long as that takes.
         collection: its number.
         columns: of the SELECT.
-        ids: any texts.
+        ids: of records.
         more: what must hold of `r` too.
         joined: tables that are joined to `r`.
     """
-    for some in chunks(usable_ids(ids), TOGETHER):
+    for some in chunks(ids, TOGETHER):
         condition, binds = in_list("r.id", "id", some)
         if more:
             condition += f" AND {more}"
@@ -210,8 +199,6 @@ def read_stamps(session: OracleSession, collection: int) -> list[StampRow]:
 
 def ids_of_digest(session: OracleSession, collection: int, digest: str) -> list[str]:
     """Return the ids of the records whose file has this SHA-256, sorted."""
-    if not usable_ids([digest]):
-        return []  # that is the digest of nothing, and may be more than can be compared
     rows = session.query(
         f"SELECT r.id FROM {records_table(collection)} r WHERE r.digest = :digest ORDER BY r.id",  # noqa: S608
         {"digest": digest},
@@ -247,7 +234,7 @@ def count_lacking(session: OracleSession, collection: int, vector: int | None) -
 def orphaned_ids(session: OracleSession, collection: int, vector: int, ids: Sequence[str]) -> list[str]:
     """Return those of the ids that have a vector and no record, which no transaction of ours leaves."""
     found: list[str] = []
-    for some in chunks(usable_ids(ids), TOGETHER):
+    for some in chunks(ids, TOGETHER):
         condition, binds = in_list("v.id", "id", some)
         rows = session.query(
             f"SELECT v.id FROM {vector_table(vector)} v WHERE {condition} AND NOT EXISTS"  # noqa: S608
@@ -343,9 +330,5 @@ def _put_values(
         row for identity, fields in records.items() for row in value_rows(identity, fields, numbers)
     ]
     for some_rows in chunks(rows, 10_000):
-        session.execute_many(
-            f"INSERT INTO {values_table(collection)} (id, field_id, value_key)"  # noqa: S608
-            " VALUES (:id, :field_id, :value_key)",
-            some_rows,
-            {"id": ID_LENGTH},
-        )
+        statement = insert_statement(values_table(collection), ("id", "field_id", "value_key"))
+        session.execute_many(statement, some_rows, {"id": ID_LENGTH})

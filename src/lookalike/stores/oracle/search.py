@@ -13,8 +13,8 @@ from lookalike.stores.oracle.catalog import set_index
 from lookalike.stores.oracle.encoding import vector_bind, vector_content
 from lookalike.stores.oracle.errors import OracleRefusal
 from lookalike.stores.oracle.schema import vector_index, vector_table
-from lookalike.stores.reranking import exact_nearest, rerank
-from lookalike.stores.verification import DamagedCandidates, sound_vectors
+from lookalike.stores.reranking import approximate_nearest, exact_nearest
+from lookalike.stores.verification import sound_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -98,18 +98,9 @@ class Search:
     def approximate(self, k: int) -> list[list[tuple[str, float]]]:
         """Return neighbours of each query that the vector index finds; the exact ones where those are few."""
         statement = nearest_statement(self._vector, self._matching.condition, approximate=True)
-        found = [
-            rerank(self._queries[row], self._candidates(statement, row, k + _SPARE))[:k]
-            for row in range(len(self._queries))
-        ]
-        few = [row for row, some in enumerate(found) if len(some) < k]
-        if few:
-            again = exact_nearest(
-                self._queries[few], k, lambda rows, count: self._fetch([few[row] for row in rows], count)
-            )
-            for row, some in zip(few, again, strict=True):
-                found[row] = some
-        return found
+        rows = range(len(self._queries))
+        candidates = [self._candidates(statement, row, k + _SPARE) for row in rows]
+        return approximate_nearest(self._queries, k, candidates, self._fetch)
 
     def _fetch(self, rows: Sequence[int], count: int) -> list[Candidates]:
         statement = nearest_statement(self._vector, self._matching.condition, approximate=False)
@@ -125,10 +116,7 @@ class Search:
             rows=fetched,
         )
         kept = [(row[0], row[1], vector_content(row[2])) for row in rows if row[0] not in left_out]
-        _, vectors, faults = sound_vectors(kept, self._queries.shape[1])
-        if faults:
-            raise DamagedCandidates(faults)
-        return [row[0] for row in kept], vectors
+        return sound_candidates(kept, self._queries.shape[1])
 
 
 def make_vector_index(session: OracleSession, vector: int, kinds: Sequence[str]) -> str:

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import Unanswerable
 from lookalike.stores.batches import chunks
-from lookalike.stores.oracle.encoding import ID_LENGTH, RECORD_COLUMNS, TEXT_LENGTH, record_row, text_key
+from lookalike.stores.checks import ID_LENGTH
+from lookalike.stores.oracle.encoding import RECORD_COLUMNS, TEXT_LENGTH, record_row, text_key
 from lookalike.stores.oracle.errors import OracleRefusal
 from lookalike.stores.oracle.filters import TOGETHER, delete_by_id
 from lookalike.stores.oracle.schema import records_table, words_table
-from lookalike.stores.wording import record_text
+from lookalike.stores.sql import insert_statement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from lookalike.stores.backend import RecordRow
     from lookalike.stores.oracle.connection import OracleSession
     from lookalike.stores.oracle.filters import Filter
-    from lookalike.types import Fields, Metadata
+    from lookalike.stores.stored import StoredLabels
 
 # Of a word that is not ASCII: among a million of them two are the same with a chance of 3 in 100 million.
 _KEY_DIGITS = 16
@@ -44,27 +45,19 @@ def find_statement(collection: int, condition: str) -> str:
     )
 
 
-def put_words(
-    session: OracleSession, collection: int, labels: Mapping[str, tuple[str, Fields, Metadata]]
-) -> None:
+def put_words(session: OracleSession, collection: int, labels: Sequence[tuple[str, StoredLabels]]) -> None:
     """Make the words of records what their labels say; nothing is committed.
 
     Args:
         session: with the collection locked.
         collection: its number.
-        labels: uri, fields and metadata of each record, by id.
+        labels: uri and labels of each record.
     """
-    delete_by_id(session, words_table(collection), list(labels))
-    rows = [
-        {"id": identity, "words": " ".join(map(_key, record_text(*label).split()))}
-        for identity, label in labels.items()
-    ]
+    delete_by_id(session, words_table(collection), [one.id for _, one in labels])
+    rows = [{"id": one.id, "words": " ".join(map(_key, one.words(uri).split()))} for uri, one in labels]
     for some in chunks(rows, TOGETHER):
-        session.execute_many(
-            f"INSERT INTO {words_table(collection)} (id, words) VALUES (:id, :words)",  # noqa: S608
-            some,
-            {"id": ID_LENGTH, "words": "long"},
-        )
+        statement = insert_statement(words_table(collection), ("id", "words"))
+        session.execute_many(statement, some, {"id": ID_LENGTH, "words": "long"})
 
 
 def records_by_words(

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from lookalike.errors import CollectionNotFound
-from lookalike.stores.backend import BuiltIndex, Hits, Rows
+from lookalike.stores.backend import BuiltIndex, Hits, Rows, WordHits
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.catalog import (
@@ -33,20 +33,18 @@ from lookalike.stores.postgres.records import (
     read_stamps,
     read_vectors,
     remove_records,
-    uris_of,
 )
 from lookalike.stores.postgres.schema import lock_schema, make_schema
 from lookalike.stores.postgres.search import VectorSearch, create_index, write_recall
 from lookalike.stores.postgres.sql import answer
 from lookalike.stores.postgres.words import check_words, ids_by_words
-from lookalike.stores.verification import DamagedCandidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lookalike.stores.backend import Choose, RecordRow, StampRow
+    from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, StampRow
     from lookalike.stores.damage import StructureFault
-    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.entry import Entry
     from lookalike.stores.postgres.connection import Connection, Transaction
     from lookalike.stores.query import Query
     from lookalike.stores.stored import StoredLabels, StoredRecord
@@ -79,25 +77,20 @@ class PostgresBackend:
 
     @property
     def url(self) -> str:
-        """The URL it was opened with, without a password."""
         return self._address.masked
 
     def close(self) -> None:
-        """Close the connections. A second call does nothing; another call opens others."""
         self._server.close()
 
     # The catalogue
 
     def entries(self) -> list[Entry]:
-        """Return all collections, by name, with count and fields."""
         return self._server.read(all_entries)
 
     def entry(self, name: str, *, counted: bool = False) -> Entry:
-        """Return one collection, with its fields where `counted`."""
         return self._server.read(lambda transaction: existing(transaction, name, with_fields=counted))
 
     def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
-        """Make a collection with one vector, unless it is there."""
         with suppress(CollectionNotFound):
             self.entry(name)  # who may only read can open what is there
             return
@@ -111,22 +104,13 @@ class PostgresBackend:
 
         self._server.write(make)
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
-        """Change in one step which vectors a collection declares, and which is its default."""
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         self._write(name, lambda connection, entry: change_vectors(connection, entry, edit, metrics))
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return what was last kept as the metric of a vector, None for none."""
         return self._read(name, lambda connection, entry: read_metric(connection, choose(entry)))
 
     def rename(self, name: str, new: str) -> None:
-        """Give a collection and its view another name."""
-
         def rename(transaction: Transaction) -> None:
             if transaction.exists:
                 lock_schema(transaction.connection, self._address.schema)
@@ -135,8 +119,6 @@ class PostgresBackend:
         self._server.write(rename)
 
     def delete(self, name: str) -> int:
-        """Delete a collection with all that belongs to it, and return how many records it had."""
-
         def delete(connection: Connection, entry: Entry) -> int:
             remove_collection(connection, entry)
             return entry.count or 0
@@ -145,51 +127,34 @@ class PostgresBackend:
 
     # Records
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
-        """Add records, or replace those of the same id."""
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         self._write(name, lambda connection, entry: put_records(connection, entry, records, give(entry)))
 
     def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
-        """Give a vector to those of the records that are there as they were and lack it."""
         return self._write(
             name,
             lambda connection, entry: fill_vector(connection, entry, choose(entry), records, vectors),
         )
 
     def lacking(self, name: str, choose: Choose, most: int | None) -> list[str]:
-        """Return the ids of records that lack a vector, sorted."""
         return self._read(name, lambda connection, entry: lacking_ids(connection, entry, choose(entry), most))
 
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
-        """Replace fields and metadata of the records with these ids."""
         self._write(name, lambda connection, entry: put_labels(connection, entry, labels))
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
-        """Remove records by id with all their vectors, and return how many there were."""
         return self._write(name, lambda connection, entry: remove_records(connection, entry, ids))
 
     def stamps(self, name: str) -> list[StampRow]:
-        """Return the stamp of every record."""
         return self._read(name, read_stamps)
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        """Return the ids of the records whose file has this SHA-256, sorted."""
         return self._read(name, lambda connection, entry: ids_of_digest(connection, entry, digest))
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
-        """Return a collection and the ids of its records that match, sorted."""
         return self._read(name, lambda connection, entry: (entry, matching_ids(connection, entry, where)))
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
-        """Return the records with these ids, and those vectors of theirs."""
-
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         def rows(transaction: Transaction) -> Rows | None:
             connection = transaction.connection
             if isinstance(of, str):
@@ -206,41 +171,27 @@ class PostgresBackend:
 
     # Search
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
-        """Return the nearest neighbours of each query, with their records, in one state of the collection."""
-
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         def nearest(connection: Connection, entry: Entry) -> Hits:
             vector, queries = ask(entry)
             search = VectorSearch(connection, entry, vector, queries, query)
-            try:
-                if query.approximate and vector.index is not None:
-                    found = search.approximate(vector.index, self._address.ef_search)
-                else:
-                    found = search.exact()
-            except DamagedCandidates as damaged:
-                uris = uris_of(connection, entry, [fault.id for fault in damaged.faults])
-                raise DamagedCandidates(
-                    [fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults]
-                ) from None
+            if query.approximate and vector.index is not None:
+                found = search.approximate(vector.index, self._address.ef_search)
+            else:
+                found = search.exact()
             ids = {identity for hits in found for identity, _ in hits}
             return Hits(found, read_records(connection, entry, ids))
 
         return self._read(name, nearest)
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
-        """Return the ids of the records that have any of the words, best first by BM25, and the records."""
-
-        def search(connection: Connection, entry: Entry) -> tuple[list[str], list[RecordRow]]:
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
+        def search(connection: Connection, entry: Entry) -> WordHits:
             ids = ids_by_words(connection, entry, terms, k, where)
-            return ids, read_records(connection, entry, ids)
+            return WordHits(ids, read_records(connection, entry, ids))
 
         return self._read(name, search)
 
     def build_index(self, name: str, choose: Choose) -> BuiltIndex:
-        """Make the HNSW index of a vector anew, of halfvec where its dimension needs that."""
-
         def build(connection: Connection, entry: Entry) -> BuiltIndex:
             vector = choose(entry)
             return BuiltIndex(entry, vector, create_index(connection, entry, vector, self._address))
@@ -248,7 +199,6 @@ class PostgresBackend:
         return self._write(name, build)
 
     def keep_recall(self, built: BuiltIndex, measured: Approximation) -> None:
-        """Keep with a vector what was measured of its index, unless the vector is gone."""
         self._server.write(lambda transaction: write_recall(transaction.connection, built.vector, measured))
 
     # Looking after
@@ -269,7 +219,6 @@ class PostgresBackend:
         )
 
     def sql(self, statement: str, seconds: float) -> Table:
-        """Answer one SQL statement that only reads; what JSON has not (dates, vectors …) is text."""
         return answer(self._server, statement, seconds)
 
     def _read(self, name: str, work: Callable[[Connection, Entry], _T]) -> _T:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import CollectionExists, CollectionNotFound, InvalidArgument
 from lookalike.stores.checks import same_name
-from lookalike.stores.entry import NEW, Entry, VectorEntry
+from lookalike.stores.entry import NEW, Entry, VectorEntry, vector_columns
 from lookalike.stores.postgres.connection import SQL
 from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.postgres.schema import (
@@ -20,11 +20,13 @@ from lookalike.stores.postgres.schema import (
     vector_table,
 )
 from lookalike.stores.postgres.views import create_view, drop_view, shows_the_same, view_name
+from lookalike.stores.sql import insert_statement
 from lookalike.types import Approximation, Space, VectorInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from lookalike.stores.backend import Edit
     from lookalike.stores.postgres.connection import Connection, Transaction
 
 MOST_DIMENSIONS = 16_000
@@ -148,32 +150,13 @@ def _add_vector(connection: Connection, collection: int, vector: VectorInfo, met
         raise InvalidArgument(
             f"pgvector holds vectors of at most {MOST_DIMENSIONS:,} numbers, these have {space.dimension:,}"
         )
-    row = connection.execute(
-        "INSERT INTO lookalike_vectors (collection, name, embedder, embedder_fingerprint, dimension,"
-        " metric_fingerprint, metric, ready, becomes_default) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-        " RETURNING vector",
-        (
-            collection,
-            vector.name,
-            space.embedder,
-            space.embedder_fingerprint,
-            space.dimension,
-            space.metric_fingerprint,
-            metric,
-            vector.ready,
-            vector.becomes_default,
-        ),
-    ).fetchone()
-    assert row is not None  # noqa: S101 for the type
-    create_vector_table(connection, row[0], space.dimension)
+    row = {"collection": collection, **vector_columns(vector), "metric": metric}
+    statement = f"{insert_statement('lookalike_vectors', row, '%({})s')} RETURNING vector"
+    ((number,),) = connection.execute(statement.encode(), row)
+    create_vector_table(connection, number, space.dimension)
 
 
-def change_vectors(
-    connection: Connection,
-    entry: Entry,
-    edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-    metrics: Mapping[Space, bytes],
-) -> None:
+def change_vectors(connection: Connection, entry: Entry, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
     """Change which vectors a collection declares and which is its default; it is locked.
 
     Args:

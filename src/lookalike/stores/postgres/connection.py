@@ -14,14 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from lookalike.errors import (
-    ExtraMissing,
-    InvalidArgument,
-    StoreError,
-    StoreNewer,
-    StoreOlder,
-    StoreUnreachable,
-)
+from lookalike.errors import ExtraMissing, InvalidArgument, StoreError, StoreUnreachable
+from lookalike.stores.checks import check_version
 from lookalike.stores.idle_pool import IdlePool
 from lookalike.stores.postgres.errors import (
     DEADLOCK,
@@ -154,13 +148,8 @@ class Transaction:
     """An open transaction; our schema is the first in its search path."""
 
     connection: Connection
-    version: int
-    """That of our tables; 0 where they are not there."""
-
-    @property
-    def exists(self) -> bool:
-        """Whether our tables are there."""
-        return self.version > 0
+    exists: bool
+    """Whether our tables are there."""
 
 
 class PostgresServer:
@@ -286,15 +275,11 @@ class PostgresServer:
         cursor = connection.execute(Composed([begin, SQL("; "), self._settings]))
         cursor.nextset()
         row = cursor.fetchone()
-        version = 0
         if row is not None and row[-1]:
             row = connection.execute("SELECT max(version) FROM lookalike_schema").fetchone()
-            version = 1 if row is None else row[0] or 1
-            if version > VERSION:
-                raise StoreNewer(self.url)
-            if version < VERSION:
-                raise StoreOlder(self.url)
-        return Transaction(connection, version)
+            check_version(self.url, 1 if row is None else row[0] or 1, VERSION)
+            return Transaction(connection, exists=True)
+        return Transaction(connection, exists=False)
 
     def _take(self) -> tuple[Connection, int]:
         connection, period = self._idle.take()

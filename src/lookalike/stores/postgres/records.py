@@ -12,7 +12,6 @@ from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.schema import record_table, vector_table, words_table
 from lookalike.stores.postgres.views import add_fields, column_types
 from lookalike.stores.postgres.words import add_words
-from lookalike.stores.wording import record_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,7 +55,7 @@ def put_records(
     remove_records(connection, entry, ids)
     for vector, rows in vectors:
         _copy_vectors(connection, vector, ids, rows)
-    add_words(connection, entry.key, _texts((one.record.uri, one.labels) for one in records))
+    add_words(connection, entry.key, ((one.id, one.labels.words(one.record.uri)) for one in records))
     with (
         connection.cursor() as cursor,
         cursor.copy(_COPY_RECORDS.format(record_table(entry.key))) as copy,
@@ -93,10 +92,6 @@ def _copy_vectors(connection: Connection, vector: VectorEntry, ids: Sequence[str
     ):
         for identity, content, binary in zip(ids, contents, binary_vectors(rows), strict=True):
             copy.write_row((identity.encode(), vector_checksum(identity, content), binary))
-
-
-def _texts(labels: Iterable[tuple[str, StoredLabels]]) -> Iterable[tuple[str, str]]:
-    return ((one.id, record_text(uri, one.fields, one.metadata)) for uri, one in labels)
 
 
 def fill_vector(
@@ -160,7 +155,7 @@ def put_labels(connection: Connection, entry: Entry, labels: Sequence[StoredLabe
         for one in known
     ]
     _remove(connection, words_table(entry.key), list(uris))
-    add_words(connection, entry.key, _texts((uris[one.id], one) for one in known))
+    add_words(connection, entry.key, ((one.id, one.words(uris[one.id])) for one in known))
     connection.execute(
         SQL(
             "UPDATE {} AS r SET labels_digest = n.digest, fields = n.fields::jsonb,"
@@ -172,19 +167,20 @@ def put_labels(connection: Connection, entry: Entry, labels: Sequence[StoredLabe
     )
 
 
-def remove_records(connection: Connection, entry: Entry, ids: Iterable[str]) -> int:
+def remove_records(connection: Connection, entry: Entry, ids: Sequence[str]) -> int:
     """Remove records with all their vectors and return how many there were; the collection is locked."""
-    known = plain_ids(ids)
     for vector in entry.vectors:
-        _remove(connection, vector_table(vector.number), known)
-    _remove(connection, words_table(entry.key), known)
-    removed = _remove(connection, record_table(entry.key), known)
+        _remove(connection, vector_table(vector.number), ids)
+    _remove(connection, words_table(entry.key), ids)
+    removed = _remove(connection, record_table(entry.key), ids)
     _count(connection, entry, -removed)
     return removed
 
 
 def _remove(connection: Connection, table: Identifier, ids: Sequence[str]) -> int:
-    return connection.execute(SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(table), (ids,)).rowcount
+    return connection.execute(
+        SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(table), (list(ids),)
+    ).rowcount
 
 
 def _count(connection: Connection, entry: Entry, more: int) -> None:
@@ -192,11 +188,6 @@ def _count(connection: Connection, entry: Entry, more: int) -> None:
         connection.execute(
             "UPDATE lookalike_collections SET count = count + %s WHERE collection = %s", (more, entry.key)
         )
-
-
-def plain_ids(ids: Iterable[str]) -> list[str]:
-    """Return each id once; other text than ASCII without NUL is the id of nothing."""
-    return [name for name in dict.fromkeys(ids) if name.isascii() and "\0" not in name]
 
 
 def read_records(connection: Connection, entry: Entry, ids: Iterable[str]) -> list[RecordRow]:
@@ -221,7 +212,7 @@ def _select(
 ) -> list[tuple[Any, ...]]:
     with connection.cursor(binary=True) as cursor:
         cursor.execute(
-            SQL("SELECT {} FROM {} WHERE id = ANY(%s::text[])").format(columns, table), (plain_ids(ids),)
+            SQL("SELECT {} FROM {} WHERE id = ANY(%s::text[])").format(columns, table), (list(ids),)
         )
         return cursor.fetchall()
 
@@ -250,7 +241,6 @@ def matching_ids(connection: Connection, entry: Entry, where: Where | None) -> l
 def ids_of_digest(connection: Connection, entry: Entry, digest: str) -> list[str]:
     """Return the ids of the records whose file has this SHA-256, sorted."""
     rows = connection.execute(
-        SQL("SELECT id FROM {} WHERE digest = ANY(%s::text[]) ORDER BY id").format(record_table(entry.key)),
-        (plain_ids([digest]),),
+        SQL("SELECT id FROM {} WHERE digest = %s ORDER BY id").format(record_table(entry.key)), (digest,)
     )
     return [identity for (identity,) in rows]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import CollectionEmpty, Unanswerable
 from lookalike.stores.postgres.connection import SQL, Composed, Literal, Wire
 from lookalike.stores.postgres.encoding import binary_vectors
 from lookalike.stores.postgres.filters import matching
-from lookalike.stores.postgres.records import plain_ids, vector_rows
+from lookalike.stores.postgres.records import vector_rows
 from lookalike.stores.postgres.schema import index, record_table, vector_table
-from lookalike.stores.reranking import exact_nearest, rerank
-from lookalike.stores.verification import DamagedCandidates, sound_vectors
+from lookalike.stores.reranking import approximate_nearest, exact_nearest
+from lookalike.stores.verification import sound_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +127,7 @@ class VectorSearch:
         self._queries = queries
         self._k = query.k
         self._binary = [Wire(row) for row in binary_vectors(queries)]
-        self._exclude = [plain_ids(ids) for ids in query.exclude] if query.exclude is not None else None
+        self._exclude = [list(ids) for ids in query.exclude] if query.exclude is not None else None
         table = vector_table(vector.number)
         self._from: Composed | SQL = SQL("{}").format(table)
         self._condition, self._bound = matching(query.where, query.having)
@@ -139,7 +140,7 @@ class VectorSearch:
         Raises:
             DamagedCandidates: it has to be asked again without these.
         """
-        return self._exact(range(len(self._queries)))
+        return exact_nearest(self._queries, self._k, partial(self._fetch, _EXACT))
 
     def approximate(self, kind: str, ef_search: int) -> list[list[tuple[str, float]]]:
         """Return what the index finds; where it finds fewer than k, the exact neighbours.
@@ -157,24 +158,14 @@ class VectorSearch:
         order: SQL | Composed = _APPROXIMATE
         if kind == "hnsw-halfvec":
             order = _HALF.format(dimension=Literal(self._dimension))
-        rows = range(len(self._queries))
-        candidates = self._fetch(order, rows, _WIDER[kind] * (self._k + _SPARE))
-        found = [
-            rerank(self._queries[row], some)[: self._k] for row, some in zip(rows, candidates, strict=True)
-        ]
-        short = [row for row in rows if len(found[row]) < self._k]
-        if short:
-            self._connection.execute("SELECT set_config('enable_seqscan', 'on', true)")
-            for row, hits in zip(short, self._exact(short), strict=True):
-                found[row] = hits
-        return found
+        count = _WIDER[kind] * (self._k + _SPARE)
+        candidates = self._fetch(order, range(len(self._queries)), count)
 
-    def _exact(self, rows: Sequence[int]) -> list[list[tuple[str, float]]]:
-        return exact_nearest(
-            self._queries[list(rows)],
-            self._k,
-            lambda some, count: self._fetch(_EXACT, [rows[row] for row in some], count),
-        )
+        def fetch(rows: Sequence[int], count: int) -> list[Candidates]:
+            self._connection.execute("SELECT set_config('enable_seqscan', 'on', true)")
+            return self._fetch(_EXACT, rows, count)
+
+        return approximate_nearest(self._queries, self._k, candidates, fetch)
 
     def _fetch(self, order: SQL | Composed, rows: Sequence[int], count: int) -> list[Candidates]:
         """Ask for the first `count` of each query, several queries in one round trip."""
@@ -193,16 +184,11 @@ class VectorSearch:
                 )
                 more: bool | None = True
                 while more:
-                    candidates.append(self._candidates(cursor.fetchall()))
+                    rows_found = vector_rows(cursor.fetchall(), self._dimension)
+                    candidates.append(sound_candidates(rows_found, self._dimension))
                     more = cursor.nextset()
         return candidates
 
     def _parameters(self, row: int, count: int) -> list[Any]:
         left_out = [] if self._exclude is None else [self._exclude[row]]
         return [*self._bound, *left_out, self._binary[row], count]
-
-    def _candidates(self, rows: Sequence[tuple[Any, ...]]) -> Candidates:
-        _, vectors, faults = sound_vectors(vector_rows(rows, self._dimension), self._dimension)
-        if faults:
-            raise DamagedCandidates(faults)
-        return [row[0] for row in rows], vectors

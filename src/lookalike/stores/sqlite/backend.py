@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lookalike.errors import CollectionNotFound
-from lookalike.stores.backend import Rows
+from lookalike.stores.backend import Rows, WordHits
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.sqlite.catalog import (
     add_collection,
@@ -44,9 +44,9 @@ from lookalike.stores.sqlite.words import ids_by_words
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.stores.backend import BuiltIndex, Choose, Hits, RecordRow, StampRow
+    from lookalike.stores.backend import Ask, BuiltIndex, Choose, ChooseSome, Edit, Give, Hits, StampRow
     from lookalike.stores.damage import StructureFault
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.query import Query
@@ -80,7 +80,6 @@ class SqliteBackend:
 
     @property
     def url(self) -> str:
-        """The URL it was opened with."""
         return self._file.url
 
     @property
@@ -90,7 +89,6 @@ class SqliteBackend:
         return [] if problem is None else [problem]
 
     def close(self) -> None:
-        """Close the file and forget what was read. A second call does nothing; another opens it again."""
         self._file.close()
         self._search.forget()
         self._filters.forget()
@@ -114,30 +112,21 @@ class SqliteBackend:
     # The catalogue
 
     def entries(self) -> list[Entry]:
-        """Return all collections: see `Backend.entries`."""
         with self._file.reading() as connection:
             if connection is None:
                 return []
             return [with_count(connection, entry, self._counted) for entry in read_entries(connection)]
 
     def entry(self, name: str, *, counted: bool = False) -> Entry:
-        """Return one collection: see `Backend.entry`."""
         with self._reading(name) as (connection, entry):
             return with_count(connection, entry, self._counted) if counted else entry
 
     def create(self, name: str, vector: VectorInfo, metric: bytes | None) -> None:
-        """Make a collection unless it is there: see `Backend.create`."""
         with self._file.writing() as connection:
             if find_entry(connection, name) is None:  # another process may have been faster
                 add_collection(connection, name, vector, metric)
 
-    def declare(
-        self,
-        name: str,
-        edit: Callable[[Entry, Callable[[VectorEntry], int]], Entry],
-        metrics: Mapping[Space, bytes],
-    ) -> None:
-        """Change which vectors a collection declares: see `Backend.declare`."""
+    def declare(self, name: str, edit: Edit, metrics: Mapping[Space, bytes]) -> None:
         with self._writing(name) as (connection, entry):
 
             def lacking(vector: VectorEntry) -> int:
@@ -150,17 +139,14 @@ class SqliteBackend:
         self._search.forget([one.number for one in entry.vectors if one.number not in kept], tokens)
 
     def metric(self, name: str, choose: Choose) -> bytes | None:
-        """Return the metric of a vector: see `Backend.metric`."""
         with self._reading(name) as (connection, entry):
             return read_metric(connection, choose(entry))
 
     def rename(self, name: str, new: str) -> None:
-        """Give a collection another name: see `Backend.rename`."""
         with self._writing(name) as (connection, entry):
             rename_collection(connection, entry, new)
 
     def delete(self, name: str) -> int:
-        """Delete a collection: see `Backend.delete`."""
         with self._writing(name) as (connection, entry):
             count = count_records(connection, entry)
             tokens = remove_collection(connection, entry)
@@ -169,39 +155,28 @@ class SqliteBackend:
 
     # Records
 
-    def put(
-        self,
-        name: str,
-        records: Sequence[StoredRecord],
-        give: Callable[[Entry], list[tuple[VectorEntry, Vectors]]],
-    ) -> None:
-        """Add or replace records in one transaction: see `Backend.put`."""
+    def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
         with self._writing(name) as (connection, entry):
             put_records(connection, entry, records, give(entry))
 
     def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
-        """Give a vector to records that lack it: see `Backend.fill`."""
         with self._writing(name) as (connection, entry):
             return fill_vector(connection, entry, choose(entry), records, vectors)
 
     def lacking(self, name: str, choose: Choose, most: int | None) -> list[str]:
-        """Return the ids of records that lack a vector: see `Backend.lacking`."""
         with self._reading(name) as (connection, entry):
             numbers = lacking_numbers(connection, entry, choose(entry))
             return sorted(record_keys(connection, numbers.tolist()).ids)[:most]
 
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
-        """Replace labels in one transaction: see `Backend.relabel`."""
         with self._writing(name) as (connection, entry):
             put_labels(connection, entry, labels)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
-        """Remove records in one transaction: see `Backend.remove`."""
         with self._writing(name) as (connection, entry):
             return remove_records(connection, entry, ids)
 
     def stamps(self, name: str) -> Iterator[StampRow]:
-        """Yield the stamp of every record: see `Backend.stamps`."""
         with self._reading(name) as (connection, entry):
             yield from connection.execute(
                 "SELECT uri, id, size, modified_ns, labels_digest, digest, file_checksum"
@@ -210,16 +185,14 @@ class SqliteBackend:
             )
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
-        """Return the ids of records by digest: see `Backend.ids_by_digest`."""
         with self._reading(name) as (connection, entry):
             rows = connection.execute(
                 "SELECT id FROM lookalike_records WHERE collection = ? AND digest = ? ORDER BY id",
-                (entry.key, digest if digest.isascii() else ""),
+                (entry.key, digest),
             )
             return [identity for (identity,) in rows]
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
-        """Return the ids of records that match: see `Backend.matching`."""
         with self._reading(name) as (connection, entry):
             keys = connection.execute(
                 "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
@@ -228,10 +201,7 @@ class SqliteBackend:
         matches = None if found is None else set(found.tolist())
         return entry, [identity for record, identity in keys if matches is None or record in matches]
 
-    def read(
-        self, of: str | Entry, ids: Sequence[str], choose: Callable[[Entry], Sequence[VectorEntry]]
-    ) -> Rows | None:
-        """Return records with some of their vectors: see `Backend.read`."""
+    def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         with self._file.reading() as connection:
             if isinstance(of, str):
                 found: Entry | None = existing_entry(connection, of)
@@ -253,18 +223,15 @@ class SqliteBackend:
 
     # Search
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
-        """Return the nearest neighbours of each query: see `Backend.nearest`."""
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         return self._search.nearest(name, ask, query)
 
-    def words(
-        self, name: str, terms: Sequence[str], k: int, where: Where | None
-    ) -> tuple[list[str], list[RecordRow]]:
+    def words(self, name: str, terms: Sequence[str], k: int, where: Where | None) -> WordHits:
         """Return the records that have any of the words, best first by FTS5's BM25: see `Backend.words`."""
         with self._reading(name) as (connection, entry):
             matches = self._filters.read(connection, entry, where)
             ids = ids_by_words(connection, entry.key, terms, k, matches)
-            return ids, list(select_by_id(connection, entry.key, RECORD_COLUMNS, ids))
+            return WordHits(ids, list(select_by_id(connection, entry.key, RECORD_COLUMNS, ids)))
 
     def build_index(self, name: str, choose: Choose) -> Approximation:
         """Make the shortlist of a vector, and measure it: see `Backend.build_index`.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike.checksums import content_checksum
 from lookalike.errors import CollectionExists, CollectionNotFound
 from lookalike.stores.checks import same_name
-from lookalike.stores.entry import NEW, Entry, VectorEntry
+from lookalike.stores.entry import NEW, Entry, VectorEntry, vector_columns
+from lookalike.stores.sql import insert_statement
 from lookalike.stores.sqlite.schema import (
     DamagedCatalog,
     drop_vector_table,
@@ -226,21 +227,9 @@ def vector_revision(connection: sqlite3.Connection, vector: int) -> int | None:
 
 
 def _add_vector(connection: sqlite3.Connection, collection: int, info: VectorInfo) -> VectorEntry:
-    space = info.space
-    ((number,),) = connection.execute(
-        "INSERT INTO lookalike_vectors (collection, name, embedder, embedder_fingerprint, dimension,"
-        " metric_fingerprint, ready, becomes_default) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING vector",
-        (
-            collection,
-            info.name,
-            space.embedder,
-            space.embedder_fingerprint,
-            space.dimension,
-            space.metric_fingerprint,
-            info.ready,
-            info.becomes_default,
-        ),
-    ).fetchall()
+    row = {"collection": collection, **vector_columns(info)}
+    statement = f"{insert_statement('lookalike_vectors', row)} RETURNING vector"
+    ((number,),) = connection.execute(statement, row).fetchall()
     make_vector_table(connection, number)
     return VectorEntry(number, info)
 

@@ -12,25 +12,11 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lookalike.errors import (
-    StoreCorrupt,
-    StoreError,
-    StoreNewer,
-    StoreOlder,
-    StoreReadOnly,
-    StoreUnreachable,
-)
+from lookalike.errors import StoreCorrupt, StoreError, StoreReadOnly, StoreUnreachable
 from lookalike.stores.sqlite.address import file_path
 from lookalike.stores.sqlite.encoding import stored_text
 from lookalike.stores.sqlite.errors import store_error
-from lookalike.stores.sqlite.schema import (
-    DamagedCatalog,
-    ForeignFile,
-    NewerFile,
-    OlderFile,
-    make_tables,
-    stored_version,
-)
+from lookalike.stores.sqlite.schema import DamagedCatalog, make_tables, stored_version
 from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
@@ -100,7 +86,7 @@ class SqliteFile:
             self._check_place(self._writer)
             try:
                 self._begin(self._writer, "BEGIN IMMEDIATE")
-                make_tables(self._writer)
+                make_tables(self._writer, self.url)
                 yield self._writer
                 self._writer.execute("COMMIT")
             finally:
@@ -153,18 +139,12 @@ class SqliteFile:
             yield
         except sqlite3.Error as error:
             raise store_error(error, self.url, self.path, self._timeout, write=write) from error
-        except ForeignFile as error:
-            raise StoreCorrupt(self.url, "is a database of another program; nothing was changed") from error
-        except NewerFile as error:
-            raise StoreNewer(self.url) from error
         except DamagedCatalog as error:
             raise StoreCorrupt(
                 self.url,
                 "is damaged: its list of collections is not what was written; restore it or index into a new "
                 "store",
             ) from error
-        except OlderFile as error:
-            raise StoreOlder(self.url) from error
         except UnicodeDecodeError as error:
             raise StoreCorrupt(self.url, "is damaged: it holds text that is no UTF-8") from error
 
@@ -252,7 +232,7 @@ class SqliteFile:
     def _first_read(self, connection: sqlite3.Connection) -> int:
         """Return the version of the schema, having waited for a lock."""
         self._patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1")
-        return stored_version(connection)
+        return stored_version(connection, self.url)
 
     def _begin(self, connection: sqlite3.Connection, how: str) -> None:
         self._patiently(connection, how)

@@ -35,8 +35,7 @@ def select_by_id(
     connection: sqlite3.Connection, collection: int, columns: str, ids: Sequence[str]
 ) -> Iterator[Row]:
     """Yield these columns of the records that have one of the ids, in no order."""
-    # Ids are ASCII: other text is the id of nothing, and sqlite3 cannot bind all of it.
-    for some in chunks([name for name in dict.fromkeys(ids) if name.isascii()], _CHUNK):
+    for some in chunks(ids, _CHUNK):
         yield from connection.execute(
             f"SELECT {columns} FROM lookalike_records"  # noqa: S608 columns and marks are our own
             f" WHERE collection = ? AND id IN ({', '.join('?' * len(some))})",

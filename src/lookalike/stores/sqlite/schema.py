@@ -23,6 +23,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.errors import StoreCorrupt
+from lookalike.stores.checks import check_version
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -112,47 +115,31 @@ TABLES = (
 )
 
 
-class ForeignFile(Exception):
-    """A database that lookalike did not make."""
-
-
-class NewerFile(Exception):
-    """A database that a later lookalike made."""
-
-
-class OlderFile(Exception):
-    """A database that an earlier lookalike made."""
-
-
 class DamagedCatalog(Exception):
     """Rows of `lookalike_collections` and `lookalike_vectors` that say something else than was written."""
 
 
-def stored_version(connection: sqlite3.Connection) -> int:
+def stored_version(connection: sqlite3.Connection, url: str) -> int:
     """Return the version of the schema in the database, 0 where there is none yet.
 
     Raises:
-        ForeignFile: it belongs to another program.
-        NewerFile: it has a version that this program does not know.
-        OlderFile: it has no named vectors yet.
+        StoreCorrupt: it belongs to another program.
+        StoreNewer, StoreOlder: it has another version than ours.
     """
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application_id != APPLICATION_ID:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application_id or version or tables:
-            raise ForeignFile
+            raise StoreCorrupt(url, "is a database of another program; nothing was changed")
         return 0
-    if version > VERSION:
-        raise NewerFile
-    if version < VERSION:
-        raise OlderFile
+    check_version(url, version, VERSION)
     return int(version)
 
 
-def make_tables(connection: sqlite3.Connection) -> None:
+def make_tables(connection: sqlite3.Connection, url: str) -> None:
     """Make the tables in the transaction that is open, where there are none yet."""
-    if stored_version(connection):
+    if stored_version(connection, url):
         return
     for statement in TABLES:
         connection.execute(statement)

@@ -12,15 +12,14 @@ from lookalike.stores.sqlite.shortlist.search import SqliteShortlists
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from lookalike.stores.backend import RecordRow
+    from lookalike.stores.backend import Ask, RecordRow
     from lookalike.stores.damage import DamageLog
-    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.entry import Entry
     from lookalike.stores.query import Query
     from lookalike.stores.sqlite.connection import SqliteFile
     from lookalike.stores.sqlite.filters import SqliteFilters
-    from lookalike.types import Vectors
 
 # Queries whose candidates are fetched in one transaction.
 _TOGETHER = 64
@@ -35,7 +34,7 @@ class SqliteSearch:
         self._file = file
         self._filters = filters
 
-    def nearest(self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query) -> Hits:
+    def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         """Return the nearest neighbours of each query: see `Backend.nearest`."""
         if query.approximate:
             hits = self._over_shortlist(name, ask, query)
@@ -68,9 +67,7 @@ class SqliteSearch:
         for token in tokens:
             self.shortlists.remove(token)
 
-    def _over_shortlist(
-        self, name: str, ask: Callable[[Entry], tuple[VectorEntry, Vectors]], query: Query
-    ) -> Hits | None:
+    def _over_shortlist(self, name: str, ask: Ask, query: Query) -> Hits | None:
         """Return what the shortlist of a vector leads to; None where exact search is to be used."""
         hits = Hits([], [])
         for start in range(0, len(query.vectors), _TOGETHER):

@@ -16,7 +16,7 @@ from lookalike.errors import LookalikeError, QueryRefused
 from lookalike.stores.damage import Fault
 from lookalike.stores.sql import AnswerLimit, too_long
 from lookalike.stores.sqlite.catalog import find_entry, read_entries
-from lookalike.stores.sqlite.encoding import quoted
+from lookalike.stores.sqlite.encoding import quoted, stored_text
 from lookalike.stores.sqlite.records import select_by_id
 from lookalike.stores.sqlite.views import view_query
 from lookalike.stores.verification import vector_fault
@@ -221,7 +221,7 @@ def _reason(error: Exception, cosine: _CosineSimilarity) -> str | None:
 def _restrict(
     connection: sqlite3.Connection, cosine: _CosineSimilarity, is_ended: Callable[[], bool]
 ) -> None:
-    connection.text_factory = _any_text
+    connection.text_factory = stored_text
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     # These table-valued functions declare themselves by a CREATE TABLE when first used.
     connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
@@ -233,14 +233,6 @@ def _restrict(
     connection.set_authorizer(
         lambda action, *_: sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY
     )
-
-
-def _any_text(content: bytes) -> str:
-    """Return stored text, and also what a statement made up that is no text."""
-    try:
-        return content.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return content.decode("utf-8", "backslashreplace")
 
 
 class _Vector(NamedTuple):

@@ -12,8 +12,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lookalike.stores.wording import record_text
-
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
@@ -49,7 +47,7 @@ def put_words(
     """
     connection.executemany(
         f"INSERT OR REPLACE INTO {_table(collection)} (rowid, id, words) VALUES (?, ?, ?)",  # noqa: S608
-        ((number, one.id, record_text(uri, one.fields, one.metadata)) for number, uri, one in labels),
+        ((number, one.id, one.words(uri)) for number, uri, one in labels),
     )
 
 

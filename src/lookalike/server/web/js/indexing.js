@@ -5,7 +5,7 @@ import { addingSection } from "./adding.js";
 import { app, loadCollections, mayWrite } from "./app.js";
 import { el, fill, labelled } from "./dom.js";
 import { followJob, jobPath, jobsOf, startJob } from "./jobs.js";
-import { decimal, number, seconds, t } from "./language.js";
+import { bytes, decimal, number, seconds, t } from "./language.js";
 import { report, said } from "./notices.js";
 import { short } from "./values.js";
 
@@ -34,13 +34,12 @@ export function showIndex(place, signal) {
 }
 
 function known(collection) {
-  const { count, model, dimension, fields, fitted_by: fitted, texts, approximation } = collection;
+  const { count, fields, fitted_by: fitted, texts, vectors } = collection;
   const row = (key, value) => el("div", {}, el("dt", {}, t(key)), el("dd", {}, value));
   return el(
     "dl",
     { class: "facts" },
     row("index.images", number(count)),
-    row("index.model", el("bdi", {}, `${model} (${number(dimension)})`)),
     row(
       "index.fields",
       fields.length
@@ -49,12 +48,25 @@ function known(collection) {
     ),
     row("index.texts", t(texts ? "yes" : "no")),
     row("index.fitted", fitted ? el("bdi", {}, short(fitted, 60)) : t("no")),
-    row(
-      "index.approximate",
-      approximation
-        ? `${approximation.kind}, recall@${approximation.k} ${decimal(approximation.recall, 3)}`
-        : t("no"),
-    ),
+    row("index.vectors", el("ul", { class: "plain vectors" }, vectors.map(vectorItem))),
+  );
+}
+
+/** Return what is known of a named vector of a collection. */
+function vectorItem({ name, model, dimension, ready, default: chosen, lacking, bytes: size, approximation }) {
+  const facts = [
+    chosen && t("index.default"),
+    !ready && t("index.lacking", { count: lacking }),
+    bytes(size),
+    approximation && `${approximation.kind}, recall@${approximation.k} ${decimal(approximation.recall, 3)}`,
+  ];
+  return el(
+    "li",
+    {},
+    el("b", {}, name),
+    " ",
+    el("bdi", {}, `${model} (${number(dimension)})`),
+    el("span", { class: "soft" }, ` ${facts.filter(Boolean).join(" · ")}`),
   );
 }
 

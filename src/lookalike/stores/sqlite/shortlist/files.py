@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from lookalike.output_files import replace_file
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _FORMAT = "lookalike shortlist 1"
 _END = ".cache"
@@ -78,16 +77,7 @@ class SqliteShortlistFiles:
             **asdict(moment),
             "digest": _digest(moment, content),
         }
-        descriptor, name = tempfile.mkstemp(prefix=token, suffix=".part", dir=self.folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(json.dumps(head).encode() + b"\n")
-                file.write(content)
-            Path(name).replace(self.folder / (token + _END))
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        replace_file(self.folder / (token + _END), json.dumps(head).encode() + b"\n", content, mode=0o600)
 
     def keep_only(self, tokens: set[str]) -> None:
         """Remove what is none of these: shortlists that were replaced, and what a kill left of writing one.

@@ -1,0 +1,26 @@
+"""Ids of the records that arguments name."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from lookalike.sources.files import absolute
+from lookalike.uris import file_uri, record_id
+
+# RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.
+_URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def id_of(image: str) -> str:
+    """Return the id of the record that a path names, whose file may be gone, or a URI, or an id."""
+    if _is_id(image):
+        return image
+    if _URI.match(image) and not os.path.lexists(image):
+        return record_id(image)
+    return record_id(file_uri(absolute(Path(image))))
+
+
+def _is_id(text: str) -> bool:
+    return len(text) == 32 and set(text) <= set("0123456789abcdef")

@@ -1,0 +1,168 @@
+"""Corrections that stand in a table: a row for each image, with a column that names it, and its labels."""
+
+from __future__ import annotations
+
+import os.path
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lookalike.errors import LabelsInvalid
+from lookalike.file_names import display
+from lookalike.label_normalisation import kept_name
+from lookalike.labels.encodings import Encodings
+from lookalike.labels.image_names import ImageNames
+from lookalike.labels.labelling import Claim, Label, settle
+from lookalike.labels.tables.headings import field_name, is_label_heading
+from lookalike.labels.tables.sheets import locate_rows, read_sheets
+from lookalike.metric_learning.corrections import Correction
+from lookalike.types import Remark, Skipped
+from lookalike.uris import local_path
+from lookalike.vectors.vote import label_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from lookalike.labels.tables.sheets import Sheet
+    from lookalike.types import CollectionInfo, Scalar, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionTable:
+    """What a table says of a collection's images."""
+
+    corrections: list[Correction]
+    """One for each image, in the order of their paths."""
+    skipped: list[Skipped]
+    """Rows that cannot be used: they name no image of the collection, or contradict another."""
+    remarks: list[Remark]
+    """What was assumed."""
+
+
+def read_corrections(
+    table: Path,
+    collection: CollectionInfo,
+    stamps: Mapping[str, Stamp],
+    values: Mapping[str, Sequence[Scalar]],
+    fields: Sequence[str] = (),
+    encoding: str | None = None,
+) -> CorrectionTable:
+    """Read corrections from a table, as labels are read from one: see `labels.tables.sheets`.
+
+    An empty cell says nothing. Rows that say different things of a field of one image are not used.
+
+    Args:
+        table: its absolute path.
+        collection: what is corrected.
+        stamps: those of its records, by URI.
+        values: those that its fields have, by field.
+        fields: the columns that are taken; none: those that are fields of the collection.
+        encoding: of a text that is no Unicode by its marks; None to guess.
+
+    Raises:
+        LabelsInvalid: it cannot be read, names no image, or has none of the fields.
+        InvalidArgument: there is no such encoding.
+        ExtraMissing: a Parquet file, and no pyarrow to read it.
+    """
+    ids: dict[str, Path] = {}
+    identities: dict[Path, str] = {}
+    paths = {uri: local_path(uri) for uri in stamps}
+    root = _common(table.parent, [path for path in paths.values() if path is not None])
+    for uri, path in paths.items():
+        identity = stamps[uri].id
+        # What is no file on this machine is named by its id, or its URI.
+        place = root / identity if path is None else path
+        ids[identity] = ids[uri] = place
+        identities[place] = identity
+    images = sorted(identities)
+    encodings = Encodings(images, encoding, root)
+    names = ImageNames(root, images, ids)
+    (sheet,) = read_sheets([table], names, encodings)
+    if isinstance(sheet, LabelsInvalid):
+        raise sheet
+    taken, unused = _columns(table, sheet, collection, fields)
+    claims: list[Claim] = []
+    skipped: list[Skipped] = []
+    for row, found in locate_rows(sheet, names):
+        if isinstance(found, Skipped):
+            skipped.append(found)
+            continue
+        said = {taken[name]: value for name, value in row.fields.items() if name in taken}
+        kept = {name: like_others(value, values.get(name, ())) for name, value in said.items()}
+        claims.append(Claim(found.image, Label(kept, {}), table, row.place, (), found.namesakes))
+    settled = settle("table", images, claims)
+    corrections = [Correction(identities[image], label.fields) for image, label in settled.labels.items()]
+    remarks = [*encodings.remarks(), *(Remark(str(table), text) for text in sheet.remarks)]
+    if unused:
+        columns = ", ".join(display(name) for name in unused)
+        remarks.append(Remark(str(table), f"not used, as no image has a field of that name: {columns}"))
+    return CorrectionTable(corrections, [*skipped, *settled.skipped], remarks)
+
+
+def like_others(value: Scalar, others: Iterable[Scalar]) -> Scalar:
+    """Return a value that was read from text in the type that others of its field have.
+
+    A label `7` is a number to whoever reads a table, and text where folders are called so: it is what the
+    collection has already, or what all its other values are.
+    """
+    known = {label_key(other): other for other in others}
+    readings = [value, *_readings(value)]
+    for reading in readings:
+        if label_key(reading) in known:
+            return known[label_key(reading)]
+    kinds = {kind for kind, _ in known}
+    if len(kinds) == 1:
+        return next((reading for reading in readings if label_key(reading)[0] in kinds), value)
+    return value
+
+
+def _readings(value: Scalar) -> list[Scalar]:
+    """Return what else a value may be that stood in a text."""
+    if not isinstance(value, str):
+        return [str(value).lower() if isinstance(value, bool) else str(value)]
+    found: list[Scalar] = []
+    with suppress(ValueError):
+        found.append(int(value))
+    with suppress(ValueError):
+        found.append(float(value))
+    if value.lower() in ("true", "false"):
+        found.append(value.lower() == "true")
+    return found
+
+
+def _columns(
+    table: Path, sheet: Sheet, collection: CollectionInfo, fields: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the columns that are taken, each with the field that it is of, and those that are not."""
+    columns = list(dict.fromkeys(name for row in sheet.rows for name in row.fields))
+    found = {name: kept_name(name, collection) for name in columns}
+    if fields:
+        wanted = [kept_name(name, collection) for name in fields]
+        if missing := [name for name in wanted if name not in found.values()]:
+            raise LabelsInvalid(str(table), f"no column {display(missing[0])}: {_listed(columns)}")
+        return {name: kept for name, kept in found.items() if kept in wanted}, []
+    taken = {name: kept for name, kept in found.items() if kept in collection.fields}
+    if not taken:
+        raise LabelsInvalid(
+            str(table),
+            f"none of its columns is a field of {collection.name}: {_listed(columns)}; "
+            "--field NAME makes one",
+        )
+    # Where a column called `class` is the label, `sheets` gives it under both names, and says so.
+    stand = {field_name(name) for row in sheet.rows for name in row.delivered}
+    return taken, [
+        name
+        for name in columns
+        if name in stand and name not in taken and not ("label" in taken and is_label_heading(name))
+    ]
+
+
+def _listed(columns: Sequence[str]) -> str:
+    said = ", ".join(display(name) for name in columns)
+    return f"the columns beside the images are {said}" if said else "there is none beside the images"
+
+
+def _common(folder: Path, paths: Sequence[Path]) -> Path:
+    """Return the innermost folder that has a folder and all these files in it."""
+    return type(folder)(os.path.commonpath([folder, *(path.parent for path in paths)]))
