@@ -7,12 +7,23 @@ import json
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from lookalike.types import CAPTURED, OWN_KEY
+
 if TYPE_CHECKING:
     from lookalike.types import CollectionInfo, Fields, Metadata, Scalar, Where
 
 
 def labels_digest(fields: Fields, metadata: Metadata) -> str:
-    """Return a digest of what the labels say, 32 hexadecimal digits, independent of the order of keys."""
+    """Return a digest of what the labels say, 32 hexadecimal digits, independent of the order of keys.
+
+    When a picture was taken stands in the picture, and no label file says it: `index` knows by the digest,
+    before it reads a file, whether its labels have changed.
+    """
+    own = metadata.get(OWN_KEY)
+    if isinstance(own, dict) and CAPTURED in own:
+        left = {name: value for name, value in own.items() if name != CAPTURED}
+        metadata = {name: value for name, value in metadata.items() if name != OWN_KEY}
+        metadata |= {OWN_KEY: left} if left else {}
     text = json.dumps([dict(fields), dict(metadata)], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -29,6 +29,12 @@ Vectors: TypeAlias = "NDArray[np.float32]"
 OWN_KEY = "lookalike"
 """The key in a record's metadata that is ours: see `corrections`."""
 
+SERIES = "series"
+"""What images are grouped by where no field tells, but series of exposures that are found."""
+
+CAPTURED = "captured"
+"""The key in that of when and by what the picture was taken: `time`, as in ISO 8601, and `camera`."""
+
 PLAIN_METRIC = "cosine"
 """Fingerprint of the metric that only normalises."""
 

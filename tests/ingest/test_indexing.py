@@ -21,10 +21,20 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from PIL import Image
 
-from lookalike.errors import CollectionNotFound, FolderEmpty, SpaceMismatch, StoreFull, Unanswerable
+import lookalike
+from lookalike.errors import (
+    CollectionNotFound,
+    FolderEmpty,
+    InvalidArgument,
+    SpaceMismatch,
+    StoreFull,
+    Unanswerable,
+)
 from lookalike.ingest import indexing
 from lookalike.ingest.index_report import IndexReport
+from lookalike.metric_learning.corrections import correct, marks_of
 from lookalike.types import Record, Skipped, Space, Vectors
 from lookalike.vectors.metric import normalise
 from tests.desk import Desk
@@ -393,3 +403,91 @@ def test_the_collection_follows_the_disk(tmp_path_factory: pytest.TempPathFactor
     run_state_machine_as_test(
         InFreshFolders, settings=settings(deadline=None, max_examples=25, stateful_step_count=15)
     )
+
+
+def test_the_time_of_capture_stays_with_the_record(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "photographs" / "good"
+    folder.mkdir(parents=True)
+    exif = Image.Exif()
+    exif.get_ifd(34665)[36867] = "2026:01:31 08:30:00"
+    Image.new("RGB", (16, 16), (200, 10, 10)).save(folder / "1.jpg", exif=exif)
+    desk.index(tmp_path / "photographs")
+    ((record, _),) = desk.records().values()
+    assert record.metadata == {"lookalike": {"captured": {"time": "2026-01-31T08:30:00", "camera": ""}}}
+    assert desk.index(tmp_path / "photographs").unchanged == 1
+    # Labels that are written anew, by a file or a person, leave it.
+    desk.index(tmp_path / "photographs", labels="none")
+    correct(desk.store, "parts", record.id, {"label": "bad"})
+    ((again, _),) = desk.records().values()
+    assert again.fields == {"label": "bad"}
+    assert marks_of(again).captured == marks_of(record).captured != {}
+
+
+def save_shade(path: Path, shade: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 16), (shade, 200 - shade, 10)).save(path)
+
+
+def test_a_part_of_the_path_becomes_a_field(desk: Desk, tmp_path: Path) -> None:
+    root = tmp_path / "line"
+    for place, name in enumerate(("good/part17_1", "good/part17_2", "bad/part9_1", "bad/other")):
+        save_shade(root / f"{name}.png", 40 * place)
+    report = desk.index(root, group_by=r"part(?P<part>\d+)")
+    fields = {path.stem: record.fields for path, (record, _) in desk.records().items()}
+    assert fields["part17_2"] == {"category1": "good", "label": "good", "part": "17"}
+    assert fields["other"] == {"category1": "bad", "label": "bad"}
+    (said,) = [remark for remark in report.remarks if "group-by" in remark.text]
+    assert said.path.endswith("other.png")
+    assert "1 of 4 paths" in said.text
+    desk.index(root, group_by="part.")
+    assert desk.records()[root / "bad" / "part9_1.png"][0].fields["group"] == "part9"
+    desk.index(root, group_by=r"(line)/")
+    assert desk.records()[root / "bad" / "part9_1.png"][0].fields["group"] == "line"
+    report = desk.index(root, group_by="nowhere")
+    assert "does not match any path" in report.remarks[-1].text
+    with pytest.raises(InvalidArgument, match="no regular expression"):
+        desk.index(root, group_by="part(")
+
+
+def test_files_of_a_list_have_the_labels_that_their_folder_gives_them(desk: Desk, tmp_path: Path) -> None:
+    root = tmp_path / "line"
+    for place, name in enumerate(("good/1", "good/2", "bad/1", "bad/2")):
+        save_shade(root / f"{name}.png", 40 * place)
+    table = "file_name,defect\ngood/1.png,none\nbad/1.png,scratch\nbad/2.png,dent\n"
+    (root / "metadata.csv").write_text(table)
+    some = [root / "good" / "1.png", root / "bad" / "2.png"]
+    for mode in ("folders", "table", "auto"):
+        desk.index(*some, labels=mode)
+        listed = {path: desk.records()[path][0].fields for path in some}
+        report = desk.index(root, labels=mode)
+        assert report.relabelled == 0, "the folder says the same"
+        assert {path: desk.records()[path][0].fields for path in some} == listed
+        assert all(listed.values())
+        desk.store.delete("parts")
+    assert desk.index(*some, labels="none").added == 2
+    assert not any(record.fields for record, _ in desk.records().values())
+
+
+def test_files_of_one_folder_are_labelled_by_it_where_folders_are_asked_for(
+    desk: Desk, tmp_path: Path
+) -> None:
+    root = tmp_path / "line"
+    save_shade(root / "good" / "1.png", 0)
+    save_shade(root / "bad" / "1.png", 40)
+    desk.index(root / "good" / "1.png", labels="folders")
+    assert desk.records()[root / "good" / "1.png"][0].fields["label"] == "good"
+    desk.index(root / "good" / "1.png", labels="auto")
+    assert desk.records()[root / "good" / "1.png"][0].fields == {}
+
+
+def test_a_service_that_indexes_again_makes_the_same_fields_of_paths(tmp_path: Path) -> None:
+    save_shade(tmp_path / "line" / "good" / "part17_1.png", 0)
+    save_shade(tmp_path / "line" / "bad" / "part9_1.png", 90)
+    with lookalike.open(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
+        database["parts"].index(tmp_path / "line", group_by=r"part(?P<part>\d+)")
+        again = database["parts"].index(tmp_path / "line", as_before=True)
+        assert (again.unchanged, again.relabelled) == (2, 0)
+        # A list of single files goes by the folder that was indexed.
+        one = tmp_path / "line" / "good" / "part17_1.png"
+        assert database["parts"].index(one, as_before=True).unchanged == 1
+        assert database["parts"].index(tmp_path / "line").relabelled == 2

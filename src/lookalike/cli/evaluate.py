@@ -47,7 +47,10 @@ _MATRIX_CLASSES = 12
 )
 @votes_option
 @click.option(
-    "--group", metavar="FIELD", help="Never compare an image with those of the same value of this field."
+    "--group",
+    metavar="FIELD",
+    help="Never compare an image with those of the same value of this field; `series`, where there is no "
+    "such field: with those of its own series, as names and times tell them.",
 )
 @option("--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto.")
 @option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn.")
@@ -118,6 +121,8 @@ def _print_evaluation(evaluation: Evaluation, *, everything: bool) -> None:
     # Where k was chosen, the method says so, and a line of its own tells which.
     votes = "" if evaluation.held.chosen else f", k = {evaluation.k}"
     print_text(f"{evaluation.method} by {evaluation.by}{within}{votes}")
+    for warning in evaluation.warnings:
+        print_text(warning)
     print_text(
         f"accuracy {evaluation.accuracy:.4f} ({evaluation.correct:,} of {evaluation.evaluated:,} images; "
         f"95 % Wilson interval {low:.4f} … {high:.4f}; {baseline})"

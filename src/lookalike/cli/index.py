@@ -49,6 +49,12 @@ if TYPE_CHECKING:
     "these is there.",
 )
 @click.option(
+    "--group-by",
+    metavar="REGEX",
+    help="Look for this in each image's path below PATH, and make a field of what it finds: of the name of a "
+    "group (?P<part>…), else `group`; for --group of evaluate.",
+)
+@click.option(
     "--encoding",
     metavar="NAME",
     help="The encoding of label files that are no Unicode: cp949, gb18030, cp932, big5, cp1252 … By default "
@@ -110,6 +116,7 @@ def index(
     paths: tuple[str, ...],
     collection: str,
     labels: str,
+    group_by: str | None,
     encoding: str | None,
     model: str | None,
     vector: str | None,
@@ -143,6 +150,7 @@ def index(
                 vector=vector,
                 levels=None if levels is None else Range.parse(levels),
                 labels=labels,
+                group_by=group_by,
                 encoding=encoding,
                 prune=prune or prune_empty,
                 prune_empty=prune_empty,

@@ -18,7 +18,7 @@ import numpy as np
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibrator import check_promises
-from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake
+from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake, SeriesFigures
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
@@ -26,10 +26,12 @@ from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.evaluation.lots import joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.evaluation.reliability import measure_reliability
+from lookalike.evaluation.series import find_series
 from lookalike.label_normalisation import kept_name
 from lookalike.progress import divided, silent
-from lookalike.types import Neighbour
-from lookalike.vectors.vote import encode, label_key, vote
+from lookalike.types import SERIES, Neighbour
+from lookalike.vectors.groupings import merge_groupings
+from lookalike.vectors.vote import encode, label_key, label_of, vote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.evaluation.lots import Lots
     from lookalike.evaluation.reliability import Reliability
+    from lookalike.evaluation.series import Series
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
@@ -57,7 +60,8 @@ class EvaluateOptions:
     k: Ks = 5
     """How many neighbours vote, at least 1, or `auto`; where fewer are there, all vote."""
     group: str | None = None
-    """Images with the same value of this field are never compared with each other."""
+    """Images with the same value of this field are never compared with each other; `series`, where no record
+    has such a field: images of one series, as they are found."""
     near_duplicates: bool = False
     """Whether to keep near-duplicates together in the same way."""
     folds: int = FOLDS
@@ -142,11 +146,13 @@ def evaluate(
     Raises:
         InvalidArgument: k is below 1, `within` or `group` is `by`, another number is outside its range, or
             there are not as many vectors as records.
-        FieldNotFound: no record has the field `by`, `within` or `group`.
+        FieldNotFound: no record has the field `by`, `within` or `group`, which is not `series`.
         Unanswerable: no records; no two that can be compared; all that can be of one label.
     """
     check_promises(options.max_error, options.coverage, options.false_alarm)
-    k, group, seed = options.k, options.group, options.seed
+    k, seed = options.k, options.seed
+    by_series = options.group == SERIES and all(label_of(record, SERIES) is None for record in records)
+    group = None if by_series else options.group
 
     def answers(lots: Codes | None, progress: Progress) -> HeldOutPredictions:
         return predict_held_out(
@@ -158,8 +164,8 @@ def evaluate(
     work = sum(workload(len(records), k, fit, options.repeats))
     # Each pair is looked at once for near-duplicates, twice for answers.
     little = len(records) // 8 + 1
-    sizes = [len(records) // 2 if options.near_duplicates else 0, work, work, little, little]
-    alikeness, together, singly, judging, telling = divided(progress, sizes)
+    sizes = [len(records) // 2 if options.near_duplicates else 0, work, work, work, little, little]
+    alikeness, together, serially, singly, judging, telling = divided(progress, sizes)
     lots = lots_of(
         records, vectors, by, group=group, near_duplicates=options.near_duplicates, progress=alikeness
     )
@@ -169,10 +175,23 @@ def evaluate(
         if group is None or not lots.joined:
             raise
         raise Unanswerable(f"{error}; {joined_text(lots.joined, group)}") from error
+    series = None
+    if group is None and (found := find_series(records, vectors, held.rows, held.neighbours[:, 0], by)):
+        own = np.arange(len(records)) if lots.together is None else lots.together
+        merged = merge_groupings([own, found.groups])
+        kept = None
+        try:
+            kept = answers(merged, serially)
+        except Unanswerable as error:
+            if by_series:
+                raise Unanswerable(f"{error}; {_series_figures(found, None).text}") from error
+        series = _series_figures(found, kept)
+        if by_series and kept is not None:
+            held, lots = kept, replace(lots, together=merged)
     apart = None
     if lots.together is not None:
         loose = answers(None, singly)
-        apart = Apart(len(loose.rows), int(loose.right.sum()))
+        apart = _figures(loose)
     reliability, reliability_refusal = None, None
     try:
         reliability = measure_reliability(
@@ -186,9 +205,29 @@ def evaluate(
     except Unanswerable as error:
         reliability_refusal = str(error)
     mistakes = _mistakes(records, held, by, telling)
-    found = _evaluation(records, held, by, options, lots, apart, reliability, reliability_refusal, mistakes)
     progress(sum(sizes), sum(sizes))
-    return found
+    return _evaluation(
+        records, held, by, options, lots, apart, series, reliability, reliability_refusal, mistakes
+    )
+
+
+def _figures(held: HeldOutPredictions) -> Apart:
+    return Apart(len(held.rows), int(held.right.sum()))
+
+
+def _series_figures(found: Series, kept: HeldOutPredictions | None) -> SeriesFigures:
+    sizes = found.sizes
+    return SeriesFigures(
+        found.how,
+        int(sizes.sum()),
+        len(sizes),
+        int(sizes.max()),
+        found.share,
+        found.expected,
+        found.p_value,
+        found.permutations,
+        None if kept is None else _figures(kept),
+    )
 
 
 def _evaluation(
@@ -198,6 +237,7 @@ def _evaluation(
     options: EvaluateOptions,
     lots: Lots,
     apart: Apart | None,
+    series: SeriesFigures | None,
     reliability: Reliability | None,
     reliability_refusal: str | None,
     mistakes: tuple[Mistake, ...],
@@ -216,6 +256,7 @@ def _evaluation(
         chains=lots.chains,
         joined=lots.joined,
         apart=apart,
+        series=series,
         repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),
         classes=class_figures(held.truth, held.predicted, held.labels),
         confusion=confusion_cells(held.truth, held.predicted, held.labels),

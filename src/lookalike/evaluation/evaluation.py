@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
 from lookalike.evaluation.lots import joined_text
+from lookalike.types import SERIES
 from lookalike.vectors.near_duplicates import chains_text
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """The accuracy with every image on its own, what is alike included: the figure that flatters."""
+    """The accuracy with other images kept together than in the evaluation itself."""
 
     evaluated: int
     correct: int
@@ -32,6 +33,39 @@ class Apart:
     def accuracy(self) -> float:
         """Part of the evaluated images that got their own label, 0 … 1."""
         return self.correct / self.evaluated
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFigures:
+    """Series that were found among the images, and the accuracy where each is kept together."""
+
+    how: str
+    """What tells them, in words."""
+    images: int
+    """Images in series of several."""
+    series: int
+    """How many such series there are."""
+    largest: int
+    """Images in the largest."""
+    share: float
+    """Part of the images whose nearest neighbour is of their own series, unless kept apart, 0 … 1."""
+    expected: float
+    """The same where names are exchanged at random within label and folder."""
+    p_value: float
+    """Of the permutation test that says so."""
+    permutations: int
+    together: Apart | None
+    """The figure with series kept together; None where that leaves nothing to compare."""
+
+    @property
+    def text(self) -> str:
+        """What was found, in a sentence."""
+        return (
+            f"{self.images:,} of the images are in {self.series:,} series ({self.how}): the nearest "
+            f"neighbour is of the same series for {self.share:.1%} of the images, by chance for "
+            f"{self.expected:.1%} (p = {self.p_value:.3f}, {self.permutations:,} permutations within label "
+            "and folder)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +103,8 @@ class Evaluation:
     first."""
     apart: Apart | None
     """The accuracy without keeping anything together, where that differs in what was compared."""
+    series: SeriesFigures | None
+    """Series that were found where `group` names no field; None where there are none."""
     repeats: tuple[float, ...]
     """The accuracy of every repeat, as drawn; `accuracy` is the middle one."""
     classes: tuple[ClassFigures, ...]
@@ -167,6 +203,25 @@ class Evaluation:
         return said
 
     @property
+    def warnings(self) -> list[str]:
+        """What is to be read before the accuracy: that it may be that of recognising series, a line each."""
+        series = self.series
+        if series is None:
+            sought = self.group == SERIES and all(SERIES not in record.fields for record in self.records)
+            return ["no series were found: nothing more was kept together"] if sought else []
+        if self.group == SERIES:
+            return [series.text]
+        if series.together is None:
+            said = "kept together, they leave nothing to compare: what is recognised is a series, not a label"
+        else:
+            kept = series.together
+            said = (
+                f"with series kept together, the accuracy is {kept.accuracy:.4f} ({kept.correct:,} of "
+                f"{kept.evaluated:,}): believe that; `--group {SERIES}` judges so"
+            )
+        return [series.text, said]
+
+    @property
     def reasons(self) -> dict[str, int]:
         """How many images were left out for each reason, the most frequent first."""
         return dict(Counter(each.reason for each in self.left_out).most_common())
@@ -211,6 +266,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "chains": [asdict(chain) for chain in evaluation.chains],
         "joined": [asdict(each) for each in evaluation.joined],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},
+        "series": _series_line(evaluation.series),
         **_reliability_summary(evaluation),
     }
     for figures in evaluation.classes:
@@ -267,6 +323,14 @@ def _reliability_summary(evaluation: Evaluation) -> dict[str, Any]:
             "single": reliability.coverage.single,
         }
     return summary
+
+
+def _series_line(series: SeriesFigures | None) -> dict[str, Any] | None:
+    if series is None:
+        return None
+    together = series.together
+    figures = None if together is None else {**asdict(together), "accuracy": together.accuracy}
+    return {**asdict(series), "together": figures}
 
 
 def _neighbour_line(neighbour: Neighbour, by: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -21,6 +22,18 @@ ORIENTATION = 274
 
 MOST_ENTRIES = 4096
 """Entries of a directory that are read; libtiff takes one of more for no directory (tif_dirread.c)."""
+
+_MODEL, _EXIF_DIRECTORY = 272, 34665
+# Exif 2.32, table 7: when the picture was taken, the fraction of that second; table 9: the serial number.
+_TAKEN, _FRACTION, _SERIAL = 36867, 37521, 42033
+_TELLING = frozenset({_MODEL, _TAKEN, _FRACTION, _SERIAL})
+_TIFF = (b"II*\0", b"MM\0*")
+_MARK = b"Exif\0\0"
+# Bytes at the beginning of a HEIC or AVIF in which the block is looked for, and parts of any other file.
+_HEAD, _MOST_PARTS = 1 << 16, 1000
+_ASCII, _LONGEST_TEXT = 2, 200
+_SCAN = 0xDA
+_TIME = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)")
 
 BYTES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8,
@@ -154,6 +167,79 @@ class Directory(NamedTuple):
         """Return the orientation that an entry tells, 1 … 8; UPRIGHT where it makes no sense."""
         value = self.number(entry)
         return value if 1 <= value <= 8 else UPRIGHT
+
+
+class Captured(NamedTuple):
+    """When and by what a picture was taken, as its EXIF says."""
+
+    time: str
+    """Of the camera's clock, as in ISO 8601: 2026-01-31T08:30:00, with a fraction where it is known."""
+    camera: str
+    """Its model and serial number, as far as they are told."""
+
+
+def captured(data: bytes) -> Captured | None:
+    """Return when and by what the picture in a file was taken; None where it does not tell."""
+    try:
+        block = _block(data)
+        directory = Directory.first(block)
+        said = _texts(directory, block)
+        for entry in directory.entries(block):
+            start = directory.number(entry)
+            if entry.tag == _EXIF_DIRECTORY and 0 < start < len(block):
+                said |= _texts(directory._replace(start=start), block)
+    except (EOFError, IndexError, struct.error):
+        return None
+    time = _TIME.fullmatch(said.get(_TAKEN, ""))
+    if time is None:
+        return None
+    fraction = said.get(_FRACTION, "")
+    text = f"{time[1]}-{time[2]}-{time[3]}T{time[4]}" + (f".{fraction[:6]}" if fraction.isdecimal() else "")
+    return Captured(text, " ".join(said[tag] for tag in (_MODEL, _SERIAL) if said.get(tag)))
+
+
+def _block(data: bytes) -> bytes:
+    """Return the EXIF block of a file as a TIFF structure; empty where none is found."""
+    if data[:4] in _TIFF:
+        return data
+    if data[4:8] == b"ftyp":
+        parts = data[:_HEAD].split(_MARK)[1:]
+        return next((part for part in parts if part[:4] in _TIFF), b"")
+    for name, start, end in islice(_parts(data), _MOST_PARTS):
+        if name in (b"\xff\xe1", b"eXIf", b"EXIF"):
+            block = data[start:end].removeprefix(_MARK)
+            if block[:4] in _TIFF:
+                return block
+    return b""
+
+
+def _parts(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, beginning and end of each segment of a JPEG before its scans, or chunk of a PNG or WebP."""
+    if data[:2] == b"\xff\xd8":
+        at = 2
+        while data[at : at + 1] == b"\xff" and data[at + 1] != _SCAN:
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            yield data[at : at + 2], at + 4, end
+            at = end
+    png = data[:8] == b"\x89PNG\r\n\x1a\n"
+    if png or data[:4] == b"RIFF":
+        layout = struct.Struct(">L4s" if png else "<4sL")
+        at = 8 if png else 12
+        while at + 8 <= len(data):
+            first, second = layout.unpack_from(data, at)
+            size, name = (first, second) if png else (second, first)
+            yield name, at + 8, at + 8 + size
+            at += 12 + size if png else 8 + size + size % 2
+
+
+def _texts(directory: Directory, data: bytes) -> dict[int, str]:
+    """Return the texts of a directory by their tags, those that tell when and by what a picture was taken."""
+    found = {}
+    for entry in directory.entries(data):
+        if entry.kind == _ASCII and entry.tag in _TELLING and entry.length <= _LONGEST_TEXT:
+            text = directory.content(entry, data).split(b"\0")[0].decode("ascii", "replace")
+            found[entry.tag] = " ".join(text.split())
+    return found
 
 
 def orientation(block: bytes) -> int | None:

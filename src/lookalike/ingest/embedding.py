@@ -23,7 +23,9 @@ from lookalike.errors import UnusableImage
 from lookalike.file_names import display
 from lookalike.images import decoding
 from lookalike.images.decoder_pool import POOL
+from lookalike.images.exif import Captured, captured
 from lookalike.images.limits import MAX_PIXELS
+from lookalike.metric_learning.corrections import with_capture
 from lookalike.progress import silent
 from lookalike.types import Record, Skipped, Space
 from lookalike.uris import record_id
@@ -85,9 +87,12 @@ class EmbeddedFile:
     """Whether the features were known before."""
     notes: tuple[str, ...] = ()
     """What was assumed when it was decoded, see `decoding.Decoded`."""
+    captured: Captured | None = None
+    """When and by what the picture was taken, where its EXIF says so."""
 
     def record(self, uri: str, label: Label) -> Record:
         """Return the record of the file, with the label as it is to be kept: see `corrections.stored`."""
+        label = with_capture(label, {} if self.captured is None else self.captured._asdict())
         fields, metadata = label.fields, label.metadata
         return Record(record_id(uri), uri, self.digest, fields, metadata, self.size, self.modified_ns)
 
@@ -251,6 +256,7 @@ class _Read:
     features: NDArray[np.float32] | None
     image: Image | None
     notes: tuple[str, ...]
+    captured: Captured | None
 
 
 def _embed_task(
@@ -312,7 +318,9 @@ def embed_batch(
             continue
         notes = cache.notes(read.digest) if cached else read.notes
         answers.append(
-            EmbeddedFile(read.path, read.size, read.modified_ns, read.digest, features, cached, notes)
+            EmbeddedFile(
+                *(read.path, read.size, read.modified_ns, read.digest, features, cached, notes, read.captured)
+            )
         )
     return answers
 
@@ -353,4 +361,4 @@ def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: i
             levels=range_of(embedder),
         )
     image, notes = (None, ()) if decoded is None else decoded
-    return _Read(path, size, modified_ns, digest, features, image, notes)
+    return _Read(path, size, modified_ns, digest, features, image, notes, captured(data))

@@ -30,6 +30,8 @@ class IndexOptions:
     by, or `AUTO` for a new one."""
     labels: str = "auto"
     """Where labels come from: auto, folders, json, table, xml, yolo or none."""
+    group_by: str | None = None
+    """A regular expression whose match in an image's path is a field; None: none."""
     encoding: str | None = None
     """Of label files that are no Unicode by their marks; None to guess."""
     prune: bool = False

@@ -12,7 +12,7 @@ from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionNotFound, PathNotFound
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.embedding import Encoder
-from lookalike.ingest.indexed_folders import indexed_paths, remember_indexed
+from lookalike.ingest.indexed_folders import Indexed, indexed_paths, remember_indexed
 from lookalike.ingest.indexing import index
 from lookalike.ingest.removals import is_below
 from lookalike.metric_learning.fitted import plain_vector
@@ -61,16 +61,29 @@ def index_collection(
     embedder = encoders[0].embedder
     roots = [absolute(path) for path in paths]
     patterns: Mapping[Path, Patterns] = dict.fromkeys(roots, Patterns(options.exclude, options.include))
+    noted = indexed_paths(models.cache, store.url).get(same_name(name), Indexed())
     if options.as_before:
-        noted = indexed_paths(models.cache, store.url).get(same_name(name))
-        patterns = {} if noted is None else noted.patterns
+        patterns = noted.patterns
+    group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
+    if options.as_before:
+        group_by = {**noted.group_by, **group_by}
 
     def note(there: Sequence[Path]) -> str | None:
         gone = _left(store, name, paths)
-        return remember_indexed(models.cache, store.url, name, there, patterns, gone)
+        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
 
     try:
-        report = index(store, name, paths, encoders, options, patterns, progress)
+        report = index(
+            store,
+            name,
+            paths,
+            encoders,
+            options,
+            patterns,
+            progress,
+            folders=noted.folders,
+            group_by=group_by,
+        )
     except PathNotFound:
         if options.prune:
             note([])

@@ -39,6 +39,8 @@ class Indexed:
     """Single files."""
     patterns: Mapping[Path, Patterns] = field(default_factory=dict)
     """What was left out of which folder when it was last given to `index`."""
+    group_by: Mapping[Path, str] = field(default_factory=dict)
+    """The regular expression that made fields of the paths below which folder then."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -53,6 +55,7 @@ def remember_indexed(
     paths: Sequence[Path],
     patterns: Mapping[Path, Patterns] | None = None,
     gone: Sequence[Path] = (),
+    group_by: Mapping[Path, str] | None = None,
 ) -> str | None:
     """Note that paths were indexed, and forget those that are gone.
 
@@ -64,11 +67,12 @@ def remember_indexed(
             already, goes with that.
         patterns: what is left out below which of the paths, by their absolute paths.
         gone: paths that do not exist any more, and whose records were removed or have moved.
+        group_by: the regular expression that makes fields of the paths below which of the paths.
 
     Returns:
         Why it could not be noted; None where all is well.
     """
-    left_out = patterns or {}
+    left_out, regexes = patterns or {}, group_by or {}
     given = [path for path in map(absolute, paths) if not _is_left_out(path, left_out.get(path))]
     lost = {absolute(path) for path in gone}
     place, key = _place(store), same_name(collection)
@@ -88,6 +92,10 @@ def remember_indexed(
             str(path): {"exclude": list(each.exclude), "include": list(each.include)}
             for path, each in now.items()
             if path in folders and (each.exclude or each.include)
+        }
+        kept_regexes = {path: regex for path, regex in known.group_by.items() if path not in given}
+        noted["group_by"] = {
+            str(path): regex for path, regex in {**kept_regexes, **regexes}.items() if path in folders
         }
         return {**notes, place: {**collections, key: noted}}
 
@@ -164,7 +172,13 @@ def _indexed(noted: object) -> Indexed:
         paths = _object(noted).get(name)
         return tuple(Path(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
 
-    return Indexed(read("folders"), read("files"), _patterns(_object(_object(noted).get("patterns"))))
+    regexes = _object(_object(noted).get("group_by"))
+    return Indexed(
+        read("folders"),
+        read("files"),
+        _patterns(_object(_object(noted).get("patterns"))),
+        {Path(path): regex for path, regex in regexes.items() if isinstance(regex, str)},
+    )
 
 
 def _patterns(noted: dict[str, object]) -> dict[Path, Patterns]:

@@ -52,6 +52,9 @@ def index(
     options: IndexOptions,
     patterns: Mapping[Path, Patterns] | None = None,
     progress: Progress = silent,
+    *,
+    folders: Sequence[Path] = (),
+    group_by: Mapping[Path, str] | None = None,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
@@ -70,9 +73,12 @@ def index(
         paths: folders and files; with `prune`, also such as are gone and have records.
         encoders: one for each model that the collection has vectors of. The first is the one that a new
             collection is made by, or that is to make its further vector `options.vector`.
-        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_collection`.
+        options: how; the model, `exclude`, `include` and `as_before` of it are for `index_collection`, and
+            `group_by` is for all paths.
         patterns: what is left out below which of the paths; by default nothing.
         progress: told with images done and images to do.
+        folders: those that were indexed before, whose labels single files have.
+        group_by: what makes fields of the paths below which of the paths, where `options` do not say.
 
     Returns:
         What became of every file.
@@ -93,7 +99,7 @@ def index(
     roots = [absolute(path) for path in paths]
     by_root = {absolute(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = survey(roots, options.labels, options.encoding, by_root, report, disk, prune=prune)
+    found = survey(roots, options, by_root, report, disk, folders, group_by or {})
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import PathNotFound, Unanswerable
@@ -11,6 +13,7 @@ from lookalike.file_names import display, read_name
 from lookalike.ingest.index_report import label_trouble
 from lookalike.ingest.removals import Disk, is_below
 from lookalike.labels.labelling import Label
+from lookalike.labels.path_fields import add_path_fields
 from lookalike.labels.reading import read_labels
 from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.sources.files import Found, find
@@ -20,9 +23,9 @@ from lookalike.types import Remark, Skipped
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Mapping, Sequence
 
+    from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.index_report import IndexReport
     from lookalike.types import Stamp
 
@@ -45,44 +48,115 @@ class Survey:
 
 def survey(
     roots: Sequence[Path],
-    mode: str,
-    encoding: str | None,
+    options: IndexOptions,
     patterns: Mapping[Path, Patterns],
     report: IndexReport,
     disk: Disk,
-    *,
-    prune: bool,
+    folders: Sequence[Path],
+    group_by: Mapping[Path, str],
 ) -> Survey:
     """Return what is below some paths, and report what is left out, skipped or assumed.
 
-    Of several paths that an image is below, the first that has a label for it counts.
+    Of several paths that an image is below, the first that has a label for it counts. Files that are named
+    one by one have the labels that they have in a folder which was indexed before, or that all of them are
+    in: see `_list_roots`.
 
     Args:
         roots: absolute paths of folders and files.
-        mode: where the labels stand, see `read_labels`.
-        encoding: of label files, see `read_labels`.
+        options: where labels stand, and whether paths may be gone or without an image.
         patterns: what is left out below which of the paths.
         report: gets all that a person should know.
         disk: that says what is there.
-        prune: whether paths may be gone or without an image.
+        folders: absolute paths of those that were indexed before.
+        group_by: what makes fields of the paths below which folder, where `options` do not say.
 
     Raises:
         PathNotFound: a path does not exist; with `prune`, it is not certain that it is gone.
         Unanswerable: there is no image below a path, or all are left out.
         LabelsInvalid: the labels cannot be read at all.
     """
-    wanted: dict[Path, Label] = {}
-    imageless: list[Path] = []
-    gone: list[Path] = []
-    others: set[Path] = set()
-    skipped: dict[Skipped, None] = {}
+    walk = _walk(roots, options, patterns, disk)
+    wanted: dict[Path, Label] = dict.fromkeys(
+        (image for each in walk.below for image in each.images), NO_LABEL
+    )
+    below: dict[Path, Path] = {}
+    skipped = dict.fromkeys(walk.skipped)
     unlabelled: dict[Path, None] = {}
     told_apart: dict[Path, None] = {}
     unused: dict[Skipped, None] = {}
     remarks: dict[Remark, None] = {}
     expected = False
-    left_out: list[LeftOut] = []
-    encodings: dict[Path, str] = {}
+    folders_of_files = _around(walk.files, options.labels, folders)
+    for each in [*(each for each in walk.below if each.root not in walk.files), *folders_of_files]:
+        labelling = read_labels(each.root, each.among, each.others, options.labels, options.encoding)
+        report.labels.append(labelling.mode)
+        skipped.update(dict.fromkeys(labelling.skipped))
+        unused.update(dict.fromkeys(labelling.skipped))
+        remarks.update(dict.fromkeys(labelling.remarks))
+        expected = expected or labelling.expected
+        asked = set(each.images)
+        if labelling.labels or labelling.expected:
+            unlabelled.update(dict.fromkeys(image for image in labelling.unlabelled if image in asked))
+        told_apart.update(dict.fromkeys(image for image in labelling.told_apart if image in asked))
+        for image in each.images:
+            below.setdefault(image, each.root)
+            if wanted[image] is NO_LABEL:
+                wanted[image] = labelling.labels.get(image, NO_LABEL)
+    report.left_out = merged(walk.left_out)
+    if not wanted and not (options.prune or options.prune_empty):
+        raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
+    others = sorted({path for each in walk.below for path in each.others})
+    report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(walk.encodings)]
+    report.remarks += other_file_remarks(others)
+    report.other_files = len(others)
+    report.told_apart += map(str, told_apart)
+    report.skipped += skipped
+    report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
+    report.remarks += [*remarks, *similar_label_remarks(label.fields for label in wanted.values())]
+    report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
+    report.label_trouble = label_trouble(
+        len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
+    )
+    regexes = {root: options.group_by or group_by.get(root) for root in set(below.values())}
+    wanted, unmatched = add_path_fields(wanted, below, regexes)
+    report.remarks += unmatched
+    return Survey(wanted, walk.imageless, walk.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """What is below one folder, or a single file."""
+
+    root: Path
+    images: Sequence[Path]
+    """Those that are to be indexed."""
+    among: Sequence[Path]
+    """All images there, which labels may name."""
+    others: Sequence[Path]
+    """All other files there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """What is below all paths."""
+
+    below: list[_Below] = field(default_factory=list)
+    """Of each path that is there, in order."""
+    files: dict[Path, None] = field(default_factory=dict)
+    """Those paths that are single files."""
+    imageless: list[Path] = field(default_factory=list)
+    gone: list[Path] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    encodings: dict[Path, str] = field(default_factory=dict)
+
+
+def _walk(
+    roots: Sequence[Path], options: IndexOptions, patterns: Mapping[Path, Patterns], disk: Disk
+) -> _Walk:
+    """Find what is below some paths: see `survey`."""
+    walk = _Walk()
+    prune = options.prune or options.prune_empty
     for root in roots:
         try:
             found = find(root, patterns.get(root))
@@ -94,43 +168,68 @@ def survey(
                     display(root),
                     "for a link on the way leads nowhere: is a disk not mounted? Nothing was removed",
                 ) from None
-            gone.append(root)
+            walk.gone.append(root)
             continue
-        left_out += found.left_out
-        encodings.update(_name_encodings(root, found))
+        walk.left_out.extend(found.left_out)
+        walk.skipped.extend(found.skipped)
+        walk.encodings.update(_name_encodings(root, found))
         if not found.images:
-            imageless.append(root)
+            walk.imageless.append(root)
             alone = [each.example for each in found.left_out] == [str(root)]
             if not prune and not (alone and len(roots) > 1):
                 raise _no_image(root, found)
-        labelling = read_labels(root, found.images, found.others, mode, encoding)
-        report.labels.append(labelling.mode)
-        others.update(found.others)
-        skipped.update(dict.fromkeys([*found.skipped, *labelling.skipped]))
-        unused.update(dict.fromkeys(labelling.skipped))
-        remarks.update(dict.fromkeys(labelling.remarks))
-        expected = expected or labelling.expected
-        if labelling.labels or labelling.expected:
-            unlabelled.update(dict.fromkeys(labelling.unlabelled))
-        told_apart.update(dict.fromkeys(labelling.told_apart))
-        for image in found.images:
-            if wanted.get(image, NO_LABEL) is NO_LABEL:
-                wanted[image] = labelling.labels.get(image, NO_LABEL)
-    report.left_out = merged(left_out)
-    if not wanted and not prune:
-        raise Unanswerable(f"no image is left{_left_out_text(report.left_out)}")
-    report.remarks += [*unused_patterns(patterns.values()), *_assumed_names(encodings)]
-    report.remarks += other_file_remarks(sorted(others))
-    report.other_files = len(others)
-    report.told_apart += map(str, told_apart)
-    report.skipped += skipped
-    report.unlabelled += (str(image) for image in unlabelled if wanted[image] is NO_LABEL)
-    report.remarks += [*remarks, *similar_label_remarks(label.fields for label in wanted.values())]
-    report.labels_failed = expected and bool(wanted) and not any(label.fields for label in wanted.values())
-    report.label_trouble = label_trouble(
-        len(wanted), report.unlabelled, list(unused), failed=report.labels_failed
-    )
-    return Survey(wanted, imageless, gone)
+        walk.below.append(_Below(root, found.images, found.images, found.others))
+        if found.images == [root]:
+            walk.files[root] = None
+    return walk
+
+
+def _around(files: Collection[Path], mode: str, folders: Sequence[Path]) -> list[_Below]:
+    """Return where the labels of single files are looked for.
+
+    Their labels are those that the whole folder would give them, so that neither a list nor indexing the
+    folder afterwards changes them.
+
+    Args:
+        files: absolute paths.
+        mode: where labels stand.
+        folders: absolute paths of folders that were indexed before.
+    """
+    around = []
+    for root, images in _list_roots(files, mode, folders).items():
+        found = Found() if mode == "none" else find(root)
+        asked = set(images)
+        among = sorted({*found.images, *asked}, key=os.fsencode)
+        others = [path for path in found.others if path not in asked]
+        around.append(_Below(root, images, among, others))
+    return around
+
+
+def _list_roots(listed: Collection[Path], mode: str, folders: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return the folder that tells the labels of each file of a list.
+
+    It is the one that was indexed before, or the innermost that all other files are in; where their folders
+    are to be their labels and all are in one, the folder above. Of files that have nothing but the root of
+    the file system in common, it is that of each folder there.
+    """
+    roots: dict[Path, list[Path]] = {}
+    others: dict[str, list[Path]] = {}
+    for path in listed:
+        known = next((folder for folder in folders if folder in path.parents), None)
+        if known is None:
+            others.setdefault("", []).append(path)
+        else:
+            roots.setdefault(known, []).append(path)
+    if len({path.parts[:2] for path in others.get("", ())}) > 1:
+        paths = others.pop("")
+        for path in paths:
+            others.setdefault(path.parts[1], []).append(path)
+    for paths in others.values():
+        common = Path(os.path.commonpath([path.parent for path in paths]))
+        if mode == "folders" and all(path.parent == common for path in paths):
+            common = common.parent
+        roots.setdefault(common, []).extend(paths)
+    return roots
 
 
 def _no_image(root: Path, found: Found) -> Unanswerable:

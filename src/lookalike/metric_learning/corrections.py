@@ -15,7 +15,7 @@ from lookalike.errors import ImageNotFound, InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.labelling import Label
 from lookalike.stores.checks import check_fields
-from lookalike.types import OWN_KEY, Record
+from lookalike.types import CAPTURED, OWN_KEY, Record
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ LONGEST_VALUE = 100_000
 # Records that are read or written at once.
 _BATCH = 1_000
 
-_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from"})
+_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from", CAPTURED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Marks:
     """Fields that a person has looked at and found right, with that value."""
     moved_from: str | None = None
     """The id that the record had while its file was elsewhere, until that record is removed."""
+    captured: Mapping[str, str] = field(default_factory=dict)
+    """When and by which camera the picture was taken: `time` and `camera`; empty where it does not tell."""
 
 
 NO_MARKS = Marks()
@@ -66,6 +68,7 @@ def marks_of(record: Record) -> Marks:
         _scalars(kept.get("corrected")),
         confirmed,
         origin if isinstance(origin, str) else None,
+        {one: value for one, value in _scalars(kept.get(CAPTURED)).items() if isinstance(value, str)},
     )
 
 
@@ -109,6 +112,8 @@ def stored(label: Label, marks: Marks = NO_MARKS) -> Label:
         own["confirmed"] = dict(marks.confirmed)
     if marks.moved_from is not None:
         own["moved_from"] = marks.moved_from
+    if marks.captured:
+        own[CAPTURED] = dict(marks.captured)
     return Label(label.fields, {**metadata, OWN_KEY: own})
 
 
@@ -143,7 +148,8 @@ def corrected(record: Record, changes: Mapping[str, Scalar | None], confirm: Ite
     # What was delivered may be more than a person may say.
     check_labels({name: value for name, value in changes.items() if value is not None})
     check_count(fields, len(record.fields))
-    return stored(Label(fields, label.metadata), Marks(marks.name, put_right, confirmed, marks.moved_from))
+    kept = replace(marks, corrected=put_right, confirmed=confirmed)
+    return stored(Label(fields, label.metadata), kept)
 
 
 def delivered_again(record: Record, label: Label, name: str | None = None) -> tuple[Label, bool]:
@@ -171,7 +177,8 @@ def delivered_again(record: Record, label: Label, name: str | None = None) -> tu
             given_up = True
     confirmed = _still(marks.confirmed, fields)
     given_up = given_up or len(confirmed) < len(marks.confirmed)
-    kept = Marks(marks.name if name is None else name, put_right, confirmed, marks.moved_from)
+    known = marks.name if name is None else name
+    kept = replace(marks, name=known, corrected=put_right, confirmed=confirmed)
     return stored(Label(fields, label.metadata), kept), given_up
 
 
@@ -202,10 +209,17 @@ def moved(label: Label, origin: str | None) -> Label:
         label: as a record has them.
         origin: the id of the record that is to be removed; None: there is none any more.
     """
+    return _marked(label, moved_from=origin)
+
+
+def with_capture(label: Label, captured: Mapping[str, str]) -> Label:
+    """Return labels as a record has them, with a note of when and by what the picture was taken."""
+    return _marked(label, captured=captured) if captured else label
+
+
+def _marked(label: Label, **changes: Any) -> Label:
     before = Record("", "", "", label.fields, label.metadata, 0, 0)
-    return stored(
-        Label(label.fields, delivered(before).metadata), replace(marks_of(before), moved_from=origin)
-    )
+    return stored(Label(label.fields, delivered(before).metadata), replace(marks_of(before), **changes))
 
 
 def check_labels(fields: Fields) -> None:

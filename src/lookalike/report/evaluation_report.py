@@ -92,6 +92,7 @@ def write_evaluation_report(
         by=shown(evaluation.by),
         reliability=reliability,
         remarks=[display(remark) for remark in evaluation.remarks],
+        warnings=[display(warning) for warning in evaluation.warnings],
         fitted=evaluation.held.refitted,
         points=min(len(records), _MAP_POINTS),
         classes=[(shown(each.label), each) for each in evaluation.classes],

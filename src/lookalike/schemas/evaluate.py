@@ -26,7 +26,8 @@ class EvaluateQuery(RequestModel):
     )
     group: FieldName | None = Field(
         None,
-        description="Never compare an image with those of the same value of this field.",
+        description="Never compare an image with those of the same value of this field; `series`, where "
+        "there is no such field: with those of its own series, as names and times tell them.",
         examples=["day"],
     )
     folds: int = Field(5, ge=2, le=100, description="For a fitted metric or k `auto`.")
@@ -44,11 +45,27 @@ class EvaluateQuery(RequestModel):
 
 
 class Apart(ResponseModel):
-    """The accuracy with near-duplicates in the vote: an optimistic figure."""
+    """The accuracy with other images kept together than in the evaluation itself."""
 
     evaluated: int
     correct: int
     accuracy: float
+
+
+class SeriesFigures(ResponseModel):
+    """Series, such as exposures of one part, whose images are each other's nearest neighbours."""
+
+    how: str = Field(description="What tells them, in words.")
+    images: int = Field(description="Images in series of several.")
+    series: int = Field(description="How many such series there are.")
+    largest: int = Field(description="Images in the largest.")
+    share: float = Field(description="Part of the images whose nearest neighbour is of their own series.")
+    expected: float = Field(description="The same with names exchanged at random within label and folder.")
+    p_value: float = Field(description="Of the permutation test that says so.")
+    permutations: int
+    together: Apart | None = Field(
+        description="The figure with series kept together; null where that leaves nothing to compare."
+    )
 
 
 class Joined(ResponseModel):
@@ -108,7 +125,10 @@ class EvaluationSummary(ResponseModel):
     joined: list[Joined] = Field(
         description="Lots of several values of `group`, as near-duplicates lie in them; the largest first."
     )
-    apart: Apart | None
+    apart: Apart | None = Field(description="The figure with nothing kept together, where anything was.")
+    series: SeriesFigures | None = Field(
+        None, description="Series that were found, where `group` names no field."
+    )
     trust: str | None = Field(None, description="Why no confidence can be given; null where it can.")
     brier: float | None = Field(None, description="0 is perfect, 0.25 knows nothing.")
     false_alarm: float | None = None

@@ -17,6 +17,7 @@ from lookalike.server.http.responses import json_response
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import Ids, Votes, read_records
 from lookalike.server.service import InjectedService, Service
+from lookalike.types import SERIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +59,8 @@ async def evaluate(name: str, query: EvaluateQuery, response: Response, service:
     together.
     """
     collection = await service.store_pool.run(lambda: service.collection(name))
-    check_answerable(collection, query.by, query.within, query.group)
+    group = None if query.group == SERIES else query.group
+    check_answerable(collection, query.by, query.within, group)
     for other in ("within", "group"):
         if getattr(query, other) == query.by:
             raise InvalidArgument(f"by and {other} are both {query.by!r}: nothing could be compared")

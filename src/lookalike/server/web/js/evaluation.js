@@ -18,11 +18,12 @@ function fields() {
     each === "auto" ? t("classify.auto") : each,
   );
   const others = [["", t("judge.nofield")], ...app.collection.fields.map((each) => [each, short(each, 80)])];
-  const [within, group] = [0, 1].map(() =>
+  const found = app.collection.fields.includes("series") ? [] : [["series", t("judge.series")]];
+  const [within, group] = [others, [...others, ...found]].map((choices) =>
     select(
-      others.map(([value]) => value),
+      choices.map(([value]) => value),
       "",
-      (each) => others.find(([value]) => value === each)[1],
+      (each) => choices.find(([value]) => value === each)[1],
     ),
   );
   const [folds, repeats, seed] = [
@@ -69,6 +70,7 @@ async function show(place, job, signal) {
   const cell = el("section", { class: "cell", tabindex: "-1" });
   fill(
     place,
+    seriesNotice(answer.summary),
     tiles(answer.summary),
     method(answer.summary),
     el("div", { class: "pair" }, classTable(answer), confusionSection(answer)),
@@ -76,6 +78,28 @@ async function show(place, job, signal) {
     trustSection(answer),
   );
   return cellPictures(cell, job, answer, signal);
+}
+
+/** That neighbours come from one series, above the figure that it flatters. */
+function seriesNotice({ series, group }) {
+  if (!series) return null;
+  const { together } = series;
+  const kept = group === "series" || !together;
+  return el(
+    "p",
+    { class: kept ? "soft" : "bad" },
+    t("evaluation.series", {
+      images: number(series.images),
+      series: number(series.series),
+      share: percent(series.share),
+      expected: percent(series.expected),
+      p: decimal(series.p_value, 3),
+    }),
+    " ",
+    said(series.how, "span"),
+    !kept && ` ${t("evaluation.series.together", { accuracy: percent(together.accuracy) })}`,
+    !together && ` ${t("evaluation.series.nothing")}`,
+  );
 }
 
 function tile(value, name) {
@@ -120,7 +144,9 @@ function method(summary) {
   ];
   const add = (key, values) => lines.push(el("li", {}, t(key, values)));
   if (within) add("evaluation.within", { field: short(within, 80) });
-  if (group) add("evaluation.group", { field: short(group, 80) });
+  if (group === "series" && !summary.series && !app.collection.fields.includes(group))
+    add("evaluation.series.none");
+  else if (group) add("evaluation.group", { field: short(group, 80) });
   const ks = Object.entries(summary.ks);
   if (ks.length > 1)
     add("evaluation.ks", { ks: ks.map(([each, folds]) => `${each} × ${number(folds)}`).join(", ") });

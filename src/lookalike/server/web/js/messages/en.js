@@ -185,6 +185,7 @@ export const en = {
   "judge.nofield": "none",
   "judge.within": "Compare only within",
   "judge.group": "Keep together",
+  "judge.series": "series, as they are found",
   "judge.folds": "Folds",
   "judge.repeats": "Repeats",
   "judge.seed": "Seed",
@@ -215,6 +216,12 @@ export const en = {
     other: "{count} images have a near-duplicate, and were kept together with it.",
   },
   "evaluation.apart": "Without keeping anything together, the accuracy would seem {accuracy}.",
+  "evaluation.series":
+    "{images} of the images are in {series} series: the nearest neighbour is of the same series for {share} of the images, by chance for {expected} (p = {p}).",
+  "evaluation.series.together":
+    "With series kept together, the accuracy is {accuracy}: believe that, and choose “Keep together: series”.",
+  "evaluation.series.nothing": "Kept together, they leave nothing to compare.",
+  "evaluation.series.none": "No series were found: nothing more was kept together.",
   "evaluation.chains":
     "Chains of near-duplicates were taken apart into groups in which each is a near-duplicate of each other; the largest: {images} images, {groups} groups, least similarity {similarity}.",
   "evaluation.joined":

@@ -170,6 +170,7 @@ export const ko = {
   "judge.nofield": "없음",
   "judge.within": "다음 필드가 같은 것끼리만 비교",
   "judge.group": "다음 필드가 같으면 함께 두기",
+  "judge.series": "시리즈(자동으로 찾음)",
   "judge.folds": "폴드 수",
   "judge.repeats": "반복 횟수",
   "judge.seed": "시드",
@@ -197,6 +198,12 @@ export const ko = {
   "evaluation.group": "{field} 값이 같은 이미지는 함께 두었습니다.",
   "evaluation.near": { other: "거의 같은 이미지가 있는 {count}개는 그것과 함께 두었습니다." },
   "evaluation.apart": "함께 두지 않았다면 정확도가 {accuracy}로 보였을 것입니다.",
+  "evaluation.series":
+    "이미지 {images}개가 시리즈 {series}개에 속합니다. 가장 가까운 이웃이 같은 시리즈인 이미지는 {share}이고, 우연이라면 {expected}입니다(p = {p}).",
+  "evaluation.series.together":
+    "시리즈를 함께 두면 정확도는 {accuracy}입니다. 이 값을 믿고, ‘함께 두기’에서 시리즈를 고르십시오.",
+  "evaluation.series.nothing": "함께 두면 비교할 이미지가 남지 않습니다.",
+  "evaluation.series.none": "시리즈를 찾지 못해 더 함께 둔 것이 없습니다.",
   "evaluation.chains":
     "거의 같은 이미지가 이어진 사슬은 모두가 서로 거의 같은 묶음으로 나누었습니다. 가장 긴 사슬: 이미지 {images}개, 묶음 {groups}개, 최소 유사도 {similarity}.",
   "evaluation.joined":
