@@ -121,8 +121,8 @@ def difference(expected: str, actual: str) -> str | None:
 def _line_pattern(line: str, numbers: list[float]) -> str:
     if line.strip() == "…":
         return r"(?:.*\n)*?"
-    # What follows an ellipsis is taken where it comes first, and that is kept to: to try every place for each of
-    # several in a long line that differs would never end.
+    # What follows an ellipsis is taken where it comes first, and that is kept to: to try every place for each
+    # of several in a long line that differs would never end.
     first, *others = (_part_pattern(part, numbers) for part in f"{line}\n".split("…"))
     return first + "".join(f"(?>.*?{other})" for other in others)
 
