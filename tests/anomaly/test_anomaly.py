@@ -227,6 +227,12 @@ def test_the_command_fits_scores_draws_evaluates_and_forgets(
     assert lines[2]["known"]
     out, _ = lookalike("anomaly", "score", spot, "-c", "parts")
     assert f"{spot}: ANOMALOUS" in out
+    lookalike("index", folder / "test", "-c", "named", "-q")
+    lookalike("anomaly", "fit", "--normal", "label=good", "-c", "named", "-q")
+    out, _ = lookalike("classify", spot, "--by", "label", "-k", "1", "-c", "named")
+    assert "held against normal pictures: ANOMALOUS" in out
+    out, _ = lookalike("classify", spot, "--by", "label", "-k", "1", "-c", "named", "--format", "jsonl")
+    assert json.loads(out)["anomaly"]["boxes"] == lines[0]["boxes"]
     out, _ = lookalike("anomaly", "evaluate", "-c", "parts", "--format", "jsonl")
     summary = json.loads(out)
     assert (summary["normal"], summary["defective"], summary["masks"]) == (NORMAL, 4, 2)
