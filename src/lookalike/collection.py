@@ -43,7 +43,7 @@ from lookalike.stores.checks import same_name
 from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.fitting import MemoryReport
@@ -710,16 +710,19 @@ class Collection:
         using: str | None = None,
         k: int = 5,
         look: bool = False,
+        read: Callable[[Record], bytes] | None = None,
         progress: Progress = silent,
     ) -> Audit:
-        """Look for wrong labels, near-duplicates, outliers and small classes.
+        """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
 
         Args:
-            by: the field that holds the label; None looks for near-duplicates and outliers only.
+            by: the field that holds the label; None looks for what needs no label.
             split: the field that tells training images from test images; None finds one.
             using: the vector that is judged; None: the default one.
             k: neighbours that vote, as evidence.
-            look: read the pictures that may have been saved again.
+            look: read the pictures, too: which were saved again, and which are dark, bright, blank, blurred,
+                of little information, or of odd shape or size.
+            read: returns the bytes of an image's file, or raises UnusableImage; None reads it at its URI.
             progress: as for `evaluate`.
 
         Raises:
@@ -728,10 +731,11 @@ class Collection:
             Unanswerable: there is nothing to compare.
         """
         from lookalike.audit.audit import audit_collection
+        from lookalike.audit.picture_quality import read_file
 
         return audit_collection(
             self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
-            progress=progress,
+            read=read or read_file, progress=progress,
         )  # fmt: skip
 
     def compare(
