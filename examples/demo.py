@@ -99,9 +99,7 @@ def main() -> None:
   lookalike anomaly score new.jpg --overlay drawn                and where the defect is"""
     )
     seconds = time.monotonic() - started
-    print(
-        f"\n{seconds:.0f} s. Open {report} and {FOLDER}/overlays in a browser; `make demo` again takes seconds."
-    )
+    print(f"\n{seconds:.0f} s. Open {report} and {FOLDER}/overlays; `make demo` again takes seconds.")
 
 
 if __name__ == "__main__":
