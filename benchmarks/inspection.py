@@ -31,8 +31,9 @@ from lookalike.vectors.nearest import nearest_rows
 from lookalike.vectors.vote import winning_codes
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
-SEEDS = 20
+SEEDS = 60
 PLAIN, INSPECT = "efficientnet-lite0", "efficientnet-lite0-inspect"
+THREE = "efficientnet-lite0-inspect-3scales"
 TIMED_IMAGES = 200
 
 
@@ -44,16 +45,17 @@ class DataSet(NamedTuple):
     classes: tuple[str, str, str]
     tests: tuple[int, int, int]
     exemplars: tuple[int, int, int]
-    bound: float
+    bounds: tuple[float, float]
+    """What the mean is to reach, at two scales and at three."""
 
 
 def data_sets() -> list[DataSet]:
     few, twice = (50, 25, 25), (100, 50, 50)
     textile = textile_simulated_root()
-    sets = [DataSet("textile", Path(textile), ("nominal", "local", "global"), few, few, 0.98)]
+    sets = [DataSet("textile", Path(textile), ("nominal", "local", "global"), few, few, (0.98, 0.99))]
     extrusion = SHARED / "extrusion"
     if extrusion.is_dir():
-        sets.append(DataSet("extrusion", extrusion, ("normal", "over", "under"), twice, few, 0.84))
+        sets.append(DataSet("extrusion", extrusion, ("normal", "over", "under"), twice, few, (0.84, 0.87)))
     else:
         print("  extrusion is left out: the developers' folder ../shared is not here")
     return sets
@@ -145,8 +147,17 @@ def protocol(cache: Path) -> None:
         figure(
             f"{data.name}: {INSPECT}, fitted to three classes",
             spread(values),
-            f"at least {data.bound}",
-            mean >= data.bound,
+            f"at least {data.bounds[0]}",
+            mean >= data.bounds[0],
+        )
+        vectors, codes = features_of(data, open_embedder(THREE, cache), cache)
+        values = accuracies(data, vectors, codes, cards()[THREE].groups, classes=3)
+        mean = statistics.mean(values)
+        figure(
+            f"{data.name}: {THREE}, fitted to three classes",
+            spread(values),
+            f"at least {data.bounds[1]}",
+            mean >= data.bounds[1],
         )
         for row in sorted(rows, key=lambda row: -float(row[f"{data.name}_acc"])):
             other = float(row[f"{data.name}_acc"])
@@ -157,7 +168,7 @@ def protocol(cache: Path) -> None:
 def throughput(cache: Path) -> None:
     title(f"images per second, {TIMED_IMAGES} textile photographs, from file to features")
     files = sorted(Path(textile_simulated_root()).glob("*/*.jpg"))[:TIMED_IMAGES]
-    for name in (PLAIN, INSPECT):
+    for name in (PLAIN, INSPECT, THREE):
         embedder = open_embedder(name, cache)
         with tempfile.TemporaryDirectory() as folder:
             kept = FeatureCache(Path(folder), embedder.fingerprint, embedder.dimension)

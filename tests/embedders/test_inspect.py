@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,11 @@ from PIL import Image
 
 from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0
 from lookalike.embedders.builtin.efficientnet_lite_graph import INSPECTED, STATISTICS
-from lookalike.embedders.builtin.efficientnet_lite_inspect import CARD, EfficientNetLite0Inspect
+from lookalike.embedders.builtin.efficientnet_lite_inspect import (
+    CARD,
+    CARD_3_SCALES,
+    EfficientNetLite0Inspect,
+)
 from lookalike.embedders.builtin.torch_pickle import read_tensors
 from lookalike.errors import InvalidArgument
 from lookalike.testing.embedders import EmbedderContract, embed, picture
@@ -38,6 +43,12 @@ class TestContract(EmbedderContract):
     @pytest.fixture
     def opener(self) -> Callable[[Path], Embedder]:
         return EfficientNetLite0Inspect
+
+
+class TestContractOfThreeScales(EmbedderContract):
+    @pytest.fixture
+    def opener(self) -> Callable[[Path], Embedder]:
+        return partial(EfficientNetLite0Inspect, name=CARD_3_SCALES.name)
 
 
 def units(layer: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -99,6 +110,29 @@ def test_the_groups_cover_all_columns_in_order() -> None:
 def test_elasticsearch_could_hold_its_vectors() -> None:
     # dense_vector ends at 4,096 dimensions.
     assert CARD.dimension <= 4096
+    assert CARD_3_SCALES.dimension <= 4096
+
+
+def test_of_three_scales_two_are_those_of_the_other(embedder: EfficientNetLite0Inspect, folder: Path) -> None:
+    """The maxima at 224 are left out; at 96 the picture and its mirror image are read, as at 224."""
+    three = EfficientNetLite0Inspect(folder, name=CARD_3_SCALES.name)
+    assert (three.card, three.dimension) == (CARD_3_SCALES, 3968)
+    assert three.fingerprint != embedder.fingerprint
+    image = Image.fromarray(picture(300, 400))
+    mirrored = Image.fromarray(picture(300, 400)[:, ::-1])
+    both, two = three.embed([image, mirrored]), embedder.embed([image])[0]
+    groups = CARD_3_SCALES.groups
+    assert [group.start for group in groups] == [0, *(group.stop for group in groups[:-1])]
+    assert groups[-1].stop == three.dimension
+    layers = len(INSPECTED)
+    taken = [n for n in range(3 * layers) if STATISTICS[n % 3] != "maximum"]
+    for group, number in zip(groups[3 * layers : 5 * layers], taken, strict=True):
+        np.testing.assert_array_equal(both[0, group], two[CARD.groups[number]])
+    for group, at_448 in zip(groups[5 * layers :], CARD.groups[3 * layers :], strict=True):
+        np.testing.assert_array_equal(both[0, group], two[at_448])
+    small = slice(0, groups[3 * layers].start)
+    np.testing.assert_allclose(both[0, small], both[1, small], atol=1e-5)
+    assert np.ptp(both[0, small]) > 0.1
 
 
 def test_the_card_counts_what_is_used() -> None:

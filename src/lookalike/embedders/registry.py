@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,7 +50,8 @@ def cards() -> dict[str, Card]:
     """Return the card of every embedder that is part of lookalike, by name."""
     from lookalike.embedders.builtin import efficientnet_lite, efficientnet_lite_inspect
 
-    return {card.name: card for card in (efficientnet_lite.CARD, efficientnet_lite_inspect.CARD)}
+    inspect = efficientnet_lite_inspect
+    return {card.name: card for card in (efficientnet_lite.CARD, inspect.CARD, inspect.CARD_3_SCALES)}
 
 
 def known_cards(cache: Path) -> dict[str, Card]:
@@ -118,11 +120,14 @@ def open_embedder(
     if open_model is not None:
         return open_model(name, cache, weights=weights, device=device)
     from lookalike.embedders.builtin.efficientnet_lite import EfficientNetLite0
-    from lookalike.embedders.builtin.efficientnet_lite_inspect import EfficientNetLite0Inspect
+    from lookalike.embedders.builtin.efficientnet_lite_inspect import (
+        INSPECT_NAMES,
+        EfficientNetLite0Inspect,
+    )
 
     openers: dict[str, Callable[[Path, Device], Embedder]] = {
         EfficientNetLite0.name: EfficientNetLite0,
-        EfficientNetLite0Inspect.name: EfficientNetLite0Inspect,
+        **{each: partial(EfficientNetLite0Inspect, name=each) for each in INSPECT_NAMES},
     }
     if name not in openers:
         raise ModelNotFound(name, [*openers, *families().values()])
