@@ -12,6 +12,8 @@ NAMES = (
     "leave_one_out",
     "inspection",
     "promises",
+    "drift",
+    "suggest",
     "models",
     "words",
     "search",

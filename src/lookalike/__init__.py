@@ -19,12 +19,14 @@ from lookalike.telemetry import turn_off
 from lookalike.version import VERSION
 
 if TYPE_CHECKING:
+    from lookalike.active_learning.suggest import Suggestions
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified, Classifier
     from lookalike.classification.zero_shot import Named, ZeroShotClassifier
     from lookalike.collection import Collection
     from lookalike.comparison.comparison import Comparison
     from lookalike.database import CheckReport, Database, open  # noqa: A004
+    from lookalike.drift.drift import Drift
     from lookalike.errors import (
         CollectionEmpty,
         CollectionExists,
@@ -106,6 +108,7 @@ __all__ = [
     "CopyReport",
     "Database",
     "DecodingStopped",
+    "Drift",
     "Evaluation",
     "ExtraMissing",
     "FieldNotFound",
@@ -148,6 +151,7 @@ __all__ = [
     "StoreOlder",
     "StoreReadOnly",
     "StoreUnreachable",
+    "Suggestions",
     "Table",
     "TargetDiffers",
     "Terms",
@@ -166,6 +170,7 @@ __all__ = [
 
 # The modules of those that are no errors.
 _HOMES = {
+    "Suggestions": "active_learning.suggest",
     "Audit": "audit.findings",
     "Classified": "classification.classifier",
     "Classifier": "classification.classifier",
@@ -175,6 +180,7 @@ _HOMES = {
     "Comparison": "comparison.comparison",
     "CheckReport": "database",
     "Database": "database",
+    "Drift": "drift.drift",
     "open": "database",
     "Evaluation": "evaluation.evaluation",
     "IndexReport": "ingest.index_report",

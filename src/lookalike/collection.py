@@ -45,9 +45,11 @@ from lookalike.types import Skipped, Space, VectorStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from lookalike.active_learning.suggest import Suggestions
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.comparison.comparison import Comparison
+    from lookalike.drift.drift import Drift
     from lookalike.embedders.protocol import Embedder
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.held_out_predictions import Ks
@@ -728,6 +730,83 @@ class Collection:
 
         return audit_collection(
             self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
+            progress=progress,
+        )  # fmt: skip
+
+    def drift(
+        self,
+        new: Paths | None = None,
+        *,
+        new_where: Conditions | None = None,
+        where: Conditions | None = None,
+        by: str | None = None,
+        group: str | None = None,
+        using: str | None = None,
+        labels: str = "auto",
+        group_by: str | None = None,
+        false_alarm: float = 0.01,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Drift:
+        """Test whether new images are still what the collection was judged on.
+
+        Args:
+            new: folders and files; images of the same bytes in the collection are left out there.
+            new_where: instead, the records that match are the new images.
+            where: only records that match are what they are compared with.
+            by: the field that holds the label, whose mixture is told.
+            group: images with the same value of this field are exchanged together; `series`, where there is
+                no such field: images of one series, as they are found.
+            using: the vector that is compared; None: the default one.
+            labels: where labels of new files come from, as for `index`.
+            group_by: what makes fields of the paths of new files, as for `index`.
+            false_alarm: how often new images that are like the collection may be called different, 0 … 1.
+            seed: of the permutations.
+            progress: called with images embedded and permutations done, and those to do.
+
+        Raises:
+            FieldNotFound: no image has a field that is named.
+            InvalidArgument: a number is out of its range, or new images are named in two ways, or in none.
+            Unanswerable: too few images to compare.
+        """
+        from lookalike.drift.drift import DriftOptions, compare_with_collection
+
+        options = DriftOptions(
+            alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
+            seed=seed,
+        )  # fmt: skip
+        paths = [] if new is None else paths_of(new)
+        return compare_with_collection(self._spaces, self._models, self.name, paths, options, progress)
+
+    def suggest(
+        self,
+        by: str,
+        *,
+        count: int = 20,
+        where: Conditions | None = None,
+        using: str | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Suggestions:
+        """Suggest which images without a label to label next.
+
+        Args:
+            by: the field that is to hold the label; no image need have it yet.
+            count: how many, at least 1.
+            where: only records that match are suggested.
+            using: the vector; None: the default one.
+            seed: of what is drawn where there are more than can be looked at.
+            progress: called with images chosen and images to choose.
+
+        Raises:
+            FieldNotFound: no record has a field of `where`.
+            InvalidArgument: a count below 1.
+            Unanswerable: all images have a label.
+        """
+        from lookalike.active_learning.suggest import suggest_in_collection
+
+        return suggest_in_collection(
+            self._spaces, self.name, by, count=count, where=alternatives(where), using=using, seed=seed,
             progress=progress,
         )  # fmt: skip
 

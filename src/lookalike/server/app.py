@@ -23,6 +23,7 @@ from lookalike.server.routes import (
     audit,
     classify,
     collections,
+    drift,
     elasticsearch,
     embeddings,
     evaluate,
@@ -34,6 +35,7 @@ from lookalike.server.routes import (
     models,
     page,
     search,
+    suggest,
     vectors,
 )
 from lookalike.server.routes import map as map_routes
@@ -67,6 +69,8 @@ _ROUTERS = (
     jobs.router,
     evaluate.router,
     audit.router,
+    drift.router,
+    suggest.router,
     map_routes.router,
     index.router,
     vectors.router,
