@@ -45,9 +45,7 @@ def curve(vectors: Vectors, codes: Rows, seed: int, *, suggested: bool) -> list[
 
 def main() -> None:
     cache = Path(os.environ.get("LOOKALIKE_CACHE") or user_cache_path("lookalike"))
-    title(
-        f"suggestions, {SEEDS} draws, {POOL} pictures to choose from, {INSPECT}: accuracy after so many labels"
-    )
+    title(f"suggestions, {SEEDS} draws, {POOL} pictures to choose from, {INSPECT}: accuracy by labels")
     for data in data_sets():
         vectors, codes = features_of(data, open_embedder(INSPECT, cache), cache)
         curves = {

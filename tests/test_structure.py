@@ -120,7 +120,6 @@ BROUGHT = {
     "audit/": {"sklearn"},
     "client/": {"httpx", "pydantic"},
     "comparison/": {"scipy", "sklearn"},
-    "drift/": {"scipy", "sklearn"},
     "comparison/finetuning/network.py": {"torch"},
     "embedders/builtin/efficientnet_lite_graph.py": {"onnx"},
     "embedders/onnx/": {"onnxruntime", "pydantic"},
