@@ -14,6 +14,8 @@ BIN := $(VENV)/bin
 TORCH := .venv-torch
 SOURCES := src tests benchmarks examples tools
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled modules are kept whatever the environment says: the tests start the program hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test coverage fuzz test-torch test-wheel lint types tests bench wheel lock clean
 .DELETE_ON_ERROR:

@@ -20,6 +20,9 @@ from lookalike.version import VERSION
 
 if TYPE_CHECKING:
     from lookalike.active_learning.suggest import Suggestions
+    from lookalike.anomaly.evaluation import AnomalyEvaluation
+    from lookalike.anomaly.fitting import MemoryReport
+    from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified, Classifier
     from lookalike.classification.zero_shot import Named, ZeroShotClassifier
@@ -94,6 +97,9 @@ turn_off()
 __version__ = VERSION
 
 __all__ = [
+    "Anomaly",
+    "AnomalyEvaluation",
+    "AnomalyScorer",
     "Approximation",
     "Audit",
     "CheckReport",
@@ -122,6 +128,7 @@ __all__ = [
     "InvalidArgument",
     "LabelsInvalid",
     "LookalikeError",
+    "MemoryReport",
     "ModelNotFound",
     "Named",
     "Neighbour",
@@ -171,6 +178,10 @@ __all__ = [
 # The modules of those that are no errors.
 _HOMES = {
     "Suggestions": "active_learning.suggest",
+    "Anomaly": "anomaly.scoring",
+    "AnomalyEvaluation": "anomaly.evaluation",
+    "AnomalyScorer": "anomaly.scoring",
+    "MemoryReport": "anomaly.fitting",
     "Audit": "audit.findings",
     "Classified": "classification.classifier",
     "Classifier": "classification.classifier",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +44,9 @@ from lookalike.types import (
 from lookalike.uris import uri_path
 from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
+from tests.forked_programs import ForkedProgram
 from tests.mean_colours import MeanColours, mean_colours, picture, save
+from tests.metric_learning.killed_fits import fit_or_undo
 
 DIMENSION = 24
 SPACE = Space("some-model", "ab" * 32, DIMENSION)
@@ -433,30 +432,6 @@ def test_a_writer_that_began_before_a_fit_goes_on(store: Store, locks: Path, url
 # Bad luck
 
 
-FIT = """
-import sys
-from pathlib import Path
-from lookalike.metric_learning.fitting import fit, undo_fit
-from lookalike.stores.registry import open_store
-url, locks, how = sys.argv[1:]
-with open_store(url) as store:
-    print("ready", flush=True)
-    if how == "fit":
-        fit(store, "parts", "label", locks=Path(locks))
-    else:
-        undo_fit(store, "parts", locks=Path(locks))
-print("done", flush=True)
-"""
-
-
-def start(url: str, locks: Path, how: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", FIT, url, str(locks), how]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
 @pytest.mark.slow
 def test_killed_at_any_moment_a_fit_leaves_the_old_state_or_the_new(url: str, locks: Path) -> None:
     chance = random.Random(7)
@@ -465,15 +440,15 @@ def test_killed_at_any_moment_a_fit_leaves_the_old_state_or_the_new(url: str, lo
         before = vectors(store)[1]
         seen = set()
         began = time.monotonic()
-        process = start(url, locks, "fit")
-        assert process.communicate()[0] == "done\n"
+        with ForkedProgram(fit_or_undo, url, locks, "fit") as process:
+            assert process.stdout.read() == "ready\ndone\n"
         took = time.monotonic() - began
         for turn in range(10):
             how = "undo" if turn % 3 == 2 and store.collection("parts").default == "fitted" else "fit"
-            process = start(url, locks, how)
-            time.sleep(chance.uniform(0, took if how == "fit" else 0.05))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
+            with ForkedProgram(fit_or_undo, url, locks, how) as process:
+                assert process.stdout.readline() == "ready\n"
+                time.sleep(chance.uniform(0, took if how == "fit" else 0.05))
+                process.kill()
             fitted = store.collection("parts").default == "fitted"
             seen.add((how, fitted))
             assert np.array_equal(vectors(store)[1], before)

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import sqlite3
 from array import array
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,8 @@ from tests.servers.oracle import Recorder, RecordingConnection, RecordingCursor,
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 _MERGE = re.compile(
     r"MERGE INTO (\w+) t USING .*? ON \((.*?)\) WHEN MATCHED THEN UPDATE SET (.*?)"
@@ -179,11 +183,19 @@ def _contains(words: str | None, asked: str, _: int) -> int:
     return sum(there.count(word.strip("{}")) for word in asked.split(","))
 
 
+@lru_cache(maxsize=10_000)
+def _numbers(content: bytes) -> tuple[NDArray[np.float64], float]:
+    """Return a vector, and the square of its length."""
+    vector = np.frombuffer(content, np.float32).astype(np.float64)
+    return vector, float(vector.dot(vector))
+
+
 def _distance(a: bytes, b: bytes) -> float | None:
-    x, y = (np.frombuffer(content, np.float32).astype(np.float64) for content in (a, b))
     with np.errstate(all="ignore"):
-        distance = float(1 - x.dot(y) / np.sqrt(x.dot(x) * y.dot(y)))
-    return distance if np.isfinite(distance) else None
+        (x, xx), (y, yy) = _numbers(a), _numbers(b)
+        length = math.sqrt(xx * yy)
+        distance = 1 - float(x.dot(y)) / length if length else math.nan
+    return distance if math.isfinite(distance) else None
 
 
 @pytest.fixture

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.testing.stores import CORNERS, nearest, turned
+from lookalike.stores.registry import open_store
+from lookalike.testing.stores import CORNERS, FITTED, REFITTED, SPACE, nearest, record, turned
 
 if TYPE_CHECKING:
     from lookalike.stores.store import Store
 
-# argv: URL. Fits and refits by turns, and puts records meanwhile; prints each vector that is finished.
-FITTER = """
-import sys
-from lookalike.testing.stores import CORNERS, FITTED, REFITTED, SPACE, record, turned
-from lookalike.stores.registry import open_store
-with open_store(sys.argv[1]) as store:
-    number = 0
-    while True:
-        for space in (FITTED, REFITTED):
-            store.add_vector("parts", "fitted", space, b"metric" * 100, becomes_default=True)
-            number += 1
-            given = {one.space: turned(1, one.space) for one in store.collection("parts").vectors[1:]}
-            store.put("parts", [record(f"new-{number % 20}")], given | {SPACE: CORNERS[:1]})
-            while ids := store.lacking("parts", space, 40):
-                store.fill("parts", space, store.get("parts", ids), turned(len(ids), space))
-            store.finish_vector("parts", space)
-            print(space.dimension, flush=True)
-        store.drop_vector("parts", space)
-"""
+
+def fit_endlessly(url: str) -> None:
+    """Fit and refit by turns, and put records meanwhile; print the dimension of each finished vector."""
+    with open_store(url) as store:
+        number = 0
+        while True:
+            for space in (FITTED, REFITTED):
+                store.add_vector("parts", "fitted", space, b"metric" * 100, becomes_default=True)
+                number += 1
+                given = {one.space: turned(1, one.space) for one in store.collection("parts").vectors[1:]}
+                store.put("parts", [record(f"new-{number % 20}")], given | {SPACE: CORNERS[:1]})
+                while ids := store.lacking("parts", space, 40):
+                    store.fill("parts", space, store.get("parts", ids), turned(len(ids), space))
+                store.finish_vector("parts", space)
+                print(space.dimension, flush=True)
+            store.drop_vector("parts", space)
 
 
 def complete_fit(store: Store) -> None:

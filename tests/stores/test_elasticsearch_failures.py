@@ -35,16 +35,17 @@ from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
 from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from lookalike.vectors.metric import normalise
+from tests.forked_programs import ForkedProgram
 from tests.servers.elasticsearch import (
     Node,
     Unavailable,
     free_port,
     running,
 )
-from tests.stores.interrupted_fits import FITTER, complete_fit
-from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, store, url
+from tests.stores.interrupted_fits import complete_fit, fit_endlessly
+from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, url
 
-__all__ = ["no_catalogue_stays", "store", "url"]
+__all__ = ["no_catalogue_stays", "url"]
 
 pytestmark = pytest.mark.xdist_group("elasticsearch")
 
@@ -323,9 +324,7 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: 
         fill(store, 100)
     finished: list[str] = []
     for _ in range(5):
-        command = [sys.executable, "-c", FITTER, url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
+        with ForkedProgram(fit_endlessly, url) as process:
             first = process.stdout.readline()
             time.sleep(chance.uniform(0, 2))
             process.kill()

@@ -97,12 +97,6 @@ def fresh_url(elasticsearch_server: str) -> Iterator[str]:
     remove_indexes(url, f"{prefix}.*")
 
 
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with open_store(url) as store:
-        yield store
-
-
 @pytest.fixture(scope="module", autouse=True)
 def no_catalogue_stays(elasticsearch_server: str) -> Iterator[None]:
     yield

@@ -32,30 +32,20 @@ from lookalike.errors import (
 )
 from lookalike.stores.registry import open_store
 from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from tests.forked_programs import ForkedProgram
 from tests.servers.postgres import PASSWORD, PostgresProcess, free_port, postgres_process
-from tests.stores.interrupted_fits import FITTER, complete_fit
+from tests.stores.batch_writer import BATCH, write_batches
+from tests.stores.interrupted_fits import complete_fit, fit_endlessly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lookalike.stores.store import Store
 
-ROOT = Path(__file__).parents[2]
-BATCH = 20
+# One server for all of them, also where several processes run tests (pytest --dist loadgroup).
+pytestmark = pytest.mark.xdist_group("postgres that stops")
 
-# argv: URL, name of this writer. Prints the number of each batch that is acknowledged.
-WRITER = f"""
-import sys
-from lookalike.testing.stores import SPACE, corners, record
-from lookalike.stores.registry import open_store
-with open_store(sys.argv[1]) as store:
-    store.create("parts", SPACE)
-    for batch in range(1_000_000):
-        names = [f"{{sys.argv[2]}}-{{batch}}-{{row}}" for row in range({BATCH})]
-        records = [record(name, {{f"field{{batch % 7}}": 1}}) for name in names]
-        store.put("parts", records, {{SPACE: corners({BATCH})}})
-        print(batch, flush=True)
-"""
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +259,7 @@ def test_what_was_acknowledged_survives_a_kill_and_writing_resumes(url: str) -> 
     chance = random.Random(os.urandom(8))
     acknowledged: list[str] = []
     for turn in range(6):
-        command = [sys.executable, "-c", WRITER, url, str(turn)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
+        with ForkedProgram(write_batches, url, str(turn)) as process:
             first = process.stdout.readline() if turn else ""  # the first one may be killed at any time
             time.sleep(chance.uniform(0, 0.5))
             process.kill()
@@ -296,9 +284,7 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: 
         fill(store, 200)
     finished: list[str] = []
     for _ in range(6):
-        command = [sys.executable, "-c", FITTER, url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
+        with ForkedProgram(fit_endlessly, url) as process:
             first = process.stdout.readline()
             time.sleep(chance.uniform(0, 0.2))
             process.kill()
@@ -349,7 +335,7 @@ def test_ctrl_c_while_writing_leaves_all_as_it_was(
     store: Store, administrator: psycopg.Connection[Any], url: str
 ) -> None:
     records = fill(store, 5)
-    command = [sys.executable, "-c", WRITER, url, "a"]
+    command = [sys.executable, "-m", "tests.stores.batch_writer", url, "a", "1000000"]
     with (
         psycopg.connect(url, autocommit=True) as holder,
         held(holder),

@@ -89,20 +89,19 @@ def damage_record(administrator: psycopg.Connection[Any], identity: str, part: s
     administrator.execute(f"UPDATE {what} WHERE id = %s".encode(), (value, identity))
 
 
+@pytest.fixture
+def url(postgres_url: str) -> str:
+    return postgres_url
+
+
 class TestPostgresStore(StoreContract):
     @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url
+    def url(self, url: str) -> str:
+        return url
 
     @pytest.fixture
     def damage(self, administrator: psycopg.Connection[Any]) -> Damage:
         return partial(damage_record, administrator)
-
-
-@pytest.fixture
-def store(postgres_url: str) -> Iterator[Store]:
-    with open_store(postgres_url) as store:
-        yield store
 
 
 def schema_of(url: str) -> str:

@@ -17,7 +17,6 @@ from filelock import FileLock
 
 from lookalike.errors import CollectionNotFound, ExtraMissing, StoreBusy, StoreError, Unanswerable
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.sqlite.shortlist import compressed, search
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, find_centres
 from lookalike.stores.store import Store
@@ -26,6 +25,7 @@ from lookalike.types import Space
 from lookalike.uris import record_id
 from lookalike.vectors.nearest import nearest_rows
 from tests.stores.test_sqlite_failures import mere_user, python
+from tests.stores.test_sqlite_store import backend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,16 +41,6 @@ SPACE = Space("some-model", "ab" * 32, DIMENSION)
 COUNT = 1_500
 VECTORS = random_vectors(COUNT, DIMENSION)
 QUERIES = random_vectors(5, DIMENSION, seed=1)
-
-
-def backend(store: Store) -> SqliteBackend:
-    assert isinstance(store._backend, SqliteBackend)
-    return store._backend
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/parts.db"
 
 
 @pytest.fixture
@@ -425,11 +415,11 @@ def test_where_nothing_can_be_written_it_is_made_in_memory(
     try:
         for folder in folders:
             folder.chmod(0o555)
-        assert python(SEARCH, url, before=mere_user).split() == ["10", "0"]
+        assert python("-c", SEARCH, url, before=mere_user).split() == ["10", "0"]
         file.parent.chmod(0o755)
         file.unlink()
         file.parent.chmod(0o555)
-        assert python(SEARCH, url, before=mere_user).split() == ["10", "1"]
+        assert python("-c", SEARCH, url, before=mere_user).split() == ["10", "1"]
     finally:
         for folder in folders:
             folder.chmod(0o755)

@@ -18,7 +18,6 @@ import pytest
 
 from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.store import Store
 from lookalike.testing.stores import (
     CORNERS,
@@ -30,30 +29,19 @@ from lookalike.testing.stores import (
     record,
     scanned,
 )
-from tests.stores.interrupted_fits import FITTER, complete_fit
+from tests.forked_programs import ForkedProgram
+from tests.stores.batch_writer import BATCH, write_batches
+from tests.stores.interrupted_fits import complete_fit, fit_endlessly
+from tests.stores.test_sqlite_store import backend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 ROOT = Path(__file__).parents[2]
 """Where a Python of its own finds `tests`."""
 
-BATCH = 20
-
-# argv: URL, name of this writer, number of batches. Prints the number of each batch that is acknowledged.
-WRITER = f"""
-import sys
-from lookalike.testing.stores import SPACE, corners, put, record
-from lookalike.stores.registry import open_store
-url, writer, batches = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with open_store(url) as store:
-    store.create("parts", SPACE)
-    for batch in range(batches):
-        names = [f"{{writer}}-{{batch}}-{{row}}" for row in range({BATCH})]
-        rows = [record(name, {{f"field{{batch % 7}}": 1}}) for name in names]
-        put(store, "parts", rows, corners({BATCH}))
-        print(batch, flush=True)
-"""
+PYTHON = (sys.executable, "-W", "error")
+WRITER = "tests.stores.batch_writer"
 
 # Says what came of writing and of reading, and whether one batch more or less is there afterwards.
 ATTEMPT = """
@@ -79,10 +67,10 @@ with open_store(sys.argv[1]) as store:
 """
 
 
-def python(program: str, *words: str, before: tuple[str, ...] = ()) -> str:
-    """Run a program in a Python of its own and return what it printed."""
+def python(*words: str, before: tuple[str, ...] = ()) -> str:
+    """Run a Python of its own with these words and return what it printed."""
     done = subprocess.run(
-        [*before, sys.executable, "-W", "error", "-c", program, *words],
+        [*before, *PYTHON, *words],
         capture_output=True,
         text=True,
         timeout=120,
@@ -90,22 +78,6 @@ def python(program: str, *words: str, before: tuple[str, ...] = ()) -> str:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
-
-
-def backend(store: Store) -> SqliteBackend:
-    assert isinstance(store._backend, SqliteBackend)
-    return store._backend
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "parts.db"
-
-
-@pytest.fixture
-def store(file: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{file}") as store:
-        yield store
 
 
 @pytest.fixture
@@ -130,9 +102,7 @@ def check(file: Path) -> None:
 
 def kill_writer(url: str, name: str, chance: random.Random) -> list[str]:
     """Let a process write until it is killed; return the batches that it had acknowledged."""
-    command = [sys.executable, "-c", WRITER, url, name, "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
+    with ForkedProgram(write_batches, url, name) as process:
         first = ""
         if chance.random() < 0.75:  # else it may be killed while it makes the file
             first = process.stdout.readline()
@@ -170,9 +140,7 @@ def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(file:
         fill(store, 200)
     finished = []
     for _ in range(12):
-        command = [sys.executable, "-c", FITTER, url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-            assert process.stdout is not None
+        with ForkedProgram(fit_endlessly, url) as process:
             first = process.stdout.readline()
             time.sleep(chance.uniform(0, 0.1))
             process.kill()
@@ -192,9 +160,7 @@ def test_two_processes_write_while_a_third_searches(file: Path) -> None:
         store.create("parts", SPACE)
         writers = [
             subprocess.Popen(
-                [sys.executable, "-W", "error", "-c", WRITER, url, name, str(batches)],
-                stdout=subprocess.PIPE,
-                cwd=ROOT,
+                [*PYTHON, "-m", WRITER, url, name, str(batches)], stdout=subprocess.PIPE, cwd=ROOT
             )
             for name in "ab"
         ]
@@ -222,10 +188,10 @@ def test_a_process_that_ends_leaves_the_log_to_those_that_use_it(store: Store, f
     with open_store(store.url) as second:
         second.sql("SELECT * FROM parts")
         nearest(second, "parts", CORNERS[:1], 1)
-    python(WRITER, store.url, "a", "1")
+    python("-m", WRITER, store.url, "a", "1")
     assert file.with_name("parts.db-wal").exists()
     put(store, "parts", [record("ours")], CORNERS[:1])
-    python(WRITER, store.url, "b", "1")
+    python("-m", WRITER, store.url, "b", "1")
     assert store.collection("parts").count == 5 + 2 * BATCH + 1
     store.close()
     with open_store(store.url) as again:
@@ -234,9 +200,8 @@ def test_a_process_that_ends_leaves_the_log_to_those_that_use_it(store: Store, f
 
 def test_processes_that_make_the_store_at_once_agree(file: Path) -> None:
     url = f"sqlite:///{file}"
-    command = [sys.executable, "-W", "error", "-c", WRITER, url]
     writers = [
-        subprocess.Popen([*command, name, "1"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        subprocess.Popen([*PYTHON, "-m", WRITER, url, name, "1"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         for name in "abcd"
     ]
     assert [writer.communicate()[0] for writer in writers] == ["0\n"] * 4
@@ -333,7 +298,7 @@ def test_what_cannot_be_written_can_be_read(
     if what != "file":
         file.parent.chmod(0o555)
     try:
-        lines = python(ATTEMPT, store.url, before=mere_user).split()
+        lines = python("-c", ATTEMPT, store.url, before=mere_user).split()
     finally:
         file.parent.chmod(0o755)
         file.chmod(0o644)
@@ -351,7 +316,7 @@ def test_a_log_that_cannot_be_read_without_writing_is_not_passed_over(
         shutil.copy(tmp_path / name, copy / name)
     copy.chmod(0o555)
     try:
-        lines = python(ATTEMPT, f"sqlite:///{copy}/parts.db", before=mere_user).split()
+        lines = python("-c", ATTEMPT, f"sqlite:///{copy}/parts.db", before=mere_user).split()
     finally:
         copy.chmod(0o755)
     assert set(lines) == {"StoreReadOnly"}
@@ -392,7 +357,7 @@ def test_a_store_cannot_be_made_where_writing_is_not_allowed(
 ) -> None:
     tmp_path.chmod(0o555)
     try:
-        lines = python(ATTEMPT, f"sqlite:///{tmp_path}/parts.db", before=mere_user).split()
+        lines = python("-c", ATTEMPT, f"sqlite:///{tmp_path}/parts.db", before=mere_user).split()
     finally:
         tmp_path.chmod(0o755)
     assert lines[:3] == ["StoreReadOnly", "CollectionNotFound", "StoreReadOnly"]
@@ -403,7 +368,7 @@ def test_a_file_that_cannot_be_read_is_named(store: Store, file: Path, mere_user
     fill(store, 1)
     store.close()
     file.chmod(0)
-    lines = python(ATTEMPT, store.url, before=mere_user).split()
+    lines = python("-c", ATTEMPT, store.url, before=mere_user).split()
     file.chmod(0o644)
     assert set(lines) == {"StoreError"}
 
@@ -462,11 +427,11 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
     before = (*own, "sh", "-c", mount, str(tmp_path))
     if shutil.which("unshare") is None or subprocess.run([*before, "true"], capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here")
-    assert python(FILL_UP, str(tmp_path), "disk", before=before).split() == ["StoreFull", "1", "1"]
+    assert python("-c", FILL_UP, str(tmp_path), "disk", before=before).split() == ["StoreFull", "1", "1"]
 
 
 def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path) -> None:
-    assert python(FILL_UP, str(tmp_path), "limit").split() == ["StoreError", "1", "1"]
+    assert python("-c", FILL_UP, str(tmp_path), "limit").split() == ["StoreError", "1", "1"]
 
 
 @pytest.mark.parametrize("begin", ["reading", "writing"])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,6 @@ from lookalike.types import Space
 from lookalike.uris import file_uri, record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lookalike.stores.entry import Entry, VectorEntry
 
 
@@ -94,26 +93,12 @@ def damage_record(file: Path, identity: str, part: str, vector: int = 1) -> None
 
 class TestSqliteStore(StoreContract):
     @pytest.fixture
-    def url(self, tmp_path: Path) -> str:
-        return f"sqlite:///{tmp_path}/parts.db"
+    def url(self, url: str) -> str:
+        return url
 
     @pytest.fixture
-    def damage(self, tmp_path: Path) -> Damage:
-        def change(identity: str, part: str) -> None:
-            damage_record(tmp_path / "parts.db", identity, part)
-
-        return change
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "parts.db"
-
-
-@pytest.fixture
-def store(file: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{file}") as store:
-        yield store
+    def damage(self, file: Path) -> Damage:
+        return partial(damage_record, file)
 
 
 def backend(store: Store) -> SqliteBackend:

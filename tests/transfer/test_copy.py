@@ -60,6 +60,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("lookalike")
 LABELS = ("good", "bad", "worse")
 WIDE = Space("some-model", "ab" * 32, 24)
+MANY = 12_000
 
 
 @pytest.fixture
@@ -594,12 +595,12 @@ def call(*words: str | Path, code: int = 0, **options: Any) -> str:
 
 @pytest.fixture
 def many(source: Store) -> Store:
-    """A source that takes a second or so to copy."""
-    space = replace(SPACE, dimension=256)
+    """A source that takes so long to copy that a signal comes in the middle."""
+    space = replace(SPACE, dimension=64)
     source.create("parts", space)
-    for first in range(0, 12_000, 1000):
+    for first in range(0, MANY, 1000):
         rows = [record(number, {"label": LABELS[number % 3]}) for number in range(first, first + 1000)]
-        source.put("parts", rows, {space: random_vectors(1000, 256, first)})
+        source.put("parts", rows, {space: random_vectors(1000, 64, first)})
     return source
 
 
@@ -636,7 +637,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_well(many: Store, target: St
         killed += process.returncode == -signal.SIGKILL
         assert set(names(target)) <= {"parts-copying"} or names(target) == ["parts"]
     assert killed
-    assert "verified: 12,000 images alike to the last bit" in call(*words)
+    assert f"verified: {MANY:,} images alike to the last bit" in call(*words)
     assert contents(target) == contents(many)
     assert names(target) == ["parts"]
 
@@ -652,7 +653,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(many: Store, target: St
     assert err.strip().startswith("lookalike: interrupted")
     assert err.strip().count("\n") == 0
     done = count(target.url, "parts-copying")
-    assert 0 < done < 12_000
+    assert 0 < done < MANY
     assert f"{done:,} unchanged" in call(*words)
 
 
@@ -706,7 +707,7 @@ def test_a_target_that_may_not_grow_is_one_line_and_goes_on_later(many: Store, t
     said = call(*words, code=1, preexec_fn=no_file_above(4_000_000))
     assert said.startswith(f"lookalike: {target.url}: ")
     there = count(target.url, "parts-copying")
-    assert 0 < there < 12_000
+    assert 0 < there < MANY
     assert f"{there:,} unchanged" in call(*words)
     assert contents(target) == contents(many)
 

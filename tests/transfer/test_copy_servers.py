@@ -286,6 +286,7 @@ def test_a_server_that_stops_in_the_middle_is_one_line_and_the_copy_goes_on_late
         assert parity([file, again], "parts", queries=3).agrees
 
 
+@pytest.mark.xdist_group("elasticsearch")
 def test_from_one_server_into_another(
     postgres_url: str, elasticsearch_url: str, file: Store, tmp_path: Path
 ) -> None:

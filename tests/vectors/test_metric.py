@@ -16,6 +16,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.types import Vectors
 from lookalike.vectors import discriminant
+from lookalike.vectors.dual_metric import DualMetric
 from lookalike.vectors.metric import FittedMetric, fit_metric, normalise
 
 Codes = NDArray[np.intp]
@@ -74,9 +75,9 @@ def test_the_discriminant_directions_are_scikit_learns() -> None:
     mean, scale = discriminant._standardisation(vectors, [slice(0, 12)])
     data = (vectors - mean) * scale
     directions = discriminant._whiten(data, codes, 1e-6)
-    means = discriminant._class_means(data, codes) @ directions
+    means = discriminant.class_means(data, codes) @ directions
     # Ours lead to the class means in the whitened space; scikit-learn's scalings must span the same plane.
-    ours = directions @ discriminant._projector(means)
+    ours = directions @ discriminant.between_directions(means).T
     model = LinearDiscriminantAnalysis(solver="eigen", shrinkage=1e-6, priors=[1 / 3] * 3).fit(data, codes)
     theirs = model.scalings_[:, :2]
     together = np.linalg.svd(np.hstack([ours / np.linalg.norm(ours), theirs / np.linalg.norm(theirs)]))[1]
@@ -99,7 +100,8 @@ def test_the_score_is_that_of_ridge_regressions_that_really_left_the_lot_out(
     left_out = cross_val_predict(Ridge(alpha), data, targets, cv=LeaveOneGroupOut(), groups=lots)
     baseline = ((targets - targets.mean(axis=0)) * 40 / 39) ** 2
     expected = 1 - ((targets - left_out) ** 2).sum() / baseline.sum()
-    assert discriminant._scores(data, codes, lots, [0.3])[0] == pytest.approx(expected, abs=1e-6)
+    found = discriminant._scores(data, discriminant._left_out_test(codes, lots), [0.3])[0]
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_groups_that_tell_nothing_hardly_count() -> None:
@@ -139,8 +141,29 @@ def test_whatever_the_vectors_the_projections_are_of_length_1(
         assert (counts > 0).sum() < 2 or counts.max() < 2
         return
     assert metric.dimension <= discriminant.MAX_DIMENSION
+    new = normalise(rng.standard_normal((3, dimension)).astype(np.float32))
     assert_unit(metric.project(vectors))
-    assert_unit(metric.project(normalise(rng.standard_normal((3, dimension)).astype(np.float32))))
+    assert_unit(metric.project(new))
+    if count <= dimension:
+        dual = DualMetric(vectors, codes, groups=[slice(0, 1), slice(1, dimension)])
+        assert_unit(dual.learned)
+        assert_unit(dual.project(new))
+
+
+@pytest.mark.parametrize(("count", "dimension"), [(40, 60), (60, 60), (1080, 1200)])
+def test_in_the_space_of_the_images_the_similarities_are_those_of_the_map(count: int, dimension: int) -> None:
+    vectors, codes = sample(count + 20, dimension, 4)
+    vectors[3], codes[5] = vectors[2], 4  # the same picture twice, and a class of one
+    groups = [slice(0, dimension // 3), slice(dimension // 3, dimension)]
+    lots = np.arange(count) // 2
+    learned = vectors[:count], codes[:count]
+    fitted = fit_metric(*learned, groups=groups, lots=lots)
+    dual = DualMetric(*learned, groups=groups, lots=lots)
+    known, new = fitted.project(vectors[:count]), fitted.project(vectors[count:])
+    np.testing.assert_allclose(dual.learned @ dual.learned.T, known @ known.T, atol=2e-4)
+    np.testing.assert_allclose(dual.project(vectors[count:]) @ dual.learned.T, new @ known.T, atol=2e-4)
+    again = dual.project(vectors[:count]) @ dual.learned.T
+    np.testing.assert_allclose(again, dual.learned @ dual.learned.T, atol=2e-4)
 
 
 @settings(max_examples=20, deadline=None)

@@ -28,7 +28,7 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.progress import silent
-from lookalike.types import PLAIN_METRIC, Skipped
+from lookalike.types import Skipped
 from lookalike.uris import local_path
 from lookalike.vectors.exclusions import LeftOut, evaluable_rows
 from lookalike.vectors.metric import normalise
@@ -257,7 +257,6 @@ class _PlainMetric:
     """Leaves vectors as they are."""
 
     dimension: int
-    fingerprint: str = PLAIN_METRIC
 
     def project(self, vectors: Vectors) -> Vectors:
         """Return `vectors`."""

@@ -9,7 +9,9 @@ import numpy as np
 
 from lookalike.evaluation.folds import Fold, stratified_folds
 from lookalike.progress import Pulse, divided, silent
+from lookalike.vectors.dual_metric import DualMetric
 from lookalike.vectors.nearest import BestOfClass, nearest_rows
+from lookalike.vectors.product_threads import one_product_thread
 from lookalike.vectors.vote import winning_codes
 
 if TYPE_CHECKING:
@@ -87,6 +89,10 @@ class FoldPredictor:
 
     def predict(self, fold: Fold, k: int, predictions: FoldPredictions, progress: Progress = silent) -> None:
         """Fill the predictions for the rows held out; progress is told with rows done."""
+        with one_product_thread(len(self.vectors)):
+            self._predict(fold, k, predictions, progress)
+
+    def _predict(self, fold: Fold, k: int, predictions: FoldPredictions, progress: Progress) -> None:
         total = len(fold.held_out)
         told = Pulse(progress)
         done = 0
@@ -136,12 +142,12 @@ class FoldPredictor:
         self, fold: Fold, beat: Callable[[], None]
     ) -> Iterable[tuple[Rows, Rows, Vectors, Vectors]]:
         """Yield, a part at a time, queries and candidates as rows and as vectors of the fold's metric."""
-        metric = None
+        metric, learned = None, np.empty(0, dtype=np.intp)
         if self.fit is not None:
-            rows = fold.held_in[self.learned[fold.held_in] >= 0]
+            learned = fold.held_in[self.learned[fold.held_in] >= 0]
             # A label may be held out whole: those held in are numbered anew.
-            codes = np.unique(self.learned[rows], return_inverse=True)[1].astype(np.intp)
-            metric = self.fit(self.vectors[rows], codes, self.lots[rows])
+            codes = np.unique(self.learned[learned], return_inverse=True)[1].astype(np.intp)
+            metric = self.fit(self.vectors[learned], codes, self.lots[learned])
         for part in np.unique(self.parts[fold.held_out]):
             queries = fold.held_out[self.parts[fold.held_out] == part]
             candidates = fold.held_in[self.parts[fold.held_in] == part]
@@ -152,12 +158,27 @@ class FoldPredictor:
                     queries,
                     candidates,
                     _projected(metric, self.vectors, queries, beat),
-                    _projected(metric, self.vectors, candidates, beat),
+                    self._projected_candidates(metric, learned, candidates, beat),
                 )
             elif len(queries) == len(candidates) == len(self.vectors):
                 yield queries, candidates, self.vectors, self.vectors
             else:
                 yield queries, candidates, self.vectors[queries], self.vectors[candidates]
+
+    def _projected_candidates(
+        self, metric: Metric, learned: Rows, candidates: Rows, beat: Callable[[], None]
+    ) -> Vectors:
+        """Return candidates as the metric has them, which knows those already that it learned from."""
+        if not isinstance(metric, DualMetric):
+            return _projected(metric, self.vectors, candidates, beat)
+        if np.array_equal(learned, candidates):
+            return metric.learned
+        places = np.minimum(np.searchsorted(learned, candidates), len(learned) - 1)
+        known = learned[places] == candidates
+        projected = np.empty((len(candidates), metric.dimension), np.float32)
+        projected[known] = metric.learned[places[known]]
+        projected[~known] = _projected(metric, self.vectors, candidates[~known], beat)
+        return projected
 
     def _same_lot(self, queries: Rows, candidates: Rows) -> list[list[int]]:
         """Return, for each query, the places among the candidates that it must not be compared with."""

@@ -16,6 +16,7 @@ import numpy as np
 from lookalike.checksums import CHECKSUM_BYTES, content_checksum
 from lookalike.errors import InvalidArgument, SpaceMismatch, StoreCorrupt
 from lookalike.progress import silent
+from lookalike.vectors.dual_metric import DualMetric
 from lookalike.vectors.metric import FittedMetric, fit_metric
 from lookalike.vectors.vote import label_key
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Record, VectorInfo, Vectors, Where
-    from lookalike.vectors.metric import Fit
+    from lookalike.vectors.metric import Fit, Metric
     from lookalike.vectors.vote import Codes
 
 FITTED = "fitted"
@@ -157,8 +158,9 @@ def refit_with(groups: Sequence[slice], beat: Callable[[], None] = lambda: None)
         beat: as for `fit_metric`.
     """
 
-    def refit(vectors: Vectors, codes: Codes, lots: Codes) -> FittedMetric:
-        return fit_metric(vectors, codes, groups=groups or None, lots=lots, beat=beat)
+    def refit(vectors: Vectors, codes: Codes, lots: Codes) -> Metric:
+        learn = DualMetric if len(vectors) <= vectors.shape[1] else fit_metric
+        return learn(vectors, codes, groups=groups or None, lots=lots, beat=beat)
 
     return refit
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.stores.store import Store
-    from lookalike.types import CollectionInfo, Neighbour, VectorInfo, Vectors, Where
+    from lookalike.types import CollectionInfo, Neighbour, Space, VectorInfo, Vectors, Where
 
 _T = TypeVar("_T")
 
@@ -90,16 +90,26 @@ def ask_vector(
 
     Returns:
         The answer, and the collection and the vector that gave it.
+
+    Raises:
+        SpaceMismatch: the vector is one of another model by now, which the question was not embedded by.
     """
-    for _ in range(TRIES - 1):
+    meant: Space | None = None
+    for left in reversed(range(TRIES)):
         try:
             vector = collection.vector(using)
-            return question(collection, vector), collection, vector
+            meant = meant or vector.space
+            if vector.space.embedder_fingerprint == meant.embedder_fingerprint:
+                return question(collection, vector), collection, vector
         except (SpaceMismatch, VectorNotFound):
+            if not left:
+                raise
             # Also where they are the same again: a fit may have been undone and done meanwhile.
             collection = store.collection(collection.name)
-    vector = collection.vector(using)
-    return question(collection, vector), collection, vector
+        else:
+            break
+    # Features of one model among vectors of another would be compared in silence.
+    raise SpaceMismatch(collection.name, str(vector.space), str(meant))
 
 
 def embed_images(

@@ -42,7 +42,8 @@ MAX_DIMENSION = 1024
 _SHRINKAGES = (0.2, 0.3, 0.5)
 _SHARPNESS = (0.0, 1.0, 2.0, 3.0, 4.0)
 _RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-_GAIN = 2.0
+GAIN = 2.0
+"""Times that directions which tell class means apart count."""
 # Images that step 1 looks at, and per class at least: its choices do not get better with more.
 _PILOT = 500
 _PILOT_PER_CLASS = 3
@@ -50,8 +51,8 @@ _PILOT_PER_CLASS = 3
 _LEAST_VARIATION = 1e-3
 # Variation of this size, in vectors of length 1, is rounding: float32 carries 6e-8.
 _ROUNDING = 1e-7
-# float64 up to here; float32 above halves memory and time.
-_EXACT_UP_TO = 2048
+EXACT_UP_TO = 2048
+"""Images or columns up to which products are in float64; float32 above halves memory and time."""
 _BLOCK_ROWS = 1024
 
 
@@ -83,20 +84,37 @@ def discriminant_map(
     Returns:
         mean (d,) and matrix (d, m), m at most MAX_DIMENSION.
     """
-    mean, scale = _standardisation(vectors, groups)
-    pilot = _pilot(vectors, codes, seed)
-    beat()
-    shrinkage = _weigh(vectors[pilot], codes[pilot], groups, lots[pilot], mean, scale, beat)
+    mean, scale, shrinkage = learn_scale(vectors, codes, groups, lots, seed, beat)
     data = np.subtract(vectors, mean, dtype=np.float32)
     data *= scale.astype(np.float32)
     beat()
     basis, coordinates = _span(data)
     beat()
     directions = _whiten(coordinates, codes, shrinkage, beat)
-    projected_means = _class_means(coordinates, codes) @ directions
-    directions += (_GAIN - 1) * (directions @ _projector(projected_means))
+    between = between_directions(class_means(coordinates, codes) @ directions)
+    directions += (GAIN - 1) * (directions @ (between.T @ between))
     matrix = directions if basis is None else basis @ directions
     return Map(mean.astype(np.float32), (scale[:, None] * matrix).astype(np.float32))
+
+
+def learn_scale(
+    vectors: Vectors,
+    codes: NDArray[np.intp],
+    groups: Sequence[slice],
+    lots: NDArray[np.intp],
+    seed: int,
+    beat: Callable[[], None],
+) -> tuple[Matrix, Matrix, float]:
+    """Take step 1; arguments are as for `discriminant_map`.
+
+    Returns:
+        The mean of each column, what each is multiplied by, and the shrinkage of step 2.
+    """
+    mean, scale = _standardisation(vectors, groups)
+    pilot = _pilot(vectors, codes, seed)
+    beat()
+    shrinkage = _weigh(vectors[pilot], codes[pilot], groups, lots[pilot], mean, scale, beat)
+    return mean, scale, shrinkage
 
 
 def _standardisation(vectors: Vectors, groups: Sequence[slice]) -> tuple[Matrix, Matrix]:
@@ -142,10 +160,11 @@ def _weigh(
 ) -> float:
     """Multiply `scale` by the weights of the groups, in place, and return the shrinkage."""
     data = (vectors - mean) * scale
-    if len(groups) == 1:
-        scores = np.ones(1)
-    else:
-        scores = np.array([_scores(data[:, group], codes, lots, _RIDGES).max() for group in groups])
+    data -= data.mean(axis=0)
+    test = _left_out_test(codes, lots)
+    scores = np.ones(1)
+    if len(groups) > 1:
+        scores = np.array([_scores(data[:, group], test, _RIDGES).max() for group in groups])
     scores = np.maximum(scores, 0)
     candidates = [np.ones(len(groups))]
     if len(groups) > 1 and scores.max() > 0:
@@ -155,7 +174,7 @@ def _weigh(
     for weights in candidates:
         beat()
         weighed = data * _spread(weights, groups, data.shape[1])
-        found = _scores(weighed, codes, lots, ratios)
+        found = _scores(weighed, test, ratios)
         if found.max() > best:
             best, chosen, shrinkage = found.max(), weights, _SHRINKAGES[int(found.argmax())]
     scale *= _spread(chosen, groups, len(scale))
@@ -169,46 +188,77 @@ def _spread(weights: Matrix, groups: Sequence[slice], columns: int) -> Matrix:
     return spread
 
 
-def _scores(data: Matrix, codes: NDArray[np.intp], lots: NDArray[np.intp], ridges: Sequence[float]) -> Matrix:
+class _LeftOutTest(NamedTuple):
+    """What regressions of n rows onto classes are tested by."""
+
+    targets: Matrix
+    """(n, classes): 1 for the class of each row, less the mean of the column."""
+    several: list[NDArray[np.intp]]
+    """The lots of more than one row, those equally large together: each of shape (lots, rows in a lot)."""
+
+
+def _left_out_test(codes: NDArray[np.intp], lots: NDArray[np.intp]) -> _LeftOutTest:
+    targets = np.eye(int(codes.max()) + 1)[codes]
+    several = [rows for rows in group_members(lots) if 1 < len(rows) < len(codes)]
+    sizes = sorted({len(rows) for rows in several})
+    by_size = [np.stack([rows for rows in several if len(rows) == size]) for size in sizes]
+    return _LeftOutTest(targets - targets.mean(axis=0), by_size)
+
+
+def _rotated(data: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the energies (k,) of the directions in which centred rows (n, d) vary; coordinates (n, k)."""
+    wide = len(data) <= data.shape[1]
+    energies, directions = np.linalg.eigh(data @ data.T if wide else data.T @ data)
+    kept = energies > 1e-10 * max(energies[-1], 0)
+    energies = energies[kept]
+    return energies, directions[:, kept] * np.sqrt(energies) if wide else data @ directions[:, kept]
+
+
+def _scores(data: Matrix, test: _LeftOutTest, ridges: Sequence[float]) -> Matrix:
     """Return the leave-one-lot-out R² of ridge regressions onto the classes.
 
     Args:
-        data: shape (n, d), columns of mean about 0.
-        codes: shape (n,).
-        lots: shape (n,).
+        data: shape (n, d), centred.
+        test: what they are tested by.
         ridges: in units of the mean variance over the directions in which the data varies.
 
     Returns:
         Shape (ridges,): 1 is perfect, 0 is no better than the shares of the classes, less is worse.
     """
-    count = len(data)
-    targets = np.eye(int(codes.max()) + 1)[codes]
-    targets -= targets.mean(axis=0)
-    centred = data - data.mean(axis=0)
-    if count <= data.shape[1]:
-        energies, left = np.linalg.eigh(centred @ centred.T)
-    else:
-        energies, right = np.linalg.eigh(centred.T @ centred)
-    kept = energies > 1e-10 * max(energies[-1], 0)
-    energies = energies[kept]
+    energies, rotated = _rotated(data)
+    count = len(rotated)
     if not len(energies):
         return np.zeros(len(ridges))
-    rotated = left[:, kept] * np.sqrt(energies) if count <= data.shape[1] else centred @ right[:, kept]
-    several = [rows for rows in group_members(lots) if 1 < len(rows) < count]
+    targets, several = test
+    squares = rotated**2
+    towards = rotated.T @ targets
+    baseline = float(((targets * count / (count - 1)) ** 2).sum())
     scores = []
     for ridge in ridges:
         inverse = 1 / (energies + ridge * energies.mean())
-        residuals = targets - (rotated * inverse) @ (rotated.T @ targets)
+        residuals = targets - rotated @ (inverse[:, None] * towards)
         # The mean is part of the regression: 1 / n.
-        leverage = ((rotated**2) @ inverse) + 1 / count
+        leverage = squares @ inverse + 1 / count
         left_out = residuals / np.maximum(1 - leverage, 1e-9)[:, None]
         for rows in several:
             own = rotated[rows]
-            hat = (own * inverse) @ own.T + 1 / count
-            left_out[rows] = np.linalg.lstsq(np.eye(len(rows)) - hat, residuals[rows], rcond=1e-9)[0]
-        baseline = (targets * count / (count - 1)) ** 2
-        scores.append(1 - (left_out**2).sum() / baseline.sum())
+            rest = np.eye(rows.shape[1]) - (own * inverse) @ own.swapaxes(1, 2) - 1 / count
+            left_out[rows] = np.linalg.pinv(rest, 1e-9, hermitian=True) @ residuals[rows]
+        scores.append(1 - (left_out**2).sum() / baseline)
     return np.array(scores)
+
+
+def rank_of(products: NDArray[np.floating], negligible: float) -> int:
+    """Return in how many directions the rows differ of which these are the products (n, n); at least 1.
+
+    Args:
+        products: symmetric, of no negative energy.
+        negligible: the square of a length that is rounding.
+    """
+    from scipy.linalg.lapack import dpstrf, spstrf
+
+    pivoted = dpstrf if products.dtype == np.float64 else spstrf
+    return max(1, int(pivoted(products.T, tol=negligible, lower=1)[2]))
 
 
 def _span(data: NDArray[np.float32]) -> tuple[NDArray[np.floating] | None, NDArray[np.floating]]:
@@ -218,8 +268,8 @@ def _span(data: NDArray[np.float32]) -> tuple[NDArray[np.floating] | None, NDArr
     """
     count, columns = data.shape
     if count > columns:
-        return None, data if columns > _EXACT_UP_TO else data.astype(np.float64)
-    exact = data.astype(np.float64) if count <= _EXACT_UP_TO else data
+        return None, data if columns > EXACT_UP_TO else data.astype(np.float64)
+    exact = data.astype(np.float64) if count <= EXACT_UP_TO else data
     energies, left = np.linalg.eigh(exact @ exact.T)
     smallest = 1e-10 if exact.dtype == np.float64 else 1e-6
     kept = energies > smallest * max(energies[-1], 0)
@@ -230,7 +280,8 @@ def _span(data: NDArray[np.float32]) -> tuple[NDArray[np.floating] | None, NDArr
     return exact.T @ (left / lengths), left * lengths
 
 
-def _class_means(coordinates: NDArray[np.floating], codes: NDArray[np.intp]) -> Matrix:
+def class_means(coordinates: NDArray[np.floating], codes: NDArray[np.intp]) -> Matrix:
+    """Return the mean of the rows (n, m) of each class, shape (classes, m)."""
     counts = np.bincount(codes)
     indicator = np.zeros((len(counts), len(codes)), coordinates.dtype)
     indicator[codes, np.arange(len(codes))] = 1
@@ -250,7 +301,7 @@ def _whiten(
     from scipy.linalg import cholesky, eigh, solve_triangular
 
     count, size = coordinates.shape
-    means = _class_means(coordinates, codes).astype(coordinates.dtype)
+    means = class_means(coordinates, codes).astype(coordinates.dtype)
     beat()
     total = coordinates.T @ coordinates
     beat()
@@ -259,9 +310,7 @@ def _whiten(
     freedom = max(count - len(counts), 1)
     within /= freedom
     total /= count
-    variance = np.trace(within) / min(size, freedom)
-    if not variance > _ROUNDING * np.trace(total):  # No two images of a class differ.
-        variance = np.trace(total) / size or 1.0
+    variance = within_variance(float(np.trace(within)), float(np.trace(total)), size, freedom)
     within *= 1 - shrinkage
     within[np.diag_indices(size)] += shrinkage * variance
     lower = cholesky(within, lower=True, overwrite_a=True, check_finite=False)
@@ -278,10 +327,23 @@ def _whiten(
     return directions
 
 
-def _projector(means: Matrix) -> Matrix:
-    """Return the projector (m, m) onto the directions in which class means differ."""
+def within_variance(within: float, total: float, size: int, freedom: int) -> float:
+    """Return the variance towards which the within-class covariance is shrunk.
+
+    Args:
+        within: trace of the within-class covariance.
+        total: trace of the covariance of all images.
+        size: directions in which the images differ.
+        freedom: degrees of freedom of the within-class covariance.
+    """
+    if within > _ROUNDING * total * min(size, freedom):
+        return within / min(size, freedom)
+    return total / size or 1.0  # No two images of a class differ.
+
+
+def between_directions(means: Matrix) -> Matrix:
+    """Return orthonormal directions (r, m) in which class means (classes, m) differ."""
     _, lengths, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
     rank = int((lengths > 1e-6 * lengths[0]).sum()) if lengths[0] > 0 else 0
-    between = directions[:rank]
-    projector: Matrix = between.T @ between
-    return projector
+    found: Matrix = directions[:rank]
+    return found

@@ -18,6 +18,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.vectors.discriminant import discriminant_map
+from lookalike.vectors.product_threads import one_product_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,11 +56,6 @@ _UNREADABLE = (
 
 class Metric(Protocol):
     """Takes plain vectors into a space of its own."""
-
-    @property
-    def fingerprint(self) -> str:
-        """64 hexadecimal digits: equal only if the projections are."""
-        ...
 
     @property
     def dimension(self) -> int:
@@ -215,6 +211,21 @@ def fit_metric(
         Unanswerable: fewer than two classes, or no class has two images.
         InvalidArgument: the arguments do not fit together.
     """
+    codes, groups, lots = checked_lesson(vectors, codes, groups, lots)
+    with one_product_thread(len(vectors)):
+        return FittedMetric(*discriminant_map(vectors, codes, groups, lots, seed, beat))
+
+
+def checked_lesson(
+    vectors: Vectors,
+    codes: NDArray[np.intp],
+    groups: Sequence[slice] | None,
+    lots: NDArray[np.intp] | None,
+) -> tuple[NDArray[np.intp], Sequence[slice], NDArray[np.intp]]:
+    """Return classes numbered without gaps, groups and lots, if a metric can be learned from them.
+
+    Args and errors are as for `fit_metric`.
+    """
     if vectors.ndim != 2 or codes.shape != (len(vectors),) or (codes < 0).any():
         raise InvalidArgument(f"vectors of shape {vectors.shape} do not go with codes of {codes.shape}")
     if lots is not None and lots.shape != codes.shape:
@@ -234,4 +245,4 @@ def fit_metric(
         )
     if lots is None:
         lots = np.arange(len(codes))
-    return FittedMetric(*discriminant_map(vectors, dense, groups, lots, seed, beat))
+    return dense.astype(np.intp), groups, lots

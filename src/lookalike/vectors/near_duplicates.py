@@ -33,6 +33,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.progress import divided, silent
 from lookalike.vectors.groupings import join_groups, numbered_by_first_row
 from lookalike.vectors.nearest import nearest_rows
+from lookalike.vectors.product_threads import one_product_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,8 +125,9 @@ def find_near_duplicates(
         return NearDuplicates(np.empty(0, dtype=np.intp), 2.0, ())
     files: NDArray[np.intp] = np.unique(np.array(digests), return_inverse=True)[1]
     usual, pairs, taking = divided(progress, [min(count, _SAMPLE) * count, count * count // 2, count + 1])
-    threshold = near_duplicate_threshold(vectors, usual)
-    connected, near = _connected(vectors, files, threshold, pairs)
+    with one_product_thread(count):
+        threshold = near_duplicate_threshold(vectors, usual)
+        connected, near = _connected(vectors, files, threshold, pairs)
     sizes = np.bincount(connected)
     # Where each is near each other there is nothing to take apart, however many they are.
     loose = np.bincount(connected, near < sizes[connected] - 1) > 0
