@@ -121,16 +121,19 @@ def difference(expected: str, actual: str) -> str | None:
 def _line_pattern(line: str, numbers: list[float]) -> str:
     if line.strip() == "…":
         return r"(?:.*\n)*?"
+    # What follows an ellipsis is taken where it comes first, and that is kept to: to try every place for each
+    # of several in a long line that differs would never end.
+    first, *others = (_part_pattern(part, numbers) for part in f"{line}\n".split("…"))
+    return first + "".join(f"(?>.*?{other})" for other in others)
+
+
+def _part_pattern(part: str, numbers: list[float]) -> str:
     pattern, end = "", 0
-    for match in _NUMBER.finditer(line):
+    for match in _NUMBER.finditer(part):
         numbers.append(float(match[0]))
-        pattern += _wild(line[end : match.start()]) + r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)"
+        pattern += re.escape(part[end : match.start()]) + r"(-?\d++(?:\.\d++)?+(?:e-?\d++)?+)"
         end = match.end()
-    return pattern + _wild(line[end:]) + r"\n"
-
-
-def _wild(text: str) -> str:
-    return ".*?".join(map(re.escape, text.split("…")))
+    return pattern + re.escape(part[end:])
 
 
 @dataclass(slots=True)

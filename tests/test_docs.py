@@ -7,17 +7,15 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import click
 import pytest
 from conformal_clip_data import textile_simulated_root
 
 from lookalike.cli import group
 from lookalike.uris import record_id
 from tests.documents import ENGINES, Block, Terminal, blocks, commands, difference
-
-if TYPE_CHECKING:
-    import click
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -102,6 +100,9 @@ def section(command: str) -> str:
 
 
 def options(command: click.Command) -> list[click.Parameter]:
+    """Return the options of a command, or of all commands of a group."""
+    if isinstance(command, click.Group):
+        return [option for each in command.commands.values() for option in options(each)]
     return [parameter for parameter in command.params if parameter.param_type_name == "option"]
 
 

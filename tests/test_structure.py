@@ -40,6 +40,7 @@ ROOMS = (
     ("metric_learning",),
     ("evaluation",),
     ("ingest",),
+    ("anomaly",),
     ("search", "classification", "comparison", "audit", "transfer"),
     ("report", "integrity"),
     ("opened",),
@@ -98,6 +99,8 @@ HEAVY = {
     "xxhash": {"checksums.py"},
     "uvicorn": {"server/process.py", "server/connections.py"},
     "scipy": {
+        "anomaly/evaluation.py",
+        "anomaly/scoring.py",
         "audit/audit.py",
         "comparison/comparison.py",
         "comparison/finetuning/training.py",

@@ -19,6 +19,9 @@ from lookalike.telemetry import turn_off
 from lookalike.version import VERSION
 
 if TYPE_CHECKING:
+    from lookalike.anomaly.evaluation import AnomalyEvaluation
+    from lookalike.anomaly.fitting import MemoryReport
+    from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified, Classifier
     from lookalike.classification.zero_shot import Named, ZeroShotClassifier
@@ -92,6 +95,9 @@ turn_off()
 __version__ = VERSION
 
 __all__ = [
+    "Anomaly",
+    "AnomalyEvaluation",
+    "AnomalyScorer",
     "Approximation",
     "Audit",
     "CheckReport",
@@ -119,6 +125,7 @@ __all__ = [
     "InvalidArgument",
     "LabelsInvalid",
     "LookalikeError",
+    "MemoryReport",
     "ModelNotFound",
     "Named",
     "Neighbour",
@@ -166,6 +173,10 @@ __all__ = [
 
 # The modules of those that are no errors.
 _HOMES = {
+    "Anomaly": "anomaly.scoring",
+    "AnomalyEvaluation": "anomaly.evaluation",
+    "AnomalyScorer": "anomaly.scoring",
+    "MemoryReport": "anomaly.fitting",
     "Audit": "audit.findings",
     "Classified": "classification.classifier",
     "Classifier": "classification.classifier",

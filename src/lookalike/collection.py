@@ -22,7 +22,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
-from lookalike.ingest.embedding import embed_files
+from lookalike.ingest.embedding import Upload, embed_files
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
@@ -43,8 +43,11 @@ from lookalike.stores.checks import same_name
 from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from lookalike.anomaly.evaluation import AnomalyEvaluation
+    from lookalike.anomaly.fitting import MemoryReport
+    from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.comparison.comparison import Comparison
@@ -713,16 +716,19 @@ class Collection:
         using: str | None = None,
         k: int = 5,
         look: bool = False,
+        read: Callable[[Record], bytes] | None = None,
         progress: Progress = silent,
     ) -> Audit:
-        """Look for wrong labels, near-duplicates, outliers and small classes.
+        """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
 
         Args:
-            by: the field that holds the label; None looks for near-duplicates and outliers only.
+            by: the field that holds the label; None looks for what needs no label.
             split: the field that tells training images from test images; None finds one.
             using: the vector that is judged; None: the default one.
             k: neighbours that vote, as evidence.
-            look: read the pictures that may have been saved again.
+            look: read the pictures, too: which were saved again, and which are dark, bright, blank, blurred,
+                of little information, or of odd shape or size.
+            read: returns the bytes of an image's file, or raises UnusableImage; None reads it at its URI.
             progress: as for `evaluate`.
 
         Raises:
@@ -731,10 +737,11 @@ class Collection:
             Unanswerable: there is nothing to compare.
         """
         from lookalike.audit.audit import audit_collection
+        from lookalike.audit.picture_quality import read_file
 
         return audit_collection(
             self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
-            progress=progress,
+            read=read or read_file, progress=progress,
         )  # fmt: skip
 
     def compare(
@@ -814,6 +821,132 @@ class Collection:
             for records in self._store.scan_records(self.name)
             for record in records
         )
+
+    def fit_anomaly(
+        self, normal: Conditions, *, group: str | None = None, progress: Progress = silent
+    ) -> MemoryReport:
+        """Learn from pictures of good parts what is normal, and keep that with the collection.
+
+        Args:
+            normal: which images are of good parts.
+            group: a field; images of one value of it are never compared when distances are calibrated.
+            progress: called with images done and images to do.
+
+        Raises:
+            FieldNotFound: no record has a field of `normal`, or `group`.
+            Unanswerable: fewer than five normal pictures can be read, or fall into fewer groups.
+        """
+        from lookalike.anomaly.fitting import fit_memory
+
+        where = alternatives(normal) or {}
+        return fit_memory(self._store, self._models, self.name, where, group=group, progress=progress)
+
+    def undo_fit_anomaly(self) -> None:
+        """Forget what is normal.
+
+        Raises:
+            Unanswerable: that was not learned.
+        """
+        from lookalike.anomaly.fitting import forget_memory
+
+        forget_memory(self._store, self.name)
+
+    def anomaly_scorer(
+        self, *, false_alarm: float | None = None, max_pixels: int = MAX_PIXELS
+    ) -> AnomalyScorer:
+        """Prepare to score images by how unlike normal ones they are; the memory is read once.
+
+        Args:
+            false_alarm: part of normal pictures that may be called anomalous, above 0 and below 1; None:
+                0.01, or the lowest that so few normal pictures can promise.
+            max_pixels: images with more pixels are skipped.
+
+        Raises:
+            InvalidArgument: a rate out of its range, or lower than the normal pictures can promise.
+            Unanswerable: nothing was learned of what is normal: see `fit_anomaly`.
+        """
+        from lookalike.anomaly.scoring import AnomalyScorer
+
+        return AnomalyScorer(
+            self._store, self._models, self.name, false_alarm=false_alarm, max_pixels=max_pixels
+        )
+
+    def anomalies(
+        self,
+        images: str | Path | bytes | Iterable[str | Path | bytes],
+        *,
+        false_alarm: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[Anomaly | Skipped]:
+        """Score images by how unlike normal ones they are, and where: see `anomaly_scorer`.
+
+        Args:
+            images: paths or bytes.
+            false_alarm: part of normal pictures that may be called anomalous.
+            max_pixels: images with more pixels are skipped.
+
+        Yields:
+            One value for each image, in order.
+        """
+        scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
+        several = [images] if isinstance(images, str | Path | bytes) else images
+        return scorer.score(
+            Upload("image", each) if isinstance(each, bytes) else Path(each) for each in several
+        )
+
+    def overlay(self, image: str | Path | bytes, found: Anomaly, *, max_pixels: int = MAX_PIXELS) -> bytes:
+        """Draw the anomaly map of an image over it, with boxes around what stands out; return a PNG.
+
+        Args:
+            image: that was scored.
+            found: what came of it.
+            max_pixels: an image with more pixels is refused.
+
+        Raises:
+            UnusableImage: it cannot be read.
+        """
+        from lookalike.anomaly.overlays import overlay
+        from lookalike.embedders.ranged import split_name
+
+        _, levels = split_name(self.info().space.embedder)
+        return overlay(image, found, max_pixels=max_pixels, levels=levels)
+
+    def evaluate_anomalies(
+        self,
+        folder: str | Path | None = None,
+        *,
+        good: str = "good",
+        masks: str | Path | None = None,
+        false_alarm: float | None = None,
+        progress: Progress = silent,
+    ) -> tuple[AnomalyEvaluation, list[Skipped]]:
+        """Measure how well defects are told from normal pictures, and how well they are found.
+
+        A normal picture that the memory was made of is judged by the others.
+
+        Args:
+            folder: with a folder of images for each kind of defect, `test/KIND/NAME` as MVTec AD has it;
+                None: the collection's own images, normal where they match what the memory was made of.
+            good: in `folder`, the name of the folder of normal images.
+            masks: a folder with masks, `KIND/NAME`; None: where MVTec AD has them, `ground_truth`, or beside
+                the images.
+            false_alarm: part of normal pictures that may be called anomalous.
+            progress: called with images done and images to do.
+
+        Returns:
+            The figures, and the images that could not be read.
+
+        Raises:
+            PathNotFound: there is no such folder.
+            Unanswerable: nothing was learned of what is normal; or all images are normal, or none is.
+            UnusableImage: a mask cannot be read.
+        """
+        from lookalike.anomaly.samples import evaluate_samples
+
+        return evaluate_samples(
+            self.anomaly_scorer(false_alarm=false_alarm), self._store, self.name,
+            None if folder is None else Path(folder), good, None if masks is None else Path(masks), progress,
+        )  # fmt: skip
 
     def fitting(self, using: str | None = None) -> Fitting | None:
         """Return the fit of a vector, by default of the default one; None for a plain one."""

@@ -25,7 +25,8 @@ _DAMAGES = 20
 # Each command's module has its name, and so has the command in it. What `lookalike --help` says of it stands
 # here too, as the first sentence of its docstring, so that its module need not be imported.
 COMMANDS = {
-    "audit": "Look for wrong labels, near-duplicates, outliers and classes too small to judge.",
+    "anomaly": "Find what is like nothing in pictures of good parts, and show where it is.",
+    "audit": "Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.",
     "check": "Verify a store, the cache folder and, with --uploads, the pictures that were added "
     "to a service.",
     "classify": "Give each IMAGE the label that most of its nearest neighbours have, or whose name "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.protocol import TextEmbedder
-from lookalike.embedders.ranged import split_name
+from lookalike.embedders.ranged import ranged_name, split_name, with_range
 from lookalike.embedders.registry import cards, groups_of, known_cards, open_embedder
 from lookalike.errors import SpaceMismatch, Unanswerable
 from lookalike.types import Space
@@ -79,6 +79,22 @@ class Models:
         """Take an embedder that was opened elsewhere, under its name."""
         with self._opening:
             self._embedders[embedder.name] = embedder
+
+    def patches(self, model: str) -> Embedder:
+        """Return what makes patch features of pictures, decoded as they are for an embedder.
+
+        Args:
+            model: the embedder's name, of which the range counts.
+        """
+        from lookalike.embedders.builtin.efficientnet_lite_patches import EfficientNetLite0Patches
+
+        _, levels = split_name(model)
+        name = ranged_name(EfficientNetLite0Patches.name, levels)
+        with self._opening:
+            if name not in self._embedders:
+                made = EfficientNetLite0Patches(self.cache, self.device)
+                self._embedders[name] = with_range(made, levels)
+            return self._embedders[name]
 
     def embedder_among(self, model: str) -> Embedder:
         """Return one of several embedders: one that carries its weights leaves the weights to the others."""

@@ -23,6 +23,24 @@ class AuditQuery(RequestModel):
     k: int = Field(5, ge=1, le=1000, description="Neighbours that vote, as evidence.")
 
 
+class PictureKind(ResponseModel):
+    """A kind of picture that is worth a look."""
+
+    kind: str = Field(examples=["dark"])
+    count: int
+    measure: str = Field(description="What is measured, in words.")
+    below: float | None = Field(description="Pictures whose measure is below this are of the kind.")
+    above: float | None = Field(description="Or above this.")
+
+
+class PicturesSummary(ResponseModel):
+    """What was measured of the pictures, in numbers."""
+
+    measured: int
+    unread: int = Field(description="Pictures that could not be read.")
+    kinds: list[PictureKind]
+
+
 class AuditSummary(ResponseModel):
     """What an audit found, in numbers."""
 
@@ -40,6 +58,9 @@ class AuditSummary(ResponseModel):
     outliers: int
     small_classes: int
     left_out: int
+    pictures: PicturesSummary | None = Field(
+        None, description="What was measured of the pictures; null: they were not read."
+    )
 
 
 class AuditPart(ResponseModel):

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lookalike.anomaly.fitting import keep_memory, kept_memory
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, TargetDiffers, VectorNotFound
 from lookalike.metric_learning.fitted import fitting_of
 from lookalike.transfer.synchronisation import Synchronisation, Tally
@@ -183,8 +184,10 @@ def _carry_out(
     tally = Tally(final)
     synchronisation = Synchronisation((source, name), (target, under), prune or there is None, tally)
     passes, digest = _pass_until_same(synchronisation, source, plan, progress)
-    if digest is not None and under != final:
-        target.rename(under, final)
+    if digest is not None:
+        if under != final:
+            target.rename(under, final)
+        _bring_memory(source, target, final)
     return CopyReport(
         final,
         tally,
@@ -196,6 +199,13 @@ def _carry_out(
         passes,
         time.monotonic() - started,
     )
+
+
+def _bring_memory(source: Store, target: Store, name: str) -> None:
+    """Give the target the memory of normal pictures that the source has."""
+    memory, there = kept_memory(source, source.collection(name)), target.collection(name)
+    if memory is not None and memory != kept_memory(target, there):
+        keep_memory(target, there, memory)
 
 
 def _declare(source: Store, target: Store, under: str, plan: _Plan) -> None:

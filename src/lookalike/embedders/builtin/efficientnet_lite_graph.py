@@ -16,7 +16,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from onnx import NodeProto
@@ -34,6 +34,11 @@ _IR_VERSION = 8
 
 INSPECTED = LAYERS[:-1]
 """Layers that `build_statistics_graph` takes statistics of: all but the head."""
+
+FINE = ("block2", "block4")
+COARSE = ("block7", "block10")
+DESCRIBED = (*FINE, *COARSE, "block14")
+"""Layers that `build_patch_graph` takes patches of, fine and coarse, and those that describe the whole."""
 
 STATISTICS = ("mean", "maximum", "deviation")
 
@@ -87,7 +92,9 @@ def build_graph(weights: Weights, outputs: Sequence[str]) -> bytes:
     if "logits" in outputs:
         classifier = [graph.constant(name, weights[name]) for name in ("_fc.weight", "_fc.bias")]
         graph.node("Gemm", ["features", *classifier], "logits", transB=1)
-    return graph.serialised(outputs)
+    return graph.serialised(
+        {name: ["images", None, None, None] if name in LAYERS else ["images", None] for name in outputs}
+    )
 
 
 def build_statistics_graph(weights: Weights) -> bytes:
@@ -106,9 +113,58 @@ def build_statistics_graph(weights: Weights) -> bytes:
         border of a 28th, and divided by the square root of the layer's number of channels.
     """
     graph = _Graph(weights)
+    parts: list[str] = []
+    for x, mean, deviation in _measured_layers(graph, weights):
+        if x in INSPECTED:
+            parts += graph.statistics(x, mean, deviation)
+    graph.node("Concat", parts, "statistics", axis=1)
+    return graph.serialised({"statistics": ["images", None]})
+
+
+def build_patch_graph(weights: Weights) -> bytes:
+    """Build the graph of patch features, fine and coarse, and of what describes the whole image.
+
+    Patches are locally aware: the mean over 3 × 3 positions of a layer's map (Roth et al., "Towards Total
+    Recall in Industrial Anomaly Detection", CVPR 2022, arXiv 2106.08265, section 3.1).
+
+    Args:
+        weights: as for `build_graph`.
+
+    Returns:
+        A serialised ONNX model of one input, "image", as that of `build_graph`, of sides divisible by 32. Its
+        outputs are float32: "fine" of blocks 2 and 4, (images, height / 8, width / 8, 64); "coarse" of blocks
+        7 and 10, (images, height / 16, width / 16, 192); "whole", (images, 896), the mean and the deviation
+        over the maps of blocks 2, 4, 7, 10 and 14, as `build_statistics_graph` has them.
+    """
+    graph = _Graph(weights)
+    wholes: list[str] = []
+    pooled: dict[str, str] = {}
+    for x, mean, deviation in _measured_layers(graph, weights):
+        if x in DESCRIBED:
+            of_mean, _, of_deviation = graph.statistics(x, mean, deviation)
+            wholes += [of_mean, of_deviation]
+        if x in (*FINE, *COARSE):
+            pooled[x] = graph.node(
+                "AveragePool", [x], f"{x}_pooled", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=0
+            )
+        if x == DESCRIBED[-1]:
+            break
+    halved = graph.node("AveragePool", [pooled[FINE[0]]], "halved", kernel_shape=[2, 2], strides=[2, 2])
+    for name, maps in (("fine", [halved, pooled[FINE[1]]]), ("coarse", [pooled[each] for each in COARSE])):
+        joined = graph.node("Concat", maps, f"{name}_joined", axis=1)
+        graph.node("Transpose", [joined], name, perm=[0, 2, 3, 1])
+    graph.node("Concat", wholes, "whole", axis=1)
+    patches = ["images", None, None, None]
+    return graph.serialised({"fine": patches, "coarse": patches, "whole": ["images", None]})
+
+
+def _measured_layers(
+    graph: _Graph, weights: Weights
+) -> Iterator[tuple[str, NDArray[np.floating], NDArray[np.floating]]]:
+    """Add the stem and all blocks; yield each with the mean and deviation that are expected of its maps."""
     x = graph.convolution(graph.normalised("image"), "_conv_stem", "_bn0", "stem", stride=2)
     mean, deviation = _clipped_moments(weights["_bn0.bias"], weights["_bn0.weight"])
-    parts = graph.statistics(x, mean, deviation)
+    yield x, mean, deviation
     numbers = count()
     for stage in _STAGES:
         for position in range(stage.blocks):
@@ -118,10 +174,7 @@ def build_statistics_graph(weights: Weights) -> bytes:
             bias, gain = (weights[f"_blocks.{number}._bn2.{part}"] for part in ("bias", "weight"))
             mean = mean + bias if position else bias
             deviation = np.hypot(deviation, gain) if position else np.abs(gain)
-            if x in INSPECTED:
-                parts += graph.statistics(x, mean, deviation)
-    graph.node("Concat", parts, "statistics", axis=1)
-    return graph.serialised(["statistics"])
+            yield x, mean, deviation
 
 
 def _clipped_moments(
@@ -239,16 +292,16 @@ class _Graph:
             scaled(logarithm, f"{x}_deviation", nothing, ones),
         ]
 
-    def serialised(self, outputs: Sequence[str]) -> bytes:
+    def serialised(self, outputs: Mapping[str, Sequence[str | None]]) -> bytes:
+        """Return the model with these outputs, each with its shape."""
         pixels = helper.make_tensor_value_info("image", TensorProto.UINT8, ["images", "height", "width", 3])
-        shapes = [["images", None, None, None] if name in LAYERS else ["images", None] for name in outputs]
         graph = helper.make_graph(
             self._nodes,
             "efficientnet-lite0",
             [pixels],
             [
                 helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-                for name, shape in zip(outputs, shapes, strict=True)
+                for name, shape in outputs.items()
             ],
             [numpy_helper.from_array(value, name) for name, value in self._constants.items()],
         )

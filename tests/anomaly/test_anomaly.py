@@ -1,0 +1,268 @@
+"""A collection that learns what is normal, scores pictures by it, and shows where a defect is."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import lookalike
+from lookalike import Anomaly, Database, FieldNotFound, InvalidArgument, Skipped, StoreCorrupt, Unanswerable
+from lookalike.anomaly import fitting
+from lookalike.anomaly.fitting import keep_memory, kept_memory
+from lookalike.stores.registry import open_store
+from tests.conftest import CommandLine
+from tests.mean_colours import MeanColours, save
+
+NORMAL = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[Path]]) -> Path:
+    """Twelve good pictures, two whole ones of another weave, and two with a spot, which have masks."""
+    root = tmp_path_factory.mktemp("anomaly")
+    for kind, name, count in (("good", "nominal", NORMAL), ("weave", "global", 2)):
+        (root / "test" / kind).mkdir(parents=True)
+        for file in textile_files[name][:count]:
+            shutil.copy2(file, root / "test" / kind / file.name)
+    for place, file in enumerate(textile_files["nominal"][NORMAL : NORMAL + 2]):
+        left = 40 + 120 * place
+        picture, mask = Image.open(file).convert("RGB"), Image.new("L", (250, 250))
+        for folder, image, name in (("test", picture, ""), ("ground_truth", mask, "_mask")):
+            image.paste(Image.new(image.mode, (25, 25), "white"), (left, 60))
+            (root / folder / "spot").mkdir(parents=True, exist_ok=True)
+            image.save(root / folder / "spot" / f"{place}{name}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def db(folder: Path, cache: Path) -> Iterator[Database]:
+    """A database whose collection `parts` knows what is normal; another embedder is its own."""
+    with lookalike.open(f"sqlite:///{folder}/parts.db", cache=cache, device="cpu") as database:
+        database.use(MeanColours())
+        database["parts"].index(folder / "test", model=MeanColours.name)
+        report = database["parts"].fit_anomaly({"label": "good"})
+        assert (report.pictures, report.lots, report.left_out) == (NORMAL, NORMAL, ())
+        yield database
+
+
+def score(database: Database, *images: Path | bytes, false_alarm: float | None = None) -> list[Anomaly]:
+    found = list(database["parts"].anomalies(images, false_alarm=false_alarm))
+    assert all(isinstance(each, Anomaly) for each in found)
+    return found  # type: ignore[return-value]
+
+
+def test_defects_score_above_normal_pictures_and_are_pointed_at(db: Database, folder: Path) -> None:
+    spots = score(db, *sorted((folder / "test" / "spot").iterdir()), false_alarm=0.1)
+    weaves = score(db, *sorted((folder / "test" / "weave").iterdir()), false_alarm=0.1)
+    for place, found in enumerate(spots):
+        assert found.anomalous
+        assert found.p_value == pytest.approx(1 / (NORMAL + 1))
+        box = found.boxes[0]
+        left = (40 + 120 * place) / 250
+        assert box.left < left + 0.1 < box.right
+        assert box.top < 85 / 250
+        assert box.bottom > 60 / 250
+        assert found.parts["small"] > found.parts["whole"]
+    assert all(found.parts["whole"] == max(found.parts.values()) for found in weaves)
+    assert all(found.anomalous for found in weaves)
+
+
+def test_a_normal_picture_is_judged_by_the_others(db: Database, folder: Path) -> None:
+    files = sorted((folder / "test" / "good").iterdir())
+    found = score(db, *files, false_alarm=0.1)
+    assert all(each.known for each in found)
+    assert sum(each.anomalous for each in found) <= 1
+    assert sorted(each.p_value for each in found) == pytest.approx(np.arange(1, NORMAL + 1) / NORMAL)
+    (as_bytes,) = score(db, files[3].read_bytes(), false_alarm=0.1)
+    assert (as_bytes.score, as_bytes.known) == (found[3].score, True)
+
+
+def test_an_overlay_shows_the_map_and_the_boxes(db: Database, folder: Path) -> None:
+    path = folder / "test" / "spot" / "0.png"
+    (found,) = score(db, path, false_alarm=0.1)
+    drawn = Image.open(io.BytesIO(db["parts"].overlay(path, found)))
+    assert drawn.size == (448, 448)
+    colours = np.asarray(drawn, int)
+    red = (colours[..., 0] - colours[..., 1]) > 60
+    y, x = np.nonzero(red)
+    assert 60 / 250 * 448 - 20 < y.mean() < 85 / 250 * 448 + 20
+    assert 40 / 250 * 448 - 20 < x.mean() < 65 / 250 * 448 + 20
+    assert db["parts"].overlay(path.read_bytes(), found) == db["parts"].overlay(path, found)
+
+
+def test_odd_pictures_are_scored_or_told(db: Database, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    drawn: dict[str, NDArray[Any]] = {
+        "grey": random.integers(256, size=(90, 40), dtype=np.uint8),
+        "deep": random.integers(65536, size=(50, 50), dtype=np.uint16),
+        "line": random.integers(256, size=(3, 900, 3), dtype=np.uint8),
+        "dot": np.full((1, 1), 9, np.uint8),
+    }
+    for name, pixels in drawn.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no picture")
+    names = ["grey.png", "nosuch.png", "deep.png", "broken.png", "line.png", "dot.png"]
+    found = list(db["parts"].anomalies([tmp_path / name for name in names]))
+    assert [isinstance(each, Skipped) for each in found] == [False, True, False, True, False, False]
+    for name, each in zip(names, found, strict=True):
+        assert Path(each.path).name == name
+        if isinstance(each, Anomaly):
+            assert np.isfinite(each.anomaly_map).all()
+            assert Image.open(io.BytesIO(db["parts"].overlay(tmp_path / name, each))).format == "PNG"
+
+
+def test_evaluate_measures_the_collection_or_a_folder(db: Database, folder: Path) -> None:
+    found, skipped = db["parts"].evaluate_anomalies(false_alarm=0.1)
+    assert (found.normal, found.defective, found.masks, skipped) == (NORMAL, 4, 2, [])
+    assert found.image_auroc.value == 1
+    assert found.peak_on_defect is not None
+    assert found.peak_on_defect.value == 1
+    assert {kind.kind: kind.images for kind in found.kinds} == {"spot": 2, "weave": 2}
+    again, _ = db["parts"].evaluate_anomalies(folder, false_alarm=0.1)
+    assert again == found
+    elsewhere, _ = db["parts"].evaluate_anomalies(folder, masks=folder / "ground_truth", false_alarm=0.1)
+    assert elsewhere == found
+    with pytest.raises(Unanswerable, match="both kinds"):
+        db["parts"].evaluate_anomalies(folder / "test" / "spot")
+
+
+def test_what_cannot_be_learned_is_told_and_changes_nothing(db: Database) -> None:
+    parts = db["parts"]
+    before = kept_memory(db.store, parts.info())
+    with pytest.raises(FieldNotFound):
+        parts.fit_anomaly({"colour": "red"})
+    with pytest.raises(FieldNotFound):
+        parts.fit_anomaly({"label": "good"}, group="part")
+    with pytest.raises(Unanswerable, match="0 pictures of 'parts' match label=perfect"):
+        parts.fit_anomaly({"label": "perfect"})
+    with pytest.raises(Unanswerable, match="2 pictures of 'parts' match label=spot"):
+        parts.fit_anomaly({"label": "spot"})
+    with pytest.raises(Unanswerable, match="in 1 lots"):
+        parts.fit_anomaly({"label": "good"}, group="label")
+    with pytest.raises(InvalidArgument, match="12 normal pictures can promise"):
+        parts.anomaly_scorer(false_alarm=0.01)
+    assert kept_memory(db.store, parts.info()) == before
+
+
+def test_without_a_memory_it_is_told_how_to_make_one(tmp_path: Path, cache: Path) -> None:
+    with lookalike.open(f"sqlite:///{tmp_path}/parts.db", cache=cache) as database:
+        database.use(MeanColours())
+        for seed in range(6):
+            save(tmp_path / "pictures" / "good" / f"{seed}.png", seed)
+        parts = database["parts"]
+        parts.index(tmp_path / "pictures", model=MeanColours.name)
+        for ask in (parts.anomaly_scorer, parts.evaluate_anomalies, parts.undo_fit_anomaly):
+            with pytest.raises(Unanswerable, match="anomaly fit --normal"):
+                ask()
+        save(tmp_path / "pictures" / "good" / "0.png", 90)
+        (tmp_path / "pictures" / "good" / "1.png").unlink()
+        with pytest.raises(Unanswerable, match=r"4 normal pictures .* can be read"):
+            parts.fit_anomaly({"label": "good"})
+
+
+def test_a_memory_is_copied_renamed_forgotten_and_its_damage_noticed(
+    db: Database, folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    path = folder / "test" / "spot" / "0.png"
+    (before,) = score(db, path)
+    with lookalike.open(f"sqlite:///{tmp_path}/other.db", cache=cache, device="cpu") as other:
+        assert db.copy("parts", other).verified
+        (found,) = score(other, path)
+        assert (found.score, found.boxes) == (before.score, before.boxes)
+        other["parts"].undo_fit_anomaly()
+        with pytest.raises(Unanswerable):
+            other["parts"].anomaly_scorer()
+        assert db.copy("parts", other).verified
+        info = other["parts"].info()
+        data = kept_memory(other.store, info) or b""
+        assert data == kept_memory(db.store, db["parts"].info())
+        keep_memory(other.store, info, data[:-1])
+        with pytest.raises(StoreCorrupt, match="memory of normal pictures of parts does not read"):
+            other["parts"].anomaly_scorer()
+        keep_memory(other.store, info, data)
+        other.store.rename("parts", "new")
+        assert other["new"].anomaly_scorer().threshold == before.threshold
+
+
+def test_a_fit_that_is_stopped_leaves_what_was_there(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kept_memory(db.store, db["parts"].info())
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "learn", killed)
+        with pytest.raises(Killed):
+            db["parts"].fit_anomaly({"label": "good"})
+    assert kept_memory(db.store, db["parts"].info()) == before
+
+
+@pytest.mark.slow
+def test_a_fit_that_is_killed_leaves_what_was_there(db: Database, folder: Path, cache: Path) -> None:
+    before = kept_memory(db.store, db["parts"].info())
+    program = (
+        "import sys, lookalike\n"
+        "from tests.mean_colours import MeanColours\n"
+        "with lookalike.open(sys.argv[1], cache=sys.argv[2]) as db:\n"
+        "    db.use(MeanColours())\n"
+        "    db['parts'].fit_anomaly({'label': 'good'}, progress=lambda *a: print(*a, flush=True))\n"
+    )
+    for after in (1, NORMAL + 2):
+        words = [sys.executable, "-c", program, db.url, str(cache)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(after):
+                process.stdout.readline()
+            process.send_signal(signal.SIGKILL)
+        assert kept_memory(db.store, db["parts"].info()) == before
+    with open_store(db.url) as store:
+        assert store.collection("parts").count == NORMAL + 4
+
+
+def test_the_command_fits_scores_draws_evaluates_and_forgets(
+    db: Database, lookalike: CommandLine, folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    with Database(lookalike.store, cache=cache) as other:
+        db.copy("parts", other)
+    out, _ = lookalike("anomaly", "fit", "--normal", "label=good", "-c", "parts")
+    assert "learned what is normal from 12 pictures with label=good" in out
+    assert "false-alarm rate of 0.0769 at best" in out
+    spot, good = folder / "test" / "spot" / "0.png", min((folder / "test" / "good").iterdir())
+    shutil.copy(spot, tmp_path / "0.png")
+    out, err = lookalike(
+        *("anomaly", "score", spot, tmp_path / "0.png", good, tmp_path / "nosuch.jpg"),
+        *("-c", "parts", "--format", "jsonl", "--overlay", tmp_path / "drawn"),
+        code=1,
+    )
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert "nosuch.jpg" in err
+    assert [line["anomalous"] for line in lines[:2]] == [True, True]
+    assert [Path(line["overlay"]).name for line in lines] == ["0.png", "0-2.png", f"{good.stem}.png"]
+    assert all(Path(line["overlay"]).is_file() for line in lines)
+    assert lines[0]["boxes"][0].keys() == {"left", "top", "right", "bottom", "peak"}
+    assert lines[2]["known"]
+    out, _ = lookalike("anomaly", "score", spot, "-c", "parts")
+    assert f"{spot}: ANOMALOUS" in out
+    out, _ = lookalike("anomaly", "evaluate", "-c", "parts", "--format", "jsonl")
+    summary = json.loads(out)
+    assert (summary["normal"], summary["defective"], summary["masks"]) == (NORMAL, 4, 2)
+    out, _ = lookalike("anomaly", "evaluate", folder, "-c", "parts")
+    assert "peak on the defect" in out
+    lookalike("anomaly", "fit", "-c", "parts", code=2)
+    lookalike("anomaly", "fit", "--undo", "-c", "parts")
+    lookalike("anomaly", "score", spot, "-c", "parts", code=1)
