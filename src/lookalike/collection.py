@@ -851,6 +851,12 @@ class Collection:
 
         forget_memory(self._store, self.name)
 
+    def knows_normal(self) -> bool:
+        """Tell whether it has learned what is normal: see `fit_anomaly`."""
+        from lookalike.anomaly.fitting import kept_memory
+
+        return kept_memory(self._store, self.info()) is not None
+
     def anomaly_scorer(
         self, *, false_alarm: float | None = None, max_pixels: int = MAX_PIXELS
     ) -> AnomalyScorer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import click
@@ -33,6 +34,7 @@ from lookalike.cli.output import (
     print_text,
     short_path,
     text_of,
+    verdict_text,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
@@ -43,11 +45,13 @@ from lookalike.types import Skipped
 from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from lookalike.anomaly.scoring import Anomaly
     from lookalike.classification.classifier import Classified
     from lookalike.classification.zero_shot import Named
+    from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
 
 
@@ -150,7 +154,7 @@ def classify(
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
         found = classifier.classify(map(Image, paths))
-        for answer in found:
+        for answer, anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
             if isinstance(answer, Skipped):
                 warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
                 code = 1
@@ -166,10 +170,20 @@ def classify(
                 line["judged"] = None if classifier.age is None else asdict(classifier.age)
                 if approximate:
                     line["approximation"] = approximation_line(answer.approximation)
-                print_line(line)
+                print_line(line | ({} if anomaly is None else {"anomaly": anomaly.line()}))
             else:
                 _print_classified(answer, by)
+                if anomaly is not None:
+                    print_text(f"  held against normal pictures: {verdict_text(anomaly)}")
     return code
+
+
+def _scores(handle: Collection, paths: Sequence[Path], max_pixels: int) -> Iterator[Anomaly | None]:
+    """Hold images against normal ones, where the collection knows what is normal: more evidence."""
+    if not handle.knows_normal():
+        yield from repeat(None)
+    for found in handle.anomaly_scorer(max_pixels=max_pixels).score(paths):
+        yield None if isinstance(found, Skipped) else found
 
 
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:

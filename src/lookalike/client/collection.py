@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lookalike.client.connection import JSON, build_query, image_parts
 from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import read_picture
+from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
@@ -155,6 +156,32 @@ class RemoteCollection:
         first, then = iter(answer.predictions[: len(sent)]), iter(answer.predictions[len(sent) :])
         ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
         return answer.model_copy(update={"predictions": ordered})
+
+    def anomalies(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        false_alarm: float | None = None,
+        overlay: bool = False,
+    ) -> AnomalyAnswer:
+        """Tell how unlike the normal pictures of the collection pictures are, and where.
+
+        Args:
+            images: paths of this machine, or bytes; one, or several.
+            false_alarm: part of normal pictures that may be called anomalous, above 0 and below 1.
+            overlay: also give each picture with its anomaly map over it, as a data URL of a PNG.
+
+        Returns:
+            A score for each picture, in the order given, or the reason why there is none.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+            InvalidArgument: a rate out of its range.
+        """
+        asked = build_query(AnomalyQuery, {"false_alarm": false_alarm, "overlay": overlay})
+        several = [images] if isinstance(images, str | Path | bytes) else images
+        sent = [read_picture(each) for each in several]
+        return self._connection.post_query(AnomalyAnswer, asked, sent, *self._path, "anomaly")
 
     def values(self) -> Values:
         """Return the values of every field of a collection, the most frequent first."""
