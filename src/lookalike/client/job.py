@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from lookalike.client.errors import JobFailed, JobUnfinished
-from lookalike.schemas.audit import DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
+from lookalike.schemas.audit import (
+    DuplicateGroups,
+    LeftOuts,
+    Outliers,
+    Pictures,
+    SmallClasses,
+    Suspects,
+    Unread,
+)
 from lookalike.schemas.collections import Vector
 from lookalike.schemas.drift import DriftAnswer
 from lookalike.schemas.evaluate import EvaluatedImages, EvaluationAnswer
@@ -144,6 +152,14 @@ class RemoteJob:
     def suggestions(self) -> SuggestAnswer:
         """Return the images to label next that were chosen."""
         return self._result(SuggestAnswer, "suggestions")
+
+    def pictures(self, *, offset: int = 0, limit: int = PAGE) -> Pictures:
+        """Return the pictures that an audit found to be of poor quality."""
+        return self._audited(Pictures, "pictures", offset, limit)
+
+    def unread(self, *, offset: int = 0, limit: int = PAGE) -> Unread:
+        """Return the images whose pictures an audit could not read."""
+        return self._audited(Unread, "unread", offset, limit)
 
     def map(self) -> MapAnswer:
         """Return the map that was drawn."""
