@@ -550,6 +550,7 @@ class Collection:
         false_alarm: float | None = None,
         approximate: bool = False,
         max_pixels: int = MAX_PIXELS,
+        refresh: bool | None = None,
         progress: Progress = silent,
     ) -> Classifier:
         """Prepare to label images by their nearest labelled neighbours, with what is known of its errors.
@@ -564,6 +565,8 @@ class Collection:
             false_alarm: part of the known images that may be called unknown, 0 … 1.
             approximate: use the approximate index, if there is one.
             max_pixels: images with more pixels are skipped.
+            refresh: judge the collection anew if anything has changed since; None: only where that is quick;
+                False: only where the judgement that is there cannot be used.
             progress: called with images read and compared, and those to do, where that is not known yet.
 
         Raises:
@@ -572,8 +575,9 @@ class Collection:
             Unanswerable: the collection is empty, or cannot tell what it was promised.
         """
         options = ClassifyOptions(
-            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels
-        )
+            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels,
+            refresh,
+        )  # fmt: skip
         return Classifier(self._spaces, self._models, self.name, options, progress)
 
     def classify(
@@ -589,6 +593,7 @@ class Collection:
         false_alarm: float | None = None,
         approximate: bool = False,
         max_pixels: int = MAX_PIXELS,
+        refresh: bool | None = None,
     ) -> Iterator[Classified | Skipped]:
         """Label images by their nearest labelled neighbours: see `classifier`.
 
@@ -603,13 +608,14 @@ class Collection:
             false_alarm: part of the known images that may be called unknown.
             approximate: use the approximate index, if there is one.
             max_pixels: images with more pixels are skipped.
+            refresh: judge the collection anew if anything has changed since; None: only where that is quick.
 
         Yields:
             One value for each image, in order.
         """
         classifier = self.classifier(
             by, k=k, where=where, using=using, max_error=max_error, coverage=coverage,
-            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
+            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels, refresh=refresh,
         )  # fmt: skip
         return classifier.classify(images_of(images))
 

@@ -296,19 +296,29 @@ class RemoteCollection:
         }  # fmt: skip
         return self._begin("evaluations", EvaluateQuery, given)
 
-    def audit(self, by: str, *, split: str | None = None, using: str | None = None, k: int = 5) -> RemoteJob:
-        """Begin to look for what is wrong with labels and images; see `RemoteJob.suspects`.
+    def audit(
+        self,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        using: str | None = None,
+        k: int = 5,
+        look: bool = False,
+    ) -> RemoteJob:
+        """Begin to look for what is wrong with labels and images; see `RemoteJob.suspects` and `pictures`.
 
         Args:
-            by: the field that holds the label.
+            by: the field that holds the label; None looks for what needs no label.
             split: the field that tells training images from test images.
             using: the vector that is judged, by default the default one.
             k: neighbours that vote.
+            look: read the pictures, too: which were saved again, and which are of poor quality.
 
         Raises:
             InvalidArgument: a number is out of its range.
         """
-        return self._begin("audits", AuditQuery, {"by": by, "split": split, "using": using, "k": k})
+        given = {"by": by, "split": split, "using": using, "k": k, "look": look}
+        return self._begin("audits", AuditQuery, given)
 
     def map(self, by: str | None = None) -> RemoteJob:
         """Begin to draw a map, with the values of a field as labels; see `RemoteJob.map`."""
