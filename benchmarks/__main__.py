@@ -11,6 +11,7 @@ NAMES = (
     "indexing",
     "leave_one_out",
     "inspection",
+    "anomaly",
     "promises",
     "models",
     "words",

@@ -47,7 +47,7 @@ def link_images() -> None:
 
 
 def main() -> None:
-    """Index, evaluate, classify and search; fit, and do it again; say what to try next."""
+    """Index, evaluate, classify and search; fit, and do it again; show a defect; say what to try next."""
     started = time.monotonic()
     link_images()
     os.environ["LOOKALIKE_STORE"] = f"sqlite:///{FOLDER}/textile.db"
@@ -82,6 +82,10 @@ def main() -> None:
     say("7. The same three pictures, which the fitted metric has not seen. The local defect is found.")
     run("classify", *pictures, "--by", "label", "-k", "3", "-c", "inspection")
 
+    say("8. And where is it? From 500 nominal photographs alone, of which none shows a defect.")
+    run("anomaly", "fit", "--normal", "label=nominal", "-c", "inspection")
+    run("anomaly", "score", *pictures, "--overlay", str(FOLDER / "overlays"), "-c", "inspection")
+
     say("Next, with pictures of your own:")
     print(
         """
@@ -90,10 +94,12 @@ def main() -> None:
   lookalike fit --by label                                       learn what tells the classes apart
   lookalike evaluate --by label --report report.html             how far to trust it, before you do
   lookalike audit --by label                                     which labels look wrong
-  lookalike classify new.jpg --by label                          the label, and what proves it"""
+  lookalike classify new.jpg --by label                          the label, and what proves it
+  lookalike anomaly fit --normal label=good                      good parts alone: what is normal
+  lookalike anomaly score new.jpg --overlay drawn                and where the defect is"""
     )
     seconds = time.monotonic() - started
-    print(f"\n{seconds:.0f} s. Open {report} in a browser; `make demo` again takes seconds.")
+    print(f"\n{seconds:.0f} s. Open {report} and {FOLDER}/overlays; `make demo` again takes seconds.")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.fitting import MemoryReport
@@ -557,6 +557,7 @@ class Collection:
         false_alarm: float | None = None,
         approximate: bool = False,
         max_pixels: int = MAX_PIXELS,
+        refresh: bool | None = None,
         progress: Progress = silent,
     ) -> Classifier:
         """Prepare to label images by their nearest labelled neighbours, with what is known of its errors.
@@ -571,6 +572,8 @@ class Collection:
             false_alarm: part of the known images that may be called unknown, 0 … 1.
             approximate: use the approximate index, if there is one.
             max_pixels: images with more pixels are skipped.
+            refresh: judge the collection anew if anything has changed since; None: only where that is quick;
+                False: only where the judgement that is there cannot be used.
             progress: called with images read and compared, and those to do, where that is not known yet.
 
         Raises:
@@ -579,8 +582,9 @@ class Collection:
             Unanswerable: the collection is empty, or cannot tell what it was promised.
         """
         options = ClassifyOptions(
-            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels
-        )
+            by, k, alternatives(where), using, max_error, coverage, false_alarm, approximate, max_pixels,
+            refresh,
+        )  # fmt: skip
         return Classifier(self._spaces, self._models, self.name, options, progress)
 
     def classify(
@@ -596,6 +600,7 @@ class Collection:
         false_alarm: float | None = None,
         approximate: bool = False,
         max_pixels: int = MAX_PIXELS,
+        refresh: bool | None = None,
     ) -> Iterator[Classified | Skipped]:
         """Label images by their nearest labelled neighbours: see `classifier`.
 
@@ -610,13 +615,14 @@ class Collection:
             false_alarm: part of the known images that may be called unknown.
             approximate: use the approximate index, if there is one.
             max_pixels: images with more pixels are skipped.
+            refresh: judge the collection anew if anything has changed since; None: only where that is quick.
 
         Yields:
             One value for each image, in order.
         """
         classifier = self.classifier(
             by, k=k, where=where, using=using, max_error=max_error, coverage=coverage,
-            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
+            false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels, refresh=refresh,
         )  # fmt: skip
         return classifier.classify(images_of(images))
 
@@ -717,16 +723,19 @@ class Collection:
         using: str | None = None,
         k: int = 5,
         look: bool = False,
+        read: Callable[[Record], bytes] | None = None,
         progress: Progress = silent,
     ) -> Audit:
-        """Look for wrong labels, near-duplicates, outliers and small classes.
+        """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
 
         Args:
-            by: the field that holds the label; None looks for near-duplicates and outliers only.
+            by: the field that holds the label; None looks for what needs no label.
             split: the field that tells training images from test images; None finds one.
             using: the vector that is judged; None: the default one.
             k: neighbours that vote, as evidence.
-            look: read the pictures that may have been saved again.
+            look: read the pictures, too: which were saved again, and which are dark, bright, blank, blurred,
+                of little information, or of odd shape or size.
+            read: returns the bytes of an image's file, or raises UnusableImage; None reads it at its URI.
             progress: as for `evaluate`.
 
         Raises:
@@ -735,10 +744,11 @@ class Collection:
             Unanswerable: there is nothing to compare.
         """
         from lookalike.audit.audit import audit_collection
+        from lookalike.audit.picture_quality import read_file
 
         return audit_collection(
             self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
-            progress=progress,
+            read=read or read_file, progress=progress,
         )  # fmt: skip
 
     def compare(
@@ -847,6 +857,12 @@ class Collection:
         from lookalike.anomaly.fitting import forget_memory
 
         forget_memory(self._store, self.name)
+
+    def knows_normal(self) -> bool:
+        """Tell whether it has learned what is normal: see `fit_anomaly`."""
+        from lookalike.anomaly.fitting import kept_memory
+
+        return kept_memory(self._store, self.info()) is not None
 
     def anomaly_scorer(
         self, *, false_alarm: float | None = None, max_pixels: int = MAX_PIXELS

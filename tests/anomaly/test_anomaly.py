@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +21,9 @@ from lookalike import Anomaly, Database, FieldNotFound, InvalidArgument, Skipped
 from lookalike.anomaly import fitting
 from lookalike.anomaly.fitting import keep_memory, kept_memory
 from lookalike.stores.registry import open_store
+from tests.anomaly.conftest import NORMAL
 from tests.conftest import CommandLine
 from tests.mean_colours import MeanColours, save
-
-NORMAL = 12
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, textile_files: dict[str, list[Path]]) -> Path:
-    """Twelve good pictures, two whole ones of another weave, and two with a spot, which have masks."""
-    root = tmp_path_factory.mktemp("anomaly")
-    for kind, name, count in (("good", "nominal", NORMAL), ("weave", "global", 2)):
-        (root / "test" / kind).mkdir(parents=True)
-        for file in textile_files[name][:count]:
-            shutil.copy2(file, root / "test" / kind / file.name)
-    for place, file in enumerate(textile_files["nominal"][NORMAL : NORMAL + 2]):
-        left = 40 + 120 * place
-        picture, mask = Image.open(file).convert("RGB"), Image.new("L", (250, 250))
-        for folder, image, name in (("test", picture, ""), ("ground_truth", mask, "_mask")):
-            image.paste(Image.new(image.mode, (25, 25), "white"), (left, 60))
-            (root / folder / "spot").mkdir(parents=True, exist_ok=True)
-            image.save(root / folder / "spot" / f"{place}{name}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def db(folder: Path, cache: Path) -> Iterator[Database]:
-    """A database whose collection `parts` knows what is normal; another embedder is its own."""
-    with lookalike.open(f"sqlite:///{folder}/parts.db", cache=cache, device="cpu") as database:
-        database.use(MeanColours())
-        database["parts"].index(folder / "test", model=MeanColours.name)
-        report = database["parts"].fit_anomaly({"label": "good"})
-        assert (report.pictures, report.lots, report.left_out) == (NORMAL, NORMAL, ())
-        yield database
 
 
 def score(database: Database, *images: Path | bytes, false_alarm: float | None = None) -> list[Anomaly]:
@@ -258,6 +227,12 @@ def test_the_command_fits_scores_draws_evaluates_and_forgets(
     assert lines[2]["known"]
     out, _ = lookalike("anomaly", "score", spot, "-c", "parts")
     assert f"{spot}: ANOMALOUS" in out
+    lookalike("index", folder / "test", "-c", "named", "-q")
+    lookalike("anomaly", "fit", "--normal", "label=good", "-c", "named", "-q")
+    out, _ = lookalike("classify", spot, "--by", "label", "-k", "1", "-c", "named")
+    assert "held against normal pictures: ANOMALOUS" in out
+    out, _ = lookalike("classify", spot, "--by", "label", "-k", "1", "-c", "named", "--format", "jsonl")
+    assert json.loads(out)["anomaly"]["boxes"] == lines[0]["boxes"]
     out, _ = lookalike("anomaly", "evaluate", "-c", "parts", "--format", "jsonl")
     summary = json.loads(out)
     assert (summary["normal"], summary["defective"], summary["masks"]) == (NORMAL, 4, 2)

@@ -232,7 +232,7 @@ def test_an_audit_says_what_the_command_line_says(service: InProcess, typed: Typ
         service.database.store.put(COLLECTION, [copy], {space: by_id[record.id][None]})
 
     lines = typed("audit", "--by", "label", "-k", "7")
-    job = done(service, "audits", {"by": "label", "k": 7})
+    job = done(service, "audits", {"by": "label", "k": 7, "look": True})
     (summary,) = lines_of(lines, "summary")
     assert summary["split"] == "split"
     assert summary["duplicates"] == summary["disagreeing"] == 1
@@ -275,6 +275,31 @@ def flat(finding: dict[str, Any]) -> dict[str, Any]:
     if "nearest" in finding:
         said["nearest"] = [finding["nearest"]["id"], finding["nearest"]["similarity"]]
     return {**said, "id": image.get("id")}
+
+
+def test_an_audit_without_labels_measures_the_pictures_that_may_be_shown(
+    service: InProcess, pictures: Path, tmp_path: Path
+) -> None:
+    records, vectors = service.database[COLLECTION].read()
+    space = service.database[COLLECTION].info().space
+    for digit, path in (("e", tmp_path / "secret.jpg"), ("f", pictures / "gone.jpg")):
+        if digit == "e":
+            path.write_bytes(uri_path(records[0].uri).read_bytes())
+        one = Record(record_id(path.as_uri()), path.as_uri(), digit * 64, {}, {}, 1, 1)
+        service.database.store.put(COLLECTION, [one], {space: vectors[:1]})
+    job = done(service, "audits", {"look": True})
+    found = got(service, f"{job}/audit", list="unread")
+    reasons = {each["image"]["name"]: each["reason"] for each in found["unread"]}
+    assert "lies below no folder that was indexed" in reasons["secret.jpg"]
+    assert "not there any more" in reasons["gone.jpg"]
+    summary = found["summary"]
+    assert (summary["by"], summary["method"], summary["judged"]) == (None, None, 0)
+    measured = summary["pictures"]
+    assert (measured["measured"], measured["unread"]) == (len(records), 2)
+    found = got(service, f"{job}/audit", list="pictures")
+    assert found["total"] == sum(kind["count"] for kind in measured["kinds"])
+    assert got(service, f"{job}/audit")["suspects"] == []
+    assert got(service, f"{job}/audit", list="outliers")["total"] == summary["outliers"]
 
 
 def test_suspects_that_people_have_settled_come_last_and_what_is_gone_is_left_out(service: InProcess) -> None:

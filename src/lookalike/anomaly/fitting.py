@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 CHANGED = "its file has changed since it was indexed"
 ELSEWHERE = "it is no file on this machine"
 
-MOST = 1_000
+MOST = 500
 """Normal pictures that a memory is made of; of more, so many are drawn."""
 
 

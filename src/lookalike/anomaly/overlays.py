@@ -69,9 +69,10 @@ def overlay(
     drawn = Image.fromarray((grey * (1 - opacity) + colour * opacity).astype(np.uint8), "RGB")
     draw = ImageDraw.Draw(drawn)
     width = max(2, max(drawn.size) // 200)
-    for box in found.boxes:
-        corners = (box.left, box.top, box.right, box.bottom)
-        left, top, right, bottom = (part * side for part, side in zip(corners, drawn.size * 2, strict=True))
+    # A picture that is odd all over is framed: no place of it stands out.
+    whole = found.anomalous and not found.boxes
+    for box in [(0, 0, 1, 1)] if whole else [box[:4] for box in found.boxes]:
+        left, top, right, bottom = (part * side for part, side in zip(box, drawn.size * 2, strict=True))
         draw.rectangle((left, top, right - 1, bottom - 1), outline=_BOX, width=width)
     written = BytesIO()
     drawn.save(written, "PNG", optimize=True)

@@ -126,7 +126,10 @@ class AnomalyScorer:
         if memory is None:
             raise no_memory(collection.name)
         self.memory = memory
-        self._embedder = models.patches(collection.space.embedder)
+        self.embedder = models.patches(collection.space.embedder)
+        """What makes the patches of pictures."""
+        self.cache = no_cache(self.embedder)
+        """Where none of them are kept."""
         self._max_pixels = max_pixels
         self.false_alarm = promised_rate(len(memory.held_peaks), false_alarm)
         """The rate that is promised."""
@@ -151,7 +154,7 @@ class AnomalyScorer:
                     yield each
 
         told = 0
-        files = embed_files(sources(), self._embedder, no_cache(self._embedder), max_pixels=self._max_pixels)
+        files = embed_files(sources(), self.embedder, self.cache, max_pixels=self._max_pixels)
         with closing(files):
             for file in files:
                 while (before := skipped[told]) is not None:

@@ -14,6 +14,7 @@ An audit points; it decides nothing. A suspect may be right and rare.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from lookalike.audit.findings import (
     Suspect,
     split_key,
 )
+from lookalike.audit.picture_quality import judge_pictures, read_file
 from lookalike.audit.resaved_copies import join_resaved
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
 from lookalike.evaluation.held_out_predictions import predict_held_out, workload
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.audit.picture_quality import Read
     from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.metric_learning.spaces import Spaces
@@ -68,6 +71,7 @@ def audit_collection(
     using: str | None = None,
     k: int = 5,
     look: bool = False,
+    read: Read = read_file,
     progress: Progress = silent,
 ) -> Audit:
     """Read a collection and audit it, a fitted vector by a fit made anew in each fold: see `audit`.
@@ -80,7 +84,8 @@ def audit_collection(
         split: the field that tells training images from test images, likewise.
         using: the vector that is judged; None: the default one.
         k: as for `audit`.
-        look: as for `audit`.
+        look: as for `audit`; also measure every picture, see `picture_quality`.
+        read: reads the file of a record.
         progress: called with images read and compared, and those to do.
 
     Raises:
@@ -90,11 +95,16 @@ def audit_collection(
     found, comparing = spaces.read_for_folds(collection, using, models, progress)
     if not found.records:
         raise CollectionEmpty(name)
-    return audit(
+    rest, measuring = divided(comparing, [4, 4 if look else 0])
+    audited = audit(
         *(found.records, found.vectors, None if by is None else kept_name(by, collection)),
         split=None if split is None else kept_name(split, collection), k=k,
-        fit=found.fit, fit_by=found.fit_by, look=look, progress=comparing,
+        fit=found.fit, fit_by=found.fit_by, look=look, read=read, progress=rest,
     )  # fmt: skip
+    if not look:
+        return audited
+    pictures = judge_pictures(found.records, models.cache, read=read, progress=measuring)
+    return replace(audited, pictures=pictures)
 
 
 def audit(
@@ -108,6 +118,7 @@ def audit(
     fit_by: str | None = None,
     seed: int = 0,
     look: bool = False,
+    read: Read = read_file,
     progress: Progress = silent,
 ) -> Audit:
     """Audit the labels and images of a collection.
@@ -124,7 +135,8 @@ def audit(
         fit: makes the metric, anew in each fold; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
         seed: of the folds.
-        look: whether to read the pictures that may have been saved again, see `saved_again`.
+        look: whether to read the pictures that may have been saved again, see `resaved_copies`.
+        read: reads the file of a record.
         progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
@@ -149,7 +161,7 @@ def audit(
     sizes = [count // 2, 2 * count if look else 0, sum(work), count // 8, count // 8 + 1]
     alike, looking, judging, telling, copies = divided(progress, sizes)
     near = find_near_duplicates(vectors, [record.digest for record in records], alike)
-    groups = join_resaved(records, vectors, near, looking) if look else near.groups
+    groups = join_resaved(records, vectors, near, read, looking) if look else near.groups
     suspects: tuple[Suspect, ...] = ()
     small_classes: tuple[SmallClass, ...] = ()
     answers: HeldOutPredictions | None = None

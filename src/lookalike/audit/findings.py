@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from lookalike.evaluation.figures import wilson_interval
@@ -11,6 +12,7 @@ from lookalike.vectors.vote import label_key, label_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lookalike.audit.picture_quality import PictureQuality
     from lookalike.types import Neighbour, Record, Scalar
     from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
@@ -132,6 +134,8 @@ class Audit:
     """The smallest first."""
     left_out: tuple[LeftOut, ...]
     """Images whose label could not be judged, by uri."""
+    pictures: PictureQuality | None = None
+    """What was measured of the pictures; None where they were not looked at."""
 
     @property
     def contradicted(self) -> tuple[Suspect, ...]:
@@ -153,7 +157,7 @@ def audit_lines(audit: Audit) -> Iterator[dict[str, Any]]:
     """Yield an audit as values that JSON can hold, each with its `type`.
 
     The order: one `summary`, then every `suspect` (all images that were judged, the most contradicted first),
-    `duplicates` group, `outlier`, `small_class` and `left_out`.
+    `duplicates` group, `outlier`, `small_class`, `left_out`, `picture` and `unread`.
     """
     yield {
         "type": "summary",
@@ -171,6 +175,7 @@ def audit_lines(audit: Audit) -> Iterator[dict[str, Any]]:
         "outliers": len(audit.outliers),
         "small_classes": len(audit.small_classes),
         "left_out": len(audit.left_out),
+        "pictures": None if audit.pictures is None else _pictures_line(audit.pictures),
     }
     for suspect in audit.suspects:
         yield {
@@ -207,6 +212,28 @@ def audit_lines(audit: Audit) -> Iterator[dict[str, Any]]:
         yield {"type": "small_class", "label": small.label, "count": small.count, "floor": small.floor}
     for each in audit.left_out:
         yield {"type": "left_out", **_image(each.record), "reason": each.reason}
+    if audit.pictures is not None:
+        for finding in audit.pictures.findings:
+            yield {"type": "picture", **_image(finding.record), "kind": finding.kind, "value": finding.value}
+        for each in audit.pictures.unread:
+            yield {"type": "unread", **_image(each.record), "reason": each.reason}
+
+
+def _pictures_line(pictures: PictureQuality) -> dict[str, Any]:
+    return {
+        "measured": pictures.measured,
+        "unread": len(pictures.unread),
+        "kinds": [
+            {
+                "kind": kind.name,
+                "count": pictures.count(kind.name),
+                "measure": kind.measure,
+                "below": kind.low if isfinite(kind.low) else None,
+                "above": kind.high if isfinite(kind.high) else None,
+            }
+            for kind in pictures.kinds
+        ],
+    }
 
 
 def _image(record: Record) -> dict[str, Any]:

@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from lookalike.audit.picture_quality import read_file
 from lookalike.errors import UnusableImage
 from lookalike.images import decoding
-from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.progress import divided, silent
-from lookalike.uris import local_path
 from lookalike.vectors.groupings import group_members
 from lookalike.vectors.near_duplicates import RATIO
 from lookalike.vectors.nearest import nearest_rows
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.audit.picture_quality import Read
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
     from lookalike.vectors.near_duplicates import NearDuplicates
@@ -77,7 +77,11 @@ class _Sketch:
 
 
 def join_resaved(
-    records: Sequence[Record], vectors: Vectors, near: NearDuplicates, progress: Progress = silent
+    records: Sequence[Record],
+    vectors: Vectors,
+    near: NearDuplicates,
+    read: Read = read_file,
+    progress: Progress = silent,
 ) -> Codes:
     """Join groups of near-duplicates whose pictures were saved again.
 
@@ -85,6 +89,7 @@ def join_resaved(
         records: n records; a picture that cannot be read any more is no copy of another.
         vectors: plain, float32 of shape (n, d), each row of length 1.
         near: their groups.
+        read: reads the file of a record.
         progress: called with images compared and images to compare.
 
     Returns:
@@ -95,7 +100,7 @@ def join_resaved(
     # Two images have no usual distance: their pictures alone tell.
     wide = 1.0 - (1.0 - near.threshold) / RATIO * _DOUBT if near.threshold <= 1 else -1.0
     pairs = _doubtful(vectors, near.groups, wide, comparing)
-    sketches = _sketches(records, sorted({row for pair in pairs for row in pair}), reading)
+    sketches = _sketches(records, sorted({row for pair in pairs for row in pair}), read, reading)
     groups = near.groups.copy()
     for one, other in pairs:
         first, second = sketches[one], sketches[other]
@@ -124,25 +129,20 @@ def _doubtful(vectors: Vectors, groups: Codes, wide: float, progress: Progress) 
 
 
 def _sketches(
-    records: Sequence[Record], rows: Sequence[int], progress: Progress
+    records: Sequence[Record], rows: Sequence[int], read: Read, progress: Progress
 ) -> dict[int, _Sketch | None]:
     """Read the pictures of some rows; None where that cannot be done."""
     found: dict[int, _Sketch | None] = {}
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="sketch") as pool:
-        for row, sketch in zip(rows, pool.map(lambda row: _sketch(records[row]), rows), strict=True):
+        for row, sketch in zip(rows, pool.map(lambda row: _sketch(records[row], read), rows), strict=True):
             found[row] = sketch
             progress(len(found), len(rows) + 1)
     return found
 
 
-def _sketch(record: Record) -> _Sketch | None:
-    path = local_path(record.uri)
-    if path is None:
-        return None
+def _sketch(record: Record, read: Read) -> _Sketch | None:
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return None
-        return _Sketch(decoding.decode(path.read_bytes(), str(path), at_least=_SIDE))
+        return _Sketch(decoding.decode(read(record), record.uri, at_least=_SIDE))
     except (UnusableImage, OSError, ValueError):
         return None
 

@@ -19,7 +19,7 @@ from lookalike.cli.options import (
     parse_where,
     read_paths,
 )
-from lookalike.cli.output import counted, print_line, print_table, print_text
+from lookalike.cli.output import counted, print_line, print_table, print_text, verdict_text
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
@@ -241,11 +241,7 @@ def _score_line(found: Anomaly, drawn: Path | None) -> dict[str, object]:
 
 
 def _print_score(found: Anomaly, drawn: Path | None) -> None:
-    verdict = "ANOMALOUS" if found.anomalous else "normal"
-    print_text(
-        f"{display(found.path)}: {verdict}, score {found.score:.2f} (threshold {found.threshold:.2f} for "
-        f"{found.false_alarm:.4g} false alarms, p = {found.p_value:.4f})"
-    )
+    print_text(f"{display(found.path)}: {verdict_text(found)}")
     if found.anomalous:
         print_text("  " + ", ".join(f"{name} {value:.1f}" for name, value in found.parts.items()))
     if found.known:

@@ -1,4 +1,4 @@
-"""The command audit: looks for wrong labels, near-duplicates and outliers."""
+"""The command audit: looks for wrong labels, near-duplicates, outliers and pictures of poor quality."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.audit.findings import Audit, Duplicates
+    from lookalike.audit.picture_quality import PictureQuality
     from lookalike.types import Neighbour, Scalar
 
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     metavar="FIELD",
-    help="The field that holds the label; without it only near-duplicates and outliers are looked for.",
+    help="The field that holds the label; without it all is looked for that needs no label.",
 )
 @option(
     "--split",
@@ -63,7 +64,7 @@ def audit(
     collection: str,
     form: str,
 ) -> None:
-    """Look for wrong labels, near-duplicates, outliers and classes too small to judge.
+    """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
 
     Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
     folds, and each finding comes with the images that speak for it.
@@ -142,6 +143,25 @@ def _print_audit(found: Audit, fields: Collection[str], shown: int | None) -> No
         )
         print_rest(len(found.small_classes), shown, "small classes")
     print_left_out(found.left_out, shown, what="images left out")
+    if found.pictures is not None:
+        _print_pictures(found.pictures, shown)
+
+
+def _print_pictures(pictures: PictureQuality, shown: int | None) -> None:
+    kinds = [(kind, pictures.count(kind.name)) for kind in pictures.kinds]
+    if any(count for _, count in kinds):
+        rows = [(kind.name, count, kind.measure, kind.threshold) for kind, count in kinds if count]
+        print_table((f"of {pictures.measured:,} pictures", "are so", "measure", "threshold"), rows)
+    else:
+        names = ", ".join(kind.name for kind, _ in kinds)
+        print_text(f"none of {counted(pictures.measured, 'picture')} is {names}")
+    for kind, count in kinds:
+        if count:
+            some = [each for each in pictures.findings if each.kind == kind.name]
+            rows_of = [(short_path(each.record.uri), each.value) for each in some[:shown]]
+            print_table((kind.name, "measure"), rows_of)
+            print_rest(count, shown, f"{kind.name} pictures")
+    print_left_out(pictures.unread, shown, heading="not measured", what="pictures not measured")
 
 
 def _print_suspects(found: Audit, by: str, shown: int | None) -> None:

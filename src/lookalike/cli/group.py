@@ -26,7 +26,7 @@ _DAMAGES = 20
 # here too, as the first sentence of its docstring, so that its module need not be imported.
 COMMANDS = {
     "anomaly": "Find what is like nothing in pictures of good parts, and show where it is.",
-    "audit": "Look for wrong labels, near-duplicates, outliers and classes too small to judge.",
+    "audit": "Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.",
     "check": "Verify a store, the cache folder and, with --uploads, the pictures that were added "
     "to a service.",
     "classify": "Give each IMAGE the label that most of its nearest neighbours have, or whose name "

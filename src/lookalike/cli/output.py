@@ -15,6 +15,7 @@ from lookalike.uris import local_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from lookalike.anomaly.scoring import Anomaly
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
     from lookalike.vectors.exclusions import LeftOut
 
@@ -167,6 +168,15 @@ def vector_text(vector: VectorInfo) -> str:
     """Return the name of a vector with its model and dimensions, and whether records lack it still."""
     lacking = "" if vector.ready else ", not complete"
     return f"{vector.name}: {vector.space.embedder}, {vector.space.dimension}{lacking}"
+
+
+def verdict_text(found: Anomaly) -> str:
+    """Return what is said of a picture that was held against normal ones, in one line."""
+    verdict = "ANOMALOUS" if found.anomalous else "normal"
+    return (
+        f"{verdict}, score {found.score:.2f} (threshold {found.threshold:.2f} for "
+        f"{found.false_alarm:.4g} false alarms, p = {found.p_value:.4f})"
+    )
 
 
 def describe(record: Record) -> str:

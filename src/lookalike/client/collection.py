@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lookalike.client.connection import JSON, build_query, image_parts
 from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import read_picture
+from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
@@ -156,6 +157,32 @@ class RemoteCollection:
         ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
         return answer.model_copy(update={"predictions": ordered})
 
+    def anomalies(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        false_alarm: float | None = None,
+        overlay: bool = False,
+    ) -> AnomalyAnswer:
+        """Tell how unlike the normal pictures of the collection pictures are, and where.
+
+        Args:
+            images: paths of this machine, or bytes; one, or several.
+            false_alarm: part of normal pictures that may be called anomalous, above 0 and below 1.
+            overlay: also give each picture with its anomaly map over it, as a data URL of a PNG.
+
+        Returns:
+            A score for each picture, in the order given, or the reason why there is none.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+            InvalidArgument: a rate out of its range.
+        """
+        asked = build_query(AnomalyQuery, {"false_alarm": false_alarm, "overlay": overlay})
+        several = [images] if isinstance(images, str | Path | bytes) else images
+        sent = [read_picture(each) for each in several]
+        return self._connection.post_query(AnomalyAnswer, asked, sent, *self._path, "anomaly")
+
     def values(self) -> Values:
         """Return the values of every field of a collection, the most frequent first."""
         return self._connection.request(Values, "GET", *self._path, "values")
@@ -269,19 +296,29 @@ class RemoteCollection:
         }  # fmt: skip
         return self._begin("evaluations", EvaluateQuery, given)
 
-    def audit(self, by: str, *, split: str | None = None, using: str | None = None, k: int = 5) -> RemoteJob:
-        """Begin to look for what is wrong with labels and images; see `RemoteJob.suspects`.
+    def audit(
+        self,
+        by: str | None = None,
+        *,
+        split: str | None = None,
+        using: str | None = None,
+        k: int = 5,
+        look: bool = False,
+    ) -> RemoteJob:
+        """Begin to look for what is wrong with labels and images; see `RemoteJob.suspects` and `pictures`.
 
         Args:
-            by: the field that holds the label.
+            by: the field that holds the label; None looks for what needs no label.
             split: the field that tells training images from test images.
             using: the vector that is judged, by default the default one.
             k: neighbours that vote.
+            look: read the pictures, too: which were saved again, and which are of poor quality.
 
         Raises:
             InvalidArgument: a number is out of its range.
         """
-        return self._begin("audits", AuditQuery, {"by": by, "split": split, "using": using, "k": k})
+        given = {"by": by, "split": split, "using": using, "k": k, "look": look}
+        return self._begin("audits", AuditQuery, given)
 
     def map(self, by: str | None = None) -> RemoteJob:
         """Begin to draw a map, with the values of a field as labels; see `RemoteJob.map`."""

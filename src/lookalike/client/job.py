@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from lookalike.client.errors import JobFailed, JobUnfinished
-from lookalike.schemas.audit import DuplicateGroups, LeftOuts, Outliers, SmallClasses, Suspects
+from lookalike.schemas.audit import (
+    DuplicateGroups,
+    LeftOuts,
+    Outliers,
+    Pictures,
+    SmallClasses,
+    Suspects,
+    Unread,
+)
 from lookalike.schemas.collections import Vector
 from lookalike.schemas.evaluate import EvaluatedImages, EvaluationAnswer
 from lookalike.schemas.index import Indexing
@@ -134,6 +142,14 @@ class RemoteJob:
     def left_out(self, *, offset: int = 0, limit: int = PAGE) -> LeftOuts:
         """Return the images that an audit could not judge."""
         return self._audited(LeftOuts, "left_out", offset, limit)
+
+    def pictures(self, *, offset: int = 0, limit: int = PAGE) -> Pictures:
+        """Return the pictures that an audit found to be of poor quality."""
+        return self._audited(Pictures, "pictures", offset, limit)
+
+    def unread(self, *, offset: int = 0, limit: int = PAGE) -> Unread:
+        """Return the images whose pictures an audit could not read."""
+        return self._audited(Unread, "unread", offset, limit)
 
     def map(self) -> MapAnswer:
         """Return the map that was drawn."""

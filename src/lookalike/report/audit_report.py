@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.audit.findings import Audit, Duplicates
+    from lookalike.audit.picture_quality import PictureFinding, PictureQuality
     from lookalike.types import Record, Vectors
 
 # Of a group with more images than this, the first are shown.
@@ -49,6 +50,9 @@ def write_audit_report(
     ]
     findings += [record for group in audit.duplicates for record in group.records[:_GROUP]]
     findings += [record for each in audit.outliers for record in (each.record, each.nearest.record)]
+    pictures = audit.pictures
+    some = {} if pictures is None else {kind.name: _of_kind(pictures, kind.name) for kind in pictures.kinds}
+    findings += [each.record for found in some.values() for each in found]
     thumbnails.add(findings, int(BUDGET * _FINDINGS_SHARE))
     notes = {each.record.id: f"more like {shown(each.suggested)}" for each in audit.contradicted}
     write_page(
@@ -83,7 +87,26 @@ def write_audit_report(
         ],
         small=[(shown(each.label), each) for each in audit.small_classes],
         left_out=[(names(each.record), each.reason) for each in audit.left_out],
+        quality=pictures,
+        unread=f"{names(pictures.unread[0].record)}: {pictures.unread[0].reason}"
+        if pictures is not None and pictures.unread
+        else "",
+        kinds=[
+            {
+                "kind": kind,
+                "count": pictures.count(kind.name),
+                "images": [(card(each.record, names, None), each.value) for each in some[kind.name]],
+            }
+            for kind in pictures.kinds
+        ]
+        if pictures is not None
+        else [],
     )
+
+
+def _of_kind(pictures: PictureQuality, kind: str) -> list[PictureFinding]:
+    """Return the pictures of a kind that are shown."""
+    return [each for each in pictures.findings if each.kind == kind][:_GROUP]
 
 
 def _group(group: Duplicates, names: Names) -> dict[str, object]:

@@ -10,7 +10,9 @@ from lookalike.schemas.values import Chain, FieldName, Hit, Image, RequestModel,
 class AuditQuery(RequestModel):
     """How to look for what is wrong with labels and images."""
 
-    by: FieldName = Field(description="The field that holds the label.")
+    by: FieldName | None = Field(
+        None, description="The field that holds the label; null looks for what needs no label."
+    )
     split: FieldName | None = Field(
         None,
         description="The field that tells training images from test images; null: one with such names for "
@@ -21,14 +23,39 @@ class AuditQuery(RequestModel):
         None, max_length=64, description="The vector that is judged; null is the default one."
     )
     k: int = Field(5, ge=1, le=1000, description="Neighbours that vote, as evidence.")
+    look: bool = Field(
+        False,
+        description="Read the pictures, too: which were saved again, and which are dark, bright, blank, "
+        "blurred, of little information, or of odd shape or size.",
+    )
+
+
+class PictureKind(ResponseModel):
+    """A kind of picture that is worth a look."""
+
+    kind: str = Field(examples=["dark"])
+    count: int
+    measure: str = Field(description="What is measured, in words.")
+    below: float | None = Field(description="Pictures whose measure is below this are of the kind.")
+    above: float | None = Field(description="Or above this.")
+
+
+class PicturesSummary(ResponseModel):
+    """What was measured of the pictures, in numbers."""
+
+    measured: int
+    unread: int = Field(description="Pictures that could not be read.")
+    kinds: list[PictureKind]
 
 
 class AuditSummary(ResponseModel):
     """What an audit found, in numbers."""
 
-    by: str = Field(examples=["label"])
+    by: str | None = Field(examples=["label"])
     split: str | None = Field(description="The field that holds the split.")
-    method: str = Field(description="How the answers were got that the labels were held against.")
+    method: str | None = Field(
+        description="How the answers were got that the labels were held against; null without labels."
+    )
     images: int
     judged: int
     contradicted: int = Field(description="Labels that the neighbours contradict.")
@@ -40,6 +67,9 @@ class AuditSummary(ResponseModel):
     outliers: int
     small_classes: int
     left_out: int
+    pictures: PicturesSummary | None = Field(
+        None, description="What was measured of the pictures; null: they were not read."
+    )
 
 
 class AuditPart(ResponseModel):
@@ -101,9 +131,10 @@ class Outlier(ResponseModel):
     """An image that is unlike all others."""
 
     image: Image
-    label: Value
+    label: Value | None = Field(description="Null in an audit without labels.")
     deviation: float = Field(
-        description="Modified z-score of its distance to the nearest among the images of its label."
+        description="Modified z-score of its distance to the nearest among the images of its label, or "
+        "among all."
     )
     nearest: Hit | None = Field(description="The most similar of the others; null: it was removed since.")
 
@@ -128,8 +159,22 @@ class SmallClasses(AuditPart):
     small_classes: list[SmallClass]
 
 
+class Picture(ResponseModel):
+    """A picture that is worth a look, with the measure that says so."""
+
+    image: Image
+    kind: str = Field(examples=["dark"])
+    value: float
+
+
+class Pictures(AuditPart):
+    """Pictures that are worth a look: by kind, the most striking of each first."""
+
+    pictures: list[Picture]
+
+
 class LeftOut(ResponseModel):
-    """An image whose label could not be judged."""
+    """An image whose label could not be judged, or whose picture could not be read."""
 
     image: Image
     reason: str
@@ -139,3 +184,9 @@ class LeftOuts(AuditPart):
     """Images whose label could not be judged."""
 
     left_out: list[LeftOut]
+
+
+class Unread(AuditPart):
+    """Images whose pictures could not be read."""
+
+    unread: list[LeftOut]

@@ -20,6 +20,7 @@ from lookalike.server.middleware.metrics import Metrics
 from lookalike.server.openapi import DescribedApp
 from lookalike.server.readiness import Readiness
 from lookalike.server.routes import (
+    anomaly,
     audit,
     classify,
     collections,
@@ -55,6 +56,7 @@ Errors are problem details (RFC 9457)."""
 _ROUTERS = (
     search.router,
     classify.router,
+    anomaly.router,
     collections.router,
     embeddings.router,
     models.router,

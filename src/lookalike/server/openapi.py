@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
+from lookalike.schemas.anomaly import AnomalyQuery
 from lookalike.schemas.classify import ClassifyQuery
 from lookalike.schemas.search import SearchQuery
 
 # They come as JSON or as a part of a multipart request, which FastAPI does not see.
-_QUESTIONS = (SearchQuery, ClassifyQuery)
+_QUESTIONS = (SearchQuery, ClassifyQuery, AnomalyQuery)
 _PLACE = "#/components/schemas/{model}"
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 
-from lookalike.errors import InvalidArgument
+from lookalike.errors import InvalidArgument, UnusableImage
+from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.metric_learning.corrections import is_confirmed
 from lookalike.schemas.audit import (
     AlikeImage,
@@ -19,11 +20,15 @@ from lookalike.schemas.audit import (
     LeftOuts,
     Outlier,
     Outliers,
+    Picture,
+    Pictures,
     SmallClasses,
     Suspect,
     Suspects,
+    Unread,
 )
 from lookalike.schemas.jobs import Job, JobId
+from lookalike.server.http.problems import Refused
 from lookalike.server.routes.audit_result import AuditResult, DuplicateIds, audit_result
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import read_records
@@ -32,29 +37,31 @@ from lookalike.types import Neighbour
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lookalike.progress import Progress
     from lookalike.types import Record
 
 router = APIRouter(tags=["audit"])
 
-Part: TypeAlias = Suspects | DuplicateGroups | Outliers | SmallClasses | LeftOuts
-ListName: TypeAlias = Literal["suspects", "duplicates", "outliers", "small_classes", "left_out"]
+Part: TypeAlias = Suspects | DuplicateGroups | Outliers | SmallClasses | LeftOuts | Pictures | Unread
+ListName: TypeAlias = Literal[
+    "suspects", "duplicates", "outliers", "small_classes", "left_out", "pictures", "unread"
+]
 
 _MOST_ALIKE = 100
 
 
 @router.post("/v1/collections/{name}/audits", **ACCEPTED)
 async def audit(name: str, query: AuditQuery, response: Response, service: InjectedService) -> Job:
-    """Look for wrong labels, near-duplicates, outliers and classes too small to judge.
+    """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
 
     Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
     folds, and each finding comes with the images that speak for it.
     """
     collection = await service.store_pool.run(lambda: service.collection(name))
     check_answerable(collection, query.by, query.split)
-    if query.split == query.by:
+    if query.split is not None and query.split == query.by:
         raise InvalidArgument(f"by and split are both {query.by!r}: a label is no split")
     check_votes(collection, query.k, 1)
     act = partial(_audit, service, collection.name, query)
@@ -87,14 +94,32 @@ async def audited(
 
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
+    def read(record: Record) -> bytes:
+        try:
+            with service.roots.open(name, record) as file:
+                data = file.read(MAX_BYTES + 1)
+        except Refused as error:
+            raise UnusableImage(record.uri, str(error)) from error
+        if len(data) > MAX_BYTES:
+            raise UnusableImage(record.uri, "the file is too large to be read")
+        return data
+
     found = service.database[name].audit(
-        query.by, split=query.split, using=query.using, k=query.k, progress=progress
+        query.by,
+        split=query.split,
+        using=query.using,
+        k=query.k,
+        look=query.look,
+        read=read,
+        progress=progress,
     )
     return audit_result(found)
 
 
 def _suspects(service: Service, collection: str, kept: AuditResult, page: slice, *, every: bool) -> Suspects:
     by = kept.summary.by
+    if by is None:
+        return Suspects(summary=kept.summary, total=0, suspects=[])
     first = read_records(service, collection, map(kept.votes.image, range(kept.contradicted)))
     places = [place for place in range(kept.contradicted) if kept.votes.image(place) in first]
 
@@ -190,16 +215,39 @@ def _small_classes(_service: Service, _collection: str, kept: AuditResult, page:
 
 
 def _left_out(service: Service, collection: str, kept: AuditResult, page: slice) -> LeftOuts:
-    some = kept.left_out[page]
-    records = read_records(service, collection, (identity for identity, _ in some))
     return LeftOuts(
         summary=kept.summary,
         total=len(kept.left_out),
-        left_out=[
-            LeftOut(image=service.image(record), reason=reason)
-            for identity, reason in some
-            if (record := records.get(identity)) is not None
-        ],
+        left_out=_reasons(service, collection, kept.left_out[page]),
+    )
+
+
+def _reasons(service: Service, collection: str, some: Sequence[tuple[str, str]]) -> list[LeftOut]:
+    """Return images that are there still, with the reason that is given for each."""
+    records = read_records(service, collection, (identity for identity, _ in some))
+    return [
+        LeftOut(image=service.image(record), reason=reason)
+        for identity, reason in some
+        if (record := records.get(identity)) is not None
+    ]
+
+
+def _pictures(service: Service, collection: str, kept: AuditResult, page: slice) -> Pictures:
+    some = kept.pictures[page]
+    records = read_records(service, collection, (identity for identity, _, _ in some))
+    found = [
+        Picture(image=service.image(record), kind=kind, value=value)
+        for identity, kind, value in some
+        if (record := records.get(identity)) is not None
+    ]
+    return Pictures(summary=kept.summary, total=len(kept.pictures), pictures=found)
+
+
+def _unread(service: Service, collection: str, kept: AuditResult, page: slice) -> Unread:
+    return Unread(
+        summary=kept.summary,
+        total=len(kept.unread),
+        unread=_reasons(service, collection, kept.unread[page]),
     )
 
 
@@ -208,4 +256,6 @@ _PARTS: dict[str, Callable[[Service, str, AuditResult, slice], Part]] = {
     "outliers": _outliers,
     "small_classes": _small_classes,
     "left_out": _left_out,
+    "pictures": _pictures,
+    "unread": _unread,
 }

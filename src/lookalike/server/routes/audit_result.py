@@ -36,7 +36,7 @@ class OutlierIds(NamedTuple):
     """An outlier, and the image that is nearest to it."""
 
     id: str
-    label: Scalar
+    label: Scalar | None
     nearest: str
     similarity: float
     deviation: float
@@ -60,6 +60,10 @@ class AuditResult:
     small_classes: list[SmallClass]
     left_out: list[tuple[str, str]]
     """Ids and reasons."""
+    pictures: list[tuple[str, str, float]]
+    """Ids, kinds and values."""
+    unread: list[tuple[str, str]]
+    """Ids and reasons."""
 
 
 def audit_result(found: Audit) -> AuditResult:
@@ -78,7 +82,7 @@ def audit_result(found: Audit) -> AuditResult:
     def row(record: Record) -> int:
         return rows.setdefault(record.id, len(rows))
 
-    suspects = found.suspects
+    suspects, pictures = found.suspects, found.pictures
     images = np.array([row(each.record) for each in suspects], np.intp)
     most = max((len(each.neighbours) for each in suspects), default=0)
     neighbours = np.full((len(suspects), most), -1, np.intp)
@@ -109,14 +113,15 @@ def audit_result(found: Audit) -> AuditResult:
         [
             OutlierIds(
                 each.record.id,
-                shared(each.label),
+                None if each.label is None else shared(each.label),
                 each.nearest.record.id,
                 each.nearest.similarity,
                 each.deviation,
             )
             for each in found.outliers
-            if each.label is not None
         ],
         [SmallClass(label=each.label, count=each.count, floor=each.floor) for each in found.small_classes],
         [(each.record.id, each.reason) for each in found.left_out],
+        [] if pictures is None else [(each.record.id, each.kind, each.value) for each in pictures.findings],
+        [] if pictures is None else [(each.record.id, each.reason) for each in pictures.unread],
     )
