@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -33,6 +34,7 @@ from lookalike.metric_learning import fitting
 from lookalike.metric_learning.correction_table import read_corrections
 from lookalike.metric_learning.corrections import correct, correct_all
 from lookalike.metric_learning.fitted import plain_vector, read
+from lookalike.metric_learning.locks import only_one
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
 from lookalike.search.neighbours import reading_vector
@@ -40,6 +42,7 @@ from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
+from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
@@ -372,8 +375,10 @@ class Collection:
         Raises:
             ImageNotFound: no record has that id.
             InvalidArgument: a value is none that a field can have.
+            StoreBusy: another process puts labels right for too long.
         """
-        return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
+        with self._correcting():
+            return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
 
     def correct_all(self, corrections: Iterable[Correction], *, dry_run: bool = False) -> list[Corrected]:
         """Put the labels of many images right, or confirm them: see `correct`.
@@ -388,8 +393,10 @@ class Collection:
         Raises:
             ImageNotFound: no record has one of the ids.
             InvalidArgument: a value is none that a field can have, or two corrections of one image.
+            StoreBusy: another process puts labels right for too long.
         """
-        return correct_all(self._store, self.name, corrections, dry_run=dry_run)
+        with nullcontext() if dry_run else self._correcting():
+            return correct_all(self._store, self.name, corrections, dry_run=dry_run)
 
     def read_corrections(
         self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
@@ -1036,6 +1043,10 @@ class Collection:
     def fitting(self, using: str | None = None) -> Fitting | None:
         """Return the fit of a vector, by default of the default one; None for a plain one."""
         return self._spaces.fitting(self.info(), using)
+
+    def _correcting(self) -> AbstractContextManager[None]:
+        """Return what keeps two corrections apart: each reads what it writes back."""
+        return only_one(self._store, self.name, "correction", self._locks, wait=TIMEOUT)
 
     @property
     def _locks(self) -> Path:
