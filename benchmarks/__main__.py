@@ -13,6 +13,8 @@ NAMES = (
     "inspection",
     "anomaly",
     "promises",
+    "drift",
+    "suggest",
     "models",
     "words",
     "search",

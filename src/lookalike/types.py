@@ -222,6 +222,10 @@ class Prediction:
     """Why the label is *unknown*; None where it is known, or where nobody voted."""
     label_set: tuple[Scalar, ...] | None = None
     """The labels that fit, most similar first, where a coverage was asked for."""
+    exemplars: int | None = None
+    """Held-out images of the winning label, which the confidence rests on; None where nobody judged it."""
+    caution: str | None = None
+    """Why the confidence rests on little, or is missing; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,22 +14,15 @@ from conformal_clip_data import textile_simulated_root
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibration import held_out_scores
-from lookalike.evaluation.calibration_set import (
-    CalibrationSet,
-    cached_calibration_set,
-    calibration_key,
-    calibration_set_of,
-)
+from lookalike.evaluation.calibration_set import CalibrationSet, calibration_set_of
 from lookalike.evaluation.calibrator import Calibrator
-from lookalike.evaluation.confidence import Scores
+from lookalike.evaluation.confidence import images_and_right, shrunk
 from lookalike.evaluation.held_out_predictions import HeldOutPredictions, predict_held_out
-from lookalike.types import Neighbour, Record, Scalar, Space, Stamp
+from lookalike.types import Neighbour, Record, Scalar
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.vote import vote
 from tests.conftest import CommandLine
-
-SPACE = Space("a model", "f" * 64, 4)
 
 
 def drawn(count: int = 300) -> tuple[list[Record], HeldOutPredictions]:
@@ -68,7 +61,9 @@ def test_confidence_of_a_new_image_is_read_as_that_of_a_held_out_one() -> None:
     records, held = drawn()
     calibration_set = calibration_set_of(held)
     judge = Calibrator(calibration_set, false_alarm=0)
-    expected: Scores = calibration_set.calibration.confidence(held_out_scores(held))
+    pooled = calibration_set.calibration.confidence(held_out_scores(held))
+    images, right = images_and_right(held.truth, held.right, len(held.labels))
+    expected = shrunk(pooled, images[held.predicted], right[held.predicted])
     found = [ask(judge, records, held, row).confidence for row in range(len(held.rows))]
     assert found == pytest.approx(expected.tolist(), abs=1e-4)
     assert len(set(np.round(found, 3))) > 50
@@ -119,48 +114,51 @@ def test_label_sets_hold_the_labels_that_fit_most_similar_first() -> None:
     assert Calibrator(calibration_set_of(held), coverage=0.999).always == held.labels
 
 
+def test_a_label_of_few_exemplars_says_how_many_and_is_surer_of_nothing() -> None:
+    records, held = drawn()
+    few = np.flatnonzero(held.truth == 0)[3:]
+    kept = np.setdiff1d(np.arange(len(held.truth)), few)
+    made = calibration_set_of(held)
+    judge = Calibrator(replace(made, truth=made.truth[kept], right=made.right[kept]), false_alarm=0)
+    answers = [ask(judge, records, held, row) for row in np.flatnonzero(held.predicted == 0).tolist()]
+    assert {answer.exemplars for answer in answers} == {3}
+    assert all("few exemplars: 3 of q = True" in answer.caution for answer in answers)
+    assert all(answer.confidence <= (3 + 10 * 4 / 5) / 13 for answer in answers)
+    other = ask(judge, records, held, int(np.flatnonzero(held.predicted == 1)[0]))
+    assert other.exemplars > 50
+    assert other.caution is None
+
+
+def test_a_label_that_came_after_the_judgement_is_said_and_not_promised() -> None:
+    records, held = drawn()
+    new = replace(records[0], fields={"q": "new"})
+    voters = [Neighbour(new, 0.9), Neighbour(records[1], 0.5)]
+    made = calibration_set_of(held)
+    answer = Calibrator(made, false_alarm=0, coverage=0.9)(vote(voters, "q"), "q", lambda _labels: 0.5, 0.9)
+    assert (answer.label, answer.confidence, answer.exemplars) == ("new", None, 0)
+    assert answer.caution == "no held-out answers for q = new yet"
+    assert answer.label_set is not None
+    assert answer.label_set[0] == "new"
+    answer = Calibrator(made, false_alarm=0, max_error=0.15)(vote(voters, "q"), "q", lambda _labels: 0.5, 0.9)
+    assert answer.label is None
+    assert "no held-out answers for q = new yet" in str(answer.reason)
+
+
 def test_a_prediction_that_nobody_voted_for_stays_as_it_is() -> None:
     _, held = drawn()
     nothing = vote([], "q")
     assert Calibrator(calibration_set_of(held))(nothing, "q", lambda _labels: 0.0, 0.0) is nothing
 
 
-def test_a_calibration_set_is_kept_and_read_back_bit_by_bit(tmp_path: Path) -> None:
+def test_a_calibration_set_is_kept_and_read_back_bit_by_bit() -> None:
     made = calibration_set_of(drawn()[1])
     read = CalibrationSet.from_bytes(made.to_bytes())
     assert read is not None
     assert read.to_bytes() == made.to_bytes()
     assert repr(read.labels) == repr(made.labels) == "(True, 3, 'a')"
 
-    def never() -> CalibrationSet:
-        raise AssertionError("it was kept")
-
-    assert cached_calibration_set(tmp_path, "k", lambda: made) is made
-    assert cached_calibration_set(tmp_path, "k", never).to_bytes() == made.to_bytes()
-    (kept,) = (tmp_path / "calibrations").iterdir()
-    for damage in (b"", b"nonsense", kept.read_bytes()[:-100]):
-        kept.write_bytes(damage)
+    for damage in (b"", b"nonsense", made.to_bytes()[:-100]):
         assert CalibrationSet.from_bytes(damage) is None
-        assert cached_calibration_set(tmp_path, "k", lambda: made) is made
-        assert cached_calibration_set(tmp_path, "k", never).k == made.k
-    (tmp_path / "file").touch()
-    assert cached_calibration_set(tmp_path / "file", "k", lambda: made) is made
-
-
-def test_a_calibration_set_depends_on_every_record_its_labels_the_space_and_the_options() -> None:
-    stamps = [Stamp("1", 2, 3, "x"), Stamp("2", 2, 3, "y")]
-    key = calibration_key(SPACE, stamps, by="q", k=5)
-    assert calibration_key(SPACE, reversed(stamps), k=5, by="q") == key
-    others = {
-        calibration_key(SPACE, stamps[:1], by="q", k=5),
-        calibration_key(SPACE, [stamps[0], replace(stamps[1], labels_digest="z")], by="q", k=5),
-        calibration_key(SPACE, [stamps[0], replace(stamps[1], modified_ns=4)], by="q", k=5),
-        calibration_key(replace(SPACE, metric_fingerprint="fitted"), stamps, by="q", k=5),
-        calibration_key(SPACE, stamps, by="q", k="auto"),
-        calibration_key(SPACE, stamps, by="p", k=5),
-        key,
-    }
-    assert len(others) == 7
 
 
 def test_too_many_labels_are_not_judged() -> None:

@@ -20,7 +20,7 @@ from lookalike.evaluation.calibration import (
     own_and_other,
     reliability_bins,
 )
-from lookalike.evaluation.confidence import LogisticCalibration, Scores, answer_scores
+from lookalike.evaluation.confidence import LogisticCalibration, Scores, answer_scores, shrunk
 from lookalike.evaluation.conformal import label_scores, label_thresholds, measured_coverage
 from lookalike.evaluation.novelty import check_rate, own_p_values, p_values
 from lookalike.evaluation.selective import DELTA, error_bound, risk_coverage, select
@@ -51,7 +51,8 @@ def test_brier_score_and_reliability_agree_with_scikit_learn() -> None:
 def test_confidence_is_the_probability_of_being_right() -> None:
     rng = np.random.default_rng(1)
     scores, right, true = answers(rng, 4000)
-    found = cross_fitted_confidence(scores, right)
+    one = np.zeros(4000, dtype=np.intp)
+    found = cross_fitted_confidence(scores, right, truth=one, named=one)
     assert np.abs(found - true).mean() < 0.03
     for each in reliability_bins(found, right):
         tolerance = 4 * math.sqrt(0.25 / each.count)
@@ -64,7 +65,9 @@ def test_confidence_that_knows_nothing_does_not_pretend_to() -> None:
     scores = rng.normal(size=(60, 3))
     right = rng.random(60) < 0.7
     constant = brier_score(np.full(60, right.mean()), right)
-    assert brier_score(cross_fitted_confidence(scores, right), right) > constant - 0.005
+    one = np.zeros(60, dtype=np.intp)
+    found = cross_fitted_confidence(scores, right, truth=one, named=one)
+    assert brier_score(found, right) > constant - 0.005
 
 
 def test_where_all_answers_were_right_confidence_is_laplaces_rule() -> None:
@@ -72,6 +75,18 @@ def test_where_all_answers_were_right_confidence_is_laplaces_rule() -> None:
     fitted = fit_calibration(scores, np.ones(8, dtype=bool))
     assert fitted.confidence(scores) == pytest.approx(np.full(8, 9 / 10))
     assert fit_calibration(scores, np.zeros(8, dtype=bool)).confidence(scores[:1])[0] == pytest.approx(0.1)
+
+
+def test_confidence_rests_on_the_labels_own_images_and_never_grows_by_it() -> None:
+    images = np.array([0, 1, 3, 10, 100, 10_000])
+    found = shrunk(np.full(6, 0.999), images, images)
+    assert found.tolist() == sorted(found)
+    # As often as it has images, against ten times Laplace's rule.
+    assert found[2] == pytest.approx((3 * 0.999 + 10 * 4 / 5) / 13)
+    assert found[0] == 0.5
+    assert found[-1] > 0.998
+    assert shrunk(np.full(6, 0.2), images, images).tolist() == [0.2] * 6
+    assert (shrunk(np.full(6, 0.999), images, np.zeros(6)) <= found).all()
 
 
 def test_a_calibration_travels_as_numbers() -> None:

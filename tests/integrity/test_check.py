@@ -349,12 +349,12 @@ def test_a_cache_file_that_is_none_is_removed(check: CommandLine, tmp_path: Path
     assert found(check, code=0)[0] == []
 
 
-def test_kept_calibrations_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
+def test_kept_judgements_and_built_graphs_are_verified(check: CommandLine, tmp_path: Path) -> None:
     check("classify", "--by", "label", next((tmp_path).glob("*.jpg"), Path("none.jpg")), code=1)
-    calibrations = tmp_path / "cache" / "calibrations"
-    calibrations.mkdir(exist_ok=True)
-    np.savez(calibrations / "a.npz", nearest=np.arange(100))
-    path = calibrations / "a.npz"
+    judgements = tmp_path / "cache" / "judgements"
+    judgements.mkdir(exist_ok=True)
+    np.savez(judgements / "a.npz", nearest=np.arange(100))
+    path = judgements / "a.npz"
     path.write_bytes(flipped(path.read_bytes(), 8 * 300))
     (graph, *_) = (tmp_path / "cache").rglob("*.sha256")
     graph.with_suffix("").write_bytes(b"another")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lookalike.classification.classifier import Classifier
 from lookalike.database import Database
 from lookalike.schemas.classify import ClassifyAnswer
 from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.settings import Settings
+from lookalike.types import CollectionInfo
 from tests.service import COLLECTION, InProcess, data_url, fill, in_process
 
 Typed = Callable[..., list[dict[str, Any]]]
@@ -179,43 +183,64 @@ def test_no_more_pictures_are_taken_than_is_said(
     service.ask("classify", {"by": "label", "images": [data_url(strangers[0])] * 4}, status=400)
 
 
+def there(judged: dict[str, int]) -> int:
+    """Return how many images a collection has, by what is said of its judgement."""
+    return judged["images"] + judged["added"] - judged["removed"]
+
+
 def test_a_judge_is_asked_again_when_the_collection_has_changed(
     service: InProcess, typed: Typed, strangers: list[Path]
 ) -> None:
     """By this service at once; by others within `SECONDS`."""
     query = {"by": "label"}
-    before = figures(classified(service, query, strangers[:3])["predictions"])
+    before = classified(service, query, strangers[:3])
+    count = there(before["judged"])
     local = [r.id for r in service.database[COLLECTION].read({"label": ["local"]})[0]]
     for identity in local[:10]:
         answer = service.client.delete(f"/v1/collections/{COLLECTION}/images/{identity}")
         assert answer.status_code == 204
+    old = classified(service, query, strangers[:3])
+    assert there(old["judged"]) == count - 10
+    assert any("since then" in remark and "removed" in remark for remark in old["remarks"])
+    deadline = time.monotonic() + 100
+    while old["judged"]["images"] != count - 10 and time.monotonic() < deadline:  # judged behind the answers
+        time.sleep(0.1)
+        old = classified(service, query, strangers[:3])
+    assert old["judged"] | {"at": ""} == {
+        "at": "", "images": count - 10, "added": 0, "removed": 0, "changed": 0, "counted": True,
+    }  # fmt: skip
+    assert old["remarks"] == []
     after = figures(classified(service, query, strangers[:3])["predictions"])
     assert after == figures(typed("classify", *strangers[:3], "--by", "label"))
-    assert [each["confidence"] for each in after] != [each["confidence"] for each in before]
+    confidences = [each["confidence"] for each in figures(before["predictions"])]
+    assert [each["confidence"] for each in after] != confidences
 
 
 def test_classifiers_are_kept_for_a_while_and_no_longer(store_url: str, cache: Path) -> None:
     now = 1000.0
     with Database(store_url, cache=cache) as database:
         classifiers = ClassifierCache(database, lambda: now)
-        asked: Any = (COLLECTION, "label", 5, {}, None, None, None, None)
-        first = classifiers.get(*asked, approximate=False)
-        assert first is not None
+        collection = database[COLLECTION].info()
+
+        def get(collection: CollectionInfo = collection, **where: list[Any]) -> Classifier:
+            return classifiers.get(collection, "label", 5, where, None, None, None, None, approximate=False)
+
+        first = get()
         now += 59
-        assert classifiers.get(*asked, approximate=False) is first
+        assert get() is first
         # 1 and "1" are two filters, and so are two collections' names that differ in more than case.
-        others = [
-            classifiers.get(
-                "TEXTILE", "label", 5, {"mixed": [value]}, None, None, None, None, approximate=False
-            )
-            for value in (1, "1")
-        ]
+        others = [get(replace(collection, name="TEXTILE"), mixed=[value]) for value in (1, "1")]
         assert others[0] is not others[1]
         now += 2
-        again = classifiers.get(*asked, approximate=False)
+        again = get()
         assert again is not first
+        # What has changed is said at once, and judged behind the answers.
         classifiers.forget("Textile")
-        assert classifiers.get(*asked, approximate=False) is not again
+        old = get()
+        assert old.age is not None
+        assert not old.age.current
+        classifiers.close()
+        assert get().age is not None
 
 
 @pytest.fixture(
@@ -251,6 +276,8 @@ def test_other_stores_answer_the_same(
     with in_process(other_store, cache, Settings(roots=(pictures,))) as other:
         for what, query, files in asked:
             expected, found = (each.ask(what, query, files) for each in (service, other))
+            for answer in (expected, found):
+                answer.get("judged", {}).pop("at", None)
             assert found == near(expected), (what, query)
         assert [
             other.ask("classify", {"by": "colour"}, strangers[:1], status=400)["error"],

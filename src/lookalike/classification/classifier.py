@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
-from lookalike.evaluation.calibration_set import open_calibration_set
 from lookalike.evaluation.calibrator import Calibrator, check_promises
+from lookalike.evaluation.judgement import open_judgement
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import Ks
+    from lookalike.evaluation.judgement import Age
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
@@ -65,6 +66,9 @@ class ClassifyOptions:
     """Use the approximate index of the vector, if it has one."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
+    refresh: bool | None = None
+    """Judge the collection anew wherever something has changed; None: only where that is quick; False: only
+    where the judgement that is there cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,8 @@ class Classified:
 class Classifier:
     """Labels images by their nearest labelled neighbours; threads may share it.
 
-    It holds what the collection said of itself when it was made: later changes of the collection are in the
-    neighbours, and not in the confidence.
+    It holds the judgement that it was made with: later changes of the collection are in the neighbours, and
+    not in the confidence. Vectors of a later fit get none.
     """
 
     def __init__(
@@ -120,6 +124,9 @@ class Classifier:
         self.by = kept_name(options.by, collection)
         """The field, as the collection has it."""
         self._where = kept_filter(options.where, collection) or None
+        self._judged = collection.vector(options.using).space
+        self.age: Age | None = None
+        """What has changed since the collection was judged; None where it is not."""
         self.calibrator = self._calibrator(collection, progress)
         """What puts confidence on the predictions; None where nothing can be said."""
         k = options.k if self.calibrator is None else self.calibrator.calibration_set.k
@@ -130,11 +137,11 @@ class Classifier:
 
     @property
     def remarks(self) -> list[str]:
-        """What the promises cost, in whole sentences."""
+        """What the promises cost, and how old the judgement is, in whole sentences."""
         calibrator = self.calibrator
         if calibrator is None:
             return []
-        said = []
+        said = [] if self.age is None or self.age.current else [self.age.text]
         chosen = calibrator.selection
         if chosen is not None:
             said.append(
@@ -173,7 +180,12 @@ class Classifier:
         among = NearestOptions(self._where, same, self.by, approximate)
         neighbours, asked, vector = nearest(spaces, collection, using, image.vector, self.k, among)
         prediction = vote(neighbours, self.by)
-        if self.calibrator is not None:
+        if self.calibrator is not None and vector.space != self._judged:
+            caution = "the collection was fitted anew since it was judged: ask again for a confidence"
+            prediction = replace(prediction, caution=caution)
+            if self._promised:
+                prediction = replace(prediction, label=None, reason=caution)
+        elif self.calibrator is not None:
 
             def nearest_of(labels: Sequence[Scalar]) -> float:
                 if not labels:
@@ -188,24 +200,34 @@ class Classifier:
         used = collection.vector(using).approximation if approximate else None
         return Classified(Path(image.name), prediction, len(same), used)
 
-    def _calibrator(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
+    @property
+    def _promised(self) -> bool:
         options = self._options
         promises = options.max_error, options.coverage, options.false_alarm
-        check_promises(*promises)
-        asked = options.k == "auto" or any(promise is not None for promise in promises)
-        if not asked and collection.count > JUDGED_IMAGES:
+        return options.k == "auto" or any(promise is not None for promise in promises)
+
+    def _calibrator(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
+        options = self._options
+        check_promises(options.max_error, options.coverage, options.false_alarm)
+        if not self._promised and collection.count > JUDGED_IMAGES:
             return None
         try:
             collection = answerable(self._spaces.store, self._name, self._where, self.by)
-            calibration_set = open_calibration_set(
+            self._judged = collection.vector(options.using).space
+            judgement = open_judgement(
                 self._spaces, self._models, collection, self.by,
-                using=options.using, k=options.k, where=self._where, progress=progress,
+                using=options.using, k=options.k, where=self._where, refresh=options.refresh,
+                progress=progress,
             )  # fmt: skip
         except Unanswerable:
-            if asked:
+            if self._promised:
                 raise
             return None
+        self.age = judgement.age
         rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
         return Calibrator(
-            calibration_set, max_error=options.max_error, coverage=options.coverage, false_alarm=rate
+            judgement.calibration_set,
+            max_error=options.max_error,
+            coverage=options.coverage,
+            false_alarm=rate,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,12 @@ if TYPE_CHECKING:
 @coverage_option
 @false_alarm_option
 @approximate_option
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Judge the collection anew if images came, went or were relabelled since. It is done anyway where "
+    "it takes less than a second.",
+)
 @where_option
 @max_pixels_option
 @using_option
@@ -98,6 +105,7 @@ def classify(
     form: str,
     *,
     approximate: bool,
+    refresh: bool,
 ) -> int:
     """Give each IMAGE the label that most of its nearest neighbours have, or whose name fits best.
 
@@ -117,6 +125,7 @@ def classify(
             "coverage",
             "false_alarm",
             "approximate",
+            "refresh",
             "conditions",
         )
         return _classify_by_names(
@@ -135,11 +144,13 @@ def classify(
             classifier = handle.classifier(
                 by, k=k, where=parse_where(conditions), using=using, max_error=max_error,
                 coverage=coverage, false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels,
-                progress=progress,
+                refresh=refresh or None, progress=progress,
             )  # fmt: skip
         by, k = classifier.by, classifier.k
         for remark in classifier.remarks:
             warn(remark, quiet=settings.quiet)
+        if classifier.age is not None and not classifier.age.current and form == "table":
+            warn("`lookalike classify --refresh` judges it anew", quiet=settings.quiet)
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
         found = classifier.classify(map(Image, paths))
@@ -156,6 +167,7 @@ def classify(
                 )
             if form == "jsonl":
                 line = _classified_line(answer, by)
+                line["judged"] = None if classifier.age is None else asdict(classifier.age)
                 if approximate:
                     line["approximation"] = approximation_line(answer.approximation)
                 print_line(line | ({} if anomaly is None else {"anomaly": anomaly.line()}))
@@ -184,6 +196,8 @@ def _classified_line(answer: Classified, by: str) -> dict[str, object]:
         "label": prediction.label,
         "share": prediction.share,
         "confidence": prediction.confidence,
+        "exemplars": prediction.exemplars,
+        "caution": prediction.caution,
         "p_value": prediction.p_value,
         "reason": prediction.reason,
         **({} if prediction.label_set is None else {"label_set": list(prediction.label_set)}),
@@ -205,6 +219,8 @@ def _print_classified(answer: Classified, by: str) -> None:
     print_text(f"{display(answer.path)}: {by} = {label} ({votes} of {voters} neighbours){sure}")
     if prediction.reason is not None:
         print_text(f"  {prediction.reason}")
+    if prediction.caution is not None:
+        print_text(f"  {prediction.caution}")
     if prediction.label_set is not None:
         names = ", ".join(text_of(each) for each in prediction.label_set)
         print_text(f"  labels that fit: {names or 'none'}")

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from lookalike.errors import Unanswerable
-from lookalike.evaluation.confidence import LogisticCalibration, answer_scores
+from lookalike.evaluation.confidence import LogisticCalibration, answer_scores, images_and_right, shrunk
 from lookalike.evaluation.folds import stratified_folds
 from lookalike.progress import silent
 
@@ -103,16 +103,22 @@ def cross_fitted_confidence(
     right: NDArray[np.bool_],
     lots: Codes | None = None,
     *,
+    truth: Codes,
+    named: Codes,
     ranks: Rows | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Scores:
     """Return each answer's confidence from a calibration that has not seen it, nor any of its lot.
 
+    It is shrunk where labels have few images, as that of new predictions.
+
     Args:
         scores: shape (n, 3).
         right: shape (n,).
         lots: shape (n,): answers of one number stay together.
+        truth: shape (n,): the true label of each image, as a number from 0.
+        named: shape (n,): the label that its answer names.
         ranks: shape (n,): numbers in whose order folds are drawn.
         seed: of the folds.
         progress: called with lots divided into folds and lots to divide.
@@ -127,7 +133,9 @@ def cross_fitted_confidence(
         return confidence
     for held_in, held_out in folds:
         fitted = fit_calibration(scores[held_in], right[held_in])
-        confidence[held_out] = fitted.confidence(scores[held_out])
+        own = images_and_right(truth[held_in], right[held_in], int(max(truth.max(), named.max())) + 1)
+        images, well = (each[named[held_out]] for each in own)
+        confidence[held_out] = shrunk(fitted.confidence(scores[held_out]), images, well)
     return confidence
 
 

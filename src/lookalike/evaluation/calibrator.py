@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import InvalidArgument
-from lookalike.evaluation.confidence import answer_scores
+from lookalike.evaluation.confidence import FEW_EXEMPLARS, answer_scores, images_and_right, shrunk
 from lookalike.evaluation.novelty import FALSE_ALARM, check_rate, p_values
+from lookalike.file_names import display
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.calibration_set import CalibrationSet
     from lookalike.evaluation.confidence import Scores
     from lookalike.evaluation.selective import Selection
-    from lookalike.types import Prediction, Scalar
+    from lookalike.types import Neighbour, Prediction, Scalar
 
 
 def check_promises(max_error: float | None, coverage: float | None, false_alarm: float | None) -> None:
@@ -61,6 +62,11 @@ class Calibrator:
         """
         check_rate(false_alarm)
         self.calibration_set = calibration_set
+        labels = calibration_set.labels
+        self._codes = {label_key(label): code for code, label in enumerate(labels)}
+        self._images, self._right = images_and_right(
+            calibration_set.truth, calibration_set.right, len(labels)
+        )
         self.false_alarm = false_alarm
         self.max_error = max_error
         self.coverage = coverage
@@ -111,7 +117,7 @@ class Calibrator:
         else:
             other = prediction.neighbours[agree.index(False)].similarity
         scores = answer_scores(np.array([own]), np.array([other]), np.array([prediction.share]))
-        confidence = float(self.calibration_set.calibration.confidence(scores)[0])
+        confidence, exemplars, caution = self._confidence(scores, winner, by)
         p_value = float(p_values(np.array([closest]), self.calibration_set.nearest)[0])
         reason = None
         if p_value <= self.false_alarm:
@@ -119,7 +125,9 @@ class Calibrator:
                 f"unlike anything in the collection: only {p_value:.2g} of its images have no nearer "
                 f"neighbour than {closest:.4f} in plain similarity"
             )
-        elif self.selection is not None and confidence < self.selection.threshold:
+        elif self.selection is not None and confidence is None:
+            reason = f"{caution}, which an error of at most {self.max_error:g} needs"
+        elif self.selection is not None and confidence is not None and confidence < self.selection.threshold:
             reason = (
                 f"confidence {confidence:.4f} is below the {self.selection.threshold:.4f} "
                 f"that an error of at most {self.max_error:g} needs"
@@ -127,7 +135,7 @@ class Calibrator:
         label_set = None
         if self.thresholds is not None:
             similarities = np.array([[nearest([label]) for label in labels]], dtype=np.float32)
-            label_set = self._label_set(similarities, self.thresholds)
+            label_set = self._label_set(similarities, self.thresholds, prediction, by)
         return replace(
             prediction,
             label=None if reason else prediction.label,
@@ -135,11 +143,42 @@ class Calibrator:
             p_value=p_value,
             reason=reason,
             label_set=label_set,
+            exemplars=exemplars,
+            caution=caution,
         )
 
-    def _label_set(self, similarities: NDArray[np.float32], thresholds: Scores) -> tuple[Scalar, ...]:
+    def _confidence(self, scores: Scores, label: Scalar, by: str) -> tuple[float | None, int, str | None]:
+        """Return the confidence in a label, the held-out images it rests on, and why these are few."""
+        code = self._codes.get(label_key(label))
+        named = f"{display(by)} = {display(str(label))}"
+        if code is None:
+            return None, 0, f"no held-out answers for {named} yet"
+        images, right = self._images[code : code + 1], self._right[code : code + 1]
+        judged = self.calibration_set.calibration.confidence(scores)
+        confidence, count = float(shrunk(judged, images, right)[0]), int(images[0])
+        if count >= FEW_EXEMPLARS:
+            return confidence, count, None
+        return (
+            confidence,
+            count,
+            f"few exemplars: {count} of {named}, {int(right[0])} answered right by others",
+        )
+
+    def _label_set(
+        self, similarities: NDArray[np.float32], thresholds: Scores, prediction: Prediction, by: str
+    ) -> tuple[Scalar, ...]:
         from lookalike.evaluation.conformal import label_scores
 
         within = label_scores(similarities)[0] <= thresholds
-        order = np.argsort(-similarities[0], kind="stable")
-        return tuple(self.calibration_set.labels[code] for code in order.tolist() if within[code])
+        labels = self.calibration_set.labels
+        found = [(float(similarities[0, code]), labels[code]) for code in np.flatnonzero(within).tolist()]
+        # Labels that came after the judgement are in every set, as those with too few images are.
+        for label, _ in prediction.votes:
+            if label_key(label) not in self._codes:
+                own = (n.similarity for n in prediction.neighbours if _has(n, by, label))
+                found.append((max(own), label))
+        return tuple(label for _, label in sorted(found, key=lambda each: -each[0]))
+
+
+def _has(neighbour: Neighbour, by: str, label: Scalar) -> bool:
+    return label_key(neighbour.record.fields[by]) == label_key(label)

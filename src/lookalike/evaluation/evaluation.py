@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lookalike.evaluation.confidence import FEW_EXEMPLARS
 from lookalike.evaluation.figures import CONFIDENCE, ClassFigures, ConfusionCell, Interval, wilson_interval
 from lookalike.evaluation.lots import joined_text
 from lookalike.types import SERIES
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from lookalike.types import Neighbour, Prediction, Record, Scalar
     from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
+
+# Labels of few exemplars that a remark names.
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,12 @@ class Evaluation:
         ):
             if count:
                 said.append(f"{_counted(count, 'image')} {what}")
+        few = [
+            f"{each.label} ({each.support:,})" for each in self.classes if 0 < each.support < FEW_EXEMPLARS
+        ]
+        if few:
+            more = f" and {len(few) - _NAMED:,} more" if len(few) > _NAMED else ""
+            said.append(f"few exemplars, whose confidence is cautious: {', '.join(few[:_NAMED])}{more}")
         return said
 
     @property

@@ -83,8 +83,9 @@ def measure_reliability(
     count = len(held.truth)
     confiding, covering = divided(progress, [count, count if coverage is not None else 0])
     confidence = cross_fitted_confidence(
-        scores, held.right, held.lots, ranks=held.ranks, seed=seed, progress=confiding
-    )
+        scores, held.right, held.lots,
+        truth=held.truth, named=held.predicted, ranks=held.ranks, seed=seed, progress=confiding,
+    )  # fmt: skip
     p_values = own_p_values(held.plain_nearest)
     selection = refusal = None
     if max_error is not None:

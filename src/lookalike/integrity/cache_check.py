@@ -1,4 +1,4 @@
-"""The integrity check of the cache folder: features, calibrations, and what is built of models."""
+"""The integrity check of the cache folder: features, judgements, and what is built of models."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def check_cache(cache: Path, *, repair: bool = False) -> tuple[list[Finding], in
         found, count = _check_features(path, repair)
         findings += found
         read += count
-    for path in sorted((cache / "calibrations").glob("*.npz")):
+    for path in sorted((cache / "judgements").glob("*.npz")):
         if not _whole_archive(path):
-            findings.append(_removed([path], "a kept calibration is damaged", repair))
+            findings.append(_removed([path], "a kept judgement is damaged", repair))
     for summed in sorted(cache.rglob("*.sha256")):
         path = summed.with_suffix("")
         if path.is_file() and not _as_summed(path, summed):

@@ -58,12 +58,27 @@ class Prediction(ResponseModel):
     label: Value | None = Field(description="Null: *unknown*, for `reason`, or nobody voted.")
     share: float
     confidence: float | None = Field(description="How probable it is that the first vote is right.")
+    exemplars: int | None = Field(
+        None, description="Held-out images of the first vote's label that the confidence rests on."
+    )
+    caution: str | None = Field(None, description="Why the confidence rests on little, or is missing.")
     p_value: float | None = Field(description="How usual it is to have no nearer neighbour.")
     reason: str | None = Field(description="Why the label is unknown.")
     label_set: list[Value] | None = None
     votes: list[Vote] = Field(description="Winner first.")
     neighbours: list[Hit] = Field(description="Those that voted, most similar first.")
     itself: int = Field(description="Images of the very same bytes, which had no vote.")
+
+
+class Judged(ResponseModel):
+    """What has changed in a collection since it was judged."""
+
+    at: str = Field(description="When, in ISO 8601, in UTC.")
+    images: int = Field(description="That it had then.")
+    added: int
+    removed: int
+    changed: int = Field(description="Images with other labels, or another file.")
+    counted: bool = Field(description="Whether these figures are exact; else they are the least possible.")
 
 
 class ClassifyAnswer(ResponseModel):
@@ -73,4 +88,9 @@ class ClassifyAnswer(ResponseModel):
     k: int
     predictions: list[Prediction | Unusable]
     approximation: Approximation | None = None
+    judged: Judged | None = Field(
+        None,
+        description="How old the judgement behind the confidence is; the service brings it up to date behind "
+        "its answers. Null: there is none.",
+    )
     remarks: list[str] = Field([], description="What is to be known of this answer.")

@@ -79,6 +79,7 @@ class Service:
         """Answer every waiting request with 503, and end slow decoding: the time to stop is over."""
         self._stopped.enter_context(POOL.stopped())
         self.jobs.abort()
+        self.classifiers.abort()
         self.embedding_queue.abort()
         for pool in self._pools:
             pool.abort()
@@ -94,6 +95,7 @@ class Service:
 
     def _close(self) -> None:
         self.jobs.close()
+        self.classifiers.close()
         self.embedding_queue.close()
         for pool in self._pools:
             pool.close()

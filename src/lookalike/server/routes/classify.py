@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import InvalidArgument
-from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery, Prediction, Vote
+from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery, Judged, Prediction, Vote
 from lookalike.schemas.values import Unusable
 from lookalike.search.query import Embedding, Image, RecordId
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
@@ -69,10 +70,11 @@ def _classify(
     """Classify, and write down what was found; blocks."""
     collection = service.collection(name)
     classifier = service.classifiers.get(
-        *(collection.name, query.by, query.k, query.where, query.using),
+        *(collection, query.by, query.k, query.where, query.using),
         *(query.max_error, query.coverage, query.false_alarm),
         approximate=query.approximate,
     )  # fmt: skip
+    age = classifier.age
     answers = classifier.classify(images)
     names: list[str | None] = [None] * (len(images) - len(query.ids))
     if query.ids:
@@ -90,6 +92,7 @@ def _classify(
             for each, name in zip(answers, names, strict=True)
         ],
         approximation=shown_approximation(found),
+        judged=None if age is None else Judged(**asdict(age)),
         remarks=classifier.remarks,
     )
 
@@ -101,6 +104,8 @@ def _prediction(service: Service, answer: Classified, name: str | None) -> Predi
         label=found.label,
         share=found.share,
         confidence=found.confidence,
+        exemplars=found.exemplars,
+        caution=found.caution,
         p_value=found.p_value,
         reason=found.reason,
         label_set=None if found.label_set is None else list(found.label_set),

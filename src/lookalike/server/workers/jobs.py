@@ -114,7 +114,7 @@ class Jobs:
         """Every job that may be asked for, in the order of their making."""
         self._ended: deque[Job] = deque()
         self._closing = False
-        self._threads = ThreadPoolExecutor(threads, "job", _lower_priority)
+        self._threads = ThreadPoolExecutor(threads, "job", lower_priority)
 
     def put(
         self, kind: JobKind, collection: str, asked: RequestModel, act: Callable[[Progress], object]
@@ -235,7 +235,8 @@ class Jobs:
             del self._known[self._ended.popleft().id]
 
 
-def _lower_priority() -> None:
+def lower_priority() -> None:
+    """Let the requests go before what this thread does from now on."""
     if sys.platform == "linux":
         # Of this thread alone, and of those that it starts: see setpriority(2).
         with suppress(OSError):

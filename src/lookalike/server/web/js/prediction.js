@@ -58,6 +58,7 @@ function verdict(found, by, image) {
       unknown ? t("classify.unknown") : shown(found.label, 200),
     ),
     unknown && (found.reason ? said(found.reason) : el("p", {}, t("classify.novotes"))),
+    found.caution && said(found.caution),
     el(
       "dl",
       { class: "figures" },

@@ -1,0 +1,273 @@
+"""The judgement of a collection: its calibration set, kept in the cache, with what has changed since.
+
+To judge a collection each of its images is answered by the others, which takes a thousand times what one
+classification does, and more where a metric is fitted in folds. One more picture hardly moves the outcome. So
+a judgement that is there goes on to be used after images came, went or were relabelled, it says how many did,
+and it is made anew where that is asked for, takes less than `QUICK_SECONDS`, or where less than half of the
+judged images are still what they were. A judgement of another vector, fit, k or field is another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lookalike.evaluation.calibration_set import CalibrationSet, calibration_set_of
+from lookalike.output_files import replace_file
+from lookalike.progress import divided, silent
+from lookalike.stores.checks import same_name
+from lookalike.vectors.vote import label_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from lookalike.embedders.models import Models
+    from lookalike.evaluation.held_out_predictions import Ks
+    from lookalike.metric_learning.spaces import Spaces
+    from lookalike.progress import Progress
+    from lookalike.types import CollectionInfo, Stamp, Where
+
+QUICK_SECONDS = 1.0
+"""CPU time below which a judgement is made anew at once: less than a command takes to start and embed."""
+
+# Part of the judged images that has to be as it was, for a judgement to go on to be used.
+_LEAST_UNCHANGED = 0.5
+# Of the file format and of all that is computed into it: another number, and old files are not read.
+_VERSION = 1
+_FOLDER = "judgements"
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """What has changed in a collection since it was judged."""
+
+    at: str
+    """When it was judged, in ISO 8601, to the second, in UTC."""
+    images: int
+    """That the collection had then."""
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    """Images with other labels, or another file."""
+    counted: bool = True
+    """Whether these figures are exact; else they are the least that they can be."""
+
+    @property
+    def current(self) -> bool:
+        """Whether nothing has changed."""
+        return self.counted and not (self.added or self.removed or self.changed)
+
+    @property
+    def text(self) -> str:
+        """In words, for where something has changed."""
+        counts = ((self.added, "added"), (self.removed, "removed"), (self.changed, "changed"))
+        since = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "it has changed"
+        since += "" if self.counted else " (not counted yet)"
+        return f"confidence is as judged on {self.images:,} images at {self.at}; since then {since}"
+
+
+class _Records(NamedTuple):
+    """Hashes of the records that a collection had."""
+
+    ids: NDArray[np.uint64]
+    """(n,), rising."""
+    stamps: NDArray[np.uint64]
+    """(n,): of what tells whether a record has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A calibration set, and what has changed since it was made."""
+
+    calibration_set: CalibrationSet
+    age: Age
+
+
+class _Kept(NamedTuple):
+    """What is kept in a file."""
+
+    calibration_set: CalibrationSet
+    records: _Records
+    at: str
+    seconds: float
+    """CPU time that it took."""
+
+    def to_bytes(self) -> bytes:
+        out = io.BytesIO()
+        text = json.dumps({"version": _VERSION, "at": self.at, "seconds": self.seconds})
+        np.savez(
+            out,
+            text=np.frombuffer(text.encode(), np.uint8),
+            calibration_set=np.frombuffer(self.calibration_set.to_bytes(), np.uint8),
+            ids=self.records.ids,
+            stamps=self.records.stamps,
+        )
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> _Kept | None:
+        """Return what `to_bytes` wrote; None where that is damaged or of another version."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                text = json.loads(file["text"].tobytes())
+                if text["version"] != _VERSION:
+                    return None
+                made = CalibrationSet.from_bytes(file["calibration_set"].tobytes())
+                records = _Records(file["ids"], file["stamps"])
+                return None if made is None else cls(made, records, str(text["at"]), float(text["seconds"]))
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def age(self, now: _Records) -> Age:
+        """Return what has changed between the judgement and some records."""
+        before = self.records
+        both, then, later = np.intersect1d(before.ids, now.ids, assume_unique=True, return_indices=True)
+        changed = int((before.stamps[then] != now.stamps[later]).sum())
+        counts = len(now.ids) - len(both), len(before.ids) - len(both), changed
+        return Age(self.at, len(before.ids), *counts)
+
+    def usable(self, age: Age, *, where_quick: bool) -> bool:
+        """Tell whether it goes on to be used although something has changed."""
+        unchanged = age.images - age.removed - age.changed
+        if unchanged < _LEAST_UNCHANGED * age.images:
+            return False
+        again = self.seconds * ((unchanged + age.changed + age.added) / max(age.images, 1)) ** 2
+        return not where_quick or again > QUICK_SECONDS
+
+
+def open_judgement(
+    spaces: Spaces,
+    models: Models,
+    collection: CollectionInfo,
+    by: str,
+    *,
+    using: str | None = None,
+    k: Ks = 5,
+    where: Where | None = None,
+    seed: int = 0,
+    refresh: bool | None = None,
+    progress: Progress = silent,
+) -> Judgement:
+    """Return the judgement of a collection: the one that is there, or a new one.
+
+    Near-duplicates are kept together. With a fitted metric, or where k is chosen, one repeat of five folds
+    is held out; else each image is.
+
+    Args:
+        spaces: of the store with the collection.
+        models: with the cache folder.
+        collection: as it is now.
+        by: the field that holds the label, as the collection has it.
+        using: the vector that is searched, by default the default one.
+        k: how many neighbours vote, or `auto`.
+        where: only records that match, its fields as the collection has them.
+        seed: of the folds.
+        refresh: make a new one wherever something has changed, or (False) only where the old one cannot be
+            used; None: also where it takes less than `QUICK_SECONDS`.
+        progress: called with images read and compared, and those to do, where a new one is made.
+
+    Raises:
+        FieldNotFound, Unanswerable: as for `predict_held_out`.
+    """
+    store = spaces.store
+    fitting = spaces.fitting(collection, using)
+    asked = (
+        _place(store.url),
+        same_name(collection.name),
+        collection.vector(using).space,
+        by,
+        k,
+        sorted((name, tuple(map(label_key, values))) for name, values in (where or {}).items()),
+        None if fitting is None else fitting.by,
+        seed,
+    )
+    path = models.cache / _FOLDER / f"{hashlib.sha256(repr(asked).encode()).hexdigest()}.npz"
+    now = _records(store.stamps(collection.name).values())
+    try:
+        kept = _Kept.from_bytes(path.read_bytes())
+    except OSError:
+        kept = None
+    if kept is not None:
+        age = kept.age(now)
+        if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
+            return Judgement(kept.calibration_set, age)
+    started = time.thread_time()
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    made = _judge(spaces, models, collection, by, using, k, where, seed, progress)
+    new = _Kept(made, now, at, time.thread_time() - started)
+    # Of a damaged collection it would speak of records that it has not seen. Not to keep it is no error.
+    if not store.damage.found():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, new.to_bytes(), mode=0o600)
+        except OSError:
+            pass
+    return Judgement(made, new.age(now))
+
+
+def _judge(
+    spaces: Spaces,
+    models: Models,
+    collection: CollectionInfo,
+    by: str,
+    using: str | None,
+    k: Ks,
+    where: Where | None,
+    seed: int,
+    progress: Progress,
+) -> CalibrationSet:
+    """Answer each image of a collection by others, and keep what tells how sure answers are."""
+    # They load SciPy and scikit-learn, for which an answer from the cache need not wait.
+    from lookalike.evaluation.held_out_predictions import predict_held_out, workload
+    from lookalike.evaluation.lots import lots_of
+
+    found, judging = spaces.read_for_folds(collection, using, models, progress)
+    records, vectors = found.records, found.vectors
+    if where is not None:
+        batches = spaces.store.scan_records(collection.name, where)
+        matching = {record.id for batch in batches for record in batch}
+        rows = [row for row, record in enumerate(records) if record.id in matching]
+        records, vectors = [records[row] for row in rows], vectors[rows]
+    # Each pair is looked at once for near-duplicates, twice for answers.
+    work = [len(records) // 2, sum(workload(len(records), k, found.fit, 1)), len(records) // 8 + 1]
+    alike, comparing, telling = divided(judging, work)
+    lots = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
+    held = predict_held_out(
+        records, vectors, by,
+        k=k, fit=found.fit, fit_by=found.fit_by, lots=lots.together, repeats=1, seed=seed,
+        progress=comparing,
+    )  # fmt: skip
+    made = calibration_set_of(held, seed=seed, progress=telling)
+    judging(sum(work), sum(work))
+    return made
+
+
+def _records(stamps: Iterable[Stamp]) -> _Records:
+    ids, contents = bytearray(), bytearray()
+    for each in stamps:
+        ids += _hash(each.id)
+        contents += _hash(f"{each.size} {each.modified_ns} {each.labels_digest}")
+    numbers = np.frombuffer(ids, "<u8")
+    order = np.argsort(numbers)
+    return _Records(numbers[order], np.frombuffer(contents, "<u8")[order])
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def _place(url: str) -> str:
+    """Return a store's URL; of a file, wherever the process was started."""
+    before, name = url[:10], url[10:]
+    return f"{before}{Path(name).absolute()}" if before == "sqlite:///" else url
