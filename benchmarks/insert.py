@@ -1,7 +1,7 @@
 """What an insert costs the next classification, and what an evaluation costs beside embedding: CPU seconds.
 
-At 1,342 photographs with a fitted metric (the developers' folder ../shared), by whole commands; and at 100,000
-vectors of 512 numbers, where the collection is judged because a false-alarm rate is asked for.
+At 1,342 photographs with a fitted metric (the developers' folder ../shared), by whole commands; and at
+100,000 vectors of 512 numbers, where the collection is judged because a false-alarm rate is asked for.
 """
 
 from __future__ import annotations
