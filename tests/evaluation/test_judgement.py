@@ -41,10 +41,10 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folder(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the judgements of one test are kept, beside those of others."""
-    monkeypatch.setattr(judgement, "_FOLDER", f"judgements/{tmp_path.name}")
-    return cache / "judgements" / tmp_path.name
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the judgements of one test are kept, apart from those of others."""
+    monkeypatch.setattr(judgement, "_FOLDER", str(tmp_path / "judgements"))
+    return tmp_path / "judgements"
 
 
 def insert(root: Path, number: int, label: str = "global") -> Path:
