@@ -63,7 +63,10 @@ def classify(lookalike: CommandLine, root: Path, *words: str) -> tuple[dict[str,
     return line, err
 
 
-def test_where_it_is_quick_the_judgement_is_always_of_today(lookalike: CommandLine, parts: Path) -> None:
+def test_where_it_is_quick_the_judgement_is_always_of_today(
+    lookalike: CommandLine, parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judgement, "QUICK_SECONDS", 100.0)
     first, _ = classify(lookalike, parts)
     insert(parts, 101)
     lookalike("index", parts)
