@@ -202,7 +202,7 @@ def open_judgement(
         age = kept.age(now)
         if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
             return Judgement(kept.calibration_set, age)
-    # SciPy and scikit-learn: an answer from the cache need not wait for them, and they are no part of judging.
+    # SciPy and scikit-learn: an answer from the cache need not wait for them, nor are they part of judging.
     from lookalike.evaluation import calibration  # noqa: F401
 
     started = time.thread_time()
