@@ -14,6 +14,8 @@ NAMES = (
     "anomaly",
     "promises",
     "insert",
+    "drift",
+    "suggest",
     "models",
     "words",
     "search",

@@ -20,6 +20,7 @@ import lookalike
 from benchmarks.figures import figure, title
 from benchmarks.inspection import INSPECT, DataSet, data_sets
 from lookalike.anomaly.evaluation import Figure
+from lookalike.embedders.builtin.efficientnet_lite_patches import SIDE
 from lookalike.images.decoding import decode
 
 NORMAL, TESTED, PASTED = 200, 100, 60
@@ -104,7 +105,7 @@ def measure(data: DataSet, database: lookalike.Database, folder: Path) -> None:
         for path in paths:
             (folder / "real" / kind / path.name).symlink_to(path)
     for number, path in enumerate(rest[TESTED : TESTED + PASTED]):
-        image, mask, kind = paste(decode(path.read_bytes(), str(path), at_least=1), number)
+        image, mask, kind = paste(decode(path.read_bytes(), str(path), at_least=SIDE), number)
         for part, picture, end in (("test", image, ""), ("ground_truth", mask, "_mask")):
             (folder / "pasted" / part / kind).mkdir(parents=True, exist_ok=True)
             picture.save(folder / "pasted" / part / kind / f"{number}{end}.png")

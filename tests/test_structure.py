@@ -41,7 +41,7 @@ ROOMS = (
     ("evaluation",),
     ("ingest",),
     ("anomaly",),
-    ("search", "classification", "comparison", "audit", "transfer"),
+    ("search", "classification", "comparison", "audit", "drift", "active_learning", "transfer"),
     ("report", "integrity"),
     ("opened",),
     ("collection",),
@@ -471,7 +471,7 @@ def test_importing_the_package_imports_next_to_nothing() -> None:
 # beside it: values, and what does not concern a collection. An import for a type hint is of a value.
 BEHIND = {
     *("stores", "ingest", "metric_learning", "search", "classification", "evaluation", "comparison"),
-    *("audit", "transfer", "integrity", "opened"),
+    *("audit", "drift", "active_learning", "transfer", "integrity", "opened"),
 }
 BESIDE = {
     "stores.registry.TIMEOUT": "a default of the command line",
@@ -491,6 +491,8 @@ BESIDE = {
     "evaluation.calibration": "imported before the first request needs it",
     "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
+    "drift.drift.drift_lines": "a comparison as JSON lines, of the command line",
+    "active_learning.suggest.suggestion_lines": "suggestions as JSON lines, of the command line",
     "integrity.uploads_check": "how the files of uploads are called",
 }
 

@@ -19,6 +19,7 @@ from lookalike.telemetry import turn_off
 from lookalike.version import VERSION
 
 if TYPE_CHECKING:
+    from lookalike.active_learning.suggest import Suggestions
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.fitting import MemoryReport
     from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.comparison.comparison import Comparison
     from lookalike.database import CheckReport, Database, open  # noqa: A004
+    from lookalike.drift.drift import Drift
     from lookalike.errors import (
         CollectionEmpty,
         CollectionExists,
@@ -112,6 +114,7 @@ __all__ = [
     "CopyReport",
     "Database",
     "DecodingStopped",
+    "Drift",
     "Evaluation",
     "ExtraMissing",
     "FieldNotFound",
@@ -155,6 +158,7 @@ __all__ = [
     "StoreOlder",
     "StoreReadOnly",
     "StoreUnreachable",
+    "Suggestions",
     "Table",
     "TargetDiffers",
     "Terms",
@@ -173,6 +177,7 @@ __all__ = [
 
 # The modules of those that are no errors.
 _HOMES = {
+    "Suggestions": "active_learning.suggest",
     "Anomaly": "anomaly.scoring",
     "AnomalyEvaluation": "anomaly.evaluation",
     "AnomalyScorer": "anomaly.scoring",
@@ -186,6 +191,7 @@ _HOMES = {
     "Comparison": "comparison.comparison",
     "CheckReport": "database",
     "Database": "database",
+    "Drift": "drift.drift",
     "open": "database",
     "Evaluation": "evaluation.evaluation",
     "IndexReport": "ingest.index_report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -33,6 +34,7 @@ from lookalike.metric_learning import fitting
 from lookalike.metric_learning.correction_table import read_corrections
 from lookalike.metric_learning.corrections import correct, correct_all
 from lookalike.metric_learning.fitted import plain_vector, read
+from lookalike.metric_learning.locks import only_one
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
 from lookalike.search.neighbours import reading_vector
@@ -40,17 +42,20 @@ from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
+from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from lookalike.active_learning.suggest import Suggestions
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.fitting import MemoryReport
     from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.comparison.comparison import Comparison
+    from lookalike.drift.drift import Drift
     from lookalike.embedders.protocol import Embedder
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.held_out_predictions import Ks
@@ -370,8 +375,10 @@ class Collection:
         Raises:
             ImageNotFound: no record has that id.
             InvalidArgument: a value is none that a field can have.
+            StoreBusy: another process puts labels right for too long.
         """
-        return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
+        with self._correcting():
+            return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
 
     def correct_all(self, corrections: Iterable[Correction], *, dry_run: bool = False) -> list[Corrected]:
         """Put the labels of many images right, or confirm them: see `correct`.
@@ -386,8 +393,10 @@ class Collection:
         Raises:
             ImageNotFound: no record has one of the ids.
             InvalidArgument: a value is none that a field can have, or two corrections of one image.
+            StoreBusy: another process puts labels right for too long.
         """
-        return correct_all(self._store, self.name, corrections, dry_run=dry_run)
+        with nullcontext() if dry_run else self._correcting():
+            return correct_all(self._store, self.name, corrections, dry_run=dry_run)
 
     def read_corrections(
         self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
@@ -744,6 +753,83 @@ class Collection:
             read=read or read_file, progress=progress,
         )  # fmt: skip
 
+    def drift(
+        self,
+        new: Paths | None = None,
+        *,
+        new_where: Conditions | None = None,
+        where: Conditions | None = None,
+        by: str | None = None,
+        group: str | None = None,
+        using: str | None = None,
+        labels: str = "auto",
+        group_by: str | None = None,
+        false_alarm: float = 0.01,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Drift:
+        """Test whether new images are still what the collection was judged on.
+
+        Args:
+            new: folders and files; images of the same bytes in the collection are left out there.
+            new_where: instead, the records that match are the new images.
+            where: only records that match are what they are compared with.
+            by: the field that holds the label, whose mixture is told.
+            group: images with the same value of this field are exchanged together; `series`, where there is
+                no such field: images of one series, as they are found.
+            using: the vector that is compared; None: the default one.
+            labels: where labels of new files come from, as for `index`.
+            group_by: what makes fields of the paths of new files, as for `index`.
+            false_alarm: how often new images that are like the collection may be called different, 0 … 1.
+            seed: of the permutations.
+            progress: called with images embedded and permutations done, and those to do.
+
+        Raises:
+            FieldNotFound: no image has a field that is named.
+            InvalidArgument: a number is out of its range, or new images are named in two ways, or in none.
+            Unanswerable: too few images to compare.
+        """
+        from lookalike.drift.drift import DriftOptions, compare_with_collection
+
+        options = DriftOptions(
+            alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
+            seed=seed,
+        )  # fmt: skip
+        paths = [] if new is None else paths_of(new)
+        return compare_with_collection(self._spaces, self._models, self.name, paths, options, progress)
+
+    def suggest(
+        self,
+        by: str,
+        *,
+        count: int = 20,
+        where: Conditions | None = None,
+        using: str | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Suggestions:
+        """Suggest which images without a label to label next.
+
+        Args:
+            by: the field that is to hold the label; no image need have it yet.
+            count: how many, at least 1.
+            where: only records that match are suggested.
+            using: the vector; None: the default one.
+            seed: of what is drawn where there are more than can be looked at.
+            progress: called with images chosen and images to choose.
+
+        Raises:
+            FieldNotFound: no record has a field of `where`.
+            InvalidArgument: a count below 1.
+            Unanswerable: all images have a label.
+        """
+        from lookalike.active_learning.suggest import suggest_in_collection
+
+        return suggest_in_collection(
+            self._spaces, self.name, by, count=count, where=alternatives(where), using=using, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+
     def compare(
         self,
         by: str,
@@ -957,6 +1043,10 @@ class Collection:
     def fitting(self, using: str | None = None) -> Fitting | None:
         """Return the fit of a vector, by default of the default one; None for a plain one."""
         return self._spaces.fitting(self.info(), using)
+
+    def _correcting(self) -> AbstractContextManager[None]:
+        """Return what keeps two corrections apart: each reads what it writes back."""
+        return only_one(self._store, self.name, "correction", self._locks, wait=TIMEOUT)
 
     @property
     def _locks(self) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lookalike.database import Database
 from lookalike.metric_learning.correction_table import like_others
+from lookalike.metric_learning.corrections import Correction
 from tests.cli.json_lines import lines
 from tests.conftest import CommandLine
 from tests.mean_colours import save
@@ -75,8 +78,31 @@ def test_labels_of_images(lookalike: CommandLine, parts: Path, monkeypatch: pyte
     # What was delivered comes back.
     lookalike("label", one["id"], "--undo", "lot", "--unset", "seen", "-c", "parts")
     assert fields(lookalike, "불량_1") == {"label": "불량", "grade": 2, "lot": "L2"}
-    out, _ = lookalike("label", one["id"], "--undo", "lot", "-c", "parts")
+    out, _ = lookalike("label", one["id"], "--undo", "lot", "--unset", "colour", "-c", "parts")
     assert "1 unchanged" in out
+    assert "no image has a field colour" in out
+    # Also a field that no image has any more.
+    lookalike("label", *parts.rglob("*.png"), "--unset", "lot", "-c", "parts")
+    out, _ = lookalike("label", *parts.rglob("*.png"), "--undo", "lot", "-c", "parts")
+    assert "4 put right" in out
+    assert "no image" not in out
+
+
+def test_labels_that_several_put_right_at_once(lookalike: CommandLine, parts: Path, cache: Path) -> None:
+    """Each reads a record and writes it whole: nobody's word may be lost by that."""
+
+    def say(field: str) -> None:
+        with Database(lookalike.store, cache=cache) as database:
+            handle = database["parts"]
+            ids = [record.id for record in handle.read()[0]]
+            for number in range(10):
+                handle.correct_all([Correction(each, {f"{field}{number}": True}) for each in ids])
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(say, "abc"))
+    said = {f"{field}{number}" for field in "abc" for number in range(10)}
+    for name in NAMES:
+        assert fields(lookalike, name).keys() == {"label", "grade", "lot"} | said
 
 
 def test_what_label_refuses(lookalike: CommandLine, parts: Path) -> None:
@@ -89,6 +115,7 @@ def test_what_label_refuses(lookalike: CommandLine, parts: Path) -> None:
         (("--from", "parts/metadata.csv", "--set", "label=a"), "stands in it"),
         (("parts/양품_1.png", "parts/none.png", "--set", "label=a"), "nothing was changed"),
         (("parts/양품_1.png", "--confirm", "colour"), "no field 'colour'"),
+        (("parts/양품_1.png", "--set", "label=a", "--unset", "label"), "label is named twice"),
     ):
         _, err = lookalike("label", *words, "-c", "parts", code=2)
         assert line in err, words
@@ -102,6 +129,7 @@ def test_labels_from_a_table(
     rows = (
         ("파일명", "label", "grade", "reviewer"),
         ("양품_1.png", "불량", "5", "김"),
+        ("불량_2.png", "불합격", "보통", "이"),
         ("C:\\photographs\\parts\\양품_2.png", "양품", "", "김"),
         ("불량_1.png", "양품", "", "이"),
         ("불량_1.png", "불량", "", "박"),
@@ -112,13 +140,16 @@ def test_labels_from_a_table(
     out, _ = lookalike("label", "--from", table, "-c", "parts", "--format", "jsonl")
     told = lines(out)
     assert [line["reason"].partition(":")[0] for line in told if line["type"] == "skipped"] == [
-        "line 6",
-        "line 4",
+        "line 7",
         "line 5",
+        "line 6",
     ]
     assert "neither is used" in out
-    assert any("reviewer" in line["text"] for line in told if line["type"] == "remark")
-    summary = {"type": "summary", "collection": "parts", "images": 2, "put_right": 1, "confirmed": 0}
+    remarks = [line["text"] for line in told if line["type"] == "remark"]
+    assert any("reviewer" in text for text in remarks)
+    assert "no image had label = 불합격 before" in remarks
+    assert "no image had grade = 보통, 5 before; so far each is a number" in remarks
+    summary = {"type": "summary", "collection": "parts", "images": 3, "put_right": 2, "confirmed": 0}
     assert told[-1] == {**summary, "unchanged": 1, "skipped": 3, "dry_run": False}
     assert fields(lookalike, "양품_1") == {"label": "불량", "grade": 5, "lot": "L0"}
     assert fields(lookalike, "불량_1")["label"] == "불량"
@@ -135,6 +166,14 @@ def test_tables_of_ids_and_of_one_field(lookalike: CommandLine, parts: Path, tmp
     _, err = lookalike("label", "--from", table, "--field", "colour", "-c", "parts", code=1)
     assert "no column colour" in err
     # Nothing that can be used.
+    for name, text, line in (
+        ("c.json", "[]", "is JSON, and no table"),
+        ("c.csv", "file,label\n", "no rows below"),
+        ("d.csv", "file,label\n양품_1.png,\n", "all its cells are empty"),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        _, err = lookalike("label", "--from", tmp_path / name, "-c", "parts", code=1)
+        assert line in err
     table.write_text(json.dumps({"image": "f" * 32, "label": "불량"}), encoding="utf-8")
     out, _ = lookalike("label", "--from", table, "-c", "parts", code=1)
     assert "there is no image" in out

@@ -154,3 +154,13 @@ def test_lines_of_json_tell_of_series() -> None:
     summary = next(evaluation_lines(judged(records(NAMES["letters"]), exposures())))
     assert summary["series"]["series"] == PARTS
     assert 0 <= summary["series"]["together"]["accuracy"] <= 1
+
+
+def test_images_that_are_compared_within_parts_only_are_no_series_for_that() -> None:
+    plain = records(lambda part, _: f"roll{part % 20}/{{label}}/{uuid.uuid4()}.jpg")
+    found = [
+        Record(one.id, one.uri, one.digest, {**one.fields, "roll": place // EXPOSURES % 20}, {}, 1, 1)
+        for place, one in enumerate(plain)
+    ]
+    random = np.random.default_rng(5).normal(size=(len(found), 24))
+    assert judged(found, normalise(random.astype(np.float32)), within="roll").series is None

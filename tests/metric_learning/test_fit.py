@@ -27,9 +27,9 @@ from lookalike.errors import (
 )
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.record_writer import RecordWriter
-from lookalike.metric_learning import fitting
 from lookalike.metric_learning.fitted import Fitting, fitting_of, read
 from lookalike.metric_learning.fitting import FitReport, fit, undo_fit
+from lookalike.metric_learning.locks import only_one
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
@@ -509,7 +509,7 @@ def test_a_fit_that_fails_removes_what_it_built(
 
 def test_a_second_fit_at_once_is_one_line(store: Store, locks: Path, url: str) -> None:
     fill(store)
-    with fitting.only_one(store, "PARTS", locks), open_store(url) as other:
+    with only_one(store, "PARTS", "fit", locks), open_store(url) as other:
         for call in (
             lambda: fit(other, "parts", "label", locks=locks),
             lambda: undo_fit(other, "parts", locks=locks),

@@ -418,7 +418,9 @@ def test_no_text_can_become_markup_or_a_program(browser: Browser, site: Server) 
         page.trouble.clear()
 
 
-def test_the_page_speaks_korean_to_those_who_want_it(browser: Browser, site: Server) -> None:
+def test_the_page_speaks_korean_to_those_who_want_it(
+    browser: Browser, site: Server, store: str, cache: Path
+) -> None:
     with visit(browser, site.url, locale="ko-KR") as page:
         page.go()
         assert page.page.locator("html").get_attribute("lang") == "ko"
@@ -427,6 +429,11 @@ def test_the_page_speaks_korean_to_those_who_want_it(browser: Browser, site: Ser
         expect(page.page.locator(".results .status")).to_contain_text("가장 닮은 이미지 24개")
         # The server's own words stay English, and say so to a screen reader.
         expect(page.page.locator(".remarks li").first).to_have_attribute("lang", "en")
+        with Database(store, cache=cache) as database:
+            database["textile"].fit("label")
+            page.search("옷감")
+            expect(page.page.locator(".remarks li").nth(1)).to_contain_text("맞추기 전의 벡터에서")
+            database["textile"].undo_fit()
         page.page.get_by_label("언어").select_option("en")
         expect(page.page.locator(".views [aria-current]")).to_have_text("Search")
         page.page.reload()

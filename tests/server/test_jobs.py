@@ -733,3 +733,24 @@ def test_a_key_that_may_only_read_may_judge_and_not_index(make_service: Callable
     client.headers["Authorization"] = f"Bearer {writing}"
     assert client.delete(job).json()["state"] == "cancelled"
     goes_on.set()
+
+
+def test_a_comparison_of_new_images_and_suggestions_are_jobs(service: InProcess) -> None:
+    handle = service.database[COLLECTION]
+    job = done(service, "drifts", {"new": {"label": ["global"]}, "by": "label"})
+    found = got(service, f"{job}/drift")
+    expected = handle.drift(new_where={"label": "global"}, by="label")
+    assert found["summary"]["drifted"] is True
+    assert found["summary"]["p_value"] == expected.p_value
+    assert [each["image"]["id"] for each in found["drivers"]] == [each.record.id for each in expected.drivers]
+    assert all(each["nearest"]["fields"]["label"] != "global" for each in found["drivers"])
+    job = done(service, "suggestions", {"by": "nobody has it", "count": 3})
+    found = got(service, f"{job}/suggestions")
+    assert [each["image"]["id"] for each in found["suggestions"]] == [
+        each.record.id for each in handle.suggest("nobody has it", count=3).images
+    ]
+    assert (found["labelled"], found["unlabelled"]) == (0, 60)
+    for what, query in (("drifts", {"new": {}}), ("drifts", {"new": {"nothing": [1]}})):
+        assert service.client.post(f"{BASE}/{what}", json=query).status_code == 400
+    series = done(service, "evaluations", {"by": "label", "group": "series"})
+    assert got(service, f"{series}/evaluation")["summary"]["series"] is None

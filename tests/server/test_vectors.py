@@ -85,6 +85,7 @@ def test_a_further_vector_is_made_chosen_and_dropped(service: InProcess) -> None
     said = ask(service, "POST", f"{BASE}/search", json={"terms": [{"text": "cloth"}], "k": 1})
     assert (said["using"], said["model"]) == ("image", "efficientnet-lite0")
     assert said["remarks"][-1].startswith("searched by the vector 'image', of efficientnet-lite0")
+    assert said["remark_kinds"] == ["vocabulary", "unread"]
     assert ask(service, "POST", f"{BASE}/search", json={"terms": [{"id": first(service)}]})["model"] is None
     found = ask(service, "DELETE", f"{BASE}/vectors/colours")
     assert ([each["name"] for each in found["vectors"]], found["default"]) == (["image"], "image")

@@ -186,7 +186,7 @@ def read_mask(path: Path) -> Mask:
         UnusableImage: it is no image.
     """
     try:
-        image = decode(path.read_bytes(), str(path), at_least=1).convert("L")
+        image = decode(path.read_bytes(), str(path), at_least=_SIDE).convert("L")
     except OSError as error:
         raise UnusableImage(str(path), f"cannot be read: {error.strerror}") from error
     grey = np.asarray(image)

@@ -37,6 +37,7 @@ COMMANDS = {
     "default": "Make the vector NAME of a collection the default one.",
     "delete": "Delete a collection, only the records of some IMAGEs, or one of its vectors; no image file is "
     "touched.",
+    "drift": "Test whether new images are still what a collection was judged on.",
     "embed": "Print the vector of each IMAGE, of length 1, as JSON lines.",
     "evaluate": "Measure how often the neighbours are right, on the collection's own images.",
     "export": "Write MODEL as an ONNX model into FOLDER, for `--model onnx:FOLDER` on machines without "
@@ -52,6 +53,7 @@ COMMANDS = {
     "search": "Find the images that are most like an image, a text, or a sum of them.",
     "serve": "Serve an inference endpoint, a search API and a page to search, classify and judge, over HTTP.",
     "sql": "Answer one SQL STATEMENT that only reads.",
+    "suggest": "Suggest which images to label next: uncertain, typical and different ones.",
 }
 
 

@@ -166,6 +166,8 @@ def index(
             _print_report_lines(report)
         else:
             _print_report(report)
+            if vector is not None and database[collection].info().vector(vector).ready:
+                print_text(f"the vector {vector} is there for all images: `--using {vector}` asks it")
         if approximate:
             with progress_bar("building the approximate index", quiet=settings.quiet):
                 found = database[collection].build_index(vector)

@@ -126,12 +126,13 @@ def _of_images(
 ) -> CorrectionTable:
     """Return what the options say of the images that are named."""
     from lookalike.labels.tables.column_types import typed
-    from lookalike.metric_learning.correction_table import CorrectionTable, like_others
-    from lookalike.metric_learning.corrections import Correction
+    from lookalike.metric_learning.correction_table import CorrectionTable, like_others, new_values
+    from lookalike.metric_learning.corrections import Correction, marks_of
     from lookalike.types import Remark
 
     info, known = handle.info(), handle.values()
     changes: dict[str, Scalar | None] = {}
+    said: list[str] = []
     remarks = []
     for each in values:
         field, equals, text = each.partition("=")
@@ -140,21 +141,27 @@ def _of_images(
         if not equals or not field or value is None:
             raise InvalidArgument(f"--set {each!r}: write FIELD=VALUE; --unset FIELD removes a field")
         others = [each.value for each in known.get(field, ())]
+        said.append(field)
         changes[field] = value = like_others(value, others)
-        if value not in others:
-            what = (
-                f"no image had {display(field)} = {text_of(value)} before"
-                if others
-                else f"{display(field)} is a new field"
-            )
-            remarks.append(Remark("", what))
-    changes |= {kept_name(field, info): None for field in unset}
+        if unheard := new_values(field, [value], others):
+            remarks.append(Remark("", unheard))
+    confirmed, removed, undone = (
+        [kept_name(field, info) for field in several] for several in (confirm, unset, undo)
+    )
+    said += removed + undone
+    if twice := [field for field, count in Counter(said).items() if count > 1]:
+        raise InvalidArgument(f"{display(twice[0])} is named twice: one --set, --unset or --undo for a field")
+    changes |= dict.fromkeys(removed)
     wanted = {id_of(str(path)): str(path) for path in read_paths(images)}
-    there = {record.id for record in handle.get(list(wanted))}
+    there = {record.id: marks_of(record).corrected for record in handle.get(list(wanted))}
     for identity, image in wanted.items():
         if identity not in there:
             raise InvalidArgument(f"not in collection {info.name!r}: {display(image)}; nothing was changed")
-    confirmed, undone = ([kept_name(field, info) for field in several] for several in (confirm, undo))
+    remarks += [
+        Remark("", f"no image has a field {display(field)}")
+        for field in removed + undone
+        if field not in known and not any(field in marks for marks in there.values())
+    ]
     return CorrectionTable(
         [Correction(identity, changes, confirmed, undone) for identity in wanted], [], remarks
     )

@@ -13,12 +13,14 @@ from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
+from lookalike.schemas.drift import DriftQuery
 from lookalike.schemas.evaluate import EvaluateQuery
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.index import IndexQuery
 from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
+from lookalike.schemas.suggest import SuggestQuery
 from lookalike.search.query import Image, RecordId, Text, alternatives, as_query
 
 if TYPE_CHECKING:
@@ -319,6 +321,61 @@ class RemoteCollection:
         """
         given = {"by": by, "split": split, "using": using, "k": k, "look": look}
         return self._begin("audits", AuditQuery, given)
+
+    def drift(
+        self,
+        new_where: Conditions,
+        *,
+        where: Conditions | None = None,
+        by: str | None = None,
+        group: str | None = None,
+        using: str | None = None,
+        false_alarm: float = 0.01,
+        seed: int = 0,
+    ) -> RemoteJob:
+        """Begin to test whether some images are still what the others are; see `RemoteJob.drift`.
+
+        Args:
+            new_where: the images that match are the new ones.
+            where: only images that match are what they are compared with.
+            by: the field that holds the label, whose mixture is told.
+            group: images with the same value of this field are exchanged together; or `series`.
+            using: the vector that is compared, by default the default one.
+            false_alarm: how often images that are like the others may be called different, 0 … 1.
+            seed: of the permutations.
+
+        Raises:
+            InvalidArgument: a number is out of its range.
+        """
+        given = {
+            "new": alternatives(new_where) or {}, "where": alternatives(where) or {}, "by": by,
+            "group": group, "using": using, "false_alarm": false_alarm, "seed": seed,
+        }  # fmt: skip
+        return self._begin("drifts", DriftQuery, given)
+
+    def suggest(
+        self,
+        by: str,
+        *,
+        count: int = 20,
+        where: Conditions | None = None,
+        using: str | None = None,
+        seed: int = 0,
+    ) -> RemoteJob:
+        """Begin to choose which images to label next; see `RemoteJob.suggestions`.
+
+        Args:
+            by: the field that is to hold the label.
+            count: how many.
+            where: only images that match are suggested.
+            using: the vector, by default the default one.
+            seed: of what is drawn where there are very many.
+
+        Raises:
+            InvalidArgument: a number is out of its range.
+        """
+        given = {"by": by, "count": count, "where": alternatives(where) or {}, "using": using, "seed": seed}
+        return self._begin("suggestions", SuggestQuery, given)
 
     def map(self, by: str | None = None) -> RemoteJob:
         """Begin to draw a map, with the values of a field as labels; see `RemoteJob.map`."""

@@ -18,10 +18,12 @@ from lookalike.schemas.audit import (
     Unread,
 )
 from lookalike.schemas.collections import Vector
+from lookalike.schemas.drift import DriftAnswer
 from lookalike.schemas.evaluate import EvaluatedImages, EvaluationAnswer
 from lookalike.schemas.index import Indexing
 from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapAnswer
+from lookalike.schemas.suggest import SuggestAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +144,14 @@ class RemoteJob:
     def left_out(self, *, offset: int = 0, limit: int = PAGE) -> LeftOuts:
         """Return the images that an audit could not judge."""
         return self._audited(LeftOuts, "left_out", offset, limit)
+
+    def drift(self) -> DriftAnswer:
+        """Return what a comparison of new images with the others found."""
+        return self._result(DriftAnswer, "drift")
+
+    def suggestions(self) -> SuggestAnswer:
+        """Return the images to label next that were chosen."""
+        return self._result(SuggestAnswer, "suggestions")
 
     def pictures(self, *, offset: int = 0, limit: int = PAGE) -> Pictures:
         """Return the pictures that an audit found to be of poor quality."""

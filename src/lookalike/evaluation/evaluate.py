@@ -176,7 +176,11 @@ def evaluate(
             raise
         raise Unanswerable(f"{error}; {joined_text(lots.joined, group)}") from error
     series = None
-    if group is None and (found := find_series(records, vectors, held.rows, held.neighbours[:, 0], by)):
+    found = None
+    if group is None:
+        nearest = held.neighbours[:, 0]
+        found = find_series(records, vectors, held.rows, nearest, by, within=options.within, seed=seed)
+    if found is not None:
         own = np.arange(len(records)) if lots.together is None else lots.together
         merged = merge_groupings([own, found.groups])
         kept = None

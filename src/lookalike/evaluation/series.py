@@ -73,7 +73,14 @@ class Series:
 
 
 def find_series(
-    records: Sequence[Record], vectors: Vectors, rows: Rows, nearest: Rows, by: str | None, *, seed: int = 0
+    records: Sequence[Record],
+    vectors: Vectors,
+    rows: Rows,
+    nearest: Rows,
+    by: str | None,
+    *,
+    within: str | None = None,
+    seed: int = 0,
 ) -> Series | None:
     """Find series among images, by their names and times and by how often neighbours come from one.
 
@@ -85,6 +92,7 @@ def find_series(
         rows: shape (m,): places of the images that have a nearest neighbour.
         nearest: shape (m,): the place of that neighbour; −1 where there is none.
         by: the field that holds the label; None: there is none.
+        within: the field of whose values only equal ones were compared.
         seed: of the permutations.
 
     Returns:
@@ -99,7 +107,8 @@ def find_series(
     if not len(pairs[0]):
         return None
     sorted_records = [records[row] for row in order.tolist()]
-    found = _find(sorted_records, vectors[order], pairs, by, seed)
+    candidates = find_candidates(sorted_records, by, within)
+    found = _find(candidates, vectors[order], pairs, seed)
     if found is None:
         return None
     how, groups, share, expected, p_value, permutations = found
@@ -107,16 +116,15 @@ def find_series(
 
 
 def _find(
-    records: Sequence[Record], vectors: Vectors, pairs: tuple[Rows, Rows], by: str | None, seed: int
+    candidates: Candidates, vectors: Vectors, pairs: tuple[Rows, Rows], seed: int
 ) -> tuple[str, Groups, float, float, float, int] | None:
-    candidates = find_candidates(records, by)
     names = _Names(candidates, pairs)
     random = np.random.default_rng(seed)
-    observed = names.shares(np.arange(len(records)), np.arange(len(records)))
+    observed = names.shares(np.arange(len(vectors)), np.arange(len(vectors)))
     first = np.stack([names.permuted(random) for _ in range(_FIRST)])
     if float((observed - first.mean(axis=0)).max(initial=0)) < LEAST_EXCESS:
         return None
-    count = _PERMUTATIONS if len(records) <= _MANY else _FEWER
+    count = _PERMUTATIONS if len(vectors) <= _MANY else _FEWER
     chance = np.stack([*first, *(names.permuted(random) for _ in range(count - _FIRST))])
     expected = chance.mean(axis=0)
     excess = observed - expected

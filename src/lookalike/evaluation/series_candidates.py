@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lookalike.types import Record
     from lookalike.vectors.groupings import Groups
+    from lookalike.vectors.vote import LabelKey
 
     Key: TypeAlias = tuple[str | int, ...]
 
@@ -38,6 +39,8 @@ _LEVELS = 3
 # A grouping whose images lie in series of more than so many, and of more than this part of all images, is
 # rather one of products or days, which a field tells better.
 _MOST, _MOST_PART = 10, 0.05
+# Folders of several images from which they may be one for each part; fewer are lots, days or products.
+_FEWEST_FOLDERS = 20
 # Names of which this part is found once have one numbering across folders.
 _ONCE = 0.99
 
@@ -85,18 +88,18 @@ class Candidates:
     """(n,): images of one label."""
 
 
-def find_candidates(records: Sequence[Record], by: str | None) -> Candidates:
+def find_candidates(records: Sequence[Record], *fields: str | None) -> Candidates:
     """Return the groupings and orders of images that may be series.
 
     Args:
         records: in any order.
-        by: the field that holds the label, by which images are alike whatever series they are of; or None.
+        fields: by which images are alike, or are compared, whatever series they are of: those of the label
+            and of the part within which they are compared; None: none.
     """
     paths = [_path(record) for record in records]
     folders = [path.rpartition("/")[0] for path in paths]
     stems = [_stem(path.rpartition("/")[2]) for path in paths]
-    labels = [None if by is None else label_of(record, by) for record in records]
-    keys = [None if label is None else label_key(label) for label in labels]
+    keys = [tuple(_value(record, field) for field in fields) for record in records]
     # One numbering for all folders, as a camera has it, or one for each.
     counts = Counter(stems)
     once = sum(count == 1 for count in counts.values()) >= _ONCE * len(stems)
@@ -116,6 +119,11 @@ def find_candidates(records: Sequence[Record], by: str | None) -> Candidates:
         _numbered(zip(keys, folders, strict=True)),
         _numbered(keys),
     )
+
+
+def _value(record: Record, field: str | None) -> LabelKey | None:
+    value = None if field is None else label_of(record, field)
+    return None if value is None else label_key(value)
 
 
 def _own(record: Record) -> dict[str, Any]:
@@ -268,6 +276,9 @@ def _different(groupings: Sequence[Grouping]) -> list[Grouping]:
         groups = numbered_by_first_row(grouping.groups)
         sizes = np.bincount(groups)
         typical = float((sizes**2).sum() / max(1, len(groups)))
-        if sizes.max(initial=0) > 1 and typical <= max(_MOST, _MOST_PART * len(groups)):
+        several = int((sizes > 1).sum())
+        if several >= (_FEWEST_FOLDERS if grouping.folders else 1) and typical <= max(
+            _MOST, _MOST_PART * len(groups)
+        ):
             found.setdefault(groups.tobytes(), Grouping(grouping.how, groups, folders=grouping.folders))
     return list(found.values())

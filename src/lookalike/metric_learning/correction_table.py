@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from lookalike.labels.tables.sheets import Sheet
     from lookalike.types import CollectionInfo, Scalar, Stamp
 
+# New values of a field that are shown.
+_SHOWN = 3
+# What `label_key` tells apart, in its order.
+_KINDS = ("true or false", "a number", "text")
+
 
 @dataclass(frozen=True, slots=True)
 class CorrectionTable:
@@ -76,6 +81,10 @@ def read_corrections(
         ids[identity] = ids[uri] = place
         identities[place] = identity
     images = sorted(identities)
+    if table.suffix.lower() == ".json":
+        raise LabelsInvalid(
+            str(table), "is JSON, and no table: in JSON Lines, .jsonl, each line is an object"
+        )
     encodings = Encodings(images, encoding, root)
     names = ImageNames(root, images, ids)
     (sheet,) = read_sheets([table], names, encodings)
@@ -94,6 +103,10 @@ def read_corrections(
     settled = settle("table", images, claims)
     corrections = [Correction(identities[image], label.fields) for image, label in settled.labels.items()]
     remarks = [*encodings.remarks(), *(Remark(str(table), text) for text in sheet.remarks)]
+    for name in dict.fromkeys(taken.values()):
+        said_of_it = [value for one in corrections if (value := one.fields.get(name)) is not None]
+        if name in values and (unheard := new_values(name, said_of_it, values[name])):
+            remarks.append(Remark(str(table), unheard))
     if unused:
         columns = ", ".join(display(name) for name in unused)
         remarks.append(Remark(str(table), f"not used, as no image has a field of that name: {columns}"))
@@ -117,6 +130,32 @@ def like_others(value: Scalar, others: Iterable[Scalar]) -> Scalar:
     return value
 
 
+def new_values(field: str, values: Iterable[Scalar], others: Iterable[Scalar]) -> str:
+    """Return in words which values of a field no image has; empty where there is none.
+
+    Args:
+        field: its name.
+        values: that it is to have, in their types: see `like_others`.
+        others: that it has; none: it is a new field.
+    """
+    known = {label_key(other) for other in others}
+    new = list({label_key(value): value for value in values if label_key(value) not in known}.values())
+    if not new:
+        return ""
+    if not known:
+        return f"{display(field)} is a new field"
+    shown = ", ".join(_text(value) for value in new[:_SHOWN])
+    more = f" and {len(new) - _SHOWN:,} more" if len(new) > _SHOWN else ""
+    kinds = {_KINDS[kind] for kind, _ in known}
+    mixed = {_KINDS[label_key(value)[0]] for value in new} - kinds
+    so_far = f"; so far each is {' or '.join(sorted(kinds))}" if mixed else ""
+    return f"no image had {display(field)} = {shown}{more} before{so_far}"
+
+
+def _text(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else display(str(value))
+
+
 def _readings(value: Scalar) -> list[Scalar]:
     """Return what else a value may be that stood in a text."""
     if not isinstance(value, str):
@@ -135,7 +174,11 @@ def _columns(
     table: Path, sheet: Sheet, collection: CollectionInfo, fields: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Return the columns that are taken, each with the field that it is of, and those that are not."""
+    if not sheet.rows:
+        raise LabelsInvalid(str(table), "has headings and no rows below them")
     columns = list(dict.fromkeys(name for row in sheet.rows for name in row.fields))
+    if not columns and sheet.fields:
+        raise LabelsInvalid(str(table), "says nothing: beside the images, all its cells are empty")
     found = {name: kept_name(name, collection) for name in columns}
     if fields:
         wanted = [kept_name(name, collection) for name in fields]

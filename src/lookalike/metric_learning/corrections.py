@@ -295,8 +295,8 @@ def correct_all(
 ) -> list[Corrected]:
     """Put the labels of images right, or confirm them; their vectors and the fit stay as they were.
 
-    Nothing is written before all were found right. Reading and writing are two steps: of two processes that
-    correct the same image at once, the later one's word holds for all its fields.
+    Nothing is written before all were found right. Reading and writing are two steps; who calls this keeps
+    two apart (`locks.only_one`), else the later one's word would hold for all fields of an image.
 
     Args:
         store: where the collection lives.

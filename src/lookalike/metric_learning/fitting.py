@@ -7,9 +7,8 @@ moment, a fit leaves a collection that answers as before; the next fit, or the n
 
 from __future__ import annotations
 
-import hashlib
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ import numpy as np
 from lookalike.errors import (
     InvalidArgument,
     LookalikeError,
-    StoreBusy,
     Unanswerable,
     VectorIncomplete,
     VectorNotFound,
@@ -33,7 +31,7 @@ from lookalike.metric_learning.fitted import (
     plain_vector,
     read,
 )
-from lookalike.stores.checks import same_name
+from lookalike.metric_learning.locks import only_one
 from lookalike.stores.recall import build_index_if_possible
 from lookalike.vectors.exclusions import evaluable_rows
 from lookalike.vectors.metric import fit_metric
@@ -41,7 +39,7 @@ from lookalike.vectors.near_duplicates import near_duplicate_groups
 from lookalike.vectors.vote import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lookalike.stores.store import Store
@@ -114,7 +112,7 @@ def fit(
     """
     started = time.monotonic()
     name = store.collection(name).name
-    with only_one(store, name, locks):
+    with only_one(store, name, "fit", locks):
         collection = store.collection(name)
         plain = plain_vector(collection, using)
         before = _fitted_of(collection)
@@ -202,7 +200,7 @@ def undo_fit(store: Store, name: str, *, locks: Path) -> int:
         StoreBusy: a fit of the collection is running.
     """
     name = store.collection(name).name
-    with only_one(store, name, locks):
+    with only_one(store, name, "fit", locks):
         collection = store.collection(name)
         fitted = _fitted_of(collection)
         if fitted is None:
@@ -246,34 +244,6 @@ def learnable(
     learned = vectors if len(rows) == len(records) else vectors[rows]
     lots = near_duplicate_groups(learned, [records[row].digest for row in rows])
     return rows, codes, lots, left_out
-
-
-@contextmanager
-def only_one(store: Store, name: str, locks: Path) -> Iterator[None]:
-    """Keep two fits of one collection apart; the lock goes with its process, whatever ends it.
-
-    Raises:
-        StoreBusy: another process, or thread, has it.
-    """
-    from filelock import FileLock, Timeout
-
-    key = hashlib.sha256(f"{store.url}\n{same_name(name)}".encode()).hexdigest()[:32]
-    lock = FileLock(locks / f"fit-{key}.lock", thread_local=False)
-    try:
-        locks.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise StoreBusy(
-            store.url, f"another fit of {name!r} is running; try again when it has ended"
-        ) from error
-    except OSError:
-        # A folder that cannot be written keeps nobody from fitting: what is half done is never searched.
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _fitted_of(collection: CollectionInfo) -> VectorInfo | None:

@@ -87,3 +87,8 @@ class SearchAnswer(ResponseModel):
     cutoff: Cutoff | None = None
     best: float | None = Field(None, description="The highest similarity, also below the cutoff.")
     remarks: list[str] = Field([], description="What is to be known of this answer.")
+    remark_kinds: list[str] = Field(
+        [],
+        description="What each remark is about, for whoever says it in another language: `vocabulary`, "
+        "`unread`, `plain` or `recall`.",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lookalike.search.fusion import fuse
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from lookalike.search.background import Cutoff
     from lookalike.types import Approximation, Neighbour, Record
+
+RemarkKind = Literal["vocabulary", "unread", "plain", "recall"]
+"""What a remark on an answer is about: words that the model does not know, a default vector whose model reads
+no words, words beside a fit, the recall of words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +61,26 @@ class SearchResult:
     @property
     def remarks(self) -> list[str]:
         """What is to be known of this answer, in whole sentences."""
-        said = [] if self.vocabulary is None else [self.vocabulary]
+        return list(self.remarks_by_kind.values())
+
+    @property
+    def remarks_by_kind(self) -> dict[RemarkKind, str]:
+        """The remarks by what they are about, for whoever says them in another language."""
+        said: dict[RemarkKind, str] = {}
+        if self.vocabulary is not None:
+            said["vocabulary"] = self.vocabulary
         if self.unread is not None:
-            said.append(
+            said["unread"] = (
                 f"searched by the vector {self.using!r}, of {self.model}: the model of {self.unread!r}, the "
                 "default vector, reads no words"
             )
         if self.plain:
-            said.append(
+            said["plain"] = (
                 "the collection is fitted to images, and a fit does not know where words lie: they are "
                 "looked for among its plain vectors"
             )
         if self.texts and self.approximation is not None:
-            said.append(
+            said["recall"] = (
                 "the recall was measured with images; words are far from all of them, and may find less: "
                 "the exact search finds all"
             )

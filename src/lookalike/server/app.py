@@ -24,6 +24,7 @@ from lookalike.server.routes import (
     audit,
     classify,
     collections,
+    drift,
     elasticsearch,
     embeddings,
     evaluate,
@@ -35,6 +36,7 @@ from lookalike.server.routes import (
     models,
     page,
     search,
+    suggest,
     vectors,
 )
 from lookalike.server.routes import map as map_routes
@@ -69,6 +71,8 @@ _ROUTERS = (
     jobs.router,
     evaluate.router,
     audit.router,
+    drift.router,
+    suggest.router,
     map_routes.router,
     index.router,
     vectors.router,

@@ -147,4 +147,5 @@ def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> Se
         else Cutoff(similarity=answer.cutoff.similarity, false_alarm=answer.cutoff.rate),
         best=answer.best,
         remarks=answer.remarks,
+        remark_kinds=list(answer.remarks_by_kind),
     )

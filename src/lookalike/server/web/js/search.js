@@ -16,6 +16,8 @@ import { textOf } from "./values.js";
 
 /** Images as deep as which the server lets one page: `DEEPEST` in its schemas, less a page. */
 const DEEPEST = 10_000 - 1001;
+/** Kinds of the server's remarks that the page says in its own language; what a model says of itself is English. */
+const SAID_HERE = ["unread", "plain", "recall"];
 
 /** Show the view in a place; it stays until the signal ends it. */
 export function showSearch(place, signal) {
@@ -229,7 +231,10 @@ function moreButton(params, count, signal, add, tell) {
 }
 
 function remarks(answer) {
-  const lines = answer.remarks.map((each) => said(each, "li"));
+  const lines = answer.remarks.map((each, place) => {
+    const kind = answer.remark_kinds[place];
+    return SAID_HERE.includes(kind) ? el("li", {}, t(`search.${kind}`, answer)) : said(each, "li");
+  });
   if (answer.approximation) {
     const { kind, recall, k } = answer.approximation;
     lines.push(el("li", {}, t("search.approximated", { kind, k, recall: decimal(recall, 3) })));

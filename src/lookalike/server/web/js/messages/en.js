@@ -79,6 +79,12 @@ export const en = {
     one: "{count} image is part of the question, and was left out.",
     other: "{count} images are part of the question, and were left out.",
   },
+  "search.unread":
+    "Searched by the vector {using}, of {model}: the model of the default vector reads no words.",
+  "search.plain":
+    "The collection is fitted to images, and a fit does not know where words lie: they are looked for among its plain vectors.",
+  "search.recall":
+    "The recall was measured with images; words are far from all of them, and may find less: the exact search finds all.",
   "search.first": { one: "The nearest image", other: "The nearest {count} images" },
   "search.all": { one: "{count} image", other: "{count} images" },
   "search.nothing": "Nothing was found.",

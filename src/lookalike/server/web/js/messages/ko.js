@@ -68,6 +68,12 @@ export const ko = {
   "search.approximated": "근사 검색: 측정 당시 {kind} 색인은 가장 가까운 {k}개 중 {recall}을(를) 찾았습니다.",
   "search.cutat": "유사도가 {similarity} 이상인 것만 보여 줍니다.",
   "search.leftout": { other: "질문에 쓰인 이미지 {count}개는 결과에서 뺐습니다." },
+  "search.unread":
+    "기본 벡터의 모델은 말을 읽지 못하므로, {model} 모델의 벡터 {using}(으)로 검색했습니다.",
+  "search.plain":
+    "이 컬렉션은 이미지에 맞춘 것이고, 그 맞춤은 말이 어디에 놓이는지 모릅니다. 그래서 말은 맞추기 전의 벡터에서 찾았습니다.",
+  "search.recall":
+    "색인이 찾는 비율은 이미지로 잰 것입니다. 말은 모든 이미지에서 멀어 덜 찾을 수 있으며, 색인 없이 검색하면 모두 찾습니다.",
   "search.first": { other: "가장 닮은 이미지 {count}개" },
   "search.all": { other: "이미지 {count}개" },
   "search.nothing": "찾은 것이 없습니다.",

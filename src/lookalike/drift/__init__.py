@@ -1,0 +1,1 @@
+"""Whether new images are still what a collection was judged on."""
