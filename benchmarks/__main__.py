@@ -13,6 +13,7 @@ NAMES = (
     "inspection",
     "anomaly",
     "promises",
+    "insert",
     "drift",
     "suggest",
     "models",

@@ -41,10 +41,10 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def folder(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the judgements of one test are kept, beside those of others."""
-    monkeypatch.setattr(judgement, "_FOLDER", f"judgements/{tmp_path.name}")
-    return cache / "judgements" / tmp_path.name
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the judgements of one test are kept, apart from those of others."""
+    monkeypatch.setattr(judgement, "_FOLDER", str(tmp_path / "judgements"))
+    return tmp_path / "judgements"
 
 
 def insert(root: Path, number: int, label: str = "global") -> Path:
@@ -63,7 +63,10 @@ def classify(lookalike: CommandLine, root: Path, *words: str) -> tuple[dict[str,
     return line, err
 
 
-def test_where_it_is_quick_the_judgement_is_always_of_today(lookalike: CommandLine, parts: Path) -> None:
+def test_where_it_is_quick_the_judgement_is_always_of_today(
+    lookalike: CommandLine, parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judgement, "QUICK_SECONDS", 100.0)
     first, _ = classify(lookalike, parts)
     insert(parts, 101)
     lookalike("index", parts)

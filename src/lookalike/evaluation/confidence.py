@@ -15,6 +15,8 @@ Scores: TypeAlias = NDArray[np.float64]
 
 FEW_EXEMPLARS = 10
 """Images of a label below which its own held-out answers say less than caution does, see `shrunk`."""
+ENOUGH_EXEMPLARS = 50
+"""Images of a label from which on its confidence is that of the calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,10 @@ def shrunk(confidence: Scores, images: Scores, right: Scores) -> Scores:
     """Return confidence shrunk towards caution where a label has few images of its own.
 
     The calibration is that of all labels together. What it says counts as often as the label has held-out
-    images, and `FEW_EXEMPLARS` times counts how often these were right by Laplace's rule of succession,
-    (right + 1) / (images + 2): a weighing as in the m-estimate (B. Cestnik, "Estimating probabilities: a
-    crucial task in machine learning", ECAI 1990, 147-149). It never makes an answer surer.
+    images, and up to `FEW_EXEMPLARS` times, less the nearer they are to `ENOUGH_EXEMPLARS`, counts how often
+    these were right by Laplace's rule of succession, (right + 1) / (images + 2): a weighing as in the
+    m-estimate (B. Cestnik, "Estimating probabilities: a crucial task in machine learning", ECAI 1990,
+    147-149). It never makes an answer surer.
 
     Args:
         confidence: shape (n,): of answers, 0 … 1.
@@ -89,7 +92,8 @@ def shrunk(confidence: Scores, images: Scores, right: Scores) -> Scores:
         right: shape (n,): how many of these were answered right.
     """
     cautious = (right + 1) / (images + 2)
-    weighed = (images * confidence + FEW_EXEMPLARS * cautious) / (images + FEW_EXEMPLARS)
+    doubt = FEW_EXEMPLARS * np.maximum(1 - images / ENOUGH_EXEMPLARS, 0)
+    weighed = (images * confidence + doubt * cautious) / (images + doubt)
     least: Scores = np.minimum(confidence, weighed)
     return least
 

@@ -202,6 +202,9 @@ def open_judgement(
         age = kept.age(now)
         if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
             return Judgement(kept.calibration_set, age)
+    # SciPy and scikit-learn: an answer from the cache need not wait for them, nor are they part of judging.
+    from lookalike.evaluation import calibration  # noqa: F401
+
     started = time.thread_time()
     at = datetime.now(UTC).isoformat(timespec="seconds")
     made = _judge(spaces, models, collection, by, using, k, where, seed, progress)
@@ -228,7 +231,6 @@ def _judge(
     progress: Progress,
 ) -> CalibrationSet:
     """Answer each image of a collection by others, and keep what tells how sure answers are."""
-    # They load SciPy and scikit-learn, for which an answer from the cache need not wait.
     from lookalike.evaluation.held_out_predictions import predict_held_out, workload
     from lookalike.evaluation.lots import lots_of
 
