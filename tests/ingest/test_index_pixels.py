@@ -120,6 +120,7 @@ def test_a_fit_an_evaluation_and_a_comparison_know_the_range(lookalike: CommandL
     assert {one["model"] for one in lines(out) if "model" in one} == {
         "efficientnet-lite0@0:4095",
         "efficientnet-lite0-inspect@0:4095",
+        "efficientnet-lite0-inspect-3scales@0:4095",
     }
 
 

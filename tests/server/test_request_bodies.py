@@ -86,6 +86,8 @@ ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/v1/collections/{COLLECTION}/evaluations", {"by": "label"}),
     ("POST", f"/v1/collections/{COLLECTION}/audits", {"by": "label"}),
     ("POST", f"/v1/collections/{COLLECTION}/maps", {"by": "label"}),
+    ("POST", f"/v1/collections/{COLLECTION}/drifts", {"new": {"label": ["local"]}}),
+    ("POST", f"/v1/collections/{COLLECTION}/suggestions", {"by": "label", "count": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/indexings", {}),
     ("POST", f"/v1/collections/{COLLECTION}/vectors", {"name": "image", "model": "efficientnet-lite0"}),
     ("PATCH", f"/v1/collections/{COLLECTION}", {"default": "image"}),

@@ -459,7 +459,7 @@ with open_store(f"sqlite:///{folder}/parts.db") as store:
     ballast.unlink()
     print(store.build_index("parts").queries)
 """
-    said = python(program, str(tmp_path), before=before).split()
+    said = python("-c", program, str(tmp_path), before=before).split()
     assert said == ["True", "None", "5", "0", "200"]
 
 
