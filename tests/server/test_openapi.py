@@ -20,7 +20,7 @@ from tests.listening import listening
 from tests.service import COLLECTION
 
 # Of those that schemathesis draws for one operation; many more come from the description itself.
-EXAMPLES = 25
+EXAMPLES = 15
 SECONDS = 30.0
 
 # The status is one that is described, and so are the type and the content; nothing ends in a server error.
@@ -73,6 +73,8 @@ def configuration(client: httpx.Client) -> str:
         "evaluation/images": done(client, "evaluations", {"by": "label"}),
         "audit": done(client, "audits", {"by": "label"}),
         "map": done(client, "maps", {"by": "label"}),
+        "drift": done(client, "drifts", {"new": {"label": ["local"]}}),
+        "suggestions": done(client, "suggestions", {"by": "verdict"}),
         "indexing": done(client, "indexings", {}),
         "vector": done(client, "vectors", {"name": "image", "model": "efficientnet-lite0"}),
     }
