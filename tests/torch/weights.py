@@ -56,6 +56,7 @@ def randomised(module: Any, seed: int = 0) -> Any:
 
 def timm_folder(folder: Path, name: str) -> Any:
     """Save a network of timm as its repository on the hub has it; return the network with its classifier."""
+    torch.manual_seed(0)  # else its weights depend on which tests this process ran before
     network = randomised(timm.create_model(name, pretrained=False))
     timm.models.save_for_hf(network, folder)
     return network
@@ -133,6 +134,7 @@ def multilingual_folder(folder: Path) -> None:
 
 def open_clip_folder(folder: Path, architecture: str, *, quick_gelu: bool) -> Any:
     """Save a model of open_clip as its repository on the hub has it; return the model."""
+    torch.manual_seed(3)
     model = randomised(open_clip.create_model(architecture, force_quick_gelu=quick_gelu), 3)
     folder.mkdir(parents=True)
     safetensors.torch.save_file(
