@@ -440,6 +440,12 @@ def test_before_the_command_line_guards_against_ctrl_c_next_to_nothing_is_import
     assert done.stdout.split() == []
 
 
+@pytest.mark.xdist_group("of one worker")
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="there is one process")
+def test_tests_of_a_group_are_given_to_one_worker(request: pytest.FixtureRequest) -> None:
+    assert request.node.nodeid.endswith("@of one worker")
+
+
 def test_only_tests_of_the_contract_are_declared_as_not_held() -> None:
     assert [key for key in CANNOT if not hasattr(StoreContract, key[1])] == []
 
