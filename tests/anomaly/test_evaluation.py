@@ -157,3 +157,12 @@ def test_few_pictures_promise_no_low_rate() -> None:
     for rate in (0, 1, -1, float("nan")):
         with pytest.raises(InvalidArgument, match="above 0 and below 1"):
             promised_rate(9, rate)
+
+
+def test_the_order_of_the_images_changes_no_figure(tmp_path: Path) -> None:
+    right, wrong = write_mask(tmp_path / "right.png", (10, 20)), write_mask(tmp_path / "wrong.png", (40, 20))
+    images = [
+        *(judged(score) for score in (0, 1, 5, 4)),
+        *(judged(at, (10, 20), "hole", right if at % 2 else wrong) for at in range(4)),
+    ]
+    assert evaluate_anomalies(images[::-1]) == evaluate_anomalies(images)

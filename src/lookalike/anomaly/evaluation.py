@@ -125,6 +125,10 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         Unanswerable: no normal image, or no defective one.
         UnusableImage: a mask cannot be read.
     """
+    # In one order, however they came: the pictures that are drawn for the intervals go by their places.
+    judged = sorted(
+        judged, key=lambda one: (one.kind or "", one.anomaly.score, one.anomaly.anomaly_map.tobytes())
+    )
     normal = [one.anomaly for one in judged if one.kind is None]
     defective = [one for one in judged if one.kind is not None]
     if not normal or not defective:
