@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.anomaly.memory import LEAST, Memory, is_memory, learn
+from lookalike.anomaly.memory import LEAST, Memory, is_memory, learn, reads
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import FieldNotFound, OutputFailed, StoreCorrupt, Unanswerable
 from lookalike.evaluation.evaluation import SeriesFigures
@@ -227,16 +227,19 @@ def memory_of(store: Store, models: Models, collection: CollectionInfo) -> Memor
     data = kept_memory(store, collection)
     if data is None:
         return None
+    other_version = Unanswerable(
+        f"the memory of {collection.name!r} was made by another version of lookalike: "
+        f"`lookalike anomaly fit` makes it anew"
+    )
+    if not reads(data):
+        raise other_version
     try:
         memory = Memory.from_bytes(data)
     except ValueError as error:
         reason = f"is damaged: the memory of normal pictures of {collection.name} does not read: {error}"
         raise StoreCorrupt(store.url, reason) from error
     if memory.facts.get("made by") != models.patches(collection.space.embedder).fingerprint:
-        raise Unanswerable(
-            f"the memory of {collection.name!r} was made by another version of lookalike: "
-            f"`lookalike anomaly fit` makes it anew"
-        )
+        raise other_version
     return memory
 
 
