@@ -17,7 +17,8 @@ from lookalike.anomaly.memory import (
     whitening,
     worst,
 )
-from lookalike.embedders.builtin.efficientnet_lite_patches import EfficientNetLite0Patches, patches_of
+from lookalike.embedders.builtin.efficientnet_lite_patches import EfficientNetLite0Patches
+from lookalike.embedders.builtin.patches import patches_of
 
 PICTURES = 12
 

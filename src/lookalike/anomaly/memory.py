@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from lookalike.checksums import CHECKSUM_BYTES, content_checksum
-from lookalike.embedders.builtin.efficientnet_lite_patches import patches_of
+from lookalike.embedders.builtin.patches import patches_of
 from lookalike.progress import silent
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class Memory:
         """Judge a picture, as held out where it is one of the normal ones.
 
         Args:
-            features: one row of `EfficientNetLite0Patches.embed`.
+            features: one row of an embedder of patches.
             digest: SHA-256 of its file.
 
         Returns:
@@ -375,11 +376,12 @@ def worst(distances: Floats) -> float:
 
 
 def joined_map(fine: Floats, coarse: Floats) -> Floats:
-    """Return the mean of a fine map and a coarse one of half its sides, smoothed over 3 × 3 places."""
-    doubled = coarse.repeat(2, axis=0).repeat(2, axis=1)
-    padded = np.pad((fine + doubled) / 2, 1, mode="edge")
+    """Return the mean of a fine map and a coarse one over the same picture, smoothed over 3 × 3 places."""
+    enlarged = Image.fromarray(coarse, "F").resize(fine.shape[::-1], Image.Resampling.BILINEAR)
+    padded = np.pad((fine + np.asarray(enlarged)) / 2, 1, mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return ((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16).astype(np.float32)
+    smooth: Floats = ((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16).astype(np.float32)
+    return smooth
 
 
 def learn(
@@ -392,7 +394,7 @@ def learn(
     """Make a memory of normal pictures.
 
     Args:
-        features: shape (pictures, dimension), rows of `EfficientNetLite0Patches.embed`; they may be on disk.
+        features: shape (pictures, dimension), rows of an embedder of patches; they may be on disk.
         digests: SHA-256 of each picture's file.
         lots: shape (pictures,), numbers from 0: pictures of one lot are never compared in the calibration.
         facts: what `Memory.facts` says.

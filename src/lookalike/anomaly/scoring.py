@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike.anomaly.fitting import memory_of, no_cache, no_memory
+from lookalike.anomaly.fitting import memory_of, no_cache, no_memory, patches_for
 from lookalike.errors import InvalidArgument
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
@@ -128,7 +128,7 @@ class AnomalyScorer:
         if memory is None:
             raise no_memory(collection.name)
         self.memory = memory
-        self.embedder = models.patches(collection.space.embedder)
+        self.embedder = patches_for(memory, models, collection)
         """What makes the patches of pictures."""
         self.cache = no_cache(self.embedder)
         """Where none of them are kept."""
