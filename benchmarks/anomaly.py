@@ -30,8 +30,8 @@ KINDS = ("scratch", "blob", "hole", "colour", "cutpaste")
 SIZES, STRENGTHS = (0.03, 0.06, 0.12), (0.5, 1.0)
 BOUNDS = {"textile": 0.95, "extrusion": 0.90}
 SEEN = 10
-"""Grey levels of 255 that a pasted defect changes its place by, in the mean: what changes less is none. A hole
-that is blurred into a blank surface is nothing that anyone could see."""
+"""Grey levels of 255 that a pasted defect changes its place by, in the mean: what changes less is none. A
+hole that is blurred into a blank surface is nothing that anyone could see."""
 TIMED = 40
 
 Pixels = NDArray[np.float64]

@@ -66,6 +66,25 @@ class KindFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFigures:
+    """What came of one image."""
+
+    path: Path
+    kind: str | None
+    """Of its defect; None for a normal image."""
+    score: float
+    p_value: float
+    anomalous: bool
+    """Called so at the threshold."""
+    peak_on_defect: bool | None
+    """None where it has no mask."""
+
+    def line(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+@dataclass(frozen=True, slots=True)
 class AnomalyEvaluation:
     """How well a memory of normal pictures tells defects, and how well it shows where they are."""
 
@@ -85,10 +104,12 @@ class AnomalyEvaluation:
     """None, as what follows, where there are no masks."""
     pro: Figure | None
     peak_on_defect: Figure | None
+    images: tuple[ImageFigures, ...]
+    """The normal ones first, then kind by kind, each by rising score."""
 
     def line(self) -> dict[str, object]:
-        """Return it as JSON has it."""
-        return asdict(self) | {
+        """Return it as JSON has it, without the images."""
+        return {name: value for name, value in asdict(self).items() if name != "images"} | {
             "false_alarm_interval": self.false_alarm_interval,
             "found_interval": self.found_interval,
         }
@@ -143,8 +164,14 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         kinds.append(
             KindFigures(kind, len(of_kind), sum(one.anomalous for one in of_kind), _auroc(usual, scores))
         )
-    masked = [(one.anomaly.anomaly_map, read_mask(one.mask)) for one in defective if one.mask is not None]
-    masked = [(found, mask) for found, mask in masked if mask.any()]
+    masks = [None if one.mask is None else read_mask(one.mask) for one in defective]
+    # An empty mask marks nothing.
+    masks = [mask if mask is not None and mask.any() else None for mask in masks]
+    masked = [
+        (one.anomaly.anomaly_map, mask)
+        for one, mask in zip(defective, masks, strict=True)
+        if mask is not None
+    ]
     places = _Places(normal, masked) if masked else None
     return AnomalyEvaluation(
         len(normal),
@@ -158,7 +185,14 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         None if places is None else places.pixel_auroc(),
         None if places is None else places.pro(),
         None if places is None else places.peak_on_defect(),
-    )
+        tuple(
+            ImageFigures(
+                one.anomaly.path, one.kind, one.anomaly.score, one.anomaly.p_value, one.anomaly.anomalous,
+                None if mask is None else _peaks_on(_resized(one.anomaly.anomaly_map), mask),
+            )
+            for one, mask in zip(judged, [*([None] * len(normal)), *masks], strict=True)
+        ),
+    )  # fmt: skip
 
 
 def find_mask(image: Path, folder: Path | None = None) -> Path | None:
@@ -249,9 +283,7 @@ class _Places:
 
     def peak_on_defect(self) -> Figure:
         """Return the share of pictures whose map has its peak on a defect."""
-        hits = sum(
-            bool(mask.ravel()[found.argmax()]) for found, mask in zip(self._maps, self._masks, strict=True)
-        )
+        hits = sum(_peaks_on(found, mask) for found, mask in zip(self._maps, self._masks, strict=True))
         return Figure(hits / len(self._maps), wilson_interval(hits, len(self._maps)))
 
     def _figure(self, area: Callable[[Times, Times], float]) -> Figure:
@@ -284,6 +316,10 @@ def _resized(found: Map) -> Map:
     small = Image.fromarray(found, "F").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     values: Map = np.asarray(small)
     return values
+
+
+def _peaks_on(found: Map, mask: Mask) -> bool:
+    return bool(mask.ravel()[found.argmax()])
 
 
 def _auroc(usual: Iterable[float], odd: Iterable[float]) -> float:

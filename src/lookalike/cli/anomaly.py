@@ -204,6 +204,10 @@ def evaluate(
     for each in skipped:
         warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
     if form == "jsonl":
+        for image in found.images:
+            print_line({"type": "image", **image.line()})
+        for each in skipped:
+            print_line({"type": "skipped", "path": str(each.path), "reason": each.reason})
         print_line({"type": "summary", **found.line(), "skipped": len(skipped)})
     else:
         _print_evaluation(found)

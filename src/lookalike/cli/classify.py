@@ -37,7 +37,7 @@ from lookalike.cli.output import (
     verdict_text,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import InvalidArgument
+from lookalike.errors import InvalidArgument, StoreCorrupt, Unanswerable, WeightsMissing
 from lookalike.file_names import display
 from lookalike.search.query import Image
 from lookalike.sources.files import absolute
@@ -154,7 +154,9 @@ def classify(
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
         found = classifier.classify(map(Image, paths))
-        for answer, anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
+        for answer, anomaly in zip(
+            found, _scores(handle, paths, max_pixels, quiet=settings.quiet), strict=False
+        ):
             if isinstance(answer, Skipped):
                 warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
                 code = 1
@@ -178,11 +180,18 @@ def classify(
     return code
 
 
-def _scores(handle: Collection, paths: Sequence[Path], max_pixels: int) -> Iterator[Anomaly | None]:
+def _scores(
+    handle: Collection, paths: Sequence[Path], max_pixels: int, *, quiet: bool
+) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
     if not handle.knows_normal():
         yield from repeat(None)
-    for found in handle.anomaly_scorer(max_pixels=max_pixels).score(paths):
+    try:
+        scorer = handle.anomaly_scorer(max_pixels=max_pixels)
+    except (Unanswerable, WeightsMissing, StoreCorrupt) as error:
+        warn(f"not held against normal pictures: {error}", quiet=quiet)
+        yield from repeat(None)
+    for found in scorer.score(paths):
         yield None if isinstance(found, Skipped) else found
 
 
