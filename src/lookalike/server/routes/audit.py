@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 
-from lookalike.errors import InvalidArgument
+from lookalike.errors import InvalidArgument, UnusableImage
+from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.metric_learning.corrections import is_confirmed
 from lookalike.schemas.audit import (
     AlikeImage,
@@ -27,6 +28,7 @@ from lookalike.schemas.audit import (
     Unread,
 )
 from lookalike.schemas.jobs import Job, JobId
+from lookalike.server.http.problems import Refused
 from lookalike.server.routes.audit_result import AuditResult, DuplicateIds, audit_result
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import read_records
@@ -92,13 +94,23 @@ async def audited(
 
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
+    def read(record: Record) -> bytes:
+        try:
+            with service.roots.open(name, record) as file:
+                data = file.read(MAX_BYTES + 1)
+        except Refused as error:
+            raise UnusableImage(record.uri, str(error)) from error
+        if len(data) > MAX_BYTES:
+            raise UnusableImage(record.uri, "the file is too large to be read")
+        return data
+
     found = service.database[name].audit(
         query.by,
         split=query.split,
         using=query.using,
         k=query.k,
         look=query.look,
-        read=partial(service.roots.read, name),
+        read=read,
         progress=progress,
     )
     return audit_result(found)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from lookalike.anomaly.fitting import CHANGED
-from lookalike.errors import UnusableImage
-from lookalike.ingest.embedding import Upload
 from lookalike.schemas.explanation import Explanation
 from lookalike.schemas.values import Unusable
-from lookalike.types import Skipped
+from lookalike.server.routes.image_files import read_image
+from lookalike.types import Record, Skipped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +16,8 @@ if TYPE_CHECKING:
 
     from lookalike.classification.classifier import Classified, Classifier
     from lookalike.classification.explanation import Compared, Explainer
+    from lookalike.ingest.embedding import Upload
     from lookalike.server.service import Service
-    from lookalike.types import Record
-
-    Patches = dict[str, NDArray[np.float32] | str]
 
 MOST_EXPLAINED = 4
 """Pictures of a request that are explained: each takes a second or two."""
@@ -49,44 +45,29 @@ async def explain(
 
     explainer, compared = await service.store_pool.run(prepared)
 
-    async def patches_of(upload: Upload) -> tuple[str, NDArray[np.float32]] | str:
+    async def patches_of(upload: Upload) -> NDArray[np.float32] | str:
         (file,) = await service.embedding_queue.pictures([upload], explainer.embedder, explainer.cache)
-        return file.reason if isinstance(file, Skipped) else (file.digest, file.features)
+        return file.reason if isinstance(file, Skipped) else file.features
 
-    async def patches_in(record: Record) -> NDArray[np.float32] | str:
-        try:
-            found = await patches_of(await _file(service, name, record))
-        except UnusableImage as error:
-            return error.reason
-        if isinstance(found, str):
-            return found
-        return found[1] if found[0] == record.digest else CHANGED
+    async def read(record: Record) -> Upload | Unusable:
+        return await service.image_pool.run(lambda: read_image(service, name, record))
 
-    shown = picture.name if isinstance(picture, Upload) else service.roots.name(picture)
-    try:
-        upload = picture if isinstance(picture, Upload) else await _file(service, name, picture)
-    except UnusableImage as error:
-        return Unusable(name=shown, skipped=error.reason)
+    upload = await read(picture) if isinstance(picture, Record) else picture
+    if isinstance(upload, Unusable):
+        return upload
     own = await patches_of(upload)
     if isinstance(own, str):
-        return Unusable(name=shown, skipped=own)
-    patches: Patches = {each.id: await patches_in(each) for each in compared.records.values()}
+        return Unusable(name=upload.name, skipped=own)
+    patches: dict[str, NDArray[np.float32] | str] = {}
+    for record in compared.records.values():
+        file = await read(record)
+        patches[record.id] = file.skipped if isinstance(file, Unusable) else await patches_of(file)
 
     def judged() -> Explanation:
-        found = explainer.judge(answer, compared, own[1], patches)
+        found = explainer.judge(answer, compared, own, patches)
         png = handle.overlay(upload.data, found, max_pixels=service.settings.max_pixels)
         drawn = f"data:image/png;base64,{base64.b64encode(png).decode()}"
         return Explanation.model_validate(found.line() | {"overlay": drawn})
 
     # It takes a second: nobody else is to wait for it.
     return await service.slow_image_pool.run(judged)
-
-
-async def _file(service: Service, name: str, record: Record) -> Upload:
-    """Read the file of an image of the collection.
-
-    Raises:
-        UnusableImage: it cannot be read.
-    """
-    data = await service.image_pool.run(lambda: service.roots.read(name, record))
-    return Upload(service.roots.name(record), data)

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.errors import UnusableImage
 from lookalike.file_names import readable
-from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.metric_learning.corrections import marks_of
 from lookalike.server.http.problems import Refused
 from lookalike.stores.checks import same_name
@@ -110,21 +108,6 @@ class Roots:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR):
                 raise Refused(404, "the file of this image is not there any more") from error
             raise Refused(404, f"the file of this image cannot be read: {error.strerror}") from error
-
-    def read(self, collection: str, record: Record) -> bytes:
-        """Return the bytes of the file of an image.
-
-        Raises:
-            UnusableImage: it cannot be opened, for what `open` refuses, or is too large.
-        """
-        try:
-            with self.open(collection, record) as file:
-                data = file.read(MAX_BYTES + 1)
-        except Refused as error:
-            raise UnusableImage(record.uri, str(error)) from error
-        if len(data) > MAX_BYTES:
-            raise UnusableImage(record.uri, "the file is too large to be read")
-        return data
 
     def _now(self) -> _Known:
         if self._database.indexed_state() != self._known.state:
