@@ -64,7 +64,7 @@ class SqliteFilters:
             else:
                 others = np.setdiff1d(known, np.fromiter(changed, np.int64), assume_unique=True)
                 again = _matching(connection, entry.key, where or {}, having, sorted(changed))
-                known = np.union1d(others, again)
+                known = np.insert(others, np.searchsorted(others, again), again)
         with self._lock:
             self._answers[key] = entry.revision, known
             while len(self._answers) > _REMEMBERED:
