@@ -20,10 +20,11 @@ from lookalike.stores.sqlite.catalog import (
     read_metric,
     remove_collection,
     rename_collection,
+    revisions,
     with_count,
     write_metrics,
 )
-from lookalike.stores.sqlite.change_log import ChangeLog, revisions
+from lookalike.stores.sqlite.change_log import ChangeLog
 from lookalike.stores.sqlite.check import check_structure
 from lookalike.stores.sqlite.connection import SqliteFile
 from lookalike.stores.sqlite.filters import SqliteFilters

@@ -6,16 +6,13 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lookalike.stores.sqlite.catalog import read_entry, vector_revision
-
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Collection
 
     from lookalike.stores.entry import Entry
 
-    What: TypeAlias = tuple[str, int]
-    """A collection or a vector of one, and its number."""
+What: TypeAlias = tuple[str, int]
+"""A collection or a vector of one, and its number."""
 
 MOST = 1000
 """Records that are noted of a collection at once: where more changed, all are read again."""
@@ -75,13 +72,6 @@ class ChangeLog:
                     found |= change.numbers
                     now = change.before
         return found if now == revision and len(found) <= MOST else None
-
-
-def revisions(connection: sqlite3.Connection, entry: Entry) -> dict[What, int | None]:
-    """Return the revisions of a collection and of its vectors, as a transaction sees them."""
-    now = read_entry(connection, entry.key)
-    found = {of_vector(one.number): vector_revision(connection, one.number) for one in entry.vectors}
-    return {of_collection(entry): None if now is None else now.revision, **found}
 
 
 def of_collection(entry: Entry) -> What:
