@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike.classification.classifier import Classified, Classifier
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery, Judged, Prediction, Vote
 from lookalike.schemas.values import Unusable
@@ -22,6 +21,7 @@ from lookalike.types import Skipped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.classification.classifier import Classified, Classifier
     from lookalike.embedders.protocol import Embedder
     from lookalike.ingest.embedding import EmbeddedFile, Upload
     from lookalike.types import Record
@@ -94,7 +94,7 @@ async def _explained(
     sources = [*pictures, *(answered.records.get(identity) for identity in query.ids)]
     predictions: list[Prediction | Unusable] = []
     for prediction, found, source in zip(answered.answer.predictions, answered.found, sources, strict=True):
-        if isinstance(prediction, Prediction) and isinstance(found, Classified) and source is not None:
+        if isinstance(prediction, Prediction) and not isinstance(found, Skipped) and source is not None:
             explanation = await explain(service, name, answered.classifier, found, source)
             prediction = prediction.model_copy(update={"explanation": explanation})
         predictions.append(prediction)
