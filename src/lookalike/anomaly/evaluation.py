@@ -8,7 +8,7 @@ share of pictures with a defect whose map has its peak on one.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,25 +66,6 @@ class KindFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFigures:
-    """What came of one image."""
-
-    path: Path
-    kind: str | None
-    """Of its defect; None for a normal image."""
-    score: float
-    p_value: float
-    anomalous: bool
-    """Called so at the threshold."""
-    peak_on_defect: bool | None
-    """None where it has no mask."""
-
-    def line(self) -> dict[str, object]:
-        """Return it as JSON has it."""
-        return asdict(self) | {"path": str(self.path)}
-
-
-@dataclass(frozen=True, slots=True)
 class AnomalyEvaluation:
     """How well a memory of normal pictures tells defects, and how well it shows where they are."""
 
@@ -104,12 +85,14 @@ class AnomalyEvaluation:
     """None, as what follows, where there are no masks."""
     pro: Figure | None
     peak_on_defect: Figure | None
-    images: tuple[ImageFigures, ...]
-    """The normal ones first, then kind by kind, each by rising score."""
+    judged: tuple[Judged, ...] = field(default=(), compare=False, repr=False)
+    """The images, each with its score and map."""
 
     def line(self) -> dict[str, object]:
         """Return it as JSON has it, without the images."""
-        return {name: value for name, value in asdict(self).items() if name != "images"} | {
+        figures = asdict(replace(self, judged=()))
+        del figures["judged"]
+        return figures | {
             "false_alarm_interval": self.false_alarm_interval,
             "found_interval": self.found_interval,
         }
@@ -134,6 +117,19 @@ class Judged:
     """Of its defect; None for a normal image."""
     mask: Path | None = None
     """File with its mask, where there is one."""
+    peak_on_defect: bool | None = None
+    """Whether its map has its peak on a defect, once that is measured; None where it has no mask."""
+
+    def line(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {
+            "path": str(self.anomaly.path),
+            "kind": self.kind,
+            "score": self.anomaly.score,
+            "p_value": self.anomaly.p_value,
+            "anomalous": self.anomaly.anomalous,
+            "peak_on_defect": self.peak_on_defect,
+        }
 
 
 def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
@@ -186,13 +182,13 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         None if places is None else places.pro(),
         None if places is None else places.peak_on_defect(),
         tuple(
-            ImageFigures(
-                one.anomaly.path, one.kind, one.anomaly.score, one.anomaly.p_value, one.anomaly.anomalous,
-                None if mask is None else _peaks_on(_resized(one.anomaly.anomaly_map), mask),
+            replace(
+                one,
+                peak_on_defect=None if mask is None else _peaks_on(_resized(one.anomaly.anomaly_map), mask),
             )
             for one, mask in zip(judged, [*([None] * len(normal)), *masks], strict=True)
         ),
-    )  # fmt: skip
+    )
 
 
 def find_mask(image: Path, folder: Path | None = None) -> Path | None:
