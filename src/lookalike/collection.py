@@ -23,7 +23,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
-from lookalike.ingest.embedding import Upload, embed_files
+from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
@@ -41,6 +41,9 @@ from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
+from lookalike.sources.locations import full, location
+from lookalike.sources.objects import Location, ObjectPath
+from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import same_name
 from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
@@ -85,10 +88,10 @@ if TYPE_CHECKING:
         Where,
     )
 
-    Paths = str | Path | Iterable[str | Path]
+    Paths = str | Location | Iterable[str | Location]
     """One path, or several."""
 
-Classifiable: TypeAlias = "str | Path | bytes | Image | RecordId | Skipped"
+Classifiable: TypeAlias = "str | Location | bytes | Image | RecordId | Skipped"
 """An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
 
 
@@ -338,7 +341,7 @@ class Collection:
             InvalidArgument: labels that no image may have.
         """
         embedder = self.embedder()
-        files = [absolute(path) for path in paths_of(paths)]
+        files = [full(path) for path in paths_of(paths)]
         labels = map(Label, _of_each(fields, len(files)), _of_each(metadata, len(files)))
         embedded = embed_files(files, embedder, self._models.features(embedder), max_pixels=max_pixels)
         pictures = []
@@ -981,12 +984,14 @@ class Collection:
             One value for each image, in order.
         """
         scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        several = [images] if isinstance(images, str | Path | bytes) else images
+        several = [images] if isinstance(images, str | Path | ObjectPath | bytes) else images
         return scorer.score(
-            Upload("image", each) if isinstance(each, bytes) else Path(each) for each in several
+            Upload("image", each) if isinstance(each, bytes) else location(each) for each in several
         )
 
-    def overlay(self, image: str | Path | bytes, found: Anomaly, *, max_pixels: int = MAX_PIXELS) -> bytes:
+    def overlay(
+        self, image: str | Location | bytes, found: Anomaly, *, max_pixels: int = MAX_PIXELS
+    ) -> bytes:
         """Draw the anomaly map of an image over it, with boxes around what stands out; return a PNG.
 
         Args:
@@ -1058,14 +1063,21 @@ class Collection:
 
 def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image | RecordId | Skipped]:
     """Yield images as terms: what is a path, or bytes, is an image."""
-    several = [images] if isinstance(images, str | Path | bytes | Image | RecordId | Skipped) else images
+    several = (
+        [images]
+        if isinstance(images, str | Path | ObjectPath | bytes | Image | RecordId | Skipped)
+        else images
+    )
     for each in several:
-        yield Image(each) if isinstance(each, str | Path | bytes) else each
+        if isinstance(each, ObjectPath):
+            yield Image(str(each))
+        else:
+            yield Image(each) if isinstance(each, str | Path | bytes) else each
 
 
-def paths_of(paths: Paths) -> list[Path]:
-    """Return one path, or several, as a list."""
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+def paths_of(paths: Paths) -> list[Location]:
+    """Return one path, or several, as a list: `s3://bucket/prefix` names objects."""
+    return [location(path) for path in ([paths] if isinstance(paths, str | Path | ObjectPath) else paths)]
 
 
 def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +12,11 @@ from lookalike.errors import UnusableImage
 from lookalike.images.decoding import decode
 from lookalike.images.levels import AUTO, Range
 from lookalike.images.limits import MAX_PIXELS
+from lookalike.sources.locations import location
 
 if TYPE_CHECKING:
     from lookalike.anomaly.scoring import Anomaly
+    from lookalike.sources.objects import Location
 
 LONGEST = 1024
 """Longer side of an overlay, in pixels; nothing is enlarged beyond `SHORTEST`."""
@@ -31,7 +32,7 @@ _BOX = (255, 0, 0)
 
 
 def overlay(
-    picture: str | Path | bytes,
+    picture: str | Location | bytes,
     found: Anomaly,
     *,
     max_pixels: int = MAX_PIXELS,
@@ -42,7 +43,7 @@ def overlay(
     Nothing is coloured below half of what normal pictures reach; all is red from twice that on.
 
     Args:
-        picture: a file, or its bytes.
+        picture: a file, an object, or its bytes.
         found: its map and boxes.
         max_pixels: an image with more pixels is refused.
         levels: which samples of more than 8 bits become black and white.
@@ -52,7 +53,7 @@ def overlay(
     """
     name = "image" if isinstance(picture, bytes) else str(picture)
     try:
-        data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+        data = picture if isinstance(picture, bytes) else location(picture).read_bytes()
     except OSError as error:
         raise UnusableImage(name, f"cannot be read: {error.strerror}") from error
     image = decode(data, name, at_least=LONGEST, max_pixels=max_pixels, levels=levels)

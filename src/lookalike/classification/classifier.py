@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
@@ -24,6 +23,7 @@ from lookalike.search.neighbours import (
     nearest,
     plain_similarity,
 )
+from lookalike.sources.locations import named_location
 from lookalike.types import Skipped
 from lookalike.vectors.vote import vote
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId
+    from lookalike.sources.objects import Location
     from lookalike.types import Approximation, CollectionInfo, Prediction, Scalar, Where
 
 JUDGED_IMAGES = 10_000
@@ -75,7 +76,7 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    path: Path
+    path: Location
     """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
@@ -198,7 +199,7 @@ class Classifier:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
-        return Classified(Path(image.name), prediction, len(same), used)
+        return Classified(named_location(image.name), prediction, len(same), used)
 
     @property
     def _promised(self) -> bool:

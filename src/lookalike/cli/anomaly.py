@@ -24,14 +24,14 @@ from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.output_files import write_file
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.types import Skipped
-from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation, Figure
     from lookalike.anomaly.fitting import MemoryReport
     from lookalike.anomaly.scoring import Anomaly
+    from lookalike.sources.objects import Location
 
 _false_alarm_option = option(
     "--false-alarm",
@@ -205,7 +205,7 @@ class _Names:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, path: Path) -> str:
+    def of(self, path: Location) -> str:
         """Return the name for a picture, with a number where another has it."""
         number, name = 1, f"{path.stem}.png"
         while name.casefold() in self._taken:
@@ -234,7 +234,7 @@ def _score_line(found: Anomaly, drawn: Path | None) -> dict[str, object]:
     """Return the score of one image as a JSON line."""
     return {
         "path": str(found.path),
-        "uri": file_uri(absolute(found.path)),
+        "uri": full(found.path).as_uri(),
         **found.line(),
         **({} if drawn is None else {"overlay": str(drawn)}),
     }

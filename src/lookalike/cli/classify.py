@@ -40,19 +40,18 @@ from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.search.query import Image
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.types import Skipped
-from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from lookalike.anomaly.scoring import Anomaly
     from lookalike.classification.classifier import Classified
     from lookalike.classification.zero_shot import Named
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
+    from lookalike.sources.objects import Location
 
 
 @click.command()
@@ -153,7 +152,7 @@ def classify(
             warn("`lookalike classify --refresh` judges it anew", quiet=settings.quiet)
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
-        found = classifier.classify(map(Image, paths))
+        found = classifier.classify(Image(str(path)) for path in paths)
         for answer, anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
             if isinstance(answer, Skipped):
                 warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
@@ -178,7 +177,7 @@ def classify(
     return code
 
 
-def _scores(handle: Collection, paths: Sequence[Path], max_pixels: int) -> Iterator[Anomaly | None]:
+def _scores(handle: Collection, paths: Sequence[Location], max_pixels: int) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
     if not handle.knows_normal():
         yield from repeat(None)
@@ -191,7 +190,7 @@ def _classified_line(answer: Classified, by: str) -> dict[str, object]:
     prediction = answer.prediction
     return {
         "path": str(answer.path),
-        "uri": file_uri(absolute(answer.path)),
+        "uri": full(answer.path).as_uri(),
         "by": by,
         "label": prediction.label,
         "share": prediction.share,
@@ -256,7 +255,7 @@ def _refuse_beside(option: str, *names: str) -> None:
 
 def _classify_by_names(
     settings: Settings,
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     labels: str,
     templates: Sequence[str],
     *,
@@ -304,7 +303,7 @@ def _named_line(answer: Named, model: str) -> dict[str, object]:
     label, share, _ = answer.labels[0]
     return {
         "path": str(answer.path),
-        "uri": file_uri(absolute(answer.path)),
+        "uri": full(answer.path).as_uri(),
         "model": model,
         "label": label,
         "share": share,

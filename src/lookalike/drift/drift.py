@@ -26,10 +26,9 @@ from lookalike.ingest.survey import survey
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.stores.checks import same_name
 from lookalike.types import SERIES, Neighbour, Skipped
-from lookalike.uris import file_uri
 from lookalike.vectors.groupings import numbered_by_first_row
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
@@ -37,7 +36,6 @@ from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
     from lookalike.labels.labelling import Label
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.types import CollectionInfo, Record, Scalar, Vectors, Where
     from lookalike.vectors.groupings import Groups
 
@@ -160,7 +159,7 @@ def compare_with_collection(
     spaces: Spaces,
     models: Models,
     name: str,
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     options: DriftOptions,
     progress: Progress = silent,
 ) -> Drift:
@@ -281,7 +280,7 @@ def _embedded(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     options: DriftOptions,
     skipped: list[Skipped],
     progress: Progress,
@@ -290,17 +289,17 @@ def _embedded(
     noted = indexed_paths(models.cache, spaces.store.url).get(same_name(collection.name), Indexed())
     report = IndexReport(collection.name)
     asked = IndexOptions(labels=options.labels, group_by=options.group_by)
-    found = survey([absolute(path) for path in paths], asked, {}, report, Disk(), noted.folders, {})
+    found = survey([full(path) for path in paths], asked, {}, report, Disk(), noted.folders, {})
     skipped += report.skipped
     embedder = models.embedder_of(collection, plain_vector(collection, options.using))
     records, rows = [], []
-    wanted: list[tuple[Path, Label]] = list(found.wanted.items())
+    wanted: list[tuple[Location, Label]] = list(found.wanted.items())
     outcomes = embed_files([path for path, _ in wanted], embedder, models.features(embedder))
     for done, ((path, label), outcome) in enumerate(zip(wanted, outcomes, strict=True), 1):
         if isinstance(outcome, Skipped):
             skipped.append(outcome)
         else:
-            records.append(outcome.record(file_uri(path), label))
+            records.append(outcome.record(path.as_uri(), label))
             rows.append(outcome.features)
         progress(done, len(wanted))
     if not rows:

@@ -16,10 +16,9 @@ from lookalike.uris import local_path
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lookalike.embedders.models import Models
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Features, Record, VectorInfo
 
@@ -82,7 +81,7 @@ def _embed_lacking(
     progress(0, len(lacking))
     for ids in chunks(lacking, _BATCH):
         found: dict[str, tuple[Record, Features]] = {}
-        files: dict[Path, Record] = {}
+        files: dict[Location, Record] = {}
         for record in store.get(collection.name, ids):
             features = cache.get(record.digest)
             path = local_path(record.uri)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.anomaly.scoring import AnomalyScorer
-    from lookalike.ingest.embedding import EmbeddedFile, Upload
+    from lookalike.ingest.embedding import EmbeddedFile
+    from lookalike.sources.uploads import Upload
 
 router = APIRouter(tags=["anomaly"], route_class=FastRoute)
 

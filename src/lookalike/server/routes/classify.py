@@ -61,7 +61,7 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
 def _image(file: EmbeddedFile | Skipped, embedder: Embedder) -> Image | Skipped:
     if isinstance(file, Skipped):
         return file
-    return Image(file.path, Embedding(file.features, embedder.fingerprint, file.digest))
+    return Image(str(file.path), Embedding(file.features, embedder.fingerprint, file.digest))
 
 
 def _classify(

@@ -13,7 +13,7 @@ import stat
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from lookalike.file_names import readable
 from lookalike.metric_learning.corrections import marks_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from lookalike.database import Database
+    from lookalike.sources.objects import Location
     from lookalike.types import Record
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -120,10 +121,14 @@ class Roots:
         noted = self._database.indexed()
         return _Known(
             state,
-            {name: each.folders for name, each in noted.items()},
-            {name: frozenset(each.files) for name, each in noted.items()},
+            {name: tuple(filter(_is_path, each.folders)) for name, each in noted.items()},
+            {name: frozenset(filter(_is_path, each.files)) for name, each in noted.items()},
             self._paths.union(str(folder) for each in noted.values() for folder in each.folders),
         )
+
+
+def _is_path(place: Location) -> TypeGuard[Path]:
+    return isinstance(place, Path)
 
 
 def _real(path: Path) -> Path:
