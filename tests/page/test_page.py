@@ -80,8 +80,18 @@ def store(folder: Path, cache: Path) -> str:
     things.mkdir()
     for name, file in FILES.items():
         drawn(name).save(things / file)
+    parts = folder / "parts"
+    for name in ("good", "spot"):
+        (parts / name).mkdir(parents=True)
+    for file in sorted((photographs / "nominal").iterdir())[:8]:
+        shutil.copy2(file, parts / "good" / file.name)
+    with Image.open(file) as image:
+        image.paste("white", (150, 60, 175, 85))
+        image.save(parts / "spot" / "spot.png")
     url = f"sqlite:///{folder / 'page.db'}"
     with Database(url, cache=cache) as database:
+        database["parts"].index([parts])
+        database["parts"].fit_anomaly({"label": "good"})
         database["textile"].index([photographs])
         database["things"].index([things])
         records, _ = database["things"].read()
@@ -331,6 +341,37 @@ def test_a_picture_unlike_anything_is_unknown(page: Visit, folder: Path) -> None
     page.settled()
     expect(page.page.locator(".verdict .label")).to_have_text("unknown")
     expect(page.page.locator(".verdict")).to_contain_text("unlike anything in the collection")
+
+
+def test_what_is_odd_lies_over_the_picture_and_is_switched_off(page: Visit, folder: Path) -> None:
+    spot = folder / "parts" / "spot" / "spot.png"
+    page.go("classify", "parts", by="label")
+    page.pick(spot)
+    answer = page.page.locator(".prediction")
+    expect(answer.locator(".outcome")).to_have_text("Anomalous")
+    expect(answer.locator(".anomaly")).to_contain_text("unlike the 8 normal pictures")
+    expect(answer.locator(".anomaly")).to_contain_text(re.compile("At 5.% to 7.% from the left"))
+    layer, button = answer.locator(".layer"), answer.get_by_role("button", name="What is odd")
+    expect(layer).to_be_visible()
+    page.pictures_are_shown(".layer, .prediction .picture")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.click()
+    expect(layer).to_be_hidden()
+    page.page.keyboard.press("m")
+    expect(layer).to_be_visible()
+    # Of an image of the collection the details say the same.
+    page.page.locator(".evidence .card", has_text="good/").first.locator(".open").click()
+    dialog = page.page.locator("dialog[open]")
+    expect(dialog.locator(".outcome")).to_have_text("Nothing unusual")
+    expect(dialog).to_contain_text("one of the normal pictures")
+    expect(dialog.locator(".layer")).to_be_hidden()
+    page.page.keyboard.press("m")
+    expect(dialog.locator(".layer")).to_be_visible()
+    # Where nothing normal was learned, nothing is said of it.
+    page.go("classify", by="label")
+    page.pick(spot)
+    page.settled()
+    expect(page.page.locator(".anomaly")).to_be_hidden()
 
 
 def test_a_wrong_label_is_put_right_and_back(page: Visit, store: str, cache: Path) -> None:
@@ -948,6 +989,10 @@ def test_axe_finds_nothing_that_shuts_people_out(
         page.go("classify", p=identity)
         page.settled()
         check("classify")
+        page.go("classify", "parts")
+        page.pick(photograph)
+        expect(page.page.locator(".outcome")).to_be_visible()
+        check("anomaly")
         for tab, what in (("evaluation", ".matrix"), ("map", "canvas"), ("audit", ".finding")):
             page.go(f"judge/{tab}")
             page.page.locator(".asker button.primary").click()

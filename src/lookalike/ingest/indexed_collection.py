@@ -89,7 +89,7 @@ def index_collection(
             note([])
         raise
     # What a run or a fit before this one was killed over, and what a further model has not seen yet.
-    for incomplete in complete_vectors(store, name, models, progress):
+    for incomplete in complete_vectors(store, name, models, progress, roots):
         report.remarks.append(Remark("", str(incomplete)))
     unnoted = note([path for path in paths if _is_there(path)])
     # Most of the time of a run in which nearly all were new to the model is the model's.

@@ -215,7 +215,7 @@ class ImageNames:
             path = os.path.normpath(folder / spelling)
             if image := self._by_path.get(normalize("NFC", path)):
                 return Place(image, "exact", "")
-            outside = not _is_below(path, str(self.root))
+            outside = not _is_below(path, os.path.normpath(self.root))
             if outside and os.path.lexists(path):
                 raise Unusable(f"{text!r} leads out of the folder that is indexed")
         base = self._bases.get(folder)
@@ -302,9 +302,9 @@ class ImageNames:
         paths = {}
         for image in self.images:
             as_read = readable(str(image.relative_to(self.root)))
-            paths[normalize("NFC", f"{self.root}/{as_read}")] = image
+            paths[normalize("NFC", os.path.normpath(f"{self.root}/{as_read}"))] = image
         # What is spelt so on disk wins over what is read so.
-        paths.update((normalize("NFC", str(image)), image) for image in self.images)
+        paths.update((normalize("NFC", os.path.normpath(image)), image) for image in self.images)
         return paths
 
     def _spelt(self, level: str) -> tuple[dict[str, list[Location]], dict[str, list[Location]]]:

@@ -31,7 +31,7 @@ _RETRIES = 6
 _FIRST_WAIT = timedelta(milliseconds=100)
 _LONGEST_WAIT = timedelta(seconds=10)
 _NO_LONGER = timedelta(seconds=60)
-_SETTINGS = ("AWS_", "GOOGLE_", "AZURE_", "SSL_CERT_")
+_SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
 _STATUS = re.compile(r"\b(?:status|code)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
 _UNNAMEABLE = re.compile(
@@ -68,7 +68,7 @@ class Bucket:
         """
         self.uri = f"{scheme}://{name}"
         self._obstore = _obstore()
-        self._store = _open(scheme, name, _settings(os.environ))
+        self._store = _open(scheme, name, _settings(scheme, os.environ))
 
     def pages(self, prefix: str) -> Iterator[Sequence[ObjectMeta]]:
         """List the objects below a prefix, some at a time.
@@ -116,6 +116,22 @@ class Bucket:
                 raise UnusableImage(f"{self.uri}/{key}", f"{meta.size:,} bytes, more than {most:,}")
             return bytes(answer.bytes()), meta
 
+    def part(self, key: str, start: int, end: int) -> tuple[bytes, ObjectMeta]:
+        """Read some bytes of an object, and what is known of it.
+
+        Args:
+            key: of the object.
+            start: the first byte, from 0; below its size.
+            end: after the last one.
+
+        Raises:
+            OSError: it is not there, or may not be read.
+            SourceError: the server does not answer, or refuses everything.
+        """
+        with self._refusals(key):
+            answer = self._obstore.get(self._store, key, options={"range": (start, end)})
+            return bytes(answer.bytes()), _meta(answer.meta)
+
     def sign(self, key: str, seconds: int) -> str:
         """Return a URL by which anybody may read an object for some time.
 
@@ -146,7 +162,8 @@ class Bucket:
         known, text = self._obstore.exceptions, str(error)
         if _MACHINE in text:
             return SourceDenied(self.uri, "no keys are in the environment, and this machine has no role")
-        found = _CODE.search(text) or _STATUS.search(text)
+        status = _STATUS.search(text)
+        found = _CODE.search(text) or status
         code = found[1] if found else ""
         if code == "NoSuchBucket" or (isinstance(error, FileNotFoundError) and key is None):
             return SourceError(self.uri, "the server has no such bucket")
@@ -161,7 +178,7 @@ class Bucket:
                 "beside it",
             )
         denied = known.PermissionDeniedError, known.UnauthenticatedError
-        if isinstance(error, denied) or code in ("401", "403"):
+        if isinstance(error, denied) or (status and status[1] in ("401", "403")):
             if key is not None and code in ("AccessDenied", "403", ""):
                 return PermissionError(errno.EACCES, "the server refuses access to this object")
             said = f" ({code})" if code else ""
@@ -171,6 +188,11 @@ class Bucket:
         if code:
             return SourceError(self.uri, f"the server answers with an error ({code})")
         return SourceUnreachable(self.uri, "no server answers, or it went away in the middle")
+
+
+def has_settings(scheme: str) -> bool:
+    """Tell whether the environment has any setting for a kind of store: a region, say."""
+    return any(name.startswith(_SETTINGS[scheme]) for name in os.environ)
 
 
 @lru_cache(maxsize=1)
@@ -183,9 +205,9 @@ def _obstore() -> ModuleType:
     return obstore
 
 
-def _settings(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _settings(scheme: str, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return what of the environment says how a bucket is reached: one that changed is opened anew."""
-    return tuple(sorted(each for each in environment.items() if each[0].startswith(_SETTINGS)))
+    return tuple(sorted(each for each in environment.items() if each[0].startswith(_SETTINGS[scheme])))
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
+from lookalike.sources.buckets import has_settings
 from lookalike.sources.files import absolute
 from lookalike.sources.folders import file_content
 from lookalike.sources.objects import ObjectPath, is_object, object_of, object_path
@@ -38,6 +39,16 @@ def named_location(text: str) -> Location:
 def location_of(uri: str) -> Location | None:
     """Return what a record's URI names; None where it is neither a file of this machine nor an object."""
     return local_path(uri) or object_of(uri)
+
+
+def readable_location(uri: str) -> Location | None:
+    """Return where the picture of a record may be read: None where that is no file and no object for us.
+
+    Whoever writes to a store says what its records name, and asking for an object sends a request. So objects
+    are asked for only where the environment says how, by any setting of their kind of store.
+    """
+    place = location_of(uri)
+    return None if isinstance(place, ObjectPath) and not has_settings(place.scheme) else place
 
 
 def full(place: Location) -> Location:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import re
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from lookalike.sources.buckets import ObjectMeta
 
+# Bytes that are asked for at once, of an object that is open: most pictures are one part.
+_PART = 8 << 20
 # Label files are read whole; above this no object is.
 _MOST = 1 << 30
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -48,9 +51,9 @@ class ObjectPath(PurePosixPath):
         return f"{scheme}://{rest}" if parted and scheme in OBJECT_SCHEMES else text
 
     @property
-    def bucket(self) -> str:
-        """The URI of the bucket."""
-        return "/".join((self.parts[0], "", self.parts[1]))
+    def scheme(self) -> str:
+        """The kind of its store: s3, gs or az."""
+        return self.parts[0].removesuffix(":")
 
     @property
     def key(self) -> str:
@@ -120,11 +123,58 @@ class ObjectPath(PurePosixPath):
         """Read the object as text."""
         return self.read_bytes().decode(encoding, errors)
 
-    def open(self, mode: str) -> io.BytesIO:
-        """Read the object, as a file that is open; `mode` is `rb`."""
+    def open(self, mode: str) -> io.BufferedReader:
+        """Open the object, to be read as far as is asked for; `mode` is `rb`.
+
+        Raises:
+            OSError: it is not there, or may not be read; also when it is read, or if it changes meanwhile.
+            SourceError: the server does not answer, or refuses everything.
+        """
         if mode != "rb":
             raise ValueError("objects are only read")
-        return io.BytesIO(self.read_bytes())
+        return io.BufferedReader(ObjectFile(self), _PART)
+
+
+class ObjectFile(io.RawIOBase):
+    """An object that is open, read part by part as it was when it was opened."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        """Ask what it is.
+
+        Raises:
+            OSError: it is not there, or may not be looked at.
+            SourceError: the server does not answer, or refuses everything.
+        """
+        super().__init__()
+        self.status = status_of(_bucket(path).head(path.key)._replace(version=""))
+        self._path = path
+        self._at = 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a byte."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.status.st_size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer as much as it takes, or as there is."""
+        end = min(self._at + len(buffer), self.status.st_size)
+        if self._at >= end:
+            return 0
+        data, meta = _bucket(self._path).part(self._path.key, self._at, end)
+        if (meta.size, meta.e_tag) != (self.status.st_size, self.status.e_tag):
+            raise OSError(errno.ESTALE, "the object was changed while it was read")
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 Location: TypeAlias = Path | ObjectPath
@@ -216,4 +266,4 @@ class ObjectSource:
 def _bucket(path: ObjectPath) -> Bucket:
     if len(path.parts) < 2:
         raise InvalidArgument(f"{display(str(path))!r} names no bucket")
-    return Bucket(path.parts[0].removesuffix(":"), path.parts[1])
+    return Bucket(path.scheme, path.parts[1])

@@ -33,7 +33,7 @@ def read_parquet(path: Location) -> list[dict[str, Any]]:
     try:
         if not path.is_file():
             raise Unusable("not a regular file")
-        with parquet.ParquetFile(path) as file:
+        with path.open("rb") as opened, parquet.ParquetFile(opened) as file:
             schema = file.schema_arrow
             if len(set(schema.names)) < len(schema.names):
                 raise Unusable(f"two columns of one name: the columns are {', '.join(schema.names)}")

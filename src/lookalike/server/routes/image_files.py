@@ -23,6 +23,7 @@ from lookalike.schemas.values import Id
 from lookalike.server.http.problems import Refused
 from lookalike.server.http.responses import not_modified
 from lookalike.server.service import InjectedService, Service
+from lookalike.sources.objects import ObjectFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from lookalike.images.formats import Format
+    from lookalike.sources.objects import ObjectStatus
     from lookalike.types import CollectionInfo, Record
 
 router = APIRouter(tags=["images"])
@@ -94,7 +96,7 @@ async def original(
     headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
-    file, kind = await service.image_pool.run(lambda: _checked(service, collection.name, record))
+    file, kind = await service.image_pool.run(lambda: open_image(service, collection.name, record))
     headers |= {
         "Content-Length": str(record.size),
         "Content-Disposition": disposition(service.roots.name(record), kind.suffix),
@@ -132,9 +134,7 @@ def _small(
     """Return an image small; None where that may take long, and it must not."""
     _, levels = split_name(collection.space.embedder)
     with service.roots.open(collection.name, record) as file:
-        status = _check_size(file.fileno(), record)
-        # What changes whenever the file does: a file system sets it, and nobody else can.
-        key = record.digest, size, str(levels), status.st_dev, status.st_ino, status.st_ctime_ns
+        key: tuple[str | int, ...] = record.digest, size, str(levels), *_check_size(file, record)
         known = service.thumbnails.get(key)
         if known is not None:
             return known
@@ -148,11 +148,15 @@ def _small(
     return picture
 
 
-def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
-    """Open the file of an image that is still as it was indexed; the caller closes it."""
+def open_image(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
+    """Open the file of an image; the caller closes it.
+
+    Raises:
+        Refused: it is not to be read here, is gone, or has changed since it was indexed.
+    """
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record))
-        _check_size(file.fileno(), record)
+        _check_size(file, record)
         kind = format_of(file.read(SIGNED_BYTES))
         file.seek(0)
         if kind is None or hashlib.file_digest(file, "sha256").hexdigest() != record.digest:
@@ -162,11 +166,21 @@ def _checked(service: Service, collection: str, record: Record) -> tuple[Buffere
     return file, kind
 
 
-def _check_size(descriptor: int, record: Record) -> os.stat_result:
-    status = os.fstat(descriptor)
-    if not status.st_size == record.size <= MAX_BYTES:
+def _check_size(file: BufferedReader, record: Record) -> tuple[int, ...]:
+    """Refuse a file of another size than was indexed; return what changes whenever the file does.
+
+    A file system or a server sets it, and nobody else can.
+    """
+    found: os.stat_result | ObjectStatus
+    if isinstance(file.raw, ObjectFile):
+        found = file.raw.status
+        state: tuple[int, ...] = (found.st_mtime_ns,)
+    else:
+        found = os.fstat(file.fileno())
+        state = found.st_dev, found.st_ino, found.st_ctime_ns
+    if not found.st_size == record.size <= MAX_BYTES:
         raise _changed()
-    return status
+    return state
 
 
 def _changed() -> Refused:
