@@ -9,6 +9,7 @@ from lookalike.anomaly.evaluation import Judged, evaluate_anomalies, find_mask
 from lookalike.errors import FieldNotFound, PathNotFound
 from lookalike.sources.files import find
 from lookalike.sources.locations import readable_location
+from lookalike.sources.objects import ObjectPath
 from lookalike.types import Skipped
 from lookalike.uris import uri_text
 from lookalike.vectors.vote import label_key
@@ -121,6 +122,9 @@ def evaluate_samples(
         if isinstance(found, Skipped):
             skipped.append(found)
         elif isinstance(sample, Sample):
-            mask = None if sample.kind is None else find_mask(sample.path, masks)
+            mask = None
+            # Masks are files: nothing is looked for beside objects.
+            if sample.kind is not None and not isinstance(sample.path, ObjectPath):
+                mask = find_mask(sample.path, masks)
             judged.append(Judged(found, sample.kind, mask))
     return evaluate_anomalies(judged), skipped

@@ -189,7 +189,7 @@ def check_emptied(
         below = [
             stamp.id
             for uri, stamp in stamps.items()
-            if (path := location_of(uri)) is not None and is_below(path, (root,))
+            if (path := location_of(uri)) is not None and path != root and is_below(path, (root,))
         ]
         if below and all(identity in gone for identity in below):
             raise FolderEmpty(display(root), len(below))

@@ -11,18 +11,19 @@ from __future__ import annotations
 import errno
 import os
 import re
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.errors import ExtraMissing, SourceDenied, SourceError, SourceUnreachable, UnusableImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import ModuleType
 
     from obstore.store import ClientConfig, RetryConfig, S3Config
+
+_T = TypeVar("_T")
 
 # Objects of a page: what servers give at most in one answer.
 _PAGE = 1000
@@ -31,6 +32,8 @@ _RETRIES = 6
 _FIRST_WAIT = timedelta(milliseconds=100)
 _LONGEST_WAIT = timedelta(seconds=10)
 _NO_LONGER = timedelta(seconds=60)
+# Of all that they begin with, other programs have their own: AWS_PAGER, AWS_CA_BUNDLE.
+_WHO = re.compile("ACCESS_KEY|ACCOUNT|CREDENTIALS|ENDPOINT|REGION|ROLE|SKIP_SIGNATURE|TOKEN")
 _SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
 _CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
 _STATUS = re.compile(r"\b(?:status|code)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
@@ -81,8 +84,7 @@ class Bucket:
         """
         stream = self._obstore.list(self._store, prefix or None, chunk_size=_PAGE)
         while True:
-            with self._refusals():
-                page = next(stream, None)
+            page = self._ask(None, lambda: next(stream, None))
             if page is None:
                 return
             yield [_meta(each) for each in page]
@@ -94,8 +96,7 @@ class Bucket:
             OSError: it is not there, or may not be read.
             SourceError: the server does not answer, or refuses everything.
         """
-        with self._refusals(key):
-            return _meta(self._obstore.head(self._store, key))
+        return _meta(self._ask(key, lambda: self._obstore.head(self._store, key)))
 
     def get(self, key: str, most: int) -> tuple[bytes, ObjectMeta]:
         """Read an object whole.
@@ -109,12 +110,11 @@ class Bucket:
             OSError: it is not there, or may not be read.
             SourceError: the server does not answer, or refuses everything.
         """
-        with self._refusals(key):
-            answer = self._obstore.get(self._store, key)
-            meta = _meta(answer.meta)
-            if meta.size > most:
-                raise UnusableImage(f"{self.uri}/{key}", f"{meta.size:,} bytes, more than {most:,}")
-            return bytes(answer.bytes()), meta
+        answer = self._ask(key, lambda: self._obstore.get(self._store, key))
+        meta = _meta(answer.meta)
+        if meta.size > most:
+            raise UnusableImage(f"{self.uri}/{key}", f"{meta.size:,} bytes, more than {most:,}")
+        return self._ask(key, lambda: bytes(answer.bytes())), meta
 
     def part(self, key: str, start: int, end: int) -> tuple[bytes, ObjectMeta]:
         """Read some bytes of an object, and what is known of it.
@@ -128,9 +128,9 @@ class Bucket:
             OSError: it is not there, or may not be read.
             SourceError: the server does not answer, or refuses everything.
         """
-        with self._refusals(key):
-            answer = self._obstore.get(self._store, key, options={"range": (start, end)})
-            return bytes(answer.bytes()), _meta(answer.meta)
+        options = {"range": (start, end)}
+        answer = self._ask(key, lambda: self._obstore.get(self._store, key, options=options))
+        return self._ask(key, lambda: bytes(answer.bytes())), _meta(answer.meta)
 
     def sign(self, key: str, seconds: int) -> str:
         """Return a URL by which anybody may read an object for some time.
@@ -138,23 +138,20 @@ class Bucket:
         Raises:
             SourceError: there are no keys to sign with.
         """
-        with self._refusals(key):
-            return str(self._obstore.sign(self._store, "GET", key, timedelta(seconds=seconds)))
+        lasting = timedelta(seconds=seconds)
+        return str(self._ask(key, lambda: self._obstore.sign(self._store, "GET", key, lasting)))
 
-    @contextmanager
-    def _refusals(self, key: str | None = None) -> Iterator[None]:
-        """Say what became of a request, without the words of the server.
+    def _ask(self, key: str | None, request: Callable[[], _T]) -> _T:
+        """Return what becomes of a request, or say why nothing does, without the words of the server.
 
         Args:
-            key: of the object that was asked for; None: the bucket was listed.
+            key: of the object that is asked for; None: the bucket is listed.
+            request: asks.
         """
-        known = self._obstore.exceptions
         try:
-            yield
-        except (known.BaseError, ValueError, OSError) as error:
+            return request()
+        except (self._obstore.exceptions.BaseError, ValueError, OSError) as error:
             refusal = self._refusal(error, key)
-        else:
-            return
         # Outside the `except`: nothing that prints a chain of errors shall have the server's words.
         raise refusal
 
@@ -191,8 +188,8 @@ class Bucket:
 
 
 def has_settings(scheme: str) -> bool:
-    """Tell whether the environment has any setting for a kind of store: a region, say."""
-    return any(name.startswith(_SETTINGS[scheme]) for name in os.environ)
+    """Tell whether the environment says who we are, or which server it is: a region, say."""
+    return any(name.startswith(_SETTINGS[scheme]) and _WHO.search(name) for name in os.environ)
 
 
 @lru_cache(maxsize=1)
