@@ -77,6 +77,7 @@ HEAVY = {
     "onnx": {"embedders/builtin/efficientnet_lite_graph.py"},
     "httpx": {"client/"},
     "huggingface_hub": {"embedders/torch/hub.py"},
+    "obstore": {"sources/buckets.py"},
     "onnxruntime": {"embedders/onnx/runtime.py"},
     "open_clip": {"embedders/torch/open_clip_models.py"},
     "pydantic": {"schemas/", "server/", "client/", "embedders/onnx/model_documents.py"},

@@ -105,8 +105,8 @@ def test_prune_touches_what_lies_below_and_nothing_else(desk: Desk, bucket: Buck
     bucket.put({"partsx/good/a.png": png(20), "other/good/b.png": png(21), "parts.png": png(22)})
     (tmp_path / "files" / "good").mkdir(parents=True)
     (tmp_path / "files" / "good" / "c.png").write_bytes(png(23))
-    roots = [bucket.path("parts"), bucket.path("partsx"), bucket.path("other"), tmp_path / "files"]
-    assert desk.index(*roots, bucket.path("parts.png")).added == 10
+    roots = [bucket.path(key) for key in ("parts", "partsx", "other", "parts.png")]
+    assert desk.index(*roots, tmp_path / "files").added == 10
     bucket.delete("parts/bad/😀.png", "partsx/good/a.png", "other/good/b.png", "parts.png")
     (tmp_path / "files" / "good" / "c.png").unlink()
     report = desk.index(bucket.path("parts"), prune=True)
@@ -328,11 +328,7 @@ def test_reports_show_objects(desk: Desk, bucket: Bucket, monkeypatch: pytest.Mo
 def test_what_was_indexed_is_noted(bucket: Bucket, tmp_path: Path) -> None:
     fill(bucket, *NAMES)
     store = f"sqlite:///{tmp_path}/a.db"
-    paths: list[Location] = [
-        bucket.path("parts"),
-        bucket.path("parts/good"),
-        bucket.path("parts/good/a b.png"),
-        tmp_path,
-    ]
+    objects = [bucket.path(key) for key in ("parts", "parts/good", "parts/good/a b.png")]
+    paths: list[Location] = [*objects, tmp_path]
     assert remember_indexed(tmp_path, store, "parts", paths) is None
     assert indexed_paths(tmp_path, store)["parts"].folders == (tmp_path, bucket.path("parts"))
