@@ -485,7 +485,6 @@ BESIDE = {
     "stores.sql.SECONDS": "a default of the command line",
     "stores.checks.same_name": "which names of collections are one: keys of caches",
     "stores.checks.metadata_text": "refuses metadata before a picture is written",
-    "ingest.embedding.Upload": "a value",
     "ingest.embedding.MAX_BYTES": "a limit",
     "ingest.embedding.embed_batch": "the service batches the pictures of several requests",
     "ingest.adding.Picture": "a value",

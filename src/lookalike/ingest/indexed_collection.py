@@ -57,6 +57,9 @@ def index_collection(
     Returns:
         What became of every file; and why it could not be noted, None where all is well.
     """
+    for path in paths:
+        if isinstance(path, ObjectPath):
+            path.check()
     encoders = _encoders(store, models, name, options)
     embedder = encoders[0].embedder
     roots = [full(path) for path in paths]

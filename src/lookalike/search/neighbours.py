@@ -143,7 +143,7 @@ def embed_images(
         if new:
             embedder = models.embedder_of(collection, vector)
             pictures = (each.picture for each in group if isinstance(each, Image))
-            sources = (Upload("image", one) if isinstance(one, bytes) else location(one) for one in pictures)
+            sources = [Upload("image", one) if isinstance(one, bytes) else location(one) for one in pictures]
             yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:

@@ -64,6 +64,10 @@ class ObjectPath(PurePosixPath):
         """Return the URI, percent-encoded, as records have it."""
         return object_uri(str(self))
 
+    def check(self) -> None:
+        """Refuse, before any work, what can never be read here: see `buckets.Bucket`."""
+        _bucket(self)
+
     def listed(self, status: ObjectStatus) -> ObjectPath:
         """Return the same path, which knows what was listed of its object."""
         same = ObjectPath(self)
