@@ -68,7 +68,8 @@ def write_anomaly_report(
     """
     check_report(path)
     judged = found.judged
-    root = os.path.commonpath({one.anomaly.path.parent for one in judged})
+    # Absolute, so that files and objects may stand beside each other.
+    root = os.path.commonpath({os.path.abspath(one.anomaly.path.parent) for one in judged})  # noqa: PTH100
     pictures = Thumbnails(split_name(model)[1])
 
     def listed(name: str, title: str, some: list[Judged], why: str) -> _List:
