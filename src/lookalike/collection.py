@@ -673,9 +673,9 @@ class Collection:
             path = readable_location(self.record(image.id).uri)
             if path is None:
                 raise UnusableImage(image.id, "it is no file on this machine")
-            source: Path | Upload = path
+            source: Location | Upload = path
         else:
-            source = Upload("image", image) if isinstance(image, bytes) else Path(image)
+            source = Upload("image", image) if isinstance(image, bytes) else location(image)
         (answer,) = classifier.classify(images_of(image))
         found = (
             answer
