@@ -21,6 +21,7 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import counted, print_line, print_table, print_text, verdict_text
 from lookalike.cli.progress_bar import progress_bar
+from lookalike.cli.reports import report_option, trouble_of
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.output_files import write_file
@@ -168,6 +169,7 @@ def score(
     default_text="ground_truth, as MVTec AD has it, or beside the images",
 )
 @_false_alarm_option
+@report_option("Write all of it, with defects found and missed and their maps, to one HTML file.")
 @collection_option
 @format_option
 @global_options
@@ -178,6 +180,7 @@ def evaluate(
     good: str,
     masks: Path | None,
     false_alarm: float | None,
+    report: Path | None,
     collection: str,
     form: str,
 ) -> None:
@@ -188,9 +191,21 @@ def evaluate(
     others.
     """
     with settings.open() as database:
+        handle = database[collection]
         with progress_bar("scoring", quiet=settings.quiet) as progress:
-            found, skipped = database[collection].evaluate_anomalies(
+            found, skipped = handle.evaluate_anomalies(
                 folder, good=good, masks=masks, false_alarm=false_alarm, progress=progress
+            )
+        trouble = None
+        if report is not None:
+            from lookalike.report.anomaly_report import write_anomaly_report
+
+            model = handle.info().space.embedder
+            trouble = trouble_of(
+                lambda: write_anomaly_report(
+                    report, found, skipped, handle.overlay, collection=handle.name, model=model
+                ),
+                quiet=settings.quiet,
             )
         for problem in database.problems:
             warn(problem, quiet=settings.quiet)
@@ -200,6 +215,10 @@ def evaluate(
         print_line({"type": "summary", **found.line(), "skipped": len(skipped)})
     else:
         _print_evaluation(found)
+    if trouble is not None:
+        raise trouble
+    if report is not None:
+        warn(f"the report is in {report}", quiet=settings.quiet)
 
 
 class _Names:
