@@ -32,7 +32,7 @@ from lookalike.search.query import Image
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
 from lookalike.types import SERIES, Neighbour, Record, Skipped
-from lookalike.uris import file_uri
+from lookalike.uris import SENT, file_uri
 from lookalike.vectors.groupings import numbered_by_first_row
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
@@ -54,9 +54,6 @@ FALSE_ALARM = 0.01
 """A batch that is like the collection is called different this often: one in a hundred days."""
 PERMUTATIONS = 999
 """The least p-value is then a thousandth."""
-
-SENT = "sent:/"
-"""Begins the URI of a new image that is no file and no record; its name follows as it is."""
 
 # Images of each sample that are compared at most: a kernel of so many twice is 32 MB.
 _MOST = 1000

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from lookalike.drift.drift import SENT
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.drift import DriftAnswer, DriftQuery, DriftSummary, LabelShare, SentDriftQuery
 from lookalike.schemas.drift import Driver as ShownDriver
@@ -20,6 +19,7 @@ from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable
 from lookalike.server.routes.votes import read_records
 from lookalike.server.service import InjectedService, Service
 from lookalike.types import SERIES, Neighbour, Skipped
+from lookalike.uris import SENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
