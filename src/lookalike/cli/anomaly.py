@@ -19,7 +19,15 @@ from lookalike.cli.options import (
     parse_where,
     read_paths,
 )
-from lookalike.cli.output import counted, print_line, print_table, print_text, verdict_text
+from lookalike.cli.output import (
+    OutputNames,
+    box_text,
+    counted,
+    print_line,
+    print_table,
+    print_text,
+    verdict_text,
+)
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.cli.reports import report_option, trouble_of
 from lookalike.errors import InvalidArgument
@@ -139,7 +147,7 @@ def score(
     with settings.open() as database:
         handle = database[collection]
         scorer = handle.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        names = _Names()
+        names = OutputNames()
         for found in scorer.score(paths):
             if isinstance(found, Skipped):
                 warn(f"{found.path}: {found.reason}", quiet=settings.quiet)
@@ -221,22 +229,6 @@ def evaluate(
         warn(f"the report is in {report}", quiet=settings.quiet)
 
 
-class _Names:
-    """File names of overlays: those of the pictures, each once."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, path: Path) -> str:
-        """Return the name for a picture, with a number where another has it."""
-        number, name = 1, f"{path.stem}.png"
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{path.stem}-{number}.png"
-        self._taken.add(name.casefold())
-        return name
-
-
 def _print_report(report: MemoryReport) -> None:
     kept_apart = "" if report.lots == report.pictures else f" in {counted(report.lots, 'group')}"
     print_text(
@@ -271,10 +263,7 @@ def _print_score(found: Anomaly, drawn: Path | None) -> None:
     if found.known:
         print_text("  it is one of the normal pictures, and was judged by the others")
     for box in found.boxes[:3]:
-        print_text(
-            f"  at {box.left:.0%} … {box.right:.0%} from the left, "
-            f"{box.top:.0%} … {box.bottom:.0%} from the top"
-        )
+        print_text(f"  at {box_text(box)}")
     if drawn is not None:
         print_text(f"  {display(drawn)}")
 
