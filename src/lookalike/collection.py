@@ -915,7 +915,9 @@ class Collection:
 
         Args:
             normal: which images are of good parts.
-            group: a field; images of one value of it are never compared when distances are calibrated.
+            group: a field; images of one value of it are never compared when distances are calibrated;
+                `series`, where there is no such field: images of one series, as they are found. Without it,
+                the report's `warning` tells where there are series.
             progress: called with images done and images to do.
 
         Raises:

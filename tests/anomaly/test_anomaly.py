@@ -18,7 +18,7 @@ from PIL import Image
 
 import lookalike
 from lookalike import Anomaly, Database, FieldNotFound, InvalidArgument, Skipped, StoreCorrupt, Unanswerable
-from lookalike.anomaly import fitting
+from lookalike.anomaly import fitting, memory
 from lookalike.anomaly.fitting import keep_memory, kept_memory
 from lookalike.stores.registry import open_store
 from tests.anomaly.conftest import NORMAL
@@ -124,6 +124,31 @@ def test_what_cannot_be_learned_is_told_and_changes_nothing(db: Database) -> Non
     with pytest.raises(InvalidArgument, match="12 normal pictures can promise"):
         parts.anomaly_scorer(false_alarm=0.01)
     assert kept_memory(db.store, parts.info()) == before
+
+
+def test_series_of_normal_pictures_are_told_and_kept_apart(
+    tmp_path: Path, lookalike: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is chosen of the patches makes no difference here, and takes long.
+    monkeypatch.setattr(memory, "_KEPT", 20)
+    random = np.random.default_rng(0)
+    for part in range(6):
+        colour = random.integers(40, 216, 3)
+        for exposure in range(3):
+            path = tmp_path / "pictures" / "good" / f"part{part}_{exposure}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = colour + random.integers(-9, 10, (32, 32, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    lookalike("index", tmp_path / "pictures", "-c", "parts", "-q")
+    fit = ("anomaly", "fit", "--normal", "label=good", "-c", "parts", "--format", "jsonl")
+    out, err = lookalike(*fit)
+    loose = json.loads(out)
+    assert (loose["lots"], loose["series"]["series"], loose["series"]["images"]) == (18, 6, 18)
+    assert "more false alarms than promised. `--group series`" in err
+    out, err = lookalike(*fit, "--group", "series")
+    apart = json.loads(out)
+    assert (apart["lots"], apart["series"], apart["series_apart"]) == (6, loose["series"], True)
+    assert not err
 
 
 def test_without_a_memory_it_is_told_how_to_make_one(tmp_path: Path, cache: Path) -> None:

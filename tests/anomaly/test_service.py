@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lookalike import Anomaly, Database
+from lookalike import Anomaly, Database, RecordId
 from lookalike.client import Client, ServiceUnanswerable
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.anomaly import AnomalyScore
@@ -26,6 +26,7 @@ def test_the_service_says_what_python_says(db: Database, folder: Path, tmp_path:
         tmp_path / "broken.jpg",
         min((folder / "test" / "good").iterdir()),
     ]
+    (identity,) = [record.id for record in db["parts"].read()[0] if record.uri.endswith("/spot/0.png")]
     expected = list(db["parts"].anomalies(paths, false_alarm=0.1))
     with listening(make_app(db, Settings(max_images=4))) as address, Client(address) as client:
         answer = client["parts"].anomalies(paths, false_alarm=0.1, overlay=True)
@@ -45,6 +46,12 @@ def test_the_service_says_what_python_says(db: Database, folder: Path, tmp_path:
             assert Image.open(io.BytesIO(png)).size == (448, 448)
             assert png == db["parts"].overlay(path, same)
         assert spot.anomalous  # type: ignore[union-attr]
+        # The service reads the files of its own images, and answers in the order asked.
+        known, sent = client["parts"].anomalies([RecordId(identity), paths[2]], false_alarm=0.1).scores
+        assert isinstance(known, AnomalyScore)
+        assert known.name == "spot/0.png"
+        assert (known.score, known.known) == (spot.score, False)  # type: ignore[union-attr]
+        assert sent.name == paths[2].name
         plain = client["parts"].anomalies(paths[0].read_bytes(), false_alarm=0.1)
         assert plain.scores[0].overlay is None  # type: ignore[union-attr]
         with pytest.raises(InvalidArgument, match="12 normal pictures can promise"):

@@ -80,8 +80,19 @@ def store(folder: Path, cache: Path) -> str:
     things.mkdir()
     for name, file in FILES.items():
         drawn(name).save(things / file)
+    woven = folder / "woven"
+    for name in ("good", "spot"):
+        (woven / name).mkdir(parents=True)
+    for file in sorted((photographs / "nominal").iterdir())[:8]:
+        shutil.copy2(file, woven / "good" / file.name)
+    with Image.open(file) as image:
+        image.paste("white", (150, 60, 175, 85))
+        image.save(woven / "spot" / "spot.png")
+    Image.new("RGB", (250, 250)).save(woven / "spot" / "dark.png")
     url = f"sqlite:///{folder / 'page.db'}"
     with Database(url, cache=cache) as database:
+        database["woven"].index([woven])
+        database["woven"].fit_anomaly({"label": "good"})
         database["textile"].index([photographs])
         database["things"].index([things])
         records, _ = database["things"].read()
@@ -331,6 +342,37 @@ def test_a_picture_unlike_anything_is_unknown(page: Visit, folder: Path) -> None
     page.settled()
     expect(page.page.locator(".verdict .label")).to_have_text("unknown")
     expect(page.page.locator(".verdict")).to_contain_text("unlike anything in the collection")
+
+
+def test_what_is_odd_lies_over_the_picture_and_is_switched_off(page: Visit, folder: Path) -> None:
+    spot = folder / "woven" / "spot" / "spot.png"
+    page.go("classify", "woven", by="label")
+    page.pick(spot)
+    answer = page.page.locator(".prediction")
+    expect(answer.locator(".outcome")).to_have_text("Anomalous")
+    expect(answer.locator(".anomaly")).to_contain_text("unlike the 8 normal pictures")
+    expect(answer.locator(".anomaly")).to_contain_text(re.compile("At 5.% to 7.% from the left"))
+    layer, button = answer.locator(".layer"), answer.get_by_role("button", name="What is odd")
+    expect(layer).to_be_visible()
+    page.pictures_are_shown(".layer, .prediction .picture")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    button.click()
+    expect(layer).to_be_hidden()
+    page.page.keyboard.press("m")
+    expect(layer).to_be_visible()
+    # Of an image of the collection the details say the same.
+    page.page.locator(".evidence .card", has_text="good/").first.locator(".open").click()
+    dialog = page.page.locator("dialog[open]")
+    expect(dialog.locator(".outcome")).to_have_text("Nothing unusual")
+    expect(dialog).to_contain_text("one of the normal pictures")
+    expect(dialog.locator(".layer")).to_be_hidden()
+    page.page.keyboard.press("m")
+    expect(dialog.locator(".layer")).to_be_visible()
+    # Where nothing normal was learned, nothing is said of it.
+    page.go("classify", by="label")
+    page.pick(spot)
+    page.settled()
+    expect(page.page.locator(".anomaly")).to_be_hidden()
 
 
 def test_a_wrong_label_is_put_right_and_back(page: Visit, store: str, cache: Path) -> None:
@@ -743,6 +785,59 @@ def test_the_audits_suspects_are_confirmed_or_corrected(page: Visit, store: str,
         expect(page.page.locator(".findings .waiting")).to_have_count(0)
 
 
+def test_an_audit_without_labels_shows_poor_pictures_with_their_measures(page: Visit) -> None:
+    page.go("judge/audit", "woven")
+    page.page.locator(".asker").get_by_label("Label").select_option("")
+    page.page.get_by_role("button", name="Start the audit").click()
+    lists = page.page.locator(".chips .chip")
+    expect(lists.filter(has_text="Outliers")).to_be_visible()
+    expect(lists.filter(has_text="Suspect")).to_have_count(0)
+    lists.filter(has_text="Poor pictures").click()
+    dark = page.page.locator(".finding", has=page.page.locator("b", has_text="Dark"))
+    expect(dark).to_contain_text("below 0.32")
+    expect(dark.locator(".card")).to_have_count(1)
+    expect(dark.locator(".card")).to_contain_text("0.000")
+    expect(dark.locator(".card .name")).to_have_text("spot/dark.png")
+
+
+def test_what_to_label_next_is_suggested_and_labelled(page: Visit, store: str, cache: Path) -> None:
+    page.go("judge/suggest", "woven")
+    page.page.locator(".asker").get_by_label("Label").fill("checked")
+    page.page.get_by_label("How many").fill("3")
+    page.page.get_by_role("button", name="Suggest").click()
+    first = page.page.locator(".finding").first
+    expect(page.page.locator(".finding")).to_have_count(3)
+    expect(page.page.locator(".result")).to_contain_text("without: 10")
+    first.get_by_label("What it is").fill("yes")
+    page.page.keyboard.press("Enter")
+    expect(first.locator(".told")).to_contain_text("Labelled")
+    identity = first.locator(".card").get_attribute("data-image") or ""
+    assert fields_of(store, cache, identity, "woven")["checked"] == "yes"
+    page.page.get_by_role("button", name="Suggest").click()
+    expect(page.page.locator(".result")).to_contain_text("without: 9")
+    # What is known by now has a button, and undone it is as before.
+    expect(first.locator(".row:not(.subject)")).to_contain_text("yes")
+    first.get_by_role("button", name="yes", exact=True).click()
+    first.get_by_role("button", name="Undo").click()
+    expect(first.locator(".told")).to_contain_text("As it was before")
+
+
+def test_drift_of_some_images_against_the_others(page: Visit) -> None:
+    page.go("judge/drift")
+    page.page.get_by_label("New where").select_option("label")
+    page.page.get_by_label("is", exact=True).fill("global")
+    page.page.get_by_role("button", name="Compare").click()
+    expect(page.page.locator(".outcome")).to_have_text("Drift")
+    expect(page.page.locator(".tiles")).to_contain_text("40new images")
+    expect(page.page.locator(".tiles")).to_contain_text("110images they were compared with")
+    new, others = (
+        page.page.locator(".findings", has=page.page.get_by_role("heading", name=each))
+        for each in ("New images most unlike", "Others most unlike")
+    )
+    assert all(each.startswith("global/") for each in new.locator(".subject .name").all_text_contents())
+    assert others.locator(".subject .card").count() > 0
+
+
 def test_a_job_shows_its_progress_and_is_cancelled(page: Visit, site: Server) -> None:
     """The progress is slowed down on its way to the page, so that there is time to cancel."""
     page.go("judge/evaluation")
@@ -851,6 +946,8 @@ def test_a_collection_without_images_or_labels_says_what_to_do(
         for view in ("classify", "judge"):
             page.go(view, "hollow")
             expect(page.page.locator("main .notice")).to_contain_text("in the view Index")
+        # What needs no label can be asked for all the same.
+        expect(page.page.locator(".tabs a")).to_have_text(["Audit", "What to label"])
 
 
 def test_no_figure_is_broken_in_two_beside_a_long_label(page: Visit) -> None:
@@ -948,8 +1045,19 @@ def test_axe_finds_nothing_that_shuts_people_out(
         page.go("classify", p=identity)
         page.settled()
         check("classify")
-        for tab, what in (("evaluation", ".matrix"), ("map", "canvas"), ("audit", ".finding")):
+        page.go("classify", "woven")
+        page.pick(photograph)
+        expect(page.page.locator(".outcome")).to_be_visible()
+        check("anomaly")
+        for tab, what in (
+            ("evaluation", ".matrix"),
+            ("map", "canvas"),
+            ("audit", ".finding"),
+            ("drift", ".finding"),
+        ):
             page.go(f"judge/{tab}")
+            if tab == "drift":
+                page.page.get_by_label("is", exact=True).fill("local")
             page.page.locator(".asker button.primary").click()
             expect(page.page.locator(what).first).to_be_visible()
             if tab == "evaluation":

@@ -21,12 +21,16 @@ import numpy as np
 from lookalike.anomaly.memory import LEAST, Memory, is_memory, learn
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import FieldNotFound, OutputFailed, StoreCorrupt, Unanswerable
+from lookalike.evaluation.evaluation import SeriesFigures
+from lookalike.evaluation.series import find_series
 from lookalike.file_names import display
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.progress import silent
-from lookalike.types import Skipped
+from lookalike.types import SERIES, Skipped
 from lookalike.uris import local_path, uri_text
+from lookalike.vectors.groupings import merge_groupings
+from lookalike.vectors.nearest import leave_one_out_rows
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
@@ -60,6 +64,10 @@ class MemoryReport:
     """Normal pictures that could not be read, or that are others than when they were indexed."""
     not_drawn: int
     """Normal pictures beyond the first `MOST`."""
+    series: SeriesFigures | None
+    """Series that were found among them, where no field tells what belongs together."""
+    series_apart: bool
+    """Whether these are lots, as asked for."""
     least_rate: float
     """The lowest false-alarm rate that can be promised."""
     size: int
@@ -68,7 +76,23 @@ class MemoryReport:
 
     def line(self) -> dict[str, object]:
         """Return it as JSON has it."""
-        return asdict(self) | {"left_out": len(self.left_out)}
+        series = None if self.series is None else asdict(self.series)
+        # No accuracy is measured here.
+        return asdict(self) | {
+            "left_out": len(self.left_out),
+            "series": series and {name: value for name, value in series.items() if name != "together"},
+        }
+
+    @property
+    def warning(self) -> str | None:
+        """Why there may be more false alarms than promised; None where nothing tells so."""
+        if self.series is None or self.series_apart:
+            return None
+        return (
+            f"{self.series.text}. Each is judged by others of its own series, and looks more normal than a "
+            f"new one will: there may be more false alarms than promised. `--group {SERIES}` keeps each "
+            "series apart, `--group FIELD` what has one value of a field"
+        )
 
 
 def fit_memory(
@@ -90,7 +114,8 @@ def fit_memory(
         name: the collection.
         normal: which records are pictures of good parts.
         group: a field; pictures of one value of it are one lot, and never compared in the calibration: the
-            exposures of one part, say.
+            exposures of one part, say. `series`, where there is no such field: those of one series, as names
+            and times tell them.
         progress: called with pictures done and pictures to do.
 
     Raises:
@@ -99,7 +124,8 @@ def fit_memory(
     """
     started = time.monotonic()
     collection = store.collection(name)
-    for field in (*normal, *([] if group is None else [group])):
+    by_series = group == SERIES and kept_name(SERIES, collection) not in collection.fields
+    for field in (*normal, *([] if group is None or by_series else [group])):
         if kept_name(field, collection) not in collection.fields:
             raise FieldNotFound(field, collection.fields)
     where = kept_filter(normal, collection)
@@ -124,7 +150,11 @@ def fit_memory(
                 rows[len(kept)] = found.features
                 kept.append(record)
             progress(done, 2 * len(drawn))
-        lots = lots_of(kept, None if group is None else kept_name(group, collection))
+        lots = lots_of(kept, None if group is None or by_series else kept_name(group, collection))
+        series = None
+        if group is None or by_series:
+            series, groups = series_of(store, collection, kept)
+            lots = merge_groupings([lots, groups]) if by_series else lots
         count = len(set(lots.tolist()))
         if count < LEAST:
             raise Unanswerable(
@@ -150,6 +180,7 @@ def fit_memory(
     keep_memory(store, collection, data)
     return MemoryReport(
         collection.name, words, len(kept), count, tuple(left_out), not_drawn,
+        series, by_series,
         1 / (len(kept) + 1), len(data), time.monotonic() - started,
     )  # fmt: skip
 
@@ -217,6 +248,26 @@ def lots_of(records: Sequence[Record], group: str | None) -> Codes:
     ]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return np.array([numbers[key] for key in keys], np.intp)
+
+
+def series_of(
+    store: Store, collection: CollectionInfo, records: Sequence[Record]
+) -> tuple[SeriesFigures | None, Codes]:
+    """Look for series among some records of a collection, by their plain vectors.
+
+    Returns:
+        What was found, and the series of each record, numbers from 0; one of its own where none was found.
+    """
+    keeper = _keeper(collection)
+    there, vectors = store.vectors_of(collection.name, [record.id for record in records], keeper.name)
+    nearest = leave_one_out_rows(vectors[keeper.space], 1)[0][:, 0]
+    found = find_series(there, vectors[keeper.space], np.arange(len(there)), nearest, None)
+    if found is None:
+        return None, np.arange(len(records))
+    numbers = dict(zip([record.id for record in there], found.groups.tolist(), strict=True))
+    # One that was removed meanwhile is in no series.
+    groups = [numbers.get(record.id, len(records) + place) for place, record in enumerate(records)]
+    return SeriesFigures.of(found), np.unique(groups, return_inverse=True)[1]
 
 
 def normal_text(normal: Where) -> str:

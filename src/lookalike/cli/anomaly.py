@@ -62,7 +62,8 @@ def anomaly() -> None:
     "--group",
     metavar="FIELD",
     help="Images of one value of this field are never compared when distances are calibrated: the "
-    "exposures of one part, say.",
+    "exposures of one part, say; `series`, where there is no such field: those of one series, as names and "
+    "times tell them.",
 )
 @click.option("--undo", is_flag=True, help="Forget what is normal.")
 @collection_option
@@ -94,6 +95,8 @@ def fit(
             report = handle.fit_anomaly(parse_where(normal), group=group, progress=progress)
     for each in report.left_out:
         warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
+    if report.warning is not None:
+        warn(report.warning, quiet=settings.quiet)
     if form == "jsonl":
         print_line({"type": "summary", **report.line()})
     else:
@@ -221,6 +224,8 @@ def _print_report(report: MemoryReport) -> None:
         f"{display(report.collection)}: learned what is normal from {counted(report.pictures, 'picture')}"
         f"{kept_apart} with {report.normal} ({report.size / 1e6:.1f} MB, {report.seconds:.1f} s)"
     )
+    if report.series_apart:
+        print_text("no series were found" if report.series is None else report.series.text)
     if report.not_drawn:
         print_text(f"{counted(report.not_drawn, 'more picture')} of the kind were not needed")
     print_text(

@@ -161,7 +161,7 @@ class RemoteCollection:
 
     def anomalies(
         self,
-        images: Picture | Iterable[Picture],
+        images: Picture | RecordId | Iterable[Picture | RecordId],
         *,
         false_alarm: float | None = None,
         overlay: bool = False,
@@ -169,7 +169,7 @@ class RemoteCollection:
         """Tell how unlike the normal pictures of the collection pictures are, and where.
 
         Args:
-            images: paths of this machine, or bytes; one, or several.
+            images: paths of this machine, bytes, or `RecordId`s of the collection; one, or several.
             false_alarm: part of normal pictures that may be called anomalous, above 0 and below 1.
             overlay: also give each picture with its anomaly map over it, as a data URL of a PNG.
 
@@ -180,10 +180,15 @@ class RemoteCollection:
             PathNotFound, UnusableImage: a file of this machine cannot be read.
             InvalidArgument: a rate out of its range.
         """
-        asked = build_query(AnomalyQuery, {"false_alarm": false_alarm, "overlay": overlay})
-        several = [images] if isinstance(images, str | Path | bytes) else images
-        sent = [read_picture(each) for each in several]
-        return self._connection.post_query(AnomalyAnswer, asked, sent, *self._path, "anomaly")
+        several = [images] if isinstance(images, str | Path | bytes | RecordId) else list(images)
+        ids = [each.id for each in several if isinstance(each, RecordId)]
+        asked = build_query(AnomalyQuery, {"ids": ids, "false_alarm": false_alarm, "overlay": overlay})
+        sent = [read_picture(each) for each in several if not isinstance(each, RecordId)]
+        answer = self._connection.post_query(AnomalyAnswer, asked, sent, *self._path, "anomaly")
+        # The service answers pictures first and ids then.
+        first, then = iter(answer.scores[: len(sent)]), iter(answer.scores[len(sent) :])
+        ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
+        return answer.model_copy(update={"scores": ordered})
 
     def values(self) -> Values:
         """Return the values of every field of a collection, the most frequent first."""

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
     from lookalike.evaluation.lots import Lots
     from lookalike.evaluation.reliability import Reliability
-    from lookalike.evaluation.series import Series
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import Record, Vectors
@@ -188,8 +187,8 @@ def evaluate(
             kept = answers(merged, serially)
         except Unanswerable as error:
             if by_series:
-                raise Unanswerable(f"{error}; {_series_figures(found, None).text}") from error
-        series = _series_figures(found, kept)
+                raise Unanswerable(f"{error}; {SeriesFigures.of(found).text}") from error
+        series = SeriesFigures.of(found, None if kept is None else _figures(kept))
         if by_series and kept is not None:
             held, lots = kept, replace(lots, together=merged)
     apart = None
@@ -217,21 +216,6 @@ def evaluate(
 
 def _figures(held: HeldOutPredictions) -> Apart:
     return Apart(len(held.rows), int(held.right.sum()))
-
-
-def _series_figures(found: Series, kept: HeldOutPredictions | None) -> SeriesFigures:
-    sizes = found.sizes
-    return SeriesFigures(
-        found.how,
-        int(sizes.sum()),
-        len(sizes),
-        int(sizes.max()),
-        found.share,
-        found.expected,
-        found.p_value,
-        found.permutations,
-        None if kept is None else _figures(kept),
-    )
 
 
 def _evaluation(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions
     from lookalike.evaluation.lots import Joined
     from lookalike.evaluation.reliability import Reliability
+    from lookalike.evaluation.series import Series
     from lookalike.types import Neighbour, Prediction, Record, Scalar
     from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.near_duplicates import Chain
@@ -60,6 +61,15 @@ class SeriesFigures:
     permutations: int
     together: Apart | None
     """The figure with series kept together; None where that leaves nothing to compare."""
+
+    @classmethod
+    def of(cls, found: Series, together: Apart | None = None) -> SeriesFigures:
+        """Return the figures of series that were found."""
+        sizes = found.sizes
+        return cls(
+            found.how, int(sizes.sum()), len(sizes), int(sizes.max()),
+            found.share, found.expected, found.p_value, found.permutations, together,
+        )  # fmt: skip
 
     @property
     def text(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lookalike.schemas.values import DataUrl, RequestModel, ResponseModel, Unusable
+from lookalike.schemas.values import DataUrl, Id, RequestModel, ResponseModel, Unusable
 
 
 class AnomalyQuery(RequestModel):
     """Which pictures to hold against the normal ones, and how."""
 
     images: list[DataUrl] = Field([], max_length=32)
+    ids: list[Id] = Field([], max_length=32, description="Images of the collection.")
     false_alarm: float | None = Field(
         None,
         gt=0,
@@ -42,7 +43,7 @@ class AnomalyParts(ResponseModel):
 class AnomalyScore(ResponseModel):
     """How unlike the normal pictures one picture is, and where."""
 
-    name: str = Field(description="Of the file that was sent.")
+    name: str = Field(description="Of the file that was sent, or of the image of the collection.")
     anomalous: bool = Field(description="Whether the score is above the threshold.")
     score: float
     threshold: float

@@ -34,6 +34,9 @@ class Collection(ResponseModel):
     default: str = Field(description="The vector that is searched where none is named.", examples=["image"])
     fitted_by: str | None = Field(description="The field that its metric was fitted to.")
     texts: bool = Field(description="Whether it can be asked in words.")
+    normal: bool | None = Field(
+        None, description="Whether it has learned what is normal; null where all collections are listed."
+    )
     approximation: Approximation | None
     problem: str | None = Field(
         None,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import InvalidArgument
+from lookalike.ingest.embedding import Upload
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyBox, AnomalyParts, AnomalyQuery, AnomalyScore
 from lookalike.schemas.values import Unusable
+from lookalike.server.http.problems import Refused
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
+from lookalike.server.routes.image_files import open_image
 from lookalike.server.service import InjectedService, Service
 from lookalike.types import Skipped
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.anomaly.scoring import AnomalyScorer
-    from lookalike.ingest.embedding import EmbeddedFile, Upload
+    from lookalike.ingest.embedding import EmbeddedFile
 
 router = APIRouter(tags=["anomaly"], route_class=FastRoute)
 
@@ -39,14 +43,26 @@ async def anomaly(name: str, request: Request, service: InjectedService) -> Resp
     query, uploads = await read_query(request, AnomalyQuery, service.settings)
     pictures = [read_data_url(url, f"picture {place}") for place, url in enumerate(query.images)]
     pictures += uploads
-    if not pictures:
-        raise InvalidArgument("nothing to score: send a picture")
-    if len(pictures) > service.settings.max_images:
+    if not pictures and not query.ids:
+        raise InvalidArgument("nothing to score: send a picture or an id")
+    if len(pictures) + len(query.ids) > service.settings.max_images:
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
     scorer = await service.store_pool.run(lambda: _scorer(service, name, query.false_alarm))
-    files = await service.embedding_queue.pictures(pictures, scorer.embedder, scorer.cache)
-    return await service.store_pool.run(
-        lambda: json_response(_scores(service, name, query, scorer, pictures, files))
+
+    async def scores(some: Sequence[Upload]) -> list[AnomalyScore | Unusable]:
+        files = await service.embedding_queue.pictures(some, scorer.embedder, scorer.cache)
+        pairs = list(zip(some, files, strict=True))
+        return await service.store_pool.run(
+            lambda: [_score(service, name, query, scorer, *pair) for pair in pairs]
+        )
+
+    found = await scores(pictures) if pictures else []
+    # One after another: a request brings no bytes of them, and so nothing limits how many there are.
+    for identity in query.ids:
+        read = await service.image_pool.run(partial(_read, service, name, identity))
+        found += [read] if isinstance(read, Unusable) else await scores([read])
+    return json_response(
+        AnomalyAnswer(false_alarm=scorer.false_alarm, normal=len(scorer.memory.held_peaks), scores=found)
     )
 
 
@@ -58,36 +74,42 @@ def _scorer(service: Service, name: str, false_alarm: float | None) -> AnomalySc
     )
 
 
-def _scores(
+def _read(service: Service, name: str, identity: str) -> Upload | Unusable:
+    """Read the file of an image of the collection; blocks."""
+    collection, record = service.record(name, identity)
+    shown = service.roots.name(record)
+    try:
+        file, _ = open_image(service, collection.name, record)
+    except Refused as error:
+        return Unusable(name=shown, skipped=str(error))
+    with file:
+        return Upload(shown, file.read(record.size))
+
+
+def _score(
     service: Service,
     name: str,
     query: AnomalyQuery,
     scorer: AnomalyScorer,
-    pictures: Sequence[Upload],
-    files: Sequence[EmbeddedFile | Skipped],
-) -> AnomalyAnswer:
-    """Score pictures, and draw what was asked for; blocks."""
-    scores: list[AnomalyScore | Unusable] = []
-    for picture, file in zip(pictures, files, strict=True):
-        if isinstance(file, Skipped):
-            scores.append(Unusable(name=file.path, skipped=file.reason))
-            continue
-        found = scorer.judge(file)
-        drawn = None
-        if query.overlay:
-            png = service.database[name].overlay(picture.data, found, max_pixels=service.settings.max_pixels)
-            drawn = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        scores.append(
-            AnomalyScore(
-                name=str(found.path),
-                anomalous=found.anomalous,
-                score=found.score,
-                threshold=found.threshold,
-                p_value=found.p_value,
-                parts=AnomalyParts(**found.parts),
-                boxes=[AnomalyBox(**box._asdict()) for box in found.boxes],
-                known=found.known,
-                overlay=drawn,
-            )
-        )
-    return AnomalyAnswer(false_alarm=scorer.false_alarm, normal=len(scorer.memory.held_peaks), scores=scores)
+    picture: Upload,
+    file: EmbeddedFile | Skipped,
+) -> AnomalyScore | Unusable:
+    """Score a picture, and draw what was asked for; blocks."""
+    if isinstance(file, Skipped):
+        return Unusable(name=file.path, skipped=file.reason)
+    found = scorer.judge(file)
+    drawn = None
+    if query.overlay:
+        png = service.database[name].overlay(picture.data, found, max_pixels=service.settings.max_pixels)
+        drawn = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return AnomalyScore(
+        name=str(found.path),
+        anomalous=found.anomalous,
+        score=found.score,
+        threshold=found.threshold,
+        p_value=found.p_value,
+        parts=AnomalyParts(**found.parts),
+        boxes=[AnomalyBox(**box._asdict()) for box in found.boxes],
+        known=found.known,
+        overlay=drawn,
+    )

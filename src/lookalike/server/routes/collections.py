@@ -44,7 +44,14 @@ async def collections(service: InjectedService) -> Collections:
 @router.get("/v1/collections/{name}")
 async def collection(name: str, service: InjectedService) -> Collection:
     """Describe a collection."""
-    return await service.store_pool.run(lambda: described(service, service.collection(name)))
+
+    def act() -> Collection:
+        found = service.collection(name)
+        # Some megabytes are read to tell, which a list of all collections has no use for.
+        normal = service.database[found.name].knows_normal()
+        return described(service, found).model_copy(update={"normal": normal})
+
+    return await service.store_pool.run(act)
 
 
 @router.get("/v1/collections/{name}/values")

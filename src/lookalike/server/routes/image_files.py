@@ -94,7 +94,7 @@ async def original(
     headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
-    file, kind = await service.image_pool.run(lambda: _checked(service, collection.name, record))
+    file, kind = await service.image_pool.run(lambda: open_image(service, collection.name, record))
     headers |= {
         "Content-Length": str(record.size),
         "Content-Disposition": disposition(service.roots.name(record), kind.suffix),
@@ -148,8 +148,12 @@ def _small(
     return picture
 
 
-def _checked(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
-    """Open the file of an image that is still as it was indexed; the caller closes it."""
+def open_image(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
+    """Open the file of an image; the caller closes it.
+
+    Raises:
+        Refused: it is not to be read here, is gone, or has changed since it was indexed.
+    """
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record))
         _check_size(file.fileno(), record)

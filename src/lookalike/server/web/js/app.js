@@ -14,6 +14,7 @@ export const app = {
 };
 
 let values = null;
+let normal = null;
 
 /** Fetch what the page has to know before it can show anything. */
 export async function load() {
@@ -25,6 +26,7 @@ export async function load() {
 export async function loadCollections() {
   app.collections = (await ask("GET", "/v1/collections")).collections;
   values = null;
+  normal = null;
   if (app.collection) open(app.collection.name);
   document.dispatchEvent(new Event("collections-changed"));
 }
@@ -32,7 +34,10 @@ export async function loadCollections() {
 /** Open a collection by its name; another where there is none of that name. */
 export function open(name) {
   const found = app.collections.find((each) => each.name === name) ?? app.collections[0] ?? null;
-  if (found?.name !== app.collection?.name) values = null;
+  if (found?.name !== app.collection?.name) {
+    values = null;
+    normal = null;
+  }
   app.collection = found;
 }
 
@@ -44,6 +49,18 @@ export function here(...parts) {
 /** Return whether this visitor may change things. */
 export function mayWrite() {
   return app.service.may === "write";
+}
+
+/** Return whether the open collection has learned what is normal, so that pictures can be held against it. */
+export function knowsNormal() {
+  normal ??= ask("GET", here()).then(
+    (answer) => answer.normal,
+    (error) => {
+      normal = null;
+      throw error;
+    },
+  );
+  return normal;
 }
 
 /** Return the values of the open collection's fields: a map from the field to {distinct, values}. */

@@ -3,21 +3,21 @@
 import { ask } from "./api.js";
 import { app } from "./app.js";
 import { el, fill, labelled, put } from "./dom.js";
-import { duplicates, leftOut, outlier, smallClasses, suspect } from "./findings.js";
+import { duplicates, leftOut, outlier, poorPictures, smallClasses, suspect } from "./findings.js";
 import { jobPath } from "./jobs.js";
 import { number, t } from "./language.js";
 import { report, said, waiting } from "./notices.js";
 import { change } from "./route.js";
 import { short } from "./values.js";
 
-export const audit = { kind: "audit", what: "audits", fields, show };
+export const audit = { kind: "audit", what: "audits", unlabelled: true, fieldless: true, fields, show };
 
 const PAGE = 20;
 
-/** The lists of an audit: how many the summary counts, and what shows some of them. */
+/** The lists of an audit: how many the summary counts, null where none were looked for, and what shows some. */
 const LISTS = {
   suspects: {
-    count: (summary) => summary.contradicted,
+    count: (summary) => (summary.by === null ? null : summary.contradicted),
     show: (some, summary) => some.map((each) => suspect(each, summary)),
   },
   duplicates: {
@@ -29,10 +29,18 @@ const LISTS = {
     show: (some, summary) => some.map((each) => outlier(each, summary)),
   },
   small_classes: {
-    count: (summary) => summary.small_classes,
+    count: (summary) => (summary.by === null ? null : summary.small_classes),
     show: (some, summary) => [smallClasses(some, summary)],
   },
-  left_out: { count: (summary) => summary.left_out, show: (some) => [leftOut(some)] },
+  pictures: {
+    count: ({ pictures }) => pictures && pictures.kinds.reduce((sum, each) => sum + each.count, 0),
+    show: poorPictures,
+  },
+  unread: { count: ({ pictures }) => pictures?.unread || null, show: (some) => [leftOut(some)] },
+  left_out: {
+    count: (summary) => (summary.by === null ? null : summary.left_out),
+    show: (some) => [leftOut(some)],
+  },
 };
 
 function fields() {
@@ -47,10 +55,11 @@ function fields() {
     el("option", { value: "" }, t("audit.anysplit")),
     app.collection.fields.map((each) => el("option", { value: each }, short(each, 80))),
   );
+  const look = el("input", { type: "checkbox", checked: true });
   return {
     row: labelled(t("classify.k"), k),
-    more: [labelled(t("audit.split"), split)],
-    asked: () => ({ k: Number(k.value), ...(split.value && { split: split.value }) }),
+    more: [labelled(t("audit.split"), split), el("label", { class: "choice" }, look, t("audit.look"))],
+    asked: () => ({ k: Number(k.value), look: look.checked, ...(split.value && { split: split.value }) }),
   };
 }
 
@@ -63,27 +72,33 @@ async function show(place, job, signal) {
     el(
       "p",
       {},
-      t("audit.summary", {
-        contradicted: summary.contradicted,
-        judged: summary.judged,
-        images: summary.images,
-      }),
-      " ",
-      t("evaluation.method"),
-      " ",
-      said(summary.method, "span"),
+      summary.by === null
+        ? t("audit.summary.unlabelled", { count: summary.images })
+        : [
+            t("audit.summary", {
+              contradicted: summary.contradicted,
+              judged: summary.judged,
+              images: summary.images,
+            }),
+            " ",
+            t("evaluation.method"),
+            " ",
+            said(summary.method, "span"),
+          ],
     ),
     nav,
     found,
   );
   let open = null;
+  const names = Object.keys(LISTS).filter((each) => LISTS[each].count(summary) !== null);
   return (params) => {
-    const name = params.get("list") in LISTS ? params.get("list") : "suspects";
+    const first = names.find((each) => LISTS[each].count(summary) > 0) ?? names[0];
+    const name = names.includes(params.get("list")) ? params.get("list") : first;
     if (name === open) return;
     open = name;
     fill(
       nav,
-      Object.keys(LISTS).map((each) => choice(each, name, summary)),
+      names.map((each) => choice(each, name, summary)),
     );
     fill(found, el("h2", {}, t(`audit.${name}`)), el("p", { class: "soft" }, t(`audit.${name}.what`)));
     const items = put(found, el("div", {})).lastChild;

@@ -154,11 +154,12 @@ async function classify(place, question, signal) {
       const images = await Promise.all(
         ordered.map((each) => (isFile(each) ? null : ask("GET", here("images", each), { signal }))),
       );
-      const articles = ordered.map((each, n) =>
+      const found = ordered.map((each, n) =>
         predictionArticle(answer.predictions[n], each, question.by, images[n]),
       );
       if (!count) wait.before(...remarksOf(answer));
-      wait.before(...articles);
+      wait.before(...found.map(({ article }) => article));
+      judge(found, signal);
       count += references.length;
       rest = rest.slice(references.length);
     }
@@ -171,6 +172,11 @@ async function classify(place, question, signal) {
   } finally {
     if (!signal.aborted) place.removeAttribute("aria-busy");
   }
+}
+
+/** Ask of one picture after the other whether it is normal: the answers appear as they come. */
+async function judge(found, signal) {
+  for (const each of found) await each.judge(signal);
 }
 
 function remarksOf(answer) {

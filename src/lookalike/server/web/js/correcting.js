@@ -7,6 +7,9 @@ import { t } from "./language.js";
 import { announce, problemBox } from "./notices.js";
 import { keyOf, shown, textOf, valueOf } from "./values.js";
 
+/** Usual values that have a button each. */
+const QUICK = 6;
+
 /**
  * Change an image: its fields, or what is confirmed.
  * @returns its details as they are now
@@ -19,11 +22,11 @@ export async function changeImage(id, changes) {
 
 /**
  * Return a form that gives an image another value of a field.
- * @param options id, field; value: what it has now; label: of the text box; after: called when it was changed
- *   and when that was undone, with the details
+ * @param options id, field; value: what it has now; label: of the text box; quick: with buttons for the usual values;
+ *   after: called when it was changed and when that was undone, with the details
  * @returns an element; for a visitor who may only read, one that says so
  */
-export function corrector({ id, field, value, label, after = () => {} }) {
+export function corrector({ id, field, value, label, quick = false, after = () => {} }) {
   if (!mayWrite()) return el("p", { class: "soft" }, t("write.readonly"));
   const listed = fresh("values");
   const input = el("input", {
@@ -35,7 +38,8 @@ export function corrector({ id, field, value, label, after = () => {} }) {
     dir: "auto",
   });
   const list = el("datalist", { id: listed });
-  const button = el("button", { class: "primary" }, t("correct.do"));
+  const usual = el("span", { class: "actions" });
+  const button = el("button", { class: "primary" }, t(value === null ? "correct.give" : "correct.do"));
   const told = el("div", { class: "told", role: "status" });
   let current = value;
   let known = [];
@@ -48,6 +52,7 @@ export function corrector({ id, field, value, label, after = () => {} }) {
           .filter((each) => keyOf(each) !== keyOf(current))
           .map((each) => el("option", { value: textOf(each) })),
       );
+      if (quick) fill(usual, known.slice(0, QUICK).map(choice));
     },
     // Without the list the value can be typed all the same.
     () => {},
@@ -71,7 +76,12 @@ export function corrector({ id, field, value, label, after = () => {} }) {
     input.value = "";
     fill(
       told,
-      el("span", { class: "good" }, icon("check"), ...around(t("correct.done"), shown(before, 60))),
+      el(
+        "span",
+        { class: "good" },
+        icon("check"),
+        ...(before === null ? [t("correct.given")] : around(t("correct.done"), shown(before, 60))),
+      ),
       el(
         "button",
         { type: "button", class: "quiet", onclick: () => set(before, undone) },
@@ -85,16 +95,20 @@ export function corrector({ id, field, value, label, after = () => {} }) {
     fill(told, el("span", {}, t("correct.undone")));
     announce(t("correct.undone"));
   };
-  const send = (event) => {
-    event.preventDefault();
-    const next = valueOf(input.value, known);
+  const give = (next) => {
     if (keyOf(next) === keyOf(current)) fill(told, el("span", {}, t("correct.same")));
     else set(next, corrected);
+  };
+  const choice = (each) => el("button", { type: "button", onclick: () => give(each) }, shown(each, 40));
+  const send = (event) => {
+    event.preventDefault();
+    give(valueOf(input.value, known));
   };
   return el(
     "form",
     { class: "corrector", onsubmit: send },
     el("label", { for: input.id }, label ?? t("correct.label", { field })),
+    quick && usual,
     el("span", { class: "together" }, input, button),
     list,
     told,

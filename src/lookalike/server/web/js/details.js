@@ -124,7 +124,7 @@ async function load(id, signal) {
   try {
     const image = await ask("GET", here("images", id), { signal });
     fill(dialog.querySelector("h2"), short(image.name, 300));
-    fill(content, ...aboutImage(image));
+    fill(content, ...aboutImage(image, signal));
   } catch (error) {
     if (givenUp(error)) return;
     if (error.status === undefined) throw error;

@@ -50,6 +50,7 @@ const PATHS = {
   undo: "M8 5 4 9l4 4M4 9h10a5 5 0 0 1 0 10H9",
   open: "M9 5H5v14h14v-4M13 5h6v6M19 5l-9 9",
   filter: "M4 6h16M7 12h10M10 18h4",
+  layers: "M12 4 3 9l9 5 9-5zM3 14l9 5 9-5",
   reset: "M5 5v5h5M5.5 10A7 7 0 1 1 5 14",
 };
 

@@ -17,15 +17,7 @@ function fields() {
   const k = select(["1", "3", "5", "10", "auto"], "5", (each) =>
     each === "auto" ? t("classify.auto") : each,
   );
-  const others = [["", t("judge.nofield")], ...app.collection.fields.map((each) => [each, short(each, 80)])];
-  const found = app.collection.fields.includes("series") ? [] : [["series", t("judge.series")]];
-  const [within, group] = [others, [...others, ...found]].map((choices) =>
-    select(
-      choices.map(([value]) => value),
-      "",
-      (each) => choices.find(([value]) => value === each)[1],
-    ),
-  );
+  const [within, group] = [otherField(), groupSelect()];
   const [folds, repeats, seed] = [
     [5, 2, 100],
     [3, 1, 10],
@@ -55,6 +47,22 @@ function fields() {
       ...(coverage.value && { coverage: Number(coverage.value) / 100 }),
     }),
   };
+}
+
+/** Return a select of fields, or of none. */
+function otherField(...more) {
+  const fields = app.collection.fields.map((each) => [each, short(each, 80)]);
+  const choices = [["", t("judge.nofield")], ...fields, ...more];
+  return select(
+    choices.map(([value]) => value),
+    "",
+    (each) => choices.find(([value]) => value === each)[1],
+  );
+}
+
+/** Return a select of what keeps images together: a field, series as they are found, or nothing. */
+export function groupSelect() {
+  return otherField(...(app.collection.fields.includes("series") ? [] : [["series", t("judge.series")]]));
 }
 
 function select(values, chosen, text) {

@@ -8,9 +8,15 @@ import { decimal, number, percent, t } from "./language.js";
 import { announce, problemBox, said } from "./notices.js";
 import { short, shown, textOf } from "./values.js";
 
-function one(image, by, width = 140) {
+/** Of an audit by a field, that is shown beside its images; of one without, their first ones. */
+function fieldsOf(by, ...more) {
+  return by === null ? null : [by, ...more];
+}
+
+/** Return the image that a finding is about. */
+export function subjectOf(image, by, width = 140) {
   const list = grid(t("finding.image"), "row subject");
-  list.append(card(image, { width, fields: [by] }));
+  list.append(card(image, { width, fields: fieldsOf(by) }));
   return list;
 }
 
@@ -38,7 +44,7 @@ export function suspect(found, { by }) {
         t("finding.score", { score: decimal(found.score, 3) }),
       ),
     ),
-    el("div", { class: "side" }, one(found.image, by)),
+    el("div", { class: "side" }, subjectOf(found.image, by)),
     el(
       "div",
       { class: "side" },
@@ -130,7 +136,8 @@ function decision(found, by) {
 /** Return a group of images that show the same thing. */
 export function duplicates(found, { by, split }) {
   const list = grid(t("audit.duplicates"), "row");
-  list.append(...found.images.map((each) => card(each, { width: 130, fields: split ? [by, split] : [by] })));
+  const fields = fieldsOf(by, ...(split ? [split] : []));
+  list.append(...found.images.map((each) => card(each, { width: 130, fields })));
   const notes = [
     found.identical && t("audit.identical"),
     found.disagree && t("audit.disagree"),
@@ -153,19 +160,48 @@ export function duplicates(found, { by, split }) {
 /** Return an image that is unlike all others, with the one that is nearest. */
 export function outlier(found, { by }) {
   const nearest = grid(t("audit.nearest"), "row");
-  if (found.nearest) nearest.append(card(found.nearest, { width: 130, fields: [by] }));
+  if (found.nearest) nearest.append(card(found.nearest, { width: 130, fields: fieldsOf(by) }));
   return el(
     "article",
     { class: "finding" },
     el(
       "p",
       { class: "claim" },
-      el("b", {}, shown(found.label, 60)),
+      found.label !== null && el("b", {}, shown(found.label, 60)),
       " ",
       el("span", { class: "tag" }, t("audit.deviation", { deviation: decimal(found.deviation, 1) })),
     ),
-    el("div", { class: "side" }, one(found.image, by)),
+    el("div", { class: "side" }, subjectOf(found.image, by)),
     el("div", { class: "side" }, el("p", { class: "soft" }, t("audit.nearest")), nearest),
+  );
+}
+
+/** Return pictures of poor quality, those of a kind together, each with the measure that says so. */
+export function poorPictures(found, { by, pictures }) {
+  return pictures.kinds
+    .map((kind) => ({ ...kind, some: found.filter((each) => each.kind === kind.kind) }))
+    .filter(({ some }) => some.length > 0)
+    .map((each) => ofKind(each, by));
+}
+
+function ofKind({ kind, measure, below, above, some }, by) {
+  const bound = (value) => number(value, { maximumFractionDigits: 2 });
+  const name = t(`audit.kind.${kind.replace(" ", "_")}`);
+  const bounds = [
+    below !== null && t("audit.below", { value: bound(below) }),
+    above !== null && t("audit.above", { value: bound(above) }),
+  ].filter(Boolean);
+  const list = grid(name, "row");
+  const note = (value) => decimal(value, Math.abs(value) < 100 ? 3 : 0);
+  list.append(
+    ...some.map(({ image, value }) => card(image, { width: 130, fields: fieldsOf(by), note: note(value) })),
+  );
+  return el(
+    "article",
+    { class: "finding whole" },
+    el("p", { class: "claim" }, el("b", {}, name), " ", el("span", { class: "tag" }, bounds.join(" · "))),
+    el("div", { class: "soft" }, said(measure)),
+    list,
   );
 }
 

@@ -17,10 +17,10 @@ export function openImage(id) {
 /**
  * Return an image as a card; a click opens its details.
  * @param hit an image, with its similarity where it has one
- * @param options width in CSS pixels; fields: those to show, by default the first; actions: buttons for the
- *   mouse, {drawing, label, act}, which the details have too
+ * @param options width in CSS pixels; fields: those to show, by default the first; note: a figure of it; actions:
+ *   buttons for the mouse, {drawing, label, act}, which the details have too
  */
-export function card(hit, { width = 160, fields = null, actions = [] } = {}) {
+export function card(hit, { width = 160, fields = null, note = null, actions = [] } = {}) {
   const tags = el("span", { class: "tags" });
   const item = el(
     "li",
@@ -37,6 +37,7 @@ export function card(hit, { width = 160, fields = null, actions = [] } = {}) {
         "span",
         { class: "about" },
         hit.similarity === undefined ? null : similarity(hit),
+        note && el("span", { class: "similarity" }, note),
         tags,
         fileName(hit.name, 120),
         places(hit),

@@ -1,25 +1,43 @@
 // All that is known of one image, and what can be done with it.
 
+import { anomalySection } from "./anomaly.js";
+import { givenUp } from "./api.js";
 import { app, mayWrite } from "./app.js";
 import { corrector } from "./correcting.js";
 import { el, fill, icon } from "./dom.js";
 import { bytes, t } from "./language.js";
+import { pause } from "./jobs.js";
+import { layersOver } from "./layers.js";
 import { announce } from "./notices.js";
 import { original, picture } from "./pictures.js";
 import { go, link, read } from "./route.js";
 import { short, shown } from "./values.js";
 
-/** Return the parts of an image's details: its picture, and what is known of it. */
-export function aboutImage(image) {
+/** Milliseconds that an image is looked at before it is asked whether it is normal: that costs the server. */
+const LOOKED_AT = 400;
+
+/** Return the parts of an image's details: its picture, and what is known of it; the signal ends its questions. */
+export function aboutImage(image, signal) {
   const { collection } = read();
   const params = (entries) => new URLSearchParams(entries);
   const classify = link({ collection, view: "classify", params: params([["p", image.id]]) });
   const search = { collection, view: "search", params: params([["p", `+${image.id}`]]) };
+  const frame = el("div", {}, picture(image, { width: 512, eager: true, why: true }));
+  const layers = layersOver(frame);
+  const anomaly = anomalySection(image.id, layers);
+  pause(LOOKED_AT, signal).then(
+    () => anomaly.judge(signal),
+    (error) => {
+      if (!givenUp(error)) throw error;
+    },
+  );
   return [
     el(
       "div",
       { class: "large" },
-      picture(image, { width: 512, eager: true, why: true }),
+      frame,
+      layers.buttons,
+      anomaly.place,
       el(
         "a",
         { href: original(image.id), target: "_blank", rel: "noopener" },

@@ -78,7 +78,8 @@ async function cancelJob(id, button, told) {
   }
 }
 
-function pause(milliseconds, signal) {
+/** Wait for so many milliseconds; a signal ends it with its reason. */
+export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
     signal.addEventListener("abort", () => {

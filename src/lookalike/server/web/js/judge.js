@@ -2,43 +2,47 @@
 
 import { app, chooseLabelField, labelField } from "./app.js";
 import { audit } from "./audit.js";
-import { el, fill, labelled } from "./dom.js";
+import { el, fill, fresh, labelled } from "./dom.js";
+import { drift } from "./drift.js";
 import { evaluation } from "./evaluation.js";
 import { earlierJobs, followJob, jobsOf, startJob } from "./jobs.js";
 import { t } from "./language.js";
 import { map } from "./map.js";
 import { remark, report } from "./notices.js";
 import { change, link } from "./route.js";
+import { suggest } from "./suggest.js";
 import { short } from "./values.js";
 
 /** The tabs: each with its `kind` of job, the name under which it is started (`what`), `fields` for its form,
- * and `show`, which fills a place and returns what to call with the parameters when they change. */
-const TABS = { evaluation, map, audit };
+ * and `show`, which fills a place and returns what to call with the parameters when they change; `unlabelled`
+ * where no field of labels need be named, `anyField` where a new one may be, `fieldless` where no image need have
+ * a field. */
+const TABS = { evaluation, map, audit, suggest, drift };
 
 /** Show the view in a place; it stays until the signal ends it. */
 export function showJudge(place, signal) {
-  if (!app.collection.fields.length) {
-    fill(place, el("h1", {}, t("nav.judge")), remark(t("classify.nofields")));
-    return () => {};
-  }
+  // Without a field, what needs no label is there all the same.
+  const fieldless = !app.collection.fields.length;
+  const tabs = Object.entries(TABS).filter(([, tab]) => !fieldless || tab.fieldless);
   const nav = el("nav", { class: "tabs", "aria-label": t("judge.tabs") });
   const panel = el("div", { class: "panel" });
-  fill(place, el("h1", { class: "heard" }, t("nav.judge")), nav, panel);
+  const told = fieldless && remark(t("classify.nofields"));
+  fill(place, el("h1", { class: "heard" }, t("nav.judge")), told, nav, panel);
   let open = null;
   let update = null;
   let under = null;
   signal.addEventListener("abort", () => under?.abort());
   return (params, tab) => {
-    const name = tab in TABS ? tab : "evaluation";
+    const [name, chosen] = tabs.find(([each]) => each === tab) ?? tabs[0];
     if (name !== open) {
       open = name;
       under?.abort();
       under = new AbortController();
       fill(
         nav,
-        Object.keys(TABS).map((each) => tabLink(each, name)),
+        tabs.map(([each]) => tabLink(each, name)),
       );
-      update = showTab(panel, TABS[name], under.signal);
+      update = showTab(panel, chosen, under.signal);
     }
     update(params);
   };
@@ -49,14 +53,30 @@ function tabLink(name, open) {
   return el("a", { href, "aria-current": name === open ? "page" : null }, t(`judge.${name}`));
 }
 
-function showTab(panel, tab, signal) {
+function fieldSelect({ unlabelled }) {
+  const { fields } = app.collection;
   const by = el(
     "select",
-    { onchange: () => chooseLabelField(by.value) },
-    app.collection.fields.map((each) =>
-      el("option", { value: each, selected: each === labelField() }, short(each, 80)),
-    ),
+    { onchange: () => by.value && chooseLabelField(by.value) },
+    fields.map((each) => el("option", { value: each, selected: each === labelField() }, short(each, 80))),
+    unlabelled && el("option", { value: "" }, t("judge.nofield")),
   );
+  return by;
+}
+
+/** A field that is there, or a new one. */
+function fieldInput() {
+  const list = el(
+    "datalist",
+    { id: fresh("fields") },
+    app.collection.fields.map((each) => el("option", { value: each })),
+  );
+  const input = { type: "text", value: labelField() ?? "label", list: list.id, required: true, dir: "auto" };
+  return [el("input", input), list];
+}
+
+function showTab(panel, tab, signal) {
+  const [by, list] = tab.anyField ? fieldInput() : [fieldSelect(tab)];
   const fields = tab.fields();
   const told = el("div", {});
   const earlier = el("div", {});
@@ -65,7 +85,7 @@ function showTab(panel, tab, signal) {
     event.preventDefault();
     told.replaceChildren();
     try {
-      const job = await startJob(tab.what, { by: by.value, ...fields.asked() }, signal);
+      const job = await startJob(tab.what, { by: by.value || null, ...fields.asked() }, signal);
       change({ job: job.id, cell: null, list: null, image: null });
     } catch (error) {
       report(told, error);
@@ -81,6 +101,7 @@ function showTab(panel, tab, signal) {
         "div",
         { class: "asker-row" },
         labelled(t("classify.by"), by),
+        list,
         fields.row,
         el("button", { class: "primary" }, t(`judge.${tab.kind}.start`)),
         earlier,

@@ -9,6 +9,7 @@ import { showIndex } from "./indexing.js";
 import { showJudge } from "./judge.js";
 import { askForKey, signOut } from "./keys.js";
 import { language, LANGUAGES, number, speak, t } from "./language.js";
+import { listenForLayers } from "./layers.js";
 import { remark, report, waiting } from "./notices.js";
 import { go, link, onMove, read } from "./route.js";
 import { showSearch } from "./search.js";
@@ -147,6 +148,7 @@ function prepare() {
     main.focus();
   });
   whenLocked(askForKey);
+  listenForLayers();
   // A browser would leave the page for a file that is dropped where no view takes it.
   for (const name of ["dragover", "drop"]) {
     document.addEventListener(name, (event) => {

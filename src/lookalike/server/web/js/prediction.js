@@ -1,11 +1,13 @@
 // What one picture was classified as, with its evidence.
 
+import { anomalySection } from "./anomaly.js";
 import { mayWrite } from "./app.js";
 import { corrector } from "./correcting.js";
-import { el, fill } from "./dom.js";
+import { el, fill, put } from "./dom.js";
 import { isFile } from "./files.js";
 import { card, grid, openImage } from "./hits.js";
 import { decimal, percent, t } from "./language.js";
+import { layersOver } from "./layers.js";
 import { said } from "./notices.js";
 import { picture } from "./pictures.js";
 import { fileName, keyOf, short, shown } from "./values.js";
@@ -14,11 +16,12 @@ import { fileName, keyOf, short, shown } from "./values.js";
 const BARS = 8;
 
 /**
- * Return a prediction as an article.
+ * Return a prediction as an article, and what asks for the rest of it.
  * @param prediction as the server gives it, or {name, skipped}
  * @param reference of the picture: an id, or a file of the visitor
  * @param by the field of the label
  * @param image details of an image of the collection, whose label can be put right; null for a file
+ * @returns {article, judge}: judge asks whether the picture is normal, until a signal ends it
  */
 export function predictionArticle(prediction, reference, by, image = null) {
   const article = el("article", { class: "prediction", "aria-label": short(prediction.name, 200) });
@@ -30,19 +33,20 @@ export function predictionArticle(prediction, reference, by, image = null) {
         picture({ id: reference, name: prediction.name }, { width: 240, eager: true }),
       );
   const name = fileName(prediction.name, 200);
-  const side = el("div", { class: "subject" }, subject, name);
+  const layers = layersOver(subject);
+  const side = el("div", { class: "subject" }, subject, layers.buttons, name);
   if (prediction.skipped) {
-    return fill(
-      article,
-      side,
-      el(
-        "div",
-        { class: "verdict" },
-        el("p", { class: "notice bad" }, el("strong", {}, t("classify.skipped")), said(prediction.skipped)),
-      ),
+    const why = el(
+      "p",
+      { class: "notice bad" },
+      el("strong", {}, t("classify.skipped")),
+      said(prediction.skipped),
     );
+    return { article: fill(article, side, el("div", { class: "verdict" }, why)), judge: () => {} };
   }
-  return fill(article, side, verdict(prediction, by, image), evidence(prediction, by));
+  const { place, judge } = anomalySection(reference, layers);
+  fill(article, side, put(verdict(prediction, by, image), place), evidence(prediction, by));
+  return { article, judge };
 }
 
 function verdict(found, by, image) {
