@@ -90,3 +90,24 @@ def test_where_all_have_a_label_nothing_is_suggested() -> None:
     vectors, which = clusters()
     with pytest.raises(Unanswerable, match="nothing to suggest"):
         suggest(named(["a"] * len(which)), vectors, "label")
+
+
+def test_of_a_series_one_image_at_most_is_suggested_at_a_time() -> None:
+    random = np.random.default_rng(3)
+    part = np.repeat(np.arange(24), 5)
+    numbers = random.normal(size=(24, 16))[part] + 0.2 * random.normal(size=(len(part), 16))
+    vectors = normalise(numbers.astype(np.float32))
+    uris = [f"file:///parts/part{part[row]}_{row % 5}.jpg" for row in range(len(part))]
+    exposures = [Record(record_id(uri), uri, f"{row:064x}", {}, {}, 1, 1) for row, uri in enumerate(uris)]
+    found = suggest(exposures, vectors, "label", count=30)
+    assert found.series is not None
+    assert sorted(part[int(each.record.digest, 16)] for each in found.images) == list(range(24))
+    assert next(iter(suggestion_lines(found)))["series"] == found.series
+    # In no order that its name tells.
+    shuffled = [
+        Record(record_id(f"{n}"), f"file:///parts/{n:05}.jpg", f"{row:064x}", {}, {}, 1, 1)
+        for row, n in enumerate(random.permutation(len(part)).tolist())
+    ]
+    found = suggest(shuffled, vectors, "label", count=30)
+    assert found.series is None
+    assert len(found.images) == 30

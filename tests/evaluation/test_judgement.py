@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from lookalike.database import Database
 from lookalike.evaluation import judgement
 from lookalike.evaluation.judgement import Age
-from lookalike.types import Stamp
+from lookalike.types import Record, Space, Stamp
+from lookalike.uris import record_id
+from lookalike.vectors.metric import normalise
 from tests.conftest import CommandLine
 
 
@@ -176,12 +179,37 @@ ids = st.sets(st.integers(0, 60), max_size=40)
 def test_what_has_changed_is_counted(before: set[int], after: set[int], touched: set[int]) -> None:
     then = judgement._records(Stamp(str(each), 1, 1, "a") for each in before)
     now = judgement._records(Stamp(str(each), 1, 1 + (each in touched), "a") for each in after)
-    kept = judgement._Kept(None, then, "now", 9.0)  # type: ignore[arg-type] # not looked at
+    kept = judgement._Kept(None, then, "now", 9.0, None)  # type: ignore[arg-type] # not looked at
     expected = Age(
         "now", len(before), len(after - before), len(before - after), len(before & after & touched)
     )
     assert kept.age(now) == expected
     assert expected.current == (before == after and not before & touched)
+
+
+def test_series_among_the_judged_images_are_said_also_by_a_judgement_that_was_kept(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    part = np.repeat(np.arange(40), 5)
+    numbers = random.normal(size=(40, 24))[part] + 0.5 * random.normal(size=(len(part), 24))
+    uris = [f"file:///parts/part{part[row]}_{row % 5}.jpg" for row in range(len(part))]
+    records = [
+        Record(record_id(uri), uri, f"{row:064x}", {"label": int(part[row]) % 2}, {}, 1, 1)
+        for row, uri in enumerate(uris)
+    ]
+    space = Space("made-up", "0" * 64, 24)
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path) as database:
+        database.store.create("parts", space)
+        database.store.put("parts", records, {space: normalise(numbers.astype(np.float32))})
+        for _ in range(2):
+            (remark,) = database["parts"].classifier("label").remarks
+            assert "nearest neighbour in their own series (file names alike" in remark
+            assert "`evaluate --group series`" in remark
+        others = [
+            replace(each, uri=f"file:///{row * 7919 % 200}.jpg", modified_ns=2)
+            for row, each in enumerate(records)
+        ]
+        database.store.put("parts", others, {space: normalise(numbers.astype(np.float32))})
+        assert database["parts"].classifier("label", refresh=True).remarks == []
 
 
 def test_two_that_judge_at_once_leave_a_whole_one(

@@ -700,6 +700,51 @@ def test_a_search_does_not_read_the_vectors_again_while_none_of_them_changes(sto
     assert seen[4] is not seen[5]
 
 
+def test_of_a_collection_that_this_process_changes_only_the_changed_records_are_read(store: Store) -> None:
+    """Answers after each of many changes are those of a store that is opened anew; vectors are read once."""
+    fill(store, 60, [{"a": "red"}, {"a": "blue"}, {"b": 1}])
+    matrices = backend(store)._search.matrices
+    chance = random.Random(0)
+
+    def answers(of: Store) -> list[Any]:
+        queries, left_out = CORNERS[:2], [[record(3).id], []]
+        return [
+            nearest(of, "parts", queries, k, **asked)
+            for k in (1, 7, 100)
+            for asked in (
+                {},
+                {"exclude": left_out},
+                {"where": {"a": ["red"]}},
+                {"where": {"b": [1]}, "having": "b", "exclude": left_out},
+                {"having": "a"},
+            )
+        ]
+
+    answers(store)
+    (before,) = matrices._matrices.values()
+    for turn in range(40):
+        number = chance.randrange(80)
+        fields: dict[str, Any] = chance.choice([{"a": "red"}, {"a": "blue", "b": 1}, {}])
+        act = chance.randrange(3)
+        if act == 0:
+            put(store, "parts", [record(number, fields)], corners(turn + 1)[turn:])
+        elif act == 1:
+            store.relabel("parts", [(record(number).id, fields, {})])
+        else:
+            store.remove("parts", [record(number).id, record(number + 1).id])
+        with open_store(store.url) as other:
+            assert answers(store) == answers(other)
+    (after,) = matrices._matrices.values()
+    assert after.vectors is before.vectors
+    assert after.recent is not None
+    assert after.gone is not None
+    with open_store(store.url) as other:
+        other.remove("parts", [record(5).id])
+        assert answers(store) == answers(other)
+    (again,) = matrices._matrices.values()
+    assert again.vectors is not before.vectors, "what another process changed is not known"
+
+
 def test_a_neighbour_that_is_removed_during_the_search_is_replaced(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

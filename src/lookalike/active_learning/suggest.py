@@ -9,7 +9,9 @@ Learning", ICML 2015). So what is chosen is typical, as in TypiClust (G. Hacohen
 2022, arXiv 2202.02794) and ProbCover (O. Yehuda et al., NeurIPS 2022, arXiv 2205.11320), and different from
 what is labelled and from each other. Where there are labels, an image counts by how uncertain its own is: by
 the margin between the two labels whose nearest images are most similar (margin sampling: T. Scheffer,
-C. Decomain, S. Wrobel, IDA 2001), as a rank. `benchmarks/suggest.py` has how many labels that saves.
+C. Decomain, S. Wrobel, IDA 2001), as a rank. Of exposures of one part, or frames of one film, one at most is
+chosen at a time: the others would tell the same (see `evaluation.series`). `benchmarks/suggest.py` has how
+many labels that saves.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument, Unanswerable
+from lookalike.evaluation.series import find_series
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import read
 from lookalike.progress import divided, silent
 from lookalike.types import Neighbour
-from lookalike.vectors.nearest import nearest_rows
+from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import encode, label_of
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import Record, Scalar, Vectors, Where
+    from lookalike.vectors.groupings import Groups
     from lookalike.vectors.vote import Codes
 
 COUNT = 20
@@ -66,6 +70,9 @@ class Suggestions:
     unlabelled: int
     drawn: int
     """Of the unlabelled, those that were looked at: all, or so many at random."""
+    series: str | None
+    """What tells series among them, of each of which one image at most is suggested; None where none were
+    found."""
     images: tuple[Suggestion, ...]
 
 
@@ -162,7 +169,12 @@ def suggest(
     if unlabelled > _MOST:
         pool = np.sort(np.random.default_rng(seed).permutation(pool)[:_MOST])
     codes = encode(label for label in labels if label is not None)[0] if len(known) else None
-    chosen, uncertainty = choose(vectors[pool], vectors[known], codes, count, progress)
+    # As in an evaluation, but that there are no labels within which names could be exchanged.
+    beside = leave_one_out_rows(vectors[pool], 1)[0][:, 0]
+    open_records = [records[row] for row in pool.tolist()]
+    series = find_series(open_records, vectors[pool], np.arange(len(pool)), beside, None, seed=seed)
+    groups = None if series is None else series.groups
+    chosen, uncertainty = choose(vectors[pool], vectors[known], codes, count, groups, progress)
     nearest, similarities = nearest_rows(vectors[pool[chosen]], vectors[known], 1)
     owners = _owners(vectors[pool], vectors[known], chosen)
     images = tuple(
@@ -176,11 +188,17 @@ def suggest(
             zip(chosen, nearest[:, 0].tolist(), similarities[:, 0].tolist(), strict=True)
         )
     )
-    return Suggestions(by, len(known), unlabelled, len(pool), images)
+    how = None if series is None else series.how
+    return Suggestions(by, len(known), unlabelled, len(pool), how, images)
 
 
 def choose(
-    pool: Vectors, labelled: Vectors, codes: Codes | None, count: int, progress: Progress = silent
+    pool: Vectors,
+    labelled: Vectors,
+    codes: Codes | None,
+    count: int,
+    groups: Groups | None = None,
+    progress: Progress = silent,
 ) -> tuple[list[int], NDArray[np.float64] | None]:
     """Choose images that cover the others best.
 
@@ -189,6 +207,7 @@ def choose(
         labelled: of those with one, shape (m, d).
         codes: shape (m,): their labels as numbers; None where there are none.
         count: how many to choose, at least 1.
+        groups: shape (n,): of each at most one is chosen, so that there may be fewer; None: each is its own.
         progress: called with images chosen and images to choose.
 
     Returns:
@@ -205,14 +224,15 @@ def choose(
         weights = uncertainty.astype(np.float32)
     chosen: list[int] = []
     free = np.ones(len(pool), dtype=bool)
-    for _ in range(min(count, len(pool))):
+    wanted = min(count, len(pool) if groups is None else len(np.unique(groups)))
+    for _ in range(wanted):
         gains = weights @ np.maximum(similarities - cover[:, None], 0.0)
         gains[~free] = -1.0
         best = int(gains.argmax())
         chosen.append(best)
-        free[best] = False
+        free[best if groups is None else groups == groups[best]] = False
         cover = np.maximum(cover, similarities[:, best])
-        progress(len(chosen), min(count, len(pool)))
+        progress(len(chosen), wanted)
     return chosen, uncertainty
 
 
@@ -252,6 +272,7 @@ def suggestion_lines(found: Suggestions) -> Iterator[dict[str, Any]]:
         "labelled": found.labelled,
         "unlabelled": found.unlabelled,
         "drawn": found.drawn,
+        "series": found.series,
         "suggested": len(found.images),
     }
     for each in found.images:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import Ks
-    from lookalike.evaluation.judgement import Age
+    from lookalike.evaluation.judgement import Age, Related
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
@@ -127,6 +127,8 @@ class Classifier:
         self._judged = collection.vector(options.using).space
         self.age: Age | None = None
         """What has changed since the collection was judged; None where it is not."""
+        self.related: Related | None = None
+        """Series among the images that it was judged on; None where none were found."""
         self.calibrator = self._calibrator(collection, progress)
         """What puts confidence on the predictions; None where nothing can be said."""
         k = options.k if self.calibrator is None else self.calibrator.calibration_set.k
@@ -137,11 +139,12 @@ class Classifier:
 
     @property
     def remarks(self) -> list[str]:
-        """What the promises cost, and how old the judgement is, in whole sentences."""
+        """What the promises cost, how old the judgement is, and of what, in whole sentences."""
         calibrator = self.calibrator
         if calibrator is None:
             return []
         said = [] if self.age is None or self.age.current else [self.age.text]
+        said += [] if self.related is None else [self.related.text]
         chosen = calibrator.selection
         if chosen is not None:
             said.append(
@@ -223,7 +226,7 @@ class Classifier:
             if self._promised:
                 raise
             return None
-        self.age = judgement.age
+        self.age, self.related = judgement.age, judgement.related
         rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
         return Calibrator(
             judgement.calibration_set,

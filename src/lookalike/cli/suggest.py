@@ -66,6 +66,8 @@ def _print_suggestions(found: Suggestions) -> None:
         f"{counted(found.unlabelled, 'image')} without a value of {display(found.by)}{drawn}; "
         f"{found.labelled:,} with one"
     )
+    if found.series is not None:
+        print_text(f"there are series ({display(found.series)}): one image of each at most")
     rows = []
     for each in found.images:
         nearest = each.nearest

@@ -14,7 +14,7 @@ import io
 import json
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,7 +44,7 @@ QUICK_SECONDS = 1.0
 # Part of the judged images that has to be as it was, for a judgement to go on to be used.
 _LEAST_UNCHANGED = 0.5
 # Of the file format and of all that is computed into it: another number, and old files are not read.
-_VERSION = 1
+_VERSION = 2
 _FOLDER = "judgements"
 
 
@@ -87,11 +87,32 @@ class _Records(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Related:
+    """Series among the images that a judgement was made of, whose held-out answers flatter."""
+
+    how: str
+    """What tells them, in words."""
+    share: float
+    """Part of the images whose nearest neighbour is of their own series, 0 … 1."""
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        return (
+            f"confidence is that of images held out one by one, and {self.share:.0%} of these have their "
+            f"nearest neighbour in their own series ({self.how}): where no image of a series is in the "
+            "collection it is too high, see `evaluate --group series`"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
-    """A calibration set, and what has changed since it was made."""
+    """A calibration set, what has changed since it was made, and series that it was made of."""
 
     calibration_set: CalibrationSet
     age: Age
+    related: Related | None
+    """None where none were found."""
 
 
 class _Kept(NamedTuple):
@@ -102,10 +123,13 @@ class _Kept(NamedTuple):
     at: str
     seconds: float
     """CPU time that it took."""
+    related: Related | None
 
     def to_bytes(self) -> bytes:
         out = io.BytesIO()
-        text = json.dumps({"version": _VERSION, "at": self.at, "seconds": self.seconds})
+        related = None if self.related is None else asdict(self.related)
+        said = {"version": _VERSION, "at": self.at, "seconds": self.seconds, "related": related}
+        text = json.dumps(said)
         np.savez(
             out,
             text=np.frombuffer(text.encode(), np.uint8),
@@ -125,7 +149,9 @@ class _Kept(NamedTuple):
                     return None
                 made = CalibrationSet.from_bytes(file["calibration_set"].tobytes())
                 records = _Records(file["ids"], file["stamps"])
-                return None if made is None else cls(made, records, str(text["at"]), float(text["seconds"]))
+                related = None if text["related"] is None else Related(**text["related"])
+                said = str(text["at"]), float(text["seconds"]), related
+                return None if made is None else cls(made, records, *said)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -201,14 +227,14 @@ def open_judgement(
     if kept is not None:
         age = kept.age(now)
         if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
-            return Judgement(kept.calibration_set, age)
+            return Judgement(kept.calibration_set, age, kept.related)
     # SciPy and scikit-learn: an answer from the cache need not wait for them, nor are they part of judging.
     from lookalike.evaluation import calibration  # noqa: F401
 
     started = time.thread_time()
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    made = _judge(spaces, models, collection, by, using, k, where, seed, progress)
-    new = _Kept(made, now, at, time.thread_time() - started)
+    made, related = _judge(spaces, models, collection, by, using, k, where, seed, progress)
+    new = _Kept(made, now, at, time.thread_time() - started, related)
     # Of a damaged collection it would speak of records that it has not seen. Not to keep it is no error.
     if not store.damage.found():
         try:
@@ -216,7 +242,7 @@ def open_judgement(
             replace_file(path, new.to_bytes(), mode=0o600)
         except OSError:
             pass
-    return Judgement(made, new.age(now))
+    return Judgement(made, new.age(now), related)
 
 
 def _judge(
@@ -229,10 +255,11 @@ def _judge(
     where: Where | None,
     seed: int,
     progress: Progress,
-) -> CalibrationSet:
-    """Answer each image of a collection by others, and keep what tells how sure answers are."""
+) -> tuple[CalibrationSet, Related | None]:
+    """Answer each image of a collection by others; return what tells how sure answers are, and of series."""
     from lookalike.evaluation.held_out_predictions import predict_held_out, workload
     from lookalike.evaluation.lots import lots_of
+    from lookalike.evaluation.series import find_series
 
     found, judging = spaces.read_for_folds(collection, using, models, progress)
     records, vectors = found.records, found.vectors
@@ -251,8 +278,9 @@ def _judge(
         progress=comparing,
     )  # fmt: skip
     made = calibration_set_of(held, seed=seed, progress=telling)
+    series = find_series(records, vectors, held.rows, held.neighbours[:, 0], by, seed=seed)
     judging(sum(work), sum(work))
-    return made
+    return made, None if series is None else Related(series.how, series.share)
 
 
 def _records(stamps: Iterable[Stamp]) -> _Records:

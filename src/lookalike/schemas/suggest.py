@@ -35,4 +35,8 @@ class SuggestAnswer(ResponseModel):
     labelled: int
     unlabelled: int
     drawn: int = Field(description="Of the unlabelled, those that were looked at.")
+    series: str | None = Field(
+        description="What tells series among them, of each of which one image at most is suggested; null "
+        "where none were found."
+    )
     suggestions: list[Suggestion]

@@ -74,5 +74,6 @@ def _answer(service: Service, collection: str, found: Suggestions) -> SuggestAns
         labelled=found.labelled,
         unlabelled=found.unlabelled,
         drawn=found.drawn,
+        series=found.series,
         suggestions=suggestions,
     )

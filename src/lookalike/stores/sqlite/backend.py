@@ -20,9 +20,11 @@ from lookalike.stores.sqlite.catalog import (
     read_metric,
     remove_collection,
     rename_collection,
+    revisions,
     with_count,
     write_metrics,
 )
+from lookalike.stores.sqlite.change_log import ChangeLog
 from lookalike.stores.sqlite.check import check_structure
 from lookalike.stores.sqlite.connection import SqliteFile
 from lookalike.stores.sqlite.filters import SqliteFilters
@@ -74,8 +76,9 @@ class SqliteBackend:
     def __init__(self, url: str, timeout: float = 30.0) -> None:
         self._file = SqliteFile(url, timeout)
         self.damage = DamageLog(url)
-        self._filters = SqliteFilters()
-        self._search = SqliteSearch(self._file, timeout, self.damage, self._filters)
+        self._log = ChangeLog()
+        self._filters = SqliteFilters(self._log)
+        self._search = SqliteSearch(self._file, timeout, self.damage, self._filters, self._log)
         self._counted: dict[int, Counted] = {}
 
     @property
@@ -108,6 +111,16 @@ class SqliteBackend:
             pass
         with self._file.writing() as connection:
             yield connection, existing_entry(connection, name)
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[tuple[sqlite3.Connection, Entry, list[int]]]:
+        """Change records in one transaction; the numbers of those that it changes are put into the list."""
+        numbers: list[int] = []
+        with self._writing(name) as (connection, entry):
+            before = revisions(connection, entry)
+            yield connection, entry, numbers
+            after = revisions(connection, entry)
+        self._log.note(before, after, numbers)
 
     # The catalogue
 
@@ -156,8 +169,8 @@ class SqliteBackend:
     # Records
 
     def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
-        with self._writing(name) as (connection, entry):
-            put_records(connection, entry, records, give(entry))
+        with self._changing(name) as (connection, entry, numbers):
+            numbers += put_records(connection, entry, records, give(entry))
 
     def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
         with self._writing(name) as (connection, entry):
@@ -169,12 +182,13 @@ class SqliteBackend:
             return sorted(record_keys(connection, numbers.tolist()).ids)[:most]
 
     def relabel(self, name: str, labels: Sequence[StoredLabels]) -> None:
-        with self._writing(name) as (connection, entry):
-            put_labels(connection, entry, labels)
+        with self._changing(name) as (connection, entry, numbers):
+            numbers += put_labels(connection, entry, labels)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
-        with self._writing(name) as (connection, entry):
-            return remove_records(connection, entry, ids)
+        with self._changing(name) as (connection, entry, numbers):
+            numbers += remove_records(connection, entry, ids)
+        return len(numbers)
 
     def stamps(self, name: str) -> Iterator[StampRow]:
         with self._reading(name) as (connection, entry):

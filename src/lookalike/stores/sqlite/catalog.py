@@ -10,6 +10,7 @@ from lookalike.errors import CollectionExists, CollectionNotFound
 from lookalike.stores.checks import same_name
 from lookalike.stores.entry import NEW, Entry, VectorEntry, vector_columns
 from lookalike.stores.sql import insert_statement
+from lookalike.stores.sqlite.change_log import of_collection, of_vector
 from lookalike.stores.sqlite.schema import (
     DamagedCatalog,
     drop_vector_table,
@@ -23,6 +24,8 @@ from lookalike.types import Approximation, Space, VectorInfo
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
+
+    from lookalike.stores.sqlite.change_log import What
 
 _COLLECTION = "collection, name, same_name, default_vector"
 _VECTOR = (
@@ -224,6 +227,13 @@ def vector_revision(connection: sqlite3.Connection, vector: int) -> int | None:
     """Return the revision of a vector, None where it is gone."""
     row = connection.execute("SELECT revision FROM lookalike_vectors WHERE vector = ?", (vector,)).fetchone()
     return None if row is None else int(row[0])
+
+
+def revisions(connection: sqlite3.Connection, entry: Entry) -> dict[What, int | None]:
+    """Return the revisions of a collection and of its vectors, as a transaction sees them."""
+    now = read_entry(connection, entry.key)
+    found = {of_vector(one.number): vector_revision(connection, one.number) for one in entry.vectors}
+    return {of_collection(entry): None if now is None else now.revision, **found}
 
 
 def _add_vector(connection: sqlite3.Connection, collection: int, info: VectorInfo) -> VectorEntry:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.catalog import vector_revision
-from lookalike.stores.sqlite.records import Keys, select_vectors
+from lookalike.stores.sqlite.change_log import MOST, of_vector
+from lookalike.stores.sqlite.records import Keys, record_keys, select_vectors
 from lookalike.stores.verification import LOST_VECTOR, vector_fault, verify_vectors
 from lookalike.vectors.nearest import nearest_rows
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.sqlite.change_log import ChangeLog
     from lookalike.stores.sqlite.filters import Numbers
     from lookalike.stores.sqlite.records import VectorColumns
     from lookalike.types import Vectors
@@ -42,6 +44,10 @@ class SqliteMatrix:
     numbers: Numbers
     """The number of each record in its table, in the same order."""
     vectors: Vectors
+    gone: NDArray[np.bool_] | None = None
+    """Which of these were removed or changed since; None for none."""
+    recent: SqliteMatrix | None = None
+    """Those that came or changed since: to put them in their places would be to copy all."""
 
     def nearest(
         self, queries: Vectors, k: int, matches: Numbers | None, exclude: Sequence[Collection[str]] | None
@@ -57,27 +63,71 @@ class SqliteMatrix:
         Returns:
             A list a query, by falling similarity, then by rising id.
         """
-        ids, vectors, among = self.ids, self.vectors, None
+        ids, vectors = self.ids, self.vectors
+        among = None if self.gone is None else ~self.gone
+        later = [] if self.recent is None else self.recent.nearest(queries, k, matches, exclude)
         # Places for more neighbours than there are records would be memory for nothing.
-        k = max(1, min(k, len(ids) if matches is None else len(matches)))
-        if matches is not None and len(matches) < len(ids) + self.damaged:
-            among = np.isin(self.numbers, matches, assume_unique=True)
+        most, k = k, max(1, min(k, len(ids) if matches is None else len(matches)))
+        if matches is not None and (self.gone is not None or len(matches) < len(ids) + self.damaged):
+            counts = np.isin(self.numbers, matches, assume_unique=True)
+            among = counts if among is None else counts & among
             if np.count_nonzero(among) < _FEW * len(ids):
                 rows = np.flatnonzero(among)
                 ids, vectors, among = [ids[row] for row in rows], vectors[rows], None
         left_out = None if exclude is None else [_rows_of(ids, some) for some in exclude]
-        found, similarities = nearest_rows(queries, vectors, k, left_out, among)
-        return [
+        rows_found, similarities = nearest_rows(queries, vectors, k, left_out, among)
+        found = [
             [(ids[row], float(value)) for row, value in zip(some, values, strict=True) if row >= 0]
-            for some, values in zip(found, similarities, strict=True)
+            for some, values in zip(rows_found, similarities, strict=True)
         ]
+        if self.recent is None:
+            return found
+        both = ([*some, *more] for some, more in zip(found, later, strict=True))
+        return [sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:most] for hits in both]
+
+    def followed(self, revision: int | None, changed: Collection[int], now: SqliteMatrix) -> SqliteMatrix:
+        """Return the matrix after some records changed.
+
+        Args:
+            revision: that it is of then.
+            changed: numbers of the records that came, changed or went.
+            now: those of them that are there.
+        """
+        numbers = np.fromiter(changed, np.int64)
+        gone = np.isin(self.numbers, numbers)
+        if self.gone is not None:
+            gone |= self.gone
+        if self.recent is not None:
+            kept = ~np.isin(self.recent.numbers, numbers)
+            ids = [each for each, stays in zip(self.recent.ids, kept, strict=True) if stays] + now.ids
+            order = sorted(range(len(ids)), key=ids.__getitem__)
+            now = SqliteMatrix(
+                revision,
+                0,
+                [ids[place] for place in order],
+                np.concatenate([self.recent.numbers[kept], now.numbers])[order],
+                np.concatenate([self.recent.vectors[kept], now.vectors])[order],
+            )
+        return replace(
+            self, revision=revision, gone=gone if gone.any() else None, recent=now if now.ids else None
+        )
+
+    @property
+    def changed(self) -> int:
+        """How many records are gone or recent."""
+        gone = 0 if self.gone is None else int(np.count_nonzero(self.gone))
+        return gone + (0 if self.recent is None else len(self.recent.ids))
 
 
 class SqliteMatrices:
-    """The matrices of the vectors that were searched, 4 bytes a number; threads may share them."""
+    """The matrices of the vectors that were searched, 4 bytes a number; threads may share them.
 
-    def __init__(self, damage: DamageLog) -> None:
+    Of one that has changed only the changed records are read again, where it is known which and they are few.
+    """
+
+    def __init__(self, damage: DamageLog, log: ChangeLog) -> None:
         self._damage = damage
+        self._log = log
         self._matrices: dict[int, SqliteMatrix] = {}
         self._lock = threading.Lock()
 
@@ -89,6 +139,10 @@ class SqliteMatrices:
             if matrix is not None and matrix.revision == revision:
                 return matrix
             if matrix is not None:
+                followed = self._followed(connection, vector, matrix, revision)
+                if followed is not None:
+                    self._matrices[vector.number] = followed
+                    return followed
                 # What was damaged may have been written anew, and is noted again where it was not.
                 self._damage.forget(entry.name)
             # Let go before the new one is read: there may be no room for two.
@@ -120,6 +174,26 @@ class SqliteMatrices:
             matrix = SqliteMatrix(revision, len(keys) - len(ids), ids, numbers, vectors)
             self._matrices[vector.number] = matrix
             return matrix
+
+    def _followed(
+        self, connection: sqlite3.Connection, vector: VectorEntry, matrix: SqliteMatrix, revision: int | None
+    ) -> SqliteMatrix | None:
+        """Return a matrix brought up to date; None where all have to be read, or something is damaged."""
+        changed = self._log.since(of_vector(vector.number), matrix.revision, revision)
+        if changed is None or matrix.damaged or matrix.changed + len(changed) > MOST:
+            return None
+        keys = record_keys(connection, sorted(changed))
+        dimension = vector.info.space.dimension
+        parts = [verified(connection, each, dimension) for each in select_vectors(connection, vector, keys)]
+        numbers = np.concatenate([np.empty(0, np.int64), *(part.numbers for part in parts)])
+        if len(numbers) != len(keys.numbers) or not all(part.sound.all() for part in parts):
+            return None
+        vectors = np.concatenate([np.empty((0, dimension), np.float32), *(part.vectors for part in parts)])
+        # By rising number, as the keys are.
+        order = np.array(sorted(range(len(keys.ids)), key=keys.ids.__getitem__), np.intp)
+        ids = [keys.ids[place] for place in order]
+        now = SqliteMatrix(revision, 0, ids, numbers[order], vectors[order])
+        return matrix.followed(revision, changed, now)
 
     def forget(self, vectors: Iterable[int] | None = None) -> None:
         """Let go of the matrices of some vectors, by number, or of all."""

@@ -109,8 +109,8 @@ def put_records(
     entry: Entry,
     records: Sequence[StoredRecord],
     given: Sequence[tuple[VectorEntry, Vectors]],
-) -> None:
-    """Insert records with all their vectors, or replace those of the same id."""
+) -> list[int]:
+    """Insert records with all their vectors, or replace those of the same id, and return their numbers."""
     raise_revision(connection, entry)
     connection.executemany(
         "INSERT INTO lookalike_records (collection, id, uri, path, digest, size, modified_ns, labels_digest,"
@@ -141,6 +141,7 @@ def put_records(
     put_words(connection, entry.key, ((numbers[one.id], one.record.uri, one.labels) for one in records))
     for vector, rows in given:
         _put_vectors(connection, vector, [(numbers[one], one) for one in ids], rows, "REPLACE")
+    return list(numbers.values())
 
 
 def fill_vector(
@@ -190,8 +191,8 @@ def lacking_numbers(connection: sqlite3.Connection, entry: Entry, vector: Vector
     return np.setdiff1d(every, there, assume_unique=True)
 
 
-def put_labels(connection: sqlite3.Connection, entry: Entry, labels: Sequence[StoredLabels]) -> None:
-    """Replace fields and metadata of the records that are there."""
+def put_labels(connection: sqlite3.Connection, entry: Entry, labels: Sequence[StoredLabels]) -> list[int]:
+    """Replace fields and metadata of the records that are there, and return their numbers."""
     raise_revision(connection, entry)
     rows = select_by_id(connection, entry.key, "id, record, uri", [one.id for one in labels])
     there = {identity: (number, uri) for identity, number, uri in rows}
@@ -203,10 +204,11 @@ def put_labels(connection: sqlite3.Connection, entry: Entry, labels: Sequence[St
     )
     _put_values(connection, entry, {number: one.fields for number, _, one in known})
     put_words(connection, entry.key, known)
+    return [number for number, _, _ in known]
 
 
-def remove_records(connection: sqlite3.Connection, entry: Entry, ids: Sequence[str]) -> int:
-    """Remove the records that have one of the ids and return how many there were."""
+def remove_records(connection: sqlite3.Connection, entry: Entry, ids: Sequence[str]) -> list[int]:
+    """Remove the records that have one of the ids and return their numbers."""
     raise_revision(connection, entry)
     numbers = [number for (number,) in select_by_id(connection, entry.key, "record", ids)]
     _remove_values(connection, entry.key, numbers)
@@ -221,7 +223,7 @@ def remove_records(connection: sqlite3.Connection, entry: Entry, ids: Sequence[s
             ((number,) for number in numbers),
         )
     connection.executemany("DELETE FROM lookalike_records WHERE record = ?", ((n,) for n in numbers))
-    return len(numbers)
+    return numbers
 
 
 def raise_revision(connection: sqlite3.Connection, entry: Entry) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.entry import Entry
     from lookalike.stores.query import Query
+    from lookalike.stores.sqlite.change_log import ChangeLog
     from lookalike.stores.sqlite.connection import SqliteFile
     from lookalike.stores.sqlite.filters import SqliteFilters
 
@@ -28,8 +29,10 @@ _TOGETHER = 64
 class SqliteSearch:
     """What a store remembers to search quickly: vectors and shortlists."""
 
-    def __init__(self, file: SqliteFile, timeout: float, damage: DamageLog, filters: SqliteFilters) -> None:
-        self.matrices = SqliteMatrices(damage)
+    def __init__(
+        self, file: SqliteFile, timeout: float, damage: DamageLog, filters: SqliteFilters, log: ChangeLog
+    ) -> None:
+        self.matrices = SqliteMatrices(damage, log)
         self.shortlists = SqliteShortlists(file, timeout, damage)
         self._file = file
         self._filters = filters
