@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified, Classifier
+    from lookalike.classification.explanation import Explainer, Explanation
     from lookalike.classification.zero_shot import Named, ZeroShotClassifier
     from lookalike.collection import Collection
     from lookalike.comparison.comparison import Comparison
@@ -116,6 +117,8 @@ __all__ = [
     "DecodingStopped",
     "Drift",
     "Evaluation",
+    "Explainer",
+    "Explanation",
     "ExtraMissing",
     "FieldNotFound",
     "FitReport",
@@ -185,6 +188,8 @@ _HOMES = {
     "Audit": "audit.findings",
     "Classified": "classification.classifier",
     "Classifier": "classification.classifier",
+    "Explainer": "classification.explanation",
+    "Explanation": "classification.explanation",
     "Named": "classification.zero_shot",
     "ZeroShotClassifier": "classification.zero_shot",
     "Collection": "collection",

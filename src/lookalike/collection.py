@@ -44,6 +44,7 @@ from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
 from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
+    from lookalike.classification.explanation import Explainer, Explanation
     from lookalike.comparison.comparison import Comparison
     from lookalike.drift.drift import Drift
     from lookalike.embedders.protocol import Embedder
@@ -628,6 +630,60 @@ class Collection:
         )  # fmt: skip
         return classifier.classify(images_of(images))
 
+    def explainer(self, classifier: Classifier, *, max_pixels: int = MAX_PIXELS) -> Explainer:
+        """Prepare to explain what a classifier says: see `explain`.
+
+        Args:
+            classifier: of this collection.
+            max_pixels: images with more pixels are left out.
+        """
+        from lookalike.classification.explanation import Explainer
+
+        return Explainer(self._store, self._models, classifier, max_pixels=max_pixels)
+
+    def explain(
+        self,
+        image: str | Path | bytes | RecordId,
+        by: str,
+        *,
+        k: Ks = 5,
+        where: Conditions | None = None,
+        using: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Explanation:
+        """Classify an image, and tell which regions its voters lack, and which speaks most for the label.
+
+        The files of ten to fifteen images are read, whatever the model of the collection.
+
+        Args:
+            image: a path, bytes, or a `RecordId` of the collection.
+            by: the field that holds the label.
+            k: neighbours that vote, or `auto`; five of each side are looked at.
+            where: only records that match vote.
+            using: the vector that is searched; None: the default one.
+            max_pixels: an image with more pixels is refused, or left out.
+
+        Raises:
+            UnusableImage: the image cannot be read.
+        """
+        classifier = self.classifier(by, k=k, where=where, using=using, max_pixels=max_pixels)
+        if isinstance(image, RecordId):
+            path = local_path(self.record(image.id).uri)
+            if path is None:
+                raise UnusableImage(image.id, "it is no file on this machine")
+            source: Path | Upload = path
+        else:
+            source = Upload("image", image) if isinstance(image, bytes) else Path(image)
+        (answer,) = classifier.classify(images_of(image))
+        found = (
+            answer
+            if isinstance(answer, Skipped)
+            else self.explainer(classifier, max_pixels=max_pixels).explain(source, answer)
+        )
+        if isinstance(found, Skipped):
+            raise UnusableImage(found.path, found.reason)
+        return found
+
     def zero_shot(
         self,
         labels: Sequence[str],
@@ -988,22 +1044,35 @@ class Collection:
             Upload("image", each) if isinstance(each, bytes) else Path(each) for each in several
         )
 
-    def overlay(self, image: str | Path | bytes, found: Anomaly, *, max_pixels: int = MAX_PIXELS) -> bytes:
-        """Draw the anomaly map of an image over it, with boxes around what stands out; return a PNG.
+    def overlay(
+        self,
+        image: str | Path | bytes,
+        found: Anomaly | Explanation,
+        *,
+        beside: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> bytes:
+        """Draw the map of an image over it, with boxes around what stands out; return a PNG.
 
         Args:
-            image: that was scored.
+            image: that was scored, or whose classification was explained.
             found: what came of it.
+            beside: of an explanation: draw the voter of its pair of regions beside it.
             max_pixels: an image with more pixels is refused.
 
         Raises:
-            UnusableImage: it cannot be read.
+            UnusableImage: it cannot be read, or the voter cannot.
         """
         from lookalike.anomaly.overlays import overlay
+        from lookalike.anomaly.scoring import Anomaly
+        from lookalike.classification.explanation_overlay import explanation_overlay
         from lookalike.embedders.ranged import split_name
 
         _, levels = split_name(self.info().space.embedder)
-        return overlay(image, found, max_pixels=max_pixels, levels=levels)
+        if isinstance(found, Anomaly):
+            return overlay(image, found, max_pixels=max_pixels, levels=levels)
+        voter = local_path(found.pair.voter.uri) if beside and found.pair else None
+        return explanation_overlay(image, found, voter, max_pixels=max_pixels, levels=levels)
 
     def evaluate_anomalies(
         self,

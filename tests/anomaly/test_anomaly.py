@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -262,8 +263,18 @@ def test_the_command_fits_scores_draws_evaluates_and_forgets(
     out, _ = lookalike("anomaly", "evaluate", "-c", "parts", "--format", "jsonl")
     summary = json.loads(out)
     assert (summary["normal"], summary["defective"], summary["masks"]) == (NORMAL, 4, 2)
-    out, _ = lookalike("anomaly", "evaluate", folder, "-c", "parts")
+    report = tmp_path / "report.html"
+    out, err = lookalike("anomaly", "evaluate", folder, "-c", "parts", "--report", report)
     assert "peak on the defect" in out
+    assert "the report is in" in err
+    page = report.read_text()
+    shown = json.loads(re.search(r'id="picture-data">(.*?)</script>', page)[1])  # type: ignore[index]
+    assert shown["missing"] == {}
+    # Four defects were found, each beside its map, and two of them beside their mask.
+    drawn = [name.rpartition("-")[2] for name in shown["pictures"] if name.startswith("found-")]
+    assert sorted(drawn) == ["map"] * 4 + ["mask"] * 2 + ["picture"] * 4
+    assert "<b>4 of 4</b>" in page
+    assert re.search(r'id="missed">.*?There are none', page, re.DOTALL)
     lookalike("anomaly", "fit", "-c", "parts", code=2)
     lookalike("anomaly", "fit", "--undo", "-c", "parts")
     lookalike("anomaly", "score", spot, "-c", "parts", code=1)

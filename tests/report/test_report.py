@@ -17,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lookalike.audit.audit import audit
+from lookalike.audit.picture_quality import KINDS, PictureFinding, PictureQuality
 from lookalike.errors import InvalidArgument
 from lookalike.images.levels import AUTO, FULL, Range
 from lookalike.report.audit_report import write_audit_report
@@ -204,7 +205,7 @@ def test_ten_thousand_images_stay_below_20_megabytes(tmp_path: Path) -> None:
     write_evaluation_report(path, evaluation, records, vectors, collection="many")
     assert path.stat().st_size < 20_000_000
     text = path.read_text()
-    found = re.search(r'id="pictures">(.*?)</script>', text)
+    found = re.search(r'id="picture-data">(.*?)</script>', text)
     assert found
     assert len(json.loads(found[1])["pictures"]) > 9_900
 
@@ -227,7 +228,8 @@ def test_a_report_of_an_audit_without_labels_speaks_of_none(
     records, vectors = collection(textile_files["local"], ["a", "b"] * 10)
     vectors[3] = vectors[2]
     chain = Chain(images=12, groups=3, similarity=0.25)
-    found = replace(audit(records, vectors, None), chains=(chain,))
+    dark = PictureQuality(20, KINDS, (PictureFinding(records[0], "dark", 0.1),), ())
+    found = replace(audit(records, vectors, None), chains=(chain,), pictures=dark)
     write_audit_report(tmp_path / "a.html", found, records, vectors, collection="x")
     page = (tmp_path / "a.html").read_text()
     assert "x: audit without labels" in page
@@ -236,6 +238,10 @@ def test_a_report_of_an_audit_without_labels_speaks_of_none(
     assert "12 images, 3 groups, least similarity 0.2500" in page
     assert "Labels that the neighbours contradict" not in page
     assert "too small to judge" not in page
+    # What the script finds its pictures by is no section's.
+    names = re.findall(r' id="([^"]+)"', page)
+    assert "pictures" in names
+    assert len(names) == len(set(names))
 
 
 def test_a_report_that_cannot_be_written_leaves_what_was_there(

@@ -8,7 +8,7 @@ share of pictures with a defect whose map has its peak on one.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,10 +85,14 @@ class AnomalyEvaluation:
     """None, as what follows, where there are no masks."""
     pro: Figure | None
     peak_on_defect: Figure | None
+    judged: tuple[Judged, ...] = field(default=(), compare=False, repr=False)
+    """The images, each with its score and map."""
 
     def line(self) -> dict[str, object]:
-        """Return it as JSON has it."""
-        return asdict(self) | {
+        """Return it as JSON has it, without the images."""
+        figures = asdict(replace(self, judged=()))
+        del figures["judged"]
+        return figures | {
             "false_alarm_interval": self.false_alarm_interval,
             "found_interval": self.found_interval,
         }
@@ -158,6 +162,7 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         None if places is None else places.pixel_auroc(),
         None if places is None else places.pro(),
         None if places is None else places.peak_on_defect(),
+        tuple(judged),
     )
 
 

@@ -24,6 +24,7 @@ from lookalike.errors import FieldNotFound, OutputFailed, StoreCorrupt, Unanswer
 from lookalike.evaluation.evaluation import SeriesFigures
 from lookalike.evaluation.series import find_series
 from lookalike.file_names import display
+from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.progress import silent
@@ -279,11 +280,12 @@ def normal_text(normal: Where) -> str:
 
 
 def read_patches(
-    records: Sequence[Record], embedder: Embedder
+    records: Sequence[Record], embedder: Embedder, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple[Record, EmbeddedFile | Skipped]]:
     """Yield each record with the patches of its picture, or why there are none."""
     paths = [(record, local_path(record.uri)) for record in records]
-    with closing(embed_files([path for _, path in paths if path], embedder, no_cache(embedder))) as files:
+    there = [path for _, path in paths if path]
+    with closing(embed_files(there, embedder, no_cache(embedder), max_pixels=max_pixels)) as files:
         for record, path in paths:
             found = Skipped(uri_text(record.uri), ELSEWHERE) if path is None else next(files)
             if isinstance(found, EmbeddedFile) and found.digest != record.digest:

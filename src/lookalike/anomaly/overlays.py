@@ -15,7 +15,14 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
     from lookalike.anomaly.scoring import Anomaly
+
+    Box = tuple[float, float, float, float]
+    """Left, top, right and bottom, as parts of a picture's width and height."""
 
 LONGEST = 1024
 """Longer side of an overlay, in pixels; nothing is enlarged beyond `SHORTEST`."""
@@ -27,7 +34,8 @@ _LOW = np.array([255, 220, 0], np.float32)
 _HIGH = np.array([220, 0, 0], np.float32)
 # Of the map's colour over the picture's grey, at most.
 _OPACITY = 0.65
-_BOX = (255, 0, 0)
+ODD = (255, 0, 0)
+"""Colour of boxes around what stands out."""
 
 
 def overlay(
@@ -50,6 +58,16 @@ def overlay(
     Raises:
         UnusableImage: it cannot be read: see `decoding.decode`.
     """
+    image = opened(picture, max_pixels=max_pixels, levels=levels)
+    drawn = with_map(image, found.anomaly_map, found.peak_threshold)
+    # A picture that is odd all over is framed: no place of it stands out.
+    whole = found.anomalous and not found.boxes
+    frame(drawn, [(0, 0, 1, 1)] if whole else [box[:4] for box in found.boxes], ODD)
+    return as_png(drawn)
+
+
+def opened(picture: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, levels: Range = AUTO) -> Image.Image:
+    """Return a picture to draw on: its longer side has `SHORTEST` to `LONGEST` pixels; see `overlay`."""
     name = "image" if isinstance(picture, bytes) else str(picture)
     try:
         data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
@@ -59,21 +77,30 @@ def overlay(
     scale = min(1, LONGEST / max(image.size))
     scale = max(scale, SHORTEST / max(image.size))
     size = tuple(max(1, round(side * scale)) for side in image.size)
-    image = image.resize(size, Image.Resampling.BICUBIC)  # type: ignore[arg-type]  # two sides
+    return image.resize(size, Image.Resampling.BICUBIC)  # type: ignore[arg-type]  # two sides
+
+
+def with_map(image: Image.Image, anomaly_map: NDArray[np.float32], threshold: float) -> Image.Image:
+    """Return a picture in grey, coloured where its map is above half of a threshold."""
     grey = np.asarray(image.convert("L"), np.float32)[..., None]
-    values = np.asarray(Image.fromarray(found.anomaly_map, "F").resize(image.size, Image.Resampling.BILINEAR))
-    low = found.peak_threshold / 2
-    heat = np.clip((values - low) / (1.5 * found.peak_threshold), 0, 1)[..., None]
+    values = np.asarray(Image.fromarray(anomaly_map, "F").resize(image.size, Image.Resampling.BILINEAR))
+    heat = np.clip((values - threshold / 2) / (1.5 * threshold), 0, 1)[..., None]
     colour = _LOW + (_HIGH - _LOW) * heat
     opacity = _OPACITY * np.minimum(1, 2 * heat)
-    drawn = Image.fromarray((grey * (1 - opacity) + colour * opacity).astype(np.uint8), "RGB")
-    draw = ImageDraw.Draw(drawn)
-    width = max(2, max(drawn.size) // 200)
-    # A picture that is odd all over is framed: no place of it stands out.
-    whole = found.anomalous and not found.boxes
-    for box in [(0, 0, 1, 1)] if whole else [box[:4] for box in found.boxes]:
-        left, top, right, bottom = (part * side for part, side in zip(box, drawn.size * 2, strict=True))
-        draw.rectangle((left, top, right - 1, bottom - 1), outline=_BOX, width=width)
+    return Image.fromarray((grey * (1 - opacity) + colour * opacity).astype(np.uint8), "RGB")
+
+
+def frame(image: Image.Image, boxes: Iterable[Box], colour: tuple[int, int, int]) -> None:
+    """Draw boxes into a picture."""
+    draw = ImageDraw.Draw(image)
+    width = max(2, max(image.size) // 200)
+    for box in boxes:
+        left, top, right, bottom = (part * side for part, side in zip(box, image.size * 2, strict=True))
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=width)
+
+
+def as_png(image: Image.Image) -> bytes:
+    """Return a picture as the bytes of a PNG."""
     written = BytesIO()
-    drawn.save(written, "PNG", optimize=True)
+    image.save(written, "PNG", optimize=True)
     return written.getvalue()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import silent
+from lookalike.search.field_values import count_values
 from lookalike.search.neighbours import (
     NearestOptions,
     answerable,
@@ -25,7 +27,7 @@ from lookalike.search.neighbours import (
     plain_similarity,
 )
 from lookalike.types import Skipped
-from lookalike.vectors.vote import vote
+from lookalike.vectors.vote import label_key, vote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId
-    from lookalike.types import Approximation, CollectionInfo, Prediction, Scalar, Where
+    from lookalike.types import Approximation, CollectionInfo, Neighbour, Prediction, Scalar, Where
 
 JUDGED_IMAGES = 10_000
 """Images above which a classification judges itself only where it is asked to: the first one has to compare
@@ -80,6 +82,8 @@ class Classified:
     prediction: Prediction
     itself: int
     """Records of the very same bytes, which had no vote."""
+    plain: PlainVector = field(repr=False, compare=False)
+    """What was classified."""
     approximation: Approximation | None = None
     """What the neighbours were searched with; None where the search was exact."""
 
@@ -120,7 +124,8 @@ class Classifier:
         self._models = models
         self._options = options
         collection = spaces.store.collection(name)
-        self._name = collection.name
+        self.name = collection.name
+        """The collection."""
         self.by = kept_name(options.by, collection)
         """The field, as the collection has it."""
         self._where = kept_filter(options.where, collection) or None
@@ -172,10 +177,51 @@ class Classifier:
             SpaceMismatch: the collection, or an image, was embedded by another version of its embedder.
         """
         spaces, options = self._spaces, self._options
-        collection = answerable(spaces.store, self._name, self._where, self.by)
+        collection = answerable(spaces.store, self.name, self._where, self.by)
         plain = plain_vector(collection, options.using)
         for each in embed_images(spaces, self._models, collection, plain, images, options.max_pixels):
             yield each if isinstance(each, Skipped) else self._classified(collection, each)
+
+    def runners_up(self, answer: Classified, k: int) -> list[Neighbour]:
+        """Return the nearest images of the label that comes next to the one with the most votes.
+
+        It is the one with the second most votes, or, where nobody voted for another, that of the nearest
+        image which has another one.
+
+        Args:
+            answer: of this classifier.
+            k: how many images; none has the bytes of the one that was classified.
+
+        Returns:
+            Most similar first; none where no other label is there.
+        """
+        votes = answer.prediction.votes
+        labels = [label for label, _ in votes[1:2]]
+        if not labels and votes:
+            labels = [label for label in self._labels if label_key(label) != label_key(votes[0][0])]
+        if not labels:
+            return []
+        spaces, options = self._spaces, self._options
+        collection = answerable(spaces.store, self.name, self._where, self.by)
+        same = spaces.store.ids_by_digest(collection.name, answer.plain.digest or "")
+
+        def of_labels(labels: Sequence[Scalar], k: int) -> list[Neighbour]:
+            among = NearestOptions(
+                {**(self._where or {}), self.by: labels}, same, approximate=options.approximate
+            )
+            return nearest(spaces, collection, options.using, answer.plain.vector, k, among)[0]
+
+        if len(labels) > 1:
+            labels = [each.record.fields[self.by] for each in of_labels(labels, 1)]
+        return of_labels(labels, k) if labels else []
+
+    @cached_property
+    def _labels(self) -> Sequence[Scalar]:
+        """The labels that records have which may vote."""
+        if self.calibrator is not None:
+            return self.calibrator.calibration_set.labels
+        found = count_values(self._spaces.store.scan_records(self.name, self._where))
+        return [each.value for each in found.get(self.by, ())]
 
     def _classified(self, collection: CollectionInfo, image: PlainVector) -> Classified:
         spaces, using, approximate = self._spaces, self._options.using, self._options.approximate
@@ -201,7 +247,7 @@ class Classifier:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
-        return Classified(Path(image.name), prediction, len(same), used)
+        return Classified(Path(image.name), prediction, len(same), image, used)
 
     @property
     def _promised(self) -> bool:
@@ -215,7 +261,7 @@ class Classifier:
         if not self._promised and collection.count > JUDGED_IMAGES:
             return None
         try:
-            collection = answerable(self._spaces.store, self._name, self._where, self.by)
+            collection = answerable(self._spaces.store, self.name, self._where, self.by)
             self._judged = collection.vector(options.using).space
             judgement = open_judgement(
                 self._spaces, self._models, collection, self.by,

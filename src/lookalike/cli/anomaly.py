@@ -19,8 +19,17 @@ from lookalike.cli.options import (
     parse_where,
     read_paths,
 )
-from lookalike.cli.output import counted, print_line, print_table, print_text, verdict_text
+from lookalike.cli.output import (
+    OutputNames,
+    box_text,
+    counted,
+    print_line,
+    print_table,
+    print_text,
+    verdict_text,
+)
 from lookalike.cli.progress_bar import progress_bar
+from lookalike.cli.reports import report_option, trouble_of
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.output_files import write_file
@@ -138,7 +147,7 @@ def score(
     with settings.open() as database:
         handle = database[collection]
         scorer = handle.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        names = _Names()
+        names = OutputNames()
         for found in scorer.score(paths):
             if isinstance(found, Skipped):
                 warn(f"{found.path}: {found.reason}", quiet=settings.quiet)
@@ -168,6 +177,7 @@ def score(
     default_text="ground_truth, as MVTec AD has it, or beside the images",
 )
 @_false_alarm_option
+@report_option("Write all of it, with defects found and missed and their maps, to one HTML file.")
 @collection_option
 @format_option
 @global_options
@@ -178,6 +188,7 @@ def evaluate(
     good: str,
     masks: Path | None,
     false_alarm: float | None,
+    report: Path | None,
     collection: str,
     form: str,
 ) -> None:
@@ -188,9 +199,21 @@ def evaluate(
     others.
     """
     with settings.open() as database:
+        handle = database[collection]
         with progress_bar("scoring", quiet=settings.quiet) as progress:
-            found, skipped = database[collection].evaluate_anomalies(
+            found, skipped = handle.evaluate_anomalies(
                 folder, good=good, masks=masks, false_alarm=false_alarm, progress=progress
+            )
+        trouble = None
+        if report is not None:
+            from lookalike.report.anomaly_report import write_anomaly_report
+
+            model = handle.info().space.embedder
+            trouble = trouble_of(
+                lambda: write_anomaly_report(
+                    report, found, skipped, handle.overlay, collection=handle.name, model=model
+                ),
+                quiet=settings.quiet,
             )
         for problem in database.problems:
             warn(problem, quiet=settings.quiet)
@@ -200,22 +223,10 @@ def evaluate(
         print_line({"type": "summary", **found.line(), "skipped": len(skipped)})
     else:
         _print_evaluation(found)
-
-
-class _Names:
-    """File names of overlays: those of the pictures, each once."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def of(self, path: Path) -> str:
-        """Return the name for a picture, with a number where another has it."""
-        number, name = 1, f"{path.stem}.png"
-        while name.casefold() in self._taken:
-            number += 1
-            name = f"{path.stem}-{number}.png"
-        self._taken.add(name.casefold())
-        return name
+    if trouble is not None:
+        raise trouble
+    if report is not None:
+        warn(f"the report is in {report}", quiet=settings.quiet)
 
 
 def _print_report(report: MemoryReport) -> None:
@@ -252,10 +263,7 @@ def _print_score(found: Anomaly, drawn: Path | None) -> None:
     if found.known:
         print_text("  it is one of the normal pictures, and was judged by the others")
     for box in found.boxes[:3]:
-        print_text(
-            f"  at {box.left:.0%} … {box.right:.0%} from the left, "
-            f"{box.top:.0%} … {box.bottom:.0%} from the top"
-        )
+        print_text(f"  at {box_text(box)}")
     if drawn is not None:
         print_text(f"  {display(drawn)}")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from itertools import repeat
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -25,7 +26,9 @@ from lookalike.cli.options import (
     where_option,
 )
 from lookalike.cli.output import (
+    OutputNames,
     approximation_line,
+    box_text,
     counted,
     neighbour_line,
     print_how_searched,
@@ -39,17 +42,18 @@ from lookalike.cli.output import (
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
+from lookalike.output_files import write_file
 from lookalike.search.query import Image
 from lookalike.sources.files import absolute
 from lookalike.types import Skipped
 from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.anomaly.scoring import Anomaly
-    from lookalike.classification.classifier import Classified
+    from lookalike.classification.classifier import Classified, Classifier
+    from lookalike.classification.explanation import Explanation
     from lookalike.classification.zero_shot import Named
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
@@ -83,6 +87,14 @@ if TYPE_CHECKING:
     help="Judge the collection anew if images came, went or were relabelled since. It is done anyway where "
     "it takes less than a second.",
 )
+@click.option(
+    "--explain",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIRECTORY",
+    help="Tell which regions of each picture its voters lack, and which pair of regions speaks most for the "
+    "label, and write that there as PNG. It takes a second or two a picture.",
+)
 @where_option
 @max_pixels_option
 @using_option
@@ -98,6 +110,7 @@ def classify(
     max_error: float | None,
     coverage: float | None,
     false_alarm: float | None,
+    folder: Path | None,
     conditions: tuple[str, ...],
     max_pixels: int,
     using: str | None,
@@ -126,6 +139,7 @@ def classify(
             "false_alarm",
             "approximate",
             "refresh",
+            "folder",
             "conditions",
         )
         return _classify_by_names(
@@ -153,11 +167,13 @@ def classify(
             warn("`lookalike classify --refresh` judges it anew", quiet=settings.quiet)
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
-        found = classifier.classify(map(Image, paths))
-        for answer, anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
+        found = _explained(classifier.classify(map(Image, paths)), handle, classifier, folder, max_pixels)
+        for (answer, explained), anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
+            for each in (answer, explained):
+                if isinstance(each, Skipped):
+                    warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
+                    code = 1
             if isinstance(answer, Skipped):
-                warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
-                code = 1
                 continue
             voters = len(answer.prediction.neighbours)
             if voters < k:
@@ -168,13 +184,11 @@ def classify(
             if form == "jsonl":
                 line = _classified_line(answer, by)
                 line["judged"] = None if classifier.age is None else asdict(classifier.age)
-                if approximate:
-                    line["approximation"] = approximation_line(answer.approximation)
-                print_line(line | ({} if anomaly is None else {"anomaly": anomaly.line()}))
+                searched = {"approximation": approximation_line(answer.approximation)} if approximate else {}
+                print_line(line | searched | _more_evidence(anomaly, explained))
             else:
                 _print_classified(answer, by)
-                if anomaly is not None:
-                    print_text(f"  held against normal pictures: {verdict_text(anomaly)}")
+                _print_more_evidence(anomaly, explained)
     return code
 
 
@@ -184,6 +198,76 @@ def _scores(handle: Collection, paths: Sequence[Path], max_pixels: int) -> Itera
         yield from repeat(None)
     for found in handle.anomaly_scorer(max_pixels=max_pixels).score(paths):
         yield None if isinstance(found, Skipped) else found
+
+
+class _Explained(NamedTuple):
+    """An explanation, and the file that it was drawn into."""
+
+    found: Explanation
+    drawn: Path
+
+
+def _explained(
+    answers: Iterable[Classified | Skipped],
+    handle: Collection,
+    classifier: Classifier,
+    folder: Path | None,
+    max_pixels: int,
+) -> Iterator[tuple[Classified | Skipped, _Explained | Skipped | None]]:
+    """Explain answers, and draw the explanations into a folder; where there is none, nothing is explained."""
+    if folder is None:
+        yield from ((answer, None) for answer in answers)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    explainer, names = handle.explainer(classifier, max_pixels=max_pixels), OutputNames()
+    for answer in answers:
+        if isinstance(answer, Skipped):
+            yield answer, None
+            continue
+        found = explainer.explain(answer.path, answer)
+        if isinstance(found, Skipped):
+            yield answer, found
+            continue
+        drawn = folder / names.of(answer.path)
+        write_file(drawn, handle.overlay(answer.path, found, beside=True, max_pixels=max_pixels))
+        yield answer, _Explained(found, drawn)
+
+
+def _more_evidence(anomaly: Anomaly | None, explained: _Explained | Skipped | None) -> dict[str, object]:
+    """Return what else is known of an image as members of its JSON line."""
+    found: dict[str, object] = {} if anomaly is None else {"anomaly": anomaly.line()}
+    if isinstance(explained, _Explained):
+        found["explanation"] = explained.found.line() | {"overlay": str(explained.drawn)}
+    return found
+
+
+def _print_more_evidence(anomaly: Anomaly | None, explained: _Explained | Skipped | None) -> None:
+    """Print what else is known of an image."""
+    if isinstance(explained, _Explained):
+        _print_explanation(explained)
+    if anomaly is not None:
+        print_text(f"  held against normal pictures: {verdict_text(anomaly)}")
+
+
+def _print_explanation(explained: _Explained) -> None:
+    """Print which regions the voters lack, and which pair speaks most for the label."""
+    found, pair = explained.found, explained.found.pair
+    for each in found.left_out:
+        print_text(f"  not compared: {short_path(each.record.uri)}: {each.reason}")
+    for box in found.boxes[:3]:
+        print_text(f"  no voter has the like of {box_text(box)}")
+    if found.novelty_map is not None and not found.boxes:
+        print_text("  no region is more unlike the voters than they are unlike each other")
+    if pair is not None:
+        label, rival = text_of(found.label), text_of(found.runner_up)
+        print_text(f"  what speaks most for {label} and not {rival} is at {box_text(pair.region)};")
+        print_text(
+            f"  it is like {short_path(pair.voter.uri)} at {box_text(pair.voter_region)}: "
+            f"similarity {pair.similarity:.2f}, in images of {rival} at most {pair.runner_up_similarity:.2f}"
+        )
+    for remark in found.remarks:
+        print_text(f"  {remark}")
+    print_text(f"  {display(explained.drawn)}")
 
 
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:

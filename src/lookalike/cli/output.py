@@ -15,7 +15,8 @@ from lookalike.uris import local_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lookalike.anomaly.scoring import Anomaly
+    from lookalike.anomaly.scoring import Anomaly, Box
+    from lookalike.classification.explanation import Region
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
     from lookalike.vectors.exclusions import LeftOut
 
@@ -177,6 +178,27 @@ def verdict_text(found: Anomaly) -> str:
         f"{verdict}, score {found.score:.2f} (threshold {found.threshold:.2f} for "
         f"{found.false_alarm:.4g} false alarms, p = {found.p_value:.4f})"
     )
+
+
+def box_text(box: Box | Region) -> str:
+    """Return where a box is, in words."""
+    return f"{box.left:.0%} … {box.right:.0%} from the left, {box.top:.0%} … {box.bottom:.0%} from the top"
+
+
+class OutputNames:
+    """File names of PNGs that are written for pictures: the pictures' own, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, path: Path) -> str:
+        """Return the name for a picture, with a number where another has it."""
+        number, name = 1, f"{path.stem}.png"
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{path.stem}-{number}.png"
+        self._taken.add(name.casefold())
+        return name
 
 
 def describe(record: Record) -> str:

@@ -52,10 +52,19 @@ def try_to_write(
     Returns:
         What went wrong, to be raised at the end: what was found took its time, and is shown all the same.
     """
+
+    def act() -> None:
+        model = collection.info().vector(using).space.embedder
+        write(path, found, *collection.read(using=using), collection=collection.name, model=model)
+
+    return trouble_of(act, quiet=quiet)
+
+
+def trouble_of(write: Callable[[], None], *, quiet: bool) -> OutputFailed | None:
+    """Write a report, and return what went wrong, as `try_to_write` does."""
     try:
         with progress_bar("writing the report", quiet=quiet):
-            model = collection.info().vector(using).space.embedder
-            write(path, found, *collection.read(using=using), collection=collection.name, model=model)
+            write()
     except OutputFailed as error:
         return error
     return None

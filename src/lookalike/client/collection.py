@@ -116,6 +116,7 @@ class RemoteCollection:
         coverage: float | None = None,
         false_alarm: float | None = None,
         approximate: bool = False,
+        explain: bool = False,
     ) -> ClassifyAnswer:
         """Label pictures by their nearest labelled neighbours, which are the evidence.
 
@@ -129,6 +130,8 @@ class RemoteCollection:
             coverage: give label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known pictures that may be called unknown, 0 … 1.
             approximate: use the collection's approximate index, if it has one.
+            explain: also tell which regions of each picture the voters lack, and which pair of regions speaks
+                most for the label, with an overlay; at most 4 pictures.
 
         Returns:
             A prediction for each image, in the order given, or the reason why there is none.
@@ -150,6 +153,7 @@ class RemoteCollection:
                 "coverage": coverage,
                 "false_alarm": false_alarm,
                 "approximate": approximate,
+                "explain": explain,
             },
         )
         sent = [read_picture(each) for each in several if not isinstance(each, RecordId)]

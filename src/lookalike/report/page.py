@@ -96,7 +96,7 @@ def write_page(
         lstrip_blocks=True,
     )
     text = environment.get_template(template).render(
-        bokeh=plots.scripts(),
+        bokeh=plots.scripts() if figures else "",
         script=script,
         drawings=elements,
         pictures={"pictures": thumbnails.pictures, "missing": thumbnails.missing},

@@ -172,6 +172,48 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Any:
     return plot
 
 
+def score_strips(
+    kinds: Sequence[str],
+    codes: Sequence[int],
+    scores: Sequence[float],
+    names: Sequence[str],
+    threshold: float,
+) -> Any:
+    """Draw the scores of images, a strip for each kind, with the threshold across them.
+
+    Args:
+        kinds: their names, from the top down.
+        codes: the kind of each image, as a place in `kinds`.
+        scores: of each image; those far above the threshold are drawn at the right edge.
+        names: of each image.
+        threshold: above which it is anomalous.
+    """
+    values = np.array(scores)
+    most = max(4 * abs(threshold), float(np.quantile(values, 0.9)))
+    # A name may stand twice, shortened, and a strip is told by its place.
+    plot = _figure(
+        x_axis_label="score",
+        y_range=(len(kinds) - 0.4, -0.6),
+        height=90 + 44 * len(kinds),
+    )
+    plot.yaxis.ticker = list(range(len(kinds)))
+    plot.yaxis.major_label_overrides = dict(enumerate(kinds))
+    plot.ygrid.grid_line_color = None
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, len(values))
+    data = {
+        "x": np.minimum(values, most),
+        "y": np.array(codes) + jitter,
+        "score": values,
+        "name": list(names),
+        "colour": ["#1f77b4" if code == 0 else "#b3261e" for code in codes],
+    }
+    dots = plot.scatter("x", "y", source=ColumnDataSource(data), size=7, alpha=0.55, color="colour")
+    plot.vspan(x=[threshold], line_dash="dashed", line_color="#555555")
+    tips = [("image", "@name"), ("score", "@score{0.00}")]
+    plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))
+    return plot
+
+
 def _figure(*, tools: str = "", **options: Any) -> Any:
     plot = figure(
         sizing_mode="stretch_width", toolbar_location="above" if tools else None, tools=tools, **options

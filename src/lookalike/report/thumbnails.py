@@ -83,6 +83,22 @@ class Thumbnails:
                 else:
                     self.missing[record.id] = reason or _LEFT_OUT
 
+    def put(self, key: str, data: bytes, name: str, size: int) -> None:
+        """Add a picture that is no record's.
+
+        Args:
+            key: by which the page names it.
+            data: the whole file.
+            name: what the error calls it.
+            size: longer side in pixels.
+        """
+        try:
+            (made,) = thumbnails(data, name, [size], quality=_QUALITY, levels=self.levels)
+        except UnusableImage as error:
+            self.missing[key] = error.reason
+        else:
+            self.pictures[key] = base64.b64encode(made).decode()
+
 
 def _pictures(record: Record, sizes: Sequence[int], levels: Range) -> tuple[list[str], str]:
     """Return the picture of a record in several sizes, the largest first; or none and the reason."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lookalike.schemas.explanation import Explanation
 from lookalike.schemas.values import (
     Approximation,
     DataUrl,
@@ -42,6 +43,11 @@ class ClassifyQuery(RequestModel):
         None, ge=0, lt=1, description="Part of the known pictures that may be called unknown."
     )
     approximate: bool = False
+    explain: bool = Field(
+        False,
+        description="Also tell which regions of each picture the voters lack, and which pair of regions "
+        "speaks most for the label; at most 4 pictures.",
+    )
 
 
 class Vote(ResponseModel):
@@ -68,6 +74,7 @@ class Prediction(ResponseModel):
     votes: list[Vote] = Field(description="Winner first.")
     neighbours: list[Hit] = Field(description="Those that voted, most similar first.")
     itself: int = Field(description="Images of the very same bytes, which had no vote.")
+    explanation: Explanation | Unusable | None = Field(None, description="Where it was asked for.")
 
 
 class Judged(ResponseModel):

@@ -12,11 +12,10 @@ from lookalike.errors import InvalidArgument
 from lookalike.ingest.embedding import Upload
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyBox, AnomalyParts, AnomalyQuery, AnomalyScore
 from lookalike.schemas.values import Unusable
-from lookalike.server.http.problems import Refused
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
-from lookalike.server.routes.image_files import open_image
+from lookalike.server.routes.image_files import read_image
 from lookalike.server.service import InjectedService, Service
 from lookalike.types import Skipped
 
@@ -77,13 +76,7 @@ def _scorer(service: Service, name: str, false_alarm: float | None) -> AnomalySc
 def _read(service: Service, name: str, identity: str) -> Upload | Unusable:
     """Read the file of an image of the collection; blocks."""
     collection, record = service.record(name, identity)
-    shown = service.roots.name(record)
-    try:
-        file, _ = open_image(service, collection.name, record)
-    except Refused as error:
-        return Unusable(name=shown, skipped=str(error))
-    with file:
-        return Upload(shown, file.read(record.size))
+    return read_image(service, collection.name, record)
 
 
 def _score(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
@@ -13,6 +13,7 @@ from lookalike.schemas.values import Unusable
 from lookalike.search.query import Embedding, Image, RecordId
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
+from lookalike.server.routes.explanations import MOST_EXPLAINED, explain
 from lookalike.server.routes.fast_route import FastRoute
 from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.types import Skipped
@@ -20,9 +21,10 @@ from lookalike.types import Skipped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.classification.classifier import Classified
+    from lookalike.classification.classifier import Classified, Classifier
     from lookalike.embedders.protocol import Embedder
-    from lookalike.ingest.embedding import EmbeddedFile
+    from lookalike.ingest.embedding import EmbeddedFile, Upload
+    from lookalike.types import Record
 
 router = APIRouter(tags=["classify"], route_class=FastRoute)
 
@@ -45,6 +47,8 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
         raise InvalidArgument("nothing to classify: send a picture or an id")
     if len(pictures) + len(query.ids) > service.settings.max_images:
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
+    if query.explain and len(pictures) + len(query.ids) > MOST_EXPLAINED:
+        raise InvalidArgument(f"at most {MOST_EXPLAINED} pictures a request are explained")
 
     async def answer() -> Response:
         images: list[Image | RecordId | Skipped] = []
@@ -53,7 +57,11 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
             files = await service.embedding_queue.pictures(pictures, model.embedder, model.cache)
             images += [_image(file, model.embedder) for file in files]
         images += map(RecordId, query.ids)
-        return await service.store_pool.run(lambda: json_response(_classify(service, name, query, images)))
+        if query.explain:
+            return json_response(await _explained(service, name, query, pictures, images))
+        return await service.store_pool.run(
+            lambda: json_response(_classify(service, name, query, images).answer)
+        )
 
     return await service.embedders.checked(name, answer)
 
@@ -64,9 +72,38 @@ def _image(file: EmbeddedFile | Skipped, embedder: Embedder) -> Image | Skipped:
     return Image(file.path, Embedding(file.features, embedder.fingerprint, file.digest))
 
 
+class _Answered(NamedTuple):
+    """An answer, and what it was made of."""
+
+    answer: ClassifyAnswer
+    classifier: Classifier
+    found: list[Classified | Skipped]
+    records: dict[str, Record]
+    """Those of the question, by id."""
+
+
+async def _explained(
+    service: Service,
+    name: str,
+    query: ClassifyQuery,
+    pictures: Sequence[Upload],
+    images: Sequence[Image | RecordId | Skipped],
+) -> ClassifyAnswer:
+    """Classify, and explain each answer."""
+    answered = await service.store_pool.run(lambda: _classify(service, name, query, images))
+    sources = [*pictures, *(answered.records.get(identity) for identity in query.ids)]
+    predictions: list[Prediction | Unusable] = []
+    for prediction, found, source in zip(answered.answer.predictions, answered.found, sources, strict=True):
+        if isinstance(prediction, Prediction) and not isinstance(found, Skipped) and source is not None:
+            explanation = await explain(service, name, answered.classifier, found, source)
+            prediction = prediction.model_copy(update={"explanation": explanation})
+        predictions.append(prediction)
+    return answered.answer.model_copy(update={"predictions": predictions})
+
+
 def _classify(
     service: Service, name: str, query: ClassifyQuery, images: Sequence[Image | RecordId | Skipped]
-) -> ClassifyAnswer:
+) -> _Answered:
     """Classify, and write down what was found; blocks."""
     collection = service.collection(name)
     classifier = service.classifiers.get(
@@ -75,14 +112,15 @@ def _classify(
         approximate=query.approximate,
     )  # fmt: skip
     age = classifier.age
-    answers = classifier.classify(images)
+    answers = list(classifier.classify(images))
     names: list[str | None] = [None] * (len(images) - len(query.ids))
+    records: dict[str, Record] = {}
     if query.ids:
-        records = service.database[collection.name].get(query.ids)
-        known = {record.id: service.roots.name(record) for record in records}
+        records = {each.id: each for each in service.database[collection.name].get(query.ids)}
+        known = {identity: service.roots.name(record) for identity, record in records.items()}
         names += [known.get(identity) for identity in query.ids]
     found = collection.vector(query.using).approximation if query.approximate else None
-    return ClassifyAnswer(
+    answer = ClassifyAnswer(
         by=classifier.by,
         k=classifier.k,
         predictions=[
@@ -95,6 +133,7 @@ def _classify(
         judged=None if age is None else Judged(**asdict(age)),
         remarks=classifier.remarks,
     )
+    return _Answered(answer, classifier, answers, records)
 
 
 def _prediction(service: Service, answer: Classified, name: str | None) -> Prediction:

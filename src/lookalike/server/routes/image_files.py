@@ -18,8 +18,8 @@ from lookalike.file_names import display
 from lookalike.images.decoding import may_take_long
 from lookalike.images.formats import SIGNED_BYTES, format_of
 from lookalike.images.thumbnails import thumbnails
-from lookalike.ingest.embedding import MAX_BYTES
-from lookalike.schemas.values import Id
+from lookalike.ingest.embedding import MAX_BYTES, Upload
+from lookalike.schemas.values import Id, Unusable
 from lookalike.server.http.problems import Refused
 from lookalike.server.http.responses import not_modified
 from lookalike.server.service import InjectedService, Service
@@ -164,6 +164,17 @@ def open_image(service: Service, collection: str, record: Record) -> tuple[Buffe
         file.seek(0)
         opened.pop_all()
     return file, kind
+
+
+def read_image(service: Service, collection: str, record: Record) -> Upload | Unusable:
+    """Read the file of an image, or say why it cannot be read; blocks."""
+    shown = service.roots.name(record)
+    try:
+        file, _ = open_image(service, collection, record)
+    except Refused as error:
+        return Unusable(name=shown, skipped=str(error))
+    with file:
+        return Upload(shown, file.read(record.size))
 
 
 def _check_size(descriptor: int, record: Record) -> os.stat_result:
