@@ -200,6 +200,17 @@ export const en = {
   "anomaly.places": { one: "and at {count} more place", other: "and at {count} more places" },
   "anomaly.known": "It is one of the normal pictures, and was judged by the others.",
 
+  "why.ask": "Why?",
+  "why.what": "Which regions speak for it, and which no voter has: takes some seconds",
+  "why.waiting": "Comparing it with the voters, region by region …",
+  "why.title": "Why",
+  "why.layer": "Why",
+  "why.pair":
+    "The blue region speaks most for {label}: it has a similarity of {similarity} to the one below, and of {less} to the most similar of {runner}.",
+  "why.nopair": "No region is more like those of {label} than like those of another label.",
+  "why.novel": { one: "Red: {count} region that no voter has.", other: "Red: {count} regions that no voter has." },
+  "why.nothing": "Every region has its like among the voters.",
+
   "judge.tabs": "Ways to judge",
   "judge.evaluation": "Evaluation",
   "judge.map": "Map",
