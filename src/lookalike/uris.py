@@ -11,6 +11,9 @@ OBJECT_SCHEMES = ("s3", "gs", "az")
 """Of URIs that name an object in a bucket: Amazon S3 and whatever speaks as it does, Google Cloud Storage and
 Azure Blob Storage, whose buckets are called containers."""
 
+SENT = "sent:/"
+"""Begins what stands for a URI of an image that was sent and is not kept; its name follows as it is."""
+
 
 def file_uri(path: Path) -> str:
     """Return the `file:` URI of an absolute path (RFC 8089): bytes outside ASCII are percent-encoded.

@@ -139,7 +139,7 @@ function sides(name, found, by) {
   );
 }
 
-function side({ image, witness, nearest }, by) {
+function side({ image, name, witness, nearest }, by) {
   const list = grid(t("drift.nearest"), "row");
   if (nearest) list.append(card(nearest, { width: 110, fields: by === null ? null : [by] }));
   return el(
@@ -154,7 +154,7 @@ function side({ image, witness, nearest }, by) {
         t("drift.witness", { value: decimal(witness, 3) }),
       ),
     ),
-    el("div", { class: "side" }, subjectOf(image, by)),
+    el("div", { class: "side" }, image ? subjectOf(image, by) : el("p", {}, shown(name, 200))),
     el("div", { class: "side" }, el("h3", {}, t("drift.nearest")), list),
   );
 }
