@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-
 SENT = "sent:/"
 """Begins what stands for a URI of an image that was sent and is not kept; its name follows as it is."""
 
