@@ -29,8 +29,9 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.progress import silent
+from lookalike.sources.locations import readable_location
 from lookalike.types import SERIES, Skipped
-from lookalike.uris import local_path, uri_text
+from lookalike.uris import uri_text
 from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.nearest import leave_one_out_rows
 from lookalike.vectors.vote import label_key
@@ -300,7 +301,7 @@ def read_patches(
     records: Sequence[Record], embedder: Embedder, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple[Record, EmbeddedFile | Skipped]]:
     """Yield each record with the patches of its picture, or why there are none."""
-    paths = [(record, local_path(record.uri)) for record in records]
+    paths = [(record, readable_location(record.uri)) for record in records]
     there = [path for _, path in paths if path]
     with closing(embed_files(there, embedder, no_cache(embedder), max_pixels=max_pixels)) as files:
         for record, path in paths:

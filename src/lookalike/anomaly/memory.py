@@ -377,7 +377,9 @@ def worst(distances: Floats) -> float:
 
 def joined_map(fine: Floats, coarse: Floats) -> Floats:
     """Return the mean of a fine map and a coarse one over the same picture, smoothed over 3 × 3 places."""
-    enlarged = Image.fromarray(coarse.astype(np.float32), "F").resize(fine.shape[::-1], Image.Resampling.BILINEAR)
+    enlarged = Image.fromarray(coarse.astype(np.float32), "F").resize(
+        fine.shape[::-1], Image.Resampling.BILINEAR
+    )
     padded = np.pad((fine + np.asarray(enlarged)) / 2, 1, mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
     smooth: Floats = ((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16).astype(np.float32)

@@ -10,8 +10,10 @@ from lookalike.anomaly.evaluation import Judged, evaluate_anomalies, find_mask
 from lookalike.errors import FieldNotFound, PathNotFound, Unanswerable
 from lookalike.file_names import display
 from lookalike.sources.files import find
+from lookalike.sources.locations import readable_location
+from lookalike.sources.objects import ObjectPath
 from lookalike.types import Skipped
-from lookalike.uris import local_path, uri_text
+from lookalike.uris import uri_text
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.scoring import AnomalyScorer
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import Record
 
@@ -30,7 +33,7 @@ GOOD = "good"
 class Sample(NamedTuple):
     """An image whose truth is known."""
 
-    path: Path
+    path: Location
     kind: str | None
     """Of its defect; None for a normal image."""
 
@@ -70,7 +73,7 @@ def collection_samples(store: Store, name: str, normal: dict[str, list[object]])
     for batch in store.scan_records(name):
         for record in batch:
             if all(field in record.fields for field in normal):
-                path = local_path(record.uri)
+                path = readable_location(record.uri)
                 if path is None:
                     found.append(Skipped(uri_text(record.uri), "it is no file on this machine"))
                 else:
@@ -147,6 +150,9 @@ def evaluate_samples(
         if isinstance(found, Skipped):
             skipped.append(found)
         elif isinstance(sample, Sample):
-            mask = None if sample.kind is None else find_mask(sample.path, masks)
+            mask = None
+            # Masks are files: nothing is looked for beside objects.
+            if sample.kind is not None and not isinstance(sample.path, ObjectPath):
+                mask = find_mask(sample.path, masks)
             judged.append(Judged(found, sample.kind, mask))
     return evaluate_anomalies(judged), skipped

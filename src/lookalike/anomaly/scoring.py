@@ -17,12 +17,12 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import EmbeddedFile, Source
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
 
 FALSE_ALARM = 0.01
@@ -55,7 +55,7 @@ class Box(NamedTuple):
 class Anomaly:
     """How unlike the normal pictures one picture is, and where."""
 
-    path: Path
+    path: Location
     """Of the image; of an upload, what it was called."""
     score: float
     """In deviations of normal pictures that were held out: the highest of `parts`."""

@@ -22,7 +22,6 @@ from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.builtin.patches import Patches
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import Source
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import Neighbour, Record, Scalar
 
@@ -86,7 +86,7 @@ class Compared:
 class Explanation:
     """Which regions of an image its voters lack, and which pair of regions speaks most for its label."""
 
-    path: Path
+    path: Location
     """Of the image; of an upload, what it was called."""
     label: Scalar | None
     """The label with the most votes, which is explained; None where nobody voted."""

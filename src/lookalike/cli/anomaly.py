@@ -33,9 +33,8 @@ from lookalike.cli.reports import report_option, trouble_of
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.output_files import write_file
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.types import Skipped
-from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation, Figure
@@ -261,7 +260,7 @@ def _score_line(found: Anomaly, drawn: Path | None) -> dict[str, object]:
     """Return the score of one image as a JSON line."""
     return {
         "path": str(found.path),
-        "uri": file_uri(absolute(found.path)),
+        "uri": full(found.path).as_uri(),
         **found.line(),
         **({} if drawn is None else {"overlay": str(drawn)}),
     }
