@@ -128,6 +128,7 @@ BROUGHT = {
     "comparison/": {"scipy", "sklearn"},
     "comparison/finetuning/network.py": {"torch"},
     "embedders/builtin/efficientnet_lite_graph.py": {"onnx"},
+    "embedders/builtin/vit_graph.py": {"onnx", "onnxruntime"},
     "embedders/onnx/": {"onnxruntime", "pydantic"},
     "embedders/torch/": {
         *("onnxruntime", "open_clip", "pydantic", "sentence_transformers", "timm", "torch", "transformers")
