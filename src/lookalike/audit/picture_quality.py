@@ -200,7 +200,8 @@ def _measure(
                 known[record.digest] = Quality(*fresh[record.digest].tolist())
             kept.put(fresh)
     progress(total, total)
-    return known, unread
+    # A copy that is gone was measured with the other one, as it is where the measures were kept before.
+    return known, [each for each in unread if each.record.digest not in known]
 
 
 def _read(record: Record, read: Read) -> Quality | str:
