@@ -6,6 +6,10 @@ import importlib
 import os
 import platform
 import sys
+import time
+import traceback
+
+from benchmarks.figures import summary
 
 NAMES = (
     "indexing",
@@ -25,11 +29,29 @@ NAMES = (
 )
 
 
-def main() -> None:
+def main() -> int:
+    """Run the benchmarks that are named, or all; one that fails is told, and the others go on."""
     wanted = sys.argv[1:] or NAMES
     print(f"Python {platform.python_version()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores")
+    failed: list[str] = []
+    spent: dict[str, float] = {}
     for name in wanted:
-        importlib.import_module(f"benchmarks.{name}").main()
+        began = time.monotonic()
+        try:
+            importlib.import_module(f"benchmarks.{name}").main()
+        except Exception:  # noqa: BLE001 the others go on
+            traceback.print_exc()
+            failed.append(name)
+        except KeyboardInterrupt:
+            print(f"\n{name} was interrupted")
+            failed.extend(wanted[len(spent) :])
+            break
+        spent[name] = time.monotonic() - began
+    summary()
+    print("\nminutes: " + ", ".join(f"{name} {each / 60:.1f}" for name, each in spent.items()))
+    if failed:
+        print(f"not to the end: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
-main()
+sys.exit(main())

@@ -811,7 +811,7 @@ class Collection:
 
     def drift(
         self,
-        new: Paths | None = None,
+        new: Paths | Iterable[str | Path | Image] | None = None,
         *,
         new_where: Conditions | None = None,
         where: Conditions | None = None,
@@ -827,7 +827,8 @@ class Collection:
         """Test whether new images are still what the collection was judged on.
 
         Args:
-            new: folders and files; images of the same bytes in the collection are left out there.
+            new: folders and files, or images that need be no files; those of the same bytes in the
+                collection are left out there.
             new_where: instead, the records that match are the new images.
             where: only records that match are what they are compared with.
             by: the field that holds the label, whose mixture is told.
@@ -851,8 +852,9 @@ class Collection:
             alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
             seed=seed,
         )  # fmt: skip
-        paths = [] if new is None else paths_of(new)
-        return compare_with_collection(self._spaces, self._models, self.name, paths, options, progress)
+        several = [] if new is None else [new] if isinstance(new, str | Path) else list(new)
+        images = [each if isinstance(each, Image) else Path(each) for each in several]
+        return compare_with_collection(self._spaces, self._models, self.name, images, options, progress)
 
     def suggest(
         self,

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
+SENT = "sent:/"
+"""Begins what stands for a URI of an image that was sent and is not kept; its name follows as it is."""
+
 
 def file_uri(path: Path) -> str:
     """Return the `file:` URI of an absolute path (RFC 8089): bytes outside ASCII are percent-encoded.

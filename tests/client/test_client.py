@@ -132,6 +132,23 @@ def test_the_options_of_a_search_arrive(client: Client, database: Database) -> N
     assert any(hit.by_words for hit in hybrid.hits)
 
 
+def test_pictures_that_are_sent_are_compared_with_the_collection(
+    client: Client, database: Database, files: list[Path]
+) -> None:
+    job = client[COLLECTION].drift(files[:6], by="label")
+    job.wait()
+    found = job.drift()
+    expected = database[COLLECTION].drift(files[:6], by="label")
+    assert (found.summary.images, found.summary.known) == (6, expected.known)
+    assert found.summary.p_value == expected.p_value
+    assert {each.name for each in found.drivers} == {file.name for file in files[:6]}
+    job = client[COLLECTION].drift(new_where={"label": "local"})
+    job.wait()
+    assert all(each.image is not None for each in job.drift().drivers)
+    with pytest.raises(InvalidArgument, match="send pictures"):
+        client[COLLECTION].drift()
+
+
 def test_pictures_are_classified_in_the_order_given(
     client: Client, database: Database, files: list[Path], tmp_path: Path
 ) -> None:

@@ -142,6 +142,15 @@ def test_files_and_records_are_compared_with_a_collection(parts: Collection) -> 
     records = parts.drift(new_where={"label": "good"})
     assert records.images + records.reference == 30
     assert not records.drifted
+    sent = [lookalike.Image(file.read_bytes()) for file in sorted((folder / "dark").rglob("*.png"))]
+    uploaded = parts.drift(sent, by="label")
+    assert (uploaded.p_value, uploaded.discrepancy) == pytest.approx((found.p_value, found.discrepancy))
+    assert parts.drift([*sent, folder / "line" / "bad"]).images == 25, "both at once"
+    with pytest.raises(Unanswerable, match="none of the new images can be used"):
+        parts.drift([lookalike.Image(b"no picture")])
+    (folder / "empty").mkdir()
+    with pytest.raises(Unanswerable, match="no image below"):
+        parts.drift(folder / "empty")
     with pytest.raises(InvalidArgument):
         parts.drift()
     with pytest.raises(FieldNotFound):

@@ -360,6 +360,16 @@ def test_what_is_odd_lies_over_the_picture_and_is_switched_off(page: Visit, fold
     expect(layer).to_be_hidden()
     page.page.keyboard.press("m")
     expect(layer).to_be_visible()
+    # Why it was called so lies over it in its place, by a key of its own.
+    answer.get_by_role("button", name="Why?").click()
+    expect(answer.locator(".why")).to_contain_text(re.compile("region"))
+    expect(answer.locator(".layer")).to_have_count(2)
+    why = answer.get_by_role("button", name="Why", exact=True)
+    expect(why).to_have_attribute("aria-pressed", "true")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    why.focus()
+    page.page.keyboard.press("w")
+    expect(answer.locator(".layer:visible")).to_have_count(0)
     # Of an image of the collection the details say the same.
     page.page.locator(".evidence .card", has_text="good/").first.locator(".open").click()
     dialog = page.page.locator("dialog[open]")
@@ -836,6 +846,17 @@ def test_drift_of_some_images_against_the_others(page: Visit) -> None:
     )
     assert all(each.startswith("global/") for each in new.locator(".subject .name").all_text_contents())
     assert others.locator(".subject .card").count() > 0
+    # Pictures that are chosen need not be in the collection, and are shown from the page's own memory.
+    strangers = sorted((textile_simulated_root() / "global").iterdir())[COUNTS["global"] :][:12]
+    page.pick(*strangers)
+    expect(page.page.locator(".asker")).to_contain_text("12 new pictures")
+    page.page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.page.locator(".tiles")).to_contain_text("12new images")
+    assert set(new.locator(".side:nth-of-type(1) > .name").all_text_contents()) <= {
+        file.name for file in strangers
+    }
+    page.pictures_are_shown(".findings")
+    assert (new.locator("img").first.get_attribute("src") or "").startswith("blob:")
 
 
 def test_a_job_shows_its_progress_and_is_cancelled(page: Visit, site: Server) -> None:
@@ -1048,6 +1069,8 @@ def test_axe_finds_nothing_that_shuts_people_out(
         page.go("classify", "woven")
         page.pick(photograph)
         expect(page.page.locator(".outcome")).to_be_visible()
+        page.page.get_by_role("button", name="Why?").click()
+        expect(page.page.locator(".why h3")).to_be_visible()
         check("anomaly")
         for tab, what in (
             ("evaluation", ".matrix"),

@@ -752,5 +752,38 @@ def test_a_comparison_of_new_images_and_suggestions_are_jobs(service: InProcess)
     assert (found["labelled"], found["unlabelled"]) == (0, 60)
     for what, query in (("drifts", {"new": {}}), ("drifts", {"new": {"nothing": [1]}})):
         assert service.client.post(f"{BASE}/{what}", json=query).status_code == 400
+    assert service.client.post(f"{BASE}/drifts", json={}).status_code == 400
     series = done(service, "evaluations", {"by": "label", "group": "series"})
     assert got(service, f"{series}/evaluation")["summary"]["series"] is None
+
+
+def test_pictures_that_are_sent_are_compared_with_the_collection(
+    service: InProcess, strangers: list[Path]
+) -> None:
+    handle = service.database[COLLECTION]
+
+    def send(files: list[Path], query: dict[str, Any], status: int = 202) -> dict[str, Any]:
+        parts: list[Any] = [("query", (None, json.dumps(query), "application/json"))]
+        parts += [("image", (file.name, file.read_bytes(), "image/jpeg")) for file in files]
+        answer = service.client.post(f"{BASE}/drifts", files=parts)
+        assert answer.status_code == status, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    job = send(strangers, {"by": "label"})
+    other = send(strangers[:5], {"by": "label"})
+    assert job["id"] != other["id"], "another question"
+    until(lambda: got(service, f"/v1/jobs/{other['id']}")["state"] == "done")
+    found = got(service, f"/v1/jobs/{job['id']}/drift")
+    expected = handle.drift(strangers, by="label")
+    assert found["summary"]["images"] == 9
+    assert found["summary"]["p_value"] == expected.p_value
+    assert [each["name"] for each in found["drivers"]] == [
+        Path(each.record.uri).name for each in expected.drivers
+    ]
+    assert all(each["image"] is None and each["nearest"] for each in found["drivers"])
+    assert all(each["image"] for each in found["missing"])
+    assert found["skipped"] == []
+    many = [strangers[0]] * (service.service.settings.max_images + 1)
+    assert "at most" in send(many, {}, 400)["detail"]
+    assert send(strangers, {"new": {"label": ["local"]}}, 400)

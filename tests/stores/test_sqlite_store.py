@@ -37,6 +37,7 @@ from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite import search
 from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.sqlite.catalog import existing_entry
+from lookalike.stores.sqlite.matrix import SqliteMatrix
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.store import Store
 from lookalike.stores.verification import CHANGED_VECTOR
@@ -743,6 +744,14 @@ def test_of_a_collection_that_this_process_changes_only_the_changed_records_are_
         assert answers(store) == answers(other)
     (again,) = matrices._matrices.values()
     assert again.vectors is not before.vectors, "what another process changed is not known"
+
+
+def test_what_came_since_makes_no_filter_look_as_if_all_matched() -> None:
+    vectors = CORNERS[[0, 0, 0]]
+    before = SqliteMatrix(1, 0, ["a", "b", "c"], np.array([1, 2, 3]), vectors)
+    came = SqliteMatrix(2, 0, ["d", "e"], np.array([4, 5]), vectors[:2])
+    (found,) = before.followed(2, [4, 5], came).nearest(vectors[:1], 9, np.array([2, 3, 4, 5]), None)
+    assert [name for name, _ in found] == ["b", "c", "d", "e"]
 
 
 def test_a_neighbour_that_is_removed_during_the_search_is_replaced(

@@ -333,8 +333,9 @@ class RemoteCollection:
 
     def drift(
         self,
-        new_where: Conditions,
+        new: Picture | Iterable[Picture] | None = None,
         *,
+        new_where: Conditions | None = None,
         where: Conditions | None = None,
         by: str | None = None,
         group: str | None = None,
@@ -342,10 +343,11 @@ class RemoteCollection:
         false_alarm: float = 0.01,
         seed: int = 0,
     ) -> RemoteJob:
-        """Begin to test whether some images are still what the others are; see `RemoteJob.drift`.
+        """Begin to test whether pictures are still what the collection's are; see `RemoteJob.drift`.
 
         Args:
-            new_where: the images that match are the new ones.
+            new: paths of this machine, or bytes: so many as one request may have.
+            new_where: instead, the images of the collection that match are the new ones.
             where: only images that match are what they are compared with.
             by: the field that holds the label, whose mixture is told.
             group: images with the same value of this field are exchanged together; or `series`.
@@ -360,7 +362,8 @@ class RemoteCollection:
             "new": alternatives(new_where) or {}, "where": alternatives(where) or {}, "by": by,
             "group": group, "using": using, "false_alarm": false_alarm, "seed": seed,
         }  # fmt: skip
-        return self._begin("drifts", DriftQuery, given)
+        several = [] if new is None else [new] if isinstance(new, str | Path | bytes) else new
+        return self._begin("drifts", DriftQuery, given, [read_picture(each) for each in several])
 
     def suggest(
         self,
@@ -428,9 +431,15 @@ class RemoteCollection:
         body = build_query(CollectionChange, {"default": using})
         return self._connection.request(Collection, "PATCH", *self._path, body=body)
 
-    def _begin(self, what: str, kind: type[BaseModel], given: dict[str, Any]) -> RemoteJob:
+    def _begin(
+        self,
+        what: str,
+        kind: type[BaseModel],
+        given: dict[str, Any],
+        sent: Sequence[tuple[str, bytes]] = (),
+    ) -> RemoteJob:
         body = build_query(kind, given)
-        job = self._connection.request(Job, "POST", *self._path, what, body=body, again=False)
+        job = self._connection.post_query(Job, body, sent, *self._path, what, again=False)
         return RemoteJob(self._connection, job.id)
 
 

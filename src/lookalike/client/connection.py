@@ -93,13 +93,18 @@ class Connection:
             ) from error
 
     def post_query(
-        self, answer: type[_M], query: BaseModel, images: Sequence[tuple[str, bytes]], *path: str
+        self,
+        answer: type[_M],
+        query: BaseModel,
+        images: Sequence[tuple[str, bytes]],
+        *path: str,
+        again: bool = True,
     ) -> _M:
         """Post a query, as multipart where it has images, and read its answer; see `send`."""
         if not images:
-            return self.request(answer, "POST", *path, body=query)
+            return self.request(answer, "POST", *path, body=query, again=again)
         parts: list[Part] = [("query", (None, as_json(query), JSON)), *image_parts(images)]
-        return self.request(answer, "POST", *path, parts=parts)
+        return self.request(answer, "POST", *path, parts=parts, again=again)
 
     def send(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +27,12 @@ from lookalike.ingest.survey import survey
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
+from lookalike.search.neighbours import embed_images
+from lookalike.search.query import Image
 from lookalike.sources.files import absolute
 from lookalike.stores.checks import same_name
-from lookalike.types import SERIES, Neighbour, Skipped
-from lookalike.uris import file_uri
+from lookalike.types import SERIES, Neighbour, Record, Skipped
+from lookalike.uris import SENT, file_uri
 from lookalike.vectors.groupings import numbered_by_first_row
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
@@ -37,7 +40,6 @@ from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from lookalike.labels.labelling import Label
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
-    from lookalike.types import CollectionInfo, Record, Scalar, Vectors, Where
+    from lookalike.types import CollectionInfo, Scalar, Vectors, Where
     from lookalike.vectors.groupings import Groups
 
 FALSE_ALARM = 0.01
@@ -160,7 +162,7 @@ def compare_with_collection(
     spaces: Spaces,
     models: Models,
     name: str,
-    paths: Sequence[Path],
+    new: Sequence[Path | Image],
     options: DriftOptions,
     progress: Progress = silent,
 ) -> Drift:
@@ -170,7 +172,8 @@ def compare_with_collection(
         spaces: of the store with the collection.
         models: open the embedder of new files.
         name: the collection.
-        paths: folders and files with the new images, unless `options.new` says which records they are.
+        new: folders and files with the new images, uploads, and images that were embedded before, unless
+            `options.new` says which records they are.
         options: how; its fields as people write them.
         progress: called with images embedded and permutations done, and those to do.
 
@@ -180,7 +183,7 @@ def compare_with_collection(
         FieldNotFound: no image has the field `by` or `group`.
         Unanswerable: fewer than two images on a side, or fewer than two groups.
     """
-    if bool(paths) == (options.new is not None):
+    if bool(new) == (options.new is not None):
         raise InvalidArgument("name new images, or which records are new: one of both")
     if not 0 < options.false_alarm < 1 or options.permutations < 1:
         raise InvalidArgument("a false-alarm rate is between 0 and 1, and permutations are at least 1")
@@ -192,20 +195,21 @@ def compare_with_collection(
     chosen = _matching(spaces, collection, records, options.where)
     skipped: list[Skipped] = []
     if options.new is None:
-        new, new_vectors = _embedded(spaces, models, collection, paths, options, skipped, embedding)
+        new_records, new_vectors = _embedded(spaces, models, collection, new, options, skipped, embedding)
     else:
         rows = _matching(spaces, collection, records, options.new)
         embedding(1, 1)
-        new, new_vectors = [records[row] for row in np.flatnonzero(rows)], vectors[rows]
-    digests = {record.digest for record in new}
+        new_records, new_vectors = [records[row] for row in np.flatnonzero(rows)], vectors[rows]
+    digests = {record.digest for record in new_records}
     there = np.array([record.digest in digests for record in records], dtype=bool)
     chosen &= ~there
     reference, vectors = [records[row] for row in np.flatnonzero(chosen)], vectors[chosen]
     by = None if options.by is None else kept_name(options.by, collection)
     group = None if options.group is None else kept_name(options.group, collection)
     known = len({records[row].digest for row in np.flatnonzero(there)}) if options.new is None else 0
-    found = compare(reference, vectors, new, new_vectors, replace(options, by=by, group=group), permuting)
-    return replace(found, known=known, skipped=tuple(skipped))
+    asked = replace(options, by=by, group=group)
+    drift = compare(reference, vectors, new_records, new_vectors, asked, permuting)
+    return replace(drift, known=known, skipped=tuple(skipped))
 
 
 def compare(
@@ -281,33 +285,47 @@ def _embedded(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
-    paths: Sequence[Path],
+    new: Sequence[Path | Image],
     options: DriftOptions,
     skipped: list[Skipped],
     progress: Progress,
 ) -> tuple[list[Record], Vectors]:
-    """Return the images below some paths as records, with the labels that `index` would give them."""
-    noted = indexed_paths(models.cache, spaces.store.url).get(same_name(collection.name), Indexed())
-    report = IndexReport(collection.name)
-    asked = IndexOptions(labels=options.labels, group_by=options.group_by)
-    found = survey([absolute(path) for path in paths], asked, {}, report, Disk(), noted.folders, {})
-    skipped += report.skipped
-    embedder = models.embedder_of(collection, plain_vector(collection, options.using))
-    records, rows = [], []
-    wanted: list[tuple[Path, Label]] = list(found.wanted.items())
-    outcomes = embed_files([path for path, _ in wanted], embedder, models.features(embedder))
-    for done, ((path, label), outcome) in enumerate(zip(wanted, outcomes, strict=True), 1):
-        if isinstance(outcome, Skipped):
-            skipped.append(outcome)
+    """Return new images as records; those of files have the labels that `index` would give them."""
+    records: list[Record] = []
+    rows: list[Vectors] = []
+    vector = plain_vector(collection, options.using)
+    paths = [absolute(each) for each in new if isinstance(each, Path)]
+    if paths:
+        noted = indexed_paths(models.cache, spaces.store.url).get(same_name(collection.name), Indexed())
+        report = IndexReport(collection.name)
+        asked = IndexOptions(labels=options.labels, group_by=options.group_by)
+        found = survey(paths, asked, {}, report, Disk(), noted.folders, {})
+        skipped += report.skipped
+        embedder = models.embedder_of(collection, vector)
+        wanted: list[tuple[Path, Label]] = list(found.wanted.items())
+        outcomes = embed_files([path for path, _ in wanted], embedder, models.features(embedder))
+        for done, ((path, label), outcome) in enumerate(zip(wanted, outcomes, strict=True), 1):
+            if isinstance(outcome, Skipped):
+                skipped.append(outcome)
+            else:
+                records.append(outcome.record(file_uri(path), label))
+                rows.append(normalise(outcome.features[None]))
+            progress(done, len(wanted))
+    images = [each for each in new if isinstance(each, Image)]
+    for done, sent in enumerate(embed_images(spaces, models, collection, vector, images), 1):
+        if isinstance(sent, Skipped):
+            skipped.append(sent)
         else:
-            records.append(outcome.record(file_uri(path), label))
-            rows.append(outcome.features)
-        progress(done, len(wanted))
+            digest = sent.digest or ""
+            # With its name, since series are told by names.
+            records.append(Record(digest[:32], f"{SENT}{sent.name}", digest, {}, {}, 0, 0))
+            rows.append(sent.vector[None])
+        progress(done, len(images))
     if not rows:
         raise Unanswerable(
             "none of the new images can be used: " + "; ".join(each.reason for each in skipped[:3])
         )
-    return records, normalise(np.stack(rows))
+    return records, np.concatenate(rows)
 
 
 def _groups(

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from lookalike.schemas.values import FieldName, Hit, Image, RequestModel, ResponseModel, Value, Where
+from lookalike.schemas.values import (
+    FieldName,
+    Hit,
+    Image,
+    RequestModel,
+    ResponseModel,
+    Unusable,
+    Value,
+    Where,
+)
 
 
 class DriftQuery(RequestModel):
     """How to test whether new images are still what a collection was judged on."""
 
-    new: Where = Field(description="The images of the collection that match are the new ones.")
+    new: Where = Field(
+        {},
+        description="The images of the collection that match are the new ones; left out where pictures are "
+        "sent.",
+    )
     where: Where = Field({}, description="Only images that match are what the new ones are compared with.")
     by: FieldName | None = Field(None, description="The field that holds the label, to tell its mixture.")
     group: FieldName | None = Field(
@@ -27,6 +40,12 @@ class DriftQuery(RequestModel):
     seed: int = Field(0, ge=0, lt=1 << 32, description="Of the permutations.")
 
 
+class SentDriftQuery(DriftQuery):
+    """The same of pictures that were sent, which are told by their bytes."""
+
+    pictures: list[str] = Field(description="SHA-256 of each that can be used.")
+
+
 class DriftSummary(ResponseModel):
     """What the comparison says."""
 
@@ -34,6 +53,7 @@ class DriftSummary(ResponseModel):
     images: int = Field(description="New images that were compared.")
     reference: int = Field(description="Images that they were compared with.")
     left_out: int = Field(description="Images that were not drawn, since a sample suffices.")
+    known: int = Field(description="New images that the collection has, too: they are compared with others.")
     groups: int | None = Field(description="Groups that were exchanged; null where each image is its own.")
     group: str | None
     discrepancy: float = Field(description="The squared maximum mean discrepancy.")
@@ -56,7 +76,8 @@ class LabelShare(ResponseModel):
 class Driver(ResponseModel):
     """An image that speaks for a difference."""
 
-    image: Image
+    image: Image | None = Field(description="Null for a picture that was sent.")
+    name: str = Field(description="Of the image, or what the picture that was sent is called.")
     witness: float = Field(description="How much more similar it is to its own side than to the other.")
     nearest: Hit | None = Field(description="On the other side; null: it was removed since.")
 
@@ -68,3 +89,4 @@ class DriftAnswer(ResponseModel):
     shares: list[LabelShare] = Field(description="The largest change first; empty without `by`.")
     drivers: list[Driver] = Field(description="New images, the most unlike the others first.")
     missing: list[Driver] = Field(description="Of the others, the most unlike the new ones first.")
+    skipped: list[Unusable] = Field(description="Pictures that were sent and could not be used.")

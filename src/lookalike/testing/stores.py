@@ -157,6 +157,9 @@ PARTS = ("vector", "exchanged", "digest", "fields")
 class StoreContract:
     """One suite for all stores."""
 
+    sequences = 25
+    """Sequences of 25 calls each that are tried; fewer suit a store that takes long over a call."""
+
     @pytest.fixture
     def url(self) -> str:
         """Name a store that is empty."""
@@ -1668,7 +1671,7 @@ class StoreContract:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=25,
+                max_examples=self.sequences,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

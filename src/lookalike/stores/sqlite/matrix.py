@@ -68,7 +68,9 @@ class SqliteMatrix:
         later = [] if self.recent is None else self.recent.nearest(queries, k, matches, exclude)
         # Places for more neighbours than there are records would be memory for nothing.
         most, k = k, max(1, min(k, len(ids) if matches is None else len(matches)))
-        if matches is not None and (self.gone is not None or len(matches) < len(ids) + self.damaged):
+        # Of a matrix as it was read, all match where as many do; of one that has changed that tells nothing.
+        changed = self.gone is not None or self.recent is not None
+        if matches is not None and (changed or len(matches) < len(ids) + self.damaged):
             counts = np.isin(self.numbers, matches, assume_unique=True)
             among = counts if among is None else counts & among
             if np.count_nonzero(among) < _FEW * len(ids):

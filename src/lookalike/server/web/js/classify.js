@@ -155,7 +155,9 @@ async function classify(place, question, signal) {
         ordered.map((each) => (isFile(each) ? null : ask("GET", here("images", each), { signal }))),
       );
       const found = ordered.map((each, n) =>
-        predictionArticle(answer.predictions[n], each, question.by, images[n]),
+        predictionArticle(answer.predictions[n], each, question.by, images[n], () =>
+          explain(question, each, signal),
+        ),
       );
       if (!count) wait.before(...remarksOf(answer));
       wait.before(...found.map(({ article }) => article));
@@ -172,6 +174,13 @@ async function classify(place, question, signal) {
   } finally {
     if (!signal.aborted) place.removeAttribute("aria-busy");
   }
+}
+
+/** Ask why a picture was classified so. */
+async function explain(question, reference, signal) {
+  const asked = bodyOf({ ...question, explain: true }, [reference]);
+  const { predictions } = await ask("POST", here("classify"), { ...asked, signal });
+  return predictions[0].explanation ?? predictions[0];
 }
 
 /** Ask of one picture after the other whether it is normal: the answers appear as they come. */

@@ -4,6 +4,7 @@ import { anomalySection } from "./anomaly.js";
 import { mayWrite } from "./app.js";
 import { corrector } from "./correcting.js";
 import { el, fill, put } from "./dom.js";
+import { explanationSection } from "./explanation.js";
 import { isFile } from "./files.js";
 import { card, grid, openImage } from "./hits.js";
 import { decimal, percent, t } from "./language.js";
@@ -21,9 +22,10 @@ const BARS = 8;
  * @param reference of the picture: an id, or a file of the visitor
  * @param by the field of the label
  * @param image details of an image of the collection, whose label can be put right; null for a file
+ * @param explain asks the server why, and returns its explanation
  * @returns {article, judge}: judge asks whether the picture is normal, until a signal ends it
  */
-export function predictionArticle(prediction, reference, by, image = null) {
+export function predictionArticle(prediction, reference, by, image, explain) {
   const article = el("article", { class: "prediction", "aria-label": short(prediction.name, 200) });
   const subject = isFile(reference)
     ? picture(null, { width: 240, reference, alt: prediction.name, eager: true })
@@ -45,7 +47,9 @@ export function predictionArticle(prediction, reference, by, image = null) {
     return { article: fill(article, side, el("div", { class: "verdict" }, why)), judge: () => {} };
   }
   const { place, judge } = anomalySection(reference, layers);
-  fill(article, side, put(verdict(prediction, by, image), place), evidence(prediction, by));
+  const { neighbours } = prediction;
+  const why = neighbours.length > 0 && explanationSection(explain, layers, neighbours);
+  fill(article, side, put(verdict(prediction, by, image), why, place), evidence(prediction, by));
   return { article, judge };
 }
 

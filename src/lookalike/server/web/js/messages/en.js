@@ -200,6 +200,17 @@ export const en = {
   "anomaly.places": { one: "and at {count} more place", other: "and at {count} more places" },
   "anomaly.known": "It is one of the normal pictures, and was judged by the others.",
 
+  "why.ask": "Why?",
+  "why.what": "Which regions speak for it, and which no voter has: takes some seconds",
+  "why.waiting": "Comparing it with the voters, region by region …",
+  "why.title": "Why",
+  "why.layer": "Why",
+  "why.pair":
+    "The blue region speaks most for {label}: it has a similarity of {similarity} to the one below, and of {less} to the most similar of {runner}.",
+  "why.nopair": "No region is more like those of {label} than like those of another label.",
+  "why.novel": { one: "Red: {count} region that no voter has.", other: "Red: {count} regions that no voter has." },
+  "why.nothing": "Every region has its like among the voters.",
+
   "judge.tabs": "Ways to judge",
   "judge.evaluation": "Evaluation",
   "judge.map": "Map",
@@ -222,7 +233,7 @@ export const en = {
   "judge.suggest.none": "Nothing has been suggested yet.",
   "judge.drift": "Drift",
   "judge.drift.what":
-    "Whether some images, today's say, are still like the others. A field and its value say which are the new ones.",
+    "Whether some images, today's say, are still like the others. A field and its value say which are the new ones, or you choose pictures.",
   "judge.drift.start": "Compare",
   "judge.drift.none": "Nothing has been compared yet.",
   "judge.nofield": "none",
@@ -396,6 +407,11 @@ export const en = {
 
   "drift.field": "New where",
   "drift.value": "is",
+  "drift.or": "or",
+  "drift.pick": "Choose pictures",
+  "drift.chosen": { one: "{count} new picture", other: "{count} new pictures" },
+  "drift.none": "Compare none of these pictures",
+  "drift.skipped": { one: "{count} picture could not be used", other: "{count} pictures could not be used" },
   "drift.alarm": "False alarms",
   "drift.is": "Drift",
   "drift.is.what": "The new images are unlike the others: what was measured on those need not hold for these.",

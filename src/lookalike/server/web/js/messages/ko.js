@@ -184,6 +184,17 @@ export const ko = {
   "anomaly.places": { other: "그 밖에 {count}곳" },
   "anomaly.known": "정상 사진 가운데 하나여서, 나머지 정상 사진으로 판정했습니다.",
 
+  "why.ask": "왜?",
+  "why.what": "어느 부분이 그 레이블을 뒷받침하고 어느 부분이 투표한 이웃에 없는지 봅니다. 몇 초 걸립니다.",
+  "why.waiting": "투표한 이웃과 부분마다 비교하는 중 …",
+  "why.title": "까닭",
+  "why.layer": "까닭",
+  "why.pair":
+    "파란 부분이 {label}을(를) 가장 뒷받침합니다. 아래에 표시한 부분과의 유사도는 {similarity}, {runner}에서 가장 비슷한 부분과는 {less}입니다.",
+  "why.nopair": "다른 레이블보다 {label}에 더 가까운 부분은 없습니다.",
+  "why.novel": { other: "빨강: 투표한 이웃에 없는 부분 {count}곳." },
+  "why.nothing": "모든 부분에 대해 비슷한 부분이 이웃에 있습니다.",
+
   "judge.tabs": "평가 방법",
   "judge.evaluation": "정확도 평가",
   "judge.map": "지도",
@@ -206,7 +217,7 @@ export const ko = {
   "judge.suggest.none": "아직 추천한 것이 없습니다.",
   "judge.drift": "변화",
   "judge.drift.what":
-    "오늘 것과 같은 일부 이미지가 나머지와 여전히 비슷한지 봅니다. 어느 것이 새 이미지인지는 필드와 값으로 정합니다.",
+    "오늘 것과 같은 일부 이미지가 나머지와 여전히 비슷한지 봅니다. 어느 것이 새 이미지인지는 필드와 값으로 정하거나, 사진을 선택합니다.",
   "judge.drift.start": "비교",
   "judge.drift.none": "아직 비교한 적이 없습니다.",
   "judge.nofield": "없음",
@@ -357,6 +368,11 @@ export const ko = {
 
   "drift.field": "새 이미지: 필드",
   "drift.value": "값",
+  "drift.or": "또는",
+  "drift.pick": "사진 선택",
+  "drift.chosen": { other: "새 사진 {count}장" },
+  "drift.none": "이 사진들은 비교하지 않기",
+  "drift.skipped": { other: "쓸 수 없는 사진 {count}장" },
   "drift.alarm": "오경보 비율",
   "drift.is": "변화 있음",
   "drift.is.what": "새 이미지가 나머지와 다릅니다. 나머지로 잰 값이 새 이미지에 맞지 않을 수 있습니다.",
