@@ -20,7 +20,7 @@ from lookalike.classification.correspondence import best_match, novelty, whitene
 from lookalike.classification.explanation import Region
 from lookalike.classification.explanation_overlay import ALIKE
 from lookalike.client import Client
-from lookalike.embedders.builtin.efficientnet_lite_patches import Patches
+from lookalike.embedders.builtin.patches import Patches
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.classify import Prediction
 from lookalike.schemas.explanation import Explanation as Answered
