@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,6 +29,7 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.ingest.removals import disagree
+from lookalike.sources.locations import named_location
 
 if TYPE_CHECKING:
     from lookalike.cli.progress_bar import Bar
@@ -224,12 +224,16 @@ def _print_report(report: IndexReport) -> None:
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
     for each in report.left_out:
-        example = short_path(Path(each.example))
+        example = short_path(named_location(each.example))
         print_text(f"left out: {counted(each.count, 'image')} {each.reason}, such as {example}")
     for remark in report.remarks:
-        print_text(f"{short_path(Path(remark.path))}: {remark.text}" if remark.path else remark.text)
+        print_text(
+            f"{short_path(named_location(remark.path))}: {remark.text}" if remark.path else remark.text
+        )
     if report.skipped:
-        rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
+        rows = [
+            (short_path(named_location(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]
+        ]
         print_table(("skipped", "because"), rows)
         print_rest(len(report.skipped), SHOWN)
     for heading, paths in (
@@ -238,7 +242,7 @@ def _print_report(report: IndexReport) -> None:
         ("corrected or confirmed before, and different now: what the files say counts", report.overruled),
     ):
         if paths:
-            print_table((heading,), [(short_path(Path(path)),) for path in paths[:SHOWN]])
+            print_table((heading,), [(short_path(named_location(path)),) for path in paths[:SHOWN]])
             print_rest(len(paths), SHOWN)
 
 
