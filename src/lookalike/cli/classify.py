@@ -40,7 +40,7 @@ from lookalike.cli.output import (
     verdict_text,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import InvalidArgument
+from lookalike.errors import InvalidArgument, StoreCorrupt, Unanswerable, WeightsMissing
 from lookalike.file_names import display
 from lookalike.output_files import write_file
 from lookalike.search.query import Image
@@ -169,7 +169,9 @@ def classify(
             print_how_searched(handle.info().vector(using).approximation)
         asked = (Image(str(path)) for path in paths)
         found = _explained(classifier.classify(asked), handle, classifier, folder, max_pixels)
-        for (answer, explained), anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
+        for (answer, explained), anomaly in zip(
+            found, _scores(handle, paths, max_pixels, quiet=settings.quiet), strict=False
+        ):
             for each in (answer, explained):
                 if isinstance(each, Skipped):
                     warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
@@ -193,11 +195,18 @@ def classify(
     return code
 
 
-def _scores(handle: Collection, paths: Sequence[Location], max_pixels: int) -> Iterator[Anomaly | None]:
+def _scores(
+    handle: Collection, paths: Sequence[Location], max_pixels: int, *, quiet: bool
+) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
     if not handle.knows_normal():
         yield from repeat(None)
-    for found in handle.anomaly_scorer(max_pixels=max_pixels).score(paths):
+    try:
+        scorer = handle.anomaly_scorer(max_pixels=max_pixels)
+    except (Unanswerable, WeightsMissing, StoreCorrupt) as error:
+        warn(f"not held against normal pictures: {error}", quiet=quiet)
+        yield from repeat(None)
+    for found in scorer.score(paths):
         yield None if isinstance(found, Skipped) else found
 
 

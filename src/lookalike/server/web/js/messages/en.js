@@ -196,6 +196,7 @@ export const en = {
   "anomaly.small": "small places",
   "anomaly.large": "large places",
   "anomaly.whole": "the picture as a whole",
+  "anomaly.layout": "what lies where",
   "anomaly.place": "At {left} to {right} from the left, {top} to {bottom} from the top",
   "anomaly.places": { one: "and at {count} more place", other: "and at {count} more places" },
   "anomaly.known": "It is one of the normal pictures, and was judged by the others.",

@@ -180,6 +180,7 @@ export const ko = {
   "anomaly.small": "작은 부분",
   "anomaly.large": "큰 부분",
   "anomaly.whole": "사진 전체",
+  "anomaly.layout": "부분의 배치",
   "anomaly.place": "왼쪽에서 {left}~{right}, 위에서 {top}~{bottom}",
   "anomaly.places": { other: "그 밖에 {count}곳" },
   "anomaly.known": "정상 사진 가운데 하나여서, 나머지 정상 사진으로 판정했습니다.",
