@@ -99,7 +99,8 @@ def frame(image: Image.Image, boxes: Iterable[Box], colour: tuple[int, int, int]
     width = max(2, max(image.size) // 200)
     for box in boxes:
         left, top, right, bottom = (part * side for part, side in zip(box, image.size * 2, strict=True))
-        draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=width)
+        # In a picture that is a line a box may be narrower than a pixel.
+        draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
 
 
 def as_png(image: Image.Image) -> bytes:

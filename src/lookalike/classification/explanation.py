@@ -220,14 +220,17 @@ class Explainer:
         remarks = []
         anomaly_map, threshold, rate = None, None, None
         boxes: tuple[Box, ...] = ()
-        if len(voters) > 1:
-            anomaly_map, peaks = novelty(image, [known[each.id] for each in voters])
+        # Copies say nothing of how unlike pictures are that are alike.
+        different = {each.digest: known[each.id] for each in voters}
+        if len(different) > 1:
+            anomaly_map, peaks = novelty(image, list(different.values()))
             rate = promised_rate(len(peaks), None)
             threshold = quantile_threshold(peaks, rate)
             boxes = boxes_of(anomaly_map, threshold)
         else:
             remarks.append(
-                "fewer than two voters can be compared: nothing tells how unlike pictures are that are alike"
+                "fewer than two different voters can be compared: nothing tells how unlike pictures are "
+                "that are alike"
             )
         some = [each for each in voters if label_key(each.fields[by]) == label_key(votes[0][0])]
         rivals = [each.record for each in compared.runners_up if each.record.id in known]
