@@ -255,6 +255,7 @@ class Collection:
         include: Sequence[str] = (),
         as_before: bool = False,
         max_pixels: int = MAX_PIXELS,
+        manifest: str | Location | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -281,6 +282,7 @@ class Collection:
             include: patterns of the only images that are taken.
             as_before: leave out what was left out when the same paths were indexed last here, instead.
             max_pixels: images with more pixels are skipped.
+            manifest: a list, a table or an S3 Inventory that names the objects below the paths.
             progress: called with images done and images to do.
 
         Returns:
@@ -298,7 +300,7 @@ class Collection:
         """
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
-            include, as_before, max_pixels,
+            include, as_before, max_pixels, None if manifest is None else full(location(manifest)),
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress

@@ -89,6 +89,8 @@ def ids(hits: Any) -> list[str]:
 def test_collections_are_described(client: Client) -> None:
     (collection,) = client.collections()
     assert (collection.name, collection.count, collection.model) == (COLLECTION, 60, MODEL)
+    # Whether it knows what is normal is told of one alone.
+    assert collection.normal is None
     assert client[COLLECTION].info() == collection.model_copy(update={"normal": False})
 
 

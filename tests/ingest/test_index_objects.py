@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Timer
+from urllib.parse import quote
 
 import pytest
 
-from lookalike.errors import FolderEmpty, PathNotFound, SourceUnreachable, Unanswerable
+from lookalike.errors import FolderEmpty, InvalidArgument, PathNotFound, SourceUnreachable, Unanswerable
 from lookalike.images.levels import AUTO
 from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_report import IndexReport
@@ -332,3 +335,104 @@ def test_what_was_indexed_is_noted(bucket: Bucket, tmp_path: Path) -> None:
     paths: list[Location] = [*objects, tmp_path]
     assert remember_indexed(tmp_path, store, "parts", paths) is None
     assert indexed_paths(tmp_path, store)["parts"].folders == (tmp_path, bucket.path("parts"))
+
+
+# Manifests --------------------------------------------------------------------------------------------------
+
+
+def by_manifest(bucket: Bucket, manifest: Location, desk: Desk) -> tuple[IndexReport, int, int]:
+    """Index by a manifest; return the report, and how often the server was asked for a list, and for one."""
+    before = [bucket.server.requests(what) for what in ("ListObjectsV2", "HeadObject")]
+    report = desk.index(bucket.path("parts"), manifest=manifest, labels="auto")
+    after = [bucket.server.requests(what) for what in ("ListObjectsV2", "HeadObject")]
+    return report, after[0] - before[0], after[1] - before[1]
+
+
+def inventory(bucket: Bucket, contents: Mapping[str, bytes], kind: str) -> None:
+    """Put an S3 Inventory of some objects, as its documentation shows one."""
+    rows = [
+        (key, len(data), hashlib.md5(data, usedforsecurity=False).hexdigest())
+        for key, data in contents.items()
+    ]
+    if kind == "CSV":
+        lines = [
+            f'"{bucket.path().parts[1]}","{quote(key)}","true","{size}","{tag}"' for key, size, tag in rows
+        ]
+        lines.append(f'"{bucket.path().parts[1]}","parts/good/old.png","false","1","x"')
+        data = gzip.compress("\n".join(lines).encode())
+    else:
+        pa = pytest.importorskip("pyarrow")
+        from pyarrow import parquet
+
+        file = io.BytesIO()
+        names = ("key", "size", "e_tag")
+        table = {name: [row[n] for row in rows] for n, name in enumerate(names)}
+        parquet.write_table(pa.table({**table, "bucket": [bucket.path().parts[1]] * len(rows)}), file)
+        data = file.getvalue()
+    manifest = {
+        "sourceBucket": bucket.path().parts[1],
+        "destinationBucket": f"arn:aws:s3:::{bucket.path().parts[1]}",
+        "version": "2016-11-30",
+        "fileFormat": kind,
+        "fileSchema": "Bucket, Key, IsLatest, Size, ETag",
+        "files": [{"key": "inventory/data/1.gz", "size": len(data), "MD5checksum": ""}],
+    }
+    bucket.put({"inventory/data/1.gz": data, "inventory/manifest.json": json.dumps(manifest).encode()})
+
+
+@pytest.mark.parametrize("kind", ["CSV", "Parquet"])
+def test_an_inventory_takes_the_place_of_a_listing(desk: Desk, bucket: Bucket, kind: str) -> None:
+    contents = fill(bucket, *NAMES)
+    bucket.put({"beside/good/x.png": png(50)})
+    inventory(bucket, {**contents, "beside/good/x.png": png(50)}, kind)
+    manifest = bucket.path("inventory/manifest.json")
+    report, listed, asked = by_manifest(bucket, manifest, desk)
+    assert (counts(report), report.skipped) == ((6, 0, 0, 0), [])
+    assert sorted(records(desk)) == sorted(contents)
+    # Of the parts of the inventory itself only.
+    assert asked <= 2
+    # The folder that labels are looked for in is asked whether it is one.
+    assert listed <= 1
+    # A listing finds the same.
+    assert counts(desk.index(bucket.path("parts"))) == (0, 0, 6, 0)
+
+
+def test_a_plain_list_and_a_table_are_manifests(desk: Desk, bucket: Bucket, tmp_path: Path) -> None:
+    contents = fill(bucket, *NAMES)
+    lines = [*contents, "parts/good/none.png", "parts//odd.png", f"{bucket.uri}/parts/good/none either.png"]
+    (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8")
+    report, _, asked = by_manifest(bucket, tmp_path / "list.txt", desk)
+    assert counts(report) == (6, 0, 0, 0)
+    assert asked == 8
+    assert sorted(each.path for each in report.skipped) == [
+        f"{bucket.uri}/parts//odd.png",
+        f"{bucket.uri}/parts/good/none either.png",
+        f"{bucket.uri}/parts/good/none.png",
+    ]
+    rows = [f'"{bucket.path(key)}"' for key in list(contents)[:4]]
+    (tmp_path / "some.csv").write_text("\n".join(["URI", *rows]), encoding="utf-8")
+    report = desk.index(bucket.path("parts"), manifest=tmp_path / "some.csv", prune=True)
+    # What a manifest does not name is not gone for that.
+    assert counts(report) == (0, 0, 4, 0)
+    assert len(records(desk)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "name,size\na.png,1\n", "no column key or uri"),
+        ("a.json", '{"files": []}', "no manifest.json of an S3 Inventory"),
+        ("a.parquet", "no parquet", "cannot be read as Parquet"),
+        ("a.txt", "\udcff", "no text in UTF-8"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(
+    desk: Desk, bucket: Bucket, tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InvalidArgument, match=said):
+        desk.index(bucket.path("parts"), manifest=tmp_path / name)
+    with pytest.raises(PathNotFound):
+        desk.index(bucket.path("parts"), manifest=tmp_path / f"no-{name}")
+    with pytest.raises(InvalidArgument, match="the paths beside it are s3://"):
+        desk.index(tmp_path, manifest=tmp_path / name)

@@ -78,6 +78,12 @@ if TYPE_CHECKING:
     help="Which samples become black and white in pictures of more than 8 bits: auto, full, or LOW:HIGH such "
     "as 0:4095; of a new collection, by default auto.",
 )
+@click.option(
+    "--manifest",
+    metavar="FILE|URI",
+    help="Take the objects below PATH from this list, and do not ask the server for one: a key a line, a CSV "
+    "or Parquet table, or the manifest.json of an S3 Inventory.",
+)
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before --prune removes more than a tenth.")
 @click.option(
@@ -121,6 +127,7 @@ def index(
     model: str | None,
     vector: str | None,
     levels: str | None,
+    manifest: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
     max_pixels: int,
@@ -159,6 +166,7 @@ def index(
                 exclude=exclude,
                 include=include,
                 max_pixels=max_pixels,
+                manifest=manifest,
                 progress=progress,
             )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.

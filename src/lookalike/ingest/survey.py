@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lookalike.errors import PathNotFound, Unanswerable
+from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
 from lookalike.file_names import display, read_name
 from lookalike.ingest.index_report import label_trouble
 from lookalike.ingest.removals import Disk, is_below
@@ -17,6 +17,7 @@ from lookalike.labels.reading import read_labels
 from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.sources.files import Found, find
 from lookalike.sources.locations import location_of
+from lookalike.sources.manifests import read_manifest
 from lookalike.sources.objects import ObjectPath
 from lookalike.sources.other_files import other_file_remarks
 from lookalike.sources.patterns import LeftOut, Patterns, merged, unused_patterns
@@ -158,9 +159,10 @@ def _walk(
     """Find what is below some paths: see `survey`."""
     walk = _Walk()
     prune = options.prune or options.prune_empty
+    manifest = None if options.manifest is None else _manifest(options.manifest, roots, walk)
     for root in roots:
         try:
-            found = find(root, patterns.get(root))
+            found = find(root, patterns.get(root), manifest)
         except PathNotFound:
             if not prune:
                 raise
@@ -188,6 +190,20 @@ def _walk(
         if found.images == [root]:
             walk.files[root] = None
     return walk
+
+
+def _manifest(place: Location, roots: Sequence[Location], walk: _Walk) -> list[ObjectPath]:
+    """Return the objects that a manifest names below the roots.
+
+    Raises:
+        InvalidArgument: a root is no prefix of objects.
+    """
+    objects = [root for root in roots if isinstance(root, ObjectPath)]
+    if len(objects) < len(roots) or not objects:
+        raise InvalidArgument("--manifest names objects: the paths beside it are s3://bucket/prefix")
+    found, skipped = read_manifest(place, objects[0])
+    walk.skipped.extend(skipped)
+    return found
 
 
 def _around(files: Collection[Location], mode: str, folders: Sequence[Location]) -> list[_Below]:

@@ -24,7 +24,7 @@ from lookalike.sources.patterns import (
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lookalike.sources.objects import Location
 
@@ -51,7 +51,9 @@ class Found:
     and what the patterns leave out."""
 
 
-def find(path: Location, patterns: Patterns | None = None) -> Found:
+def find(
+    path: Location, patterns: Patterns | None = None, manifest: Sequence[ObjectPath] | None = None
+) -> Found:
     """List the images in a folder and in all folders below it, or the objects below a prefix.
 
     Links are followed, out of `path` too, and each real folder is visited once: by its own name where it lies
@@ -62,6 +64,7 @@ def find(path: Location, patterns: Patterns | None = None) -> Found:
     Args:
         path: a folder, or a single file or object, which is an image whatever its name.
         patterns: what the user leaves out or restricts the run to; by default nothing.
+        manifest: the objects that there are, with their status; None: the server lists them.
 
     Returns:
         What was found, below `path` made absolute; links in it are not resolved. Names are left as they are.
@@ -72,7 +75,7 @@ def find(path: Location, patterns: Patterns | None = None) -> Found:
     """
     patterns = patterns or Patterns()
     if isinstance(path, ObjectPath):
-        return _find_objects(path, patterns)
+        return _find_objects(path, patterns, manifest)
     root = absolute(path)
     try:
         status = root.stat()
@@ -90,10 +93,13 @@ def find(path: Location, patterns: Patterns | None = None) -> Found:
     return _chosen(str(root), walk, patterns, Path)
 
 
-def _find_objects(root: ObjectPath, patterns: Patterns) -> Found:
+def _find_objects(root: ObjectPath, patterns: Patterns, manifest: Sequence[ObjectPath] | None) -> Found:
     walk = _ObjectWalk(patterns)
-    walk.run(root)
-    if walk.paths:
+    if manifest is None:
+        walk.run(root, list_objects(root))
+    else:
+        walk.run(root, [[path for path in manifest if path != root and path.is_relative_to(root)]])
+    if walk.paths or (manifest is not None and root not in manifest):
         return _chosen(str(root), walk, patterns, walk.paths.__getitem__)
     if not root.is_file():
         raise PathNotFound(display(str(root)))
@@ -237,10 +243,10 @@ class _ObjectWalk:
         self._patterns = patterns
         self._folders: dict[tuple[str, ...], str | None] = {}
 
-    def run(self, root: ObjectPath) -> None:
+    def run(self, root: ObjectPath, pages: Iterable[Sequence[ObjectPath]]) -> None:
         above = len(root.parts)
         empty = []
-        for page in list_objects(root):
+        for page in pages:
             for path in page:
                 text, parts = str(path), path.parts[above:]
                 if not path.stat().st_size:
