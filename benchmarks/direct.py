@@ -21,8 +21,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from lookalike.database import Database
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.images import decoding
-from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
+from lookalike.ingest.embedding import EmbeddedFile, embed_batch, embed_files
 from lookalike.search.query import Embedding, Image
+from lookalike.sources.uploads import Upload
 from lookalike.types import Skipped
 
 Files: TypeAlias = Iterator[EmbeddedFile | Skipped]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from conformal_clip_data import textile_simulated_root
@@ -16,6 +16,7 @@ from tests.contracts.exceptions import CANNOT
 from tests.desk import desk  # noqa: F401 a fixture
 from tests.servers.elasticsearch import elasticsearch_home, elasticsearch_server  # noqa: F401 fixtures
 from tests.servers.postgres import postgres_server, postgres_url  # noqa: F401 fixtures
+from tests.servers.s3 import bucket, s3_server  # noqa: F401 fixtures
 from tests.service import (  # noqa: F401 fixtures
     filled_store,
     make_service,
@@ -103,7 +104,7 @@ class CommandLine:
         self.options = ["--store", self.store, "--cache", str(cache)]
         self._capsys = capsys
 
-    def __call__(self, *words: str | Path, code: int = 0) -> tuple[str, str]:
+    def __call__(self, *words: str | PurePath, code: int = 0) -> tuple[str, str]:
         """Run a command that must end with `code`; return what it wrote to stdout and stderr."""
         self._capsys.readouterr()
         ended = main([*map(str, words), *(self.options if words[0] != "models" else [])])

@@ -14,6 +14,7 @@ from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.progress import Progress, silent
+from lookalike.sources.objects import Location
 from lookalike.stores.registry import open_store
 from lookalike.types import (
     Record,
@@ -32,7 +33,7 @@ class Desk:
         self.embedder = MeanColours()
         self.cache = FeatureCache(folder / "cache", MeanColours.fingerprint, MeanColours.dimension)
 
-    def index(self, *paths: Path, progress: Progress = silent, **options: Any) -> IndexReport:
+    def index(self, *paths: Location, progress: Progress = silent, **options: Any) -> IndexReport:
         options = {"labels": "folders", "agree": lambda _removal: True, **options}
         encoders = [Encoder(self.embedder, self.cache)]
         return index(self.store, "parts", paths, encoders, IndexOptions(**options), progress=progress)

@@ -23,7 +23,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
-from lookalike.ingest.embedding import Upload, embed_files
+from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_options import IndexOptions
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
@@ -41,10 +41,12 @@ from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
+from lookalike.sources.locations import full, location, readable_location
+from lookalike.sources.objects import Location, ObjectPath
+from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import same_name
 from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
-from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -87,10 +89,10 @@ if TYPE_CHECKING:
         Where,
     )
 
-    Paths = str | Path | Iterable[str | Path]
+    Paths = str | Location | Iterable[str | Location]
     """One path, or several."""
 
-Classifiable: TypeAlias = "str | Path | bytes | Image | RecordId | Skipped"
+Classifiable: TypeAlias = "str | Location | bytes | Image | RecordId | Skipped"
 """An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
 
 
@@ -253,6 +255,7 @@ class Collection:
         include: Sequence[str] = (),
         as_before: bool = False,
         max_pixels: int = MAX_PIXELS,
+        manifest: str | Location | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -279,6 +282,7 @@ class Collection:
             include: patterns of the only images that are taken.
             as_before: leave out what was left out when the same paths were indexed last here, instead.
             max_pixels: images with more pixels are skipped.
+            manifest: a list, a table or an S3 Inventory that names the objects below the paths.
             progress: called with images done and images to do.
 
         Returns:
@@ -296,7 +300,7 @@ class Collection:
         """
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
-            include, as_before, max_pixels,
+            include, as_before, max_pixels, None if manifest is None else full(location(manifest)),
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -340,7 +344,7 @@ class Collection:
             InvalidArgument: labels that no image may have.
         """
         embedder = self.embedder()
-        files = [absolute(path) for path in paths_of(paths)]
+        files = [full(path) for path in paths_of(paths)]
         labels = map(Label, _of_each(fields, len(files)), _of_each(metadata, len(files)))
         embedded = embed_files(files, embedder, self._models.features(embedder), max_pixels=max_pixels)
         pictures = []
@@ -668,12 +672,12 @@ class Collection:
         """
         classifier = self.classifier(by, k=k, where=where, using=using, max_pixels=max_pixels)
         if isinstance(image, RecordId):
-            path = local_path(self.record(image.id).uri)
+            path = readable_location(self.record(image.id).uri)
             if path is None:
                 raise UnusableImage(image.id, "it is no file on this machine")
-            source: Path | Upload = path
+            source: Location | Upload = path
         else:
-            source = Upload("image", image) if isinstance(image, bytes) else Path(image)
+            source = Upload("image", image) if isinstance(image, bytes) else location(image)
         (answer,) = classifier.classify(images_of(image))
         found = (
             answer
@@ -811,7 +815,7 @@ class Collection:
 
     def drift(
         self,
-        new: Paths | Iterable[str | Path | Image] | None = None,
+        new: Paths | Iterable[str | Location | Image] | None = None,
         *,
         new_where: Conditions | None = None,
         where: Conditions | None = None,
@@ -852,8 +856,8 @@ class Collection:
             alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
             seed=seed,
         )  # fmt: skip
-        several = [] if new is None else [new] if isinstance(new, str | Path) else list(new)
-        images = [each if isinstance(each, Image) else Path(each) for each in several]
+        several = [] if new is None else [new] if isinstance(new, str | Path | ObjectPath) else list(new)
+        images = [each if isinstance(each, Image) else location(each) for each in several]
         return compare_with_collection(self._spaces, self._models, self.name, images, options, progress)
 
     def suggest(
@@ -967,7 +971,12 @@ class Collection:
         )
 
     def fit_anomaly(
-        self, normal: Conditions, *, group: str | None = None, progress: Progress = silent
+        self,
+        normal: Conditions,
+        *,
+        group: str | None = None,
+        network: str = "efficientnet-lite0",
+        progress: Progress = silent,
     ) -> MemoryReport:
         """Learn from pictures of good parts what is normal, and keep that with the collection.
 
@@ -976,16 +985,22 @@ class Collection:
             group: a field; images of one value of it are never compared when distances are calibrated;
                 `series`, where there is no such field: images of one series, as they are found. Without it,
                 the report's `warning` tells where there are series.
+            network: whose patches are compared: `efficientnet-lite0`, or `vit-small`, which another package
+                brings and which takes longer.
             progress: called with images done and images to do.
 
         Raises:
             FieldNotFound: no record has a field of `normal`, or `group`.
+            ModelNotFound: there is no such network.
             Unanswerable: fewer than five normal pictures can be read, or fall into fewer groups.
+            WeightsMissing: the package with the network's weights is not installed.
         """
         from lookalike.anomaly.fitting import fit_memory
 
         where = alternatives(normal) or {}
-        return fit_memory(self._store, self._models, self.name, where, group=group, progress=progress)
+        return fit_memory(
+            self._store, self._models, self.name, where, group=group, network=network, progress=progress
+        )
 
     def undo_fit_anomaly(self) -> None:
         """Forget what is normal.
@@ -1041,14 +1056,14 @@ class Collection:
             One value for each image, in order.
         """
         scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        several = [images] if isinstance(images, str | Path | bytes) else images
+        several = [images] if isinstance(images, str | Path | ObjectPath | bytes) else images
         return scorer.score(
-            Upload("image", each) if isinstance(each, bytes) else Path(each) for each in several
+            Upload("image", each) if isinstance(each, bytes) else location(each) for each in several
         )
 
     def overlay(
         self,
-        image: str | Path | bytes,
+        image: str | Location | bytes,
         found: Anomaly | Explanation,
         *,
         beside: bool = False,
@@ -1073,7 +1088,7 @@ class Collection:
         _, levels = split_name(self.info().space.embedder)
         if isinstance(found, Anomaly):
             return overlay(image, found, max_pixels=max_pixels, levels=levels)
-        voter = local_path(found.pair.voter.uri) if beside and found.pair else None
+        voter = readable_location(found.pair.voter.uri) if beside and found.pair else None
         return explanation_overlay(image, found, voter, max_pixels=max_pixels, levels=levels)
 
     def evaluate_anomalies(
@@ -1131,14 +1146,21 @@ class Collection:
 
 def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image | RecordId | Skipped]:
     """Yield images as terms: what is a path, or bytes, is an image."""
-    several = [images] if isinstance(images, str | Path | bytes | Image | RecordId | Skipped) else images
+    several = (
+        [images]
+        if isinstance(images, str | Path | ObjectPath | bytes | Image | RecordId | Skipped)
+        else images
+    )
     for each in several:
-        yield Image(each) if isinstance(each, str | Path | bytes) else each
+        if isinstance(each, ObjectPath):
+            yield Image(str(each))
+        else:
+            yield Image(each) if isinstance(each, str | Path | bytes) else each
 
 
-def paths_of(paths: Paths) -> list[Path]:
-    """Return one path, or several, as a list."""
-    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+def paths_of(paths: Paths) -> list[Location]:
+    """Return one path, or several, as a list: `s3://bucket/prefix` names objects."""
+    return [location(path) for path in ([paths] if isinstance(paths, str | Path | ObjectPath) else paths)]
 
 
 def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:

@@ -16,6 +16,9 @@
     │   └── FolderEmpty        nothing is where records say that files are: a disk that is not mounted?
     ├── LabelsInvalid          a label file that cannot be read at all
     ├── OutputFailed           a file that was asked for cannot be written
+    ├── SourceError            where the pictures are kept cannot be read
+    │   ├── SourceUnreachable  no server answers, or it went away in the middle
+    │   └── SourceDenied       the server refuses key or signature, or a right is missing
     ├── UnusableImage          one file that is no picture we can read; `Skipped` carries its reason
     ├── DecodingStopped        an image whose decoding was ended because the program stops
     ├── SpaceMismatch          vectors of another embedder, metric or dimension
@@ -294,6 +297,26 @@ class ExtraMissing(LookalikeError):
         super().__init__(f"{what} needs an optional package: pip install 'lookalike[{extra}]'")
 
 
+class SourceError(LookalikeError):
+    """Where pictures are kept cannot be read as a whole; what was indexed before stays.
+
+    Its text never holds what a server said in its own words, which may repeat keys and signed addresses.
+    """
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.place = place
+        self.reason = reason
+        super().__init__(f"{place}: {reason}")
+
+
+class SourceUnreachable(SourceError):
+    """No server answers, or it went away in the middle."""
+
+
+class SourceDenied(SourceError):
+    """The server refuses key or signature, or a right is missing."""
+
+
 class PluginFailed(LookalikeError):
     """What another package brings for lookalike cannot be loaded."""
 
@@ -400,6 +423,8 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     VectorIncomplete: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
+    SourceError: Outcome(1, 502),
+    SourceUnreachable: Outcome(1, 503),
     PluginFailed: Outcome(1, 501),
     StoreError: Outcome(1, 500),
     StoreUnreachable: Outcome(1, 503),

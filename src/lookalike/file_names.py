@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import PurePath
 
 _SURROGATE = re.compile(r"[\udc80-\udcff]")
 # Second bytes of characters of two bytes are no blanks, quotes or slashes. Some pairs of such bytes are UTF-8
@@ -60,7 +60,7 @@ def decoded_bytes(text: str) -> str:
     return _decoded(text).text if _SURROGATE.search(text) else text
 
 
-def display(text: str | Path) -> str:
+def display(text: str | PurePath) -> str:
     """Return `text` fit for one line of a terminal.
 
     Bytes of names that are no UTF-8 are shown as what they say, see `decoded_bytes`; control characters, and

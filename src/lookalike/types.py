@@ -62,7 +62,7 @@ class Record:
     id: str
     """`record_id(uri)`: 32 hexadecimal digits."""
     uri: str
-    """`file_uri(path)`: plain ASCII, whatever the name."""
+    """`file_uri(path)`, or that of an object: plain ASCII, whatever the name."""
     digest: str
     """SHA-256 of the file's bytes, 64 hexadecimal digits."""
     fields: Fields
@@ -70,7 +70,8 @@ class Record:
     size: int
     """Bytes in the file when it was read."""
     modified_ns: int
-    """The file's time of modification when it was read, in nanoseconds since 1970."""
+    """The file's time of modification when it was read, in nanoseconds since 1970; of an object a number
+    below 0, made of its ETag and version: see `sources.source.Status`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
-"""URIs of files, as records name them (RFC 8089), and the ids that follow from them."""
+"""URIs of files (RFC 8089) and objects, as records name them, and the ids that follow from them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
+
+OBJECT_SCHEMES = ("s3", "gs", "az")
+"""Of URIs that name an object in a bucket: Amazon S3 and whatever speaks as it does, Google Cloud Storage and
+Azure Blob Storage, whose buckets are called containers."""
 
 SENT = "sent:/"
 """Begins what stands for a URI of an image that was sent and is not kept; its name follows as it is."""
@@ -37,13 +41,38 @@ def uri_path(uri: str) -> Path:
     return path
 
 
-def uri_text(uri: str) -> str:
-    """Return the same path as text, for people: of what is no file on this machine, the URI as it is.
+def object_uri(text: str) -> str:
+    """Return the URI of an object that is named as people write it: bytes outside ASCII are percent-encoded.
 
-    Where there are many, making paths of them takes its time.
+    Args:
+        text: `s3://bucket/key`, with the key as it is.
+    """
+    scheme, _, rest = text.partition("://")
+    return f"{scheme}://{quote(rest, safe=_IN_KEYS)}"
+
+
+def object_text(uri: str) -> str | None:
+    """Return the object that a URI names as people write it; None where it names something else.
+
+    The inverse of `object_uri`.
+    """
+    scheme, parted, rest = uri.partition("://")
+    return f"{scheme}://{unquote(rest)}" if parted and scheme in OBJECT_SCHEMES else None
+
+
+def uri_text(uri: str) -> str:
+    """Return what a URI names as text, for people: a path on this machine, or an object.
+
+    Of anything else it is the URI as it is. Where there are many, making paths of them takes its time.
     """
     text = _local_text(uri)
+    if text is None:
+        text = object_text(uri)
     return uri if text is None else text
+
+
+# What RFC 3986 lets stand in a path as it is, of which `~` is quoted by nobody.
+_IN_KEYS = "/!$&'()*+,;=:@"
 
 
 def _local_text(uri: str) -> str | None:

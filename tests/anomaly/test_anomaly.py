@@ -105,8 +105,13 @@ def test_evaluate_measures_the_collection_or_a_folder(db: Database, folder: Path
     assert again == found
     elsewhere, _ = db["parts"].evaluate_anomalies(folder, masks=folder / "ground_truth", false_alarm=0.1)
     assert elsewhere == again
-    with pytest.raises(Unanswerable, match="both kinds"):
+    with pytest.raises(Unanswerable, match=r"no normal image: .* found are spot \(2\): --good NAME"):
         db["parts"].evaluate_anomalies(folder / "test" / "spot")
+    with pytest.raises(Unanswerable, match="no defective image"):
+        db["parts"].evaluate_anomalies(folder / "test" / "good")
+    (folder / "empty").mkdir()
+    with pytest.raises(Unanswerable, match="no images to evaluate"):
+        db["parts"].evaluate_anomalies(folder / "empty")
 
 
 def test_what_cannot_be_learned_is_told_and_changes_nothing(db: Database) -> None:
@@ -184,6 +189,9 @@ def test_a_memory_is_copied_renamed_forgotten_and_its_damage_noticed(
         info = other["parts"].info()
         data = kept_memory(other.store, info) or b""
         assert data == kept_memory(db.store, db["parts"].info())
+        keep_memory(other.store, info, data.replace(b"memory 2", b"memory 1", 1))
+        with pytest.raises(Unanswerable, match="made by another version of lookalike"):
+            other["parts"].anomaly_scorer()
         keep_memory(other.store, info, data[:-1])
         with pytest.raises(StoreCorrupt, match="memory of normal pictures of parts does not read"):
             other["parts"].anomaly_scorer()
@@ -260,9 +268,19 @@ def test_the_command_fits_scores_draws_evaluates_and_forgets(
     assert "held against normal pictures: ANOMALOUS" in out
     out, _ = lookalike("classify", spot, "--by", "label", "-k", "1", "-c", "named", "--format", "jsonl")
     assert json.loads(out)["anomaly"]["boxes"] == lines[0]["boxes"]
+    with Database(lookalike.store, cache=cache) as other:
+        info = other["named"].info()
+        data = kept_memory(other.store, info) or b""
+        keep_memory(other.store, info, data.replace(b"memory 2", b"memory 1", 1))
+    out, err = lookalike("classify", spot, "--by", "label", "-k", "1", "-c", "named")
+    assert "label = " in out
+    assert "not held against normal pictures: the memory of 'named' was made by another version" in err
     out, _ = lookalike("anomaly", "evaluate", "-c", "parts", "--format", "jsonl")
-    summary = json.loads(out)
+    *images, summary = map(json.loads, out.splitlines())
     assert (summary["normal"], summary["defective"], summary["masks"]) == (NORMAL, 4, 2)
+    assert [image["kind"] for image in images] == [*[None] * NORMAL, *["spot"] * 2, *["weave"] * 2]
+    assert [image["peak_on_defect"] for image in images[NORMAL:]] == [True, True, None, None]
+    assert sum(image["anomalous"] for image in images) == summary["false_alarms"] + summary["found"]
     report = tmp_path / "report.html"
     out, err = lookalike("anomaly", "evaluate", folder, "-c", "parts", "--report", report)
     assert "peak on the defect" in out

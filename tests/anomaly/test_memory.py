@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lookalike.anomaly import memory as memories
 from lookalike.anomaly.memory import (
     Memory,
     coreset,
     is_memory,
     joined_map,
     learn,
+    locally,
     nearest_distances,
     whitening,
     worst,
 )
-from lookalike.embedders.builtin.efficientnet_lite_patches import EfficientNetLite0Patches, patches_of
+from lookalike.embedders.builtin.efficientnet_lite_patches import EfficientNetLite0Patches
+from lookalike.embedders.builtin.patches import patches_of
 
 PICTURES = 12
 
@@ -90,7 +93,38 @@ def test_what_differs_all_over_shows_in_the_whole(memory: Memory) -> None:
     patches_of(row).whole[:] += 2
     after, _ = memory.judge(row)
     assert after[2] > before[2] + 5
-    assert after[:2] == pytest.approx(before[:2])
+    # Other normal pictures are most like it now: it is in their deviations.
+    assert after[:2] == pytest.approx(before[:2], abs=1.5)
+
+
+def test_what_lies_elsewhere_shows_in_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every patch is usual, and no normal picture has them so: two halves of two normal pictures."""
+    monkeypatch.setattr(memories, "_KEPT", 20)  # takes long, and makes no difference here
+    random = np.random.default_rng(7)
+    rows = 0.1 * random.standard_normal((2 * PICTURES, EfficientNetLite0Patches.dimension), dtype=np.float32)
+    for at, row in enumerate(rows):
+        # Bright above and dark below, or the other way round.
+        patches_of(row).coarse[:14] += at % 2
+        patches_of(row).coarse[14:] += 1 - at % 2
+    memory = learn(
+        rows.astype(np.float16), [f"{at:064x}" for at in range(len(rows))], np.arange(len(rows)), {}
+    )
+    mixed = 0.1 * random.standard_normal(EfficientNetLite0Patches.dimension, dtype=np.float32)
+    patches_of(mixed).coarse[:, :] += 1
+    usual = 0.1 * random.standard_normal(EfficientNetLite0Patches.dimension, dtype=np.float32)
+    patches_of(usual).coarse[:14] += 1
+    assert memory.judge(mixed)[0][3] > 5
+    assert memory.judge(usual)[0][3] < 2
+
+
+def test_a_picture_is_in_deviations_of_those_most_like_it() -> None:
+    """What is much among calm pictures is little among wild ones."""
+    random = np.random.default_rng(8)
+    usual = np.concatenate([random.normal(1, 0.1, (40, 4)), random.normal(9, 2, (40, 4))]).astype(np.float32)
+    picture = np.full(4, 4, np.float32)
+    near_calm, near_wild = np.r_[np.zeros(40), np.ones(40)], np.r_[np.ones(40), np.zeros(40)]
+    assert (locally(picture, usual, near_calm) > 0.5).all()
+    assert (locally(picture, usual, near_wild) < -1).all()
 
 
 def test_normal_pictures_score_about_nothing(memory: Memory) -> None:

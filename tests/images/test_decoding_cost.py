@@ -28,7 +28,8 @@ from lookalike.images.decoding import decode, decode_here
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.memory_budget import MemoryBudget
 from lookalike.ingest import embedding as pipeline
-from lookalike.ingest.embedding import EmbeddedFile, Upload, embed_batch, embed_files
+from lookalike.ingest.embedding import EmbeddedFile, embed_batch, embed_files
+from lookalike.sources.uploads import Upload
 from tests.conftest import CommandLine
 from tests.costly_pictures import (
     baseline_of_scans,

@@ -12,6 +12,7 @@ from lookalike.errors import LabelsInvalid
 from lookalike.labels.image_names import ImageNames
 from lookalike.labels.labelling import Unusable
 from lookalike.labels.yolo import find_yolo, read_yolo
+from lookalike.sources.objects import Location
 from tests.labelled_tree import fields, read, reasons, tree
 
 TWO = "0 0.5 0.5 0.1 0.1\n1 0.2 0.2 0.1 0.1\n"
@@ -113,7 +114,7 @@ def test_any_text_is_read_or_skipped(label: str, names: str) -> None:
     images = [root / "a.jpg", root / "b.jpg"]
     texts = {"a.txt": "0 0 0 0 0", "b.txt": label, "classes.txt": names, "data.yaml": f"names: {names}"}
 
-    def text_of(path: Path) -> str:
+    def text_of(path: Location) -> str:
         if path.name not in texts:
             raise Unusable("gone")
         return texts[path.name]

@@ -846,6 +846,17 @@ def test_drift_of_some_images_against_the_others(page: Visit) -> None:
     )
     assert all(each.startswith("global/") for each in new.locator(".subject .name").all_text_contents())
     assert others.locator(".subject .card").count() > 0
+    # Pictures that are chosen need not be in the collection, and are shown from the page's own memory.
+    strangers = sorted((textile_simulated_root() / "global").iterdir())[COUNTS["global"] :][:12]
+    page.pick(*strangers)
+    expect(page.page.locator(".asker")).to_contain_text("12 new pictures")
+    page.page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.page.locator(".tiles")).to_contain_text("12new images")
+    assert set(new.locator(".side:nth-of-type(1) > .name").all_text_contents()) <= {
+        file.name for file in strangers
+    }
+    page.pictures_are_shown(".findings")
+    assert (new.locator("img").first.get_attribute("src") or "").startswith("blob:")
 
 
 def test_a_job_shows_its_progress_and_is_cancelled(page: Visit, site: Server) -> None:

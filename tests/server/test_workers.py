@@ -21,10 +21,11 @@ from PIL import Image
 
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.errors import InvalidArgument
-from lookalike.ingest.embedding import EmbeddedFile, Upload
+from lookalike.ingest.embedding import EmbeddedFile
 from lookalike.server.http.problems import Overloaded
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
 from lookalike.server.workers.thread_pool import ThreadPool
+from lookalike.sources.uploads import Upload
 from lookalike.types import Features, Skipped
 from tests.costly_pictures import saved
 from tests.mean_colours import MeanColours, mean_colours, picture

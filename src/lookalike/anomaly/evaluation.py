@@ -117,6 +117,19 @@ class Judged:
     """Of its defect; None for a normal image."""
     mask: Path | None = None
     """File with its mask, where there is one."""
+    peak_on_defect: bool | None = None
+    """Whether its map has its peak on a defect, once that is measured; None where it has no mask."""
+
+    def line(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {
+            "path": str(self.anomaly.path),
+            "kind": self.kind,
+            "score": self.anomaly.score,
+            "p_value": self.anomaly.p_value,
+            "anomalous": self.anomaly.anomalous,
+            "peak_on_defect": self.peak_on_defect,
+        }
 
 
 def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
@@ -147,8 +160,14 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         kinds.append(
             KindFigures(kind, len(of_kind), sum(one.anomalous for one in of_kind), _auroc(usual, scores))
         )
-    masked = [(one.anomaly.anomaly_map, read_mask(one.mask)) for one in defective if one.mask is not None]
-    masked = [(found, mask) for found, mask in masked if mask.any()]
+    masks = [None if one.mask is None else read_mask(one.mask) for one in defective]
+    # An empty mask marks nothing.
+    masks = [mask if mask is not None and mask.any() else None for mask in masks]
+    masked = [
+        (one.anomaly.anomaly_map, mask)
+        for one, mask in zip(defective, masks, strict=True)
+        if mask is not None
+    ]
     places = _Places(normal, masked) if masked else None
     return AnomalyEvaluation(
         len(normal),
@@ -162,7 +181,13 @@ def evaluate_anomalies(judged: Sequence[Judged]) -> AnomalyEvaluation:
         None if places is None else places.pixel_auroc(),
         None if places is None else places.pro(),
         None if places is None else places.peak_on_defect(),
-        tuple(judged),
+        tuple(
+            replace(
+                one,
+                peak_on_defect=None if mask is None else _peaks_on(_resized(one.anomaly.anomaly_map), mask),
+            )
+            for one, mask in zip(judged, [*([None] * len(normal)), *masks], strict=True)
+        ),
     )
 
 
@@ -254,9 +279,7 @@ class _Places:
 
     def peak_on_defect(self) -> Figure:
         """Return the share of pictures whose map has its peak on a defect."""
-        hits = sum(
-            bool(mask.ravel()[found.argmax()]) for found, mask in zip(self._maps, self._masks, strict=True)
-        )
+        hits = sum(_peaks_on(found, mask) for found, mask in zip(self._maps, self._masks, strict=True))
         return Figure(hits / len(self._maps), wilson_interval(hits, len(self._maps)))
 
     def _figure(self, area: Callable[[Times, Times], float]) -> Figure:
@@ -289,6 +312,10 @@ def _resized(found: Map) -> Map:
     small = Image.fromarray(found, "F").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
     values: Map = np.asarray(small)
     return values
+
+
+def _peaks_on(found: Map, mask: Mask) -> bool:
+    return bool(mask.ravel()[found.argmax()])
 
 
 def _auroc(usual: Iterable[float], odd: Iterable[float]) -> float:

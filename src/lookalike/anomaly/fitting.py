@@ -18,8 +18,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.anomaly.memory import LEAST, Memory, is_memory, learn
+from lookalike.anomaly.memory import LEAST, Memory, is_memory, learn, reads
 from lookalike.embedders.feature_cache import FeatureCache
+from lookalike.embedders.models import PATCH_NETWORKS
 from lookalike.errors import FieldNotFound, OutputFailed, StoreCorrupt, Unanswerable
 from lookalike.evaluation.evaluation import SeriesFigures
 from lookalike.evaluation.series import find_series
@@ -28,8 +29,9 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.progress import silent
+from lookalike.sources.locations import readable_location
 from lookalike.types import SERIES, Skipped
-from lookalike.uris import local_path, uri_text
+from lookalike.uris import uri_text
 from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.nearest import leave_one_out_rows
 from lookalike.vectors.vote import label_key
@@ -103,6 +105,7 @@ def fit_memory(
     normal: Where,
     *,
     group: str | None = None,
+    network: str = PATCH_NETWORKS[0],
     progress: Progress = silent,
 ) -> MemoryReport:
     """Make the memory of a collection's normal pictures, and keep it with the collection.
@@ -117,10 +120,12 @@ def fit_memory(
         group: a field; pictures of one value of it are one lot, and never compared in the calibration: the
             exposures of one part, say. `series`, where there is no such field: those of one series, as names
             and times tell them.
+        network: whose patches are kept: one of `PATCH_NETWORKS`.
         progress: called with pictures done and pictures to do.
 
     Raises:
         CollectionNotFound, FieldNotFound: of the collection, of `normal` or of `group`.
+        ModelNotFound, WeightsMissing: of the network.
         Unanswerable: too few pictures are normal and can be read, or fall into too few lots.
     """
     started = time.monotonic()
@@ -139,7 +144,7 @@ def fit_memory(
             f"{len(drawn)} pictures of {collection.name!r} match {words}: how far normal ones are apart is "
             f"learned from {LEAST} and more, and well from 100"
         )
-    embedder = models.patches(collection.space.embedder)
+    embedder = models.patches(collection.space.embedder, network)
     with _room(models.cache, 2 * len(drawn) * embedder.dimension) as file:
         rows = np.memmap(file, np.float16, "r+", shape=(len(drawn), embedder.dimension))
         kept: list[Record] = []
@@ -166,6 +171,7 @@ def fit_memory(
         facts = {
             "normal": {field: list(values) for field, values in (where or {}).items()},
             "group": group,
+            "network": network,
             "made by": embedder.fingerprint,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -228,17 +234,29 @@ def memory_of(store: Store, models: Models, collection: CollectionInfo) -> Memor
     data = kept_memory(store, collection)
     if data is None:
         return None
+    other_version = Unanswerable(
+        f"the memory of {collection.name!r} was made by another version of lookalike: "
+        f"`lookalike anomaly fit` makes it anew"
+    )
+    if not reads(data):
+        raise other_version
     try:
         memory = Memory.from_bytes(data)
     except ValueError as error:
         reason = f"is damaged: the memory of normal pictures of {collection.name} does not read: {error}"
         raise StoreCorrupt(store.url, reason) from error
-    if memory.facts.get("made by") != models.patches(collection.space.embedder).fingerprint:
-        raise Unanswerable(
-            f"the memory of {collection.name!r} was made by another version of lookalike: "
-            f"`lookalike anomaly fit` makes it anew"
-        )
+    if memory.facts.get("made by") != patches_for(memory, models, collection).fingerprint:
+        raise other_version
     return memory
+
+
+def patches_for(memory: Memory, models: Models, collection: CollectionInfo) -> Embedder:
+    """Return what makes the patches of pictures that are held against a memory.
+
+    Raises:
+        WeightsMissing: the package with its weights is not installed.
+    """
+    return models.patches(collection.space.embedder, memory.facts["network"])
 
 
 def lots_of(records: Sequence[Record], group: str | None) -> Codes:
@@ -283,7 +301,7 @@ def read_patches(
     records: Sequence[Record], embedder: Embedder, *, max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple[Record, EmbeddedFile | Skipped]]:
     """Yield each record with the patches of its picture, or why there are none."""
-    paths = [(record, local_path(record.uri)) for record in records]
+    paths = [(record, readable_location(record.uri)) for record in records]
     there = [path for _, path in paths if path]
     with closing(embed_files(there, embedder, no_cache(embedder), max_pixels=max_pixels)) as files:
         for record, path in paths:

@@ -4,10 +4,15 @@ A patch is judged by its distance to the nearest patch of a normal picture (Roth
 in Industrial Anomaly Detection", CVPR 2022, arXiv 2106.08265: PatchCore), in a space that the normal patches'
 own covariance whitens (as Defard et al. measure, "PaDiM", ICPR 2020, arXiv 2011.08785): what varies from one
 normal patch to the next counts little. A picture as a whole is judged by statistics over it, and the nearest
-normal ones: a weave that is too coarse everywhere has no patch that stands out.
+normal ones: a weave that is too coarse everywhere has no patch that stands out. Its layout is judged place by
+place, against the one normal picture that is most like it: a strand that is pinched has nothing in it that no
+normal picture has somewhere, but no normal picture has all of it (as in Cohen and Hoshen, "Sub-Image Anomaly
+Detection with Deep Pyramid Correspondences", 2020, arXiv 2005.02357).
 
 How far is far is learned from the normal pictures themselves, each held out: its distances are those to the
-patches of the others, or of other lots. All distances are in deviations of these.
+patches of the others, or of other lots. All distances are in deviations of these: first of the normal
+pictures that are most like it, since some kinds of normal pictures differ more than others (as Breunig et al.
+scale distances, "LOF: Identifying Density-Based Local Outliers", SIGMOD 2000), then of all.
 """
 
 from __future__ import annotations
@@ -19,9 +24,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from lookalike.checksums import CHECKSUM_BYTES, content_checksum
-from lookalike.embedders.builtin.efficientnet_lite_patches import patches_of
+from lookalike.embedders.builtin.patches import patches_of
 from lookalike.progress import silent
 
 if TYPE_CHECKING:
@@ -37,7 +43,8 @@ if TYPE_CHECKING:
 LEAST = 5
 """Normal pictures, or lots of them, below which nothing can be learned of how far they are apart."""
 
-_MAGIC = b"lookalike anomaly memory 1\n"
+_KIND = b"lookalike anomaly memory "
+_MAGIC = _KIND + b"2\n"
 
 # Patches that the covariance is taken of, and those out of which the memory is chosen.
 _SAMPLE = 40_000
@@ -49,6 +56,13 @@ _SHRINKAGE = 0.05
 # Of a picture's patches, those that stand for the worst of it: 31 of 3,136, 7 of 784.
 _WORST = 0.01
 _FOLDS = 5
+# A layout is some 50 to 64 cells, of so many numbers each, and judged by this part of them, the worst.
+_CELLS = 8
+_LAYOUT_NUMBERS = 64
+_WORST_CELLS = 0.2
+# Normal pictures most like a picture that say what is usual for it, and how many all of them count for.
+_ALIKE = 10
+_ALIKE_PRIOR = 5
 # The deviation at a place is drawn towards that of all places, as if so many pictures had said that.
 _PRIOR = 20
 _LEAST_DEVIATION = 1e-6
@@ -129,6 +143,35 @@ def coreset(rows: Floats, count: int) -> NDArray[np.intp]:
 
 
 @dataclass(frozen=True, slots=True)
+class LayoutMemory:
+    """What normal pictures have at each place, as few numbers as tell them apart (principal components)."""
+
+    mean: Floats
+    """Shape (d,)."""
+    directions: Floats
+    """Shape (d, m)."""
+    cells: Floats
+    """Shape (pictures, places, m)."""
+
+    def cells_of(self, patches: Floats) -> Floats:
+        """Return what a picture, patches of shape (h, w, d), has at each place, shape (places, m)."""
+        found: Floats = np.matmul(_pooled(patches) - self.mean, self.directions)
+        return found
+
+    def distance(self, cells: Floats, others: NDArray[np.bool_] | None = None) -> float:
+        """Return how far a picture is from the normal one most like it: the mean over its worst places.
+
+        Args:
+            cells: of the picture.
+            others: shape (pictures,): which normal pictures count; None: all.
+        """
+        known = self.cells if others is None else self.cells[others]
+        away = np.sqrt(np.square(known - cells).sum(axis=2))
+        count = max(1, round(_WORST_CELLS * away.shape[1]))
+        return float(np.partition(away, -count, axis=1)[:, -count:].mean(axis=1).min())
+
+
+@dataclass(frozen=True, slots=True)
 class PatchMemory:
     """Normal patches of one kind, fine or coarse, and how far held-out ones are from them."""
 
@@ -168,14 +211,17 @@ class Memory:
     whole_scaling: Scaling
     wholes: Floats
     """Shape (pictures, d): what describes each picture as a whole, as z-scores."""
+    layout: LayoutMemory
     digests: tuple[str, ...]
     """SHA-256 of each picture's file, in the order of `wholes`."""
     lots: Codes
     """Shape (pictures,)."""
+    held_raw: Floats
+    """Shape (pictures, 4): the parts of each picture, held out, as they were measured."""
     scales: Floats
-    """Shape (3, 2): mean and deviation of the held-out pictures' three parts."""
+    """Shape (4, 2): mean and deviation of these, in deviations of the pictures most like each."""
     held_parts: Floats
-    """Shape (pictures, 3): the parts of each picture, held out, standardised."""
+    """Shape (pictures, 4): the parts of each picture, held out, standardised."""
     held_peaks: Floats
     """Shape (pictures,): the highest value of each picture's map, held out."""
     facts: dict[str, Any]
@@ -191,12 +237,12 @@ class Memory:
         """Judge a picture, as held out where it is one of the normal ones.
 
         Args:
-            features: one row of `EfficientNetLite0Patches.embed`.
+            features: one row of an embedder of patches.
             digest: SHA-256 of its file.
 
         Returns:
-            The parts, shape (3,): the worst fine patches, the worst coarse ones, the whole; each in
-            deviations of held-out normal pictures. And the map, shape (56, 56), in deviations of patches.
+            The parts, shape (4,): the worst fine patches, the worst coarse ones, the whole, the layout; each
+            in deviations of held-out normal pictures. And the map, shape (56, 56), in deviations of patches.
         """
         patches = patches_of(features)
         place = self.digests.index(digest) if digest in self.digests else None
@@ -207,9 +253,11 @@ class Memory:
         ]
         if place is not None:
             return self.held_parts[place], joined_map(*maps)
-        whole = nearest_distances(self.whole_scaling(patches.whole[None]), self.wholes)
-        parts = np.array([worst(maps[0]), worst(maps[1]), whole[0]])
-        return (parts - self.scales[:, 0]) / self.scales[:, 1], joined_map(*maps)
+        away = distances_to(self.whole_scaling(patches.whole), self.wholes)
+        layout = self.layout.distance(self.layout.cells_of(patches.coarse))
+        parts = np.array([worst(maps[0]), worst(maps[1]), away.min(), layout])
+        found = locally(parts, self.held_raw, away)
+        return (found - self.scales[:, 0]) / self.scales[:, 1], joined_map(*maps)
 
     def to_bytes(self) -> bytes:
         """Return it as bytes: a line that says what it is, a ZIP of arrays, and the checksum of both."""
@@ -235,7 +283,7 @@ class Memory:
             ValueError: the bytes are not those, or damaged.
         """
         content, checksum = data[:-CHECKSUM_BYTES], data[-CHECKSUM_BYTES:]
-        if not is_memory(data) or content_checksum(content) != checksum:
+        if not reads(data) or content_checksum(content) != checksum:
             raise ValueError("its checksum differs")
         try:
             with zipfile.ZipFile(io.BytesIO(content[len(_MAGIC) :])) as archive:
@@ -265,8 +313,10 @@ class Memory:
                     levels[1],
                     Scaling(floats("whole_mean"), floats("whole_deviation")),
                     floats("wholes"),
+                    LayoutMemory(floats("layout_mean"), floats("layout_directions"), floats("layout_cells")),
                     tuple(said["digests"]),
                     array("lots").astype(np.intp),
+                    floats("held_raw"),
                     floats("scales"),
                     floats("held_parts"),
                     floats("held_peaks"),
@@ -281,7 +331,11 @@ class Memory:
             "whole_deviation": self.whole_scaling.deviation,
             # Half precision: distances between neighbours are thousands of times its steps.
             "wholes": self.wholes.astype(np.float16),
+            "layout_mean": self.layout.mean,
+            "layout_directions": self.layout.directions,
+            "layout_cells": self.layout.cells.astype(np.float16),
             "lots": self.lots.astype(np.int32),
+            "held_raw": self.held_raw,
             "scales": self.scales,
             "held_parts": self.held_parts,
             "held_peaks": self.held_peaks,
@@ -299,8 +353,19 @@ class Memory:
 
 
 def is_memory(data: bytes | None) -> bool:
-    """Tell whether bytes are those of a memory, of any version of it that reads."""
-    return data is not None and data.startswith(_MAGIC)
+    """Tell whether bytes are those of a memory, of any version of it."""
+    return data is not None and data.startswith(_KIND)
+
+
+def reads(data: bytes) -> bool:
+    """Tell whether bytes are those of a memory of this version."""
+    return data.startswith(_MAGIC)
+
+
+def distances_to(row: Floats, known: Floats) -> Floats:
+    """Return the Euclidean distances of a row, shape (d,), to those known, (m, d)."""
+    found: Floats = np.sqrt(np.square(known - row).sum(axis=1))
+    return found
 
 
 def worst(distances: Floats) -> float:
@@ -311,11 +376,14 @@ def worst(distances: Floats) -> float:
 
 
 def joined_map(fine: Floats, coarse: Floats) -> Floats:
-    """Return the mean of a fine map and a coarse one of half its sides, smoothed over 3 × 3 places."""
-    doubled = coarse.repeat(2, axis=0).repeat(2, axis=1)
-    padded = np.pad((fine + doubled) / 2, 1, mode="edge")
+    """Return the mean of a fine map and a coarse one over the same picture, smoothed over 3 × 3 places."""
+    enlarged = Image.fromarray(coarse.astype(np.float32), "F").resize(
+        fine.shape[::-1], Image.Resampling.BILINEAR
+    )
+    padded = np.pad((fine + np.asarray(enlarged)) / 2, 1, mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return ((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16).astype(np.float32)
+    smooth: Floats = ((rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16).astype(np.float32)
+    return smooth
 
 
 def learn(
@@ -328,7 +396,7 @@ def learn(
     """Make a memory of normal pictures.
 
     Args:
-        features: shape (pictures, dimension), rows of `EfficientNetLite0Patches.embed`; they may be on disk.
+        features: shape (pictures, dimension), rows of an embedder of patches; they may be on disk.
         digests: SHA-256 of each picture's file.
         lots: shape (pictures,), numbers from 0: pictures of one lot are never compared in the calibration.
         facts: what `Memory.facts` says.
@@ -339,25 +407,38 @@ def learn(
     count = len(features)
     distances = [np.empty((count, *level.typical.shape), np.float32) for level in levels]
     wholes = np.empty((count, len(patches_of(features[0]).whole)), np.float32)
+    cells = []
     for at in range(count):
         patches = patches_of(features[at].astype(np.float32))
         wholes[at] = patches.whole
+        cells.append(_pooled(patches.coarse))
         for found, level, rows in zip(distances, levels, patches[:2], strict=True):
             found[at] = level.distances(rows, int(lots[at]))
         progress(at + 1, count)
     fine, fine_maps = _calibrated(levels[0], distances[0], lots)
     coarse, coarse_maps = _calibrated(levels[1], distances[1], lots)
     worsts = [[worst(each) for each in maps] for maps in (fine_maps, coarse_maps)]
-    parts = np.array([*worsts, _held_out_wholes(wholes, lots)]).T
-    scales = np.array([parts.mean(axis=0), np.maximum(parts.std(axis=0), _LEAST_DEVIATION)]).T
+    layout = _layout_memory(cells)
+    layouts = [layout.distance(own, lots != lot) for own, lot in zip(layout.cells, lots, strict=True)]
+    raw = np.array([*worsts, _held_out_wholes(wholes, lots), layouts], np.float32).T
     scale = scaling(wholes)
+    scored = scale(wholes)
+    parts = np.array(
+        [
+            locally(own, raw[lots != lot], distances_to(row, scored[lots != lot]))
+            for own, lot, row in zip(raw, lots, scored, strict=True)
+        ]
+    )
+    scales = np.array([parts.mean(axis=0), np.maximum(parts.std(axis=0), _LEAST_DEVIATION)]).T
     return Memory(
         fine,
         coarse,
         scale,
-        scale(wholes),
+        scored,
+        layout,
         tuple(digests),
         lots,
+        raw,
         scales.astype(np.float32),
         ((parts - scales[:, 0]) / scales[:, 1]).astype(np.float32),
         np.array([joined_map(*pair).max() for pair in zip(fine_maps, coarse_maps, strict=True)], np.float32),
@@ -416,6 +497,41 @@ def _calibrated(
         standardised[lots == lot] = (own - others) / spread
     typical, deviation = usual(count, total, squares)
     return PatchMemory(level.whitening, level.patches, level.lots, typical, deviation), standardised
+
+
+def _pooled(patches: Floats) -> Floats:
+    """Return the means over the cells of a map, shape (h, w, d), as (places, d): `_CELLS` a side at most."""
+    side, _, numbers = patches.shape
+    step = -(-side // _CELLS)
+    cells: Floats = patches.reshape(side // step, step, side // step, step, numbers).mean(axis=(1, 3))
+    return cells.reshape(-1, numbers)
+
+
+def _layout_memory(cells: Sequence[Floats]) -> LayoutMemory:
+    """Make the memory of pictures that have these cells, each (places, d)."""
+    stacked = np.stack(cells)
+    rows = stacked.reshape(-1, stacked.shape[2])
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    _, directions = np.linalg.eigh(centred.T @ centred / len(rows))
+    directions = directions[:, ::-1][:, :_LAYOUT_NUMBERS].astype(np.float32)
+    return LayoutMemory(mean, directions, np.matmul(stacked - mean, directions))
+
+
+def locally(parts: Floats, usual: Floats, away: Floats) -> Floats:
+    """Return the parts of a picture, shape (4,), in deviations of the normal pictures that are most like it.
+
+    Args:
+        parts: of the picture.
+        usual: shape (pictures, 4): those of normal pictures, held out.
+        away: shape (pictures,): how far each of these is from the picture as a whole.
+    """
+    alike = usual[np.argsort(away, kind="stable")[:_ALIKE]]
+    count = len(alike) + _ALIKE_PRIOR
+    mean = (alike.sum(axis=0) + _ALIKE_PRIOR * usual.mean(axis=0)) / count
+    spread = len(alike) * alike.var(axis=0) + _ALIKE_PRIOR * usual.var(axis=0)
+    found: Floats = (parts - mean) / np.maximum(np.sqrt(spread / count), _LEAST_DEVIATION)
+    return found
 
 
 def _held_out_wholes(wholes: Floats, lots: Codes) -> NDArray[np.float64]:

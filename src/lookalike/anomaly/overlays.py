@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from lookalike.errors import UnusableImage
 from lookalike.images.decoding import decode
 from lookalike.images.levels import AUTO, Range
 from lookalike.images.limits import MAX_PIXELS
+from lookalike.sources.locations import location
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.anomaly.scoring import Anomaly
+    from lookalike.sources.objects import Location
 
     Box = tuple[float, float, float, float]
     """Left, top, right and bottom, as parts of a picture's width and height."""
@@ -39,7 +40,7 @@ ODD = (255, 0, 0)
 
 
 def overlay(
-    picture: str | Path | bytes,
+    picture: str | Location | bytes,
     found: Anomaly,
     *,
     max_pixels: int = MAX_PIXELS,
@@ -50,7 +51,7 @@ def overlay(
     Nothing is coloured below half of what normal pictures reach; all is red from twice that on.
 
     Args:
-        picture: a file, or its bytes.
+        picture: a file, an object, or its bytes.
         found: its map and boxes.
         max_pixels: an image with more pixels is refused.
         levels: which samples of more than 8 bits become black and white.
@@ -66,11 +67,13 @@ def overlay(
     return as_png(drawn)
 
 
-def opened(picture: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, levels: Range = AUTO) -> Image.Image:
+def opened(
+    picture: str | Location | bytes, *, max_pixels: int = MAX_PIXELS, levels: Range = AUTO
+) -> Image.Image:
     """Return a picture to draw on: its longer side has `SHORTEST` to `LONGEST` pixels; see `overlay`."""
     name = "image" if isinstance(picture, bytes) else str(picture)
     try:
-        data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+        data = picture if isinstance(picture, bytes) else location(picture).read_bytes()
     except OSError as error:
         raise UnusableImage(name, f"cannot be read: {error.strerror}") from error
     image = decode(data, name, at_least=LONGEST, max_pixels=max_pixels, levels=levels)
@@ -96,7 +99,8 @@ def frame(image: Image.Image, boxes: Iterable[Box], colour: tuple[int, int, int]
     width = max(2, max(image.size) // 200)
     for box in boxes:
         left, top, right, bottom = (part * side for part, side in zip(box, image.size * 2, strict=True))
-        draw.rectangle((left, top, right - 1, bottom - 1), outline=colour, width=width)
+        # In a picture that is a line a box may be narrower than a pixel.
+        draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
 
 
 def as_png(image: Image.Image) -> bytes:

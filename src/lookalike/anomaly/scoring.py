@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from lookalike.anomaly.fitting import memory_of, no_cache, no_memory
+from lookalike.anomaly.fitting import memory_of, no_cache, no_memory, patches_for
 from lookalike.errors import InvalidArgument
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
@@ -17,21 +17,23 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import EmbeddedFile, Source
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
 
 FALSE_ALARM = 0.01
 """Part of normal pictures that may be called anomalous, where nothing else is asked for."""
 
-PARTS = ("small", "large", "whole")
-"""What a score is the highest of: the worst small places, the worst large ones, the picture as a whole."""
+PARTS = ("small", "large", "whole", "layout")
+"""What a score is the highest of: the worst small places, the worst large ones, the picture as a whole, and
+what lies where, against the normal picture most like it."""
 
-_WHOLE = PARTS.index("whole")
+# Of these, those that are of places.
+_PLACES = 2
 # Of the peak of a map, what belongs to its place.
 _NEAR_PEAK = 0.7
 # Boxes of a picture that are told, the strongest first.
@@ -53,7 +55,7 @@ class Box(NamedTuple):
 class Anomaly:
     """How unlike the normal pictures one picture is, and where."""
 
-    path: Path
+    path: Location
     """Of the image; of an upload, what it was called."""
     score: float
     """In deviations of normal pictures that were held out: the highest of `parts`."""
@@ -126,7 +128,7 @@ class AnomalyScorer:
         if memory is None:
             raise no_memory(collection.name)
         self.memory = memory
-        self.embedder = models.patches(collection.space.embedder)
+        self.embedder = patches_for(memory, models, collection)
         """What makes the patches of pictures."""
         self.cache = no_cache(self.embedder)
         """Where none of them are kept."""
@@ -174,7 +176,7 @@ class AnomalyScorer:
         # Held-out scores of a normal picture include its own.
         p_value = (reached if known else reached + 1) / (len(memory.held_peaks) + (0 if known else 1))
         boxes = boxes_of(found, self.peak_threshold)
-        if not boxes and score > self.threshold and parts.argmax() != _WHOLE:
+        if not boxes and score > self.threshold and parts.argmax() < _PLACES:
             # Many places that are a little odd add up: then the oddest one is shown.
             boxes = boxes_of(found, _NEAR_PEAK * float(found.max()))[:1]
         return Anomaly(

@@ -23,7 +23,9 @@ from lookalike.errors import UnusableImage
 from lookalike.images.quality import RECIPE, Quality, measure
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.progress import silent
-from lookalike.uris import local_path, uri_text
+from lookalike.sources.locations import content, readable_location
+from lookalike.sources.objects import ObjectPath
+from lookalike.uris import uri_text
 from lookalike.vectors.exclusions import LeftOut
 
 if TYPE_CHECKING:
@@ -111,14 +113,15 @@ def read_file(record: Record) -> bytes:
         UnusableImage: it names no file of this machine, none that is there, or one that is too large.
         OSError: it cannot be read.
     """
-    path = local_path(record.uri)
+    path = readable_location(record.uri)
     if path is None:
         raise UnusableImage(record.uri, "no file of this machine")
-    if not path.is_file():
+    if not isinstance(path, ObjectPath) and not path.is_file():
         raise UnusableImage(str(path), "the file is gone")
-    if path.stat().st_size > MAX_BYTES:
-        raise UnusableImage(str(path), "the file is too large to be read")
-    return path.read_bytes()
+    try:
+        return content(path, MAX_BYTES).data
+    except FileNotFoundError:
+        raise UnusableImage(str(path), "the object is gone") from None
 
 
 def judge_pictures(
@@ -200,7 +203,8 @@ def _measure(
                 known[record.digest] = Quality(*fresh[record.digest].tolist())
             kept.put(fresh)
     progress(total, total)
-    return known, unread
+    # A copy that is gone was measured with the other one, as it is where the measures were kept before.
+    return known, [each for each in unread if each.record.digest not in known]
 
 
 def _read(record: Record, read: Read) -> Quality | str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
@@ -26,6 +25,7 @@ from lookalike.search.neighbours import (
     nearest,
     plain_similarity,
 )
+from lookalike.sources.locations import named_location
 from lookalike.types import Skipped
 from lookalike.vectors.vote import label_key, vote
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId
+    from lookalike.sources.objects import Location
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Prediction, Scalar, Where
 
 JUDGED_IMAGES = 10_000
@@ -77,7 +78,7 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    path: Path
+    path: Location
     """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
@@ -247,7 +248,7 @@ class Classifier:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
-        return Classified(Path(image.name), prediction, len(same), image, used)
+        return Classified(named_location(image.name), prediction, len(same), image, used)
 
     @property
     def _promised(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lookalike.anomaly.memory import joined_map, whitening
-from lookalike.embedders.builtin.efficientnet_lite_patches import Patches
+from lookalike.embedders.builtin.patches import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lookalike.anomaly.fitting import no_cache, read_patches
 from lookalike.anomaly.scoring import boxes_of, promised_rate, quantile_threshold
 from lookalike.classification.correspondence import best_match, novelty, whitened
-from lookalike.embedders.builtin.efficientnet_lite_patches import patches_of
+from lookalike.embedders.builtin.patches import patches_of
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
 from lookalike.types import Skipped
@@ -22,16 +22,16 @@ from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
     from lookalike.anomaly.scoring import Box
     from lookalike.classification.classifier import Classified, Classifier
-    from lookalike.embedders.builtin.efficientnet_lite_patches import Patches
+    from lookalike.embedders.builtin.patches import Patches
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import Source
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import Neighbour, Record, Scalar
 
@@ -86,7 +86,7 @@ class Compared:
 class Explanation:
     """Which regions of an image its voters lack, and which pair of regions speaks most for its label."""
 
-    path: Path
+    path: Location
     """Of the image; of an upload, what it was called."""
     label: Scalar | None
     """The label with the most votes, which is explained; None where nobody voted."""
@@ -220,14 +220,17 @@ class Explainer:
         remarks = []
         anomaly_map, threshold, rate = None, None, None
         boxes: tuple[Box, ...] = ()
-        if len(voters) > 1:
-            anomaly_map, peaks = novelty(image, [known[each.id] for each in voters])
+        # Copies say nothing of how unlike pictures are that are alike.
+        different = {each.digest: known[each.id] for each in voters}
+        if len(different) > 1:
+            anomaly_map, peaks = novelty(image, list(different.values()))
             rate = promised_rate(len(peaks), None)
             threshold = quantile_threshold(peaks, rate)
             boxes = boxes_of(anomaly_map, threshold)
         else:
             remarks.append(
-                "fewer than two voters can be compared: nothing tells how unlike pictures are that are alike"
+                "fewer than two different voters can be compared: nothing tells how unlike pictures are "
+                "that are alike"
             )
         some = [each for each in voters if label_key(each.fields[by]) == label_key(votes[0][0])]
         rivals = [each.record for each in compared.runners_up if each.record.id in known]

@@ -11,9 +11,8 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lookalike.classification.explanation import Explanation
+    from lookalike.sources.objects import Location
 
 ALIKE = (0, 110, 255)
 """Colour of the regions that match; those who do not tell red from green tell it from red."""
@@ -23,9 +22,9 @@ _GAP = 16
 
 
 def explanation_overlay(
-    picture: str | Path | bytes,
+    picture: str | Location | bytes,
     found: Explanation,
-    voter: str | Path | bytes | None = None,
+    voter: str | Location | bytes | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
     levels: Range = AUTO,

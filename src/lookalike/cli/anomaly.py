@@ -33,9 +33,8 @@ from lookalike.cli.reports import report_option, trouble_of
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.output_files import write_file
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.types import Skipped
-from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation, Figure
@@ -74,6 +73,12 @@ def anomaly() -> None:
     "exposures of one part, say; `series`, where there is no such field: those of one series, as names and "
     "times tell them.",
 )
+@option(
+    "--network",
+    type=click.Choice(["efficientnet-lite0", "vit-small"]),
+    default="efficientnet-lite0",
+    help="Whose patches are compared; vit-small is not part of lookalike and takes longer.",
+)
 @click.option("--undo", is_flag=True, help="Forget what is normal.")
 @collection_option
 @format_option
@@ -83,6 +88,7 @@ def fit(
     settings: Settings,
     normal: tuple[str, ...],
     group: str | None,
+    network: str,
     collection: str,
     form: str,
     *,
@@ -101,7 +107,7 @@ def fit(
                 print_text(f"{display(collection)}: what is normal is forgotten")
             return
         with progress_bar("fitting", quiet=settings.quiet) as progress:
-            report = handle.fit_anomaly(parse_where(normal), group=group, progress=progress)
+            report = handle.fit_anomaly(parse_where(normal), group=group, network=network, progress=progress)
     for each in report.left_out:
         warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
     if report.warning is not None:
@@ -220,6 +226,10 @@ def evaluate(
     for each in skipped:
         warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
     if form == "jsonl":
+        for image in found.judged:
+            print_line({"type": "image", **image.line()})
+        for each in skipped:
+            print_line({"type": "skipped", "path": str(each.path), "reason": each.reason})
         print_line({"type": "summary", **found.line(), "skipped": len(skipped)})
     else:
         _print_evaluation(found)
@@ -250,7 +260,7 @@ def _score_line(found: Anomaly, drawn: Path | None) -> dict[str, object]:
     """Return the score of one image as a JSON line."""
     return {
         "path": str(found.path),
-        "uri": file_uri(absolute(found.path)),
+        "uri": full(found.path).as_uri(),
         **found.line(),
         **({} if drawn is None else {"overlay": str(drawn)}),
     }

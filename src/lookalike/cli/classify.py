@@ -40,13 +40,12 @@ from lookalike.cli.output import (
     verdict_text,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import InvalidArgument
+from lookalike.errors import InvalidArgument, StoreCorrupt, Unanswerable, WeightsMissing
 from lookalike.file_names import display
 from lookalike.output_files import write_file
 from lookalike.search.query import Image
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.types import Skipped
-from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from lookalike.classification.zero_shot import Named
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
+    from lookalike.sources.objects import Location
 
 
 @click.command()
@@ -167,8 +167,11 @@ def classify(
             warn("`lookalike classify --refresh` judges it anew", quiet=settings.quiet)
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
-        found = _explained(classifier.classify(map(Image, paths)), handle, classifier, folder, max_pixels)
-        for (answer, explained), anomaly in zip(found, _scores(handle, paths, max_pixels), strict=False):
+        asked = (Image(str(path)) for path in paths)
+        found = _explained(classifier.classify(asked), handle, classifier, folder, max_pixels)
+        for (answer, explained), anomaly in zip(
+            found, _scores(handle, paths, max_pixels, quiet=settings.quiet), strict=False
+        ):
             for each in (answer, explained):
                 if isinstance(each, Skipped):
                     warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
@@ -192,11 +195,18 @@ def classify(
     return code
 
 
-def _scores(handle: Collection, paths: Sequence[Path], max_pixels: int) -> Iterator[Anomaly | None]:
+def _scores(
+    handle: Collection, paths: Sequence[Location], max_pixels: int, *, quiet: bool
+) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
     if not handle.knows_normal():
         yield from repeat(None)
-    for found in handle.anomaly_scorer(max_pixels=max_pixels).score(paths):
+    try:
+        scorer = handle.anomaly_scorer(max_pixels=max_pixels)
+    except (Unanswerable, WeightsMissing, StoreCorrupt) as error:
+        warn(f"not held against normal pictures: {error}", quiet=quiet)
+        yield from repeat(None)
+    for found in scorer.score(paths):
         yield None if isinstance(found, Skipped) else found
 
 
@@ -275,7 +285,7 @@ def _classified_line(answer: Classified, by: str) -> dict[str, object]:
     prediction = answer.prediction
     return {
         "path": str(answer.path),
-        "uri": file_uri(absolute(answer.path)),
+        "uri": full(answer.path).as_uri(),
         "by": by,
         "label": prediction.label,
         "share": prediction.share,
@@ -340,7 +350,7 @@ def _refuse_beside(option: str, *names: str) -> None:
 
 def _classify_by_names(
     settings: Settings,
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     labels: str,
     templates: Sequence[str],
     *,
@@ -388,7 +398,7 @@ def _named_line(answer: Named, model: str) -> dict[str, object]:
     label, share, _ = answer.labels[0]
     return {
         "path": str(answer.path),
-        "uri": file_uri(absolute(answer.path)),
+        "uri": full(answer.path).as_uri(),
         "model": model,
         "label": label,
         "share": share,

@@ -12,9 +12,8 @@ from lookalike.cli.output import print_line
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lookalike.database import Database
+    from lookalike.sources.objects import Location
 
 
 @click.command()
@@ -34,7 +33,7 @@ def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pi
 
 
 def _print_vectors(
-    database: Database, paths: list[Path], model: str | None, max_pixels: int, *, quiet: bool
+    database: Database, paths: list[Location], model: str | None, max_pixels: int, *, quiet: bool
 ) -> int:
     from lookalike.embedders.models import DEFAULT_MODEL
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from lookalike.sources.files import absolute
-from lookalike.uris import file_uri, record_id
+from lookalike.uris import file_uri, object_text, object_uri, record_id
 
 # RFC 3986, section 3.1, and two slashes: a path may well have a colon in it.
 _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
@@ -17,6 +17,9 @@ def id_of(image: str) -> str:
     """Return the id of the record that a path names, whose file may be gone, or a URI, or an id."""
     if _is_id(image):
         return image
+    if (text := object_text(image)) is not None:
+        # As the record has it, or as people write it.
+        return record_id(image if object_uri(text) == image else object_uri(image))
     if _URI.match(image) and not os.path.lexists(image):
         return record_id(image)
     return record_id(file_uri(absolute(Path(image))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -30,6 +29,7 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.ingest.removals import disagree
+from lookalike.sources.locations import named_location
 
 if TYPE_CHECKING:
     from lookalike.cli.progress_bar import Bar
@@ -78,6 +78,12 @@ if TYPE_CHECKING:
     help="Which samples become black and white in pictures of more than 8 bits: auto, full, or LOW:HIGH such "
     "as 0:4095; of a new collection, by default auto.",
 )
+@click.option(
+    "--manifest",
+    metavar="FILE|URI",
+    help="Take the objects below PATH from this list, and do not ask the server for one: a key a line, a CSV "
+    "or Parquet table, or the manifest.json of an S3 Inventory.",
+)
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before --prune removes more than a tenth.")
 @click.option(
@@ -121,6 +127,7 @@ def index(
     model: str | None,
     vector: str | None,
     levels: str | None,
+    manifest: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
     max_pixels: int,
@@ -159,6 +166,7 @@ def index(
                 exclude=exclude,
                 include=include,
                 max_pixels=max_pixels,
+                manifest=manifest,
                 progress=progress,
             )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.
@@ -224,12 +232,16 @@ def _print_report(report: IndexReport) -> None:
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
     for each in report.left_out:
-        example = short_path(Path(each.example))
+        example = short_path(named_location(each.example))
         print_text(f"left out: {counted(each.count, 'image')} {each.reason}, such as {example}")
     for remark in report.remarks:
-        print_text(f"{short_path(Path(remark.path))}: {remark.text}" if remark.path else remark.text)
+        print_text(
+            f"{short_path(named_location(remark.path))}: {remark.text}" if remark.path else remark.text
+        )
     if report.skipped:
-        rows = [(short_path(Path(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]]
+        rows = [
+            (short_path(named_location(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]
+        ]
         print_table(("skipped", "because"), rows)
         print_rest(len(report.skipped), SHOWN)
     for heading, paths in (
@@ -238,7 +250,7 @@ def _print_report(report: IndexReport) -> None:
         ("corrected or confirmed before, and different now: what the files say counts", report.overruled),
     ):
         if paths:
-            print_table((heading,), [(short_path(Path(path)),) for path in paths[:SHOWN]])
+            print_table((heading,), [(short_path(named_location(path)),) for path in paths[:SHOWN]])
             print_rest(len(paths), SHOWN)
 
 

@@ -24,6 +24,7 @@ from lookalike.cli.output import (
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.label_normalisation import kept_name, label_text
+from lookalike.sources.locations import named_location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +184,9 @@ def _print(name: str, done: Sequence[Corrected], said: CorrectionTable, *, dry_r
     )
     print_text(f"{name}: {counts}" + ("; this was a dry run, and nothing was changed" if dry_run else ""))
     for remark in said.remarks:
-        print_text(f"{short_path(Path(remark.path))}: {remark.text}" if remark.path else remark.text)
+        print_text(
+            f"{short_path(named_location(remark.path))}: {remark.text}" if remark.path else remark.text
+        )
     rows = [
         (
             short_path(each.after.uri),
@@ -204,7 +207,7 @@ def _print(name: str, done: Sequence[Corrected], said: CorrectionTable, *, dry_r
     if said.skipped:
         print_table(
             ("skipped", "because"),
-            [(short_path(Path(each.path)), each.reason) for each in said.skipped[:SHOWN]],
+            [(short_path(named_location(each.path)), each.reason) for each in said.skipped[:SHOWN]],
         )
         print_rest(len(said.skipped), SHOWN)
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lookalike.file_names import display
-from lookalike.uris import local_path
+from lookalike.sources.objects import ObjectPath
+from lookalike.uris import local_path, uri_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from lookalike.anomaly.scoring import Anomaly, Box
     from lookalike.classification.explanation import Region
+    from lookalike.sources.objects import Location
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
     from lookalike.vectors.exclusions import LeftOut
 
@@ -103,14 +105,14 @@ def print_rest(count: int, shown: int | None, what: str = "") -> None:
         print_text(f"… and {count - shown:,} more{how}")
 
 
-def short_path(path: Path | str) -> str:
+def short_path(path: Location | str) -> str:
     """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be.
 
-    A URI of anything but a file on this machine stays as it is.
+    An object is shown as people write it, and any other URI as it is.
     """
     place = local_path(path) if isinstance(path, str) else path
-    if place is None:
-        return display(path)
+    if place is None or isinstance(place, ObjectPath):
+        return display(uri_text(path) if isinstance(path, str) else path)
     try:
         here = Path.cwd()
     except OSError:  # it was removed under this process
@@ -191,7 +193,7 @@ class OutputNames:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, path: Path) -> str:
+    def of(self, path: Location) -> str:
         """Return the name for a picture, with a number where another has it."""
         number, name = 1, f"{path.stem}.png"
         while name.casefold() in self._taken:

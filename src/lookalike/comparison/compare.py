@@ -28,8 +28,8 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.progress import silent
+from lookalike.sources.locations import readable_location
 from lookalike.types import Skipped
-from lookalike.uris import local_path
 from lookalike.vectors.exclusions import LeftOut, evaluable_rows
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import near_duplicate_groups
@@ -213,7 +213,7 @@ def _embed(
 ) -> dict[str, NDArray[np.float32]]:
     """Return the features of each record by id; note in `lost` why there are none."""
     found: dict[str, NDArray[np.float32]] = {}
-    places = [(record, local_path(record.uri)) for record in records]
+    places = [(record, readable_location(record.uri)) for record in records]
     here = [(record, path) for record, path in places if path is not None]
     for record, path in places:
         if path is None:
@@ -235,7 +235,7 @@ def _milliseconds(embedder: Embedder, records: Sequence[Record]) -> float:
     """Time the embedder on some of the images, one after another; NaN if none can be read any more."""
     contents = []
     for record in records[:_TIMED]:
-        path = local_path(record.uri)
+        path = readable_location(record.uri)
         if path is None:
             continue
         try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +28,10 @@ from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
 from lookalike.search.neighbours import embed_images
 from lookalike.search.query import Image
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full
 from lookalike.stores.checks import same_name
 from lookalike.types import SERIES, Neighbour, Record, Skipped
-from lookalike.uris import SENT, file_uri
+from lookalike.uris import SENT
 from lookalike.vectors.groupings import numbered_by_first_row
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from lookalike.labels.labelling import Label
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.types import CollectionInfo, Scalar, Vectors, Where
     from lookalike.vectors.groupings import Groups
 
@@ -162,7 +162,7 @@ def compare_with_collection(
     spaces: Spaces,
     models: Models,
     name: str,
-    new: Sequence[Path | Image],
+    new: Sequence[Location | Image],
     options: DriftOptions,
     progress: Progress = silent,
 ) -> Drift:
@@ -285,7 +285,7 @@ def _embedded(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
-    new: Sequence[Path | Image],
+    new: Sequence[Location | Image],
     options: DriftOptions,
     skipped: list[Skipped],
     progress: Progress,
@@ -294,7 +294,7 @@ def _embedded(
     records: list[Record] = []
     rows: list[Vectors] = []
     vector = plain_vector(collection, options.using)
-    paths = [absolute(each) for each in new if isinstance(each, Path)]
+    paths = [full(each) for each in new if not isinstance(each, Image)]
     if paths:
         noted = indexed_paths(models.cache, spaces.store.url).get(same_name(collection.name), Indexed())
         report = IndexReport(collection.name)
@@ -302,13 +302,13 @@ def _embedded(
         found = survey(paths, asked, {}, report, Disk(), noted.folders, {})
         skipped += report.skipped
         embedder = models.embedder_of(collection, vector)
-        wanted: list[tuple[Path, Label]] = list(found.wanted.items())
+        wanted: list[tuple[Location, Label]] = list(found.wanted.items())
         outcomes = embed_files([path for path, _ in wanted], embedder, models.features(embedder))
         for done, ((path, label), outcome) in enumerate(zip(wanted, outcomes, strict=True), 1):
             if isinstance(outcome, Skipped):
                 skipped.append(outcome)
             else:
-                records.append(outcome.record(file_uri(path), label))
+                records.append(outcome.record(path.as_uri(), label))
                 rows.append(normalise(outcome.features[None]))
             progress(done, len(wanted))
     images = [each for each in new if isinstance(each, Image)]

@@ -10,7 +10,7 @@ from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import ranged_name, split_name, with_range
 from lookalike.embedders.registry import cards, groups_of, known_cards, open_embedder
-from lookalike.errors import SpaceMismatch, Unanswerable
+from lookalike.errors import ModelNotFound, SpaceMismatch, Unanswerable
 from lookalike.types import Space
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "efficientnet-lite0"
 """The embedder where none is named and no collection says."""
+
+PATCH_NETWORKS = ("efficientnet-lite0", "vit-small")
+"""Networks that anomalies are told by, the default first: see `Models.patches`."""
 
 
 class Models:
@@ -80,20 +83,28 @@ class Models:
         with self._opening:
             self._embedders[embedder.name] = embedder
 
-    def patches(self, model: str) -> Embedder:
+    def patches(self, model: str, network: str = PATCH_NETWORKS[0]) -> Embedder:
         """Return what makes patch features of pictures, decoded as they are for an embedder.
 
         Args:
             model: the embedder's name, of which the range counts.
+            network: one of `PATCH_NETWORKS`.
+
+        Raises:
+            ModelNotFound: there is no such network.
+            WeightsMissing: the package with its weights is not installed.
         """
         from lookalike.embedders.builtin.efficientnet_lite_patches import EfficientNetLite0Patches
+        from lookalike.embedders.builtin.vit_patches import VitPatches
 
+        if network not in PATCH_NETWORKS:
+            raise ModelNotFound(network, list(PATCH_NETWORKS))
+        made = EfficientNetLite0Patches if network == PATCH_NETWORKS[0] else VitPatches
         _, levels = split_name(model)
-        name = ranged_name(EfficientNetLite0Patches.name, levels)
+        name = ranged_name(made.name, levels)
         with self._opening:
             if name not in self._embedders:
-                made = EfficientNetLite0Patches(self.cache, self.device)
-                self._embedders[name] = with_range(made, levels)
+                self._embedders[name] = with_range(made(self.cache, self.device), levels)
             return self._embedders[name]
 
     def embedder_among(self, model: str) -> Embedder:

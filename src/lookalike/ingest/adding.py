@@ -21,7 +21,6 @@ from lookalike.metric_learning.corrections import (
 )
 from lookalike.types import Skipped
 from lookalike.uris import (
-    file_uri,
     record_id,
 )
 
@@ -69,7 +68,7 @@ def add(store: Store, models: Models, name: str, pictures: Sequence[Picture]) ->
         UnusableImage: a further model makes nothing of a picture.
         SpaceMismatch: the collection has got vectors of other models meanwhile.
     """
-    ids = [record_id(file_uri(picture.file.path)) for picture in pictures]
+    ids = [record_id(picture.file.path.as_uri()) for picture in pictures]
     records = {record.id: record for record in store.get(name, list(dict.fromkeys(ids)))}
     files = {}
     for identity, picture in zip(ids, pictures, strict=True):
@@ -82,7 +81,7 @@ def add(store: Store, models: Models, name: str, pictures: Sequence[Picture]) ->
             label, _ = delivered_again(known, both, picture.name)
         check_labels(picture.label.fields)
         check_count(label.fields, 0 if known is None else len(known.fields))
-        records[identity] = picture.file.record(file_uri(picture.file.path), label)
+        records[identity] = picture.file.record(picture.file.path.as_uri(), label)
         files[identity] = picture.file
     if files:
         made_by = {picture.made_by for picture in pictures}

@@ -8,18 +8,21 @@ import numpy as np
 
 from lookalike.errors import SpaceMismatch, VectorIncomplete
 from lookalike.ingest.embedding import EmbeddedFile, embed_files, read_digest
+from lookalike.ingest.removals import is_below
 from lookalike.metric_learning.fitted import fitting_of, plain_of
 from lookalike.metric_learning.fitting import complete as complete_fit
 from lookalike.progress import silent
+from lookalike.sources.locations import location_of, readable_location
+from lookalike.sources.objects import ObjectPath
 from lookalike.stores.batches import chunks
-from lookalike.uris import local_path
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
 
     from lookalike.embedders.models import Models
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Features, Record, VectorInfo
 
@@ -27,7 +30,7 @@ _BATCH = 256
 
 
 def complete_vectors(
-    store: Store, name: str, models: Models, progress: Progress = silent
+    store: Store, name: str, models: Models, progress: Progress = silent, roots: Collection[Location] = ()
 ) -> list[VectorIncomplete]:
     """Give records the vectors that they lack, and make each vector ready that no record lacks any more.
 
@@ -39,6 +42,7 @@ def complete_vectors(
         name: the collection.
         models: opens the embedders.
         progress: told with images embedded and images to embed.
+        roots: what is indexed; objects below it are read, whatever the environment says.
 
     Returns:
         What is incomplete still, a vector each: files of records are not there as they were.
@@ -53,7 +57,7 @@ def complete_vectors(
                 continue
             fitting = fitting_of(store, collection, vector)
             if fitting is None:
-                _embed_lacking(store, collection, vector, models, progress)
+                _embed_lacking(store, collection, vector, models, progress, frozenset(roots))
                 store.finish_vector(name, vector.space)
             else:
                 plain = plain_of(store.collection(name), vector)
@@ -70,7 +74,12 @@ def complete_vectors(
 
 
 def _embed_lacking(
-    store: Store, collection: CollectionInfo, vector: VectorInfo, models: Models, progress: Progress
+    store: Store,
+    collection: CollectionInfo,
+    vector: VectorInfo,
+    models: Models,
+    progress: Progress,
+    roots: Collection[Location],
 ) -> None:
     """Give a model's vector to the records that lack it, as far as their pictures are at hand."""
     lacking = store.lacking(collection.name, vector.space)
@@ -82,13 +91,16 @@ def _embed_lacking(
     progress(0, len(lacking))
     for ids in chunks(lacking, _BATCH):
         found: dict[str, tuple[Record, Features]] = {}
-        files: dict[Path, Record] = {}
+        files: dict[Location, Record] = {}
         for record in store.get(collection.name, ids):
             features = cache.get(record.digest)
-            path = local_path(record.uri)
+            path = location_of(record.uri)
+            if path is None or not is_below(path, roots):
+                path = readable_location(record.uri)
             if features is not None:
                 found[record.id] = record, features
-            elif path is not None and read_digest(path) == record.digest:
+            # An object is not read twice: its digest is compared below.
+            elif path is not None and (isinstance(path, ObjectPath) or read_digest(path) == record.digest):
                 files[path] = record
         for file in embed_files(files, embedder, cache):
             if isinstance(file, EmbeddedFile) and file.digest == files[file.path].digest:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.embedders.ranged import range_of
@@ -27,11 +27,15 @@ from lookalike.images.exif import Captured, captured
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.metric_learning.corrections import with_capture
 from lookalike.progress import silent
+from lookalike.sources.folders import file_status
+from lookalike.sources.locations import content
+from lookalike.sources.objects import Location, ObjectPath
+from lookalike.sources.uploads import Upload
 from lookalike.types import Record, Skipped, Space
 from lookalike.uris import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Embedder
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
+    from lookalike.sources.source import Content
 
 MAX_BYTES = 1 << 30
 """Files above 1 GiB are skipped: a file is read whole, to take its digest and decode it in one pass."""
@@ -54,32 +59,22 @@ _AHEAD = 3
 _PIXELS = 1 << 26
 # Features kept at once; what a kill costs is at most this much of the cache.
 _KEEP = 64
-# What stores keep integers in.
-_INT64 = 1 << 63
 # Files whose digests are asked for at once.
 _DIGESTS = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An image that came as bytes; its name is never opened."""
-
-    name: str
-    data: bytes
-
-
-Source: TypeAlias = Path | Upload
+Source: TypeAlias = Location | Upload
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedFile:
     """A file that was read, or an upload, and its features."""
 
-    path: Path
+    path: Location
     """Of an upload, what it was called."""
     size: int
     modified_ns: int
-    """0 for an upload."""
+    """Of an object and an upload see `sources.source.Status`."""
     digest: str
     features: NDArray[np.float32]
     """Shape (dimension,), not normalised."""
@@ -204,12 +199,7 @@ class _UnderWay:
         POOL.stop(frozenset(self._threads))
 
 
-def file_time(status: os.stat_result) -> int:
-    """Return when a file was modified, in nanoseconds since 1970, as far as 64 bits go: to the year 2262."""
-    return max(-_INT64, min(status.st_mtime_ns, _INT64 - 1))
-
-
-def read_digests(paths: Sequence[Path], progress: Progress = silent) -> Iterator[str | Skipped]:
+def read_digests(paths: Sequence[Location], progress: Progress = silent) -> Iterator[str | Skipped]:
     """Yield the SHA-256 of each file, in order, or why it cannot be read.
 
     Args:
@@ -226,11 +216,12 @@ def read_digests(paths: Sequence[Path], progress: Progress = silent) -> Iterator
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def read_digest(path: Path) -> str | Skipped:
-    """Return the SHA-256 of a file, or why it cannot be read."""
+def read_digest(path: Location) -> str | Skipped:
+    """Return the SHA-256 of a file or an object, or why it cannot be read."""
     try:
-        if not stat.S_ISREG(_status(path).st_mode):
-            return Skipped(str(path), "not a file")
+        if isinstance(path, ObjectPath):
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        file_status(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except UnusableImage as error:
@@ -249,7 +240,7 @@ def _batches(paths: Iterable[Source], size: int) -> Iterator[list[Source]]:
 class _Read:
     """A file that was read and is not embedded yet."""
 
-    path: Path
+    path: Location
     size: int
     modified_ns: int
     digest: str
@@ -265,15 +256,26 @@ def _embed_task(
     """Take several batches from files to features, one after another; the order is kept."""
     under_way.begin()
     answers: list[EmbeddedFile | Skipped] = []
-    for batch in _batches(paths, embedder.batch_size):
-        if under_way.ended:
-            break
-        answers += embed_batch(batch, embedder, cache, max_pixels)
+    with ExitStack() as stack:
+        # A server takes its time to answer, and longer than a disk: so objects are read side by side.
+        objects = [path for path in paths if isinstance(path, ObjectPath)]
+        reading: dict[Source, Future[Content]] = {}
+        if objects:
+            pool = stack.enter_context(ThreadPoolExecutor(len(objects), thread_name_prefix="read"))
+            reading = {path: pool.submit(path.content, MAX_BYTES) for path in objects}
+        for batch in _batches(paths, embedder.batch_size):
+            if under_way.ended:
+                break
+            answers += embed_batch(batch, embedder, cache, max_pixels, reading)
     return answers
 
 
 def embed_batch(
-    paths: Sequence[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int = MAX_PIXELS
+    paths: Sequence[Source],
+    embedder: Embedder,
+    cache: FeatureCache,
+    max_pixels: int = MAX_PIXELS,
+    reading: Mapping[Source, Future[Content]] = MappingProxyType({}),
 ) -> list[EmbeddedFile | Skipped]:
     """Embed one batch in the calling thread; the order is kept, and new features are not put into the cache.
 
@@ -282,13 +284,14 @@ def embed_batch(
         embedder: what embeds.
         cache: the features of that embedder, which are looked up.
         max_pixels: images with more pixels are skipped.
+        reading: objects among them that are being read already.
     """
     outcomes: list[_Read | Skipped] = []
     decoded: list[Image] = []
     fresh: list[NDArray[np.float32]] = []
     for path in paths:
         try:
-            read = _read(path, embedder, cache, max_pixels)
+            read = _read(path, embedder, cache, max_pixels, reading.get(path))
         except UnusableImage as error:
             outcomes.append(Skipped(_name(path), error.reason))
             continue
@@ -325,30 +328,24 @@ def embed_batch(
     return answers
 
 
-def _status(path: Path) -> os.stat_result:
-    try:
-        return path.stat()
-    except ValueError as error:  # a name with a null byte
-        raise UnusableImage(str(path), "cannot be read: no file has such a name") from error
-
-
 def _name(source: Source) -> str:
     return source.name if isinstance(source, Upload) else str(source)
 
 
-def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: int) -> _Read:
+def _read(
+    source: Source,
+    embedder: Embedder,
+    cache: FeatureCache,
+    max_pixels: int,
+    reading: Future[Content] | None = None,
+) -> _Read:
     """Read a file and look its features up; decode it where there are none."""
     if isinstance(source, Upload):
-        path, data, size, modified_ns = Path(source.name), source.data, len(source.data), 0
+        path: Location = Path(source.name)
+        data, status = source.content(MAX_BYTES)
     else:
-        # The stamp is taken before the bytes: what is written meanwhile shows as a change the next time.
-        path, status = source, _status(source)
-        size, modified_ns = status.st_size, file_time(status)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableImage(str(path), "not a file")
-        if size > MAX_BYTES:
-            raise UnusableImage(str(path), f"{size:,} bytes, more than {MAX_BYTES:,}")
-        data = path.read_bytes()
+        path = source
+        data, status = content(source, MAX_BYTES) if reading is None else reading.result()
     digest = hashlib.sha256(data).hexdigest()
     features = cache.get(digest)
     decoded = None
@@ -361,4 +358,4 @@ def _read(source: Source, embedder: Embedder, cache: FeatureCache, max_pixels: i
             levels=range_of(embedder),
         )
     image, notes = (None, ()) if decoded is None else decoded
-    return _Read(path, size, modified_ns, digest, features, image, notes, captured(data))
+    return _Read(path, *status, digest, features, image, notes, captured(data))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lookalike.images.levels import Range
     from lookalike.ingest.removals import Agree
+    from lookalike.sources.objects import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,5 @@ class IndexOptions:
     """Leave out what was left out when the same paths were indexed last on this machine, instead."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
+    manifest: Location | None = None
+    """Names the objects that there are below the paths, which are not listed then; see `manifests`."""

@@ -17,20 +17,20 @@ from lookalike.ingest.indexing import index
 from lookalike.ingest.removals import is_below
 from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import silent
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full, location_of
+from lookalike.sources.objects import ObjectPath
 from lookalike.sources.patterns import Patterns
 from lookalike.stores.checks import same_name
 from lookalike.types import Remark
-from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.embedders.models import Models
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.index_report import IndexReport
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
 
 
@@ -38,7 +38,7 @@ def index_collection(
     store: Store,
     models: Models,
     name: str,
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     options: IndexOptions,
     progress: Progress = silent,
 ) -> tuple[IndexReport, str | None]:
@@ -57,10 +57,13 @@ def index_collection(
     Returns:
         What became of every file; and why it could not be noted, None where all is well.
     """
+    for path in paths:
+        if isinstance(path, ObjectPath):
+            path.check()
     encoders = _encoders(store, models, name, options)
     embedder = encoders[0].embedder
-    roots = [absolute(path) for path in paths]
-    patterns: Mapping[Path, Patterns] = dict.fromkeys(roots, Patterns(options.exclude, options.include))
+    roots = [full(path) for path in paths]
+    patterns: Mapping[Location, Patterns] = dict.fromkeys(roots, Patterns(options.exclude, options.include))
     noted = indexed_paths(models.cache, store.url).get(same_name(name), Indexed())
     if options.as_before:
         patterns = noted.patterns
@@ -68,7 +71,7 @@ def index_collection(
     if options.as_before:
         group_by = {**noted.group_by, **group_by}
 
-    def note(there: Sequence[Path]) -> str | None:
+    def note(there: Sequence[Location]) -> str | None:
         gone = _left(store, name, paths)
         return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
 
@@ -89,9 +92,9 @@ def index_collection(
             note([])
         raise
     # What a run or a fit before this one was killed over, and what a further model has not seen yet.
-    for incomplete in complete_vectors(store, name, models, progress):
+    for incomplete in complete_vectors(store, name, models, progress, roots):
         report.remarks.append(Remark("", str(incomplete)))
-    unnoted = note([path for path in paths if os.path.lexists(path)])
+    unnoted = note([path for path in paths if _is_there(path)])
     # Most of the time of a run in which nearly all were new to the model is the model's.
     if report.embedded >= 0.9 * report.images:
         note_speed(models.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
@@ -118,14 +121,19 @@ def _encoders(store: Store, models: Models, name: str, options: IndexOptions) ->
     return list(found.values())
 
 
-def _left(store: Store, name: str, paths: Sequence[Path]) -> list[Path]:
+def _is_there(path: Location) -> bool:
+    """Tell whether a path is there; a prefix of objects always is, with objects or without."""
+    return isinstance(path, ObjectPath) or os.path.lexists(path)
+
+
+def _left(store: Store, name: str, paths: Sequence[Location]) -> list[Location]:
     """Return the paths that are gone, and that no record of the collection is below any more."""
-    gone = {absolute(path) for path in paths if not os.path.lexists(path)}
+    gone = {full(path) for path in paths if not _is_there(path)}
     if not gone:
         return []
     with suppress(CollectionNotFound):
         for uri in store.stamps(name):
-            path = local_path(uri)
+            path = location_of(uri)
             if path is not None and is_below(path, gone):
                 gone -= {path, *path.parents}
     return sorted(gone)

@@ -9,19 +9,22 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lookalike.errors import InvalidArgument
 from lookalike.shared_json import change_entries, read_entries
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full, location
+from lookalike.sources.objects import ObjectPath
 from lookalike.sources.patterns import Patterns, file_names
 from lookalike.stores.checks import same_name
 from lookalike.stores.sqlite.address import file_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from lookalike.sources.objects import Location
 
 _NAME = "indexed.json"
 _WAIT_S = 10.0
@@ -33,17 +36,17 @@ _PLACES = frozenset({"dbname", "host", "port", "prefix", "schema"})
 class Indexed:
     """The folders and files that were indexed into one collection; no path is below another."""
 
-    folders: tuple[Path, ...] = ()
+    folders: tuple[Location, ...] = ()
     """Absolute, links in them not followed; in the order of their names, as `files`."""
-    files: tuple[Path, ...] = ()
+    files: tuple[Location, ...] = ()
     """Single files."""
-    patterns: Mapping[Path, Patterns] = field(default_factory=dict)
+    patterns: Mapping[Location, Patterns] = field(default_factory=dict)
     """What was left out of which folder when it was last given to `index`."""
-    group_by: Mapping[Path, str] = field(default_factory=dict)
+    group_by: Mapping[Location, str] = field(default_factory=dict)
     """The regular expression that made fields of the paths below which folder then."""
 
     @property
-    def paths(self) -> tuple[Path, ...]:
+    def paths(self) -> tuple[Location, ...]:
         """All of it: what `index` is given to bring the collection up to date."""
         return self.folders + self.files
 
@@ -52,10 +55,10 @@ def remember_indexed(
     cache: Path,
     store: str,
     collection: str,
-    paths: Sequence[Path],
-    patterns: Mapping[Path, Patterns] | None = None,
-    gone: Sequence[Path] = (),
-    group_by: Mapping[Path, str] | None = None,
+    paths: Sequence[Location],
+    patterns: Mapping[Location, Patterns] | None = None,
+    gone: Sequence[Location] = (),
+    group_by: Mapping[Location, str] | None = None,
 ) -> str | None:
     """Note that paths were indexed, and forget those that are gone.
 
@@ -73,8 +76,8 @@ def remember_indexed(
         Why it could not be noted; None where all is well.
     """
     left_out, regexes = patterns or {}, group_by or {}
-    given = [path for path in map(absolute, paths) if not _is_left_out(path, left_out.get(path))]
-    lost = {absolute(path) for path in gone}
+    given = [path for path in map(full, paths) if not _is_left_out(path, left_out.get(path))]
+    lost = {full(path) for path in gone}
     place, key = _place(store), same_name(collection)
 
     def add(notes: dict[str, object]) -> dict[str, object]:
@@ -151,15 +154,15 @@ def _place(store: str) -> str:
     return parts._replace(netloc=owner + host, query=urlencode(sorted(said))).geturl()
 
 
-def _below(path: Path, folders: set[Path]) -> bool:
+def _below(path: Location, folders: set[Location]) -> bool:
     return any(parent in folders for parent in path.parents)
 
 
-def _topmost(folders: set[Path]) -> set[Path]:
+def _topmost(folders: set[Location]) -> set[Location]:
     return {path for path in folders if not _below(path, folders)}
 
 
-def _texts(paths: Iterable[Path]) -> list[str]:
+def _texts(paths: Iterable[Location]) -> list[str]:
     return sorted(map(str, paths))
 
 
@@ -168,20 +171,24 @@ def _object(noted: object) -> dict[str, object]:
 
 
 def _indexed(noted: object) -> Indexed:
-    def read(name: str) -> tuple[Path, ...]:
+    def read(name: str) -> tuple[Location, ...]:
         paths = _object(noted).get(name)
-        return tuple(Path(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+        return (
+            tuple(location(path) for path in paths if isinstance(path, str))
+            if isinstance(paths, list)
+            else ()
+        )
 
     regexes = _object(_object(noted).get("group_by"))
     return Indexed(
         read("folders"),
         read("files"),
         _patterns(_object(_object(noted).get("patterns"))),
-        {Path(path): regex for path, regex in regexes.items() if isinstance(regex, str)},
+        {location(path): regex for path, regex in regexes.items() if isinstance(regex, str)},
     )
 
 
-def _patterns(noted: dict[str, object]) -> dict[Path, Patterns]:
+def _patterns(noted: dict[str, object]) -> dict[Location, Patterns]:
     def texts(value: object) -> list[str]:
         return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
@@ -189,9 +196,11 @@ def _patterns(noted: dict[str, object]) -> dict[Path, Patterns]:
     for path, each in noted.items():
         given = _object(each)
         with suppress(InvalidArgument):
-            found[Path(path)] = Patterns(texts(given.get("exclude")), texts(given.get("include")))
+            found[location(path)] = Patterns(texts(given.get("exclude")), texts(given.get("include")))
     return found
 
 
-def _is_left_out(path: Path, patterns: Patterns | None) -> bool:
-    return patterns is not None and path.is_file() and patterns.reason(file_names(path)) is not None
+def _is_left_out(path: Location, patterns: Patterns | None) -> bool:
+    if patterns is None or isinstance(path, ObjectPath) or not path.is_file():
+        return False
+    return patterns.reason(file_names(path)) is not None

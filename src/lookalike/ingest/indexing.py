@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lookalike.ingest.declaration import declare
-from lookalike.ingest.embedding import EmbeddedFile, embed_files_by, file_time, read_digests
+from lookalike.ingest.embedding import EmbeddedFile, embed_files_by, read_digests
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import carry_corrections, move_records
 from lookalike.ingest.record_writer import RecordWriter
@@ -17,20 +17,20 @@ from lookalike.ingest.survey import check_gone, survey
 from lookalike.label_normalisation import labels_digest
 from lookalike.metric_learning.corrections import indexed_again, marks_of, moved, stored
 from lookalike.progress import silent
-from lookalike.sources.files import absolute
+from lookalike.sources.folders import file_time
+from lookalike.sources.locations import full, location_of
 from lookalike.stores.batches import chunks
 from lookalike.types import Remark, Skipped
-from lookalike.uris import file_uri, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.ingest.embedding import Encoder
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.removals import Agree
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.sources.patterns import Patterns
     from lookalike.stores.store import Store
     from lookalike.types import Record, Stamp
@@ -47,14 +47,14 @@ _LEFT_IN = "{:,} of what is left out now was indexed before and stays; `lookalik
 def index(
     store: Store,
     name: str,
-    paths: Sequence[Path],
+    paths: Sequence[Location],
     encoders: Sequence[Encoder],
     options: IndexOptions,
-    patterns: Mapping[Path, Patterns] | None = None,
+    patterns: Mapping[Location, Patterns] | None = None,
     progress: Progress = silent,
     *,
-    folders: Sequence[Path] = (),
-    group_by: Mapping[Path, str] | None = None,
+    folders: Sequence[Location] = (),
+    group_by: Mapping[Location, str] | None = None,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
@@ -96,8 +96,8 @@ def index(
     started = time.monotonic()
     prune = options.prune or options.prune_empty
     report = IndexReport(name)
-    roots = [absolute(path) for path in paths]
-    by_root = {absolute(path): given for path, given in (patterns or {}).items()}
+    roots = [full(path) for path in paths]
+    by_root = {full(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
     found = survey(roots, options, by_root, report, disk, folders, group_by or {})
     if not found.wanted:
@@ -107,6 +107,7 @@ def index(
     steps = StepProgress(progress)
     run = IndexRun(
         *(store, name, encoders, found.wanted, stamps, options.max_pixels, report, steps, disk),
+        frozenset(roots),
         RecordWriter(store, name),
     )
     check_gone(found.gone, name, stamps)
@@ -118,13 +119,13 @@ def index(
     if prune:
         kept_back = origins | {record.id for record in carried.values()}
         left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
-        gone = find_gone(frozenset(roots), run.wanted, left, disk)
+        gone = find_gone(run.roots, run.wanted, left, disk)
         if not options.prune_empty:
             check_emptied(found.imageless, gone, left, disk)
         report.removed = _remove(run, gone, options.agree)
     _write(run, jobs, carried)
     if prune and carried:
-        gone = find_gone(frozenset(roots), run.wanted, stamps, disk)
+        gone = find_gone(run.roots, run.wanted, stamps, disk)
         passed_on = [record.id for record in carried.values() if record.id in gone]
         report.removed += store.remove(name, passed_on) if passed_on else 0
     unused = {skipped.path for skipped in report.skipped}
@@ -133,11 +134,11 @@ def index(
     return report
 
 
-def _differing(run: IndexRun) -> frozenset[Path]:
+def _differing(run: IndexRun) -> frozenset[Location]:
     """Read the files whose size and date are the same; return those whose bytes are not."""
-    same: dict[str, Path] = {}
+    same: dict[str, Location] = {}
     for path in run.wanted:
-        stamp = run.stamps.get(file_uri(path))
+        stamp = run.stamps.get(path.as_uri())
         if stamp is not None and _is_as_before(path, stamp):
             same[stamp.id] = path
     digests = {record.id: record.digest for record in run.records(list(same))}
@@ -154,7 +155,7 @@ def _differing(run: IndexRun) -> frozenset[Path]:
     return frozenset(differing)
 
 
-def _is_as_before(path: Path, stamp: Stamp) -> bool:
+def _is_as_before(path: Location, stamp: Stamp) -> bool:
     try:
         status = path.stat()
     except OSError:
@@ -162,20 +163,20 @@ def _is_as_before(path: Path, stamp: Stamp) -> bool:
     return (stamp.size, stamp.modified_ns) == (status.st_size, file_time(status))
 
 
-def _left_in(roots: Sequence[Path], run: IndexRun) -> int:
+def _left_in(roots: Sequence[Location], run: IndexRun) -> int:
     """Return how many records there are of files below the roots that are there and were not looked at."""
     folders = {root for root in roots if root.is_dir()}
-    paths = (path for uri in run.stamps if (path := local_path(uri)) is not None and path not in run.wanted)
+    paths = (path for uri in run.stamps if (path := location_of(uri)) is not None and path not in run.wanted)
     return sum(is_below(path, folders) and path.is_file() for path in paths)
 
 
-def _sort_out(run: IndexRun, differing: frozenset[Path]) -> list[Job]:
+def _sort_out(run: IndexRun, differing: frozenset[Location]) -> list[Job]:
     """Sort out what has not changed, write labels that have, and return the images to embed."""
     report = run.report
     jobs: list[Job] = []
-    relabel: dict[str, tuple[Path, Label]] = {}
+    relabel: dict[str, tuple[Location, Label]] = {}
     for path, label in run.wanted.items():
-        uri = file_uri(path)
+        uri = path.as_uri()
         stamp = run.stamps.get(uri)
         try:
             status = path.stat()
@@ -194,11 +195,11 @@ def _sort_out(run: IndexRun, differing: frozenset[Path]) -> list[Job]:
         some = {one: relabel[one] for one in ids}
         _relabel(run, some)
         # Those that somebody has removed meanwhile.
-        jobs += (Job(path, file_uri(path), label, known=False, size=-1) for path, label in some.values())
+        jobs += (Job(path, path.as_uri(), label, known=False, size=-1) for path, label in some.values())
     return jobs
 
 
-def _relabel(run: IndexRun, labels: dict[str, tuple[Path, Label]]) -> None:
+def _relabel(run: IndexRun, labels: dict[str, tuple[Location, Label]]) -> None:
     """Write labels that differ from what is recorded, apart from what people have put right.
 
     Args:
@@ -233,11 +234,11 @@ def _relabel(run: IndexRun, labels: dict[str, tuple[Path, Label]]) -> None:
 
 
 def _is_gone(record: Record, disk: Disk) -> bool:
-    path = local_path(record.uri)
+    path = location_of(record.uri)
     return path is not None and disk.is_gone(path)
 
 
-def _remove(run: IndexRun, gone: dict[str, Path], agree: Agree) -> int:
+def _remove(run: IndexRun, gone: dict[str, Location], agree: Agree) -> int:
     """Remove the records whose file is gone, and return how many there were."""
     removal = Removal(run.report.collection, len(gone), len(run.stamps))
     if removal.large:
@@ -249,7 +250,7 @@ def _remove(run: IndexRun, gone: dict[str, Path], agree: Agree) -> int:
     return run.store.remove(run.name, list(gone)) if gone else 0
 
 
-def _write(run: IndexRun, jobs: Sequence[Job], carried: Mapping[Path, Record]) -> None:
+def _write(run: IndexRun, jobs: Sequence[Job], carried: Mapping[Location, Record]) -> None:
     """Embed the jobs and put them in the store, a batch at a time."""
     ready: list[tuple[Job, list[EmbeddedFile]]] = []
     assumed: dict[str, list[str]] = {}
@@ -289,7 +290,9 @@ def _assumptions(assumed: Mapping[str, Sequence[str]]) -> list[Remark]:
     return remarks
 
 
-def _put(run: IndexRun, ready: list[tuple[Job, list[EmbeddedFile]]], carried: Mapping[Path, Record]) -> None:
+def _put(
+    run: IndexRun, ready: list[tuple[Job, list[EmbeddedFile]]], carried: Mapping[Location, Record]
+) -> None:
     if not ready:
         return
     # Also of those that are new, where there were records: another process may have moved one here meanwhile,

@@ -10,19 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lookalike.ingest.embedding import embed_files_by, file_time, read_digests
+from lookalike.ingest.embedding import embed_files_by, read_digests
+from lookalike.ingest.removals import is_below
 from lookalike.ingest.run import BATCH_RECORDS
 from lookalike.metric_learning.corrections import indexed_again, marks_of, moved
+from lookalike.sources.folders import file_time
+from lookalike.sources.locations import location_of
+from lookalike.sources.objects import ObjectPath
 from lookalike.stores.batches import chunks
 from lookalike.types import Record, Skipped
-from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.ingest.run import IndexRun, Job
+    from lookalike.sources.objects import Location, ObjectStatus
     from lookalike.types import Features
 
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 class Move:
     """A record, and the path where its file is now."""
 
-    path: Path
+    path: Location
     record: Record
 
 
@@ -44,13 +47,17 @@ def _lost_records(run: IndexRun, sizes: Collection[int]) -> list[str]:
     for uri, stamp in run.stamps.items() if sizes else ():
         if stamp.size not in sizes:
             continue
-        path = local_path(uri)
-        if path is not None and path not in run.wanted and disk.is_gone(path) and not disk.is_unmounted(path):
+        path = location_of(uri)
+        if path is None or path in run.wanted:
+            continue
+        if isinstance(path, ObjectPath) and not is_below(path, run.roots):
+            continue
+        if disk.is_gone(path) and not disk.is_unmounted(path):
             lost.append(stamp.id)
     return lost
 
 
-def pair(lost: Iterable[Record], found: Mapping[Path, str]) -> list[Move]:
+def pair(lost: Iterable[Record], found: Mapping[Location, str]) -> list[Move]:
     """Return which record belongs to which file.
 
     Args:
@@ -63,20 +70,20 @@ def pair(lost: Iterable[Record], found: Mapping[Path, str]) -> list[Move]:
     records: dict[str, list[Record]] = {}
     for record in sorted(lost, key=lambda record: record.uri):
         records.setdefault(record.digest, []).append(record)
-    paths: dict[str, list[Path]] = {}
+    paths: dict[str, list[Location]] = {}
     for path, digest in found.items():
         if digest in records:
             paths.setdefault(digest, []).append(path)
-    moved: dict[Path, Record] = {}
+    moved: dict[Location, Record] = {}
     for digest, some in paths.items():
         moved |= _matched(some, records[digest])
     return [Move(path, moved[path]) for path in found if path in moved]
 
 
-def _matched(paths: Sequence[Path], records: Sequence[Record]) -> dict[Path, Record]:
+def _matched(paths: Sequence[Location], records: Sequence[Record]) -> dict[Location, Record]:
     """Match files and records of the same bytes: those whose paths share most of their ends come first."""
-    matched: dict[Path, Record] = {}
-    places = [(record, local_path(record.uri)) for record in records]
+    matched: dict[Location, Record] = {}
+    places = [(record, location_of(record.uri)) for record in records]
     left = [(record, path.parts) for record, path in places if path is not None]
     todo = list(paths)
     longest = max((len(parts) for _, parts in left), default=0)
@@ -114,7 +121,7 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
     if paths:
         run.progress.end()
     moves = pair(lost, found)
-    done: set[Path] = set()
+    done: set[Location] = set()
 
     def put(some: Sequence[Move], features: Sequence[Mapping[str, Features]]) -> None:
         places = [(new[move.path], move.record, statuses[move.path]) for move in some]
@@ -155,7 +162,7 @@ def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[
     return found
 
 
-def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Path, Record]:
+def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Location, Record]:
     """Return the corrected records of pictures that now lie where another one lay: names were exchanged.
 
     Only where something was said are files read for it.
@@ -197,7 +204,7 @@ def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[st
     return {move.path: move.record for move in pair([one for one in said if one.id not in as_it_was], found)}
 
 
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: Location) -> os.stat_result | ObjectStatus | None:
     try:
         return path.stat()
     except OSError:
@@ -206,9 +213,9 @@ def _status(path: Path) -> os.stat_result | None:
 
 def _put_moved(
     run: IndexRun,
-    some: Sequence[tuple[Job, Record, os.stat_result | None]],
+    some: Sequence[tuple[Job, Record, os.stat_result | ObjectStatus | None]],
     features: Sequence[Mapping[str, Features]],
-) -> set[Path]:
+) -> set[Location]:
     """Put records where their files are now, then remove those of the old paths.
 
     At no moment is a record at neither place; the new one says which it came from until that is removed, so

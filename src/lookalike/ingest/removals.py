@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from lookalike.errors import FolderEmpty, RemovalUnconfirmed
 from lookalike.file_names import display
-from lookalike.uris import local_path
+from lookalike.sources.locations import location_of
+from lookalike.sources.objects import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
 
+    from lookalike.sources.objects import Location
     from lookalike.types import Stamp
 
 SHARE = 0.1
@@ -26,6 +28,8 @@ SHARE = 0.1
 
 # What file systems and their checks leave on a disk that holds nothing else.
 _NOTHING = frozenset({"lost+found"})
+# Objects that a server is asked for at once.
+_ASKED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,14 @@ class Disk:
         self._empty: dict[str, bool] = {}
         self._mounts: dict[str, bool] = {}
 
-    def is_gone(self, path: Path) -> bool:
+    def is_gone(self, path: Location) -> bool:
         """Tell whether nothing is at a path, for certain.
 
         A link is there even where it leads nowhere, and what is behind such a link, or in a folder that is
-        closed to us, may be there.
+        closed to us, may be there. For an object its server is asked.
         """
+        if isinstance(path, ObjectPath):
+            return not path.exists()
         text = str(path)
         try:
             os.lstat(text)
@@ -79,15 +85,17 @@ class Disk:
             return False
         return False
 
-    def emptied(self, path: Path) -> str | None:
+    def emptied(self, path: Location) -> str | None:
         """Return the folder that a path which is gone lay in or below, where that is there and empty.
 
-        Of folders that are gone, it is the nearest above them that is there.
+        Of folders that are gone, it is the nearest above them that is there. Objects lie in no folders.
         """
+        if isinstance(path, ObjectPath):
+            return None
         folder = self._nearest(os.path.dirname(path))[0]  # noqa: PTH120 as above
         return folder if self._is_empty(folder) else None
 
-    def is_unmounted(self, path: Path) -> bool:
+    def is_unmounted(self, path: Location) -> bool:
         """Tell whether a path that is gone lay in or below a mount point with nothing on it."""
         folder = self.emptied(path)
         return folder is not None and self.is_mount(folder)
@@ -123,7 +131,7 @@ class Disk:
         return self._empty[folder]
 
 
-def is_below(path: Path, roots: Collection[Path]) -> bool:
+def is_below(path: Location, roots: Collection[Location]) -> bool:
     """Tell whether a path is one of the roots or below one; `roots` is a set where there are many."""
     if ".." in path.parts:  # in a store made elsewhere; it leads out of the folder
         return False
@@ -131,27 +139,35 @@ def is_below(path: Path, roots: Collection[Path]) -> bool:
 
 
 def find_gone(
-    roots: Collection[Path], wanted: Collection[Path], stamps: Mapping[str, Stamp], disk: Disk
-) -> dict[str, Path]:
+    roots: Collection[Location], wanted: Collection[Location], stamps: Mapping[str, Stamp], disk: Disk
+) -> dict[str, Location]:
     """Return the records below the roots whose file is gone, as their paths by id.
 
     Args:
         roots: what is indexed, absolute.
         wanted: files that are there.
-        stamps: of the collection, by URI. What is no file of this machine is never gone.
+        stamps: of the collection, by URI. What is neither a file of this machine nor an object is never gone.
         disk: that says what is there.
     """
-    gone = {}
+    missing = {}
     for uri, stamp in stamps.items():
-        path = local_path(uri)
-        if path is not None and path not in wanted and is_below(path, roots) and disk.is_gone(path):
-            gone[stamp.id] = path
-    return gone
+        path = location_of(uri)
+        if path is not None and path not in wanted and is_below(path, roots):
+            missing[stamp.id] = path
+    paths = missing.values()
+    if any(isinstance(path, ObjectPath) for path in paths):  # servers take their time to answer
+        with ThreadPoolExecutor(_ASKED, thread_name_prefix="gone") as pool:
+            gone = list(pool.map(disk.is_gone, paths))
+    else:
+        gone = list(map(disk.is_gone, paths))
+    return {
+        identity: path for (identity, path), is_gone in zip(missing.items(), gone, strict=True) if is_gone
+    }
 
 
 def check_emptied(
-    imageless: Iterable[Path],
-    gone: Mapping[str, Path],
+    imageless: Iterable[Location],
+    gone: Mapping[str, Location],
     stamps: Mapping[str, Stamp],
     disk: Disk,
 ) -> None:
@@ -173,7 +189,7 @@ def check_emptied(
         below = [
             stamp.id
             for uri, stamp in stamps.items()
-            if (path := local_path(uri)) is not None and is_below(path, (root,))
+            if (path := location_of(uri)) is not None and path != root and is_below(path, (root,))
         ]
         if below and all(identity in gone for identity in below):
             raise FolderEmpty(display(root), len(below))

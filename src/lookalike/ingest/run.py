@@ -12,7 +12,6 @@ from lookalike.uris import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.ingest.embedding import EmbeddedFile, Encoder
     from lookalike.ingest.index_report import IndexReport
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.removals import Disk
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import Features, Record, Stamp
 
@@ -33,7 +33,7 @@ _READ_RECORDS = 1000
 class Job:
     """An image to embed, or to move."""
 
-    path: Path
+    path: Location
     uri: str
     label: Label
     known: bool
@@ -74,7 +74,7 @@ class IndexRun:
     """Of the collection."""
     encoders: Sequence[Encoder]
     """One for each model that the collection has vectors of."""
-    wanted: Mapping[Path, Label]
+    wanted: Mapping[Location, Label]
     """Every image that is there, with its label, in order."""
     stamps: Mapping[str, Stamp]
     """Of the collection as the run found it, by URI."""
@@ -82,6 +82,8 @@ class IndexRun:
     report: IndexReport
     progress: StepProgress
     disk: Disk
+    roots: frozenset[Location]
+    """What is indexed; no object beside it is asked for."""
     writer: RecordWriter
 
     def records(self, ids: Sequence[str]) -> Iterator[Record]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.errors import PathNotFound, Unanswerable
+from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
 from lookalike.file_names import display, read_name
 from lookalike.ingest.index_report import label_trouble
 from lookalike.ingest.removals import Disk, is_below
@@ -17,16 +16,19 @@ from lookalike.labels.path_fields import add_path_fields
 from lookalike.labels.reading import read_labels
 from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.sources.files import Found, find
+from lookalike.sources.locations import location_of
+from lookalike.sources.manifests import read_manifest
+from lookalike.sources.objects import ObjectPath
 from lookalike.sources.other_files import other_file_remarks
 from lookalike.sources.patterns import LeftOut, Patterns, merged, unused_patterns
 from lookalike.types import Remark, Skipped
-from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.index_report import IndexReport
+    from lookalike.sources.objects import Location
     from lookalike.types import Stamp
 
 NO_LABEL = Label({}, {})
@@ -38,22 +40,22 @@ _TABLES_OF_PICTURES = (".parquet", ".arrow")
 class Survey:
     """What is below the paths that `index` was given."""
 
-    wanted: dict[Path, Label]
+    wanted: dict[Location, Label]
     """Every image with its label, in order."""
-    imageless: list[Path]
+    imageless: list[Location]
     """Paths that are there and without an image."""
-    gone: list[Path]
+    gone: list[Location]
     """Paths that are not there."""
 
 
 def survey(
-    roots: Sequence[Path],
+    roots: Sequence[Location],
     options: IndexOptions,
-    patterns: Mapping[Path, Patterns],
+    patterns: Mapping[Location, Patterns],
     report: IndexReport,
     disk: Disk,
-    folders: Sequence[Path],
-    group_by: Mapping[Path, str],
+    folders: Sequence[Location],
+    group_by: Mapping[Location, str],
 ) -> Survey:
     """Return what is below some paths, and report what is left out, skipped or assumed.
 
@@ -76,13 +78,13 @@ def survey(
         LabelsInvalid: the labels cannot be read at all.
     """
     walk = _walk(roots, options, patterns, disk)
-    wanted: dict[Path, Label] = dict.fromkeys(
+    wanted: dict[Location, Label] = dict.fromkeys(
         (image for each in walk.below for image in each.images), NO_LABEL
     )
-    below: dict[Path, Path] = {}
+    below: dict[Location, Location] = {}
     skipped = dict.fromkeys(walk.skipped)
-    unlabelled: dict[Path, None] = {}
-    told_apart: dict[Path, None] = {}
+    unlabelled: dict[Location, None] = {}
+    told_apart: dict[Location, None] = {}
     unused: dict[Skipped, None] = {}
     remarks: dict[Remark, None] = {}
     expected = False
@@ -127,12 +129,12 @@ def survey(
 class _Below:
     """What is below one folder, or a single file."""
 
-    root: Path
-    images: Sequence[Path]
+    root: Location
+    images: Sequence[Location]
     """Those that are to be indexed."""
-    among: Sequence[Path]
+    among: Sequence[Location]
     """All images there, which labels may name."""
-    others: Sequence[Path]
+    others: Sequence[Location]
     """All other files there."""
 
 
@@ -142,27 +144,33 @@ class _Walk:
 
     below: list[_Below] = field(default_factory=list)
     """Of each path that is there, in order."""
-    files: dict[Path, None] = field(default_factory=dict)
+    files: dict[Location, None] = field(default_factory=dict)
     """Those paths that are single files."""
-    imageless: list[Path] = field(default_factory=list)
-    gone: list[Path] = field(default_factory=list)
+    imageless: list[Location] = field(default_factory=list)
+    gone: list[Location] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    encodings: dict[Path, str] = field(default_factory=dict)
+    encodings: dict[Location, str] = field(default_factory=dict)
 
 
 def _walk(
-    roots: Sequence[Path], options: IndexOptions, patterns: Mapping[Path, Patterns], disk: Disk
+    roots: Sequence[Location], options: IndexOptions, patterns: Mapping[Location, Patterns], disk: Disk
 ) -> _Walk:
     """Find what is below some paths: see `survey`."""
     walk = _Walk()
     prune = options.prune or options.prune_empty
+    manifest = None if options.manifest is None else _manifest(options.manifest, roots, walk)
     for root in roots:
         try:
-            found = find(root, patterns.get(root))
+            found = find(root, patterns.get(root), manifest)
         except PathNotFound:
             if not prune:
                 raise
+            if isinstance(root, ObjectPath):
+                # Prefixes are not there or gone by themselves: this one holds nothing, as an emptied folder.
+                walk.imageless.append(root)
+                walk.below.append(_Below(root, (), (), ()))
+                continue
             if not disk.is_gone(root):
                 raise PathNotFound(
                     display(root),
@@ -184,7 +192,21 @@ def _walk(
     return walk
 
 
-def _around(files: Collection[Path], mode: str, folders: Sequence[Path]) -> list[_Below]:
+def _manifest(place: Location, roots: Sequence[Location], walk: _Walk) -> list[ObjectPath]:
+    """Return the objects that a manifest names below the roots.
+
+    Raises:
+        InvalidArgument: a root is no prefix of objects.
+    """
+    objects = [root for root in roots if isinstance(root, ObjectPath)]
+    if len(objects) < len(roots) or not objects:
+        raise InvalidArgument("--manifest names objects: the paths beside it are s3://bucket/prefix")
+    found, skipped = read_manifest(place, objects[0])
+    walk.skipped.extend(skipped)
+    return found
+
+
+def _around(files: Collection[Location], mode: str, folders: Sequence[Location]) -> list[_Below]:
     """Return where the labels of single files are looked for.
 
     Their labels are those that the whole folder would give them, so that neither a list nor indexing the
@@ -205,34 +227,42 @@ def _around(files: Collection[Path], mode: str, folders: Sequence[Path]) -> list
     return around
 
 
-def _list_roots(listed: Collection[Path], mode: str, folders: Sequence[Path]) -> dict[Path, list[Path]]:
+def _list_roots(
+    listed: Collection[Location], mode: str, folders: Sequence[Location]
+) -> dict[Location, list[Location]]:
     """Return the folder that tells the labels of each file of a list.
 
     It is the one that was indexed before, or the innermost that all other files are in; where their folders
     are to be their labels and all are in one, the folder above. Of files that have nothing but the root of
     the file system in common, it is that of each folder there.
     """
-    roots: dict[Path, list[Path]] = {}
-    others: dict[str, list[Path]] = {}
+    roots: dict[Location, list[Location]] = {}
+    others: dict[tuple[str, ...], list[Location]] = {}
     for path in listed:
         known = next((folder for folder in folders if folder in path.parents), None)
         if known is None:
-            others.setdefault("", []).append(path)
+            others.setdefault((), []).append(path)
         else:
             roots.setdefault(known, []).append(path)
-    if len({path.parts[:2] for path in others.get("", ())}) > 1:
-        paths = others.pop("")
-        for path in paths:
-            others.setdefault(path.parts[1], []).append(path)
+    if len({path.parts[:2] for path in others.get((), ())}) > 1:
+        for path in others.pop(()):
+            others.setdefault(path.parts[:2], []).append(path)
     for paths in others.values():
-        common = Path(os.path.commonpath([path.parent for path in paths]))
-        if mode == "folders" and all(path.parent == common for path in paths):
+        common = _common(paths)
+        if mode == "folders" and all(path.parent == common for path in paths) and len(common.parts) > 2:
             common = common.parent
         roots.setdefault(common, []).extend(paths)
     return roots
 
 
-def _no_image(root: Path, found: Found) -> Unanswerable:
+def _common(paths: Sequence[Location]) -> Location:
+    """Return the innermost folder that all files are in; of objects, the bucket where no folder is."""
+    first = paths[0].parent
+    folders: list[Location] = [first, *first.parents]
+    return next(folder for folder in folders if all(folder in path.parents for path in paths))
+
+
+def _no_image(root: Location, found: Found) -> Unanswerable:
     """Return the refusal of a path without an image: it says what is there instead."""
     count = len(found.others)
     said = [f"{count:,} other files are there" if count > 1 else "1 other file is there"] if count else []
@@ -246,23 +276,23 @@ def _no_image(root: Path, found: Found) -> Unanswerable:
     return Unanswerable(f"no image below {root}{_left_out_text(found.left_out)}{rest}")
 
 
-def check_gone(gone: Sequence[Path], name: str, stamps: Mapping[str, Stamp]) -> None:
+def check_gone(gone: Sequence[Location], name: str, stamps: Mapping[str, Stamp]) -> None:
     """Refuse roots that are gone and have no records: they were misspelt, or pruned before."""
     for root in gone:
-        if not any((path := local_path(uri)) and is_below(path, (root,)) for uri in stamps):
+        if not any((path := location_of(uri)) and is_below(path, (root,)) for uri in stamps):
             raise PathNotFound(
                 display(root), f"and collection {name!r} has no record below it: there is nothing to prune"
             )
 
 
-def _name_encodings(root: Path, found: Found) -> dict[Path, str]:
+def _name_encodings(root: Location, found: Found) -> dict[Location, str]:
     """Return images whose names, or those of their folders below the root, are no UTF-8 or were misread."""
     above = len(str(root.parent if found.images == [root] else root))
     readings = ((image, read_name(str(image)[above:]).encoding) for image in found.images)
     return {image: encoding for image, encoding in readings if encoding}
 
 
-def _assumed_names(encodings: Mapping[Path, str]) -> list[Remark]:
+def _assumed_names(encodings: Mapping[Location, str]) -> list[Remark]:
     counts = Counter(encodings.values())
     first = {encoding: path for path, encoding in reversed(list(encodings.items()))}
     return [

@@ -15,10 +15,11 @@ from lookalike.integrity.finding import Finding
 from lookalike.label_normalisation import labels_digest
 from lookalike.metric_learning.fitted import fitting_of
 from lookalike.progress import silent
+from lookalike.sources.locations import readable_location
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.stores.verification import LOST_VECTOR
 from lookalike.types import Skipped
-from lookalike.uris import local_path
+from lookalike.uris import local_path, uri_text
 
 if TYPE_CHECKING:
     from lookalike.embedders.models import Models
@@ -169,7 +170,7 @@ class _StoreCheck:
                 continue
             kept = self._models.kept_features(fingerprint, vector.space.dimension)
             features = kept.get(record.digest)
-            path = local_path(record.uri)
+            path = readable_location(record.uri)
             if features is None and path is not None and read_digest(path) == record.digest:
                 for file in embed_files([path], self._models.embedder_of(collection, vector), kept):
                     if not isinstance(file, Skipped) and file.digest == record.digest:
@@ -199,8 +200,7 @@ class _StoreCheck:
 
 
 def _path(record: Record) -> str:
-    path = local_path(record.uri)
-    return record.uri if path is None else str(path)
+    return uri_text(record.uri)
 
 
 def _index(collection: CollectionInfo, record: Record) -> str:

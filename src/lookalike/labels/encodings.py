@@ -22,7 +22,8 @@ from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
-    from pathlib import Path
+
+    from lookalike.sources.objects import Location
 
 ENCODINGS = {
     "cp949": "CP949 (Korean)",
@@ -80,7 +81,7 @@ class Encodings:
     """The encodings of the label files below one folder."""
 
     def __init__(
-        self, images: Sequence[Path] = (), encoding: str | None = None, root: Path | None = None
+        self, images: Sequence[Location] = (), encoding: str | None = None, root: Location | None = None
     ) -> None:
         """Get ready to read.
 
@@ -95,13 +96,13 @@ class Encodings:
         self._images = images
         self._encoding = None if encoding is None else check_encoding(encoding)
         self._root = root
-        self._assumed: dict[tuple[str, str], list[Path]] = {}
+        self._assumed: dict[tuple[str, str], list[Location]] = {}
 
     def fresh(self) -> Encodings:
         """Return the same, with nothing assumed yet."""
         return Encodings(self._images, self._encoding, self._root)
 
-    def read(self, path: Path) -> str | bytes:
+    def read(self, path: Location) -> str | bytes:
         """Return the text of a file whose encoding is certain, else its bytes, to be given to `guess`.
 
         Raises:
@@ -116,12 +117,12 @@ class Encodings:
             raise Unusable(f"cannot be read: {error.strerror or error}") from error
         return self._decoded(path, data)
 
-    def guess(self, files: Mapping[Path, bytes]) -> dict[Path, str | Unusable]:
+    def guess(self, files: Mapping[Location, bytes]) -> dict[Location, str | Unusable]:
         """Return the texts of files whose encoding is not certain, guessed together, or why there is none."""
         if not files:
             return {}
         common = self._best(list(files.values()))
-        found: dict[Path, str | Unusable] = {}
+        found: dict[Location, str | Unusable] = {}
         for path, data in files.items():
             encoding = common if _decodes(data, common) else self._best([data])
             if encoding is None:
@@ -131,7 +132,7 @@ class Encodings:
             self._assumed.setdefault((ENCODINGS[encoding], ""), []).append(path)
         return found
 
-    def text(self, path: Path) -> str:
+    def text(self, path: Location) -> str:
         """Return the text of one file, guessed by itself where need be.
 
         Raises:
@@ -145,7 +146,7 @@ class Encodings:
             return found
         return read
 
-    def remarks(self, used: Container[Path] | None = None) -> list[Remark]:
+    def remarks(self, used: Container[Location] | None = None) -> list[Remark]:
         """Return what was assumed of all files, or of those that were used: one remark for each encoding."""
         remarks = []
         for (encoding, more), assumed in self._assumed.items():
@@ -157,7 +158,7 @@ class Encodings:
             remarks.append(Remark(str(paths[0]), text))
         return remarks
 
-    def _decoded(self, path: Path, data: bytes) -> str | bytes:
+    def _decoded(self, path: Location, data: bytes) -> str | bytes:
         for mark, encoding in _MARKS:
             if data.startswith(mark):
                 try:
@@ -191,7 +192,7 @@ class Encodings:
             return text
         return data
 
-    def _utf16(self, path: Path, data: bytes) -> str:
+    def _utf16(self, path: Location, data: bytes) -> str:
         """Return text in UTF-16 without its mark."""
         even, odd = data[::2].count(0), data[1::2].count(0)
         encoding = "utf-16-le" if odd > even else "utf-16-be"

@@ -14,14 +14,14 @@ from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lookalike.labels.image_names import Directories
+    from lookalike.sources.objects import Location
 
 _FOLDERS_NAMED = 3
 
 
-def read_folders(root: Path, images: Sequence[Path]) -> tuple[list[Claim], list[Remark]]:
+def read_folders(root: Location, images: Sequence[Location]) -> tuple[list[Claim], list[Remark]]:
     """Label each image by its directories.
 
     A directory that only says what kind of data it holds, such as `images`, `train` or 원천, is no label: see
@@ -99,7 +99,7 @@ def _remarks(unnamed: Counter[str]) -> list[Remark]:
     return [Remark("", text)]
 
 
-def with_split(root: Path, claim: Claim) -> Claim:
+def with_split(root: Location, claim: Claim) -> Claim:
     """Return a label with the field `split`, where a directory of its image or of its file says it."""
     if "split" in claim.label.fields:
         return claim

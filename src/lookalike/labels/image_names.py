@@ -18,9 +18,9 @@ from lookalike.sources.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.labels.labelling import Label
+    from lookalike.sources.objects import Location
 
 Directories = tuple[str, ...]
 """Names of directories, outermost first, in Unicode's form NFC: macOS delivers NFD (Unicode annex 15)."""
@@ -32,7 +32,7 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")
 
 
-def directories_below(root: Path, path: Path) -> Directories:
+def directories_below(root: Location, path: Location) -> Directories:
     """Return the directories between `root` and the file `path`, which is below it (else ValueError).
 
     Their names are as people read them: see `file_names`.
@@ -43,14 +43,14 @@ def directories_below(root: Path, path: Path) -> Directories:
 class Match(NamedTuple):
     """The image that a label names."""
 
-    image: Path
+    image: Location
     agreement: tuple[int, ...]
     """Whether the name is spelt exactly so; how many directories of the file name, counted from the inside
     out, the image has too; how many of the label's; how many of the label's counted from the root."""
     namesakes: bool
     """Whether there are other images of that name."""
 
-    def claim(self, label: Label, source: Path, place: str = "", rank: int = 0) -> Claim:
+    def claim(self, label: Label, source: Location, place: str = "", rank: int = 0) -> Claim:
         """Return the label of this image, as it was read at a place of a file."""
         return Claim(self.image, label, source, place, self.agreement, self.namesakes, rank)
 
@@ -58,7 +58,7 @@ class Match(NamedTuple):
 class Place(NamedTuple):
     """The image that a row of a table names."""
 
-    image: Path
+    image: Location
     how: str
     """What it took: nothing (`exact`), to disregard upper and lower case (`case`), its ending (`ending`) or
     the folders before it (`folders`), to look for its folder (`below`), to read it in another code page
@@ -75,7 +75,9 @@ _LEVELS = ("below", "case", "ending")
 class ImageNames:
     """The images below one root, by name."""
 
-    def __init__(self, root: Path, images: Sequence[Path], ids: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self, root: Location, images: Sequence[Location], ids: Mapping[str, Location] | None = None
+    ) -> None:
         """Take the images.
 
         Args:
@@ -86,9 +88,9 @@ class ImageNames:
         self.root = root
         self.images = images
         self._ids = {} if ids is None else ids
-        self._bases: dict[Path, Directories] = {}
-        self._levels: dict[str, tuple[dict[str, list[Path]], dict[str, list[Path]]]] = {}
-        self._indexes: dict[tuple[object, ...], dict[Directories, list[Path]]] = {}
+        self._bases: dict[Location, Directories] = {}
+        self._levels: dict[str, tuple[dict[str, list[Location]], dict[str, list[Location]]]] = {}
+        self._indexes: dict[tuple[object, ...], dict[Directories, list[Location]]] = {}
 
     def find(self, file_name: str, label_directories: Directories) -> Match:
         r"""Return the image that a label names.
@@ -148,7 +150,7 @@ class ImageNames:
     def _match(
         self,
         key: tuple[object, ...],
-        images: list[Path],
+        images: list[Location],
         named: Directories,
         label: Directories,
         *,
@@ -171,19 +173,19 @@ class ImageNames:
         agreement = (exact, _suffix(named, found), _suffix(label, found), _prefix(label, found))
         return Match(image, agreement, len(images) > 1)
 
-    def directories(self, path: Path) -> Directories:
+    def directories(self, path: Location) -> Directories:
         """Return the directories between the root and a file below it: see `directories_below`."""
         return directories_below(self.root, path)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[Path]]:
-        stems: dict[str, list[Path]] = {}
+    def _by_stem(self) -> dict[str, list[Location]]:
+        stems: dict[str, list[Location]] = {}
         for image in self.images:
             for stem in {_folded(image.stem), *map(_folded, possible_names(image.stem))}:
                 stems.setdefault(stem, []).append(image)
         return stems
 
-    def locate(self, text: str, folder: Path) -> Place:
+    def locate(self, text: str, folder: Location) -> Place:
         r"""Return the image that a table names by its path.
 
         Tried in this order, each first as it is spelt, then in any case, then without an ending:
@@ -213,7 +215,7 @@ class ImageNames:
             path = os.path.normpath(folder / spelling)
             if image := self._by_path.get(normalize("NFC", path)):
                 return Place(image, "exact", "")
-            outside = not _is_below(path, str(self.root))
+            outside = not _is_below(path, os.path.normpath(self.root))
             if outside and os.path.lexists(path):
                 raise Unusable(f"{text!r} leads out of the folder that is indexed")
         base = self._bases.get(folder)
@@ -246,12 +248,12 @@ class ImageNames:
         return None
 
     def _place(
-        self, found: list[Path], key: tuple[object, ...], how: str, parts: Directories, base: Directories
+        self, found: list[Location], key: tuple[object, ...], how: str, parts: Directories, base: Directories
     ) -> Place:
         image = self._best(key, found, (), base) if len(found) > 1 else found[0]
         return Place(image, how, "/".join(parts).casefold(), len(found) > 1)
 
-    def below(self, image: Path) -> str:
+    def below(self, image: Location) -> str:
         """Return the path of an image below the root, as it is shown to people."""
         return display(image.relative_to(self.root))
 
@@ -288,31 +290,31 @@ class ImageNames:
         return self._match(("packed", same_name[0].name), same_name, named, label_directories)
 
     @cached_property
-    def _by_possible_name(self) -> dict[str, list[Path]]:
-        names: dict[str, list[Path]] = {}
+    def _by_possible_name(self) -> dict[str, list[Location]]:
+        names: dict[str, list[Location]] = {}
         for image in self.images:
             for name in possible_names(image.name):
                 names.setdefault(name, []).append(image)
         return names
 
     @cached_property
-    def _by_path(self) -> dict[str, Path]:
+    def _by_path(self) -> dict[str, Location]:
         paths = {}
         for image in self.images:
             as_read = readable(str(image.relative_to(self.root)))
-            paths[normalize("NFC", f"{self.root}/{as_read}")] = image
+            paths[normalize("NFC", os.path.normpath(f"{self.root}/{as_read}"))] = image
         # What is spelt so on disk wins over what is read so.
-        paths.update((normalize("NFC", str(image)), image) for image in self.images)
+        paths.update((normalize("NFC", os.path.normpath(image)), image) for image in self.images)
         return paths
 
-    def _spelt(self, level: str) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    def _spelt(self, level: str) -> tuple[dict[str, list[Location]], dict[str, list[Location]]]:
         """Return the images by their paths below the root, and by all that these end in, at one level.
 
         Made when it is asked for: most tables spell every name as it is.
         """
         if level not in self._levels:
-            paths: dict[str, list[Path]] = {}
-            ends: dict[str, list[Path]] = {}
+            paths: dict[str, list[Location]] = {}
+            ends: dict[str, list[Location]] = {}
             for image in self.images:
                 name = readable(image.stem if level == "ending" else image.name)
                 parts = (*self.directories(image), name)
@@ -323,8 +325,8 @@ class ImageNames:
         return self._levels[level]
 
     @cached_property
-    def _nearest(self) -> dict[tuple[str, str], Path]:
-        nearest: dict[tuple[str, str], Path] = {}
+    def _nearest(self) -> dict[tuple[str, str], Location]:
+        nearest: dict[tuple[str, str], Location] = {}
         for image in self.images:
             stem = _stem(image.name)
             nearest.setdefault(("name", normalize("NFC", image.name).casefold()), image)
@@ -336,22 +338,22 @@ class ImageNames:
         return nearest
 
     @cached_property
-    def _by_name(self) -> dict[str, list[Path]]:
-        names: dict[str, list[Path]] = {}
+    def _by_name(self) -> dict[str, list[Location]]:
+        names: dict[str, list[Location]] = {}
         for image in self.images:
             names.setdefault(normalize("NFC", image.name), []).append(image)
         return names
 
     @cached_property
-    def _by_folded_name(self) -> dict[str, list[Path]]:
-        names: dict[str, list[Path]] = {}
+    def _by_folded_name(self) -> dict[str, list[Location]]:
+        names: dict[str, list[Location]] = {}
         for image in self.images:
             names.setdefault(normalize("NFC", image.name).casefold(), []).append(image)
         return names
 
     def _best(
-        self, key: tuple[object, ...], images: list[Path], named: Directories, label: Directories
-    ) -> Path:
+        self, key: tuple[object, ...], images: list[Location], named: Directories, label: Directories
+    ) -> Location:
         for wanted, inside_out in ((named, True), (label, True), (label, False)):
             if len(images) == 1:
                 break
@@ -366,8 +368,8 @@ class ImageNames:
         return images[0]
 
     def _narrow(
-        self, key: tuple[object, ...], images: list[Path], wanted: Directories, *, inside_out: bool
-    ) -> tuple[tuple[object, ...], list[Path]]:
+        self, key: tuple[object, ...], images: list[Location], wanted: Directories, *, inside_out: bool
+    ) -> tuple[tuple[object, ...], list[Location]]:
         """Return the images that share most directories with `wanted`, and a key for that list of images.
 
         A list is indexed once by everything its directories end (or begin) with: ten thousand folders with

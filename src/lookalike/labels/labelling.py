@@ -11,8 +11,8 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
+    from lookalike.sources.objects import Location
     from lookalike.types import Fields, Metadata, Remark
 
 
@@ -35,13 +35,13 @@ class Labelling:
 
     mode: str
     """The mode that was used: folders, json, table, xml, yolo or none; never auto."""
-    labels: dict[Path, Label]
+    labels: dict[Location, Label]
     """By image, in the order in which the images were given."""
     skipped: list[Skipped]
     """Labels that could not be used, by path."""
-    unlabelled: list[Path]
+    unlabelled: list[Location]
     """Images without a label, in the order in which they were given."""
-    told_apart: list[Path]
+    told_apart: list[Location]
     """Images of a name that others have too, whose label found them by their directories, in that order."""
     remarks: list[Remark] = field(default_factory=list)
     """What was assumed, and what a person should look at."""
@@ -53,9 +53,9 @@ class Labelling:
 class Claim:
     """One label with the image that it names."""
 
-    image: Path
+    image: Location
     label: Label
-    source: Path
+    source: Location
     """The file that the label is read from."""
     place: str = ""
     """Where in that file, such as `line 3`; empty for the whole file."""
@@ -74,14 +74,14 @@ class Claim:
         return skip(self.source, self.place, reason)
 
 
-def skip(source: Path, place: str, reason: str) -> Skipped:
+def skip(source: Location, place: str, reason: str) -> Skipped:
     """Return the label at `place` of the file `source` as one that is not used."""
     return Skipped(str(source), f"{place}: {reason}" if place else reason)
 
 
 def settle(
     mode: str,
-    images: Sequence[Path],
+    images: Sequence[Location],
     claims: Iterable[Claim],
     skipped: Iterable[Skipped] = (),
     *,
@@ -102,10 +102,10 @@ def settle(
         remarks: what was assumed.
         expected: whether there are files of labels.
     """
-    claims_on: dict[Path, list[Claim]] = {}
+    claims_on: dict[Location, list[Claim]] = {}
     for claim in claims:
         claims_on.setdefault(claim.image, []).append(claim)
-    labels: dict[Path, Label] = {}
+    labels: dict[Location, Label] = {}
     rejected = list(skipped)
     for image in images:
         if rivals := claims_on.get(image):

@@ -14,8 +14,8 @@ from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from lookalike.sources.objects import Location
     from lookalike.types import Fields
 
 GROUP = "group"
@@ -23,8 +23,10 @@ GROUP = "group"
 
 
 def add_path_fields(
-    labels: Mapping[Path, Label], roots: Mapping[Path, Path], regexes: Mapping[Path, str | None]
-) -> tuple[dict[Path, Label], list[Remark]]:
+    labels: Mapping[Location, Label],
+    roots: Mapping[Location, Location],
+    regexes: Mapping[Location, str | None],
+) -> tuple[dict[Location, Label], list[Remark]]:
     """Add to each image's label what a regular expression finds in its path.
 
     It is looked for from the folder that is indexed, whose own name belongs to it, to the image. A named
@@ -45,7 +47,7 @@ def add_path_fields(
     patterns = {regex: _compiled(regex) for regex in regexes.values() if regex is not None}
     found = dict(labels)
     looked: Counter[str] = Counter()
-    unmatched: dict[str, list[Path]] = {}
+    unmatched: dict[str, list[Location]] = {}
     for image, label in labels.items():
         regex = regexes.get(roots[image])
         if regex is None:

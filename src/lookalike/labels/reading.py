@@ -31,10 +31,10 @@ from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lookalike.labels.json.documents import Document
     from lookalike.labels.tables.other_tables import OtherTable
+    from lookalike.sources.objects import Location
 
 MODES = ("auto", "folders", "json", "table", "xml", "yolo", "none")
 
@@ -46,7 +46,11 @@ _NO_TABLE = (
 
 
 def read_labels(
-    root: Path, images: Sequence[Path], others: Sequence[Path], mode: str, encoding: str | None = None
+    root: Location,
+    images: Sequence[Location],
+    others: Sequence[Location],
+    mode: str,
+    encoding: str | None = None,
 ) -> Labelling:
     """Read the labels of all images below a folder.
 
@@ -115,7 +119,7 @@ class _Sources:
 
     names: ImageNames
     encodings: Encodings
-    tables: list[Path]
+    tables: list[Location]
     """Those called metadata."""
     other_tables: list[OtherTable]
     useless: list[Skipped]
@@ -124,7 +128,7 @@ class _Sources:
     documents: list[Document]
     broken: list[Skipped]
     """JSON files that are no JSON."""
-    others: Sequence[Path]
+    others: Sequence[Location]
 
     @cached_property
     def coco(self) -> list[Document]:
@@ -166,7 +170,9 @@ class _Reading:
     remarks: list[Remark] = field(default_factory=list)
 
 
-def _find(root: Path, images: Sequence[Path], others: Sequence[Path], encodings: Encodings) -> _Sources:
+def _find(
+    root: Location, images: Sequence[Location], others: Sequence[Location], encodings: Encodings
+) -> _Sources:
     names = ImageNames(root, images)
     # What is assumed of tables that are only looked into concerns nobody.
     other_encodings = encodings.fresh()
@@ -178,7 +184,7 @@ def _find(root: Path, images: Sequence[Path], others: Sequence[Path], encodings:
     )
 
 
-def _choose(root: Path, sources: _Sources, mode: str) -> str:
+def _choose(root: Location, sources: _Sources, mode: str) -> str:
     """Return what is read: table (metadata), coco, json, folders or other (tables of other names).
 
     Raises:
@@ -206,7 +212,7 @@ def _choose(root: Path, sources: _Sources, mode: str) -> str:
     raise LabelsInvalid(display(root), "; ".join([_NO_TABLE, *seen]))
 
 
-def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) -> _Reading:
+def _read(root: Location, images: Sequence[Location], sources: _Sources, chosen: str) -> _Reading:
     """Read the labels from what was chosen."""
     documents, names = sources.documents, sources.names
     if chosen == "table":
@@ -236,7 +242,7 @@ def _read(root: Path, images: Sequence[Path], sources: _Sources, chosen: str) ->
         return _Reading([], [], documents, "the labels are the folders")
     why = f"the labels are taken from {display(sources.other_tables[0].sheet.path.name)}"
     claims, skipped, remarks = [], [], []
-    taken: set[Path] = set()
+    taken: set[Location] = set()
     for table in sources.other_tables:
         found, unused, said = claim_rows(table.sheet, names)
         if taken & {claim.image for claim in found}:
@@ -265,7 +271,7 @@ def _detect(sources: _Sources) -> str:
     return "folders" if sources.yolo is None else "yolo"
 
 
-def _tell_apart(claims: Sequence[Claim], images: Sequence[Path], sources: _Sources) -> bool:
+def _tell_apart(claims: Sequence[Claim], images: Sequence[Location], sources: _Sources) -> bool:
     """Tell whether the folders' names are labels: some are, and they are not one that all images have.
 
     One folder of all images, such as img_align_celeba, names no class where a table is like labels.
@@ -334,7 +340,7 @@ _READ_BY = {".xml": "xml", ".txt": "yolo"}
 
 def _unread(sources: _Sources, chosen: str) -> list[Remark]:
     """Say that files are called as images are and were not read: they may be labels of another form."""
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[Location]] = {}
     for path in sources.others:
         suffix = path.suffix.lower()
         if suffix in _SIDE_SUFFIXES and _READ_BY.get(suffix) != chosen and sources.names.has_stem(path.stem):

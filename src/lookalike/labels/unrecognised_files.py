@@ -17,10 +17,10 @@ from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from lookalike.labels.image_names import ImageNames
     from lookalike.labels.json.documents import Document
+    from lookalike.sources.objects import Location
 
 # Of what is looked at: texts of one JSON file, bytes and lines of one text, and text files.
 _MOST_TEXTS = 20_000
@@ -48,7 +48,7 @@ def unknown_json(documents: Iterable[Document], names: ImageNames) -> tuple[list
         one line for all that name one image only, which phones and photo services write beside it.
     """
     skipped: list[Skipped] = []
-    beside: list[tuple[Path, str]] = []
+    beside: list[tuple[Location, str]] = []
     for document in documents:
         found = _images_in(_texts(document.content), names) or _keys_in(document.content, names)
         if len(found) >= _LEAST_IMAGES:
@@ -62,7 +62,7 @@ def unknown_json(documents: Iterable[Document], names: ImageNames) -> tuple[list
     return skipped, [Remark(str(path), f"names an image ({display(name)}), {files}: not read")]
 
 
-def unknown_texts(files: Iterable[Path], names: ImageNames) -> list[Skipped]:
+def unknown_texts(files: Iterable[Location], names: ImageNames) -> list[Skipped]:
     """Report text files most of whose lines name an image that is there and hold something more.
 
     Args:
@@ -91,7 +91,7 @@ def unknown_texts(files: Iterable[Path], names: ImageNames) -> list[Skipped]:
     return skipped
 
 
-def _skip(path: Path, name: str) -> Skipped:
+def _skip(path: Location, name: str) -> Skipped:
     reason = f"it names images, such as {display(name)!r}, in a form that is not known"
     do = "a metadata.csv with the columns file_name and label is read"
     return Skipped(str(path), f"looks like labels and is not used: {reason}; {do}")

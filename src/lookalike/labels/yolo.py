@@ -16,9 +16,9 @@ from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.labels.image_names import ImageNames
+    from lookalike.sources.objects import Location
 
 _LISTS = frozenset({"classes.txt", "obj.names", "labels.names", "predefined_classes.txt", "_darknet.labels"})
 """Files with a name in each line: of labelImg and Label Studio, of Darknet, of Roboflow."""
@@ -32,7 +32,7 @@ _LOOKED_AT = 20
 class Names:
     """The names of classes that one file lists."""
 
-    path: Path
+    path: Location
     by_number: Mapping[int, str]
 
 
@@ -40,14 +40,14 @@ class Names:
 class YoloFiles:
     """What looks like a data set of YOLO."""
 
-    labels: list[Path]
+    labels: list[Location]
     names: list[Names]
     flaws: list[Skipped]
     """Files of names that cannot be read."""
 
 
 def find_yolo(
-    names: ImageNames, others: Iterable[Path], read_text: Callable[[Path], str]
+    names: ImageNames, others: Iterable[Location], read_text: Callable[[Location], str]
 ) -> YoloFiles | None:
     """Return the text files that are called as images are and hold numbers, None where there are none."""
     listed = list(others)
@@ -72,7 +72,7 @@ def find_yolo(
 
 
 def read_yolo(
-    names: ImageNames, files: YoloFiles, read_text: Callable[[Path], str]
+    names: ImageNames, files: YoloFiles, read_text: Callable[[Location], str]
 ) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Read labels from files of YOLO.
 
@@ -111,7 +111,7 @@ def read_yolo(
     return claims, skipped, remarks
 
 
-def _nearest(path: Path, names: Sequence[Names]) -> Names | None:
+def _nearest(path: Location, names: Sequence[Names]) -> Names | None:
     """Return the list of names whose folder has most in common with that of a file."""
 
     def shared(one: Names) -> int:
@@ -122,7 +122,7 @@ def _nearest(path: Path, names: Sequence[Names]) -> Names | None:
     return max(names, key=lambda one: (shared(one), len(one.path.parent.parts)), default=None)
 
 
-def _is_yolo(path: Path, read_text: Callable[[Path], str]) -> bool:
+def _is_yolo(path: Location, read_text: Callable[[Location], str]) -> bool:
     try:
         return bool(_objects(read_text(path), None))
     except Unusable:
@@ -164,7 +164,7 @@ def _listed(text: str) -> dict[int, str]:
     return {n: line or str(n) for n, line in enumerate(lines)}
 
 
-def _yaml_names(path: Path, read_text: Callable[[Path], str]) -> dict[int, str]:
+def _yaml_names(path: Location, read_text: Callable[[Location], str]) -> dict[int, str]:
     """Return `names` of a file in YAML, a list or an object by number; nothing where it has none."""
     try:
         if path.stat().st_size > _MAX_YAML:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lookalike.labels.tables.sheets import Sheet
+    from lookalike.sources.objects import Location
     from lookalike.types import CollectionInfo, Scalar, Stamp
 
 # New values of a field that are shown.
@@ -70,8 +71,8 @@ def read_corrections(
         InvalidArgument: there is no such encoding.
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
-    ids: dict[str, Path] = {}
-    identities: dict[Path, str] = {}
+    ids: dict[str, Location] = {}
+    identities: dict[Location, str] = {}
     paths = {uri: local_path(uri) for uri in stamps}
     root = _common(table.parent, [path for path in paths.values() if path is not None])
     for uri, path in paths.items():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation, Judged
     from lookalike.anomaly.scoring import Anomaly
     from lookalike.evaluation.figures import Interval
+    from lookalike.sources.objects import Location
     from lookalike.types import Skipped
 
 # Longer side of a picture, in pixels: smaller, few boxes would be seen.
@@ -46,7 +47,7 @@ def write_anomaly_report(
     path: Path,
     found: AnomalyEvaluation,
     skipped: Sequence[Skipped],
-    overlay: Callable[[Path, Anomaly], bytes],
+    overlay: Callable[[Location, Anomaly], bytes],
     *,
     collection: str,
     model: str = "",
@@ -67,7 +68,8 @@ def write_anomaly_report(
     """
     check_report(path)
     judged = found.judged
-    root = os.path.commonpath({one.anomaly.path.parent for one in judged})
+    # Absolute, so that files and objects may stand beside each other.
+    root = os.path.commonpath({os.path.abspath(one.anomaly.path.parent) for one in judged})  # noqa: PTH100
     pictures = Thumbnails(split_name(model)[1])
 
     def listed(name: str, title: str, some: list[Judged], why: str) -> _List:
@@ -121,7 +123,7 @@ def write_anomaly_report(
 
 
 def _finding(
-    key: str, one: Judged, root: str, overlay: Callable[[Path, Anomaly], bytes], pictures: Thumbnails
+    key: str, one: Judged, root: str, overlay: Callable[[Location, Anomaly], bytes], pictures: Thumbnails
 ) -> dict[str, object]:
     """Return what is shown of an image, and add its pictures as long as there is room."""
     place, mask = one.anomaly.path, one.mask

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ExtraMissing
 from lookalike.file_names import display, readable
 from lookalike.output_files import check_file, write_file
-from lookalike.uris import local_path, uri_text
+from lookalike.sources.locations import location_of
+from lookalike.uris import uri_text
 from lookalike.version import VERSION
 
 try:
@@ -41,8 +42,8 @@ class Names:
     """The paths of a collection's images, without the folder that all of them share."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        places = (local_path(record.uri) for record in records)
-        folders = {str(path.parent) for path in places if path is not None}
+        places = (location_of(record.uri) for record in records)
+        folders = {os.path.normpath(path.parent) for path in places if path is not None}
         try:
             self._root = os.path.commonpath(folders) if folders else ""
         except ValueError:
@@ -50,10 +51,12 @@ class Names:
 
     def __call__(self, record: Record) -> str:
         """Return the name of one image, fit for a line of a page."""
-        path = local_path(record.uri)
+        path = location_of(record.uri)
         if path is None:
             return shown(uri_text(record.uri))
-        return shown(readable(str(path.relative_to(self._root) if path.is_relative_to(self._root) else path)))
+        name, above = os.path.normpath(path), f"{self._root.rstrip('/')}/"
+        below = self._root and name.startswith(above)
+        return shown(readable(name.removeprefix(above) if below else str(path)))
 
 
 def card(record: Record, names: Names, label: Scalar | None, note: str = "") -> dict[str, str]:

@@ -13,7 +13,7 @@ from lookalike.file_names import display
 from lookalike.images.levels import AUTO, Range
 from lookalike.images.thumbnails import thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
-from lookalike.uris import local_path
+from lookalike.sources.locations import content, readable_location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,13 +102,12 @@ class Thumbnails:
 
 def _pictures(record: Record, sizes: Sequence[int], levels: Range) -> tuple[list[str], str]:
     """Return the picture of a record in several sizes, the largest first; or none and the reason."""
-    path = local_path(record.uri)
+    path = readable_location(record.uri)
     if path is None:
         return [], "it is no file on this machine"
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return [], f"more than {MAX_BYTES:,} bytes"
-        made = thumbnails(path.read_bytes(), str(path), sizes, quality=_QUALITY, levels=levels)
+        data = content(path, MAX_BYTES).data
+        made = thumbnails(data, str(path), sizes, quality=_QUALITY, levels=levels)
     except UnusableImage as error:
         return [], error.reason
     except OSError as error:

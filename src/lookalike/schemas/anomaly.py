@@ -38,6 +38,7 @@ class AnomalyParts(ResponseModel):
     small: float = Field(description="The worst small places.")
     large: float = Field(description="The worst large places.")
     whole: float = Field(description="The picture as a whole.")
+    layout: float = Field(description="What lies where, against the normal picture most like it.")
 
 
 class AnomalyScore(ResponseModel):

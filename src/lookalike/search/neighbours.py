@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -13,9 +12,11 @@ import numpy as np
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch, VectorNotFound
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.ingest.embedding import Upload, embed_files
+from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import plain_of, plain_vector
 from lookalike.search.query import Embedding, Image, RecordId, Text
+from lookalike.sources.locations import location
+from lookalike.sources.uploads import Upload
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
 from lookalike.uris import uri_text
@@ -142,7 +143,7 @@ def embed_images(
         if new:
             embedder = models.embedder_of(collection, vector)
             pictures = (each.picture for each in group if isinstance(each, Image))
-            sources = (Upload("image", one) if isinstance(one, bytes) else Path(one) for one in pictures)
+            sources = [Upload("image", one) if isinstance(one, bytes) else location(one) for one in pictures]
             yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+
 Picture: TypeAlias = "str | Path | bytes"
-"""The path of an image file, or the bytes of one."""
+"""The path of an image file, `s3://bucket/key` of an object, or the bytes of an image."""
 
 Value: TypeAlias = str | int | float | bool
 """That a field may have."""

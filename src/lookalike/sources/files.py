@@ -1,4 +1,4 @@
-"""Finding images below a folder, by their names alone: no file is opened here."""
+"""Finding images below a folder or a prefix, by their names alone: no file and no object is opened here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lookalike.errors import PathNotFound
+from lookalike.file_names import display
+from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.patterns import (
     LeftOut,
     Patterns,
@@ -19,6 +22,11 @@ from lookalike.sources.patterns import (
     split_masks,
 )
 from lookalike.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lookalike.sources.objects import Location
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
@@ -32,9 +40,9 @@ SUFFIXES = frozenset(
 class Found:
     """Every file below a folder, each list sorted by the bytes of the path."""
 
-    images: list[Path] = field(default_factory=list)
+    images: Sequence[Location] = ()
     """Absolute, through the links that led there."""
-    others: list[Path] = field(default_factory=list)
+    others: Sequence[Location] = ()
     """Regular files of any other name: labels may be among them."""
     skipped: list[Skipped] = field(default_factory=list)
     """Folders that cannot be read, and what is named like an image but is no file."""
@@ -43,8 +51,10 @@ class Found:
     and what the patterns leave out."""
 
 
-def find(path: Path, patterns: Patterns | None = None) -> Found:
-    """List the images in a folder and in all folders below it.
+def find(
+    path: Location, patterns: Patterns | None = None, manifest: Sequence[ObjectPath] | None = None
+) -> Found:
+    """List the images in a folder and in all folders below it, or the objects below a prefix.
 
     Links are followed, out of `path` too, and each real folder is visited once: by its own name where it lies
     below `path`, else by the first link to it. Hidden folders and those of systems, see `left_out`, are only
@@ -52,17 +62,21 @@ def find(path: Path, patterns: Patterns | None = None) -> Found:
     x.jpg), nor are masks. `path` itself may be any of these.
 
     Args:
-        path: a folder, or a single file, which is an image whatever its name.
+        path: a folder, or a single file or object, which is an image whatever its name.
         patterns: what the user leaves out or restricts the run to; by default nothing.
+        manifest: the objects that there are, with their status; None: the server lists them.
 
     Returns:
         What was found, below `path` made absolute; links in it are not resolved. Names are left as they are.
 
     Raises:
         PathNotFound: there is nothing at `path`.
+        SourceError: the objects cannot be listed.
     """
-    root = absolute(path)
     patterns = patterns or Patterns()
+    if isinstance(path, ObjectPath):
+        return _find_objects(path, patterns, manifest)
+    root = absolute(path)
     try:
         status = root.stat()
     except PermissionError as error:
@@ -76,21 +90,43 @@ def find(path: Path, patterns: Patterns | None = None) -> Found:
         return Found(skipped=[Skipped(str(root), _NO_FILE)])
     walk = _Walk(patterns)
     walk.run(str(root))
-    images, masks = split_masks(str(root), walk.images, patterns)
-    below = len(str(root).rstrip("/")) + 1
+    return _chosen(str(root), walk, patterns, Path)
+
+
+def _find_objects(root: ObjectPath, patterns: Patterns, manifest: Sequence[ObjectPath] | None) -> Found:
+    walk = _ObjectWalk(patterns)
+    if manifest is None:
+        walk.run(root, list_objects(root))
+    else:
+        walk.run(root, [[path for path in manifest if path != root and path.is_relative_to(root)]])
+    if walk.paths or (manifest is not None and root not in manifest):
+        return _chosen(str(root), walk, patterns, walk.paths.__getitem__)
+    if not root.is_file():
+        raise PathNotFound(display(str(root)))
+    reason = patterns.reason([root.name, root.key])
+    return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
+
+
+def _chosen(
+    root: str, walk: _Walk | _ObjectWalk, patterns: Patterns, place: Callable[[str], Location]
+) -> Found:
+    """Return what was found without masks, and without what the patterns leave out."""
+    images, masks = split_masks(root, walk.images, patterns)
+    below = len(root.rstrip("/")) + 1
     if patterns.exclude or patterns.include:
         images = [name for name in images if not walk.left_out.add(patterns.reason([name[below:]]), name)]
         walk.others = [name for name in walk.others if not patterns.leaves_out(name[below:])]
         walk.skipped = [skip for skip in walk.skipped if not patterns.leaves_out(skip.path[below:])]
     return Found(
-        images=[Path(name) for name in sorted(images, key=os.fsencode)],
-        others=[Path(name) for name in sorted(walk.others, key=os.fsencode)],
+        images=[place(name) for name in sorted(images, key=os.fsencode)],
+        others=[place(name) for name in sorted(walk.others, key=os.fsencode)],
         skipped=sorted(walk.skipped, key=lambda skipped: os.fsencode(skipped.path)),
         left_out=[*walk.left_out.counted(), *masks],
     )
 
 
 _NO_FILE = "neither a file nor a folder"
+_SLASHES = "its key begins or ends with a slash, and cannot be asked for: rename it"
 
 
 def absolute(path: Path) -> Path:
@@ -192,6 +228,60 @@ class _Walk:
             heapq.heappush(self._links, (os.fsencode(entry.path), entry.path))
         else:
             self._folders.append(entry.path)
+
+
+class _ObjectWalk:
+    """The objects below a prefix, sorted as the files of a folder are."""
+
+    def __init__(self, patterns: Patterns) -> None:
+        self.left_out = Tally()
+        self.images: list[str] = []
+        self.others: list[str] = []
+        self.skipped: list[Skipped] = []
+        self.paths: dict[str, ObjectPath] = {}
+        """All of them, by their names."""
+        self._patterns = patterns
+        self._folders: dict[tuple[str, ...], str | None] = {}
+
+    def run(self, root: ObjectPath, pages: Iterable[Sequence[ObjectPath]]) -> None:
+        above = len(root.parts)
+        empty = []
+        for page in pages:
+            for path in page:
+                text, parts = str(path), path.parts[above:]
+                if not path.stat().st_size:
+                    empty.append((text, parts))
+                elif text in self.paths or not parts:
+                    self.skipped.append(Skipped(text, _SLASHES))
+                else:
+                    self.paths[text] = path
+                    self._sort(text, parts)
+        for text, parts in empty:
+            # Consoles make an empty object `folder/` for a folder, which is listed without the slash.
+            if parts and parts not in self._folders and text not in self.paths:
+                self.paths[text] = root.joinpath(*parts)
+                self._sort(text, parts)
+
+    def _sort(self, text: str, parts: Sequence[str]) -> None:
+        *folders, name = parts
+        named = _is_image(name)
+        reason = self._folder(tuple(folders))
+        if reason:
+            self.left_out.add(reason if named else None, text)
+            return
+        hidden = hidden_file(name, self._patterns)
+        (self.images if named and not hidden else self.others).append(text)
+        if named and hidden:
+            self.left_out.add("with hidden names", text)
+
+    def _folder(self, folders: tuple[str, ...]) -> str | None:
+        """Return why a folder, or one that it is in, is left out; the outermost counts."""
+        if folders not in self._folders:
+            above = self._folder(folders[:-1]) if folders else None
+            self._folders[folders] = above or (
+                left_out_folder(folders[-1], self._patterns) if folders else None
+            )
+        return self._folders[folders]
 
 
 def _is_image(name: str) -> bool:

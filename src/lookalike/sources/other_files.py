@@ -11,7 +11,8 @@ from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from lookalike.sources.objects import Location
 
 # What labels are read from, or what says something of a folder.
 _TEXTS = ".cfg .csv .htm .html .ini .json .jsonl .log .md .ndjson .rst .tab .toml .tsv .txt .xml .yaml .yml"
@@ -22,7 +23,7 @@ _NAMES = frozenset({"license", "makefile", "readme", "thumbs.db"})
 _MOST = 1000
 
 
-def other_file_remarks(files: Iterable[Path]) -> list[Remark]:
+def other_file_remarks(files: Iterable[Location]) -> list[Remark]:
     """Return what to say of files that are not looked at, one line a kind.
 
     A file whose name does not tell is opened, to see whether it is an image.
@@ -30,8 +31,8 @@ def other_file_remarks(files: Iterable[Path]) -> list[Remark]:
     Args:
         files: that are no images by their names; those that labels are read from are left out here.
     """
-    found: dict[str, list[Path]] = {}
-    unknown: list[Path] = []
+    found: dict[str, list[Location]] = {}
+    unknown: list[Location] = []
     for file in files:
         suffix, name = file.suffix.lower(), file.name.lower()
         said = describe_suffix(suffix)
@@ -61,7 +62,7 @@ def _more(count: int) -> str:
     return f" (and {count - 1:,} more)" if count > 1 else ""
 
 
-def _format_of(file: Path) -> str | None:
+def _format_of(file: Location) -> str | None:
     try:
         with file.open("rb") as opened:
             form = format_of(opened.read(SIGNED_BYTES))

@@ -18,7 +18,7 @@ import numpy as np
 from lookalike.errors import UnusableImage
 from lookalike.images import decoding
 from lookalike.images.levels import AUTO, Range
-from lookalike.uris import local_path
+from lookalike.sources.locations import readable_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +81,7 @@ def read_pixels(
         record = records[row]
         if record.id in lost:
             return lost[record.id]
-        path = local_path(record.uri)
+        path = readable_location(record.uri)
         if path is None:
             return ELSEWHERE
         try:

@@ -9,17 +9,17 @@ of them. docs/anomaly.md has the figures of what was tried.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lookalike.embedders.builtin.efficientnet_lite import WEIGHTS_SHA256, open_graph, resized
+from lookalike.embedders.builtin.patches import LITE0, Patches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from lookalike.embedders.builtin.efficientnet_lite_graph import Weights
@@ -36,26 +36,11 @@ _RECIPE = (
 )
 
 
-class Patches(NamedTuple):
-    """What the network sees in one image."""
-
-    fine: NDArray[np.float32]
-    """Shape (56, 56, 64): rows, columns, channels of blocks 2 and 4."""
-    coarse: NDArray[np.float32]
-    """Shape (28, 28, 192): of blocks 7 and 10."""
-    whole: NDArray[np.float32]
-    """Shape (896,): statistics over the maps of five blocks."""
-
-
-_SHAPES = ((SIDE // 8, SIDE // 8, 64), (SIDE // 16, SIDE // 16, 192), (896,))
-_SIZES = [int(np.prod(shape)) for shape in _SHAPES]
-
-
 class EfficientNetLite0Patches:
-    """Patch features as an embedder, one row for each image; see `protocol.Embedder` and `patches_of`."""
+    """Patch features as an embedder, one row for each image: see `protocol.Embedder`, `patches_of`."""
 
     name = "efficientnet-lite0-patches"
-    dimension = sum(_SIZES)
+    dimension = sum(LITE0.sizes)
     input_size = SIDE
     batch_size = 1
     fingerprint = hashlib.sha256(f"{WEIGHTS_SHA256}; {_RECIPE}".encode()).hexdigest()
@@ -96,9 +81,3 @@ class EfficientNetLite0Patches:
             found = self._session.run(list(Patches._fields), {"image": resized(image, SIDE)[np.newaxis]})
             np.concatenate([part.ravel() for part in found], out=row)
         return features
-
-
-def patches_of(features: NDArray[np.float32]) -> Patches:
-    """Return one row of `EfficientNetLite0Patches.embed` as maps, without a copy."""
-    parts = np.split(features, np.cumsum(_SIZES)[:-1])
-    return Patches(*(part.reshape(shape) for part, shape in zip(parts, _SHAPES, strict=True)))

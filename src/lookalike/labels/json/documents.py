@@ -13,7 +13,8 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from lookalike.sources.objects import Location
 
 MAX_DEPTH = 100
 """Levels of nesting that are read. RFC 8259, section 9, lets a reader set a limit; Python's own, about 1,000,
@@ -24,7 +25,7 @@ depends on who calls, so that what was read might not be written again."""
 class Document:
     """One JSON file and what it holds."""
 
-    path: Path
+    path: Location
     content: Any
 
 
@@ -71,7 +72,7 @@ def parse_json_file(text: str) -> Any:
 
 
 def read_documents(
-    paths: Iterable[Path], encodings: Encodings | None = None
+    paths: Iterable[Location], encodings: Encodings | None = None
 ) -> tuple[list[Document], list[Skipped]]:
     """Read JSON files, each once.
 
@@ -83,8 +84,8 @@ def read_documents(
         Those that are JSON, and those that are not with the reason, both in the order given.
     """
     encodings = encodings or Encodings()
-    found: dict[Path, Document | Skipped] = {}
-    uncertain: dict[Path, bytes] = {}
+    found: dict[Location, Document | Skipped] = {}
+    uncertain: dict[Location, bytes] = {}
     for path in paths:
         try:
             text = encodings.read(path)

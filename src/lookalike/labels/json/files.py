@@ -17,18 +17,18 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from lookalike.labels.image_names import Match
     from lookalike.labels.json.documents import Document
     from lookalike.labels.json.entry import Entry
+    from lookalike.sources.objects import Location
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
     """A JSON file, and what it says of which images."""
 
-    path: Path
+    path: Location
     content: Any
     entries: list[Entry] = field(default_factory=list)
     flaw: str = ""

@@ -18,10 +18,10 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from lookalike.labels.encodings import Encodings
     from lookalike.labels.image_names import ImageNames
+    from lookalike.sources.objects import Location
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 _LIKE_LABELS = re.compile(
@@ -52,7 +52,7 @@ class OtherTable(NamedTuple):
 
 
 def find_other_tables(
-    others: Iterable[Path], names: ImageNames, encodings: Encodings
+    others: Iterable[Location], names: ImageNames, encodings: Encodings
 ) -> tuple[list[OtherTable], list[Skipped]]:
     """Return the tables that name images, whatever they are called, and those that only look as if they did.
 
@@ -117,7 +117,7 @@ def _likeness(table: OtherTable) -> tuple[object, ...]:
     )
 
 
-def _may_be_table(path: Path) -> bool:
+def _may_be_table(path: Location) -> bool:
     suffix = path.suffix.lower()
     if suffix == ".txt":
         # A list of classes, a licence, one file of boxes for each image: what is called so is hardly a table.
@@ -125,7 +125,7 @@ def _may_be_table(path: Path) -> bool:
     return suffix in SUFFIXES or suffix in _WORKBOOKS
 
 
-def _sheet(path: Path, names: ImageNames, encodings: Encodings) -> Sheet:
+def _sheet(path: Location, names: ImageNames, encodings: Encodings) -> Sheet:
     suffix = path.suffix.lower()
     if suffix in _WORKBOOKS:
         raise Unusable(f"a workbook ({suffix}) is not read: save it as CSV (UTF-8), called metadata.csv")
@@ -144,14 +144,14 @@ def _sheet(path: Path, names: ImageNames, encodings: Encodings) -> Sheet:
     return sheet
 
 
-def _is_there(name: object, path: Path, names: ImageNames) -> bool:
+def _is_there(name: object, path: Location, names: ImageNames) -> bool:
     try:
         return isinstance(name, str) and bool(names.locate(name, path.parent))
     except Unusable:
         return False
 
 
-def _missing(sheet: Sheet, path: Path, names: ImageNames) -> str:
+def _missing(sheet: Sheet, path: Location, names: ImageNames) -> str:
     """Return why the first row of a table names no image."""
     for row in sheet.rows[:_LOOKED_AT]:
         if isinstance(row.name, str):

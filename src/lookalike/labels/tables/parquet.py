@@ -9,10 +9,10 @@ from lookalike.errors import ExtraMissing
 from lookalike.labels.labelling import Unusable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lookalike.sources.objects import Location
 
 
-def read_parquet(path: Path) -> list[dict[str, Any]]:
+def read_parquet(path: Location) -> list[dict[str, Any]]:
     """Return the rows of a Parquet file as JSON would have them.
 
     Dates and times are in ISO 8601, decimals and durations are text; what has no form in JSON, such as the
@@ -33,7 +33,7 @@ def read_parquet(path: Path) -> list[dict[str, Any]]:
     try:
         if not path.is_file():
             raise Unusable("not a regular file")
-        with parquet.ParquetFile(path) as file:
+        with path.open("rb") as opened, parquet.ParquetFile(opened) as file:
             schema = file.schema_arrow
             if len(set(schema.names)) < len(schema.names):
                 raise Unusable(f"two columns of one name: the columns are {', '.join(schema.names)}")

@@ -36,10 +36,10 @@ from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from lookalike.labels.encodings import Encodings
     from lookalike.labels.image_names import ImageNames, Place
+    from lookalike.sources.objects import Location
     from lookalike.types import Scalar
 
 TABLE_NAMES = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
@@ -84,7 +84,7 @@ class Row:
 class Sheet:
     """The rows of one table."""
 
-    path: Path
+    path: Location
     rows: list[Row]
     heading: str
     """Of the column that names the images; empty where there are no headings."""
@@ -93,13 +93,13 @@ class Sheet:
     remarks: list[str] = field(default_factory=list)
 
 
-def is_table(path: Path) -> bool:
+def is_table(path: Location) -> bool:
     """Tell whether a file is a table of labels by its name."""
     return path.name.casefold() in TABLE_NAMES
 
 
 def read_tables(
-    tables: Iterable[Path], names: ImageNames, encodings: Encodings
+    tables: Iterable[Location], names: ImageNames, encodings: Encodings
 ) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Read the labels that stand in tables.
 
@@ -138,15 +138,15 @@ def read_tables(
 
 
 def read_sheets(
-    tables: Iterable[Path], names: ImageNames, encodings: Encodings
+    tables: Iterable[Location], names: ImageNames, encodings: Encodings
 ) -> list[Sheet | LabelsInvalid]:
     """Return tables in the order given, each or why it cannot be used.
 
     Raises:
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
-    texts: dict[Path, str | Unusable] = {}
-    uncertain: dict[Path, bytes] = {}
+    texts: dict[Location, str | Unusable] = {}
+    uncertain: dict[Location, bytes] = {}
     for table in tables:
         try:
             read = "" if table.suffix.lower() == ".parquet" else encodings.read(table)
@@ -165,7 +165,7 @@ def read_sheets(
     return sheets
 
 
-def _invalid(table: Path, error: Unusable) -> LabelsInvalid:
+def _invalid(table: Location, error: Unusable) -> LabelsInvalid:
     invalid = LabelsInvalid(str(table), display(str(error)))
     invalid.__cause__ = error
     return invalid
@@ -185,7 +185,7 @@ def locate_rows(sheet: Sheet, names: ImageNames) -> Iterator[tuple[Row, Place | 
 def claim_rows(sheet: Sheet, names: ImageNames) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Return the labels of a table with their images, the rows that cannot be used, and what was assumed."""
     skipped: list[Skipped] = []
-    found: dict[tuple[Path, str], list[tuple[Row, Place]]] = {}
+    found: dict[tuple[Location, str], list[tuple[Row, Place]]] = {}
     how: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for row, place in locate_rows(sheet, names):
@@ -261,7 +261,7 @@ def _file_name(row: Row, heading: str) -> str:
     return name
 
 
-def _sheet(table: Path, text: str, names: ImageNames) -> Sheet:
+def _sheet(table: Location, text: str, names: ImageNames) -> Sheet:
     def is_there(value: str) -> bool:
         try:
             names.locate(value, table.parent)
@@ -313,7 +313,7 @@ def _is_bit(value: object) -> bool:
 
 
 def _typed_sheet(
-    table: Path,
+    table: Location,
     rows: Sequence[tuple[str, Mapping[str, Any] | str]],
     is_there: Callable[[str], bool],
     none: str,
@@ -337,7 +337,7 @@ def _typed_sheet(
     return Sheet(table, found, columns[column], len(columns) - 1, _about(columns[column]))
 
 
-def _json_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Sheet:
+def _json_sheet(table: Location, text: str, is_there: Callable[[str], bool]) -> Sheet:
     rows: list[tuple[str, Mapping[str, Any] | str]] = []
     # Not str.splitlines, which also parts at characters that may stand inside a JSON string.
     for n, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
@@ -368,7 +368,7 @@ def _about(heading: str) -> list[str]:
     return [] if plain.casefold() == FILE_NAME else [f"its column {plain!r} names the images"]
 
 
-def _text_sheet(table: Path, text: str, is_there: Callable[[str], bool]) -> Sheet:
+def _text_sheet(table: Location, text: str, is_there: Callable[[str], bool]) -> Sheet:
     def speaks(values: Sequence[str]) -> bool:
         return any(is_file_heading(value) or is_image_name(value) for value in values)
 

@@ -18,7 +18,8 @@ from lookalike.labels.labelling import Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from lookalike.sources.objects import Location
 
 MAX_BYTES = 1 << 29
 """Of one file. CVAT's of ten thousand images with polygons have a few hundred MB at most."""
@@ -61,7 +62,7 @@ class Element:
         return found
 
 
-def read_xml(path: Path, read_text: Callable[[Path], str]) -> Element:
+def read_xml(path: Location, read_text: Callable[[Location], str]) -> Element:
     """Return the root element of a file.
 
     Args:

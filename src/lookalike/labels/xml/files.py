@@ -23,10 +23,10 @@ from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from lookalike.labels.image_names import ImageNames, Match
     from lookalike.labels.xml.documents import Element
+    from lookalike.sources.objects import Location
     from lookalike.types import Scalar
 
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 class XmlFile:
     """An XML file, or why it is none."""
 
-    path: Path
+    path: Location
     root: Element | None
     flaw: str = ""
 
@@ -49,7 +49,7 @@ class XmlFile:
         return "CVAT" if self.root.tag == "annotations" and tags & {"image", "track", "meta"} else ""
 
 
-def read_xml_documents(paths: Iterable[Path], read_text: Callable[[Path], str]) -> list[XmlFile]:
+def read_xml_documents(paths: Iterable[Location], read_text: Callable[[Location], str]) -> list[XmlFile]:
     """Read XML files, each once."""
     found = []
     for path in paths:
@@ -61,7 +61,7 @@ def read_xml_documents(paths: Iterable[Path], read_text: Callable[[Path], str]) 
 
 
 def read_xml_files(
-    names: ImageNames, files: Iterable[XmlFile], splits: Iterable[Path] = ()
+    names: ImageNames, files: Iterable[XmlFile], splits: Iterable[Location] = ()
 ) -> tuple[list[Claim], list[Skipped], list[Remark]]:
     """Read labels from Pascal VOC's and CVAT's XML files.
 
@@ -78,7 +78,7 @@ def read_xml_files(
     """
     claims: list[Claim] = []
     skipped: list[Skipped] = []
-    other_names: list[tuple[Path, str, Path]] = []
+    other_names: list[tuple[Location, str, Location]] = []
     parts = _image_sets(splits)
     for file in files:
         if file.root is None:
@@ -101,7 +101,7 @@ def read_xml_files(
     return claims, skipped, _remarks(other_names)
 
 
-def _voc_image(names: ImageNames, path: Path, annotation: Element) -> tuple[Match, str]:
+def _voc_image(names: ImageNames, path: Location, annotation: Element) -> tuple[Match, str]:
     """Return the image of a file of Pascal VOC, and the name that it gives where that is another image's.
 
     Its own name counts: the tools of VOC find files by it, and `filename` is left as it was when images are
@@ -133,7 +133,7 @@ def _stem(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).stem
 
 
-def _remarks(other_names: list[tuple[Path, str, Path]]) -> list[Remark]:
+def _remarks(other_names: list[tuple[Location, str, Location]]) -> list[Remark]:
     if not other_names:
         return []
     path, said, image = other_names[0]
@@ -163,7 +163,7 @@ def _voc_label(annotation: Element, split: str | None) -> Label:
     return Label(fields, {"annotation": annotation.plain()})
 
 
-def _image_sets(paths: Iterable[Path]) -> dict[str, str]:
+def _image_sets(paths: Iterable[Location]) -> dict[str, str]:
     """Return the parts of a data set that VOC's ImageSets/*/train.txt, val.txt and test.txt list, by stem."""
     found: dict[str, set[str]] = {}
     for path in paths:
@@ -182,7 +182,7 @@ def _image_sets(paths: Iterable[Path]) -> dict[str, str]:
 
 def _read_cvat(
     names: ImageNames,
-    path: Path,
+    path: Location,
     annotations: Element,
     claims: list[Claim],
     skipped: list[Skipped],

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.ingest.embedding import Upload
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.multipart import read_body, read_parts
 from lookalike.server.http.problems import Refused
+from lookalike.sources.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import InvalidArgument
-from lookalike.ingest.embedding import Upload
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyBox, AnomalyParts, AnomalyQuery, AnomalyScore
 from lookalike.schemas.values import Unusable
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
@@ -17,6 +16,7 @@ from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
 from lookalike.server.routes.image_files import read_image
 from lookalike.server.service import InjectedService, Service
+from lookalike.sources.uploads import Upload
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from lookalike.classification.classifier import Classified, Classifier
     from lookalike.embedders.protocol import Embedder
-    from lookalike.ingest.embedding import EmbeddedFile, Upload
+    from lookalike.ingest.embedding import EmbeddedFile
+    from lookalike.sources.uploads import Upload
     from lookalike.types import Record
 
 router = APIRouter(tags=["classify"], route_class=FastRoute)
@@ -69,7 +70,7 @@ async def classify(name: str, request: Request, service: InjectedService) -> Res
 def _image(file: EmbeddedFile | Skipped, embedder: Embedder) -> Image | Skipped:
     if isinstance(file, Skipped):
         return file
-    return Image(file.path, Embedding(file.features, embedder.fingerprint, file.digest))
+    return Image(str(file.path), Embedding(file.features, embedder.fingerprint, file.digest))
 
 
 class _Answered(NamedTuple):

@@ -64,7 +64,7 @@ async def drift(name: str, request: Request, response: Response, service: Inject
                 skipped.append(Unusable(name=upload.name, skipped=file.reason))
             else:
                 made = Embedding(file.features, model.embedder.fingerprint, file.digest)
-                images.append(Image(file.path, made))
+                images.append(Image(str(file.path), made))
         if not images:
             raise Refused(422, f"none of the pictures can be used: {skipped[0].skipped}")
         digests = [str(each.embedding.digest) for each in images if each.embedding is not None]

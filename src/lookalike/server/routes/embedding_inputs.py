@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.embedders.protocol import Embedder
-    from lookalike.ingest.embedding import Upload
     from lookalike.server.service import Service
+    from lookalike.sources.uploads import Upload
     from lookalike.types import Vectors
 
 _T = TypeVar("_T")

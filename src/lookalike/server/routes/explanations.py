@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from lookalike.classification.classifier import Classified, Classifier
     from lookalike.classification.explanation import Compared, Explainer
-    from lookalike.ingest.embedding import Upload
     from lookalike.server.service import Service
+    from lookalike.sources.uploads import Upload
 
 MOST_EXPLAINED = 4
 """Pictures of a request that are explained: each takes a second or two."""

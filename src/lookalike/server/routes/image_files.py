@@ -18,11 +18,13 @@ from lookalike.file_names import display
 from lookalike.images.decoding import may_take_long
 from lookalike.images.formats import SIGNED_BYTES, format_of
 from lookalike.images.thumbnails import thumbnails
-from lookalike.ingest.embedding import MAX_BYTES, Upload
+from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id, Unusable
 from lookalike.server.http.problems import Refused
 from lookalike.server.http.responses import not_modified
 from lookalike.server.service import InjectedService, Service
+from lookalike.sources.objects import ObjectFile
+from lookalike.sources.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from lookalike.images.formats import Format
+    from lookalike.sources.objects import ObjectStatus
     from lookalike.types import CollectionInfo, Record
 
 router = APIRouter(tags=["images"])
@@ -132,9 +135,7 @@ def _small(
     """Return an image small; None where that may take long, and it must not."""
     _, levels = split_name(collection.space.embedder)
     with service.roots.open(collection.name, record) as file:
-        status = _check_size(file.fileno(), record)
-        # What changes whenever the file does: a file system sets it, and nobody else can.
-        key = record.digest, size, str(levels), status.st_dev, status.st_ino, status.st_ctime_ns
+        key: tuple[str | int, ...] = record.digest, size, str(levels), *_check_size(file, record)
         known = service.thumbnails.get(key)
         if known is not None:
             return known
@@ -156,7 +157,7 @@ def open_image(service: Service, collection: str, record: Record) -> tuple[Buffe
     """
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record))
-        _check_size(file.fileno(), record)
+        _check_size(file, record)
         kind = format_of(file.read(SIGNED_BYTES))
         file.seek(0)
         if kind is None or hashlib.file_digest(file, "sha256").hexdigest() != record.digest:
@@ -177,11 +178,21 @@ def read_image(service: Service, collection: str, record: Record) -> Upload | Un
         return Upload(shown, file.read(record.size))
 
 
-def _check_size(descriptor: int, record: Record) -> os.stat_result:
-    status = os.fstat(descriptor)
-    if not status.st_size == record.size <= MAX_BYTES:
+def _check_size(file: BufferedReader, record: Record) -> tuple[int, ...]:
+    """Refuse a file of another size than was indexed; return what changes whenever the file does.
+
+    A file system or a server sets it, and nobody else can.
+    """
+    found: os.stat_result | ObjectStatus
+    if isinstance(file.raw, ObjectFile):
+        found = file.raw.status
+        state: tuple[int, ...] = (found.st_mtime_ns,)
+    else:
+        found = os.fstat(file.fileno())
+        state = found.st_dev, found.st_ino, found.st_ctime_ns
+    if not found.st_size == record.size <= MAX_BYTES:
         raise _changed()
-    return status
+    return state
 
 
 def _changed() -> Refused:

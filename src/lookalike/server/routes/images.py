@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from lookalike.errors import InvalidArgument, StoreError
 from lookalike.ingest.adding import Picture
-from lookalike.ingest.embedding import Upload
 from lookalike.labels.json.documents import MAX_DEPTH, is_deep
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import MOST_FIELDS, check_labels, delivered, marks_of
@@ -27,6 +26,7 @@ from lookalike.server.http.request_bodies import form_schema, invalid_part, medi
 from lookalike.server.http.responses import json_response
 from lookalike.server.service import InjectedService, Service
 from lookalike.server.storage.upload_folder import UploadFolder
+from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import metadata_text
 from lookalike.types import Skipped
 from lookalike.uris import local_path

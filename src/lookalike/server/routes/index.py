@@ -17,14 +17,15 @@ from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.jobs import ACCEPTED, accepted
 from lookalike.server.service import InjectedService, Service
+from lookalike.sources.objects import ObjectPath
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from lookalike.ingest.index_report import IndexReport
     from lookalike.progress import Progress
+    from lookalike.sources.objects import Location
     from lookalike.types import CollectionInfo
 
 router = APIRouter(tags=["index"])
@@ -52,7 +53,7 @@ async def indexing(id: JobId, service: InjectedService) -> Indexing:  # noqa: A0
     return found
 
 
-def indexed_roots(service: Service, collection: CollectionInfo) -> list[Path]:
+def indexed_roots(service: Service, collection: CollectionInfo) -> list[Location]:
     """Return what a collection is indexed from; blocks.
 
     Args:
@@ -84,7 +85,7 @@ def _indexable(service: Service, name: str) -> CollectionInfo:
 def _index(service: Service, collection: CollectionInfo, query: IndexQuery, progress: Progress) -> Indexing:
     roots = indexed_roots(service, collection)
     # One that is gone, or a disk that is not there today, keeps nobody from the others.
-    there = [root for root in roots if root.exists()]
+    there = [root for root in roots if isinstance(root, ObjectPath) or root.exists()]
     gone = [Unusable(name=root.name, skipped=_GONE) for root in roots if root not in there]
     if not there:
         raise Unanswerable("what was indexed is not there any more")
@@ -107,7 +108,7 @@ def _index(service: Service, collection: CollectionInfo, query: IndexQuery, prog
     return _shown(report, roots, gone)
 
 
-def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable]) -> Indexing:
+def _shown(report: IndexReport, roots: Sequence[Location], gone: Sequence[Unusable]) -> Indexing:
     def named(paths: Sequence[str]) -> list[str]:
         return [display(_without(roots, path)) for path in paths]
 
@@ -153,7 +154,7 @@ def _shown(report: IndexReport, roots: Sequence[Path], gone: Sequence[Unusable])
     )
 
 
-def _without(roots: Sequence[Path], text: str) -> str:
+def _without(roots: Sequence[Location], text: str) -> str:
     """Return a text that names no folder of this machine above those that are indexed."""
     for root in sorted(map(str, roots), key=len, reverse=True):
         text = text.replace(f"{root}/", "").replace(root, root.rpartition("/")[2] or root)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastapi import APIRouter, Request, Response
 
 from lookalike.errors import InvalidArgument, UnusableImage
-from lookalike.ingest.embedding import Upload
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
 from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
@@ -17,6 +16,7 @@ from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
 from lookalike.server.routes.models import shown_model
 from lookalike.server.service import InjectedService, Service, shown_approximation
+from lookalike.sources.uploads import Upload
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 A record says where its file lies, and whoever writes to the store says what a record says. So a file is shown
 only where its real path, all links followed, is below the real path of a folder that was given to `index` on
-this machine for that collection, or to the service when it started.
+this machine for that collection, or to the service when it started. So it is with objects: only those below a
+prefix that was given to `index` are asked for, with the keys that the service was started with.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import stat
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
+from lookalike.errors import ExtraMissing, SourceError, outcome
 from lookalike.file_names import readable
 from lookalike.metric_learning.corrections import marks_of
 from lookalike.server.http.problems import Refused
+from lookalike.sources.objects import ObjectPath, object_of
 from lookalike.stores.checks import same_name
 from lookalike.uris import local_path, uri_text
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from lookalike.database import Database
+    from lookalike.sources.objects import Location
     from lookalike.types import Record
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -42,6 +46,8 @@ class _Known:
     """As they were named, by `same_name` of the collection."""
     files: dict[str, frozenset[Path]] = field(default_factory=dict)
     """Single files; likewise."""
+    objects: dict[str, frozenset[ObjectPath]] = field(default_factory=dict)
+    """Prefixes of objects, and single ones; likewise."""
     named: frozenset[str] = frozenset()
     """Folders as they were named, of all collections, and those that the service was given."""
 
@@ -73,7 +79,7 @@ class Roots:
         return [marks_of(record).name or _below(uri_text(record.uri), named) for record in records]
 
     def open(self, collection: str, record: Record) -> BufferedReader:
-        """Open the file of an image to read; the caller closes it.
+        """Open the file or object of an image to read; the caller closes it.
 
         What is opened is a regular file below a root; on the way from there no link is followed, so that
         nothing can be exchanged between the look and the opening.
@@ -83,14 +89,17 @@ class Roots:
             record: of the image.
 
         Raises:
-            Refused: 403 where the file lies below no root or may not be read, 404 where it is gone.
+            Refused: 403 where the file lies below no root or may not be read, 404 where it is gone, 502 or
+                503 where the server of an object refuses or does not answer.
         """
+        if (place := object_of(record.uri)) is not None:
+            return self._open_object(collection, place)
         try:
             named = local_path(record.uri)
             path = None if named is None else _real(named)
         except ValueError as error:  # a name that no file can have, in a store made elsewhere
             raise _outside() from error
-        if path is None:  # an object in some store of objects: no file of this machine
+        if path is None:
             raise _outside()
         known, key = self._now(), same_name(collection)
         # A root may be a link too, and lead elsewhere by now: so it is followed each time.
@@ -109,6 +118,23 @@ class Roots:
                 raise Refused(404, "the file of this image is not there any more") from error
             raise Refused(404, f"the file of this image cannot be read: {error.strerror}") from error
 
+    def _open_object(self, collection: str, place: ObjectPath) -> BufferedReader:
+        """Open an object below a prefix that was indexed into a collection, with the service's own keys."""
+        roots = self._now().objects.get(same_name(collection), frozenset())
+        if not any(one in roots for one in (place, *place.parents)):
+            raise _outside()
+        try:
+            return place.open("rb")
+        except FileNotFoundError as error:
+            raise Refused(404, "the object of this image is not there any more") from error
+        except PermissionError as error:
+            raise Refused(403, "the service may not read the object of this image") from error
+        except (SourceError, ExtraMissing) as error:
+            status = outcome(error).status
+            raise Refused(
+                status, "the objects of this collection cannot be read by the service now"
+            ) from error
+
     def _now(self) -> _Known:
         if self._database.indexed_state() != self._known.state:
             self._known = self._read()
@@ -120,10 +146,18 @@ class Roots:
         noted = self._database.indexed()
         return _Known(
             state,
-            {name: each.folders for name, each in noted.items()},
-            {name: frozenset(each.files) for name, each in noted.items()},
+            {name: tuple(filter(_is_path, each.folders)) for name, each in noted.items()},
+            {name: frozenset(filter(_is_path, each.files)) for name, each in noted.items()},
+            {
+                name: frozenset(path for path in each.paths if isinstance(path, ObjectPath))
+                for name, each in noted.items()
+            },
             self._paths.union(str(folder) for each in noted.values() for folder in each.folders),
         )
+
+
+def _is_path(place: Location) -> TypeGuard[Path]:
+    return isinstance(place, Path)
 
 
 def _real(path: Path) -> Path:

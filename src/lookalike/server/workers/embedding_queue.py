@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lookalike.images.decoding import may_take_long
-from lookalike.ingest.embedding import Upload, embed_batch
+from lookalike.ingest.embedding import embed_batch
 from lookalike.server.http.problems import Overloaded
 from lookalike.server.workers.thread_pool import settle, stopped_error
+from lookalike.sources.uploads import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

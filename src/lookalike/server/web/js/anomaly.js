@@ -34,6 +34,7 @@ export function anomalySection(reference, layers) {
         layers.add({ url: found.overlay, key: "m", name: t("anomaly.map"), shown: found.anomalous });
     } catch (error) {
       report(place, error, () => judge(signal));
+      place.hidden = !place.firstChild;
     }
   };
   return { place, judge };

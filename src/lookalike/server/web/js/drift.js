@@ -2,13 +2,20 @@
 
 import { ask } from "./api.js";
 import { app, fieldValues } from "./app.js";
-import { el, fill, fresh, labelled } from "./dom.js";
+import { el, fill, fresh, icon, labelled } from "./dom.js";
+import { pickButton } from "./drop.js";
 import { groupSelect } from "./evaluation.js";
+import { hold } from "./files.js";
 import { subjectOf } from "./findings.js";
 import { card, grid } from "./hits.js";
 import { jobPath } from "./jobs.js";
 import { decimal, number, percent, t } from "./language.js";
-import { short, shown, textOf, valueOf } from "./values.js";
+import { said } from "./notices.js";
+import { picture } from "./pictures.js";
+import { fileName, short, shown, textOf, valueOf } from "./values.js";
+
+/** Pictures of the visitor that were compared, by their names: a reload forgets them. */
+const sent = new Map();
 
 export const drift = { kind: "drift", what: "drifts", unlabelled: true, fields, show };
 
@@ -32,13 +39,27 @@ function fields() {
   };
   // Without the list the value can be typed all the same.
   refresh().catch(() => {});
+  let files = [];
+  const chosen = el("span", { class: "together" });
+  const choose = (some) => {
+    files = some;
+    for (const each of files) sent.set(each.name, hold(each));
+    field.disabled = value.disabled = files.length > 0;
+    const none = { type: "button", class: "quiet", "aria-label": t("drift.none"), onclick: () => choose([]) };
+    fill(
+      chosen,
+      files.length > 0 && [t("drift.chosen", { count: files.length }), el("button", none, icon("close"))],
+    );
+  };
+  const pick = pickButton(t("drift.pick"), choose);
   const group = groupSelect();
   const alarm = el("input", { type: "number", min: "0.1", max: "50", step: "any", value: 1, required: true });
   return {
-    row: [labelled(t("drift.field"), field), labelled(t("drift.value"), value), list],
+    row: [labelled(t("drift.field"), field), labelled(t("drift.value"), value), list, t("drift.or"), pick, chosen],
     more: [labelled(t("judge.group"), group), labelled(t("drift.alarm"), alarm, "%")],
+    files: () => files,
     asked: () => ({
-      new: { [field.value]: [valueOf(value.value, known)] },
+      ...(!files.length && { new: { [field.value]: [valueOf(value.value, known)] } }),
       ...(group.value && { group: group.value }),
       false_alarm: Number(alarm.value) / 100,
     }),
@@ -46,7 +67,7 @@ function fields() {
 }
 
 async function show(place, job, signal) {
-  const { summary, shares, drivers, missing } = await ask("GET", jobPath(job.id, "drift"), { signal });
+  const { summary, shares, drivers, missing, skipped } = await ask("GET", jobPath(job.id, "drift"), { signal });
   const [asked] = Object.entries(job.asked.new ?? {});
   fill(
     place,
@@ -69,11 +90,25 @@ async function show(place, job, signal) {
       el("p", {}, t(summary.drifted ? "drift.is.what" : "drift.isnot.what")),
     ),
     tiles(summary),
+    skipped.length > 0 && leftOut(skipped),
     shares.length > 0 && mixture(shares, summary.by),
     sides("drivers", drivers, summary.by),
     sides("missing", missing, summary.by),
   );
   return () => {};
+}
+
+function leftOut(skipped) {
+  return el(
+    "details",
+    { class: "box" },
+    el("summary", {}, t("drift.skipped", { count: skipped.length })),
+    el(
+      "ul",
+      { class: "plain", role: "list" },
+      skipped.map((each) => el("li", {}, fileName(each.name, 120), said(each.skipped))),
+    ),
+  );
 }
 
 function tiles(summary) {
@@ -139,6 +174,12 @@ function sides(name, found, by) {
   );
 }
 
+/** A picture that was sent; the page has it until it is loaded anew. */
+function ofVisitor(name) {
+  const reference = sent.get(name);
+  return [reference && picture(null, { width: 140, reference, alt: "" }), fileName(name, 120)];
+}
+
 function side({ image, name, witness, nearest }, by) {
   const list = grid(t("drift.nearest"), "row");
   if (nearest) list.append(card(nearest, { width: 110, fields: by === null ? null : [by] }));
@@ -154,7 +195,7 @@ function side({ image, name, witness, nearest }, by) {
         t("drift.witness", { value: decimal(witness, 3) }),
       ),
     ),
-    el("div", { class: "side" }, image ? subjectOf(image, by) : el("p", {}, shown(name, 200))),
+    el("div", { class: "side" }, image ? subjectOf(image, by) : ofVisitor(name)),
     el("div", { class: "side" }, el("h3", {}, t("drift.nearest")), list),
   );
 }

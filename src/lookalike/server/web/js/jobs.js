@@ -17,9 +17,14 @@ export function jobPath(id, ...parts) {
   return ["/v1/jobs", ...[id, ...parts].map(encodeURIComponent)].join("/");
 }
 
-/** Start a job on the open collection: `what` is evaluations, audits, maps or indexings. */
-export function startJob(what, asked, signal) {
-  return ask("POST", at(app.collection.name, what), { json: asked, signal });
+/** Start a job on the open collection: `what` is evaluations, audits, maps or indexings; files go with it. */
+export function startJob(what, asked, signal, files = []) {
+  const path = at(app.collection.name, what);
+  if (!files.length) return ask("POST", path, { json: asked, signal });
+  const form = new FormData();
+  form.append("query", JSON.stringify(asked));
+  for (const file of files) form.append("image", file, file.name);
+  return ask("POST", path, { form, signal });
 }
 
 /** Return the jobs of a kind on the open collection, the latest first. */

@@ -85,7 +85,7 @@ function showTab(panel, tab, signal) {
     event.preventDefault();
     told.replaceChildren();
     try {
-      const job = await startJob(tab.what, { by: by.value || null, ...fields.asked() }, signal);
+      const job = await startJob(tab.what, { by: by.value || null, ...fields.asked() }, signal, fields.files?.());
       change({ job: job.id, cell: null, list: null, image: null });
     } catch (error) {
       report(told, error);

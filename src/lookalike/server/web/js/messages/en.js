@@ -196,6 +196,7 @@ export const en = {
   "anomaly.small": "small places",
   "anomaly.large": "large places",
   "anomaly.whole": "the picture as a whole",
+  "anomaly.layout": "what lies where",
   "anomaly.place": "At {left} to {right} from the left, {top} to {bottom} from the top",
   "anomaly.places": { one: "and at {count} more place", other: "and at {count} more places" },
   "anomaly.known": "It is one of the normal pictures, and was judged by the others.",
@@ -233,7 +234,7 @@ export const en = {
   "judge.suggest.none": "Nothing has been suggested yet.",
   "judge.drift": "Drift",
   "judge.drift.what":
-    "Whether some images, today's say, are still like the others. A field and its value say which are the new ones.",
+    "Whether some images, today's say, are still like the others. A field and its value say which are the new ones, or you choose pictures.",
   "judge.drift.start": "Compare",
   "judge.drift.none": "Nothing has been compared yet.",
   "judge.nofield": "none",
@@ -407,6 +408,11 @@ export const en = {
 
   "drift.field": "New where",
   "drift.value": "is",
+  "drift.or": "or",
+  "drift.pick": "Choose pictures",
+  "drift.chosen": { one: "{count} new picture", other: "{count} new pictures" },
+  "drift.none": "Compare none of these pictures",
+  "drift.skipped": { one: "{count} picture could not be used", other: "{count} pictures could not be used" },
   "drift.alarm": "False alarms",
   "drift.is": "Drift",
   "drift.is.what": "The new images are unlike the others: what was measured on those need not hold for these.",

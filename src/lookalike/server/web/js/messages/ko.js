@@ -180,6 +180,7 @@ export const ko = {
   "anomaly.small": "작은 부분",
   "anomaly.large": "큰 부분",
   "anomaly.whole": "사진 전체",
+  "anomaly.layout": "부분의 배치",
   "anomaly.place": "왼쪽에서 {left}~{right}, 위에서 {top}~{bottom}",
   "anomaly.places": { other: "그 밖에 {count}곳" },
   "anomaly.known": "정상 사진 가운데 하나여서, 나머지 정상 사진으로 판정했습니다.",
@@ -217,7 +218,7 @@ export const ko = {
   "judge.suggest.none": "아직 추천한 것이 없습니다.",
   "judge.drift": "변화",
   "judge.drift.what":
-    "오늘 것과 같은 일부 이미지가 나머지와 여전히 비슷한지 봅니다. 어느 것이 새 이미지인지는 필드와 값으로 정합니다.",
+    "오늘 것과 같은 일부 이미지가 나머지와 여전히 비슷한지 봅니다. 어느 것이 새 이미지인지는 필드와 값으로 정하거나, 사진을 선택합니다.",
   "judge.drift.start": "비교",
   "judge.drift.none": "아직 비교한 적이 없습니다.",
   "judge.nofield": "없음",
@@ -368,6 +369,11 @@ export const ko = {
 
   "drift.field": "새 이미지: 필드",
   "drift.value": "값",
+  "drift.or": "또는",
+  "drift.pick": "사진 선택",
+  "drift.chosen": { other: "새 사진 {count}장" },
+  "drift.none": "이 사진들은 비교하지 않기",
+  "drift.skipped": { other: "쓸 수 없는 사진 {count}장" },
   "drift.alarm": "오경보 비율",
   "drift.is": "변화 있음",
   "drift.is.what": "새 이미지가 나머지와 다릅니다. 나머지로 잰 값이 새 이미지에 맞지 않을 수 있습니다.",

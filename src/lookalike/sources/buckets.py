@@ -1,0 +1,238 @@
+"""Buckets of an object store, listed, read and signed through obstore.
+
+Settings are those that obstore takes from the environment, which other programs share: AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL, GOOGLE_SERVICE_ACCOUNT,
+AZURE_STORAGE_ACCOUNT_NAME and so on, else the role of the machine. What a server says in its own words may
+repeat keys and signed addresses, so of an error only its kind and its code are told.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from lookalike.errors import ExtraMissing, SourceDenied, SourceError, SourceUnreachable, UnusableImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    from obstore.store import ClientConfig, RetryConfig, S3Config
+
+_T = TypeVar("_T")
+
+# Objects of a page: what servers give at most in one answer.
+_PAGE = 1000
+# A server that is started anew is waited for some 6 seconds: 0.1 + 0.2 + 0.4 + 0.8 + 1.6 + 3.2.
+_RETRIES = 6
+_FIRST_WAIT = timedelta(milliseconds=100)
+_LONGEST_WAIT = timedelta(seconds=10)
+_NO_LONGER = timedelta(seconds=60)
+# Of all that they begin with, other programs have their own: AWS_PAGER, AWS_CA_BUNDLE.
+_WHO = re.compile("ACCESS_KEY|ACCOUNT|CREDENTIALS|ENDPOINT|REGION|ROLE|SKIP_SIGNATURE|TOKEN")
+_SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
+_STATUS = re.compile(r"\b(?:status|code)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
+_UNNAMEABLE = re.compile(
+    r"""Path "(.{1,1100}?)" contained empty|Error parsing Path "(.{1,1100}?)":""", re.DOTALL
+)
+# Where a machine in a cloud is asked for its role: link-local, RFC 3927.
+_MACHINE = "//169.254."
+
+
+class ObjectMeta(NamedTuple):
+    """What a server says of one object."""
+
+    key: str
+    size: int
+    e_tag: str
+    """Without quotation marks; where a server gives none, the time of the last modification."""
+    version: str
+    """Empty where the server does not say it."""
+
+
+class Bucket:
+    """One bucket of a server; threads may share it."""
+
+    def __init__(self, scheme: str, name: str) -> None:
+        """Name it; no server is asked.
+
+        Args:
+            scheme: s3, gs or az.
+            name: of the bucket.
+
+        Raises:
+            ExtraMissing: obstore is not installed.
+            SourceError: the settings contradict each other, or one cannot be used.
+        """
+        self.uri = f"{scheme}://{name}"
+        self._obstore = _obstore()
+        self._store = _open(scheme, name, _settings(scheme, os.environ))
+
+    def pages(self, prefix: str) -> Iterator[Sequence[ObjectMeta]]:
+        """List the objects below a prefix, some at a time.
+
+        Args:
+            prefix: whole names between slashes; empty for all.
+
+        Raises:
+            SourceError: it cannot be listed.
+        """
+        stream = self._obstore.list(self._store, prefix or None, chunk_size=_PAGE)
+        while True:
+            page = self._ask(None, lambda: next(stream, None))
+            if page is None:
+                return
+            yield [_meta(each) for each in page]
+
+    def head(self, key: str) -> ObjectMeta:
+        """Ask for what is known of an object.
+
+        Raises:
+            OSError: it is not there, or may not be read.
+            SourceError: the server does not answer, or refuses everything.
+        """
+        return _meta(self._ask(key, lambda: self._obstore.head(self._store, key)))
+
+    def get(self, key: str, most: int) -> tuple[bytes, ObjectMeta]:
+        """Read an object whole.
+
+        Args:
+            key: of the object.
+            most: bytes that are taken.
+
+        Raises:
+            UnusableImage: it has more bytes.
+            OSError: it is not there, or may not be read.
+            SourceError: the server does not answer, or refuses everything.
+        """
+        answer = self._ask(key, lambda: self._obstore.get(self._store, key))
+        meta = _meta(answer.meta)
+        if meta.size > most:
+            raise UnusableImage(f"{self.uri}/{key}", f"{meta.size:,} bytes, more than {most:,}")
+        return self._ask(key, lambda: bytes(answer.bytes())), meta
+
+    def part(self, key: str, start: int, end: int) -> tuple[bytes, ObjectMeta]:
+        """Read some bytes of an object, and what is known of it.
+
+        Args:
+            key: of the object.
+            start: the first byte, from 0; below its size.
+            end: after the last one.
+
+        Raises:
+            OSError: it is not there, or may not be read.
+            SourceError: the server does not answer, or refuses everything.
+        """
+        options = {"range": (start, end)}
+        answer = self._ask(key, lambda: self._obstore.get(self._store, key, options=options))
+        return self._ask(key, lambda: bytes(answer.bytes())), _meta(answer.meta)
+
+    def sign(self, key: str, seconds: int) -> str:
+        """Return a URL by which anybody may read an object for some time.
+
+        Raises:
+            SourceError: there are no keys to sign with.
+        """
+        lasting = timedelta(seconds=seconds)
+        return str(self._ask(key, lambda: self._obstore.sign(self._store, "GET", key, lasting)))
+
+    def _ask(self, key: str | None, request: Callable[[], _T]) -> _T:
+        """Return what becomes of a request, or say why nothing does, without the words of the server.
+
+        Args:
+            key: of the object that is asked for; None: the bucket is listed.
+            request: asks.
+        """
+        try:
+            return request()
+        except (self._obstore.exceptions.BaseError, ValueError, OSError) as error:
+            refusal = self._refusal(error, key)
+        # Outside the `except`: nothing that prints a chain of errors shall have the server's words.
+        raise refusal
+
+    def _refusal(self, error: Exception, key: str | None) -> Exception:
+        known, text = self._obstore.exceptions, str(error)
+        if _MACHINE in text:
+            return SourceDenied(self.uri, "no keys are in the environment, and this machine has no role")
+        status = _STATUS.search(text)
+        found = _CODE.search(text) or status
+        code = found[1] if found else ""
+        if code == "NoSuchBucket" or (isinstance(error, FileNotFoundError) and key is None):
+            return SourceError(self.uri, "the server has no such bucket")
+        if isinstance(error, FileNotFoundError):
+            return FileNotFoundError(errno.ENOENT, "no such object")
+        if unnameable := _UNNAMEABLE.search(text):
+            named = (unnameable[1] or unnameable[2]).encode("unicode_escape").decode()
+            return SourceError(
+                self.uri,
+                f"an object is called {named!r}, and a key with an empty name between slashes, with . or .. "
+                "for one, or with control characters cannot be asked for: rename it, or index prefixes "
+                "beside it",
+            )
+        denied = known.PermissionDeniedError, known.UnauthenticatedError
+        if isinstance(error, denied) or (status and status[1] in ("401", "403")):
+            if key is not None and code in ("AccessDenied", "403", ""):
+                return PermissionError(errno.EACCES, "the server refuses access to this object")
+            said = f" ({code})" if code else ""
+            return SourceDenied(
+                self.uri, f"the server refuses access{said}: look at the keys and rights in the environment"
+            )
+        if code:
+            return SourceError(self.uri, f"the server answers with an error ({code})")
+        return SourceUnreachable(self.uri, "no server answers, or it went away in the middle")
+
+
+def has_settings(scheme: str) -> bool:
+    """Tell whether the environment says who we are, or which server it is: a region, say."""
+    return any(name.startswith(_SETTINGS[scheme]) and _WHO.search(name) for name in os.environ)
+
+
+@lru_cache(maxsize=1)
+def _obstore() -> ModuleType:
+    try:
+        import obstore
+        import obstore.exceptions
+    except ImportError as error:
+        raise ExtraMissing("reading from object storage", "objects") from error
+    return obstore
+
+
+def _settings(scheme: str, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return what of the environment says how a bucket is reached: one that changed is opened anew."""
+    return tuple(sorted(each for each in environment.items() if each[0].startswith(_SETTINGS[scheme])))
+
+
+@lru_cache(maxsize=64)
+def _open(scheme: str, name: str, settings: tuple[tuple[str, str], ...]) -> Any:
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    given = dict(settings)
+    endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL") or given.get("AWS_ENDPOINT")
+    config: S3Config = {}
+    client: ClientConfig = {}
+    if scheme == "s3" and endpoint:
+        config["endpoint"] = endpoint
+        # Whoever writes http:// means it: the keys are not sent, only signatures are.
+        client["allow_http"] = endpoint.lower().startswith("http://")
+    retries: RetryConfig = {
+        "max_retries": _RETRIES,
+        "retry_timeout": _NO_LONGER,
+        "backoff": {"init_backoff": _FIRST_WAIT, "max_backoff": _LONGEST_WAIT, "base": 2},
+    }
+    try:
+        return from_url(f"{scheme}://{name}", config=config, client_options=client, retry_config=retries)
+    except (BaseError, ValueError):
+        pass
+    raise SourceError(f"{scheme}://{name}", "the settings in the environment, or the name, cannot be used")
+
+
+def _meta(said: Mapping[str, Any]) -> ObjectMeta:
+    tag = said["e_tag"]
+    e_tag = tag.removeprefix("W/").strip('"') if tag else said["last_modified"].isoformat()
+    return ObjectMeta(said["path"], said["size"], e_tag, said["version"] or "")

@@ -1,0 +1,171 @@
+"""Manifests: lists of objects that are taken instead of asking a server to list them.
+
+A manifest is a plain list, one key or `s3://bucket/key` a line; a table, CSV or Parquet, with a column `key`
+or `uri` and, where there are such, `bucket`, `size` and `e_tag`; or the manifest.json of an S3 Inventory,
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory-location.html, whose files are CSV or
+Parquet.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from lookalike.errors import ExtraMissing, InvalidArgument, PathNotFound
+from lookalike.file_names import display
+from lookalike.sources.buckets import ObjectMeta
+from lookalike.sources.objects import ObjectPath, is_object, object_path, status_of
+from lookalike.types import Skipped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lookalike.sources.objects import Location
+
+_GZIP = b"\x1f\x8b"
+_ARN = "arn:aws:s3:::"
+# Objects of which a server is asked at once, where the manifest does not say size and ETag.
+_ASKED = 16
+_COLUMNS = ("bucket", "key", "uri", "size", "etag", "islatest", "isdeletemarker")
+
+
+def read_manifest(place: Location, bucket: ObjectPath) -> tuple[list[ObjectPath], list[Skipped]]:
+    """Return the objects that a manifest names, each with its status, and what it names that cannot be had.
+
+    Objects whose size and ETag it says are not asked for; of others the server is asked. What it says is
+    deleted, or no latest version, is left out.
+
+    Args:
+        place: the file, or the object, of the manifest.
+        bucket: of keys beside which no bucket stands.
+
+    Raises:
+        PathNotFound: it is not there.
+        InvalidArgument: it cannot be read as any of these.
+        ExtraMissing: it is Parquet, and pyarrow is not installed.
+        SourceError: a server does not answer, or refuses.
+    """
+    found: dict[ObjectPath, None] = {}
+    skipped: list[Skipped] = []
+    for row in _rows(place):
+        if row.get("islatest", "").lower() == "false" or row.get("isdeletemarker", "").lower() == "true":
+            continue
+        named = row.get("uri") or row.get("key") or ""
+        if not is_object(named):
+            named = f"{bucket.scheme}://{row.get('bucket') or bucket.parts[1]}/{named}"
+        try:
+            path = object_path(named)
+        except InvalidArgument as error:
+            skipped.append(Skipped(named, str(error)))
+            continue
+        size, e_tag = row.get("size", ""), row.get("etag", "").strip('"')
+        if size.isdecimal() and e_tag:
+            path = path.listed(status_of(ObjectMeta(path.key, int(size), e_tag, "")))
+        if path.key:
+            found[path] = None
+    known: list[ObjectPath] = []
+    with ThreadPoolExecutor(_ASKED, thread_name_prefix="manifest") as pool:
+        for one in pool.map(_looked_at, found):
+            if isinstance(one, Skipped):
+                skipped.append(one)
+            else:
+                known.append(one)
+    return known, skipped
+
+
+def _looked_at(path: ObjectPath) -> ObjectPath | Skipped:
+    try:
+        return path.listed(path.stat())
+    except OSError as error:
+        return Skipped(str(path), f"cannot be read: {error.strerror}")
+
+
+def _rows(place: Location) -> Iterator[Mapping[str, str]]:
+    """Yield the rows of a manifest by the names of its columns, in lower case and letters alone."""
+    name = place.name.lower()
+    if name.endswith(".parquet"):
+        yield from _parquet(place)
+        return
+    data = _read(place)
+    if name.endswith(".json"):
+        yield from _inventory(place, data)
+    elif name.endswith((".csv", ".csv.gz")):
+        header, *rows = csv.reader(io.StringIO(_text(place, data), newline=""))
+        columns = [_folded(each) for each in header]
+        if not {"key", "uri"} & set(columns):
+            raise InvalidArgument(f"{display(str(place))}: the first line names no column key or uri")
+        yield from (dict(zip(columns, row, strict=False)) for row in rows)
+    else:
+        yield from ({"key": line} for line in _text(place, data).splitlines() if line)
+
+
+def _inventory(place: Location, data: bytes) -> Iterator[Mapping[str, str]]:
+    """Yield the rows of the files that the manifest.json of an S3 Inventory names."""
+    try:
+        said: Any = json.loads(data)
+        kind, bucket = said["fileFormat"].lower(), said["destinationBucket"].removeprefix(_ARN)
+        files = [object_path(f"s3://{bucket}/{each['key']}") for each in said["files"]]
+        columns = [_folded(each) for each in said["fileSchema"].split(",")] if kind == "csv" else []
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidArgument(
+            f"{display(str(place))} is no manifest.json of an S3 Inventory: {type(error).__name__}"
+        ) from error
+    if kind not in ("csv", "parquet"):
+        raise InvalidArgument(
+            f"{display(str(place))}: an inventory in {kind} is not read; CSV and Parquet are"
+        )
+    for file in files:
+        if kind == "parquet":
+            yield from _parquet(file)
+            continue
+        for row in csv.reader(io.StringIO(_text(file, _read(file)), newline="")):
+            found = dict(zip(columns, row, strict=False))
+            # In CSV, and only there, keys are URL-encoded.
+            found["key"] = unquote_plus(found.get("key", ""))
+            yield found
+
+
+def _parquet(place: Location) -> Iterator[Mapping[str, str]]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ExtraMissing(f"reading {place.name}", "parquet") from error
+    try:
+        with place.open("rb") as opened, parquet.ParquetFile(opened) as file:
+            names = {name: _folded(name) for name in file.schema_arrow.names if _folded(name) in _COLUMNS}
+            if not {"key", "uri"} & set(names.values()):
+                raise InvalidArgument(f"{display(str(place))} has no column key or uri")
+            for batch in file.iter_batches(columns=list(names)):
+                for row in batch.to_pylist():
+                    yield {names[name]: str(value) for name, value in row.items() if value is not None}
+    except FileNotFoundError as error:
+        raise PathNotFound(str(place)) from error
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidArgument(f"{display(str(place))} cannot be read as Parquet") from error
+
+
+def _read(place: Location) -> bytes:
+    try:
+        return place.read_bytes()
+    except FileNotFoundError as error:
+        raise PathNotFound(str(place)) from error
+    except OSError as error:
+        raise InvalidArgument(f"{display(str(place))} cannot be read: {error.strerror}") from error
+
+
+def _text(place: Location, data: bytes) -> str:
+    try:
+        return (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise InvalidArgument(f"{display(str(place))} is no text in UTF-8") from error
+
+
+def _folded(name: str) -> str:
+    return re.sub("[^a-z]", "", name.lower())

@@ -1,0 +1,236 @@
+"""Objects are named as people write them, and what a server refuses is told without its words."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from lookalike.errors import ExtraMissing, InvalidArgument, PathNotFound, SourceDenied, SourceError
+from lookalike.sources import buckets
+from lookalike.sources.files import find
+from lookalike.sources.locations import location, location_of, readable_location
+from lookalike.sources.objects import ObjectPath, ObjectSource, list_objects, object_path
+from lookalike.uris import record_id
+from tests.conftest import CommandLine
+from tests.mean_colours import save
+from tests.servers.s3 import KEY, SECRET, Bucket
+
+GROUP = pytest.mark.xdist_group("s3")
+
+
+# Names ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "uri"),
+    [
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/a b/한.jpg", "s3://bucket/a%20b/%ED%95%9C.jpg"),
+        ("gs://bucket/100%25+&=?#.jpg", "gs://bucket/100%2525+&=%3F%23.jpg"),
+        ("az://container/s3:/a.jpg", "az://container/s3:/a.jpg"),
+        ("s3://bucket/👩‍🔧.jpg", "s3://bucket/%F0%9F%91%A9%E2%80%8D%F0%9F%94%A7.jpg"),
+    ],
+)
+def test_an_object_is_named_as_people_write_it_and_recorded_as_a_uri(text: str, uri: str) -> None:
+    path = location(text)
+    assert isinstance(path, ObjectPath)
+    assert (str(path), path.as_uri()) == (text, uri)
+    assert location_of(uri) == path
+    assert location(f"{text}/") == path
+
+
+def test_parts_of_a_key_are_as_those_of_a_path() -> None:
+    root, path = object_path("s3://bucket/parts"), object_path("s3://bucket/parts/good/a.jpg")
+    assert (path.name, path.suffix, path.key, path.scheme) == ("a.jpg", ".jpg", "parts/good/a.jpg", "s3")
+    assert path.is_relative_to(root)
+    assert path.relative_to(root).as_posix() == "good/a.jpg"
+    assert [str(each) for each in path.parents][:3] == [
+        "s3://bucket/parts/good",
+        "s3://bucket/parts",
+        "s3://bucket",
+    ]
+    assert root / "good" / "a.jpg" == path
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://", "s3:///a.jpg", "s3://b//a.jpg", "s3://b/a//b.jpg", "s3://b/../a.jpg", "s3://b/a\nb.jpg"]
+)
+def test_keys_that_cannot_be_asked_for_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument):
+        location(text)
+    assert location_of(text.replace("\n", "%0A")) is None
+
+
+def test_records_objects_are_asked_for_only_where_the_environment_says_how(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    assert readable_location("s3://bucket/a.jpg") is None
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert readable_location("s3://bucket/a.jpg") == object_path("s3://bucket/a.jpg")
+    assert readable_location("gs://bucket/a.jpg") is None
+
+
+def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    buckets._obstore.cache_clear()
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(ExtraMissing, match=r"lookalike\[objects\]"):
+        find(object_path("s3://bucket/a"))
+    buckets._obstore.cache_clear()
+
+
+# A server that refuses --------------------------------------------------------------------------------------
+
+
+def silent_about(error: BaseException, *more: str) -> None:
+    said = "".join(traceback.format_exception(error))
+    for secret in (SECRET, KEY, "Signature=", "StringToSign", "HostId", *more):
+        assert secret not in said, secret
+
+
+@GROUP
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_SECRET_ACCESS_KEY", "wrong+secret"), ("AWS_SECRET_ACCESS_KEY", SECRET[:-1])]
+)
+def test_a_wrong_secret_is_refused_and_never_printed(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    bucket.put({"a.jpg": b"a"})
+    path = bucket.path("a.jpg")
+    assert path.read_bytes() == b"a"
+    monkeypatch.setenv(name, value)
+    asked: list[Callable[[], object]] = [lambda: list(list_objects(bucket.path())), path.read_bytes]
+    for ask in asked:
+        with pytest.raises(SourceDenied, match="SignatureDoesNotMatch") as caught:
+            ask()
+        silent_about(caught.value, value)
+    # A HEAD has no words: it may be that one object.
+    with pytest.raises(PermissionError) as refused:
+        path.stat()
+    silent_about(refused.value, value)
+
+
+@GROUP
+def test_an_unknown_key_is_refused(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody-else")
+    with pytest.raises(SourceError) as caught:
+        find(bucket.path())
+    silent_about(caught.value, "somebody-else")
+
+
+@GROUP
+def test_a_forged_signature_is_refused(bucket: Bucket) -> None:
+    bucket.put({"a.jpg": b"a", "b.jpg": b"b"})
+    url = ObjectSource(bucket.path()).sign(bucket.path("a.jpg").as_uri(), 60)
+    assert url is not None
+    assert SECRET not in url
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        assert answer.read() == b"a"
+    forged = url[:-1] + ("0" if url[-1] != "0" else "1")
+    for changed in (forged, url.replace("/a.jpg", "/b.jpg"), url.replace("Expires=60", "Expires=6000")):
+        with pytest.raises(urllib.error.HTTPError, match="403") as caught:
+            urllib.request.urlopen(changed, timeout=10)
+        caught.value.close()
+
+
+@GROUP
+def test_what_is_not_there_is_told(bucket: Bucket) -> None:
+    with pytest.raises(SourceError, match="no such bucket"):
+        find(object_path("s3://no-such-bucket/a"))
+    bucket.put({"parts/a.jpg": b"a"})
+    for key in ("", "none", "par", "parts/a"):
+        path = bucket.path(key)
+        if key:
+            with pytest.raises(PathNotFound, match=f"s3://.*{key}"):
+                find(path)
+        assert not path.is_file()
+    with pytest.raises(FileNotFoundError, match="no such object"):
+        bucket.path("parts/none.jpg").read_bytes()
+
+
+@contextmanager
+def listing(*keys: str) -> Iterator[str]:
+    """Serve a listing of keys that S3 may hold, and the server of these tests may not."""
+    entry = '<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>"e"</ETag>'
+    entry += "<Size>1</Size></Contents>"
+    body = f"<ListBucketResult>{''.join(map(entry.format, keys))}</ListBucketResult>".encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_key_with_two_slashes_is_told_and_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with listing("parts/a.jpg", "parts//b.jpg") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(SourceError, match=r"an object is called 'parts//b\.jpg'"):
+            find(object_path("s3://bucket/parts"))
+    with listing("parts/", "parts/a.jpg", "parts/deep/", "parts/deep/b.jpg", "/parts/a.jpg") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        found = find(object_path("s3://bucket"))
+    assert [str(path) for path in found.images] == ["s3://bucket/parts/a.jpg", "s3://bucket/parts/deep/b.jpg"]
+    assert [each.path for each in found.skipped] == ["s3://bucket/parts/a.jpg"]
+
+
+# The command line -------------------------------------------------------------------------------------------
+
+
+@GROUP
+def test_commands_take_objects_as_they_take_files(
+    lookalike: CommandLine, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("pictures")
+    data = [save(folder / f"{n}.png", n).read_bytes() for n in range(6)]
+    names = ("good/a b.png", "good/한국.png", "good/100%.png", "bad/a+b.png", "bad/😀.png", "bad/?#.png")
+    bucket.put({f"parts/{name}": one for name, one in zip(names, data, strict=True)})
+    root = bucket.path("parts")
+    out, _ = lookalike("index", root)
+    assert "6 added (labels: folders" in out
+    assert "6 unchanged" in lookalike("index", f"{root}/")[0]
+    out, _ = lookalike("search", f"{root}/good/100%.png", "-k", "1")
+    assert f"{root}/good/100%.png" in out
+    out, _ = lookalike("classify", f"{root}/bad/?#.png", "--by", "label", "-k", "1")
+    assert "label = bad" in out or "label = good" in out
+    out, _ = lookalike("delete", "images", f"{root}/good/한국.png")
+    assert "1 record deleted" in out
+    assert "1 added, 5 unchanged" in lookalike("index", root)[0]
+    uri = bucket.path("parts/good/한국.png").as_uri()
+    assert "1 record deleted" in lookalike("delete", "images", uri)[0]
+    assert record_id(uri) == record_id(bucket.path("parts/good/한국.png").as_uri())
+
+
+@GROUP
+def test_no_secret_is_in_what_commands_print(
+    lookalike: CommandLine, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong+secret")
+    out, err = lookalike("index", bucket.path("parts"), code=1)
+    assert "the server refuses access (SignatureDoesNotMatch)" in err
+    for secret in ("wrong+secret", KEY, "StringToSign"):
+        assert secret not in out + err
