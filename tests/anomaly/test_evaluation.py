@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from lookalike.anomaly.evaluation import Judged, evaluate_anomalies, find_mask, read_mask
+from lookalike.anomaly.samples import folder_samples
 from lookalike.anomaly.scoring import Anomaly, boxes_of, promised_rate, quantile_threshold
 from lookalike.errors import InvalidArgument, Unanswerable, UnusableImage
 
@@ -135,6 +136,11 @@ def test_boxes_lie_around_what_is_above_the_threshold() -> None:
     assert strongest.peak == 9
     assert larger[:4] == pytest.approx((0.5, 0, 0.75, 0.125))
     assert boxes_of(found, 10) == ()
+    # What a strong one raises around it is not its box, where it is little beside the peak.
+    found[44:, :12] = np.maximum(found[44:, :12], 3.5)
+    assert boxes_of(found, 3)[0] == strongest
+    found[48, 3] = 4
+    assert boxes_of(found, 3)[0][:4] == pytest.approx((3 / 56, 48 / 56, 4 / 56, 51 / 56))
 
 
 def test_a_threshold_is_exceeded_as_often_as_was_promised() -> None:
@@ -166,3 +172,19 @@ def test_the_order_of_the_images_changes_no_figure(tmp_path: Path) -> None:
         *(judged(at, (10, 20), "hole", right if at % 2 else wrong) for at in range(4)),
     ]
     assert evaluate_anomalies(images[::-1]) == evaluate_anomalies(images)
+
+
+def test_masks_among_the_images_are_no_images(tmp_path: Path) -> None:
+    for name in (
+        *("good/1.png", "good/a_mask.png", "spot/1.png", "spot/1_mask.png"),
+        *("spot/2.jpg", "spot/2.png", "spot/3.png", "ground_truth/spot/3_mask.png"),
+    ):
+        write_mask(tmp_path / name, (3, 3))
+    found = folder_samples(tmp_path)
+    assert [(each.path.name, each.kind) for each in found] == [
+        *[("1.png", None), ("a_mask.png", None)],
+        *[("1.png", "spot"), ("2.jpg", "spot"), ("3.png", "spot")],
+    ]
+    # Where the masks are named, a picture of the name of another is a picture.
+    named = folder_samples(tmp_path, masks=tmp_path / "ground_truth")
+    assert [each.path.name for each in named] == ["1.png", "a_mask.png", "1.png", "2.jpg", "2.png", "3.png"]

@@ -38,20 +38,30 @@ class Sample(NamedTuple):
     """Of its defect; None for a normal image."""
 
 
-def folder_samples(folder: Path, good: str = GOOD) -> list[Sample]:
+def folder_samples(folder: Path, good: str = GOOD, masks: Path | None = None) -> list[Sample]:
     """Return the images of a folder, of which each folder is a kind of defect, and one has normal images.
+
+    Masks that lie among them are no images of their own.
 
     Args:
         folder: as MVTec AD has it, `test/KIND/NAME.png`: that one, or the one above it.
         good: the name of the folder with the normal images.
+        masks: where masks are: see `find_mask`.
 
     Raises:
         PathNotFound: there is no such folder.
     """
     if not folder.is_dir():
         raise PathNotFound(str(folder))
-    images = find(folder / "test" if (folder / "test").is_dir() else folder).images
-    return [Sample(Path(path), None if (kind := Path(path).parent.name) == good else kind) for path in images]
+    # What is surely a mask by its name or folder is none of these.
+    paths = [*map(Path, find(folder / "test" if (folder / "test").is_dir() else folder).images)]
+    found = (find_mask(path, masks) for path in paths if path.parent.name != good)
+    known = {mask.absolute() for mask in found if mask is not None}
+    return [
+        Sample(path, None if path.parent.name == good else path.parent.name)
+        for path in paths
+        if path.absolute() not in known
+    ]
 
 
 def collection_samples(store: Store, name: str, normal: dict[str, list[object]]) -> list[Sample | Skipped]:
@@ -140,7 +150,7 @@ def evaluate_samples(
     if folder is None:
         samples = collection_samples(store, name, scorer.memory.facts["normal"])
     else:
-        samples = [*folder_samples(folder, good)]
+        samples = [*folder_samples(folder, good, masks)]
     check_samples(samples, None if folder is None else good)
     judged: list[Judged] = []
     skipped: list[Skipped] = []

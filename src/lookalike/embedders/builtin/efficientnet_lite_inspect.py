@@ -15,7 +15,7 @@ something lies should not count. That gained half a percent for a quarter more t
 
 `efficientnet-lite0-inspect-3scales` reads it at 96 pixels, too, the smallest that the network's maps allow.
 There the outline of what fills a picture, or of a small picture, is told best: of extrusions of 85 × 85
-pixels 0.871 were right instead of 0.842, of textile 0.991 instead of 0.990 (benchmarks/inspection.py, draws
+pixels 0.871 were right instead of 0.844, of textile 0.992 as with two (benchmarks/inspection.py, draws
 0 to 59), for a tenth more time. The maxima at 224 pixels are left out: nothing misses them, and the rest fits
 into a dense_vector of Elasticsearch, which ends at 4,096 numbers.
 """
