@@ -16,6 +16,7 @@ NAMES = (
     "leave_one_out",
     "inspection",
     "anomaly",
+    "explanation",
     "promises",
     "insert",
     "drift",

@@ -136,6 +136,11 @@ def test_boxes_lie_around_what_is_above_the_threshold() -> None:
     assert strongest.peak == 9
     assert larger[:4] == pytest.approx((0.5, 0, 0.75, 0.125))
     assert boxes_of(found, 10) == ()
+    # What a strong one raises around it is not its box, where it is little beside the peak.
+    found[44:, :12] = np.maximum(found[44:, :12], 3.5)
+    assert boxes_of(found, 3)[0] == strongest
+    found[48, 3] = 4
+    assert boxes_of(found, 3)[0][:4] == pytest.approx((3 / 56, 48 / 56, 4 / 56, 51 / 56))
 
 
 def test_a_threshold_is_exceeded_as_often_as_was_promised() -> None:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from lookalike.report.page import Names
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.sources import buckets
 from lookalike.sources.files import find
-from lookalike.sources.objects import Location, ObjectPath
+from lookalike.sources.objects import Location, ObjectPath, read_ahead
 from lookalike.sources.patterns import Patterns
 from lookalike.types import Record
 from lookalike.uris import uri_text
@@ -227,6 +228,26 @@ def test_labels_stand_in_a_json_file_for_each(desk: Desk, bucket: Bucket) -> Non
     report = desk.index(bucket.path("parts"), labels="auto")
     assert (report.labels, report.skipped, report.unlabelled) == (["json"], [], [])
     assert [fields(desk)[f"parts/{name}"]["label"] for name in NAMES] == [f"class {n}" for n in range(6)]
+
+
+def test_label_files_that_go_while_they_are_read_are_told(desk: Desk, bucket: Bucket) -> None:
+    names = [f"good/{n}.png" for n in range(40)]
+    fill(bucket, *names)
+    said = {
+        f"parts/{name[:-3]}json": json.dumps({"image": name[5:], "label": name}).encode() for name in names
+    }
+    bucket.put(said)
+    found = find(bucket.path("parts"))
+    bucket.delete("parts/good/7.json")
+    read = []
+    for path in read_ahead(found.others):
+        with suppress(FileNotFoundError):
+            read.append((str(path), path.read_bytes()))
+    assert read == sorted((f"{bucket.uri}/{key}", data) for key, data in said.items() if "/7." not in key)
+    bucket.put({"parts/good/8.json": b"{"})
+    report = desk.index(bucket.path("parts"), labels="json")
+    assert report.unlabelled == [f"{bucket.uri}/parts/good/{n}.png" for n in (7, 8)]
+    assert fields(desk)["parts/good/9.png"]["label"] == "good/9.png"
 
 
 def test_listed_objects_have_the_labels_of_their_folder(desk: Desk, bucket: Bucket) -> None:

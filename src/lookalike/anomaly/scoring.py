@@ -36,6 +36,9 @@ what lies where, against the normal picture most like it."""
 _PLACES = 2
 # Of the peak of a map, what belongs to its place.
 _NEAR_PEAK = 0.7
+# Of the peak of a place, what is its box's: on pasted defects boxes and masks have an intersection over union
+# of 0.68 (textile) and 0.58 (extrusion), without it 0.35 and 0.56.
+_CORE = 0.4
 # Boxes of a picture that are told, the strongest first.
 _BOXES = 20
 
@@ -221,7 +224,11 @@ def quantile_threshold(held: NDArray[np.float32], rate: float) -> float:
 
 
 def boxes_of(anomaly_map: NDArray[np.float32], threshold: float) -> tuple[Box, ...]:
-    """Return the boxes around places above a threshold, the strongest first."""
+    """Return the boxes around places above a threshold, the strongest first.
+
+    A strong defect raises the map around it too: of each place that is above the threshold, what is below
+    `_CORE` of its peak is left out.
+    """
     # SciPy takes long to import, and few pictures have boxes.
     above = anomaly_map > threshold
     if not above.any():
@@ -230,11 +237,15 @@ def boxes_of(anomaly_map: NDArray[np.float32], threshold: float) -> tuple[Box, .
 
     marked, _ = label(above, np.ones((3, 3)))
     rows, columns = anomaly_map.shape
-    found = [
-        Box(
-            x.start / columns, y.start / rows, x.stop / columns, y.stop / rows,
-            float(anomaly_map[y, x].max()),
+    found = []
+    for number, (y, x) in enumerate(find_objects(marked), 1):
+        values = np.where(marked[y, x] == number, anomaly_map[y, x], -np.inf)
+        peak = float(values.max())
+        core = values > max(threshold, _CORE * peak)
+        down, across = (np.flatnonzero(core.any(axis=axis)) for axis in (1, 0))
+        left, top = x.start + across[0], y.start + down[0]
+        right, bottom = x.start + across[-1] + 1, y.start + down[-1] + 1
+        found.append(
+            Box(float(left / columns), float(top / rows), float(right / columns), float(bottom / rows), peak)
         )
-        for y, x in find_objects(marked)
-    ]  # fmt: skip
     return tuple(sorted(found, key=lambda box: -box.peak)[:_BOXES])

@@ -6,6 +6,8 @@ import errno
 import hashlib
 import io
 import re
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -16,7 +18,7 @@ from lookalike.sources.source import Content, Entry, Status
 from lookalike.uris import OBJECT_SCHEMES, object_text, object_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lookalike.sources.buckets import ObjectMeta
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _PART = 8 << 20
 # Label files are read whole; above this no object is.
 _MOST = 1 << 30
+# Label files that are read side by side, since a server takes longer to answer than a disk.
+_AHEAD = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -44,6 +48,7 @@ class ObjectPath(PurePosixPath):
     """
 
     _listed: ObjectStatus | None = None
+    _reading: Future[bytes] | None = None
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -119,9 +124,14 @@ class ObjectPath(PurePosixPath):
             status = self._listed
         return Content(data, Status(status.st_size, status.st_mtime_ns))
 
+    def begin_reading(self, pool: ThreadPoolExecutor) -> None:
+        """Let a thread read the object, for the next `read_bytes`."""
+        self._reading = pool.submit(lambda: self.content().data)
+
     def read_bytes(self) -> bytes:
-        """Read the object."""
-        return self.content().data
+        """Read the object, or give what was read ahead of it: see `read_ahead`."""
+        reading, self._reading = self._reading, None
+        return self.content().data if reading is None else reading.result()
 
     def read_text(self, encoding: str, errors: str = "strict") -> str:
         """Read the object as text."""
@@ -234,6 +244,20 @@ def list_objects(root: ObjectPath) -> Iterator[list[ObjectPath]]:
     bucket = ObjectPath(f"{root.parts[0]}/{root.parts[1]}")
     for page in _bucket(root).pages(root.key):
         yield [(bucket / meta.key).listed(status_of(meta)) for meta in page]
+
+
+def read_ahead(paths: Iterable[Location]) -> Iterator[Location]:
+    """Yield paths in order; objects among them are being read before they are asked for: a few at a time."""
+    waiting: deque[Location] = deque()
+    with ThreadPoolExecutor(_AHEAD, thread_name_prefix="ahead") as pool:
+        for path in paths:
+            if isinstance(path, ObjectPath):
+                path.begin_reading(pool)
+            waiting.append(path)
+            if len(waiting) > 2 * _AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
 
 
 class ObjectSource:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike.labels.encodings import Encodings
 from lookalike.labels.labelling import Unusable
+from lookalike.sources.objects import read_ahead
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def read_documents(
     encodings = encodings or Encodings()
     found: dict[Location, Document | Skipped] = {}
     uncertain: dict[Location, bytes] = {}
-    for path in paths:
+    for path in read_ahead(paths):
         try:
             text = encodings.read(path)
             if isinstance(text, bytes):

@@ -19,6 +19,7 @@ from lookalike.labels.json.annotations import merged_fields
 from lookalike.labels.labelling import Claim, Label, Unusable, skip
 from lookalike.labels.tables.column_types import typed
 from lookalike.labels.xml.documents import read_xml
+from lookalike.sources.objects import read_ahead
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class XmlFile:
 def read_xml_documents(paths: Iterable[Location], read_text: Callable[[Location], str]) -> list[XmlFile]:
     """Read XML files, each once."""
     found = []
-    for path in paths:
+    for path in read_ahead(paths):
         try:
             found.append(XmlFile(path, read_xml(path, read_text)))
         except Unusable as error:
