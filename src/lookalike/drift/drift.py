@@ -232,7 +232,8 @@ def compare(
     """
     if len(reference) < 2 or len(new) < 2:
         raise Unanswerable(
-            f"{len(new):,} new images and {len(reference):,} others of the collection: two of each are needed"
+            f"{_counted(len(new), 'new image')} and {_counted(len(reference), 'other')} of the collection: "
+            "two of each are needed"
         )
     records = [*reference, *new]
     vectors = np.concatenate([reference_vectors, new_vectors])
@@ -265,6 +266,10 @@ def compare(
         shares=_shares(reference, reference_vectors, new_vectors, options.by),
         skipped=(),
     )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def _matching(
