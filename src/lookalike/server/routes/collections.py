@@ -44,14 +44,7 @@ async def collections(service: InjectedService) -> Collections:
 @router.get("/v1/collections/{name}")
 async def collection(name: str, service: InjectedService) -> Collection:
     """Describe a collection."""
-
-    def act() -> Collection:
-        found = service.collection(name)
-        # Some megabytes are read to tell, which a list of all collections has no use for.
-        normal = service.database[found.name].knows_normal()
-        return described(service, found).model_copy(update={"normal": normal})
-
-    return await service.store_pool.run(act)
+    return await service.store_pool.run(lambda: described_alone(service, service.collection(name)))
 
 
 @router.get("/v1/collections/{name}/values")
@@ -70,7 +63,7 @@ async def create(wanted: NewCollection, response: Response, service: InjectedSer
 
     def act() -> Collection:
         model = usable_model(service, wanted.model)
-        return described(service, service.database.create(wanted.name, model).info())
+        return described_alone(service, service.database.create(wanted.name, model).info())
 
     made = await service.write_pool.run(act)
     response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"
@@ -84,7 +77,7 @@ async def change(name: str, wanted: CollectionChange, service: InjectedService) 
     def act() -> Collection:
         found = service.database[service.collection(name).name].set_default(wanted.default)
         service.changed(found.name)
-        return described(service, found)
+        return described_alone(service, found)
 
     return await service.write_pool.run(act)
 
@@ -107,6 +100,13 @@ async def delete(name: str, service: InjectedService) -> Deleted:
         return Deleted(deleted=deleted.count)
 
     return await service.write_pool.run(act)
+
+
+def described_alone(service: Service, found: CollectionInfo) -> Collection:
+    """Return one collection as the service names it; blocks."""
+    # Some megabytes are read to tell, which a list of all collections has no use for.
+    normal = service.database[found.name].knows_normal()
+    return described(service, found).model_copy(update={"normal": normal})
 
 
 def described(service: Service, found: CollectionInfo) -> Collection:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from lookalike.schemas.collections import Collection, NewVector, Vector
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.server.auth.access_control import WriteAccess
-from lookalike.server.routes.collections import described, described_vector
+from lookalike.server.routes.collections import described_alone, described_vector
 from lookalike.server.routes.jobs import ACCEPTED, accepted
 from lookalike.server.routes.models import usable_model
 from lookalike.server.service import InjectedService
@@ -61,6 +61,6 @@ async def drop(name: str, vector: str, service: InjectedService) -> Collection:
     def act() -> Collection:
         found = service.database[service.collection(name).name].drop_vector(vector)
         service.changed(found.name)
-        return described(service, found)
+        return described_alone(service, found)
 
     return await service.write_pool.run(act)
