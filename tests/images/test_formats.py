@@ -164,7 +164,7 @@ def test_a_png_that_lacks_only_its_end_is_used() -> None:
 def archive() -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as file:
-        file.writestr("a.jpg", "x")
+        file.writestr(zipfile.ZipInfo("a.jpg"), "x")
     return stream.getvalue()
 
 
