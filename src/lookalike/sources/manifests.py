@@ -13,6 +13,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -96,8 +97,8 @@ def _rows(place: Location) -> Iterator[Mapping[str, str]]:
     if name.endswith(".json"):
         yield from _inventory(place, data)
     elif name.endswith((".csv", ".csv.gz")):
-        header, *rows = csv.reader(io.StringIO(_text(place, data), newline=""))
-        columns = [_folded(each) for each in header]
+        rows = _csv_rows(place, data)
+        columns = [_folded(each) for each in next(rows, [])]
         if not {"key", "uri"} & set(columns):
             raise InvalidArgument(f"{display(str(place))}: the first line names no column key or uri")
         yield from (dict(zip(columns, row, strict=False)) for row in rows)
@@ -124,11 +125,18 @@ def _inventory(place: Location, data: bytes) -> Iterator[Mapping[str, str]]:
         if kind == "parquet":
             yield from _parquet(file)
             continue
-        for row in csv.reader(io.StringIO(_text(file, _read(file)), newline="")):
+        for row in _csv_rows(file, _read(file)):
             found = dict(zip(columns, row, strict=False))
             # In CSV, and only there, keys are URL-encoded.
             found["key"] = unquote_plus(found.get("key", ""))
             yield found
+
+
+def _csv_rows(place: Location, data: bytes) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(_text(place, data), newline=""))
+    except csv.Error as error:
+        raise InvalidArgument(f"{display(str(place))} is no CSV: {error}") from error
 
 
 def _parquet(place: Location) -> Iterator[Mapping[str, str]]:
@@ -163,7 +171,7 @@ def _read(place: Location) -> bytes:
 def _text(place: Location, data: bytes) -> str:
     try:
         return (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8-sig")
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise InvalidArgument(f"{display(str(place))} is no text in UTF-8") from error
 
 

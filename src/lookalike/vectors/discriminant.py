@@ -48,10 +48,10 @@ GAIN = 2.0
 """Times that directions which tell class means apart count."""
 # Images that step 1 looks at, and per class at least: its choices do not get better with more.
 _PILOT = 500
+_PILOT_PER_CLASS = 3
 # Added to the share of a column's variance that lies between the classes. Of 0.05 to 0.2, on draws 100 to 159
 # of textile and extrusion (benchmarks/inspection.py), none is clearly better than the others.
 _LEAST_SHARE = 0.1
-_PILOT_PER_CLASS = 3
 # A column that varies by less than this part of its group's mean variation is not blown up to the others.
 _LEAST_VARIATION = 1e-3
 # Variation of this size, in vectors of length 1, is rounding: float32 carries 6e-8.
