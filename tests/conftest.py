@@ -39,6 +39,11 @@ settings.load_profile("same")
 os.environ["LOOKALIKE_PROGRESS"] = "0"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name what is long by its argument: names of 30 MB would go to every worker and back."""
+    return argname if isinstance(val, str | bytes) and len(val) > 80 else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what is declared, and nothing else."""
     for item in items:
