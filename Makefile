@@ -62,9 +62,8 @@ lint: $(VENV)/dev.stamp
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
-# One worker more than the two cores: those that wait for servers leave a core to the third.
 tests: $(VENV)/dev.stamp
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 # Measuring takes a fifth more time.
 coverage: $(VENV)/dev.stamp
