@@ -59,6 +59,19 @@ def test_a_normal_picture_is_judged_by_the_others(db: Database, folder: Path) ->
     assert (as_bytes.score, as_bytes.known) == (found[3].score, True)
 
 
+def test_the_same_pictures_elsewhere_teach_the_same(
+    db: Database, folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    shutil.copytree(folder / "test" / "good", tmp_path / "moved" / "good")
+    with lookalike.open(f"sqlite:///{tmp_path}/parts.db", cache=cache, device="cpu") as other:
+        other.use(MeanColours())
+        other["parts"].index(tmp_path / "moved", model=MeanColours.name)
+        other["parts"].fit_anomaly({"label": "good"})
+        for image in (folder / "test" / "spot").iterdir():
+            (here,), (there,) = score(db, image), score(other, image)
+            assert (there.score, there.threshold, there.boxes) == (here.score, here.threshold, here.boxes)
+
+
 def test_an_overlay_shows_the_map_and_the_boxes(db: Database, folder: Path) -> None:
     path = folder / "test" / "spot" / "0.png"
     (found,) = score(db, path, false_alarm=0.1)

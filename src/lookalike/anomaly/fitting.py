@@ -136,7 +136,8 @@ def fit_memory(
             raise FieldNotFound(field, collection.fields)
     where = kept_filter(normal, collection)
     records = [record for batch in store.scan_records(collection.name, where) for record in batch]
-    # Ids are digests: the first are a random sample, and the same ones each time.
+    # By the digests of the bytes the first are a random sample, and the same one wherever the pictures lie.
+    records.sort(key=lambda record: (record.digest, record.id))
     drawn, not_drawn = records[:MOST], max(0, len(records) - MOST)
     words = normal_text(normal)
     if len(drawn) < LEAST:
