@@ -61,7 +61,16 @@ def test_parts_of_a_key_are_as_those_of_a_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["s3://", "s3:///a.jpg", "s3://b//a.jpg", "s3://b/a//b.jpg", "s3://b/../a.jpg", "s3://b/a\nb.jpg"]
+    "text",
+    [
+        "s3://",
+        "s3:///a.jpg",
+        "s3://b//a.jpg",
+        "s3://b/a//b.jpg",
+        "s3://b/../a.jpg",
+        "s3://b/a\nb.jpg",
+        f"s3://b/{'한' * 342}",
+    ],
 )
 def test_keys_that_cannot_be_asked_for_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):

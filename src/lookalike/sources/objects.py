@@ -29,6 +29,9 @@ _MOST = 1 << 30
 # Label files that are read side by side, since a server takes longer to answer than a disk.
 _AHEAD = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Bytes of a key: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html. One that is much longer
+# ends obstore in a panic, which no `except Exception` sees.
+_LONGEST_KEY = 1024
 
 
 class ObjectStatus(NamedTuple):
@@ -215,6 +218,10 @@ def object_path(text: str) -> ObjectPath:
         raise InvalidArgument(
             f"{display(text)!r} cannot be asked for: a name between slashes is empty, . or .., or has "
             "control characters"
+        )
+    if len("/".join(names).encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
+        raise InvalidArgument(
+            f"a key of more than {_LONGEST_KEY:,} bytes cannot be asked for: {rest[:60]!r}…"
         )
     return ObjectPath(f"{scheme}:/{'/'.join((bucket, *names))}")
 
