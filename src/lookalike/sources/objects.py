@@ -29,7 +29,7 @@ _MOST = 1 << 30
 # Label files that are read side by side, since a server takes longer to answer than a disk.
 _AHEAD = 16
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# Bytes of a key: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html. One that is much longer
+# Bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html. A key that is much longer
 # ends obstore in a panic, which no `except Exception` sees.
 _LONGEST_KEY = 1024
 
