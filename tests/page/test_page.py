@@ -983,7 +983,8 @@ def test_no_figure_is_broken_in_two_beside_a_long_label(page: Visit) -> None:
             return new Set([...range.getClientRects()].map((line) => Math.round(line.top))).size;
         })"""
     )
-    assert set(lines) == {1}
+    # One whose table is being drawn anew has no line yet.
+    assert set(lines) - {0} == {1}
 
 
 def test_a_key_is_asked_for_and_one_that_reads_cannot_write(
