@@ -312,10 +312,9 @@ class _Film:
         """Return what is wrong with a film that was read to its end; None where nothing is."""
         if self._reached < 0:
             raise _Unusable(self._fault or "no frame of it can be decoded")
-        if self._fault is None and self.duration is not None:
-            if self.duration - self._until > max(_LAST, self.duration // 20):
-                ended, whole = self._until / 1000, self.duration / 1000
-                return f"breaks off: its pictures end at {ended:g} s of {whole:g} s"
+        whole = 0 if self.duration is None else self.duration
+        if self._fault is None and whole - self._until > max(_LAST, whole // 20):
+            return f"breaks off: its pictures end at {self._until / 1000:g} s of {whole / 1000:g} s"
         return self._fault
 
     def _every(self, step: int) -> Iterator[tuple[int, VideoFrame] | None]:
