@@ -85,7 +85,7 @@ def tight(count: int, dimension: int = 64, seed: int = 0) -> Vectors:
 
 
 def filled(vectors: Vectors) -> Shortlist:
-    made = Shortlist(find_centres(vectors[:1000], len(vectors)))
+    made = Shortlist.around(find_centres(vectors[:1000], len(vectors)))
     for start in range(0, len(vectors), 700):
         part = vectors[start : start + 700]
         made.add(np.arange(start, start + len(part)) + 10, part)
@@ -135,7 +135,7 @@ def test_any_dimension_and_equal_vectors_and_one_alone(dimension: int) -> None:
     for count in (1, 300):
         made = filled(np.repeat(vector, count, axis=0))
         assert made.search(vector, count + 5).shape == (1, count)
-    assert Shortlist(vector).search(vector, 3).shape == (1, 0)
+    assert Shortlist.around(vector).search(vector, 3).shape == (1, 0)
 
 
 # Beside the database

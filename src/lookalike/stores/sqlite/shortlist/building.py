@@ -72,7 +72,7 @@ def make_shortlist(
     _, _, sample = read_sample(connection, vector, keys[: sample_size(len(keys))])
     centres = find_centres(sample, len(keys)) if len(sample) else np.zeros((1, dimension), np.float32)
     del sample
-    shortlist = Shortlist(centres)
+    shortlist = Shortlist.around(centres)
     for columns in select_vectors(connection, vector, keys_of(keys)):
         some = verified(connection, columns, dimension)
         shortlist.add(some.numbers, some.vectors)
@@ -132,9 +132,7 @@ class _ExactNeighbours:
         return [row[np.isfinite(row)].tolist() for row in self._best]
 
     def numbers(self) -> list[Numbers]:
-        return [
-            some[np.isfinite(row)] for some, row in zip(self._numbers, self._best, strict=True)
-        ]
+        return [some[np.isfinite(row)] for some, row in zip(self._numbers, self._best, strict=True)]
 
 
 def build_shortlist(

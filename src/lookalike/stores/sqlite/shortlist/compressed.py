@@ -1,11 +1,11 @@
-"""Vectors at one bit a number in cells, which say quickly who may be near a query; the exact vectors then decide.
+"""Vectors at a bit a number in cells: they say quickly who may be near a query, and the exact vectors decide.
 
-Vectors are put into the cell of the nearest of many centres, and a query is compared with those of the nearest
-cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There each is known by the signs
-of its difference from the centre, after a rotation by chance (RaBitQ: arxiv.org/abs/2405.12497, and for more
-bits arxiv.org/abs/2409.09913), as faiss keeps them. How many are compared, and how many of them the exact vectors
-then decide about, is found with vectors of the collection whose neighbours are known. What is in here can always
-be made again from the vectors.
+A vector is in the cell of the nearest of many centres, and a query is compared with those of the nearest
+cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There it is known by the signs
+of its difference from the centre, after a rotation by chance (RaBitQ: arxiv.org/abs/2405.12497; of more bits:
+arxiv.org/abs/2409.09913). faiss holds and compares them. How many are compared, and about how many of them
+the exact vectors decide, is found with vectors of the collection whose neighbours are known. What is in here
+can always be made again from the vectors.
 """
 
 from __future__ import annotations
@@ -32,23 +32,21 @@ KIND = "ivf-rabitq"
 
 # As many are always compared: it takes less than the rest of a search.
 _LEAST_COMPARED = 20_000
-# Candidates a query, at least and at most.
-_FEWEST, _MOST = 40, 1000
-_FEWEST_WHERE_FEW = 100
-# Of the neighbours of the vectors that it is calibrated with: the part that lies in the cells, and of these the
-# part that is among the candidates.
+# Candidates a query, at least and at most; where all vectors are compared, at least the third.
+_FEWEST, _MOST, _FEWEST_OF_ALL = 40, 1000, 100
+# The part of known neighbours that is to lie in the cells, and the part of these that is to be a candidate.
 _PART = 0.997
-# Cells are _CELLS_PER_ROOT times the root of how many vectors there are: so looking for the nearest cells takes
-# about as long as looking through them.
-_CELLS_PER_ROOT = 4
+# Cells a root of the number of vectors. Of a million, 4 took as long to search and twice as long to make.
+_CELLS_A_ROOT = 2
 _LEAST_A_CELL = 64
-_SAMPLE_A_CELL = 16
-_LEAST_SAMPLE = 8192
+_SAMPLE_A_CELL = 32
 _ROUNDS = 6
-# The error of a code falls with the root of its bits: short vectors get more bits a number.
+# The error of a code falls with the root of its bits, so short vectors get more bits a number.
 _CODE_BITS = 512
 _MOST_BITS = 8
+# Times as many vectors as when it was made: then their cells are too large.
 _OUTGROWN = 4
+# Below so many queries a product is quicker without BLAS, whose threads wait for each other.
 _FEW_QUERIES = 8
 
 
@@ -67,7 +65,7 @@ class Effort:
 
     share: float = 1.0
     """Part of the vectors that a query is compared with, 0 … 1."""
-    candidates: int = _FEWEST_WHERE_FEW
+    candidates: int = _FEWEST_OF_ALL
     """How many of these are decided about by the exact vectors."""
     calibrated_on: int = 0
     """How many vectors there were when this was found."""
@@ -85,8 +83,27 @@ class _Matching(NamedTuple):
 class Shortlist:
     """Compressed vectors under the numbers of their records."""
 
-    def __init__(self, centres: Vectors) -> None:
-        """Make an empty one.
+    def __init__(self, index: Any, effort: Effort) -> None:
+        """Take over what is in an index of faiss; see `around` and `from_bytes`."""
+        faiss = _faiss()
+        self.effort = effort
+        self._index = index
+        quantizer = faiss.downcast_index(index.quantizer)
+        flat = faiss.vector_to_array(quantizer.codes).view(np.float32)
+        self._centres: Vectors = flat.reshape(index.nlist, index.d)
+        self._lengths = np.einsum("ij,ij->i", self._centres, self._centres)
+        lists = index.invlists
+        self._sizes = np.array([lists.list_size(cell) for cell in range(index.nlist)], np.int64)
+        # The cell of each number, -1 where it is in none.
+        self._cells = np.empty(0, np.int32)
+        for cell in np.flatnonzero(self._sizes).tolist():
+            numbers = faiss.rev_swig_ptr(lists.get_ids(cell), int(self._sizes[cell]))
+            self._note(numbers, np.full(len(numbers), cell))
+        self._last: tuple[NDArray[np.int64], _Matching] | None = None
+
+    @classmethod
+    def around(cls, centres: Vectors) -> Shortlist:
+        """Return an empty one.
 
         Args:
             centres: float32 of shape (any, dimension), see `find_centres`.
@@ -103,25 +120,7 @@ class Shortlist:
         quantizer.this.disown()
         index.own_fields = True
         index.train(_rotated(centres))
-        self._take(index)
-        self.effort = Effort()
-
-    def _take(self, index: Any) -> None:
-        """Take over an index of faiss, with what is in it."""
-        faiss = _faiss()
-        self._index = index
-        quantizer = faiss.downcast_index(index.quantizer)
-        flat = faiss.vector_to_array(quantizer.codes).view(np.float32)
-        self._centres: Vectors = flat.reshape(index.nlist, index.d).copy()
-        self._lengths = np.einsum("ij,ij->i", self._centres, self._centres)
-        lists = index.invlists
-        self._sizes = np.array([lists.list_size(cell) for cell in range(index.nlist)], np.int64)
-        # The cell of each number, -1 where it is in none.
-        self._cells = np.empty(0, np.int32)
-        for cell in np.flatnonzero(self._sizes).tolist():
-            numbers = faiss.rev_swig_ptr(lists.get_ids(cell), int(self._sizes[cell]))
-            self._note(numbers, np.full(len(numbers), cell))
-        self._last: tuple[NDArray[np.int64], _Matching] | None = None
+        return cls(index, Effort())
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -220,7 +219,7 @@ class Shortlist:
             there = others[by_number[at]] == some
             # One that is in no cell looked at is no reason for more candidates.
             ranks.append(by_number[at[there]])
-        fewest = _FEWEST_WHERE_FEW if few else _FEWEST
+        fewest = _FEWEST_OF_ALL if few else _FEWEST
         self.effort = Effort(share, max(fewest, min(_MOST, int(_quantile(ranks)) + 1)), len(self))
 
     def to_bytes(self) -> bytes:
@@ -237,13 +236,11 @@ class Shortlist:
             TypeError, ValueError: these are other bytes.
         """
         at = content.index(b"\n") + 1
-        made = cls.__new__(cls)
-        made.effort = Effort(**json.loads(content[:at]))
         try:
-            made._take(_faiss().deserialize_index(np.frombuffer(content, np.uint8, offset=at)))
+            index = _faiss().deserialize_index(np.frombuffer(content, np.uint8, offset=at))
         except RuntimeError as error:
             raise ValueError(str(error)) from error
-        return made
+        return cls(index, Effort(**json.loads(content[:at])))
 
     def _distances(self, rotated: Vectors) -> Vectors:
         """Return the squared distance of unit vectors, rotated, from every centre."""
@@ -295,7 +292,7 @@ class Shortlist:
 
 def sample_size(count: int) -> int:
     """Return how many vectors, drawn at random, the centres of so many are to be found from."""
-    return max(_LEAST_SAMPLE, _SAMPLE_A_CELL * _cell_count(count))
+    return max(_SAMPLE_A_CELL * _cell_count(count), _LEAST_A_CELL)
 
 
 def find_centres(sample: Vectors, count: int) -> Vectors:
@@ -309,16 +306,16 @@ def find_centres(sample: Vectors, count: int) -> Vectors:
         float32 of shape (centres, dimension): one where there are few vectors, the mean of the sample.
     """
     cells = max(1, min(_cell_count(count), len(sample) // _SAMPLE_A_CELL))
-    found = _faiss().Kmeans(
-        sample.shape[1], cells, niter=_ROUNDS, seed=1, min_points_per_centroid=1, max_points_per_centroid=len(sample)
-    )
+    # Every vector of the sample counts, however few or many it has a centre.
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": len(sample)}
+    found = _faiss().Kmeans(sample.shape[1], cells, niter=_ROUNDS, seed=1, **limits)
     found.train(np.ascontiguousarray(sample))
     centres: Vectors = found.centroids
     return centres
 
 
 def _cell_count(count: int) -> int:
-    return max(1, min(_CELLS_PER_ROOT * isqrt(count), count // _LEAST_A_CELL))
+    return max(1, min(_CELLS_A_ROOT * isqrt(count), count // _LEAST_A_CELL))
 
 
 def _quantile(parts: Sequence[NDArray[np.int64]]) -> float:
