@@ -1,11 +1,11 @@
 """Vectors at a bit a number in cells: they say quickly who may be near a query, and the exact vectors decide.
 
 A vector is in the cell of the nearest of many centres, and a query is compared with those of the nearest
-cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There it is known by the signs
-of its difference from the centre, after a rotation by chance (RaBitQ: arxiv.org/abs/2405.12497; of more bits:
-arxiv.org/abs/2409.09913). faiss holds and compares them. How many are compared, and about how many of them
-the exact vectors decide, is found with vectors of the collection whose neighbours are known. What is in here
-can always be made again from the vectors.
+cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There it is known by the
+signs of its difference from the centre, after a rotation by chance (RaBitQ: arxiv.org/abs/2405.12497; of
+more bits: arxiv.org/abs/2409.09913). faiss holds and compares them. How many are compared, and about how
+many of them the exact vectors decide, is found with vectors of the collection whose neighbours are
+known. What is in here can always be made again from the vectors.
 """
 
 from __future__ import annotations
