@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from lookalike.classification.zero_shot import Named
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
 
 
 @click.command()
@@ -196,7 +196,7 @@ def classify(
 
 
 def _scores(
-    handle: Collection, paths: Sequence[Location], max_pixels: int, *, quiet: bool
+    handle: Collection, paths: Sequence[Place], max_pixels: int, *, quiet: bool
 ) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
     if not handle.knows_normal():
@@ -350,7 +350,7 @@ def _refuse_beside(option: str, *names: str) -> None:
 
 def _classify_by_names(
     settings: Settings,
-    paths: Sequence[Location],
+    paths: Sequence[Place],
     labels: str,
     templates: Sequence[str],
     *,

@@ -13,7 +13,7 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from lookalike.database import Database
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
 
 
 @click.command()
@@ -33,7 +33,7 @@ def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pi
 
 
 def _print_vectors(
-    database: Database, paths: list[Location], model: str | None, max_pixels: int, *, quiet: bool
+    database: Database, paths: list[Place], model: str | None, max_pixels: int, *, quiet: bool
 ) -> int:
     from lookalike.embedders.models import DEFAULT_MODEL
 

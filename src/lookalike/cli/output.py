@@ -15,15 +15,16 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from lookalike.file_names import display
+from lookalike.sources.frames import FramePath
 from lookalike.sources.objects import ObjectPath
-from lookalike.uris import local_path, uri_text
+from lookalike.uris import frame_uri, local_path, split_frame, uri_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lookalike.anomaly.scoring import Anomaly, Box
     from lookalike.classification.explanation import Region
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
     from lookalike.vectors.exclusions import LeftOut
 
@@ -161,11 +162,16 @@ def print_rest(count: int, shown: int | None, what: str = "") -> None:
         print_text(f"… and {count - shown:,} more{how}")
 
 
-def short_path(path: Location | str) -> str:
+def short_path(path: Place | str) -> str:
     """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be.
 
     An object is shown as people write it, and any other URI as it is.
     """
+    frame = split_frame(path) if isinstance(path, str) else None
+    if frame is not None:
+        return frame_uri(short_path(frame[0]), frame[1])
+    if isinstance(path, FramePath):
+        return frame_uri(short_path(path.film), path.seconds)
     place = local_path(path) if isinstance(path, str) else path
     if place is None or isinstance(place, ObjectPath):
         return display(uri_text(path) if isinstance(path, str) else path)
@@ -249,12 +255,13 @@ class OutputNames:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, path: Location) -> str:
+    def of(self, path: Place) -> str:
         """Return the name for a picture, with a number where another has it."""
-        number, name = 1, f"{path.stem}.png"
+        stem = path.film.stem + f"-{path.seconds}s" if isinstance(path, FramePath) else path.stem
+        number, name = 1, f"{stem}.png"
         while name.casefold() in self._taken:
             number += 1
-            name = f"{path.stem}-{number}.png"
+            name = f"{stem}-{number}.png"
         self._taken.add(name.casefold())
         return name
 
