@@ -79,7 +79,8 @@ async def stats(model: str, service: InjectedService, response: Response) -> Tra
     return await service.store_pool.run(lambda: _stats(service, {model: _found(service, model)[1]}))
 
 
-@router.get("/{model:path}")
+# No path, which would take the calls above and below it, too: an id of Elasticsearch has no slash.
+@router.get("/{model}")
 async def configuration(model: str, service: InjectedService, response: Response) -> TrainedModelConfigs:
     """Describe a model, which applications ask to find out whether it is there."""
     response.headers.update(ELASTIC_HEADERS)
