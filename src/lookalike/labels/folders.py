@@ -33,8 +33,9 @@ def read_folders(root: Location, images: Sequence[Location]) -> tuple[list[Claim
 
     Returns:
         A label for each image that is in a directory below `root` which says something, in the order given:
-        fields category1, category2, … from the outside in; `label`, where a directory names a class; `split`,
-        where one says train, val or test; no metadata. And what was not taken for a label.
+        fields category1, category2, … from the outside in, unless all that they would say is the label;
+        `label`, where a directory names a class; `split`, where one says train, val or test; no metadata. And
+        what was not taken for a label.
     """
     found = [(image, directories_below(root, image)) for image in images]
     labels, remarks = folder_labels(Counter(directories for _, directories in found))
@@ -58,6 +59,8 @@ def folder_labels(images: Mapping[Directories, int]) -> tuple[dict[Directories, 
     skipped = {directories for directories, label in labels.items() if label != directories}
     if len(set(labels.values())) == 1 and len(labels) == len(skipped):
         labels = dict.fromkeys(labels, ())
+    # One level of folders that are all classes: category1 would be the label once more.
+    flat = all(len(directories) <= 1 and label == directories for directories, label in labels.items())
     found = {}
     unnamed: Counter[str] = Counter()
     for directories, count in images.items():
@@ -69,7 +72,7 @@ def folder_labels(images: Mapping[Directories, int]) -> tuple[dict[Directories, 
             unnamed[directories[-1]] += count
         if not label and split is None:
             continue
-        fields = category_fields(directories)
+        fields = {} if flat else category_fields(directories)
         if label:
             fields["label"] = storable(label[-1])
         if split is not None:
