@@ -99,7 +99,7 @@ wheel: $(VENV)/demo.stamp
 # The other extras' packages are in the developers' lock: torch has one of its own, because it is large; hnswlib too,
 # because it is built from source.
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
-EXTRAS := approximate client demo elasticsearch objects oracle parquet postgres report serve text
+EXTRAS := approximate client demo elasticsearch objects oracle parquet postgres report serve text video
 lock: | $(BIN)/uv
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) $(EXTRAS:%=--extra %) --group dev requirements/build.in pyproject.toml -o requirements/dev.txt

@@ -19,6 +19,8 @@ from lookalike.errors import (
     UnusableImage,
     VectorNotFound,
 )
+from lookalike.images.film_sampling import Sampling
+from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
@@ -41,7 +43,8 @@ from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
-from lookalike.sources.locations import full, location, readable_location
+from lookalike.sources.frames import FramePath, Place
+from lookalike.sources.locations import full, location, picture_place, readable_location
 from lookalike.sources.objects import Location, ObjectPath
 from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import same_name
@@ -89,10 +92,10 @@ if TYPE_CHECKING:
         Where,
     )
 
-    Paths = str | Location | Iterable[str | Location]
+    Paths = str | Place | Iterable[str | Place]
     """One path, or several."""
 
-Classifiable: TypeAlias = "str | Location | bytes | Image | RecordId | Skipped"
+Classifiable: TypeAlias = "str | Place | bytes | Image | RecordId | Skipped"
 """An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
 
 
@@ -255,6 +258,7 @@ class Collection:
         include: Sequence[str] = (),
         as_before: bool = False,
         max_pixels: int = MAX_PIXELS,
+        frames: str | None = None,
         manifest: str | Location | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
@@ -282,6 +286,8 @@ class Collection:
             include: patterns of the only images that are taken.
             as_before: leave out what was left out when the same paths were indexed last here, instead.
             max_pixels: images with more pixels are skipped.
+            frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
+                None: films are left out.
             manifest: a list, a table or an S3 Inventory that names the objects below the paths.
             progress: called with images done and images to do.
 
@@ -295,12 +301,16 @@ class Collection:
             RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
             SpaceMismatch: the collection is of another embedder.
             InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
-                expression.
+                expression, or `frames` says none.
+            ExtraMissing: frames are to be taken, and PyAV is not installed.
             LabelsInvalid: the labels cannot be read at all.
         """
+        sampling = None if frames is None else Sampling.parse(frames)
+        if sampling is not None:
+            check_films()
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
-            include, as_before, max_pixels, None if manifest is None else full(location(manifest)),
+            include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -675,9 +685,9 @@ class Collection:
             path = readable_location(self.record(image.id).uri)
             if path is None:
                 raise UnusableImage(image.id, "it is no file on this machine")
-            source: Location | Upload = path
+            source: Place | Upload = path
         else:
-            source = Upload("image", image) if isinstance(image, bytes) else location(image)
+            source = Upload("image", image) if isinstance(image, bytes) else picture_place(image)
         (answer,) = classifier.classify(images_of(image))
         found = (
             answer
@@ -815,7 +825,7 @@ class Collection:
 
     def drift(
         self,
-        new: Paths | Iterable[str | Location | Image] | None = None,
+        new: Paths | Iterable[str | Place | Image] | None = None,
         *,
         new_where: Conditions | None = None,
         where: Conditions | None = None,
@@ -856,8 +866,10 @@ class Collection:
             alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
             seed=seed,
         )  # fmt: skip
-        several = [] if new is None else [new] if isinstance(new, str | Path | ObjectPath) else list(new)
-        images = [each if isinstance(each, Image) else location(each) for each in several]
+        if new is None or isinstance(new, str | Path | ObjectPath | FramePath):
+            images: list[Location | Image] = [] if new is None else [*paths_of(new)]
+        else:
+            images = [each if isinstance(each, Image) else paths_of(each)[0] for each in new]
         return compare_with_collection(self._spaces, self._models, self.name, images, options, progress)
 
     def suggest(
@@ -1056,14 +1068,14 @@ class Collection:
             One value for each image, in order.
         """
         scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        several = [images] if isinstance(images, str | Path | ObjectPath | bytes) else images
+        several = [images] if isinstance(images, str | Path | ObjectPath | FramePath | bytes) else images
         return scorer.score(
-            Upload("image", each) if isinstance(each, bytes) else location(each) for each in several
+            Upload("image", each) if isinstance(each, bytes) else picture_place(each) for each in several
         )
 
     def overlay(
         self,
-        image: str | Location | bytes,
+        image: str | Place | bytes,
         found: Anomaly | Explanation,
         *,
         beside: bool = False,
@@ -1148,19 +1160,26 @@ def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image |
     """Yield images as terms: what is a path, or bytes, is an image."""
     several = (
         [images]
-        if isinstance(images, str | Path | ObjectPath | bytes | Image | RecordId | Skipped)
+        if isinstance(images, str | Path | ObjectPath | FramePath | bytes | Image | RecordId | Skipped)
         else images
     )
     for each in several:
-        if isinstance(each, ObjectPath):
+        if isinstance(each, ObjectPath | FramePath):
             yield Image(str(each))
         else:
             yield Image(each) if isinstance(each, str | Path | bytes) else each
 
 
 def paths_of(paths: Paths) -> list[Location]:
-    """Return one path, or several, as a list: `s3://bucket/prefix` names objects."""
-    return [location(path) for path in ([paths] if isinstance(paths, str | Path | ObjectPath) else paths)]
+    """Return one path, or several, as a list: `s3://bucket/prefix` names objects.
+
+    Raises:
+        InvalidArgument: one is a frame, or begins as the name of an object does and is none.
+    """
+    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else paths
+    if any(isinstance(path, FramePath) for path in several):
+        raise InvalidArgument("one frame of a film is no file: name the film")
+    return [location(path) for path in several if not isinstance(path, FramePath)]
 
 
 def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:

@@ -13,6 +13,7 @@
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
     │   ├── CollectionEmpty
+    │   ├── MemoryTooSmall     not all records fit into memory, and the question needs them there
     │   └── FolderEmpty        nothing is where records say that files are: a disk that is not mounted?
     ├── LabelsInvalid          a label file that cannot be read at all
     ├── OutputFailed           a file that was asked for cannot be written
@@ -179,6 +180,34 @@ class FolderEmpty(Unanswerable):
         super().__init__(
             f"no image is in {path}, where {records}: is a disk not mounted? Nothing was removed; if it was "
             f"emptied, say so (--prune-empty)"
+        )
+
+
+class MemoryTooSmall(Unanswerable):
+    """A question that needs all records of a collection in memory, and there is not enough of it."""
+
+    def __init__(
+        self, collection: str, count: int, dimension: int, needed: int, limit: int, instead: str = ""
+    ) -> None:
+        """Say so.
+
+        Args:
+            collection: its name.
+            count: its records.
+            dimension: of their vectors.
+            needed: bytes that it takes.
+            limit: bytes that this process may take.
+            instead: what can be done instead, in words.
+        """
+        self.collection = collection
+        self.count = count
+        self.needed = needed
+        self.limit = limit
+        super().__init__(
+            f"all {count:,} records of {collection} with vectors of {dimension:,} numbers take about "
+            f"{needed / (1 << 30):.1f} GiB of memory, and this process may take {limit / (1 << 30):.1f} GiB: "
+            f"{f'{instead}, or ' if instead else ''}"
+            "use a machine with more (LOOKALIKE_MEMORY_LIMIT says how much may be taken)"
         )
 
 

@@ -26,7 +26,9 @@ from lookalike.evaluation.series import find_series
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.fitted import read
 from lookalike.progress import divided, silent
+from lookalike.sources.film_groups import film_groups
 from lookalike.types import Neighbour
+from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import encode, label_of
 
@@ -174,6 +176,9 @@ def suggest(
     open_records = [records[row] for row in pool.tolist()]
     series = find_series(open_records, vectors[pool], np.arange(len(pool)), beside, None, seed=seed)
     groups = None if series is None else series.groups
+    films = film_groups(open_records)
+    if films is not None:
+        groups = films if groups is None else merge_groupings([groups, films])
     chosen, uncertainty = choose(vectors[pool], vectors[known], codes, count, groups, progress)
     nearest, similarities = nearest_rows(vectors[pool[chosen]], vectors[known], 1)
     owners = _owners(vectors[pool], vectors[known], chosen)
@@ -188,7 +193,8 @@ def suggest(
             zip(chosen, nearest[:, 0].tolist(), similarities[:, 0].tolist(), strict=True)
         )
     )
-    how = None if series is None else series.how
+    how = "frames of one film" if series is None and films is not None else None
+    how = how if series is None else series.how
     return Suggestions(by, len(known), unlabelled, len(pool), how, images)
 
 

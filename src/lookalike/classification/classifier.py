@@ -25,7 +25,7 @@ from lookalike.search.neighbours import (
     nearest,
     plain_similarity,
 )
-from lookalike.sources.locations import named_location
+from lookalike.sources.locations import named_place
 from lookalike.types import Skipped
 from lookalike.vectors.vote import label_key, vote
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Prediction, Scalar, Where
 
 JUDGED_IMAGES = 10_000
@@ -78,7 +78,7 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    path: Location
+    path: Place
     """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
@@ -248,7 +248,7 @@ class Classifier:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
-        return Classified(named_location(image.name), prediction, len(same), image, used)
+        return Classified(named_place(image.name), prediction, len(same), image, used)
 
     @property
     def _promised(self) -> bool:

@@ -72,11 +72,11 @@ def evaluate(
     everything: bool,
     **options: Any,
 ) -> None:
-    """Measure how often the neighbours are right, on the collection's own images.
+    """Measure how often the neighbours are right.
 
-    Each image is classified by others, and its own label is looked at only afterwards: by all others, or,
-    where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
-    together.
+    Each of the collection's own images is classified by others, and its own label is looked at only
+    afterwards: by all others, or, where a metric was fitted or k is to be chosen, by those of other folds.
+    Near-duplicates are kept together.
     """
     with settings.open() as database:
         handle = database[collection]

@@ -79,6 +79,12 @@ if TYPE_CHECKING:
     "as 0:4095; of a new collection, by default auto.",
 )
 @click.option(
+    "--frames",
+    metavar="HOW",
+    help="Take frames of films, too: one a `scene`, or `every:1s`, `every:500ms`, `every:2min`. By default "
+    "films are left out.",
+)
+@click.option(
     "--manifest",
     metavar="FILE|URI",
     help="Take the objects below PATH from this list, and do not ask the server for one: a key a line, a CSV "
@@ -127,6 +133,7 @@ def index(
     model: str | None,
     vector: str | None,
     levels: str | None,
+    frames: str | None,
     manifest: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
@@ -139,7 +146,7 @@ def index(
     verify: bool,
     approximate: bool,
 ) -> int:
-    """Add the images below PATH to a collection, or bring it up to date.
+    """Add the images below PATH to a collection, or update it.
 
     Files that did not change cost a look at their date; the record of a file that was moved goes with it. `-`
     reads paths from stdin, one a line.
@@ -166,6 +173,7 @@ def index(
                 exclude=exclude,
                 include=include,
                 max_pixels=max_pixels,
+                frames=frames,
                 manifest=manifest,
                 progress=progress,
             )
@@ -229,6 +237,8 @@ def _print_report(report: IndexReport) -> None:
         print_text(
             f"{counted(report.verified, 'file')} of the same size and date read: {said} with other bytes"
         )
+    if report.films:
+        print_text(f"images of {counted(report.films, 'film')} are frames")
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
     for each in report.left_out:

@@ -28,6 +28,7 @@ from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
 from lookalike.search.neighbours import embed_images
 from lookalike.search.query import Image
+from lookalike.sources.film_groups import with_films_together
 from lookalike.sources.locations import full
 from lookalike.stores.checks import same_name
 from lookalike.types import SERIES, Neighbour, Record, Skipped
@@ -339,12 +340,13 @@ def _groups(
     """Return which images are exchanged together; only a field makes groups with images of both sides."""
     group = options.group
     if group is None:
-        return np.arange(len(records))
+        return with_films_together(np.arange(len(records)), records)
     values = [label_of(record, group) for record in records]
     if any(value is not None for value in values):
         numbers: dict[object, int] = {}
         keys = [place if value is None else label_key(value) for place, value in enumerate(values)]
-        return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+        asked = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+        return with_films_together(asked, records)
     if group != SERIES:
         raise FieldNotFound(group, {name for record in records for name in record.fields})
     groups = np.arange(len(records))
@@ -357,7 +359,7 @@ def _groups(
             # Numbered by one of their own rows, which no group of the other side has.
             firsts = np.unique(found.groups, return_index=True)[1]
             groups[rows] = rows[firsts[found.groups]]
-    return groups
+    return with_films_together(groups, records)
 
 
 def _sampled(groups: Groups, second: NDArray[np.bool_], seed: int) -> NDArray[np.intp]:

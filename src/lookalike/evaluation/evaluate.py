@@ -243,6 +243,7 @@ def _evaluation(
         near_duplicates=int(lots.alike[held.rows].sum()),
         chains=lots.chains,
         joined=lots.joined,
+        frames=lots.frames,
         apart=apart,
         series=series,
         repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),

@@ -115,6 +115,8 @@ class Evaluation:
     joined: tuple[Joined, ...]
     """Lots of several values of `group`, joined by near-duplicates that lie in more than one; the largest
     first."""
+    frames: int
+    """Images that are frames of one film with others, and were kept together."""
     apart: Apart | None
     """The accuracy without keeping anything together, where that differs in what was compared."""
     series: SeriesFigures | None
@@ -196,6 +198,8 @@ class Evaluation:
             kept = [f"images of the same {self.group}"] if self.group else []
             if self.near_duplicates:
                 kept.append(f"near-duplicates ({_counted(self.near_duplicates, 'image')})")
+            if self.frames:
+                kept.append(f"frames of one film ({_counted(self.frames, 'image')})")
             said.append(
                 f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
                 f"{self.apart.accuracy:.4f} ({self.apart.correct:,} of {self.apart.evaluated:,})"

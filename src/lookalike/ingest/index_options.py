@@ -11,6 +11,7 @@ from lookalike.ingest.removals import disagree
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.images.film_sampling import Sampling
     from lookalike.images.levels import Range
     from lookalike.ingest.removals import Agree
     from lookalike.sources.objects import Location
@@ -51,5 +52,7 @@ class IndexOptions:
     """Leave out what was left out when the same paths were indexed last on this machine, instead."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
+    frames: Sampling | None = None
+    """Which frames of films are taken; None: films are left out."""
     manifest: Location | None = None
     """Names the objects that there are below the paths, which are not listed then; see `manifests`."""

@@ -35,13 +35,15 @@ class IndexReport:
     moved: int = 0
     """The file was elsewhere when it was indexed; its record went with it."""
     removed: int = 0
-    """Records whose file is gone (`prune`)."""
+    """Records whose file is gone (`prune`), and of frames that are not taken of their film any more."""
     verified: int = 0
     """Files whose bytes were looked at although their size and date are the same (`verify`)."""
     differing: int = 0
     """Of these, the ones whose bytes are others; they count as updated, or as skipped, too."""
     embedded: int = 0
     """Images that went through the model; the others' features were known."""
+    films: int = 0
+    """Films that were read, or looked at and found as they were; their frames count as images."""
     skipped: list[Skipped] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     """Paths that were indexed with no label, although others have one."""

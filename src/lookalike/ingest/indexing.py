@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lookalike.ingest.declaration import declare
 from lookalike.ingest.embedding import EmbeddedFile, embed_files_by, read_digests
+from lookalike.ingest.films import lost_frames, sort_films, write_films
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.moves import carry_corrections, move_records
 from lookalike.ingest.record_writer import RecordWriter
@@ -15,7 +17,13 @@ from lookalike.ingest.removals import Disk, Removal, check_emptied, find_gone, i
 from lookalike.ingest.run import BATCH_RECORDS, IndexRun, Job, StepProgress
 from lookalike.ingest.survey import check_gone, survey
 from lookalike.label_normalisation import labels_digest
-from lookalike.metric_learning.corrections import indexed_again, marks_of, moved, stored
+from lookalike.metric_learning.corrections import (
+    indexed_again,
+    marks_of,
+    moved,
+    stored,
+    with_sampling,
+)
 from lookalike.progress import silent
 from lookalike.sources.folders import file_time
 from lookalike.sources.locations import full, location_of
@@ -26,10 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lookalike.ingest.embedding import Encoder
+    from lookalike.ingest.films import FilmJob
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.removals import Agree
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
+    from lookalike.sources.frames import Place
     from lookalike.sources.objects import Location
     from lookalike.sources.patterns import Patterns
     from lookalike.stores.store import Store
@@ -109,24 +119,33 @@ def index(
         *(store, name, encoders, found.wanted, stamps, options.max_pixels, report, steps, disk),
         frozenset(roots),
         RecordWriter(store, name),
+        found.films,
     )
     check_gone(found.gone, name, stamps)
     jobs = _sort_out(run, _differing(run) if options.verify else frozenset())
+    films: list[FilmJob] = []
+    if options.frames is not None:
+        films, frames = sort_films(run, options.frames, verify=options.verify)
+        for ids in chunks(list(frames), _RELABELLED):
+            _relabel(run, {one: frames[one] for one in ids})
     jobs, origins = move_records(run, jobs)
     carried = carry_corrections(run, jobs, origins)
+    lost = lost_frames(run, films)
     if report.left_out and (kept := _left_in(roots, run)):
         report.remarks.append(Remark("", _LEFT_IN.format(kept)))
     if prune:
-        kept_back = origins | {record.id for record in carried.values()}
+        kept_back = origins | {record.id for record in (*carried.values(), *lost.values())}
         left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
         gone = find_gone(run.roots, run.wanted, left, disk)
         if not options.prune_empty:
             check_emptied(found.imageless, gone, left, disk)
         report.removed = _remove(run, gone, options.agree)
     _write(run, jobs, carried)
-    if prune and carried:
+    if options.frames is not None and films:
+        write_films(run, films, options.frames, lost, partial(_put, run))
+    if prune and (carried or lost):
         gone = find_gone(run.roots, run.wanted, stamps, disk)
-        passed_on = [record.id for record in carried.values() if record.id in gone]
+        passed_on = [record.id for record in (*carried.values(), *lost.values()) if record.id in gone]
         report.removed += store.remove(name, passed_on) if passed_on else 0
     unused = {skipped.path for skipped in report.skipped}
     report.unlabelled = [path for path in report.unlabelled if path not in unused]
@@ -174,8 +193,10 @@ def _sort_out(run: IndexRun, differing: frozenset[Location]) -> list[Job]:
     """Sort out what has not changed, write labels that have, and return the images to embed."""
     report = run.report
     jobs: list[Job] = []
-    relabel: dict[str, tuple[Location, Label]] = {}
+    relabel: dict[str, tuple[Place, Label]] = {}
     for path, label in run.wanted.items():
+        if path in run.films:
+            continue
         uri = path.as_uri()
         stamp = run.stamps.get(uri)
         try:
@@ -199,7 +220,7 @@ def _sort_out(run: IndexRun, differing: frozenset[Location]) -> list[Job]:
     return jobs
 
 
-def _relabel(run: IndexRun, labels: dict[str, tuple[Location, Label]]) -> None:
+def _relabel(run: IndexRun, labels: dict[str, tuple[Place, Label]]) -> None:
     """Write labels that differ from what is recorded, apart from what people have put right.
 
     Args:
@@ -250,7 +271,7 @@ def _remove(run: IndexRun, gone: dict[str, Location], agree: Agree) -> int:
     return run.store.remove(run.name, list(gone)) if gone else 0
 
 
-def _write(run: IndexRun, jobs: Sequence[Job], carried: Mapping[Location, Record]) -> None:
+def _write(run: IndexRun, jobs: Sequence[Job], carried: Mapping[Place, Record]) -> None:
     """Embed the jobs and put them in the store, a batch at a time."""
     ready: list[tuple[Job, list[EmbeddedFile]]] = []
     assumed: dict[str, list[str]] = {}
@@ -290,9 +311,7 @@ def _assumptions(assumed: Mapping[str, Sequence[str]]) -> list[Remark]:
     return remarks
 
 
-def _put(
-    run: IndexRun, ready: list[tuple[Job, list[EmbeddedFile]]], carried: Mapping[Location, Record]
-) -> None:
+def _put(run: IndexRun, ready: list[tuple[Job, list[EmbeddedFile]]], carried: Mapping[Place, Record]) -> None:
     if not ready:
         return
     # Also of those that are new, where there were records: another process may have moved one here meanwhile,
@@ -316,6 +335,8 @@ def _put(
             given_up = given_up or more
         if given_up:
             run.report.overruled.append(str(job.path))
+        if job.sampling is not None:
+            label = with_sampling(label, job.sampling, job.frames)
         records.append(file.record(job.uri, label))
     run.put(records, [run.features(files) for _, files in ready])
     for job, (file, *_) in ready:

@@ -32,6 +32,7 @@ from lookalike.metric_learning.fitted import (
     read,
 )
 from lookalike.metric_learning.locks import only_one
+from lookalike.sources.film_groups import with_films_together
 from lookalike.stores.recall import build_index_if_possible
 from lookalike.vectors.exclusions import evaluable_rows
 from lookalike.vectors.metric import fit_metric
@@ -242,7 +243,8 @@ def learnable(
             f"a metric is learned from two images of one label, and more"
         )
     learned = vectors if len(rows) == len(records) else vectors[rows]
-    lots = near_duplicate_groups(learned, [records[row].digest for row in rows])
+    near = near_duplicate_groups(learned, [records[row].digest for row in rows])
+    lots = with_films_together(near, [records[row] for row in rows])
     return rows, codes, lots, left_out
 
 

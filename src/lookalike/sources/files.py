@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import PathNotFound
 from lookalike.file_names import display
+from lookalike.images.film_sampling import FILM_SUFFIXES
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.patterns import (
     LeftOut,
@@ -52,7 +53,11 @@ class Found:
 
 
 def find(
-    path: Location, patterns: Patterns | None = None, manifest: Sequence[ObjectPath] | None = None
+    path: Location,
+    patterns: Patterns | None = None,
+    manifest: Sequence[ObjectPath] | None = None,
+    *,
+    films: bool = False,
 ) -> Found:
     """List the images in a folder and in all folders below it, or the objects below a prefix.
 
@@ -65,6 +70,7 @@ def find(
         path: a folder, or a single file or object, which is an image whatever its name.
         patterns: what the user leaves out or restricts the run to; by default nothing.
         manifest: the objects that there are, with their status; None: the server lists them.
+        films: whether films are found as images are.
 
     Returns:
         What was found, below `path` made absolute; links in it are not resolved. Names are left as they are.
@@ -74,8 +80,9 @@ def find(
         SourceError: the objects cannot be listed.
     """
     patterns = patterns or Patterns()
+    suffixes = SUFFIXES | FILM_SUFFIXES if films else SUFFIXES
     if isinstance(path, ObjectPath):
-        return _find_objects(path, patterns, manifest)
+        return _find_objects(path, patterns, manifest, suffixes)
     root = absolute(path)
     try:
         status = root.stat()
@@ -88,13 +95,18 @@ def find(
         return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
     if not stat.S_ISDIR(status.st_mode):
         return Found(skipped=[Skipped(str(root), _NO_FILE)])
-    walk = _Walk(patterns)
+    walk = _Walk(patterns, suffixes)
     walk.run(str(root))
     return _chosen(str(root), walk, patterns, Path)
 
 
-def _find_objects(root: ObjectPath, patterns: Patterns, manifest: Sequence[ObjectPath] | None) -> Found:
-    walk = _ObjectWalk(patterns)
+def _find_objects(
+    root: ObjectPath,
+    patterns: Patterns,
+    manifest: Sequence[ObjectPath] | None,
+    suffixes: frozenset[str],
+) -> Found:
+    walk = _ObjectWalk(patterns, suffixes)
     if manifest is None:
         walk.run(root, list_objects(root))
     else:
@@ -150,7 +162,8 @@ def _words(error: OSError) -> str:
 
 
 class _Walk:
-    def __init__(self, patterns: Patterns) -> None:
+    def __init__(self, patterns: Patterns, suffixes: frozenset[str]) -> None:
+        self._suffixes = suffixes
         self.left_out = Tally()
         self.images: list[str] = []
         self.others: list[str] = []
@@ -182,7 +195,7 @@ class _Walk:
                 continue
             self._seen.add((status.st_dev, status.st_ino))
             for name in names:
-                if _is_image(name):
+                if _is_image(name, self._suffixes):
                     self.left_out.add(reason, f"{directory}/{name}")
 
     def _visit(self, folder: str) -> None:
@@ -200,7 +213,7 @@ class _Walk:
     def _sort(self, entry: os.DirEntry[str]) -> None:
         name = entry.name
         hidden = hidden_file(name, self._patterns)
-        named = _is_image(name)
+        named = _is_image(name, self._suffixes)
         image = named and not hidden
         try:
             # The kernel tells the kind with the name; only links, and some file systems, cost a stat here.
@@ -233,7 +246,8 @@ class _Walk:
 class _ObjectWalk:
     """The objects below a prefix, sorted as the files of a folder are."""
 
-    def __init__(self, patterns: Patterns) -> None:
+    def __init__(self, patterns: Patterns, suffixes: frozenset[str]) -> None:
+        self._suffixes = suffixes
         self.left_out = Tally()
         self.images: list[str] = []
         self.others: list[str] = []
@@ -264,7 +278,7 @@ class _ObjectWalk:
 
     def _sort(self, text: str, parts: Sequence[str]) -> None:
         *folders, name = parts
-        named = _is_image(name)
+        named = _is_image(name, self._suffixes)
         reason = self._folder(tuple(folders))
         if reason:
             self.left_out.add(reason if named else None, text)
@@ -284,5 +298,5 @@ class _ObjectWalk:
         return self._folders[folders]
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - for speed, as above
+def _is_image(name: str, suffixes: frozenset[str]) -> bool:
+    return os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 - for speed, as above
