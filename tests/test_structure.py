@@ -96,6 +96,7 @@ HEAVY = {
     "hypothesis": {"testing/"},
     "pytest": {"testing/"},
     "transformers": {"embedders/torch/sentence_transformers_models.py"},
+    "ray": {"ingest/cluster/ray_cluster.py"},
     "rich": {"cli/output.py", "cli/progress_bar.py"},
     "starlette": {"server/"},
     "xxhash": {"checksums.py"},
@@ -503,6 +504,7 @@ BESIDE = {
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
     "drift.drift.drift_lines": "a comparison as JSON lines, of the command line",
     "active_learning.suggest.suggestion_lines": "suggestions as JSON lines, of the command line",
+    "integrity.machine.Examined": "a value",
     "integrity.uploads_check": "how the files of uploads are called",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
@@ -26,7 +26,7 @@ from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
-from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
 from lookalike.ingest.removals import disagree
@@ -201,7 +201,7 @@ class Collection:
 
     def uris(self) -> list[str]:
         """Return the URI of every record."""
-        return list(self._store.stamps(self.name))
+        return [uri for uri, _ in self._store.scan_stamps(self.name)]
 
     def damage(self) -> list[Damage]:
         """Return the records that were found damaged since the store was opened; no answer has them."""
@@ -260,6 +260,8 @@ class Collection:
         max_pixels: int = MAX_PIXELS,
         frames: str | None = None,
         manifest: str | Location | None = None,
+        workers: Literal["ray"] | None = None,
+        actors: int | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -289,6 +291,9 @@ class Collection:
             frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
                 None: films are left out.
             manifest: a list, a table or an S3 Inventory that names the objects below the paths.
+            workers: `ray`: the cluster of RAY_ADDRESS, or one of this machine alone, embeds and writes.
+                Records do not move with their files then, and nothing is pruned.
+            actors: how many processes of Ray do so, a model each; None: one for each GPU or CPU.
             progress: called with images done and images to do.
 
         Returns:
@@ -304,13 +309,24 @@ class Collection:
                 expression, or `frames` says none.
             ExtraMissing: frames are to be taken, and PyAV is not installed.
             LabelsInvalid: the labels cannot be read at all.
+            ClusterError: there is no such cluster, or its processes end.
         """
+        if workers is None and actors is not None:
+            raise InvalidArgument("actors are of workers='ray' (--workers ray)")
+        if actors is not None and actors < 1:
+            raise InvalidArgument(f"actors is a number from 1, not {actors}")
+        machines = None
+        if workers is not None:
+            if workers != "ray":
+                raise InvalidArgument(f"no workers {workers!r}: ray")
+            machines = Machines(self._opened.given, self._opened.timeout, actors)
         sampling = None if frames is None else Sampling.parse(frames)
         if sampling is not None:
             check_films()
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
+            machines,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -748,6 +764,7 @@ class Collection:
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
+        sample: int | None = None,
         progress: Progress = silent,
     ) -> Evaluation:
         """Classify every image by others that it had no part in, and count how often that is right.
@@ -769,19 +786,22 @@ class Collection:
             max_error: find the confidence above which the error is at most this, 0 … 1.
             coverage: measure label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known images that may be called unknown, 0 … 1.
+            sample: classify so many images, drawn at random, by all others; None: all, or 10,000 where not
+                all fit into memory.
             progress: called with what is done and what is to do, each second or so. What it raises ends the
                 work.
 
         Raises:
             FieldNotFound: no record has the field `by`, `within` or `group`.
             InvalidArgument: a number is out of its range.
-            Unanswerable: no two images can be compared, or all have one label.
+            Unanswerable: no two images can be compared, or all have one label; or series are to be kept
+                together in a sample.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
         from lookalike.evaluation.evaluate import EvaluateOptions, evaluate_collection
 
         options = EvaluateOptions(
-            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm
+            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm, sample
         )
         return evaluate_collection(
             self._spaces, self._models, self.name, by, options, using=using, progress=progress

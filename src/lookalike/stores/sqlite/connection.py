@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _SMALLEST = 512  # bytes in a page, at least: sqlite.org/fileformat2.html, section 1.3.2
 # A vector of 1,280 numbers and its labels fit into one page, which makes them twice as fast to read.
 _PAGE_BYTES = 16 << 10
-# Pages that a connection keeps, at most: of a few million records the inner pages of every tree, through which
-# a search goes to each candidate, and the pages of the indexes by id, which a batch writes to all over.
+# Pages that a connection keeps, at most: of a few million records the inner pages of every tree, through
+# which a search goes to each candidate, and the pages of the indexes by id, all over which a batch writes.
 _CACHE_KIB = 128 << 10
 # SQLite sleeps inside one call and Ctrl-C waits with it; so it waits briefly and we ask again.
 _WAIT_SECONDS = 0.1
