@@ -23,7 +23,7 @@ from lookalike.errors import (
     StoreUnreachable,
 )
 from lookalike.ingest.cluster.listing import PATIENCE, RootListing
-from lookalike.ingest.cluster.ray_cluster import WorkerLost, check_installed, connected
+from lookalike.ingest.cluster.ray_cluster import WorkerLost, connected
 from lookalike.ingest.cluster.report import ReportSum
 from lookalike.ingest.cluster.tasks import Failure, Plan, Task, TaskReport
 from lookalike.ingest.declaration import declare, is_declared
@@ -90,7 +90,6 @@ def index_on_cluster(
 
     Raises:
         InvalidArgument: something that only one machine does is asked for.
-        ExtraMissing: Ray is not installed.
         ClusterError: there is no cluster, or its workers end before they do anything.
         PathNotFound: a path is not there.
         Unanswerable: there is no image below one.
@@ -101,7 +100,6 @@ def index_on_cluster(
     """
     started = time.monotonic()
     _check(store, name, roots, encoders, options)
-    check_installed()
     report = IndexReport(name)
     url = _absolute(machines.store)
     with connected(url) as cluster:

@@ -60,10 +60,6 @@ class RayWorker:
         except LookalikeError as error:
             return Failure(type(error), str(error))
 
-    def pid(self) -> int:
-        """Return the number of its process, for tests."""
-        return os.getpid()
-
 
 class WorkerLost(Exception):
     """A worker ended, or its machine did, while it had something to do."""
@@ -152,7 +148,10 @@ def check_installed() -> None:
     Raises:
         ExtraMissing: it is not installed.
     """
-    if importlib.util.find_spec("ray") is None:
+    found = None
+    with suppress(ImportError):
+        found = importlib.util.find_spec("ray")
+    if found is None:
         raise ExtraMissing("--workers ray", "ray")
 
 
