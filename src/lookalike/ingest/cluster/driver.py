@@ -315,7 +315,7 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
     """Do all tasks; none is forgotten, and no more are made than workers can take."""
     again: deque[_Waiting] = deque()
     done, exhausted = 0, False
-    lately = time.monotonic()
+    failing: float | None = None
     progress(0, images)
     while True:
         while crew.has_room():
@@ -341,17 +341,22 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
         if isinstance(found, TaskReport):
             total.add(waiting.task.root, found)
             done += len(waiting.task.images)
-            lately = time.monotonic()
+            failing = None
             progress(min(done, images), max(images, done))
         elif found is None:
             again += _after_loss(waiting, total)
-        elif issubclass(found.kind, _PASSING) and time.monotonic() - lately < PATIENCE:
+        elif issubclass(found.kind, _PASSING) and _patient(failing := failing or time.monotonic()):
             waiting.tries += 1
             waiting.due = time.monotonic() + min(_AGAIN_MOST, _AGAIN * 2**waiting.tries / 2)
             again.append(waiting)
         else:
             raise found.error()
     progress(max(images, done), max(images, done))
+
+
+def _patient(since: float) -> bool:
+    """Tell whether what fails since then, on the monotonic clock, is waited for."""
+    return time.monotonic() - since < PATIENCE
 
 
 def _after_loss(waiting: _Waiting, total: ReportSum) -> list[_Waiting]:

@@ -127,10 +127,18 @@ class RayCluster:
         errors = self._ray.exceptions
         try:
             return self._ray.get(ready)
-        except (errors.RayActorError, errors.WorkerCrashedError, errors.ObjectLostError) as error:
+        except (
+            errors.RayActorError,
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.OutOfMemoryError,
+            errors.ObjectLostError,
+        ) as error:
             raise WorkerLost(str(error)) from error
         except errors.RayTaskError as error:
-            raise ClusterError(f"a worker failed: {error}") from error
+            cause = error.cause
+            said = str(cause).strip().splitlines()[:1]
+            raise ClusterError(": ".join(["a worker failed", type(cause).__name__, *said])) from error
 
     def end(self, worker: Any) -> None:
         """End a worker."""
