@@ -28,6 +28,7 @@ from lookalike.progress import silent
 from lookalike.sources.folders import file_time
 from lookalike.sources.locations import full, location_of
 from lookalike.stores.batches import chunks
+from lookalike.stores.stamp_table import read_stamps
 from lookalike.types import Remark, Skipped
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def index(
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)
-    stamps = store.stamps(name)
+    stamps = read_stamps(store, name)
     steps = StepProgress(progress)
     run = IndexRun(
         *(store, name, encoders, found.wanted, stamps, options.max_pixels, report, steps, disk),
@@ -135,7 +136,9 @@ def index(
         report.remarks.append(Remark("", _LEFT_IN.format(kept)))
     if prune:
         kept_back = origins | {record.id for record in (*carried.values(), *lost.values())}
-        left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
+        left = stamps
+        if kept_back:
+            left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
         gone = find_gone(run.roots, run.wanted, left, disk)
         if not options.prune_empty:
             check_emptied(found.imageless, gone, left, disk)
