@@ -92,6 +92,8 @@ class IndexRun:
     writer: RecordWriter
     films: Collection[Location] = frozenset()
     """Those of `wanted` that are films."""
+    workers: int | None = None
+    """Threads that embed; None: one for each core."""
 
     def records(self, ids: Sequence[str]) -> Iterator[Record]:
         """Yield the records of these ids that are there, in order; read bit by bit."""
