@@ -246,7 +246,8 @@ class Shortlist:
         """Return the squared distance of unit vectors, rotated, from every centre."""
         # Of a few queries not by BLAS, whose threads wait for each other longer than it takes.
         alone = len(rotated) < _FEW_QUERIES
-        distances = np.einsum("qd,cd->qc", rotated, self._centres) if alone else rotated @ self._centres.T
+        products = np.einsum("qd,cd->qc", rotated, self._centres) if alone else rotated @ self._centres.T
+        distances: Vectors = products
         distances *= -2
         distances += self._lengths + 1
         return distances
