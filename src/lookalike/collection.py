@@ -20,7 +20,6 @@ from lookalike.errors import (
     VectorNotFound,
 )
 from lookalike.images.film_sampling import Sampling
-from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
@@ -306,8 +305,6 @@ class Collection:
             LabelsInvalid: the labels cannot be read at all.
         """
         sampling = None if frames is None else Sampling.parse(frames)
-        if sampling is not None:
-            check_films()
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),

@@ -10,6 +10,8 @@ from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionNotFound, PathNotFound
+from lookalike.images.film_sampling import Sampling
+from lookalike.images.films import check_films
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.indexed_folders import Indexed, indexed_paths, remember_indexed
@@ -70,10 +72,16 @@ def index_collection(
     group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
     if options.as_before:
         group_by = {**noted.group_by, **group_by}
+    frames = {} if options.frames is None else dict.fromkeys(roots, options.frames)
+    if options.as_before:
+        frames = {**{path: Sampling.parse(how) for path, how in noted.frames.items()}, **frames}
+    if frames:
+        check_films()
 
     def note(there: Sequence[Location]) -> str | None:
         gone = _left(store, name, paths)
-        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
+        how = {path: str(sampling) for path, sampling in frames.items()}
+        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by, how)
 
     try:
         report = index(
@@ -86,6 +94,7 @@ def index_collection(
             progress,
             folders=noted.folders,
             group_by=group_by,
+            frames=frames,
         )
     except PathNotFound:
         if options.prune:
