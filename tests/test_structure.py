@@ -502,6 +502,7 @@ BESIDE = {
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
     "drift.drift.drift_lines": "a comparison as JSON lines, of the command line",
     "active_learning.suggest.suggestion_lines": "suggestions as JSON lines, of the command line",
+    "integrity.machine.Examined": "a value",
     "integrity.uploads_check": "how the files of uploads are called",
 }
 

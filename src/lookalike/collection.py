@@ -202,7 +202,7 @@ class Collection:
 
     def uris(self) -> list[str]:
         """Return the URI of every record."""
-        return list(self._store.stamps(self.name))
+        return [uri for uri, _ in self._store.scan_stamps(self.name)]
 
     def damage(self) -> list[Damage]:
         """Return the records that were found damaged since the store was opened; no answer has them."""
@@ -771,6 +771,7 @@ class Collection:
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
+        sample: int | None = None,
         progress: Progress = silent,
     ) -> Evaluation:
         """Classify every image by others that it had no part in, and count how often that is right.
@@ -792,19 +793,22 @@ class Collection:
             max_error: find the confidence above which the error is at most this, 0 … 1.
             coverage: measure label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known images that may be called unknown, 0 … 1.
+            sample: classify so many images, drawn at random, by all others; None: all, or 10,000 where not
+                all fit into memory.
             progress: called with what is done and what is to do, each second or so. What it raises ends the
                 work.
 
         Raises:
             FieldNotFound: no record has the field `by`, `within` or `group`.
             InvalidArgument: a number is out of its range.
-            Unanswerable: no two images can be compared, or all have one label.
+            Unanswerable: no two images can be compared, or all have one label; or series are to be kept
+                together in a sample.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
         from lookalike.evaluation.evaluate import EvaluateOptions, evaluate_collection
 
         options = EvaluateOptions(
-            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm
+            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm, sample
         )
         return evaluate_collection(
             self._spaces, self._models, self.name, by, options, using=using, progress=progress

@@ -68,7 +68,7 @@ def test_every_file_is_accounted_for(desk: Desk, root: Path) -> None:
     records = desk.records()
     assert len(records) == 13
     record, vector = records[root / "good" / "3.png"]
-    assert record.fields == {"category1": "good", "label": "good"}
+    assert record.fields == {"label": "good"}
     assert record.digest == hashlib.sha256((root / "good" / "3.png").read_bytes()).hexdigest()
     np.testing.assert_allclose(vector, normalise(mean_colours(picture(3))[None])[0], atol=1e-6)
 
@@ -434,8 +434,8 @@ def test_a_part_of_the_path_becomes_a_field(desk: Desk, tmp_path: Path) -> None:
         save_shade(root / f"{name}.png", 40 * place)
     report = desk.index(root, group_by=r"part(?P<part>\d+)")
     fields = {path.stem: record.fields for path, (record, _) in desk.records().items()}
-    assert fields["part17_2"] == {"category1": "good", "label": "good", "part": "17"}
-    assert fields["other"] == {"category1": "bad", "label": "bad"}
+    assert fields["part17_2"] == {"label": "good", "part": "17"}
+    assert fields["other"] == {"label": "bad"}
     (said,) = [remark for remark in report.remarks if "group-by" in remark.text]
     assert said.path.endswith("other.png")
     assert "1 of 4 paths" in said.text

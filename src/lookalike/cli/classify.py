@@ -131,12 +131,12 @@ def classify(
     approximate: bool,
     refresh: bool,
 ) -> int:
-    """Give each IMAGE the label that most of its nearest neighbours have, or whose name fits best.
+    """Give each IMAGE the label of its nearest neighbours.
 
-    Each of the k nearest images that have the label has one vote; a draw goes to the label whose nearest
+    Each of the k nearest images that have a label has one vote; a draw goes to the label whose nearest
     neighbour is nearest. An image that is in the collection itself has no vote on itself. How sure the answer
-    is comes from the collection's own images, each answered by the others. With --labels, no labelled image
-    is needed. `-` reads paths from stdin, one a line.
+    is comes from the collection's own images, each answered by the others. With --labels, the name that
+    fits best is chosen, and no labelled image is needed. `-` reads paths from stdin, one a line.
     """
     paths = read_paths(images)
     if labels is not None:

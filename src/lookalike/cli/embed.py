@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @global_options
 @model_options
 def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pixels: int) -> int:
-    """Print the vector of each IMAGE, of length 1, as JSON lines.
+    """Print the vector of each IMAGE as JSON lines.
 
-    `-` reads paths from stdin, one a line.
+    Vectors have length 1. `-` reads paths from stdin, one a line.
     """
     paths = read_paths(images)
     with settings.open() as database:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def fit(
     settings: Settings, by: str | None, using: str | None, collection: str, form: str, *, undo: bool
 ) -> None:
-    """Learn from a collection's labels how to compare its images.
+    """Learn from labels how to compare a collection's images.
 
     Each image gets a further vector, `fitted`, which went through the metric and becomes the default; the
     plain one stays. Images that are added later need no new fit.

@@ -146,7 +146,7 @@ def index(
     verify: bool,
     approximate: bool,
 ) -> int:
-    """Add the images below PATH to a collection, or bring it up to date.
+    """Add the images below PATH to a collection, or update it.
 
     Files that did not change cost a look at their date; the record of a file that was moved goes with it. `-`
     reads paths from stdin, one a line.

@@ -183,13 +183,25 @@ using_option = option(
     help="Which vector of the collection, where it has several. [default: its default one]",
 )
 
+
+def _read_format(context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Read the form of the output; CSV is JSON lines that become rows when the command ends."""
+    if value != "csv":
+        return value
+    from lookalike.cli.output import lines_as_csv
+
+    context.with_resource(lines_as_csv(context))
+    return "jsonl"
+
+
 format_option = option(
     "--format",
     "form",
-    type=click.Choice(["table", "jsonl"]),
+    type=click.Choice(["table", "jsonl", "csv"]),
     envvar="LOOKALIKE_FORMAT",
     default="table",
-    help="A table for people or JSON lines for programs.",
+    callback=_read_format,
+    help="A table for people, JSON lines for programs, or CSV for spreadsheets.",
 )
 
 

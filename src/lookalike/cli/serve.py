@@ -153,9 +153,10 @@ _DEFAULTS = ServiceSettings()
 @global_options
 @model_options
 def serve(settings: Settings, port: int, max_mb: int, max_seconds: float, memory: int, **told: Any) -> int:
-    """Serve an inference endpoint, a search API and a page to search, classify and judge, over HTTP.
+    """Serve an API and a page to search, classify and judge.
 
-    SIGTERM and Ctrl-C end it when all that was accepted is answered; a second Ctrl-C ends it at once.
+    The API has an inference endpoint in the forms of others, too. SIGTERM and Ctrl-C end it when all that was
+    accepted is answered; a second Ctrl-C ends it at once.
     """
     from lookalike.server.process import serve as serve_until_stopped
 

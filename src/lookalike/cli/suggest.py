@@ -43,9 +43,10 @@ def suggest(
     collection: str,
     form: str,
 ) -> None:
-    """Suggest which images to label next: uncertain, typical and different ones.
+    """Suggest which images to label next.
 
-    They are chosen among the images that have no value of the field, such that these are covered best.
+    Uncertain, typical and different ones: they are chosen among the images that have no value of the field,
+    such that these are covered best.
     """
     from lookalike.active_learning.suggest import suggestion_lines
 

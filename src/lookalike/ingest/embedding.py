@@ -36,7 +36,7 @@ from lookalike.types import Record, Skipped, Space
 from lookalike.uris import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -52,12 +52,14 @@ MAX_BYTES = 1 << 30
 """Files above 1 GiB are skipped: a file is read whole, to take its digest and decode it in one pass."""
 
 # Images that a worker takes at once, where its batches are smaller: the main thread wakes less often, and
-# does not take the core from a worker for every image.
+# does not take the core from a worker for every image; and they are decoded together before the model sees
+# the first, so that its weights stay in the processor's cache (EfficientNet-Lite0: 3 % of the time).
 _TASK = 8
 # Tasks in flight per worker: enough that no worker waits for the caller to write.
 _AHEAD = 3
-# Pixels that a batch holds, decoded, before the model is called: 256 MB.
-_PIXELS = 1 << 26
+# Pixels that a batch holds, decoded, before the model is called: 256 MB; where the model takes fewer than a
+# task has, 16 MB.
+_PIXELS, _PIXELS_OF_FEW = 1 << 26, 1 << 22
 # Bytes of frames that were decoded and wait for a worker: a film is read no faster than it is embedded.
 _WAITING = 1 << 28
 # Features kept at once; what a kill costs is at most this much of the cache.
@@ -266,9 +268,8 @@ class _Read:
 def _embed_task(
     paths: list[Source], embedder: Embedder, cache: FeatureCache, max_pixels: int, under_way: _UnderWay
 ) -> list[EmbeddedFile | Skipped]:
-    """Take several batches from files to features, one after another; the order is kept."""
+    """Take a task's images from files to features; the order is kept."""
     under_way.begin()
-    answers: list[EmbeddedFile | Skipped] = []
     with ExitStack() as stack:
         # A server takes its time to answer, and longer than a disk: so objects are read side by side.
         objects = [path for path in paths if isinstance(path, ObjectPath)]
@@ -276,11 +277,7 @@ def _embed_task(
         if objects:
             pool = stack.enter_context(ThreadPoolExecutor(len(objects), thread_name_prefix="read"))
             reading = {path: pool.submit(path.content, MAX_BYTES) for path in objects}
-        for batch in _batches(paths, embedder.batch_size):
-            if under_way.ended:
-                break
-            answers += embed_batch(batch, embedder, cache, max_pixels, reading)
-    return answers
+        return embed_batch(paths, embedder, cache, max_pixels, reading, lambda: under_way.ended)
 
 
 def embed_batch(
@@ -289,20 +286,32 @@ def embed_batch(
     cache: FeatureCache,
     max_pixels: int = MAX_PIXELS,
     reading: Mapping[Source, Future[Content]] = MappingProxyType({}),
+    ended: Callable[[], bool] = lambda: False,
 ) -> list[EmbeddedFile | Skipped]:
-    """Embed one batch in the calling thread; the order is kept, and new features are not put into the cache.
+    """Embed some images in the calling thread; the order is kept, and new features are not put in the cache.
 
     Args:
-        paths: files or uploads; all are in memory at once, and of their pixels as many as `_PIXELS` allows.
+        paths: files or uploads; their features are in memory at once, and of their pixels as many as
+            `_PIXELS` and `_PIXELS_OF_FEW` allow. The model sees `batch_size` of them at a time.
         embedder: what embeds.
         cache: the features of that embedder, which are looked up.
         max_pixels: images with more pixels are skipped.
         reading: objects among them that are being read already.
+        ended: asked between images: whether nobody wants the answers any more; then there are none.
     """
     outcomes: list[_Read | Skipped] = []
     decoded: list[Image] = []
     fresh: list[NDArray[np.float32]] = []
+    most = _PIXELS if embedder.batch_size >= len(paths) > 1 else _PIXELS_OF_FEW
+
+    def embed() -> None:
+        while decoded and not ended():
+            fresh.extend(embedder.embed(decoded[: embedder.batch_size]))
+            del decoded[: embedder.batch_size]
+
     for path in paths:
+        if ended():
+            return []
         try:
             read = _read(path, embedder, cache, max_pixels, reading.get(path))
         except UnusableImage as error:
@@ -315,11 +324,16 @@ def embed_batch(
         if read.image is not None:
             decoded.append(read.image)
             read.image = None
-            if sum(image.width * image.height for image in decoded) > _PIXELS:
-                fresh.extend(embedder.embed(decoded))
-                decoded = []
-    if decoded:
-        fresh.extend(embedder.embed(decoded))
+            if sum(image.width * image.height for image in decoded) > most:
+                embed()
+    embed()
+    return [] if ended() else _answers(outcomes, fresh, cache)
+
+
+def _answers(
+    outcomes: Sequence[_Read | Skipped], fresh: Sequence[NDArray[np.float32]], cache: FeatureCache
+) -> list[EmbeddedFile | Skipped]:
+    """Give each file its features: those of the cache, or the next of the fresh ones."""
     made = iter(fresh)
     answers: list[EmbeddedFile | Skipped] = []
     for outcome in outcomes:

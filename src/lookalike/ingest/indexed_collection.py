@@ -141,7 +141,7 @@ def _left(store: Store, name: str, paths: Sequence[Location]) -> list[Location]:
     if not gone:
         return []
     with suppress(CollectionNotFound):
-        for uri in store.stamps(name):
+        for uri, _ in store.scan_stamps(name):
             path = location_of(uri)
             if path is not None and is_below(path, gone):
                 gone -= {path, *path.parents}

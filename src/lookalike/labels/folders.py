@@ -33,8 +33,9 @@ def read_folders(root: Location, images: Sequence[Location]) -> tuple[list[Claim
 
     Returns:
         A label for each image that is in a directory below `root` which says something, in the order given:
-        fields category1, category2, … from the outside in; `label`, where a directory names a class; `split`,
-        where one says train, val or test; no metadata. And what was not taken for a label.
+        fields category1, category2, … from the outside in, unless all that they would say is the label;
+        `label`, where a directory names a class; `split`, where one says train, val or test; no metadata. And
+        what was not taken for a label.
     """
     found = [(image, directories_below(root, image)) for image in images]
     classes = _classes([directories for _, directories in found])
@@ -43,6 +44,8 @@ def read_folders(root: Location, images: Sequence[Location]) -> tuple[list[Claim
     skipped = {directories for directories, label in labels.items() if label != directories}
     if len(set(labels.values())) == 1 and len(labels) == len(skipped):
         labels = dict.fromkeys(labels, ())
+    # One level of folders that are all classes: category1 would be the label once more.
+    flat = all(len(directories) <= 1 and label == directories for directories, label in labels.items())
     claims = []
     unnamed: Counter[str] = Counter()
     for image, directories in found:
@@ -54,7 +57,7 @@ def read_folders(root: Location, images: Sequence[Location]) -> tuple[list[Claim
             unnamed[directories[-1]] += 1
         if not label and split is None:
             continue
-        fields = category_fields(directories)
+        fields = {} if flat else category_fields(directories)
         if label:
             fields["label"] = storable(label[-1])
         if split is not None:
