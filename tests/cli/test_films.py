@@ -18,7 +18,7 @@ def test_films_are_indexed_searched_and_classified(lookalike: CommandLine, tmp_p
     assert "images of 3 films are frames" in out
     out, _ = lookalike("search", "films/bad/2.mp4#t=1", "-k", "1", "--format", "jsonl")
     assert [line["uri"].rpartition("/")[2] for line in lines(out)] == ["2.mp4#t=1"]
-    assert lines(out)[0]["fields"] == {"category1": "bad", "label": "bad", "film": "bad/2.mp4", "time": 1.0}
+    assert lines(out)[0]["fields"] == {"label": "bad", "film": "bad/2.mp4", "time": 1.0}
     out, _ = lookalike("search", "films/bad/2.mp4#t=0:01", "-k", "1", "--where", "film=bad/3.mkv")
     assert "films/bad/3.mkv#t=" in out
     out, _ = lookalike("classify", "new.mp4", "--by", "label", "-k", "1", "--frames", "every:500ms")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import lookalike
 from lookalike.active_learning.suggest import suggest
 from lookalike.audit.audit import audit
 from lookalike.drift.drift import DriftOptions, compare
@@ -92,3 +95,19 @@ def test_drift_exchanges_whole_films() -> None:
     # Four films say little, where twenty-four pictures would say much.
     singly = compare(plain[:12], VECTORS[:12], plain[12:], VECTORS[12:], DriftOptions())
     assert with_films.p_value > 0.2 > singly.p_value
+
+
+def test_of_a_sample_no_frame_asks_its_own_film(tmp_path: Path) -> None:
+    with lookalike.open(f"sqlite:///{tmp_path}/films.db") as database:
+        database.create("films", "efficientnet-lite0")
+        space = database["films"].info().space
+        wide = np.zeros((24, space.dimension), np.float32)
+        wide[:, :16] = VECTORS
+        database.store.put("films", RECORDS, {space: wide})
+        found = database["films"].evaluate("label", k=1, sample=10)
+    for row, others in zip(found.held.rows.tolist(), found.held.neighbours.tolist(), strict=True):
+        asked = {found.records[one].fields["film"] for one in others if one >= 0}
+        assert found.records[row].fields["film"] not in asked
+    assert found.frames == 10
+    assert found.apart is not None
+    assert found.apart.accuracy == 1.0

@@ -472,7 +472,7 @@ def test_films_in_a_bucket_are_read_in_parts(desk: Desk, bucket: Bucket, tmp_pat
     assert counts(desk.index(bucket.path("parts"), frames=every)) == (4, 0, 0, 0)
     found = fields(desk)
     assert found["parts/good/한 +%.mp4#t=2"] == {
-        "category1": "good", "label": "good", "film": "good/한 +%.mp4", "time": 2.0,
+        "label": "good", "film": "good/한 +%.mp4", "time": 2.0,
     }  # fmt: skip
     read = bucket.server.requests("GetObject")
     assert counts(desk.index(bucket.path("parts"), frames=every)) == (0, 0, 4, 0)

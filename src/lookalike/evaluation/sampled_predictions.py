@@ -25,7 +25,9 @@ from lookalike.evaluation.fold_predictor import CANDIDATE_KS, FoldPredictions
 from lookalike.evaluation.held_out_predictions import HeldOutPredictions
 from lookalike.evaluation.sample import Sample
 from lookalike.progress import divided, silent
+from lookalike.sources.film_groups import film_of
 from lookalike.stores.batches import chunks
+from lookalike.types import FILM
 from lookalike.vectors.exclusions import LeftOut
 from lookalike.vectors.near_duplicates import near_duplicate_groups, threshold_of
 from lookalike.vectors.nearest_in_blocks import NearestInBlocks
@@ -312,6 +314,10 @@ def _fitted(
     ceiling: float | None,
 ) -> tuple[Metric, int]:
     """Return a metric fitted to images outside of the sample, and to how many."""
+    films = {film for record in queries.records if (film := film_of(record)) is not None}
+    if films:
+        rows = np.array([row for row, record in enumerate(records) if film_of(record) not in films], np.intp)
+        records, vectors = [records[row] for row in rows], vectors[rows]
     lots = np.arange(len(records))
     if ceiling is not None:
         kept = np.ones(len(records), bool)
@@ -329,6 +335,15 @@ def _fitted(
             "metric needs two such labels; take a smaller sample"
         )
     return fit(vectors, codes, lots), len(records)
+
+
+def _groups(record: Record, options: SampleOptions) -> list[object]:
+    """Return the groups of a record: all that is in one of them is kept together."""
+    found: list[object] = []
+    if options.by != FILM and (film := film_of(record)) is not None:
+        found.append((FILM, film))
+    group = None if options.group is None else label_of(record, options.group)
+    return found if group is None else [*found, label_key(group)]
 
 
 @dataclass(slots=True)
@@ -369,17 +384,15 @@ class _Comparison:
         parts = [place[0] for place in places if place]
         self._parts = {key: code for code, key in enumerate(sorted({*parts}, key=repr))}
         self._part = np.array([self._parts[part] for part in parts], np.intp)
-        self._groups: dict[LabelKey, list[int]] = {}
-        if options.group is not None:
-            for row, record in enumerate(queries.records):
-                group = label_of(record, options.group)
-                if group is not None:
-                    self._groups.setdefault(label_key(group), []).append(row)
+        self._groups: dict[object, list[int]] = {}
+        for row, record in enumerate(queries.records):
+            for group in _groups(record, options):
+                self._groups.setdefault(group, []).append(row)
         self._wide = max(CANDIDATE_KS) if options.k == "auto" else options.k
         asked = queries.vectors if metric is None else metric.project(queries.vectors)
         self._nearest = NearestInBlocks(asked, self._wide)
         # Where something is kept apart, it is told what the figure would be without.
-        keeps_apart = ceiling is not None or options.group is not None
+        keeps_apart = ceiling is not None or options.group is not None or self._groups
         self._loose = NearestInBlocks(asked, self._wide) if keeps_apart else None
         count = len(queries.records)
         self._plain = np.full(count, -np.inf, np.float32)
@@ -432,9 +445,8 @@ class _Comparison:
                 copies = [each for each in queries.by_digest.get(record.digest, ()) if each != row]
                 together += [(each, column) for each in copies]
                 self._alike[copies] = True
-            group = label_of(record, options.group) if self._groups and options.group else None
-            if group is not None:
-                together += [(each, column) for each in self._groups.get(label_key(group), ())]
+            for group in _groups(record, options) if self._groups else ():
+                together += [(each, column) for each in self._groups.get(group, ())]
         return itself, together
 
     def _compare(
