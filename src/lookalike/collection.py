@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
@@ -26,7 +26,7 @@ from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
-from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
 from lookalike.ingest.removals import disagree
@@ -261,6 +261,8 @@ class Collection:
         max_pixels: int = MAX_PIXELS,
         frames: str | None = None,
         manifest: str | Location | None = None,
+        workers: Literal["ray"] | None = None,
+        actors: int | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -290,6 +292,9 @@ class Collection:
             frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
                 None: films are left out.
             manifest: a list, a table or an S3 Inventory that names the objects below the paths.
+            workers: `ray`: the cluster of RAY_ADDRESS, or one of this machine alone, embeds and writes.
+                Records do not move with their files then, and nothing is pruned.
+            actors: how many processes of Ray do so, a model each; None: one for each GPU or CPU.
             progress: called with images done and images to do.
 
         Returns:
@@ -305,11 +310,22 @@ class Collection:
                 expression, or `frames` says none.
             ExtraMissing: frames are to be taken, and PyAV is not installed.
             LabelsInvalid: the labels cannot be read at all.
+            ClusterError: there is no such cluster, or its processes end.
         """
+        if workers is None and actors is not None:
+            raise InvalidArgument("actors are of workers='ray' (--workers ray)")
+        if actors is not None and actors < 1:
+            raise InvalidArgument(f"actors is a number from 1, not {actors}")
+        machines = None
+        if workers is not None:
+            if workers != "ray":
+                raise InvalidArgument(f"no workers {workers!r}: ray")
+            machines = Machines(self._opened.given, self._opened.timeout, actors)
         sampling = None if frames is None else Sampling.parse(frames)
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
+            machines,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress

@@ -93,6 +93,8 @@ class IndexRun:
     writer: RecordWriter
     films: Mapping[Location, Sampling] = field(default_factory=dict)
     """Those of `wanted` that are films, with which frames of them are taken."""
+    workers: int | None = None
+    """Threads that embed; None: one for each core."""
 
     def records(self, ids: Sequence[str]) -> Iterator[Record]:
         """Yield the records of these ids that are there, in order; read bit by bit."""
