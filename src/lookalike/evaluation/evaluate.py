@@ -32,8 +32,7 @@ from lookalike.label_normalisation import kept_name
 from lookalike.memory import fits
 from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
-from lookalike.sources.film_groups import film_of
-from lookalike.types import FILM, SERIES, Neighbour
+from lookalike.types import SERIES, Neighbour
 from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.vote import encode, label_key, label_of, vote
 
@@ -160,9 +159,17 @@ def _evaluate_sample(
     alike = np.zeros(len(sampled.records), np.intp)
     alike[held.rows] = sampled.alike
     apart = None if sampled.loose_right is None else Apart(len(held.rows), sampled.loose_right)
-    frames = 0 if by == FILM else sum(film_of(sampled.records[row]) is not None for row in held.rows.tolist())
-    lots = Lots(None, alike, frames=frames)
-    evaluation = _judged(sampled.records, held, by, options, lots, apart, None, silent, silent)
+    evaluation = _judged(
+        sampled.records,
+        held,
+        by,
+        options,
+        Lots(None, alike, frames=sampled.frames),
+        apart,
+        None,
+        silent,
+        silent,
+    )
     return replace(evaluation, alone_in_class=sampled.alone)
 
 

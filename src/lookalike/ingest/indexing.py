@@ -17,6 +17,7 @@ from lookalike.ingest.run import IndexRun, StepProgress
 from lookalike.ingest.survey import check_gone, survey
 from lookalike.progress import silent
 from lookalike.sources.locations import full, location_of
+from lookalike.stores.stamp_table import read_stamps
 from lookalike.types import Remark
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def index(
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)
-    stamps = store.stamps(name)
+    stamps = read_stamps(store, name)
     steps = StepProgress(progress)
     run = IndexRun(
         *(store, name, encoders, found.wanted, stamps, options.max_pixels, report, steps, disk),
@@ -115,7 +116,9 @@ def index(
         report.remarks.append(Remark("", _LEFT_IN.format(kept)))
     if prune:
         kept_back = origins | {record.id for record in (*carried.values(), *lost.values())}
-        left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
+        left = stamps
+        if kept_back:
+            left = {uri: stamp for uri, stamp in stamps.items() if stamp.id not in kept_back}
         gone = find_gone(run.roots, run.wanted, left, disk)
         if not options.prune_empty:
             check_emptied(found.imageless, gone, left, disk)
