@@ -23,6 +23,7 @@ from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.cluster.ray_cluster import check_installed
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
@@ -308,7 +309,7 @@ class Collection:
             SpaceMismatch: the collection is of another embedder.
             InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
                 expression, or `frames` says none.
-            ExtraMissing: frames are to be taken, and PyAV is not installed.
+            ExtraMissing: frames are to be taken, and PyAV is not installed; or Ray is not.
             LabelsInvalid: the labels cannot be read at all.
             ClusterError: there is no such cluster, or its processes end.
         """
@@ -320,6 +321,7 @@ class Collection:
         if workers is not None:
             if workers != "ray":
                 raise InvalidArgument(f"no workers {workers!r}: ray")
+            check_installed()
             machines = Machines(self._opened.given, self._opened.timeout, actors)
         sampling = None if frames is None else Sampling.parse(frames)
         options = IndexOptions(

@@ -23,7 +23,7 @@ from lookalike.errors import (
     StoreUnreachable,
 )
 from lookalike.ingest.cluster.listing import PATIENCE, RootListing
-from lookalike.ingest.cluster.ray_cluster import WorkerLost, check_installed, connected
+from lookalike.ingest.cluster.ray_cluster import WorkerLost, connected
 from lookalike.ingest.cluster.report import ReportSum
 from lookalike.ingest.cluster.tasks import Failure, Plan, Task, TaskReport
 from lookalike.ingest.declaration import declare, is_declared
@@ -90,7 +90,6 @@ def index_on_cluster(
 
     Raises:
         InvalidArgument: something that only one machine does is asked for.
-        ExtraMissing: Ray is not installed.
         ClusterError: there is no cluster, or its workers end before they do anything.
         PathNotFound: a path is not there.
         Unanswerable: there is no image below one.
@@ -101,7 +100,6 @@ def index_on_cluster(
     """
     started = time.monotonic()
     _check(store, name, roots, encoders, options)
-    check_installed()
     report = IndexReport(name)
     url = _absolute(machines.store)
     with connected(url) as cluster:
@@ -317,7 +315,7 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
     """Do all tasks; none is forgotten, and no more are made than workers can take."""
     again: deque[_Waiting] = deque()
     done, exhausted = 0, False
-    lately = time.monotonic()
+    failing: float | None = None
     progress(0, images)
     while True:
         while crew.has_room():
@@ -343,17 +341,22 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
         if isinstance(found, TaskReport):
             total.add(waiting.task.root, found)
             done += len(waiting.task.images)
-            lately = time.monotonic()
+            failing = None
             progress(min(done, images), max(images, done))
         elif found is None:
             again += _after_loss(waiting, total)
-        elif issubclass(found.kind, _PASSING) and time.monotonic() - lately < PATIENCE:
+        elif issubclass(found.kind, _PASSING) and _patient(failing := failing or time.monotonic()):
             waiting.tries += 1
             waiting.due = time.monotonic() + min(_AGAIN_MOST, _AGAIN * 2**waiting.tries / 2)
             again.append(waiting)
         else:
             raise found.error()
     progress(max(images, done), max(images, done))
+
+
+def _patient(since: float) -> bool:
+    """Tell whether what fails since then, on the monotonic clock, is waited for."""
+    return time.monotonic() - since < PATIENCE
 
 
 def _after_loss(waiting: _Waiting, total: ReportSum) -> list[_Waiting]:
