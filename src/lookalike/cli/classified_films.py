@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lookalike.cli.output import print_table, print_text, text_of
 from lookalike.images.film_sampling import clock_text
-from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,10 +38,15 @@ def stretches(answers: Sequence[tuple[int, Prediction]]) -> list[Stretch]:
     Args:
         answers: when each frame is shown, in milliseconds, rising, and its prediction.
     """
+    from lookalike.vectors.vote import label_key
+
+    def key(label: Scalar | None) -> object:
+        return None if label is None else label_key(label)
+
     found: list[Stretch] = []
     for moment, prediction in answers:
         label = prediction.label
-        if not found or _key(found[-1].label) != _key(label):
+        if not found or key(found[-1].label) != key(label):
             found.append(Stretch(label, moment, moment))
         found[-1].last = moment
         found[-1].predictions.append(prediction)
@@ -65,7 +69,3 @@ def print_film(name: str, by: str, answers: Sequence[tuple[int, Prediction]]) ->
             for each in stretches(answers)
         ],
     )
-
-
-def _key(label: Scalar | None) -> object:
-    return None if label is None else label_key(label)
