@@ -121,7 +121,7 @@ def faiss_index(what: str, folder: Path, count: int, dimension: int) -> None:
         if graph:
             index.hnsw.efConstruction = EFFORT
         else:
-            sample = np.load(folder / "vectors.npy", mmap_mode="r")[: 32 * cells]
+            sample = np.load(folder / "vectors.npy", mmap_mode="r")[: 39 * cells]
             index.train(np.ascontiguousarray(sample[:count]))
             index.k_factor = REFINED
         for _, block in rival.blocks():
@@ -178,7 +178,7 @@ def voyager_graph(folder: Path, count: int, dimension: int) -> None:
         space = voyager.Space.InnerProduct
         index = voyager.Index(space, dimension, M=LINKS, ef_construction=EFFORT, max_elements=count)
         for start, block in rival.blocks():
-            index.add_items(block, np.arange(start, start + len(block)), num_threads=1)
+            index.add_items(block, list(range(start, start + len(block))), num_threads=1)
         for effort in EFFORTS:
             yield f"ef {effort}", lambda query, effort=effort: index.query(query[0], K, query_ef=effort)[0]
 

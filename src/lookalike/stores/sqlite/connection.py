@@ -30,8 +30,8 @@ _PAGE_BYTES = 16 << 10
 _READ_CACHE = f"PRAGMA cache_size = -{32 << 10}"  # KiB
 # A batch writes all over the indexes by id and digest. With SQLite's own 2 MB of pages in memory and 16 MB of
 # log, many were read and written several times a batch: of 240,000 records, 5,000 at a time, the last 30,000
-# were written at 0.55 of the speed of the first, and with these at 0.74. Of a million it is a half still: then
-# nearly every record changes two pages of its own.
+# were written at 0.55 of the speed of the first, and with these at 0.74. Of a million it is a half still:
+# then nearly every record changes two pages of its own.
 _WRITE_CACHE = f"PRAGMA cache_size = -{256 << 10}"  # KiB
 _LOG = "PRAGMA wal_autocheckpoint = 16000"  # pages
 # SQLite sleeps inside one call and Ctrl-C waits with it; so it waits briefly and we ask again.
