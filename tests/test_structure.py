@@ -96,6 +96,7 @@ HEAVY = {
     "hypothesis": {"testing/"},
     "pytest": {"testing/"},
     "transformers": {"embedders/torch/sentence_transformers_models.py"},
+    "ray": {"ingest/cluster/ray_cluster.py"},
     "rich": {"cli/output.py", "cli/progress_bar.py"},
     "starlette": {"server/"},
     "xxhash": {"checksums.py"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
@@ -23,10 +23,11 @@ from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.cluster.ray_cluster import check_installed
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
-from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
 from lookalike.ingest.removals import disagree
@@ -39,6 +40,7 @@ from lookalike.metric_learning.fitted import plain_vector, read
 from lookalike.metric_learning.locks import only_one
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
+from lookalike.search.film_frames import embed_film
 from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
@@ -260,6 +262,8 @@ class Collection:
         max_pixels: int = MAX_PIXELS,
         frames: str | None = None,
         manifest: str | Location | None = None,
+        workers: Literal["ray"] | None = None,
+        actors: int | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -289,6 +293,9 @@ class Collection:
             frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
                 None: films are left out.
             manifest: a list, a table or an S3 Inventory that names the objects below the paths.
+            workers: `ray`: the cluster of RAY_ADDRESS, or one of this machine alone, embeds and writes.
+                Records do not move with their files then, and nothing is pruned.
+            actors: how many processes of Ray do so, a model each; None: one for each GPU or CPU.
             progress: called with images done and images to do.
 
         Returns:
@@ -302,15 +309,25 @@ class Collection:
             SpaceMismatch: the collection is of another embedder.
             InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
                 expression, or `frames` says none.
-            ExtraMissing: frames are to be taken, and PyAV is not installed.
+            ExtraMissing: frames are to be taken, and PyAV is not installed; or Ray is not.
             LabelsInvalid: the labels cannot be read at all.
+            ClusterError: there is no such cluster, or its processes end.
         """
+        if workers is None and actors is not None:
+            raise InvalidArgument("actors are of workers='ray' (--workers ray)")
+        if actors is not None and actors < 1:
+            raise InvalidArgument(f"actors is a number from 1, not {actors}")
+        machines = None
+        if workers is not None:
+            if workers != "ray":
+                raise InvalidArgument(f"no workers {workers!r}: ray")
+            check_installed()
+            machines = Machines(self._opened.given, self._opened.timeout, actors)
         sampling = None if frames is None else Sampling.parse(frames)
-        if sampling is not None:
-            check_films()
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
+            machines,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -643,6 +660,30 @@ class Collection:
             false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels, refresh=refresh,
         )  # fmt: skip
         return classifier.classify(images_of(images))
+
+    def frames(
+        self, film: str | Location, frames: str, *, using: str | None = None, max_pixels: int = MAX_PIXELS
+    ) -> Iterator[Image | Skipped]:
+        """Embed frames of a film, in order, to classify them or to search with them.
+
+        Args:
+            film: the path, or `s3://bucket/key`.
+            frames: which: `scene`, `every:1s`, `every:500ms`, `every:2min`.
+            using: the vector that is to be asked; None: the default one.
+            max_pixels: a film with larger frames is refused.
+
+        Yields:
+            Each frame, its `picture` is `film.mp4#t=12.5`; at the end, or instead, why there are no more.
+
+        Raises:
+            InvalidArgument: `frames` says none.
+            ExtraMissing: PyAV is not installed.
+        """
+        sampling = Sampling.parse(frames)
+        check_films()
+        found = self.info()
+        vector = found.vector(using)
+        return embed_film(self._models, found, vector, full(location(film)), sampling, max_pixels)
 
     def explainer(self, classifier: Classifier, *, max_pixels: int = MAX_PIXELS) -> Explainer:
         """Prepare to explain what a classifier says: see `explain`.

@@ -80,7 +80,7 @@ class Database:
         folder = default_cache() if cache is None else Path(cache)
         self._models = Models(folder, None if weights is None else Path(weights), device)
         self._store = store
-        self._opened = Opened(store, self._models)
+        self._opened = Opened(store, self._models, url, timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@
     ├── VectorIncomplete       a vector that records still lack
     ├── WeightsInvalid         a weights file that is not the one it should be
     ├── WeightsMissing         a model's weights are not on this machine, or cannot be fetched
+    ├── ClusterError           no cluster answers, or it cannot do what it should
     ├── ExtraMissing           an optional package is not installed
     ├── PluginFailed           a store or an embedder of another package cannot be loaded
     ├── QueryRefused           SQL that fails or that would write
@@ -326,6 +327,10 @@ class ExtraMissing(LookalikeError):
         super().__init__(f"{what} needs an optional package: pip install 'lookalike[{extra}]'")
 
 
+class ClusterError(LookalikeError):
+    """The cluster that the work was to be done on cannot be reached, or not be worked on."""
+
+
 class SourceError(LookalikeError):
     """Where pictures are kept cannot be read as a whole; what was indexed before stays.
 
@@ -451,6 +456,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     SpaceMismatch: Outcome(1, 409),
     VectorIncomplete: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
+    ClusterError: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
     SourceError: Outcome(1, 502),
     SourceUnreachable: Outcome(1, 503),

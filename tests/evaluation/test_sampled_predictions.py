@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lookalike.evaluation.lots import lots_of
 from lookalike.evaluation.sample import Sample
 from lookalike.evaluation.sampled_predictions import SampledPredictions, SampleOptions, predict_sample
 from lookalike.memory import VARIABLE
+from lookalike.metric_learning import fitting
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.types import Record, Space, Vectors
 from lookalike.uris import record_id
@@ -186,7 +188,7 @@ def test_what_does_not_fit_into_memory_is_evaluated_by_a_sample_that_is_named(
         assert summary["images"] == 240
     with pytest.raises(Unanswerable, match="leave the sample out"):
         parts.evaluate("label", group="series")
-    with pytest.raises(MemoryTooSmall, match="all 240 records of parts"):
+    with pytest.raises(MemoryTooSmall, match=r"all 240 records of parts.*evaluate --sample"):
         parts.audit("label")
     monkeypatch.delenv(VARIABLE)
     assert parts.evaluate("label", sample=240).held.sample is None
@@ -215,3 +217,57 @@ def test_above_so_many_images_confidence_is_judged_on_a_sample_or_only_where_ask
     (asked,) = parts.classifier("label", k=1, refresh=True).remarks
     assert asked.startswith("confidence is judged on 200 images, drawn at random from 225")
     assert parts.classifier("label", k=1).remarks == [asked]
+
+
+def test_frames_of_one_film_are_not_compared(database: Database) -> None:
+    uris = [
+        f"file:///film{row % 3}.mp4#t={row}.0" if 100 <= row < 160 else record.uri
+        for row, record in enumerate(RECORDS)
+    ]
+    pairs = zip(RECORDS, uris, strict=True)
+    records = [replace(record, uri=uri, id=record_id(uri)) for record, uri in pairs]
+    order = sorted(range(len(records)), key=lambda row: records[row].id)
+    records, vectors = [records[row] for row in order], VECTORS[order]
+    database.store.create("films", SPACE)
+    database.store.put("films", records, {SPACE: vectors})
+    lots = lots_of(records, vectors, "label", group=None, near_duplicates=False)
+    whole = predict_held_out(records, vectors, "label", lots=lots.together)
+    collection = database.store.collection("films")
+    options = SampleOptions("label", near_duplicates=False)
+    found = predict_sample(database.store, collection, collection.vector(), options)
+    assert (found.held.predicted == whole.predicted).all()
+    assert (found.held.similarities == whole.similarities).all()
+    assert found.frames == sum("#" in records[row].uri for row in whole.rows)
+    assert len(np.unique(found.held.lots)) == len(whole.rows) - found.frames + 3
+
+
+def test_a_fit_of_what_does_not_fit_into_memory_learns_from_some_that_are_drawn(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = database["parts"]
+    monkeypatch.setattr(fitting, "LEARNED", 120)
+    monkeypatch.setenv(VARIABLE, "256KiB")
+    report = parts.fit("label")
+    assert (report.images, report.drawn_from, report.classes) == (120, 226, 3)
+    assert parts.added_since_fit() == 0
+    assert not parts.vectors()[-1].lacking
+    again = parts.fit("label")
+    assert (again.unchanged, again.drawn_from) == (True, 226)
+    database.store.put(
+        "parts", [replace(RECORDS[0], id="00", digest="f" * 64)], _of_both(database, VECTORS[:1])
+    )
+    assert parts.added_since_fit() == 1
+    evaluation = parts.evaluate("label", sample=60)
+    assert evaluation.method.startswith(
+        "leave-one-out of 60 images, drawn at random from 227, metric fitted to"
+    )
+    monkeypatch.delenv(VARIABLE)
+    assert parts.fit("label").drawn_from is None
+
+
+def _of_both(database: Database, vectors: Vectors) -> dict[Space, Vectors]:
+    """Return plain vectors with those that a fit makes of them."""
+    found = database["parts"].fitting()
+    assert found is not None
+    spaces = [vector.space for vector in database.store.collection("parts").vectors]
+    return dict(zip(spaces, [vectors, found.metric.project(vectors)], strict=True))

@@ -32,7 +32,7 @@ from lookalike.errors import (
     StoreFull,
     Unanswerable,
 )
-from lookalike.ingest import indexing
+from lookalike.ingest import batch
 from lookalike.ingest.index_report import IndexReport
 from lookalike.metric_learning.corrections import correct, marks_of
 from lookalike.types import Record, Skipped, Space, Vectors
@@ -207,7 +207,7 @@ def test_a_file_that_changes_while_it_is_embedded_is_seen_by_the_next_run(desk: 
 def test_progress_begins_at_none_and_ends_at_all(
     desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 5)
     seen: list[tuple[int, int]] = []
     desk.index(root, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 12), (5, 12), (10, 12), (12, 12)]
@@ -216,7 +216,7 @@ def test_progress_begins_at_none_and_ends_at_all(
 def test_an_interrupted_run_keeps_what_it_wrote_and_the_same_call_completes_it(
     desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 5)
 
     def interrupt(done: int, _total: int) -> None:
         if done == 5:
@@ -250,7 +250,7 @@ def test_what_the_store_refuses_is_not_offered_again(
     desk: Desk, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a locked store would be waited for twice."""
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 5)
 
     offered = []
 

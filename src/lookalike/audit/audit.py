@@ -35,6 +35,8 @@ from lookalike.audit.resaved_copies import join_resaved
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
 from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.label_normalisation import kept_name
+from lookalike.memory import check_fits
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
 from lookalike.sources.film_groups import film_groups, with_films_together
 from lookalike.types import Neighbour
@@ -91,8 +93,11 @@ def audit_collection(
 
     Raises:
         CollectionEmpty: it has no records.
+        MemoryTooSmall: they do not fit into memory.
     """
     collection = spaces.store.collection(name)
+    instead = "`lookalike evaluate --sample 10000` names the labels that neighbours contradict in a sample"
+    check_fits(collection.name, collection.count, plain_vector(collection, using).space.dimension, instead)
     found, comparing = spaces.read_for_folds(collection, using, models, progress)
     if not found.records:
         raise CollectionEmpty(name)

@@ -61,7 +61,9 @@ def fit(
 
 
 def _print_report(report: FitReport) -> None:
-    learned = f"learned from {counted(report.images, 'image')} of {report.classes} classes by {report.by}"
+    drawn = "" if report.drawn_from is None else f", drawn at random from {report.drawn_from:,},"
+    images = counted(report.images, "image")
+    learned = f"learned from {images}{drawn} of {report.classes} classes by {report.by}"
     again = "still fitted" if report.unchanged else "fitted anew" if report.refit else "fitted"
     print_text(f"{report.collection}: {again}, {learned} ({report.seconds:.1f} s)")
     print_text(f"{report.dimension_in} → {report.dimension_out} dimensions")

@@ -19,6 +19,20 @@ from lookalike.server.settings import Settings as ServiceSettings
 _DEFAULTS = ServiceSettings()
 
 
+def _read_aliases(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Read names of models for names that exist."""
+    read = dict(value.partition("=")[::2] for value in values)
+    for value in values:
+        alias, _, model = value.partition("=")
+        if not alias or not model:
+            raise click.BadParameter(f"{value!r}: write ALIAS=MODEL.")
+        if read[alias] != model:
+            raise click.BadParameter(f"{alias!r} is an alias of two models.")
+    return tuple(read.items())
+
+
 @click.command()
 @option(
     "--host",
@@ -51,6 +65,14 @@ _DEFAULTS = ServiceSettings()
     multiple=True,
     metavar="NAME",
     help="Embed with this model too, beside those of the collections.",
+)
+@click.option(
+    "--model-alias",
+    "aliases",
+    multiple=True,
+    callback=_read_aliases,
+    metavar="ALIAS=MODEL",
+    help="Answer to this name of a model too, as an application that is there already calls it.",
 )
 @click.option(
     "--root",

@@ -159,7 +159,17 @@ def _evaluate_sample(
     alike = np.zeros(len(sampled.records), np.intp)
     alike[held.rows] = sampled.alike
     apart = None if sampled.loose_right is None else Apart(len(held.rows), sampled.loose_right)
-    evaluation = _judged(sampled.records, held, by, options, Lots(None, alike), apart, None, silent, silent)
+    evaluation = _judged(
+        sampled.records,
+        held,
+        by,
+        options,
+        Lots(None, alike, frames=sampled.frames),
+        apart,
+        None,
+        silent,
+        silent,
+    )
     return replace(evaluation, alone_in_class=sampled.alone)
 
 

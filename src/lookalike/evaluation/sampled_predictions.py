@@ -11,7 +11,6 @@ known.
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,9 +23,14 @@ from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument, Un
 from lookalike.evaluation.fold_predictor import CANDIDATE_KS, FoldPredictions
 from lookalike.evaluation.held_out_predictions import HeldOutPredictions
 from lookalike.evaluation.sample import Sample
+from lookalike.metric_learning.drawing import rank, vectors_of
+from lookalike.metric_learning.fitting import LEARNED
 from lookalike.progress import divided, silent
+from lookalike.sources.film_groups import film_of, with_films_together
 from lookalike.stores.batches import chunks
+from lookalike.types import FILM
 from lookalike.vectors.exclusions import LeftOut
+from lookalike.vectors.groupings import join_groups
 from lookalike.vectors.near_duplicates import near_duplicate_groups, threshold_of
 from lookalike.vectors.nearest_in_blocks import NearestInBlocks
 from lookalike.vectors.product_threads import one_product_thread
@@ -47,8 +51,6 @@ if TYPE_CHECKING:
 
 SAMPLE = 10_000
 """Images of a sample: a 95 % interval of an accuracy is then at most 0.02 wide."""
-LEARNED = 20_000
-"""Images outside of the sample that a metric is fitted to: some 400 MB at 1,280 dimensions."""
 
 # Of the sample, whose tenth nearest sets the threshold of near-duplicates, as in a whole collection.
 _USUAL = 1_000
@@ -92,6 +94,8 @@ class SampledPredictions:
     """(n,): 1 for each image of `held` that has a near-duplicate, 0 for the others."""
     loose_right: int | None
     """Images that were right with nothing kept apart; None where nothing was to be."""
+    frames: int
+    """Images of `held` that are frames of a film."""
     alone: int
     """Images that share their label with no other that they could be compared with."""
 
@@ -149,7 +153,7 @@ def predict_sample(
     drawing, usual, comparing = divided(progress, [size * collection.count for size in sizes])
     by_field = options.by if fit_by is None else fit_by
     drawn = _draw(store, collection.name, options, None if fit is None else by_field, drawing)
-    records, vectors = _vectors_of(store, collection.name, vector, drawn.records)
+    records, vectors = vectors_of(store, collection.name, vector, [one.id for one in drawn.records])
     # Somebody may have relabelled one since.
     rows = [row for row, record in enumerate(records) if _place(record, options) in drawn.counts]
     queries = _Queries([records[row] for row in rows], vectors[rows])
@@ -161,7 +165,7 @@ def predict_sample(
             ceiling = _threshold(store, collection, vector, options, queries.vectors, usual)
         metric, learned = None, 0
         if fit is not None:
-            lesson = _vectors_of(store, collection.name, vector, drawn.learned)
+            lesson = vectors_of(store, collection.name, vector, [one.id for one in drawn.learned])
             metric, learned = _fitted(fit, *lesson, by_field, queries, ceiling)
         compared = _Comparison(queries, drawn, options, ceiling, metric)
         for records, vectors in _blocks(store, collection, vector, options.where, comparing):
@@ -213,10 +217,10 @@ def _draw(
             if place is not None:
                 drawn.counts[place] += 1
                 drawn.labels.setdefault(place[1], record.fields[options.by])
-                rank = _rank(record, options.seed)
-                _keep(chosen, (-rank, record.id, record), options.count)
+                drawn_as = -rank(record, options.seed), record.id, record
+                _keep(chosen, drawn_as, options.count)
                 if learning is not None and label_of(record, learning) is not None:
-                    _keep(lesson, (-rank, record.id, record), wanted)
+                    _keep(lesson, drawn_as, wanted)
         progress(drawn.total, drawn.total + 1)
     drawn.records = sorted((record for *_, record in chosen), key=lambda record: record.id)
     sampled = {record.id for record in drawn.records}
@@ -234,29 +238,11 @@ def _place(record: Record, options: SampleOptions) -> tuple[LabelKey | None, Lab
     return None if part is None else label_key(part), label_key(label)
 
 
-def _rank(record: Record, seed: int) -> int:
-    """Return a number at random by which images are drawn: by their bytes, so that no name decides."""
-    return int.from_bytes(hashlib.blake2b(f"{seed} {record.digest}".encode(), digest_size=8).digest())
-
-
 def _keep(heap: list[tuple[int, str, Record]], one: tuple[int, str, Record], most: int) -> None:
     if len(heap) < most:
         heapq.heappush(heap, one)
     elif one[:2] > heap[0][:2]:
         heapq.heapreplace(heap, one)
-
-
-def _vectors_of(
-    store: Store, name: str, vector: VectorInfo, records: Sequence[Record]
-) -> tuple[list[Record], Vectors]:
-    """Return records, by id, with their vectors; without those that are gone or damaged."""
-    found: list[Record] = []
-    parts = [np.empty((0, vector.space.dimension), np.float32)]
-    for some in chunks(records, _READ):
-        ready, vectors = store.vectors_of(name, [record.id for record in some], vector.name)
-        found += ready
-        parts.append(vectors[vector.space])
-    return found, np.concatenate(parts)
 
 
 def _blocks(
@@ -312,16 +298,19 @@ def _fitted(
     ceiling: float | None,
 ) -> tuple[Metric, int]:
     """Return a metric fitted to images outside of the sample, and to how many."""
-    lots = np.arange(len(records))
+    films = {film_of(record) for record in queries.records} - {None}
+    kept = np.array([film_of(record) not in films for record in records], bool)
     if ceiling is not None:
-        kept = np.ones(len(records), bool)
         for start in range(0, len(records), _READ):
             part = slice(start, start + _READ)
-            kept[part] = (queries.vectors @ vectors[part].T).max(axis=0) < ceiling
+            kept[part] &= (queries.vectors @ vectors[part].T).max(axis=0) < ceiling
         kept &= np.array([record.digest not in queries.by_digest for record in records], bool)
-        rows = np.flatnonzero(kept)
-        records, vectors = [records[row] for row in rows], vectors[rows]
+    rows = np.flatnonzero(kept)
+    records, vectors = [records[row] for row in rows], vectors[rows]
+    lots = np.arange(len(records))
+    if ceiling is not None:
         lots = near_duplicate_groups(vectors, [record.digest for record in records])
+    lots = with_films_together(lots, records)
     codes, _ = encode(record.fields[by] for record in records)
     if int((np.bincount(codes) > 1).sum() if len(codes) else 0) < 2:
         raise Unanswerable(
@@ -369,17 +358,15 @@ class _Comparison:
         parts = [place[0] for place in places if place]
         self._parts = {key: code for code, key in enumerate(sorted({*parts}, key=repr))}
         self._part = np.array([self._parts[part] for part in parts], np.intp)
-        self._groups: dict[LabelKey, list[int]] = {}
-        if options.group is not None:
-            for row, record in enumerate(queries.records):
-                group = label_of(record, options.group)
-                if group is not None:
-                    self._groups.setdefault(label_key(group), []).append(row)
+        self._groups: dict[object, list[int]] = {}
+        for row, record in enumerate(queries.records):
+            for group in _groups_of(record, options):
+                self._groups.setdefault(group, []).append(row)
         self._wide = max(CANDIDATE_KS) if options.k == "auto" else options.k
         asked = queries.vectors if metric is None else metric.project(queries.vectors)
         self._nearest = NearestInBlocks(asked, self._wide)
         # Where something is kept apart, it is told what the figure would be without.
-        keeps_apart = ceiling is not None or options.group is not None
+        keeps_apart = ceiling is not None or bool(self._groups)
         self._loose = NearestInBlocks(asked, self._wide) if keeps_apart else None
         count = len(queries.records)
         self._plain = np.full(count, -np.inf, np.float32)
@@ -432,9 +419,8 @@ class _Comparison:
                 copies = [each for each in queries.by_digest.get(record.digest, ()) if each != row]
                 together += [(each, column) for each in copies]
                 self._alike[copies] = True
-            group = label_of(record, options.group) if self._groups and options.group else None
-            if group is not None:
-                together += [(each, column) for each in self._groups.get(label_key(group), ())]
+            for group in _groups_of(record, options) if self._groups else ():
+                together += [(each, column) for each in self._groups.get(group, ())]
         return itself, together
 
     def _compare(
@@ -496,7 +482,7 @@ class _Comparison:
             for record, one in zip(self._queries.records, answered, strict=True)
             if not one
         )
-        ranks = np.argsort(np.argsort([_rank(record, options.seed) for record in self._queries.records]))
+        ranks = np.argsort(np.argsort([rank(record, options.seed) for record in self._queries.records]))
         k_of, ks, k = self._chosen(ranks)
         voting = np.arange(self._wide) < k_of[:, None]
         codes = np.where(voting, self._nearest.codes, -1)
@@ -514,9 +500,10 @@ class _Comparison:
             [by_number.get(number, -1) for number in numbers.ravel().tolist()], np.intp
         ).reshape(numbers.shape)
         similarities = np.where(neighbours >= 0, self._nearest.similarities, np.nan)
-        lots = np.arange(len(truth))
-        for members in self._groups.values():
-            lots[members] = members[0]
+        groups = list(self._groups.values())
+        pairs = [(members[0], other) for members in groups for other in members[1:]]
+        first, second = np.array(pairs, np.intp).reshape(-1, 2).T
+        lots = join_groups(np.arange(len(truth)), (first, second))
         kept = np.flatnonzero(answered)
         loose = None
         if self._loose is not None:
@@ -551,6 +538,7 @@ class _Comparison:
             [records[identity] for identity in order],
             self._alike[kept].astype(np.intp),
             loose,
+            sum(film_of(self._queries.records[row]) is not None for row in kept),
             int(sum(own_counts[row] == 1 for row in kept)),
         )
 
@@ -574,6 +562,16 @@ class _Comparison:
             k_of[half] = CANDIDATE_KS[int(right[~half].sum(axis=0).argmax())]
         used = Counter([int(k_of[half][0]) for half in (first, ~first) if half.any()])
         return k_of, tuple(sorted(used.items())), CANDIDATE_KS[int(right.sum(axis=0).argmax())]
+
+
+def _groups_of(record: Record, options: SampleOptions) -> Iterator[object]:
+    """Yield what a record shares with those that it is never compared with: its film, a value of a field."""
+    film = None if options.by == FILM else film_of(record)
+    if film is not None:
+        yield film
+    value = None if options.group is None else label_of(record, options.group)
+    if value is not None:
+        yield label_key(value)
 
 
 def _placed(record: Record, options: SampleOptions) -> tuple[LabelKey | None, LabelKey]:

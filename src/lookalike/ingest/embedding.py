@@ -169,7 +169,11 @@ class Encoder:
 
 
 def embed_files_by(
-    paths: Iterable[Source], encoders: Sequence[Encoder], *, max_pixels: int = MAX_PIXELS
+    paths: Iterable[Source],
+    encoders: Sequence[Encoder],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    workers: int | None = None,
 ) -> Generator[list[EmbeddedFile] | Skipped]:
     """Embed files by several models, side by side.
 
@@ -177,13 +181,16 @@ def embed_files_by(
         paths: files or uploads.
         encoders: at least one.
         max_pixels: images with more pixels are skipped.
+        workers: threads of each model, by default one for each core.
 
     Yields:
         For each path, in order, what each model makes of the same bytes; or why one of them makes nothing.
     """
     with ExitStack() as running:
         made = [
-            running.enter_context(closing(embed_files(some, one.embedder, one.cache, max_pixels=max_pixels)))
+            running.enter_context(
+                closing(embed_files(some, one.embedder, one.cache, max_pixels=max_pixels, workers=workers))
+            )
             for some, one in zip(tee(paths, len(encoders)), encoders, strict=True)
         ]
         for outcomes in zip(*made, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.images.limits import MAX_PIXELS
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from lookalike.images.levels import Range
     from lookalike.ingest.removals import Agree
     from lookalike.sources.objects import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The cluster of Ray that images are embedded on: that of RAY_ADDRESS, or one of this machine."""
+
+    store: str = field(repr=False)
+    """The store's URL as it was given, which may hold a password."""
+    timeout: float
+    """Of that store, in seconds."""
+    actors: int | None = None
+    """Workers; None: one for each GPU, where the models may use such, else for each CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +68,5 @@ class IndexOptions:
     """Which frames of films are taken; None: films are left out."""
     manifest: Location | None = None
     """Names the objects that there are below the paths, which are not listed then; see `manifests`."""
+    machines: Machines | None = None
+    """On which it is done; None: here."""

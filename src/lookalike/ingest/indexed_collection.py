@@ -10,6 +10,8 @@ from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionNotFound, PathNotFound
+from lookalike.images.film_sampling import Sampling
+from lookalike.images.films import check_films
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.indexed_folders import Indexed, indexed_paths, remember_indexed
@@ -32,6 +34,14 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
+
+
+# Records whose vectors are completed on one machine after a run on many.
+_FEW = 1000
+_LACKING = (
+    f"more than {_FEW:,} records lack a vector that the collection declares: `lookalike index` without "
+    "--workers ray completes it"
+)
 
 
 def index_collection(
@@ -70,35 +80,70 @@ def index_collection(
     group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
     if options.as_before:
         group_by = {**noted.group_by, **group_by}
+    frames = _frames(options, roots, noted)
 
     def note(there: Sequence[Location]) -> str | None:
         gone = _left(store, name, paths)
-        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
+        how = {path: str(sampling) for path, sampling in frames.items()}
+        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by, how)
 
     try:
-        report = index(
-            store,
-            name,
-            paths,
-            encoders,
-            options,
-            patterns,
-            progress,
-            folders=noted.folders,
-            group_by=group_by,
-        )
+        if options.machines is None:
+            report = index(
+                store,
+                name,
+                paths,
+                encoders,
+                options,
+                patterns,
+                progress,
+                folders=noted.folders,
+                group_by=group_by,
+                frames=frames,
+            )
+        else:
+            from lookalike.ingest.cluster.driver import index_on_cluster
+
+            report = index_on_cluster(
+                store, models, name, roots, encoders, options, options.machines, patterns, group_by, progress
+            )
     except PathNotFound:
         if options.prune:
             note([])
         raise
     # What a run or a fit before this one was killed over, and what a further model has not seen yet.
-    for incomplete in complete_vectors(store, name, models, progress, roots):
-        report.remarks.append(Remark("", str(incomplete)))
+    if options.machines is None or _few_lack(store, name):
+        for incomplete in complete_vectors(store, name, models, progress, roots):
+            report.remarks.append(Remark("", str(incomplete)))
+    else:
+        report.remarks.append(Remark("", _LACKING))
     unnoted = note([path for path in paths if _is_there(path)])
     # Most of the time of a run in which nearly all were new to the model is the model's.
-    if report.embedded >= 0.9 * report.images:
+    if options.machines is None and report.embedded >= 0.9 * report.images:
         note_speed(models.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
     return report, unnoted
+
+
+def _few_lack(store: Store, name: str) -> bool:
+    """Tell whether no vector is lacked by more records than one machine sees to at the end of a run."""
+    return all(
+        len(store.lacking(name, vector.space, _FEW + 1)) <= _FEW for vector in store.collection(name).vectors
+    )
+
+
+def _frames(options: IndexOptions, roots: Sequence[Location], noted: Indexed) -> Mapping[Location, Sampling]:
+    """Return which frames of films are taken below which path.
+
+    Raises:
+        ExtraMissing: some are to be taken, and PyAV is not installed.
+    """
+    before = noted.frames if options.as_before and options.frames is None else {}
+    frames = {path: Sampling.parse(how) for path, how in before.items()}
+    if options.frames is not None:
+        frames = dict.fromkeys(roots, options.frames)
+    if frames:
+        check_films()
+    return frames
 
 
 def _encoders(store: Store, models: Models, name: str, options: IndexOptions) -> list[Encoder]:

@@ -73,16 +73,17 @@ class Bucket:
         self._obstore = _obstore()
         self._store = _open(scheme, name, _settings(scheme, os.environ))
 
-    def pages(self, prefix: str) -> Iterator[Sequence[ObjectMeta]]:
+    def pages(self, prefix: str, after: str | None = None) -> Iterator[Sequence[ObjectMeta]]:
         """List the objects below a prefix, some at a time.
 
         Args:
             prefix: whole names between slashes; empty for all.
+            after: a key: only those that come after it.
 
         Raises:
             SourceError: it cannot be listed.
         """
-        stream = self._obstore.list(self._store, prefix or None, chunk_size=_PAGE)
+        stream = self._obstore.list(self._store, prefix or None, offset=after, chunk_size=_PAGE)
         while True:
             page = self._ask(None, lambda: next(stream, None))
             if page is None:

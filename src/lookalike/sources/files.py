@@ -25,7 +25,7 @@ from lookalike.sources.patterns import (
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.sources.objects import Location
 
@@ -96,7 +96,8 @@ def find(
     if not stat.S_ISDIR(status.st_mode):
         return Found(skipped=[Skipped(str(root), _NO_FILE)])
     walk = _Walk(patterns, suffixes)
-    walk.run(str(root))
+    for _ in walk.steps(str(root)):
+        pass
     return _chosen(str(root), walk, patterns, Path)
 
 
@@ -119,6 +120,71 @@ def _find_objects(
     return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
 
 
+class Listing:
+    """What is below a folder or a prefix, a page at a time: all of it is in memory at no time.
+
+    The same files as `find` finds, in the order in which they are listed. An object may come twice where
+    another's key is spelt as its own but for slashes, and an empty one that stands for a folder as a file.
+    """
+
+    def __init__(
+        self,
+        root: Location,
+        patterns: Patterns,
+        pages: Callable[[], Iterable[Sequence[ObjectPath]]] | None = None,
+    ) -> None:
+        """Take the folder or prefix.
+
+        Args:
+            root: absolute.
+            patterns: what the user leaves out.
+            pages: list objects from the first; None: the server does.
+        """
+        self.root = root
+        self._patterns = patterns
+        self._pages = pages
+        self.skipped: list[Skipped] = []
+        """Of the last listing: folders that cannot be read, and so on; the first few."""
+        self.more_skipped = 0
+        self.left_out: list[LeftOut] = []
+        """Of the last listing, as in `Found`; without what the user's patterns leave out, and masks."""
+
+    def pages(self) -> Iterator[Found]:
+        """List all from the first, each page not sorted; masks and what the patterns leave out are there.
+
+        Raises:
+            PathNotFound: there is no such folder.
+            SourceError: the objects cannot be listed.
+        """
+        self.skipped, self.more_skipped, self.left_out = [], 0, []
+        root = self.root
+        walk: _Walk | _ObjectWalk
+        if isinstance(root, ObjectPath):
+            objects = walk = _ObjectWalk(self._patterns, SUFFIXES)
+            for page in list_objects(root) if self._pages is None else self._pages():
+                objects.run(root, [[path for path in page if path != root and path.is_relative_to(root)]])
+                yield self._taken(walk, objects.paths.__getitem__)
+                objects.paths.clear()
+        else:
+            if not root.is_dir():
+                raise PathNotFound(display(root))
+            walk = _Walk(self._patterns, SUFFIXES)
+            for _ in walk.steps(str(root)):
+                yield self._taken(walk, Path)
+            yield self._taken(walk, Path)
+        self.left_out = walk.left_out.counted()
+
+    def _taken(self, walk: _Walk | _ObjectWalk, place: Callable[[str], Location]) -> Found:
+        """Take what a walk has found since, and keep the first few that it could not."""
+        images, others = map(place, walk.images), map(place, walk.others)
+        found = Found(list(images), list(others))
+        room = max(0, _SKIPPED_KEPT - len(self.skipped))
+        self.skipped += walk.skipped[:room]
+        self.more_skipped += len(walk.skipped[room:])
+        walk.images, walk.others, walk.skipped = [], [], []
+        return found
+
+
 def _chosen(
     root: str, walk: _Walk | _ObjectWalk, patterns: Patterns, place: Callable[[str], Location]
 ) -> Found:
@@ -136,6 +202,11 @@ def _chosen(
         left_out=[*walk.left_out.counted(), *masks],
     )
 
+
+# Files and folders that cannot be read, of which a listing in pages keeps the paths.
+_SKIPPED_KEPT = 1000
+# Files of a page; of objects, it is what a server gives in one answer.
+_PAGE = 1000
 
 _NO_FILE = "neither a file nor a folder"
 _SLASHES = "its key begins or ends with a slash, and cannot be asked for: rename it"
@@ -176,10 +247,11 @@ class _Walk:
         self._links: list[tuple[bytes, str]] = []
         """A heap: links wait until all real folders are done, and then come in order of their bytes."""
 
-    def run(self, root: str) -> None:
+    def steps(self, root: str) -> Iterator[None]:
+        """Walk, and stop whenever a page is full: what was found so far may be taken then."""
         self._folders.append(root)
         while self._folders or self._links:
-            self._visit(self._folders.pop() if self._folders else heapq.heappop(self._links)[1])
+            yield from self._visit(self._folders.pop() if self._folders else heapq.heappop(self._links)[1])
         for folder, reason in self._unvisited:
             self._count(folder, reason)
 
@@ -198,7 +270,7 @@ class _Walk:
                 if _is_image(name, self._suffixes):
                     self.left_out.add(reason, f"{directory}/{name}")
 
-    def _visit(self, folder: str) -> None:
+    def _visit(self, folder: str) -> Iterator[None]:
         try:
             status = os.stat(folder)  # noqa: PTH116 - a Path for each folder costs more than the call
             if (status.st_dev, status.st_ino) in self._seen:
@@ -207,6 +279,8 @@ class _Walk:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     self._sort(entry)
+                    if len(self.images) + len(self.others) >= _PAGE:
+                        yield
         except OSError as error:
             self.skipped.append(Skipped(folder, f"folder cannot be read: {_words(error)}"))
 
@@ -263,7 +337,7 @@ class _ObjectWalk:
         for page in pages:
             for path in page:
                 text, parts = str(path), path.parts[above:]
-                if not path.stat().st_size:
+                if path.empty:
                     empty.append((text, parts))
                 elif text in self.paths or not parts:
                     self.skipped.append(Skipped(text, _SLASHES))
