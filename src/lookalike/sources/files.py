@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import PathNotFound
 from lookalike.file_names import display
+from lookalike.sources.buckets import UNASKABLE
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.patterns import (
     LeftOut,
@@ -96,12 +97,13 @@ def find(
 def _find_objects(root: ObjectPath, patterns: Patterns, manifest: Sequence[ObjectPath] | None) -> Found:
     walk = _ObjectWalk(patterns)
     if manifest is None:
-        walk.run(root, list_objects(root))
+        walk.run(root, list_objects(root, walk.skip))
     else:
         walk.run(root, [[path for path in manifest if path != root and path.is_relative_to(root)]])
-    if walk.paths or (manifest is not None and root not in manifest):
+    alone = not walk.paths and (manifest is None or root in manifest) and root.is_file()
+    if not alone and (walk.paths or walk.skipped or manifest is not None):
         return _chosen(str(root), walk, patterns, walk.paths.__getitem__)
-    if not root.is_file():
+    if not alone:
         raise PathNotFound(display(str(root)))
     reason = patterns.reason([root.name, root.key])
     return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
@@ -261,6 +263,10 @@ class _ObjectWalk:
             if parts and parts not in self._folders and text not in self.paths:
                 self.paths[text] = root.joinpath(*parts)
                 self._sort(text, parts)
+
+    def skip(self, text: str) -> None:
+        """Leave out an object that cannot be asked for."""
+        self.skipped.append(Skipped(text, UNASKABLE))
 
     def _sort(self, text: str, parts: Sequence[str]) -> None:
         *folders, name = parts
