@@ -36,6 +36,11 @@ _NO_LONGER = timedelta(seconds=60)
 # Of all that they begin with, other programs have their own: AWS_PAGER, AWS_CA_BUNDLE.
 _WHO = re.compile("ACCESS_KEY|ACCOUNT|CREDENTIALS|ENDPOINT|REGION|ROLE|SKIP_SIGNATURE|TOKEN")
 _SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 _CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
 _STATUS = re.compile(r"\b(?:status|code)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
 _UNNAMEABLE = re.compile(
@@ -211,7 +216,9 @@ class Bucket:
         status = _STATUS.search(text)
         found = _CODE.search(text) or status
         code = found[1] if found else ""
-        if code == "NoSuchBucket" or (isinstance(error, FileNotFoundError) and key is None):
+        if code in ("NoSuchBucket", "ContainerNotFound") or (
+            isinstance(error, FileNotFoundError) and key is None
+        ):
             return SourceError(self.uri, "the server has no such bucket")
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError(errno.ENOENT, "no such object")
@@ -268,17 +275,15 @@ def _store(uri: str, settings: tuple[tuple[str, str], ...], address: str | None 
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
-    given = dict(settings)
-    endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL") or given.get("AWS_ENDPOINT")
+    given, scheme = dict(settings), uri.partition(":")[0]
+    endpoint = next((given[name] for name in _ENDPOINTS[scheme] if given.get(name)), "")
     config: S3Config = {}
-    client: ClientConfig = {}
     if address:
-        endpoint = address
-        config["virtual_hosted_style_request"] = True
-    if uri.startswith("s3:") and endpoint:
+        config = {"endpoint": address, "virtual_hosted_style_request": True}
+    elif scheme == "s3" and endpoint:
         config["endpoint"] = endpoint
-        # Whoever writes http:// means it: the keys are not sent, only signatures are.
-        client["allow_http"] = endpoint.lower().startswith("http://")
+    # Whoever writes http:// means it: the keys are not sent, only signatures are.
+    client: ClientConfig = {"allow_http": True} if endpoint.lower().startswith("http://") else {}
     retries: RetryConfig = {
         "max_retries": _RETRIES,
         "retry_timeout": _NO_LONGER,
