@@ -40,7 +40,7 @@ def listed_pages(
     asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix and f"{prefix}/"}
     signed = obstore.sign(store, "GET", "x", _SIGNED_FOR)
     address = signed.partition("?")[0].removesuffix("/x")
-    more = {}
+    more: dict[str, str] = {}
     while True:
         # A store appends what is asked for, here nothing, behind a slash: into a parameter that says nothing.
         listing = store_at(f"{address}?{urlencode({**asked, **more}, quote_via=quote, safe='')}&x-slash=")
