@@ -3,6 +3,7 @@
 # make coverage  runs the tests and prints what they leave out
 # make fuzz    runs the property tests on examples that were not tried before
 # make test-torch  sets up torch and runs the tests that need it
+# make test-ray  sets up Ray and runs the tests that need it
 # make test-wheel  builds the wheel and runs the program from it, without this folder
 # make bench   prints the figures of the README and docs
 # make wheel   builds dist/lookalike-….whl, to install anywhere
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled modules are kept whatever the environment says: the tests start the program hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage fuzz test-torch test-wheel lint types tests bench wheel lock clean
+.PHONY: help demo test coverage fuzz test-torch test-ray test-wheel lint types tests bench wheel lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -92,6 +93,14 @@ $(VENV)/bench.stamp: requirements/bench.txt | $(VENV)/dev.stamp
 bench: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks
 
+# Ray is large, and its tests take minutes: they are apart from the others.
+$(VENV)/ray.stamp: requirements/ray.txt | $(VENV)/dev.stamp
+	$(LOCKED) --python $(BIN)/python -r requirements/ray.txt
+	@touch $@
+
+test-ray: $(VENV)/ray.stamp
+	$(BIN)/pytest tests/ray
+
 wheel: $(VENV)/demo.stamp
 	$(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 	@ls dist/*.whl
@@ -99,12 +108,13 @@ wheel: $(VENV)/demo.stamp
 # The other extras' packages are in the developers' lock: torch has one of its own, because it is large; hnswlib too,
 # because it is built from source.
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
-EXTRAS := approximate client demo elasticsearch objects oracle parquet postgres report serve text
+EXTRAS := approximate client demo elasticsearch objects oracle parquet postgres report serve text video
 lock: | $(BIN)/uv
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) $(EXTRAS:%=--extra %) --group dev requirements/build.in pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --extra demo -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/demo.txt
 	$(COMPILE) --group bench -c requirements/dev.txt requirements/build.in -o requirements/bench.txt
+	$(COMPILE) --extra ray -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/ray.txt
 	$(COMPILE) $(EXTRAS:%=--extra %) --extra torch --group dev -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/torch.txt
 
 clean:

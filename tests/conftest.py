@@ -37,6 +37,8 @@ settings.load_profile("same")
 
 # Lines of progress come by the clock: what a test reads on stderr must not depend on how slow a machine is.
 os.environ["LOOKALIKE_PROGRESS"] = "0"
+# Nor on what the developer has configured.
+os.environ["XDG_CONFIG_HOME"] = os.devnull
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

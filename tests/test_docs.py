@@ -83,7 +83,7 @@ def test_documents_have_examples() -> None:
     """Else the test above passes on documents that it does not understand."""
     languages = {block.language for path in DOCUMENTS for block in blocks(path.read_text())}
     assert {"console", "sql", "python"} <= languages
-    assert languages <= {"console", "sql", "python", "csv", "json", "xml", "sh", "text"}
+    assert languages <= {"console", "sql", "python", "csv", "json", "xml", "sh", "text", "toml"}
     shown = {typed.split()[1] for block in blocks(COMMANDS) for typed, _ in _typed(block) if " " in typed}
     assert set(group.COMMANDS) <= shown
 

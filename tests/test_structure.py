@@ -31,7 +31,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     (
         *("version", "telemetry", "checksums", "errors", "output_files", "file_names", "uris"),
-        *("label_normalisation", "plugins", "types", "progress", "shared_json"),
+        *("label_normalisation", "memory", "plugins", "types", "progress", "shared_json"),
     ),
     ("vectors", "images"),
     ("sources",),
@@ -68,6 +68,7 @@ SERVER_ROOMS = (
 )
 # Those that take long to import, or that are optional, and the modules or rooms that may import them.
 HEAVY = {
+    "av": {"images/film_process.py"},
     "bokeh": {"report/plots.py"},
     "cachetools": {"server/caches/"},
     "fastapi": {"server/"},
@@ -95,6 +96,7 @@ HEAVY = {
     "hypothesis": {"testing/"},
     "pytest": {"testing/"},
     "transformers": {"embedders/torch/sentence_transformers_models.py"},
+    "ray": {"ingest/cluster/ray_cluster.py"},
     "rich": {"cli/output.py", "cli/progress_bar.py"},
     "starlette": {"server/"},
     "xxhash": {"checksums.py"},
@@ -125,6 +127,7 @@ QUICK = {"cachetools", "pathspec", "pythonjsonlogger", "python_multipart", "xxha
 BROUGHT = {
     "audit/": {"sklearn"},
     "client/": {"httpx", "pydantic"},
+    "images/film_process.py": {"av"},
     "comparison/": {"scipy", "sklearn"},
     "comparison/finetuning/network.py": {"torch"},
     "embedders/builtin/efficientnet_lite_graph.py": {"onnx"},
@@ -500,6 +503,7 @@ BESIDE = {
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
     "drift.drift.drift_lines": "a comparison as JSON lines, of the command line",
     "active_learning.suggest.suggestion_lines": "suggestions as JSON lines, of the command line",
+    "integrity.machine.Examined": "a value",
     "integrity.uploads_check": "how the files of uploads are called",
 }
 

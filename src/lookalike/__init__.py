@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lookalike.database import CheckReport, Database, open  # noqa: A004
     from lookalike.drift.drift import Drift
     from lookalike.errors import (
+        ClusterError,
         CollectionEmpty,
         CollectionExists,
         CollectionNotFound,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         InvalidArgument,
         LabelsInvalid,
         LookalikeError,
+        MemoryTooSmall,
         ModelNotFound,
         NotFound,
         OutputFailed,
@@ -109,6 +111,7 @@ __all__ = [
     "CheckReport",
     "Classified",
     "Classifier",
+    "ClusterError",
     "Collection",
     "CollectionEmpty",
     "CollectionExists",
@@ -135,6 +138,7 @@ __all__ = [
     "LabelsInvalid",
     "LookalikeError",
     "MemoryReport",
+    "MemoryTooSmall",
     "ModelNotFound",
     "Named",
     "Neighbour",

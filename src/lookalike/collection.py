@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
@@ -19,12 +19,15 @@ from lookalike.errors import (
     UnusableImage,
     VectorNotFound,
 )
+from lookalike.images.film_sampling import Sampling
+from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.cluster.ray_cluster import check_installed
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
-from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
 from lookalike.ingest.removals import disagree
@@ -41,7 +44,8 @@ from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
 from lookalike.sources.files import absolute
-from lookalike.sources.locations import full, location, readable_location
+from lookalike.sources.frames import FramePath, Place
+from lookalike.sources.locations import full, location, picture_place, readable_location
 from lookalike.sources.objects import Location, ObjectPath
 from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import same_name
@@ -89,10 +93,10 @@ if TYPE_CHECKING:
         Where,
     )
 
-    Paths = str | Location | Iterable[str | Location]
+    Paths = str | Place | Iterable[str | Place]
     """One path, or several."""
 
-Classifiable: TypeAlias = "str | Location | bytes | Image | RecordId | Skipped"
+Classifiable: TypeAlias = "str | Place | bytes | Image | RecordId | Skipped"
 """An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
 
 
@@ -198,7 +202,7 @@ class Collection:
 
     def uris(self) -> list[str]:
         """Return the URI of every record."""
-        return list(self._store.stamps(self.name))
+        return [uri for uri, _ in self._store.scan_stamps(self.name)]
 
     def damage(self) -> list[Damage]:
         """Return the records that were found damaged since the store was opened; no answer has them."""
@@ -255,7 +259,10 @@ class Collection:
         include: Sequence[str] = (),
         as_before: bool = False,
         max_pixels: int = MAX_PIXELS,
+        frames: str | None = None,
         manifest: str | Location | None = None,
+        workers: Literal["ray"] | None = None,
+        actors: int | None = None,
         progress: Progress = silent,
     ) -> IndexReport:
         """Bring the collection up to date with the images below some paths; it is made if it is missing.
@@ -282,7 +289,12 @@ class Collection:
             include: patterns of the only images that are taken.
             as_before: leave out what was left out when the same paths were indexed last here, instead.
             max_pixels: images with more pixels are skipped.
+            frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
+                None: films are left out.
             manifest: a list, a table or an S3 Inventory that names the objects below the paths.
+            workers: `ray`: the cluster of RAY_ADDRESS, or one of this machine alone, embeds and writes.
+                Records do not move with their files then, and nothing is pruned.
+            actors: how many processes of Ray do so, a model each; None: one for each GPU or CPU.
             progress: called with images done and images to do.
 
         Returns:
@@ -295,12 +307,28 @@ class Collection:
             RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
             SpaceMismatch: the collection is of another embedder.
             InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
-                expression.
+                expression, or `frames` says none.
+            ExtraMissing: frames are to be taken, and PyAV is not installed; or Ray is not.
             LabelsInvalid: the labels cannot be read at all.
+            ClusterError: there is no such cluster, or its processes end.
         """
+        if workers is None and actors is not None:
+            raise InvalidArgument("actors are of workers='ray' (--workers ray)")
+        if actors is not None and actors < 1:
+            raise InvalidArgument(f"actors is a number from 1, not {actors}")
+        machines = None
+        if workers is not None:
+            if workers != "ray":
+                raise InvalidArgument(f"no workers {workers!r}: ray")
+            check_installed()
+            machines = Machines(self._opened.given, self._opened.timeout, actors)
+        sampling = None if frames is None else Sampling.parse(frames)
+        if sampling is not None:
+            check_films()
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
-            include, as_before, max_pixels, None if manifest is None else full(location(manifest)),
+            include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
+            machines,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -675,9 +703,9 @@ class Collection:
             path = readable_location(self.record(image.id).uri)
             if path is None:
                 raise UnusableImage(image.id, "it is no file on this machine")
-            source: Location | Upload = path
+            source: Place | Upload = path
         else:
-            source = Upload("image", image) if isinstance(image, bytes) else location(image)
+            source = Upload("image", image) if isinstance(image, bytes) else picture_place(image)
         (answer,) = classifier.classify(images_of(image))
         found = (
             answer
@@ -738,6 +766,7 @@ class Collection:
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
+        sample: int | None = None,
         progress: Progress = silent,
     ) -> Evaluation:
         """Classify every image by others that it had no part in, and count how often that is right.
@@ -759,19 +788,22 @@ class Collection:
             max_error: find the confidence above which the error is at most this, 0 … 1.
             coverage: measure label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known images that may be called unknown, 0 … 1.
+            sample: classify so many images, drawn at random, by all others; None: all, or 10,000 where not
+                all fit into memory.
             progress: called with what is done and what is to do, each second or so. What it raises ends the
                 work.
 
         Raises:
             FieldNotFound: no record has the field `by`, `within` or `group`.
             InvalidArgument: a number is out of its range.
-            Unanswerable: no two images can be compared, or all have one label.
+            Unanswerable: no two images can be compared, or all have one label; or series are to be kept
+                together in a sample.
         """
         # scikit-learn and SciPy take most of a second to import, which no search should wait for.
         from lookalike.evaluation.evaluate import EvaluateOptions, evaluate_collection
 
         options = EvaluateOptions(
-            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm
+            within, k, group, near_duplicates, folds, repeats, seed, max_error, coverage, false_alarm, sample
         )
         return evaluate_collection(
             self._spaces, self._models, self.name, by, options, using=using, progress=progress
@@ -815,7 +847,7 @@ class Collection:
 
     def drift(
         self,
-        new: Paths | Iterable[str | Location | Image] | None = None,
+        new: Paths | Iterable[str | Place | Image] | None = None,
         *,
         new_where: Conditions | None = None,
         where: Conditions | None = None,
@@ -856,8 +888,10 @@ class Collection:
             alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
             seed=seed,
         )  # fmt: skip
-        several = [] if new is None else [new] if isinstance(new, str | Path | ObjectPath) else list(new)
-        images = [each if isinstance(each, Image) else location(each) for each in several]
+        if new is None or isinstance(new, str | Path | ObjectPath | FramePath):
+            images: list[Location | Image] = [] if new is None else [*paths_of(new)]
+        else:
+            images = [each if isinstance(each, Image) else paths_of(each)[0] for each in new]
         return compare_with_collection(self._spaces, self._models, self.name, images, options, progress)
 
     def suggest(
@@ -1056,14 +1090,14 @@ class Collection:
             One value for each image, in order.
         """
         scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        several = [images] if isinstance(images, str | Path | ObjectPath | bytes) else images
+        several = [images] if isinstance(images, str | Path | ObjectPath | FramePath | bytes) else images
         return scorer.score(
-            Upload("image", each) if isinstance(each, bytes) else location(each) for each in several
+            Upload("image", each) if isinstance(each, bytes) else picture_place(each) for each in several
         )
 
     def overlay(
         self,
-        image: str | Location | bytes,
+        image: str | Place | bytes,
         found: Anomaly | Explanation,
         *,
         beside: bool = False,
@@ -1148,19 +1182,26 @@ def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image |
     """Yield images as terms: what is a path, or bytes, is an image."""
     several = (
         [images]
-        if isinstance(images, str | Path | ObjectPath | bytes | Image | RecordId | Skipped)
+        if isinstance(images, str | Path | ObjectPath | FramePath | bytes | Image | RecordId | Skipped)
         else images
     )
     for each in several:
-        if isinstance(each, ObjectPath):
+        if isinstance(each, ObjectPath | FramePath):
             yield Image(str(each))
         else:
             yield Image(each) if isinstance(each, str | Path | bytes) else each
 
 
 def paths_of(paths: Paths) -> list[Location]:
-    """Return one path, or several, as a list: `s3://bucket/prefix` names objects."""
-    return [location(path) for path in ([paths] if isinstance(paths, str | Path | ObjectPath) else paths)]
+    """Return one path, or several, as a list: `s3://bucket/prefix` names objects.
+
+    Raises:
+        InvalidArgument: one is a frame, or begins as the name of an object does and is none.
+    """
+    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else paths
+    if any(isinstance(path, FramePath) for path in several):
+        raise InvalidArgument("one frame of a film is no file: name the film")
+    return [location(path) for path in several if not isinstance(path, FramePath)]
 
 
 def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Card, Device, Embedder
     from lookalike.ingest.indexed_folders import Indexed
     from lookalike.integrity.finding import Finding
+    from lookalike.integrity.machine import Examined
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Conditions
@@ -79,7 +80,7 @@ class Database:
         folder = default_cache() if cache is None else Path(cache)
         self._models = Models(folder, None if weights is None else Path(weights), device)
         self._store = store
-        self._opened = Opened(store, self._models)
+        self._opened = Opened(store, self._models, url, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -357,3 +358,19 @@ def open(  # noqa: A001 - it is called lookalike.open
         StoreError: it is there and cannot be opened.
     """
     return Database(url, cache=cache, timeout=timeout, weights=weights, device=device)
+
+
+def examine(url: str, *, cache: str | Path | None = None, timeout: float = TIMEOUT) -> Iterator[Examined]:
+    """Look at what lookalike stands on: versions, runtime, cache, store, models, extras; nothing is fetched.
+
+    Args:
+        url: of the store, as for `open`.
+        cache: a folder for models and features; None: the user's cache folder.
+        timeout: seconds to wait for the store.
+
+    Yields:
+        What was looked at, and what to run where something does not work; nothing is raised for it.
+    """
+    from lookalike.integrity.machine import examine_machine
+
+    return examine_machine(url, default_cache() if cache is None else Path(cache), timeout)

@@ -13,6 +13,7 @@
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
     │   ├── CollectionEmpty
+    │   ├── MemoryTooSmall     not all records fit into memory, and the question needs them there
     │   └── FolderEmpty        nothing is where records say that files are: a disk that is not mounted?
     ├── LabelsInvalid          a label file that cannot be read at all
     ├── OutputFailed           a file that was asked for cannot be written
@@ -26,6 +27,7 @@
     ├── VectorIncomplete       a vector that records still lack
     ├── WeightsInvalid         a weights file that is not the one it should be
     ├── WeightsMissing         a model's weights are not on this machine, or cannot be fetched
+    ├── ClusterError           no cluster answers, or it cannot do what it should
     ├── ExtraMissing           an optional package is not installed
     ├── PluginFailed           a store or an embedder of another package cannot be loaded
     ├── QueryRefused           SQL that fails or that would write
@@ -182,6 +184,34 @@ class FolderEmpty(Unanswerable):
         )
 
 
+class MemoryTooSmall(Unanswerable):
+    """A question that needs all records of a collection in memory, and there is not enough of it."""
+
+    def __init__(
+        self, collection: str, count: int, dimension: int, needed: int, limit: int, instead: str = ""
+    ) -> None:
+        """Say so.
+
+        Args:
+            collection: its name.
+            count: its records.
+            dimension: of their vectors.
+            needed: bytes that it takes.
+            limit: bytes that this process may take.
+            instead: what can be done instead, in words.
+        """
+        self.collection = collection
+        self.count = count
+        self.needed = needed
+        self.limit = limit
+        super().__init__(
+            f"all {count:,} records of {collection} with vectors of {dimension:,} numbers take about "
+            f"{needed / (1 << 30):.1f} GiB of memory, and this process may take {limit / (1 << 30):.1f} GiB: "
+            f"{f'{instead}, or ' if instead else ''}"
+            "use a machine with more (LOOKALIKE_MEMORY_LIMIT says how much may be taken)"
+        )
+
+
 class OutputFailed(LookalikeError):
     """A file or folder that was asked for and cannot be written."""
 
@@ -295,6 +325,10 @@ class ExtraMissing(LookalikeError):
         self.what = what
         self.extra = extra
         super().__init__(f"{what} needs an optional package: pip install 'lookalike[{extra}]'")
+
+
+class ClusterError(LookalikeError):
+    """The cluster that the work was to be done on cannot be reached, or not be worked on."""
 
 
 class SourceError(LookalikeError):
@@ -422,6 +456,7 @@ _OUTCOMES: dict[type[LookalikeError], Outcome] = {
     SpaceMismatch: Outcome(1, 409),
     VectorIncomplete: Outcome(1, 409),
     WeightsMissing: Outcome(1, 503),
+    ClusterError: Outcome(1, 503),
     ExtraMissing: Outcome(1, 501),
     SourceError: Outcome(1, 502),
     SourceUnreachable: Outcome(1, 503),

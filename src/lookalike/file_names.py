@@ -12,11 +12,8 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from unicodedata import normalize
-
-if TYPE_CHECKING:
-    from pathlib import PurePath
 
 _SURROGATE = re.compile(r"[\udc80-\udcff]")
 # Second bytes of characters of two bytes are no blanks, quotes or slashes. Some pairs of such bytes are UTF-8
@@ -60,7 +57,7 @@ def decoded_bytes(text: str) -> str:
     return _decoded(text).text if _SURROGATE.search(text) else text
 
 
-def display(text: str | PurePath) -> str:
+def display(text: str | os.PathLike[str]) -> str:
     """Return `text` fit for one line of a terminal.
 
     Bytes of names that are no UTF-8 are shown as what they say, see `decoded_bytes`; control characters, and

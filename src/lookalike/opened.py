@@ -19,6 +19,10 @@ class Opened:
     store: Store
     models: Models
     spaces: Spaces = field(init=False)
+    given: str = field(default="", repr=False)
+    """The store's URL as it was given, which may hold a password."""
+    timeout: float = 0.0
+    """Of the store, in seconds."""
     unnoted: str | None = None
     """Why it could not be noted which paths were indexed last; None where it was."""
 

@@ -32,6 +32,12 @@ OWN_KEY = "lookalike"
 SERIES = "series"
 """What images are grouped by where no field tells, but series of exposures that are found."""
 
+FILM = "film"
+"""The field of a frame that names its film."""
+
+TIME = "time"
+"""The field of a frame that says when it is shown, in seconds from the beginning of its film."""
+
 CAPTURED = "captured"
 """The key in that of when and by what the picture was taken: `time`, as in ISO 8601, and `camera`."""
 

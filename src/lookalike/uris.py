@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
@@ -24,7 +25,10 @@ def file_uri(path: Path) -> str:
 
 
 def local_path(uri: str) -> Path | None:
-    """Return the path of the file on this machine that a URI names; None where it names something else."""
+    """Return the path of the file on this machine that a URI names; None where it names something else.
+
+    Of a frame it is that of the film.
+    """
     text = _local_text(uri)
     return None if text is None else Path(text)
 
@@ -41,6 +45,25 @@ def uri_path(uri: str) -> Path:
     return path
 
 
+def frame_uri(film: str, time: str) -> str:
+    """Return the URI of a frame: that of its film with a media fragment (W3C, Media Fragments URI 1.0).
+
+    Args:
+        film: the URI of the film.
+        time: in seconds, as `images.film_sampling.seconds_text` writes it.
+    """
+    return f"{film}#t={time}"
+
+
+def split_frame(uri: str) -> tuple[str, str] | None:
+    """Return the URI of its film and the time of a frame, in seconds; None where a URI names no frame.
+
+    The name of a file or an object that has `#t=` in it has that percent-encoded in its URI.
+    """
+    found = _FRAME.fullmatch(uri)
+    return None if found is None else (found[1], found[2])
+
+
 def object_uri(text: str) -> str:
     """Return the URI of an object that is named as people write it: bytes outside ASCII are percent-encoded.
 
@@ -52,25 +75,30 @@ def object_uri(text: str) -> str:
 
 
 def object_text(uri: str) -> str | None:
-    """Return the object that a URI names as people write it; None where it names something else.
+    """Return the object that a URI names as people write it, of a frame its film; None for something else.
 
     The inverse of `object_uri`.
     """
-    scheme, parted, rest = uri.partition("://")
+    scheme, parted, rest = uri.partition("#")[0].partition("://")
     return f"{scheme}://{unquote(rest)}" if parted and scheme in OBJECT_SCHEMES else None
 
 
 def uri_text(uri: str) -> str:
-    """Return what a URI names as text, for people: a path on this machine, or an object.
+    """Return what a URI names as text, for people: a path on this machine, or an object; a frame of either.
 
     Of anything else it is the URI as it is. Where there are many, making paths of them takes its time.
     """
-    text = _local_text(uri)
+    frame = split_frame(uri) if "#" in uri else None
+    place = uri if frame is None else frame[0]
+    text = _local_text(place)
     if text is None:
-        text = object_text(uri)
-    return uri if text is None else text
+        text = object_text(place)
+    if text is None:
+        return uri
+    return text if frame is None else frame_uri(text, frame[1])
 
 
+_FRAME = re.compile(r"([^#]+)#t=(\d{1,12}(?:\.\d{1,3})?)", re.DOTALL)
 # What RFC 3986 lets stand in a path as it is, of which `~` is quoted by nobody.
 _IN_KEYS = "/!$&'()*+,;=:@"
 

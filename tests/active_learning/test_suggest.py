@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from lookalike.active_learning import suggest as room
 from lookalike.active_learning.suggest import choose, suggest, suggestion_lines
-from lookalike.errors import Unanswerable
-from lookalike.types import Record, Scalar, Vectors
+from lookalike.database import Database
+from lookalike.errors import FieldNotFound, Unanswerable
+from lookalike.memory import VARIABLE
+from lookalike.types import Record, Scalar, Space, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 
@@ -111,3 +116,27 @@ def test_of_a_series_one_image_at_most_is_suggested_at_a_time() -> None:
     found = suggest(shuffled, vectors, "label", count=30)
     assert found.series is None
     assert len(found.images) == 30
+
+
+def test_of_what_does_not_fit_into_memory_some_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, which = clusters()
+    records = named([f"cluster {code}" if row % 3 else None for row, code in enumerate(which)])
+    space = Space("made-up", "0" * 64, vectors.shape[1])
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path) as database:
+        database.store.create("parts", space)
+        database.store.put("parts", records, {space: vectors})
+        parts = database["parts"]
+        whole = parts.suggest("label", count=5)
+        assert whole.compared is None
+        monkeypatch.setenv(VARIABLE, "1KB")
+        assert parts.suggest("label", count=5) == whole
+        monkeypatch.setattr(room, "_MOST", 30)
+        monkeypatch.setattr(room, "_COMPARED", 20)
+        some = parts.suggest("label", count=5)
+        assert (some.labelled, some.compared, some.unlabelled, some.drawn) == (80, 20, 40, 30)
+        with pytest.raises(Unanswerable, match="nothing to suggest"):
+            parts.suggest("label", where={"label": "cluster 1"})
+        with pytest.raises(FieldNotFound):
+            parts.suggest("label", where={"none": "1"})

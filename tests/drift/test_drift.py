@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from PIL import Image
 
 import lookalike
 from lookalike.collection import Collection
+from lookalike.drift import drift
 from lookalike.drift.drift import DriftOptions, compare, drift_lines
 from lookalike.drift.two_sample import compare_samples
 from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
+from lookalike.memory import VARIABLE
 from lookalike.progress import silent
 from lookalike.types import Record, Vectors
 from lookalike.uris import record_id
@@ -155,3 +158,25 @@ def test_files_and_records_are_compared_with_a_collection(parts: Collection) -> 
         parts.drift()
     with pytest.raises(FieldNotFound):
         parts.drift(new_where={"nothing": "1"})
+
+
+def test_of_what_does_not_fit_into_memory_some_are_drawn(
+    parts: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers are the same where all are drawn, and those that are not are counted."""
+    folder = Path(parts.uris()[0].removeprefix("file://")).parents[2]
+    known = sorted((folder / "line").rglob("*.png"))[:10]
+    asked: list[dict[str, Any]] = [
+        {"new": folder / "dark", "by": "label"},
+        {"new": known, "where": {"label": "good"}},
+        {"new_where": {"label": "good"}},
+    ]
+    whole = [parts.drift(**each) for each in asked]
+    monkeypatch.setenv(VARIABLE, "1KB")
+    assert [parts.drift(**each) for each in asked] == whole
+    monkeypatch.setattr(drift, "_DRAWN", 8)
+    some = [parts.drift(**each) for each in asked]
+    assert [(each.images, each.reference) for each in some] == [(10, 8), (10, 8), (8, 8)]
+    assert [(each.left_out, each.known) for each in some] == [(22, 0), (7, 10), (14, 0)]
+    good = {record.uri for batch in parts.scan({"label": "good"}) for record in batch[0]}
+    assert not {driver.nearest.record.uri for driver in some[2].drivers} & good

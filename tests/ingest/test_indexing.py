@@ -32,7 +32,7 @@ from lookalike.errors import (
     StoreFull,
     Unanswerable,
 )
-from lookalike.ingest import indexing
+from lookalike.ingest import batch
 from lookalike.ingest.index_report import IndexReport
 from lookalike.metric_learning.corrections import correct, marks_of
 from lookalike.types import Record, Skipped, Space, Vectors
@@ -68,7 +68,7 @@ def test_every_file_is_accounted_for(desk: Desk, root: Path) -> None:
     records = desk.records()
     assert len(records) == 13
     record, vector = records[root / "good" / "3.png"]
-    assert record.fields == {"category1": "good", "label": "good"}
+    assert record.fields == {"label": "good"}
     assert record.digest == hashlib.sha256((root / "good" / "3.png").read_bytes()).hexdigest()
     np.testing.assert_allclose(vector, normalise(mean_colours(picture(3))[None])[0], atol=1e-6)
 
@@ -207,7 +207,7 @@ def test_a_file_that_changes_while_it_is_embedded_is_seen_by_the_next_run(desk: 
 def test_progress_begins_at_none_and_ends_at_all(
     desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 5)
     seen: list[tuple[int, int]] = []
     desk.index(root, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 12), (5, 12), (10, 12), (12, 12)]
@@ -216,7 +216,7 @@ def test_progress_begins_at_none_and_ends_at_all(
 def test_an_interrupted_run_keeps_what_it_wrote_and_the_same_call_completes_it(
     desk: Desk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 5)
 
     def interrupt(done: int, _total: int) -> None:
         if done == 5:
@@ -250,7 +250,7 @@ def test_what_the_store_refuses_is_not_offered_again(
     desk: Desk, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a locked store would be waited for twice."""
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 5)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 5)
 
     offered = []
 
@@ -434,8 +434,8 @@ def test_a_part_of_the_path_becomes_a_field(desk: Desk, tmp_path: Path) -> None:
         save_shade(root / f"{name}.png", 40 * place)
     report = desk.index(root, group_by=r"part(?P<part>\d+)")
     fields = {path.stem: record.fields for path, (record, _) in desk.records().items()}
-    assert fields["part17_2"] == {"category1": "good", "label": "good", "part": "17"}
-    assert fields["other"] == {"category1": "bad", "label": "bad"}
+    assert fields["part17_2"] == {"label": "good", "part": "17"}
+    assert fields["other"] == {"label": "bad"}
     (said,) = [remark for remark in report.remarks if "group-by" in remark.text]
     assert said.path.endswith("other.png")
     assert "1 of 4 paths" in said.text

@@ -31,6 +31,14 @@ def test_each_folder_is_a_field_and_the_innermost_is_the_label(tmp_path: Path) -
     assert all(found.metadata == {} for found in labelling.labels.values())
 
 
+def test_folders_that_are_one_level_deep_are_the_label_alone(tmp_path: Path) -> None:
+    tree(tmp_path, {"a.jpg": None, "good/b.jpg": None, "bad/c.jpg": None})
+    assert fields(tmp_path, read(tmp_path, "folders")) == {
+        "good/b.jpg": {"label": "good"},
+        "bad/c.jpg": {"label": "bad"},
+    }
+
+
 def test_an_unknown_mode_is_refused_with_the_ones_there_are(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="auto, folders, json, table, xml, yolo, none"):
         read_labels(tmp_path, [], [], "voc")

@@ -28,6 +28,7 @@ from tests.onnx_graphs import IMAGENET, image_encoder, write_card
 from tests.service import InProcess
 
 MODEL = "efficientnet-lite0"
+ALIAS = "sentence-transformers__clip-vit-b-32-multilingual-v1"
 TEXT = "endless route to the top"
 INFER = "/_ml/trained_models/{}/_infer"
 INFER_DEPLOYMENT = "/_ml/trained_models/{}/deployment/_infer"
@@ -49,7 +50,7 @@ def url(filled_store: Path, cache: Path, models: list[Path]) -> Iterator[str]:
     served = tuple(f"onnx:{path}" for path in models)
     with (
         Database(f"sqlite:///{filled_store}", cache=cache) as database,
-        listening(make_app(database, Settings(models=served))) as address,
+        listening(make_app(database, Settings(models=served, aliases=((ALIAS, MODEL),)))) as address,
     ):
         yield address
 
@@ -76,6 +77,24 @@ def test_elastics_client_gets_the_vector_of_a_text(es: elasticsearch.Elasticsear
     np.testing.assert_allclose(result["predicted_value"], expected, rtol=0, atol=1e-6)
 
 
+def test_a_model_answers_to_the_name_that_an_application_has_for_it(
+    es: elasticsearch.Elasticsearch, url: str, expected: Any
+) -> None:
+    (config,) = es.ml.get_trained_models(model_id=ALIAS)["trained_model_configs"]
+    assert (config["model_id"], config["input"]) == (ALIAS, {"field_names": ["text_field"]})
+    (stats,) = es.ml.get_trained_models_stats(model_id=ALIAS)["trained_model_stats"]
+    assert stats["deployment_stats"]["state"] == "started"
+    (result,) = es.ml.infer_trained_model(model_id=ALIAS, docs=[{"text_field": TEXT}])["inference_results"]
+    np.testing.assert_allclose(result["predicted_value"], expected, rtol=0, atol=1e-6)
+    answer = httpx.post(f"{url}/v1/embeddings", json={"model": ALIAS, "input": TEXT}).json()
+    assert answer["model"] == ALIAS
+    np.testing.assert_allclose(answer["data"][0]["embedding"], expected, rtol=0, atol=1e-6)
+    assert [each["id"] for each in httpx.get(f"{url}/v1/models").json()["data"]].count(ALIAS) == 1
+    assert es.ml.get_trained_models()["count"] == 5
+    with pytest.raises(elasticsearch.NotFoundError):
+        es.ml.get_trained_models(model_id="nosuch")
+
+
 def test_several_documents_come_back_in_order(es: elasticsearch.Elasticsearch, expected: Any) -> None:
     answer = es.ml.infer_trained_model(model_id=MODEL, docs=[{"text_field": "빨간 차"}, {"text_field": TEXT}])
     read = InferResults.model_validate(answer.body)
@@ -90,7 +109,7 @@ def test_an_application_asks_whether_the_model_is_started(es: elasticsearch.Elas
     with pytest.raises(elasticsearch.NotFoundError):
         es.ml.get_trained_models_stats(model_id="nosuch")
     every = TrainedModelsStats.model_validate(es.ml.get_trained_models_stats().body)
-    assert every.count == 4
+    assert every.count == 5
     assert every.trained_model_stats[0].model_id == MODEL
 
 
@@ -204,8 +223,8 @@ def test_an_unknown_model_is_elastics_not_found(es: elasticsearch.Elasticsearch)
     with pytest.raises(elasticsearch.NotFoundError, match="resource_not_found_exception") as error:
         es.ml.infer_trained_model(model_id="sentence-transformers__nosuch", docs=[{"text_field": TEXT}])
     assert MODEL in error.value.body["error"]["reason"]
-    with pytest.raises(elasticsearch.NotFoundError):
-        es.ml.get_trained_models(model_id=MODEL)
+    with pytest.raises(elasticsearch.NotFoundError, match="resource_not_found_exception"):
+        es.ml.get_jobs()
 
 
 def test_a_key_may_be_an_api_key_or_a_bearers(filled_store: Path, cache: Path) -> None:

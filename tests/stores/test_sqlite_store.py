@@ -33,8 +33,8 @@ from lookalike.stores import sql
 from lookalike.stores.batches import chunks
 from lookalike.stores.damage import StructureFault
 from lookalike.stores.registry import open_store
+from lookalike.stores.sqlite import blocks, search
 from lookalike.stores.sqlite import schema as sqlite_schema
-from lookalike.stores.sqlite import search
 from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.sqlite.catalog import existing_entry
 from lookalike.stores.sqlite.matrix import SqliteMatrix
@@ -777,6 +777,60 @@ def test_a_neighbour_that_is_removed_during_the_search_is_replaced(
     assert [hits[0], hits[1]] == [before[0], before[2]]
     assert len(hits) == 3
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_vectors_that_have_no_room_are_read_in_blocks_with_the_same_answers(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Also where some are damaged, or lost, which both find."""
+    records = fill(store, 60, [{"a": "red"}, {"a": "blue"}, {"b": 1}])
+    damage_record(file, records[5].id, "vector")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        lost = "(SELECT record FROM lookalike_records WHERE id = ?)"
+        connection.execute(f"DELETE FROM lookalike_v1 WHERE record = {lost}", (records[8].id,))
+    queries = random_vectors(5, SPACE.dimension)
+    left_out = [[records[number].id, "none"] for number in range(5)]
+
+    def answers(of: Store) -> list[Any]:
+        return [
+            nearest(of, "parts", asked, k, **among)
+            for asked in (queries, CORNERS[:2])
+            for k in (1, 7, 100)
+            for among in (
+                {},
+                {"exclude": left_out[: len(asked)]},
+                {"where": {"a": ["red"]}},
+                {"where": {"b": [1]}, "having": "b", "exclude": left_out[: len(asked)]},
+                {"where": {"b": [1], "a": ["red"]}},
+            )
+        ]
+
+    expected, damaged = answers(store), store.damage.found("parts")
+    assert {one.id for one in damaged} == {records[5].id, records[8].id}
+    assert backend(store)._search.matrices._matrices
+    monkeypatch.setenv("LOOKALIKE_MEMORY_LIMIT", "1KB")
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", rows * 4 * SPACE.dimension)
+    with open_store(store.url) as other:
+        assert answers(other) == expected
+        assert not backend(other)._search.matrices._matrices
+        assert sorted(other.damage.found("parts"), key=str) == sorted(damaged, key=str)
+
+
+def test_what_was_searched_first_is_let_go_of_where_there_is_no_room_for_both(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 24)
+    store.add_vector("parts", "words", WORDS)
+    store.fill("parts", WORDS, [record(number) for number in range(24)], turned(24, WORDS))
+    store.finish_vector("parts", WORDS)
+    matrices = backend(store)._search.matrices
+    room = 24 * 4 * max(SPACE.dimension, WORDS.dimension)
+    for memory, kept in ((2 * room, 1), (4 * room, 2)):
+        monkeypatch.setenv("LOOKALIKE_MEMORY_LIMIT", str(memory))
+        nearest(store, "parts", CORNERS[:1], 1)
+        nearest(store, "parts", turned(1, WORDS), 1, using="words")
+        assert len(matrices._matrices) == kept
 
 
 # Named vectors

@@ -16,7 +16,7 @@ many labels that saves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +24,13 @@ import numpy as np
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.series import find_series
 from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.memory import fits
+from lookalike.metric_learning.drawing import draw, vectors_of
 from lookalike.metric_learning.fitted import read
 from lookalike.progress import divided, silent
+from lookalike.sources.film_groups import film_groups
 from lookalike.types import Neighbour
+from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import encode, label_of
 
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
-    from lookalike.types import Record, Scalar, Vectors, Where
+    from lookalike.types import CollectionInfo, Record, Scalar, Vectors, Where
     from lookalike.vectors.groupings import Groups
     from lookalike.vectors.vote import Codes
 
@@ -46,6 +50,8 @@ COUNT = 20
 
 # Images without a label that are chosen from, and are to be covered, at most: 100 MB of similarities.
 _MOST = 5000
+# Images with a label that they are compared with, where not all fit into memory: 200 MB of similarities.
+_COMPARED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Suggestions:
     """What tells series among them, of each of which one image at most is suggested; None where none were
     found."""
     images: tuple[Suggestion, ...]
+    compared: int | None = None
+    """Of the labelled, those that were compared with, drawn at random; None for all."""
 
 
 def suggest_in_collection(
@@ -111,12 +119,17 @@ def suggest_in_collection(
     if not collection.count:
         raise CollectionEmpty(collection.name)
     reading, choosing = divided(progress, [1, 1])
+    for field in where or ():
+        if kept_name(field, collection) not in collection.fields:
+            raise FieldNotFound(field, collection.fields)
+    if not fits(collection.count, collection.vector(using).space.dimension):
+        kept = kept_filter(where, collection) or None
+        return _suggest_among_some(
+            spaces, collection, kept_name(by, collection), count, kept, using, seed, choosing
+        )
     records, vectors = read(spaces.store, collection, collection.vector(using), progress=reading)
     matching = None
     if where:
-        for field in where:
-            if kept_name(field, collection) not in collection.fields:
-                raise FieldNotFound(field, collection.fields)
         batches = spaces.store.scan_records(collection.name, kept_filter(where, collection))
         matching = {record.id for batch in batches for record in batch}
     return suggest(
@@ -128,6 +141,32 @@ def suggest_in_collection(
         seed=seed,
         progress=choosing,
     )
+
+
+def _suggest_among_some(
+    spaces: Spaces,
+    collection: CollectionInfo,
+    by: str,
+    count: int,
+    where: Where | None,
+    using: str | None,
+    seed: int,
+    progress: Progress,
+) -> Suggestions:
+    """Suggest images of a collection that does not fit into memory, among some that are drawn at random."""
+    store, name = spaces.store, collection.name
+    pool, unlabelled = draw(
+        store.scan_records(name, where), _MOST, seed, lambda record: label_of(record, by) is None
+    )
+    known, labelled = draw(
+        store.scan_records(name), _COMPARED, seed, lambda record: label_of(record, by) is not None
+    )
+    if not pool:
+        raise Unanswerable(f"every image has a value of {by!r}: there is nothing to suggest")
+    records, vectors = vectors_of(store, name, collection.vector(using), sorted({*pool, *known}))
+    found = suggest(records, vectors, by, count=count, seed=seed, progress=progress)
+    compared = None if len(known) == labelled else len(known)
+    return replace(found, labelled=labelled, unlabelled=unlabelled, compared=compared)
 
 
 def suggest(
@@ -174,6 +213,9 @@ def suggest(
     open_records = [records[row] for row in pool.tolist()]
     series = find_series(open_records, vectors[pool], np.arange(len(pool)), beside, None, seed=seed)
     groups = None if series is None else series.groups
+    films = film_groups(open_records)
+    if films is not None:
+        groups = films if groups is None else merge_groupings([groups, films])
     chosen, uncertainty = choose(vectors[pool], vectors[known], codes, count, groups, progress)
     nearest, similarities = nearest_rows(vectors[pool[chosen]], vectors[known], 1)
     owners = _owners(vectors[pool], vectors[known], chosen)
@@ -188,7 +230,8 @@ def suggest(
             zip(chosen, nearest[:, 0].tolist(), similarities[:, 0].tolist(), strict=True)
         )
     )
-    how = None if series is None else series.how
+    how = "frames of one film" if series is None and films is not None else None
+    how = how if series is None else series.how
     return Suggestions(by, len(known), unlabelled, len(pool), how, images)
 
 
@@ -272,6 +315,7 @@ def suggestion_lines(found: Suggestions) -> Iterator[dict[str, Any]]:
         "labelled": found.labelled,
         "unlabelled": found.unlabelled,
         "drawn": found.drawn,
+        "compared": found.compared,
         "series": found.series,
         "suggested": len(found.images),
     }

@@ -29,6 +29,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.progress import silent
+from lookalike.sources.film_groups import film_groups, with_films_together
 from lookalike.sources.locations import readable_location
 from lookalike.types import SERIES, Skipped
 from lookalike.uris import uri_text
@@ -282,12 +283,13 @@ def series_of(
     there, vectors = store.vectors_of(collection.name, [record.id for record in records], keeper.name)
     nearest = leave_one_out_rows(vectors[keeper.space], 1)[0][:, 0]
     found = find_series(there, vectors[keeper.space], np.arange(len(there)), nearest, None)
-    if found is None:
+    if found is None and film_groups(records) is None:
         return None, np.arange(len(records))
-    numbers = dict(zip([record.id for record in there], found.groups.tolist(), strict=True))
+    series = with_films_together(np.arange(len(there)) if found is None else found.groups, there)
+    numbers = dict(zip([record.id for record in there], series.tolist(), strict=True))
     # One that was removed meanwhile is in no series.
     groups = [numbers.get(record.id, len(records) + place) for place, record in enumerate(records)]
-    return SeriesFigures.of(found), np.unique(groups, return_inverse=True)[1]
+    return None if found is None else SeriesFigures.of(found), np.unique(groups, return_inverse=True)[1]
 
 
 def normal_text(normal: Where) -> str:

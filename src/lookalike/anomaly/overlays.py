@@ -12,7 +12,7 @@ from lookalike.errors import UnusableImage
 from lookalike.images.decoding import decode
 from lookalike.images.levels import AUTO, Range
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.sources.locations import location
+from lookalike.sources.locations import picture_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lookalike.anomaly.scoring import Anomaly
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
 
     Box = tuple[float, float, float, float]
     """Left, top, right and bottom, as parts of a picture's width and height."""
@@ -40,7 +40,7 @@ ODD = (255, 0, 0)
 
 
 def overlay(
-    picture: str | Location | bytes,
+    picture: str | Place | bytes,
     found: Anomaly,
     *,
     max_pixels: int = MAX_PIXELS,
@@ -68,12 +68,12 @@ def overlay(
 
 
 def opened(
-    picture: str | Location | bytes, *, max_pixels: int = MAX_PIXELS, levels: Range = AUTO
+    picture: str | Place | bytes, *, max_pixels: int = MAX_PIXELS, levels: Range = AUTO
 ) -> Image.Image:
     """Return a picture to draw on: its longer side has `SHORTEST` to `LONGEST` pixels; see `overlay`."""
     name = "image" if isinstance(picture, bytes) else str(picture)
     try:
-        data = picture if isinstance(picture, bytes) else location(picture).read_bytes()
+        data = picture if isinstance(picture, bytes) else picture_place(picture).read_bytes()
     except OSError as error:
         raise UnusableImage(name, f"cannot be read: {error.strerror}") from error
     image = decode(data, name, at_least=LONGEST, max_pixels=max_pixels, levels=levels)

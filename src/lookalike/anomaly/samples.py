@@ -11,7 +11,6 @@ from lookalike.errors import FieldNotFound, PathNotFound, Unanswerable
 from lookalike.file_names import display
 from lookalike.sources.files import find
 from lookalike.sources.locations import readable_location
-from lookalike.sources.objects import ObjectPath
 from lookalike.types import Skipped
 from lookalike.uris import uri_text
 from lookalike.vectors.vote import label_key
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation
     from lookalike.anomaly.scoring import AnomalyScorer
     from lookalike.progress import Progress
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.stores.store import Store
     from lookalike.types import Record
 
@@ -33,7 +32,7 @@ GOOD = "good"
 class Sample(NamedTuple):
     """An image whose truth is known."""
 
-    path: Location
+    path: Place
     kind: str | None
     """Of its defect; None for a normal image."""
 
@@ -162,7 +161,7 @@ def evaluate_samples(
         elif isinstance(sample, Sample):
             mask = None
             # Masks are files: nothing is looked for beside objects.
-            if sample.kind is not None and not isinstance(sample.path, ObjectPath):
+            if sample.kind is not None and isinstance(sample.path, Path):
                 mask = find_mask(sample.path, masks)
             judged.append(Judged(found, sample.kind, mask))
     return evaluate_anomalies(judged), skipped

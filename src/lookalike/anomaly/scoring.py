@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import EmbeddedFile, Source
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.stores.store import Store
 
 FALSE_ALARM = 0.01
@@ -58,7 +58,7 @@ class Box(NamedTuple):
 class Anomaly:
     """How unlike the normal pictures one picture is, and where."""
 
-    path: Location
+    path: Place
     """Of the image; of an upload, what it was called."""
     score: float
     """In deviations of normal pictures that were held out: the highest of `parts`."""

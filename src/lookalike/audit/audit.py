@@ -35,7 +35,10 @@ from lookalike.audit.resaved_copies import join_resaved
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
 from lookalike.evaluation.held_out_predictions import predict_held_out, workload
 from lookalike.label_normalisation import kept_name
+from lookalike.memory import check_fits
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
+from lookalike.sources.film_groups import film_groups, with_films_together
 from lookalike.types import Neighbour
 from lookalike.vectors.groupings import group_members
 from lookalike.vectors.near_duplicates import find_near_duplicates
@@ -90,8 +93,11 @@ def audit_collection(
 
     Raises:
         CollectionEmpty: it has no records.
+        MemoryTooSmall: they do not fit into memory.
     """
     collection = spaces.store.collection(name)
+    instead = "`lookalike evaluate --sample 10000` names the labels that neighbours contradict in a sample"
+    check_fits(collection.name, collection.count, plain_vector(collection, using).space.dimension, instead)
     found, comparing = spaces.read_for_folds(collection, using, models, progress)
     if not found.records:
         raise CollectionEmpty(name)
@@ -166,12 +172,13 @@ def audit(
     small_classes: tuple[SmallClass, ...] = ()
     answers: HeldOutPredictions | None = None
     if by is None:
-        outliers = _outliers_of_all(records, vectors, groups, judging)
+        outliers = _outliers_of_all(records, vectors, with_films_together(groups, records), judging)
     else:
         # The labels are ranked by the first drawing of folds; others would only be counted.
         answers = predict_held_out(
             records, vectors, by,
-            k=k, fit=fit, fit_by=fit_by, lots=groups, repeats=1, seed=seed, progress=judging,
+            k=k, fit=fit, fit_by=fit_by, lots=with_films_together(groups, records), repeats=1, seed=seed,
+            progress=judging,
         )  # fmt: skip
         suspects = _suspects(records, answers, telling)
         outliers = _outliers(records, answers)
@@ -273,9 +280,12 @@ def _duplicates(
     nearest[members] = leave_one_out_rows(vectors[members], 1, groups[members], looking)[1][:, 0]
     found: list[Duplicates] = []
     several = np.flatnonzero(sizes > 1)
+    films = film_groups(records)
     for group in several:
         telling(len(found), len(several))
         rows = sorted(np.flatnonzero(groups == group).tolist(), key=lambda row: records[row].uri)
+        if films is not None and len(set(films[rows].tolist())) == 1:
+            continue  # moments of one film are alike
         found.append(
             Duplicates(
                 records=tuple(records[row] for row in rows),

@@ -25,7 +25,7 @@ from lookalike.search.neighbours import (
     nearest,
     plain_similarity,
 )
-from lookalike.sources.locations import named_location
+from lookalike.sources.locations import named_place
 from lookalike.types import Skipped
 from lookalike.vectors.vote import label_key, vote
 
@@ -35,16 +35,18 @@ if TYPE_CHECKING:
     from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.evaluation.judgement import Age, Related
+    from lookalike.evaluation.sample import Sample
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Prediction, Scalar, Where
 
-JUDGED_IMAGES = 10_000
-"""Images above which a classification judges itself only where it is asked to: the first one has to compare
-all of them with each other."""
+_NOT_JUDGED = (
+    "no confidence is given: {:,} images are judged only where that is asked for, by --refresh or by a "
+    "promise such as --max-error"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class ClassifyOptions:
 class Classified:
     """The prediction for one image."""
 
-    path: Location
+    path: Place
     """Of the image; of an upload, what it was called."""
     prediction: Prediction
     itself: int
@@ -106,8 +108,9 @@ class Classifier:
     ) -> None:
         """Work out how sure predictions are, from the collection's own images, each answered by the others.
 
-        Nothing is said of that where there are too few labels, or more than `JUDGED_IMAGES` images, unless a
-        promise asks for it.
+        Of more than `judgement.JUDGED_IMAGES` a sample is answered. Nothing is said of that where there are
+        too few labels; nor, as `remarks` say, of more than `judgement.SAMPLED_IMAGES`, unless a promise or
+        `refresh` asks for it.
 
         Args:
             spaces: of the store with the collection.
@@ -135,6 +138,9 @@ class Classifier:
         """What has changed since the collection was judged; None where it is not."""
         self.related: Related | None = None
         """Series among the images that it was judged on; None where none were found."""
+        self.sample: Sample | None = None
+        """The images that it was judged on; None for all."""
+        self._unjudged: int | None = None
         self.calibrator = self._calibrator(collection, progress)
         """What puts confidence on the predictions; None where nothing can be said."""
         k = options.k if self.calibrator is None else self.calibrator.calibration_set.k
@@ -148,8 +154,13 @@ class Classifier:
         """What the promises cost, how old the judgement is, and of what, in whole sentences."""
         calibrator = self.calibrator
         if calibrator is None:
-            return []
+            return [] if self._unjudged is None else [_NOT_JUDGED.format(self._unjudged)]
         said = [] if self.age is None or self.age.current else [self.age.text]
+        if self.sample is not None:
+            said.append(
+                f"confidence is judged on {self.sample.images:,} images, drawn at random from "
+                f"{self.sample.eligible:,}; series were not looked for"
+            )
         said += [] if self.related is None else [self.related.text]
         chosen = calibrator.selection
         if chosen is not None:
@@ -248,7 +259,7 @@ class Classifier:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
-        return Classified(named_location(image.name), prediction, len(same), image, used)
+        return Classified(named_place(image.name), prediction, len(same), image, used)
 
     @property
     def _promised(self) -> bool:
@@ -259,21 +270,22 @@ class Classifier:
     def _calibrator(self, collection: CollectionInfo, progress: Progress) -> Calibrator | None:
         options = self._options
         check_promises(options.max_error, options.coverage, options.false_alarm)
-        if not self._promised and collection.count > JUDGED_IMAGES:
-            return None
         try:
             collection = answerable(self._spaces.store, self.name, self._where, self.by)
             self._judged = collection.vector(options.using).space
             judgement = open_judgement(
                 self._spaces, self._models, collection, self.by,
                 using=options.using, k=options.k, where=self._where, refresh=options.refresh,
-                progress=progress,
+                asked=self._promised or bool(options.refresh), progress=progress,
             )  # fmt: skip
         except Unanswerable:
             if self._promised:
                 raise
             return None
-        self.age, self.related = judgement.age, judgement.related
+        if judgement is None:
+            self._unjudged = collection.count
+            return None
+        self.age, self.related, self.sample = judgement.age, judgement.related, judgement.sample
         rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
         return Calibrator(
             judgement.calibration_set,

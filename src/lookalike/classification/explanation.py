@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lookalike.embedders.builtin.patches import Patches
     from lookalike.embedders.models import Models
     from lookalike.ingest.embedding import Source
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.stores.store import Store
     from lookalike.types import Neighbour, Record, Scalar
 
@@ -86,7 +86,7 @@ class Compared:
 class Explanation:
     """Which regions of an image its voters lack, and which pair of regions speaks most for its label."""
 
-    path: Location
+    path: Place
     """Of the image; of an upload, what it was called."""
     label: Scalar | None
     """The label with the most votes, which is explained; None where nobody voted."""

@@ -12,7 +12,7 @@ from lookalike.images.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
     from lookalike.classification.explanation import Explanation
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
 
 ALIKE = (0, 110, 255)
 """Colour of the regions that match; those who do not tell red from green tell it from red."""
@@ -22,9 +22,9 @@ _GAP = 16
 
 
 def explanation_overlay(
-    picture: str | Location | bytes,
+    picture: str | Place | bytes,
     found: Explanation,
-    voter: str | Location | bytes | None = None,
+    voter: str | Place | bytes | None = None,
     *,
     max_pixels: int = MAX_PIXELS,
     levels: Range = AUTO,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.embedders.protocol import Embedder, TextEmbedder
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Vectors
 
 TEMPLATES = ("a photo of a {}",)
@@ -37,7 +37,7 @@ from exceeding 100 (section 2.5 of the paper), and which is 100 in its README. O
 class Named:
     """What the names of labels say of one image."""
 
-    path: Location
+    path: Place
     labels: tuple[tuple[str, float, float], ...]
     """Each label with its share of 1 and its cosine similarity, the most similar first."""
 
@@ -81,7 +81,7 @@ def label_vectors(
     return np.stack(rows)
 
 
-def name_image(path: Location, image: Vectors, labels: Sequence[str], rows: Vectors) -> Named:
+def name_image(path: Place, image: Vectors, labels: Sequence[str], rows: Vectors) -> Named:
     """Return what the names of labels say of one image.
 
     Args:
@@ -131,7 +131,7 @@ class ZeroShotClassifier:
         self.vocabulary = self._reader.vocabulary
         """What it cannot understand, in a sentence; None where nothing is known."""
 
-    def classify(self, paths: Iterable[Location]) -> Iterator[Named | Skipped]:
+    def classify(self, paths: Iterable[Place]) -> Iterator[Named | Skipped]:
         """Label images.
 
         Yields:

@@ -52,10 +52,10 @@ _false_alarm_option = option(
 
 @click.group()
 def anomaly() -> None:
-    """Find what is like nothing in pictures of good parts, and show where it is.
+    """Find defects by pictures of good parts alone.
 
-    `fit` learns what is normal from pictures of good parts alone, `score` judges pictures by it, `evaluate`
-    measures how well that goes.
+    `fit` learns from these what is normal, `score` judges pictures by it and shows where they differ,
+    `evaluate` measures how well that goes.
     """
 
 

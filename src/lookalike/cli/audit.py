@@ -64,10 +64,10 @@ def audit(
     collection: str,
     form: str,
 ) -> None:
-    """Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.
+    """Look for wrong labels, duplicates and poor pictures.
 
-    Each label is held against the nearest other images, in a fitted collection with the metric fitted anew in
-    folds, and each finding comes with the images that speak for it.
+    Also for outliers and small classes. Each label is held against the nearest other images, in a fitted
+    collection with the metric fitted anew in folds, and each finding comes with the images that speak for it.
     """
     from lookalike.audit.findings import audit_lines
 

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 @global_options
 @model_options
 def check(settings: Settings, uploads: Path | None, repair: bool, everything: bool, form: str) -> int:
-    """Verify a store, the cache folder and, with --uploads, the pictures that were added to a service.
+    """Verify a store, the cache folder and added pictures.
 
-    Every vector, every label and every kept feature is read and held against its checksum. The exit code is 1
-    where damage was found, mended or not.
+    Those that were added to a service are verified with --uploads. Every vector, every label and every kept
+    feature is read and held against its checksum. The exit code is 1 where damage was found, mended or not.
     """
     with settings.open(told=False) as database, progress_bar("reading", quiet=settings.quiet) as progress:
         found = database.check(uploads=uploads, repair=repair, progress=progress)

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from lookalike.classification.zero_shot import Named
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
 
 
 @click.command()
@@ -120,12 +120,12 @@ def classify(
     approximate: bool,
     refresh: bool,
 ) -> int:
-    """Give each IMAGE the label that most of its nearest neighbours have, or whose name fits best.
+    """Give each IMAGE the label of its nearest neighbours.
 
-    Each of the k nearest images that have the label has one vote; a draw goes to the label whose nearest
+    Each of the k nearest images that have a label has one vote; a draw goes to the label whose nearest
     neighbour is nearest. An image that is in the collection itself has no vote on itself. How sure the answer
-    is comes from the collection's own images, each answered by the others. With --labels, no labelled image
-    is needed. `-` reads paths from stdin, one a line.
+    is comes from the collection's own images, each answered by the others. With --labels, the name that
+    fits best is chosen, and no labelled image is needed. `-` reads paths from stdin, one a line.
     """
     paths = read_paths(images)
     if labels is not None:
@@ -196,7 +196,7 @@ def classify(
 
 
 def _scores(
-    handle: Collection, paths: Sequence[Location], max_pixels: int, *, quiet: bool
+    handle: Collection, paths: Sequence[Place], max_pixels: int, *, quiet: bool
 ) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
     if not handle.knows_normal():
@@ -350,7 +350,7 @@ def _refuse_beside(option: str, *names: str) -> None:
 
 def _classify_by_names(
     settings: Settings,
-    paths: Sequence[Location],
+    paths: Sequence[Place],
     labels: str,
     templates: Sequence[str],
     *,

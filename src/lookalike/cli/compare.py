@@ -64,10 +64,10 @@ def compare(
     collection: str,
     form: str,
 ) -> None:
-    """Rank embedders, metrics and k by cross-validation on the images of a collection.
+    """Rank embedders, metrics and k by cross-validation.
 
-    Each image is held out once, in the same folds for all; the collection stays as it is. With --finetune,
-    networks that are trained in each fold are ranked among them.
+    Each image of the collection is held out once, in the same folds for all; the collection stays as it is.
+    With --finetune, networks that are trained in each fold are ranked among them.
     """
     numbers = [_number(k) for k in ks.split(",")]
     names = [name.strip() for name in models.split(",")] if models is not None else []

@@ -42,10 +42,11 @@ def copy(
     approximate: bool,
     form: str,
 ) -> int:
-    """Copy a collection from the store FROM into the store TO, and compare both to the last bit.
+    """Copy a collection from the store FROM into the store TO.
 
-    Both are URLs as for --store. A collection that TO has already is brought up to date; what is the same is
-    not sent again. A copy that was interrupted goes on when it is run again.
+    Both are URLs as for --store, and are compared to the last bit at the end. A collection that TO has
+    already is brought up to date; what is the same is not sent again. A copy that was interrupted goes on
+    when it is run again.
     """
     named = context.get_parameter_source("collection") is click.core.ParameterSource.COMMANDLINE
     if every and named:

@@ -20,9 +20,10 @@ from lookalike.file_names import display
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @global_options
 def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | None, *, yes: bool) -> None:
-    """Delete a collection, only the records of some IMAGEs, or one of its vectors; no image file is touched.
+    """Delete a collection, some records, or a vector.
 
-    An IMAGE is a path, an id or a URI. A vector that another was fitted to, or the last one, cannot go alone.
+    No image file is touched. An IMAGE is a path, an id or a URI. A vector that another was fitted to, or the
+    last one, cannot go alone.
     """
     with settings.open() as database:
         collection = database[name]

@@ -102,7 +102,7 @@ def drift(
     fail: bool,
     everything: bool,
 ) -> int:
-    """Test whether new images are still what a collection was judged on.
+    """Test whether new images are still as the collection's.
 
     NEW are folders or images, and `-` reads paths from stdin, one a line. A two-sample test by permutation
     tells whether they are drawn from one distribution with the collection's; the images that speak against it

@@ -13,7 +13,7 @@ from lookalike.types import Skipped
 
 if TYPE_CHECKING:
     from lookalike.database import Database
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
 
 
 @click.command()
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @global_options
 @model_options
 def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pixels: int) -> int:
-    """Print the vector of each IMAGE, of length 1, as JSON lines.
+    """Print the vector of each IMAGE as JSON lines.
 
-    `-` reads paths from stdin, one a line.
+    Vectors have length 1. `-` reads paths from stdin, one a line.
     """
     paths = read_paths(images)
     with settings.open() as database:
@@ -33,7 +33,7 @@ def embed(settings: Settings, images: tuple[str, ...], model: str | None, max_pi
 
 
 def _print_vectors(
-    database: Database, paths: list[Location], model: str | None, max_pixels: int, *, quiet: bool
+    database: Database, paths: list[Place], model: str | None, max_pixels: int, *, quiet: bool
 ) -> int:
     from lookalike.embedders.models import DEFAULT_MODEL
 

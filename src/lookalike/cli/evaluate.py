@@ -55,6 +55,13 @@ _MATRIX_CLASSES = 12
 @option("--folds", type=int, default=5, metavar="N", help="Folds, for a fitted metric or -k auto.")
 @option("--repeats", type=int, default=3, metavar="N", help="How often folds are drawn.")
 @option("--seed", type=int, default=0, metavar="N", help="Of the first drawing.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Classify N images, drawn at random, by all others; by default all, or 10,000 where not all fit "
+    "into memory.",
+)
 @max_error_option
 @coverage_option
 @false_alarm_option
@@ -72,11 +79,11 @@ def evaluate(
     everything: bool,
     **options: Any,
 ) -> None:
-    """Measure how often the neighbours are right, on the collection's own images.
+    """Measure how often the neighbours are right.
 
-    Each image is classified by others, and its own label is looked at only afterwards: by all others, or,
-    where a metric was fitted or k is to be chosen, by those of other folds. Near-duplicates are kept
-    together.
+    Each of the collection's own images is classified by others, and its own label is looked at only
+    afterwards: by all others, or, where a metric was fitted or k is to be chosen, by those of other folds.
+    Near-duplicates are kept together.
     """
     with settings.open() as database:
         handle = database[collection]

@@ -38,10 +38,10 @@ _PHOTOGRAPHS = 32
 def export(
     settings: Settings, model: str, folder: Path, weights: Path | None, photographs: Path | None
 ) -> None:
-    """Write MODEL as an ONNX model into FOLDER, for `--model onnx:FOLDER` on machines without torch.
+    """Write MODEL as an ONNX model into FOLDER.
 
-    Weights that are not on this machine are fetched from the model hub. Afterwards both are compared, and
-    nothing is written if they differ.
+    `--model onnx:FOLDER` reads it on machines without torch. Weights that are not on this machine are fetched
+    from the model hub. Afterwards both are compared, and nothing is written if they differ.
     """
     from lookalike.embedders.registry import open_embedder
 

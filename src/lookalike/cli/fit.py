@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def fit(
     settings: Settings, by: str | None, using: str | None, collection: str, form: str, *, undo: bool
 ) -> None:
-    """Learn from a collection's labels how to compare its images.
+    """Learn from labels how to compare a collection's images.
 
     Each image gets a further vector, `fitted`, which went through the metric and becomes the default; the
     plain one stays. Images that are added later need no new fit.
@@ -61,7 +61,9 @@ def fit(
 
 
 def _print_report(report: FitReport) -> None:
-    learned = f"learned from {counted(report.images, 'image')} of {report.classes} classes by {report.by}"
+    drawn = "" if report.drawn_from is None else f", drawn at random from {report.drawn_from:,},"
+    images = counted(report.images, "image")
+    learned = f"learned from {images}{drawn} of {report.classes} classes by {report.by}"
     again = "still fitted" if report.unchanged else "fitted anew" if report.refit else "fitted"
     print_text(f"{report.collection}: {again}, {learned} ({report.seconds:.1f} s)")
     print_text(f"{report.dimension_in} → {report.dimension_out} dimensions")

@@ -24,37 +24,54 @@ _DAMAGES = 20
 
 # Each command's module has its name, and so has the command in it. What `lookalike --help` says of it stands
 # here too, as the first sentence of its docstring, so that its module need not be imported.
-COMMANDS = {
-    "anomaly": "Find what is like nothing in pictures of good parts, and show where it is.",
-    "audit": "Look for wrong labels, near-duplicates, outliers, small classes and pictures of poor quality.",
-    "check": "Verify a store, the cache folder and, with --uploads, the pictures that were added "
-    "to a service.",
-    "classify": "Give each IMAGE the label that most of its nearest neighbours have, or whose name "
-    "fits best.",
-    "collections": "List the collections of a store.",
-    "compare": "Rank embedders, metrics and k by cross-validation on the images of a collection.",
-    "copy": "Copy a collection from the store FROM into the store TO, and compare both to the last bit.",
-    "default": "Make the vector NAME of a collection the default one.",
-    "delete": "Delete a collection, only the records of some IMAGEs, or one of its vectors; no image file is "
-    "touched.",
-    "drift": "Test whether new images are still what a collection was judged on.",
-    "embed": "Print the vector of each IMAGE, of length 1, as JSON lines.",
-    "evaluate": "Measure how often the neighbours are right, on the collection's own images.",
-    "export": "Write MODEL as an ONNX model into FOLDER, for `--model onnx:FOLDER` on machines without "
-    "torch.",
-    "fit": "Learn from a collection's labels how to compare its images.",
-    "index": "Add the images below PATH to a collection, or bring it up to date.",
-    "info": "Describe a collection: its vectors, its fields and how often each value stands.",
-    "key": "Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.",
-    "label": "Put the labels of IMAGEs right, or confirm them; indexing again keeps to that.",
-    "models": "List the embedders: what they read, dimension, licence, and whether their weights are here.",
-    "parity": "Ask several stores the same questions about one collection, and compare what they hold and "
-    "answer.",
-    "search": "Find the images that are most like an image, a text, or a sum of them.",
-    "serve": "Serve an inference endpoint, a search API and a page to search, classify and judge, over HTTP.",
-    "sql": "Answer one SQL STATEMENT that only reads.",
-    "suggest": "Suggest which images to label next: uncertain, typical and different ones.",
+SECTIONS = {
+    "Find and classify": {
+        "index": "Add the images below PATH to a collection, or update it.",
+        "search": "Find the images most like an image, a text, or a sum.",
+        "classify": "Give each IMAGE the label of its nearest neighbours.",
+        "anomaly": "Find defects by pictures of good parts alone.",
+    },
+    "Measure": {
+        "evaluate": "Measure how often the neighbours are right.",
+        "compare": "Rank embedders, metrics and k by cross-validation.",
+        "audit": "Look for wrong labels, duplicates and poor pictures.",
+        "drift": "Test whether new images are still as the collection's.",
+    },
+    "Improve": {
+        "fit": "Learn from labels how to compare a collection's images.",
+        "label": "Put the labels of IMAGEs right, or confirm them.",
+        "suggest": "Suggest which images to label next.",
+    },
+    "Collections": {
+        "collections": "List the collections of a store.",
+        "info": "Describe a collection: vectors, fields and values.",
+        "sql": "Answer one SQL STATEMENT that only reads.",
+        "copy": "Copy a collection from the store FROM into the store TO.",
+        "parity": "Ask several stores the same, and compare the answers.",
+        "default": "Make the vector NAME of a collection the default one.",
+        "check": "Verify a store, the cache folder and added pictures.",
+        "delete": "Delete a collection, some records, or a vector.",
+    },
+    "Models": {
+        "models": "List the embedders, and whether their weights are here.",
+        "embed": "Print the vector of each IMAGE as JSON lines.",
+        "export": "Write MODEL as an ONNX model into FOLDER.",
+    },
+    "Service": {
+        "serve": "Serve an API and a page to search, classify and judge.",
+        "key": "Make an API key called NAME for `lookalike serve`.",
+    },
+    "This machine": {
+        "doctor": "Tell what works on this machine, and what to run.",
+        "completion": "Print or install what completes commands in a SHELL.",
+    },
 }
+
+# Commands that work where a configuration file does not; `doctor` tells why.
+_WITHOUT_FILES = ("completion", "doctor")
+
+COMMANDS = {name: summary for commands in SECTIONS.values() for name, summary in commands.items()}
+_WIDEST = max(map(len, COMMANDS))
 
 
 def load(name: str) -> click.Command:
@@ -75,7 +92,24 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else load(name), rest
+        if name is None:
+            return name, command, rest
+        loaded = load(name)
+        # Here, as `lookalike --help` needs neither.
+        from lookalike.cli.configuration import defaults_of
+        from lookalike.errors import LookalikeError
+
+        try:
+            ctx.default_map = defaults_of(loaded, COMMANDS)
+        except LookalikeError:
+            if name not in _WITHOUT_FILES:
+                raise
+        return name, loaded, rest
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(_WIDEST), summary) for name, summary in commands.items()])
 
 
 @click.group(

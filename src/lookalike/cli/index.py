@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -79,10 +79,27 @@ if TYPE_CHECKING:
     "as 0:4095; of a new collection, by default auto.",
 )
 @click.option(
+    "--frames",
+    metavar="HOW",
+    help="Take frames of films, too: one a `scene`, or `every:1s`, `every:500ms`, `every:2min`. By default "
+    "films are left out.",
+)
+@click.option(
     "--manifest",
     metavar="FILE|URI",
     help="Take the objects below PATH from this list, and do not ask the server for one: a key a line, a CSV "
     "or Parquet table, or the manifest.json of an S3 Inventory.",
+)
+@click.option(
+    "--workers",
+    type=click.Choice(["ray"]),
+    help="Embed on the cluster of RAY_ADDRESS, or with processes of this machine where there is none.",
+)
+@click.option(
+    "--actors",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes of --workers do so, a model each. [default: one for each GPU, else each CPU]",
 )
 @click.option("--prune", is_flag=True, help="Remove what is gone: records below PATH whose file is missing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before --prune removes more than a tenth.")
@@ -127,10 +144,13 @@ def index(
     model: str | None,
     vector: str | None,
     levels: str | None,
+    frames: str | None,
     manifest: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
     max_pixels: int,
+    workers: Literal["ray"] | None,
+    actors: int | None,
     form: str,
     *,
     prune: bool,
@@ -139,7 +159,7 @@ def index(
     verify: bool,
     approximate: bool,
 ) -> int:
-    """Add the images below PATH to a collection, or bring it up to date.
+    """Add the images below PATH to a collection, or update it.
 
     Files that did not change cost a look at their date; the record of a file that was moved goes with it. `-`
     reads paths from stdin, one a line.
@@ -166,7 +186,10 @@ def index(
                 exclude=exclude,
                 include=include,
                 max_pixels=max_pixels,
+                frames=frames,
                 manifest=manifest,
+                workers=workers,
+                actors=actors,
                 progress=progress,
             )
         # What was indexed is told before, as it stays whatever becomes of the approximate index.
@@ -217,8 +240,8 @@ def _print_report(report: IndexReport) -> None:
         ("unchanged", report.unchanged),
         ("moved", report.moved),
         ("removed", report.removed),
-        ("skipped", len(report.skipped)),
-        ("without a label", len(report.unlabelled)),
+        ("skipped", report.count("skipped")),
+        ("without a label", report.count("unlabelled")),
     ]
     said = ", ".join(f"{count:,} {what}" for what, count in counts if count) or "nothing to do"
     labels = " and ".join(sorted(set(report.labels)))
@@ -229,6 +252,8 @@ def _print_report(report: IndexReport) -> None:
         print_text(
             f"{counted(report.verified, 'file')} of the same size and date read: {said} with other bytes"
         )
+    if report.films:
+        print_text(f"images of {counted(report.films, 'film')} are frames")
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
     for each in report.left_out:
@@ -243,15 +268,15 @@ def _print_report(report: IndexReport) -> None:
             (short_path(named_location(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]
         ]
         print_table(("skipped", "because"), rows)
-        print_rest(len(report.skipped), SHOWN)
-    for heading, paths in (
-        ("indexed without a label", report.unlabelled),
-        ("one of several of its name, found for its label by the folders", report.told_apart),
-        ("corrected or confirmed before, and different now: what the files say counts", report.overruled),
+        print_rest(report.count("skipped"), SHOWN)
+    for heading, name in (
+        ("indexed without a label", "unlabelled"),
+        ("one of several of its name, found for its label by the folders", "told_apart"),
+        ("corrected or confirmed before, and different now: what the files say counts", "overruled"),
     ):
-        if paths:
+        if paths := getattr(report, name):
             print_table((heading,), [(short_path(named_location(path)),) for path in paths[:SHOWN]])
-            print_rest(len(paths), SHOWN)
+            print_rest(report.count(name), SHOWN)
 
 
 def _print_report_lines(report: IndexReport) -> None:
@@ -272,6 +297,7 @@ def _print_report_lines(report: IndexReport) -> None:
         print_line({"type": "overruled", "path": path})
     summary = asdict(report)
     for name in ("skipped", "unlabelled", "told_apart", "overruled", "remarks"):
-        summary[name] = len(summary[name])
+        summary[name] = len(summary[name]) + report.beyond.get(name, 0)
+    del summary["beyond"]
     summary["left_out"] = sum(each.count for each in report.left_out)
     print_line({"type": "summary", **summary})

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @format_option
 @global_options
 def info(settings: Settings, collection: str, form: str) -> None:
-    """Describe a collection: its vectors, its fields and how often each value stands."""
+    """Describe a collection: vectors, fields and values.
+
+    Each field comes with how often each of its values stands.
+    """
     with settings.open() as database:
         handle = database[collection]
         found, fitting, vectors = handle.info(), handle.fitting(), handle.vectors()

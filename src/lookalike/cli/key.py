@@ -22,9 +22,10 @@ from lookalike.cli.output import print_text
     help="Add its line to this file, which is made if it is missing.",
 )
 def key(name: str, keys_file: Path | None, *, write: bool) -> None:
-    """Make an API key called NAME for `lookalike serve`, and print it: nobody keeps it.
+    """Make an API key called NAME for `lookalike serve`.
 
-    What is kept is its SHA-256, as a line in --keys FILE; without it, the line is printed below the key.
+    It is printed once, and nobody keeps it. What is kept is its SHA-256, as a line in --keys FILE; without
+    it, the line is printed below the key.
     """
     from lookalike.server.auth.keys import add_key, new_key
 

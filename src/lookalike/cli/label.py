@@ -85,10 +85,10 @@ def label(
     *,
     dry_run: bool,
 ) -> int:
-    """Put the labels of IMAGEs right, or confirm them; indexing again keeps to that.
+    """Put the labels of IMAGEs right, or confirm them.
 
-    An IMAGE is a path, an id or a URI; `-` reads them from stdin, one a line. Label files are not written to,
-    and a fit stays as it is until the next.
+    Indexing again keeps to that. An IMAGE is a path, an id or a URI; `-` reads them from stdin, one a line.
+    Label files are not written to, and a fit stays as it is until the next.
     """
     if (table is None) == (not images):
         raise InvalidArgument("name the images whose labels are to be put right, or a table: --from TABLE")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @format_option
 @cache_option
 def models(form: str, cache: Path) -> None:
-    """List the embedders: what they read, dimension, licence, and whether their weights are here.
+    """List the embedders, and whether their weights are here.
 
     Others are named by their family: onnx:PATH, timm:NAME, timm-inspect:NAME, open_clip:ARCH/TAG,
     sentence-transformers:NAME. Nothing is fetched to find out what is here.

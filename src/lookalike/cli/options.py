@@ -17,7 +17,7 @@ from lookalike.cli.loading import loading
 from lookalike.cli.messages import warn
 from lookalike.errors import InvalidArgument
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.sources.locations import location
+from lookalike.sources.locations import picture_place
 from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lookalike.database import Database
     from lookalike.embedders.protocol import Device
     from lookalike.evaluation.held_out_predictions import Ks
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Scalar, Where
 
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
@@ -183,13 +183,25 @@ using_option = option(
     help="Which vector of the collection, where it has several. [default: its default one]",
 )
 
+
+def _read_format(context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Read the form of the output; CSV is JSON lines that become rows when the command ends."""
+    if value != "csv":
+        return value
+    from lookalike.cli.output import lines_as_csv
+
+    context.with_resource(lines_as_csv(context))
+    return "jsonl"
+
+
 format_option = option(
     "--format",
     "form",
-    type=click.Choice(["table", "jsonl"]),
+    type=click.Choice(["table", "jsonl", "csv"]),
     envvar="LOOKALIKE_FORMAT",
     default="table",
-    help="A table for people or JSON lines for programs.",
+    callback=_read_format,
+    help="A table for people, JSON lines for programs, or CSV for spreadsheets.",
 )
 
 
@@ -287,15 +299,15 @@ def _readings(text: str) -> list[Scalar]:
     return readings
 
 
-def read_paths(paths: tuple[str, ...]) -> list[Location]:
+def read_paths(paths: tuple[str, ...]) -> list[Place]:
     """Return the paths that were named; `-` stands for those on stdin, one a line."""
-    named: list[Location] = []
+    named: list[Place] = []
     for path in paths:
         if path == "-":
             lines = sys.stdin.buffer.read().split(b"\n")
-            named += [location(_decode(line)) for line in lines if line]
+            named += [picture_place(_decode(line)) for line in lines if line]
         else:
-            named.append(location(path))
+            named.append(picture_place(path))
     if not named:
         raise InvalidArgument("no path was given")
     return named

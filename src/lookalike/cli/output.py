@@ -1,41 +1,98 @@
-"""Output on stdout: tables for people, JSON lines for programs."""
+"""Output on stdout: tables for people, JSON lines for programs, CSV for spreadsheets."""
 
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import sys
+import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+
+import click
 
 from lookalike.file_names import display
+from lookalike.sources.frames import FramePath
 from lookalike.sources.objects import ObjectPath
-from lookalike.uris import local_path, uri_text
+from lookalike.uris import frame_uri, local_path, split_frame, uri_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lookalike.anomaly.scoring import Anomaly, Box
     from lookalike.classification.explanation import Region
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Approximation, CollectionInfo, Neighbour, Record, VectorInfo
     from lookalike.vectors.exclusions import LeftOut
 
 _WIDEST = 1_000_000
+# Under which a command's context has the file of lines that become CSV.
+_CSV = "lookalike.csv"
 # Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.
 SHOWN = 50
 SHOWN_FINDINGS = 10
 
 
-def print_line(value: object) -> None:
-    """Print one JSON line; text that stdout cannot encode (a file name, say) is written as JSON's escapes."""
+def print_line(value: Mapping[str, object]) -> None:
+    """Print one JSON line, or keep it for a CSV file.
+
+    Text that stdout cannot encode (a file name, say) is written as JSON's escapes.
+    """
+    context = click.get_current_context(silent=True)
+    kept = None if context is None else context.meta.get(_CSV)
+    if kept is not None:
+        kept.write(json.dumps(value, default=_encode) + "\n")
+        return
     text = json.dumps(value, ensure_ascii=False, default=_encode)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = json.dumps(value, ensure_ascii=True, default=_encode)
     sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def lines_as_csv(context: click.Context) -> Iterator[None]:
+    """Write what `print_line` is given as CSV (RFC 4180) on stdout, when the block ends.
+
+    A column for each key of any line, in the order in which they came; what is nested has its keys joined by
+    dots, and a list is JSON. Which columns there are is known at the end only, so lines wait in a file.
+
+    Args:
+        context: of the command whose lines they are.
+    """
+    with tempfile.TemporaryFile("w+", encoding="ascii") as kept:
+        context.meta[_CSV] = kept
+        try:
+            yield
+        finally:
+            del context.meta[_CSV]
+            columns: dict[str, None] = {}
+            for line in _lines_of(kept):
+                columns.update(dict.fromkeys(line))
+            if columns:
+                rows = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
+                rows.writeheader()
+                rows.writerows(_lines_of(kept))
+
+
+def _lines_of(kept: IO[str]) -> Iterator[dict[str, object]]:
+    kept.seek(0)
+    return (dict(_cells(json.loads(line))) for line in kept)
+
+
+def _cells(value: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    """Return the cells of a line, nested keys after those above them."""
+    for key, cell in value.items():
+        if isinstance(cell, dict):
+            yield from _cells(cell, f"{above}{key}.")
+        elif isinstance(cell, str) or cell is None:
+            yield above + key, cell
+        else:
+            yield above + key, json.dumps(cell, ensure_ascii=False)
 
 
 def _encode(value: object) -> object:
@@ -105,11 +162,16 @@ def print_rest(count: int, shown: int | None, what: str = "") -> None:
         print_text(f"… and {count - shown:,} more{how}")
 
 
-def short_path(path: Location | str) -> str:
+def short_path(path: Place | str) -> str:
     """Return a path, or that of a `file:` URI, for people: relative to the current folder where it can be.
 
     An object is shown as people write it, and any other URI as it is.
     """
+    frame = split_frame(path) if isinstance(path, str) else None
+    if frame is not None:
+        return frame_uri(short_path(frame[0]), frame[1])
+    if isinstance(path, FramePath):
+        return frame_uri(short_path(path.film), path.seconds)
     place = local_path(path) if isinstance(path, str) else path
     if place is None or isinstance(place, ObjectPath):
         return display(uri_text(path) if isinstance(path, str) else path)
@@ -193,12 +255,13 @@ class OutputNames:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, path: Location) -> str:
+    def of(self, path: Place) -> str:
         """Return the name for a picture, with a number where another has it."""
-        number, name = 1, f"{path.stem}.png"
+        stem = path.film.stem + f"-{path.seconds}s" if isinstance(path, FramePath) else path.stem
+        number, name = 1, f"{stem}.png"
         while name.casefold() in self._taken:
             number += 1
-            name = f"{path.stem}-{number}.png"
+            name = f"{stem}-{number}.png"
         self._taken.add(name.casefold())
         return name
 

@@ -46,10 +46,11 @@ def parity(
     approximate: bool,
     form: str,
 ) -> int:
-    """Ask several stores the same questions about one collection, and compare what they hold and answer.
+    """Ask several stores the same, and compare the answers.
 
-    Each STORE is a URL as for --store; the first is what the others are compared with. The questions are the
-    collection's own images, without a filter and with some.
+    What they hold of the collection is compared, too. Each STORE is a URL as for --store; the first is what
+    the others are compared with. The questions are the collection's own images, without a filter and with
+    some.
     """
     where = parse_where(conditions) if conditions else None
     with ExitStack() as opened:

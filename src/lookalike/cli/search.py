@@ -103,7 +103,7 @@ def search(
     hybrid: bool,
     approximate: bool,
 ) -> None:
-    """Find the images that are most like an image, a text, or a sum of them.
+    """Find the images most like an image, a text, or a sum.
 
     A TERM is an image file, the id of an image of the collection, or else words: "a red car". Terms are
     added and subtracted with + and -, each a word of its own: "red car" + a.jpg - "at night". Exact search by

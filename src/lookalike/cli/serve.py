@@ -19,6 +19,20 @@ from lookalike.server.settings import Settings as ServiceSettings
 _DEFAULTS = ServiceSettings()
 
 
+def _read_aliases(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Read names of models for names that exist."""
+    read = dict(value.partition("=")[::2] for value in values)
+    for value in values:
+        alias, _, model = value.partition("=")
+        if not alias or not model:
+            raise click.BadParameter(f"{value!r}: write ALIAS=MODEL.")
+        if read[alias] != model:
+            raise click.BadParameter(f"{alias!r} is an alias of two models.")
+    return tuple(read.items())
+
+
 @click.command()
 @option(
     "--host",
@@ -51,6 +65,14 @@ _DEFAULTS = ServiceSettings()
     multiple=True,
     metavar="NAME",
     help="Embed with this model too, beside those of the collections.",
+)
+@click.option(
+    "--model-alias",
+    "aliases",
+    multiple=True,
+    callback=_read_aliases,
+    metavar="ALIAS=MODEL",
+    help="Answer to this name of a model too, as an application that is there already calls it.",
 )
 @click.option(
     "--root",
@@ -153,9 +175,10 @@ _DEFAULTS = ServiceSettings()
 @global_options
 @model_options
 def serve(settings: Settings, port: int, max_mb: int, max_seconds: float, memory: int, **told: Any) -> int:
-    """Serve an inference endpoint, a search API and a page to search, classify and judge, over HTTP.
+    """Serve an API and a page to search, classify and judge.
 
-    SIGTERM and Ctrl-C end it when all that was accepted is answered; a second Ctrl-C ends it at once.
+    The API has an inference endpoint in the forms of others, too. SIGTERM and Ctrl-C end it when all that was
+    accepted is answered; a second Ctrl-C ends it at once.
     """
     from lookalike.server.process import serve as serve_until_stopped
 

@@ -43,9 +43,10 @@ def suggest(
     collection: str,
     form: str,
 ) -> None:
-    """Suggest which images to label next: uncertain, typical and different ones.
+    """Suggest which images to label next.
 
-    They are chosen among the images that have no value of the field, such that these are covered best.
+    Uncertain, typical and different ones: they are chosen among the images that have no value of the field,
+    such that these are covered best.
     """
     from lookalike.active_learning.suggest import suggestion_lines
 
@@ -62,9 +63,10 @@ def suggest(
 
 def _print_suggestions(found: Suggestions) -> None:
     drawn = "" if found.drawn == found.unlabelled else f", of which {found.drawn:,} were looked at"
+    compared = "" if found.compared is None else f", of which {found.compared:,} were compared with"
     print_text(
         f"{counted(found.unlabelled, 'image')} without a value of {display(found.by)}{drawn}; "
-        f"{found.labelled:,} with one"
+        f"{found.labelled:,} with one{compared}"
     )
     if found.series is not None:
         print_text(f"there are series ({display(found.series)}): one image of each at most")

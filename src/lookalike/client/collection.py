@@ -281,6 +281,7 @@ class RemoteCollection:
         max_error: float | None = None,
         coverage: float | None = None,
         false_alarm: float | None = None,
+        sample: int | None = None,
     ) -> RemoteJob:
         """Begin to measure how often the neighbours are right; see `RemoteJob.evaluation`.
 
@@ -296,6 +297,8 @@ class RemoteCollection:
             max_error: find the confidence above which the error is at most this, 0 … 1.
             coverage: measure label sets that contain the true label this often, 0 … 1.
             false_alarm: part of the known pictures that may be called unknown, 0 … 1.
+            sample: classify so many images, drawn at random, by all others; None: all, or 10,000 where not
+                all fit into memory.
 
         Raises:
             InvalidArgument: a number is out of its range.
@@ -303,7 +306,7 @@ class RemoteCollection:
         given = {
             "by": by, "within": within, "using": using, "k": k, "group": group, "folds": folds,
             "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage,
-            "false_alarm": false_alarm,
+            "false_alarm": false_alarm, "sample": sample,
         }  # fmt: skip
         return self._begin("evaluations", EvaluateQuery, given)
 

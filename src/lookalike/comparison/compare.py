@@ -28,6 +28,7 @@ from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import refit_with
 from lookalike.progress import silent
+from lookalike.sources.film_groups import with_films_together
 from lookalike.sources.locations import readable_location
 from lookalike.types import Skipped
 from lookalike.vectors.exclusions import LeftOut, evaluable_rows
@@ -128,7 +129,8 @@ def compare(
         raise Unanswerable(f"no image with a value of {by!r} could be read: {next(iter(lost.values()))}")
     matrices = {name: normalise(np.stack([some[one.id] for one in taking])) for name, some in vectors.items()}
     del vectors
-    lots = near_duplicate_groups(next(iter(matrices.values())), [one.digest for one in taking])
+    near = near_duplicate_groups(next(iter(matrices.values())), [one.digest for one in taking])
+    lots = with_films_together(near, taking)
 
     found: list[tuple[RankedCandidate, NDArray[np.bool_]]] = []
     for name, candidate in embedders.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,12 +24,16 @@ from lookalike.ingest.indexed_folders import Indexed, indexed_paths
 from lookalike.ingest.removals import Disk
 from lookalike.ingest.survey import survey
 from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.memory import fits
+from lookalike.metric_learning.drawing import draw, vectors_of
 from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
 from lookalike.search.neighbours import embed_images
 from lookalike.search.query import Image
+from lookalike.sources.film_groups import with_films_together
 from lookalike.sources.locations import full
 from lookalike.stores.checks import same_name
+from lookalike.stores.verification import fields_match
 from lookalike.types import SERIES, Neighbour, Record, Skipped
 from lookalike.uris import SENT
 from lookalike.vectors.groupings import numbered_by_first_row
@@ -38,7 +42,7 @@ from lookalike.vectors.nearest import leave_one_out_rows, nearest_rows
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +61,8 @@ PERMUTATIONS = 999
 
 # Images of each sample that are compared at most: a kernel of so many twice is 32 MB.
 _MOST = 1000
+# Of each side, where not all images fit into memory: series and labels are told by these.
+_DRAWN = 20_000
 # Images that are named.
 _NAMED = 20
 
@@ -191,25 +197,94 @@ def compare_with_collection(
     if not collection.count:
         raise CollectionEmpty(collection.name)
     embedding, permuting = divided(progress, [1, 1])
-    records, vectors = spaces.read_plain(collection, options.using)
-    chosen = _matching(spaces, collection, records, options.where)
+    for field in (*(options.where or ()), *(options.new or ())):
+        if kept_name(field, collection) not in collection.fields:
+            raise FieldNotFound(field, collection.fields)
     skipped: list[Skipped] = []
+    sent = None
     if options.new is None:
-        new_records, new_vectors = _embedded(spaces, models, collection, new, options, skipped, embedding)
-    else:
-        rows = _matching(spaces, collection, records, options.new)
-        embedding(1, 1)
-        new_records, new_vectors = [records[row] for row in np.flatnonzero(rows)], vectors[rows]
-    digests = {record.digest for record in new_records}
-    there = np.array([record.digest in digests for record in records], dtype=bool)
-    chosen &= ~there
-    reference, vectors = [records[row] for row in np.flatnonzero(chosen)], vectors[chosen]
+        sent = _embedded(spaces, models, collection, new, options, skipped, embedding)
+    dimension = plain_vector(collection, options.using).space.dimension
+    read = _read_all if fits(collection.count, dimension) else _read_some
+    sides = read(spaces, collection, options, sent)
+    embedding(1, 1)
     by = None if options.by is None else kept_name(options.by, collection)
     group = None if options.group is None else kept_name(options.group, collection)
-    known = len({records[row].digest for row in np.flatnonzero(there)}) if options.new is None else 0
     asked = replace(options, by=by, group=group)
-    drift = compare(reference, vectors, new_records, new_vectors, asked, permuting)
-    return replace(drift, known=known, skipped=tuple(skipped))
+    drift = compare(sides.reference, sides.vectors, *sides.new, asked, permuting)
+    left_out = drift.left_out + sides.undrawn
+    return replace(drift, known=sides.known, left_out=left_out, skipped=tuple(skipped))
+
+
+class _Sides(NamedTuple):
+    """The images that are compared."""
+
+    reference: list[Record]
+    vectors: Vectors
+    new: tuple[list[Record], Vectors]
+    known: int
+    """Images of the collection that new files are."""
+    undrawn: int = 0
+    """Images that were not read, as others were drawn."""
+
+
+def _read_all(
+    spaces: Spaces,
+    collection: CollectionInfo,
+    options: DriftOptions,
+    sent: tuple[list[Record], Vectors] | None,
+) -> _Sides:
+    """Read a collection; `sent` are new images that are no records of it."""
+    records, vectors = spaces.read_plain(collection, options.using)
+    chosen = _matching(spaces, collection, records, options.where)
+    new = sent
+    if new is None:
+        rows = _matching(spaces, collection, records, options.new)
+        new = [records[row] for row in np.flatnonzero(rows)], vectors[rows]
+    digests = {record.digest for record in new[0]}
+    there = np.array([record.digest in digests for record in records], dtype=bool)
+    chosen &= ~there
+    known = 0 if sent is None else len({records[row].digest for row in np.flatnonzero(there)})
+    return _Sides([records[row] for row in np.flatnonzero(chosen)], vectors[chosen], new, known)
+
+
+def _read_some(
+    spaces: Spaces,
+    collection: CollectionInfo,
+    options: DriftOptions,
+    sent: tuple[list[Record], Vectors] | None,
+) -> _Sides:
+    """Read images of each side that are drawn at random, of a collection that does not fit into memory."""
+    new, undrawn = sent, 0
+    if new is None:
+        drawn, vectors, undrawn = _drawn(spaces, collection, options, options.new, lambda _: True)
+        new = drawn, vectors
+    digests = {record.digest for record in new[0]}
+    # Also those that were not drawn are new ones.
+    filtered = None if sent is not None else kept_filter(options.new, collection)
+    known = 0
+    if sent is not None:
+        known = sum(bool(spaces.store.ids_by_digest(collection.name, each)) for each in digests)
+
+    def is_other(record: Record) -> bool:
+        return record.digest not in digests and not (filtered and fields_match(record.fields, filtered))
+
+    records, vectors, more = _drawn(spaces, collection, options, options.where, is_other)
+    return _Sides(records, vectors, new, known, undrawn + more)
+
+
+def _drawn(
+    spaces: Spaces,
+    collection: CollectionInfo,
+    options: DriftOptions,
+    where: Where | None,
+    among: Callable[[Record], bool],
+) -> tuple[list[Record], Vectors, int]:
+    """Return some records that match, drawn at random, their plain vectors, and how many were not drawn."""
+    batches = spaces.store.scan_records(collection.name, kept_filter(where, collection) or None)
+    ids, count = draw(batches, _DRAWN, options.seed, among)
+    found = vectors_of(spaces.store, collection.name, plain_vector(collection, options.using), ids)
+    return *found, count - len(found[0])
 
 
 def compare(
@@ -278,9 +353,6 @@ def _matching(
     """Return which records match a filter: shape (n,)."""
     if not where:
         return np.ones(len(records), dtype=bool)
-    for field in where:
-        if kept_name(field, collection) not in collection.fields:
-            raise FieldNotFound(field, collection.fields)
     matching = spaces.store.scan_records(collection.name, kept_filter(where, collection))
     ids = {record.id for batch in matching for record in batch}
     return np.array([record.id in ids for record in records], dtype=bool)
@@ -339,12 +411,13 @@ def _groups(
     """Return which images are exchanged together; only a field makes groups with images of both sides."""
     group = options.group
     if group is None:
-        return np.arange(len(records))
+        return with_films_together(np.arange(len(records)), records)
     values = [label_of(record, group) for record in records]
     if any(value is not None for value in values):
         numbers: dict[object, int] = {}
         keys = [place if value is None else label_key(value) for place, value in enumerate(values)]
-        return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+        asked = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
+        return with_films_together(asked, records)
     if group != SERIES:
         raise FieldNotFound(group, {name for record in records for name in record.fields})
     groups = np.arange(len(records))
@@ -357,7 +430,7 @@ def _groups(
             # Numbered by one of their own rows, which no group of the other side has.
             firsts = np.unique(found.groups, return_index=True)[1]
             groups[rows] = rows[firsts[found.groups]]
-    return groups
+    return with_films_together(groups, records)
 
 
 def _sampled(groups: Groups, second: NDArray[np.bool_], seed: int) -> NDArray[np.intp]:

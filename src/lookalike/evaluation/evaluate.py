@@ -23,11 +23,14 @@ from lookalike.evaluation.figures import baseline_accuracy, class_figures, confu
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
 from lookalike.evaluation.held_out_predictions import predict_held_out, workload
-from lookalike.evaluation.lots import joined_text, lots_of
+from lookalike.evaluation.lots import Lots, joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.evaluation.reliability import measure_reliability
+from lookalike.evaluation.sampled_predictions import SAMPLE, SampleOptions, predict_sample
 from lookalike.evaluation.series import find_series
 from lookalike.label_normalisation import kept_name
+from lookalike.memory import fits
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import divided, silent
 from lookalike.types import SERIES, Neighbour
 from lookalike.vectors.groupings import merge_groupings
@@ -38,11 +41,10 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
-    from lookalike.evaluation.lots import Lots
     from lookalike.evaluation.reliability import Reliability
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
-    from lookalike.types import Record, Vectors
+    from lookalike.types import CollectionInfo, Record, Vectors
     from lookalike.vectors.metric import Fit
     from lookalike.vectors.vote import Codes
 
@@ -75,6 +77,9 @@ class EvaluateOptions:
     """Measure label sets that contain the true label this often."""
     false_alarm: float | None = None
     """Rate at which a known image may be called unknown; None: `novelty.FALSE_ALARM`."""
+    sample: int | None = None
+    """Classify so many images, drawn at random, by all others; None: all, or `SAMPLE` where not all fit into
+    memory."""
 
 
 _USUAL = EvaluateOptions()
@@ -100,18 +105,72 @@ def evaluate_collection(
         options: how; its fields as people write them.
         using: the vector that is judged; None: the default one.
         progress: called with images read and compared, and those to do.
+
+    Raises:
+        MemoryTooSmall: not all records fit into memory, and what is asked takes all of them.
     """
     collection = spaces.store.collection(name)
-    found, comparing = spaces.read_for_folds(collection, using, models, progress)
     options = replace(
         options,
         within=None if options.within is None else kept_name(options.within, collection),
         group=None if options.group is None else kept_name(options.group, collection),
     )
+    dimension = plain_vector(collection, using).space.dimension
+    count = options.sample
+    if count is None and not fits(collection.count, dimension):
+        count = SAMPLE
+    if count is not None and count < collection.count:
+        return _evaluate_sample(
+            spaces, models, collection, kept_name(by, collection), count, options, using, progress
+        )
+    found, comparing = spaces.read_for_folds(collection, using, models, progress)
     return evaluate(
         *(found.records, found.vectors, kept_name(by, collection), options),
         fit=found.fit, fit_by=found.fit_by, progress=comparing,
     )  # fmt: skip
+
+
+def _evaluate_sample(
+    spaces: Spaces,
+    models: Models,
+    collection: CollectionInfo,
+    by: str,
+    count: int,
+    options: EvaluateOptions,
+    using: str | None,
+    progress: Progress,
+) -> Evaluation:
+    """Evaluate a sample of a collection, whose records are never all in memory."""
+    check_promises(options.max_error, options.coverage, options.false_alarm)
+    if options.group == SERIES and SERIES not in collection.fields:
+        raise Unanswerable(
+            "series are told by the names and times of all images together, and this is a sample: name a "
+            "field to group by, or leave the sample out"
+        )
+    plain, fit, fit_by = spaces.for_folds(collection, using, models)
+    sampled = predict_sample(
+        spaces.store, collection, plain,
+        SampleOptions(
+            by, None, options.within, options.group, options.near_duplicates, options.k, count, options.seed
+        ),
+        fit=fit, fit_by=fit_by, progress=progress,
+    )  # fmt: skip
+    held = sampled.held
+    alike = np.zeros(len(sampled.records), np.intp)
+    alike[held.rows] = sampled.alike
+    apart = None if sampled.loose_right is None else Apart(len(held.rows), sampled.loose_right)
+    evaluation = _judged(
+        sampled.records,
+        held,
+        by,
+        options,
+        Lots(None, alike, frames=sampled.frames),
+        apart,
+        None,
+        silent,
+        silent,
+    )
+    return replace(evaluation, alone_in_class=sampled.alone)
 
 
 def evaluate(
@@ -195,6 +254,23 @@ def evaluate(
     if lots.together is not None:
         loose = answers(None, singly)
         apart = _figures(loose)
+    evaluation = _judged(records, held, by, options, lots, apart, series, judging, telling)
+    progress(sum(sizes), sum(sizes))
+    return evaluation
+
+
+def _judged(
+    records: Sequence[Record],
+    held: HeldOutPredictions,
+    by: str,
+    options: EvaluateOptions,
+    lots: Lots,
+    apart: Apart | None,
+    series: SeriesFigures | None,
+    judging: Progress,
+    telling: Progress,
+) -> Evaluation:
+    """Return what held-out predictions amount to."""
     reliability, reliability_refusal = None, None
     try:
         reliability = measure_reliability(
@@ -202,13 +278,12 @@ def evaluate(
             max_error=options.max_error,
             coverage=options.coverage,
             false_alarm=FALSE_ALARM if options.false_alarm is None else options.false_alarm,
-            seed=seed,
+            seed=options.seed,
             progress=judging,
         )
     except Unanswerable as error:
         reliability_refusal = str(error)
     mistakes = _mistakes(records, held, by, telling)
-    progress(sum(sizes), sum(sizes))
     return _evaluation(
         records, held, by, options, lots, apart, series, reliability, reliability_refusal, mistakes
     )
@@ -243,6 +318,7 @@ def _evaluation(
         near_duplicates=int(lots.alike[held.rows].sum()),
         chains=lots.chains,
         joined=lots.joined,
+        frames=lots.frames,
         apart=apart,
         series=series,
         repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),

@@ -115,6 +115,8 @@ class Evaluation:
     joined: tuple[Joined, ...]
     """Lots of several values of `group`, joined by near-duplicates that lie in more than one; the largest
     first."""
+    frames: int
+    """Images that are frames of one film with others, and were kept together."""
     apart: Apart | None
     """The accuracy without keeping anything together, where that differs in what was compared."""
     series: SeriesFigures | None
@@ -147,7 +149,9 @@ class Evaluation:
 
     @property
     def total(self) -> int:
-        """Images in the collection: those evaluated and those left out."""
+        """Images in the collection: those evaluated, left out, or outside of the sample."""
+        if self.held.sample is not None:
+            return self.held.sample.total
         return self.evaluated + len(self.left_out)
 
     @property
@@ -186,16 +190,21 @@ class Evaluation:
     def remarks(self) -> list[str]:
         """How the figures were got, what was kept together and what flatters them, in words, a line each."""
         said = []
+        if self.held.sample is not None and self.group is None:
+            said.append("series were not looked for: that takes all images, and these are a sample")
         if len(self.repeats) > 1:
             each = ", ".join(f"{accuracy:.4f}" for accuracy in self.repeats)
             said.append(f"accuracy of each drawing of the folds: {each}")
         if self.held.chosen:
-            used = ", ".join(f"{k} in {_counted(folds, 'fold')}" for k, folds in self.ks)
+            part = "fold" if self.held.sample is None else "half"
+            used = ", ".join(f"{k} in {_counted(folds, part)}" for k, folds in self.ks)
             said.append(f"k chosen: {used}; for new images {self.k}")
         if self.apart is not None:
             kept = [f"images of the same {self.group}"] if self.group else []
             if self.near_duplicates:
                 kept.append(f"near-duplicates ({_counted(self.near_duplicates, 'image')})")
+            if self.frames:
+                kept.append(f"frames of one film ({_counted(self.frames, 'image')})")
             said.append(
                 f"kept together: {' and '.join(kept)}; each image on its own, the accuracy would seem "
                 f"{self.apart.accuracy:.4f} ({self.apart.correct:,} of {self.apart.evaluated:,})"
@@ -248,7 +257,8 @@ class Evaluation:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    several = "halves" if what == "half" else f"{what}s"
+    return f"{count:,} {what if count == 1 else several}"
 
 
 def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -265,6 +275,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "within": evaluation.within,
         "k": evaluation.k,
         "images": evaluation.total,
+        "sample": None if evaluation.held.sample is None else asdict(evaluation.held.sample),
         "evaluated": evaluation.evaluated,
         "correct": evaluation.correct,
         "accuracy": evaluation.accuracy,

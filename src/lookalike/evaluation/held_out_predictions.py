@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from lookalike.evaluation.sample import Sample
     from lookalike.progress import Progress
     from lookalike.types import Record, Scalar, Vectors
     from lookalike.vectors.metric import Fit
@@ -82,6 +83,8 @@ class HeldOutPredictions:
     chosen: bool
     """Whether k was chosen by data."""
     left_out: tuple[LeftOut, ...]
+    sample: Sample | None = None
+    """What they are a sample of; None where all images were classified."""
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -92,6 +95,8 @@ class HeldOutPredictions:
     @property
     def method(self) -> str:
         """How the predictions were made, in words."""
+        if self.sample is not None:
+            return self.sample.text
         if not self.folds:
             return "leave-one-out"
         what = ["metric refitted"] * self.refitted + ["k chosen"] * self.chosen

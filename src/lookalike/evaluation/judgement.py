@@ -5,6 +5,8 @@ classification does, and more where a metric is fitted in folds. One more pictur
 a judgement that is there goes on to be used after images came, went or were relabelled, it says how many did,
 and it is made anew where that is asked for, takes less than `QUICK_SECONDS`, or where less than half of the
 judged images are still what they were. A judgement of another vector, fit, k or field is another one.
+
+Of many images a random sample is answered by all others, see `sampled_predictions`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lookalike.evaluation.calibration_set import CalibrationSet, calibration_set_of
+from lookalike.evaluation.sample import Sample
+from lookalike.memory import fits
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.output_files import replace_file
 from lookalike.progress import divided, silent
 from lookalike.stores.checks import same_name
@@ -37,6 +42,13 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import CollectionInfo, Stamp, Where
+
+JUDGED_IMAGES = 10_000
+"""Images up to which all are answered by all others, without being asked to; and of a sample, at most."""
+
+SAMPLED_IMAGES = 100_000
+"""Images up to which a sample is answered by all others without being asked to, which takes what comparing
+`JUDGED_IMAGES` with each other does; and all are, where that is asked for."""
 
 QUICK_SECONDS = 1.0
 """CPU time below which a judgement is made anew at once: less than a command takes to start and embed."""
@@ -113,6 +125,8 @@ class Judgement:
     age: Age
     related: Related | None
     """None where none were found."""
+    sample: Sample | None = None
+    """That was answered; None where all images were."""
 
 
 class _Kept(NamedTuple):
@@ -124,11 +138,15 @@ class _Kept(NamedTuple):
     seconds: float
     """CPU time that it took."""
     related: Related | None
+    sample: Sample | None = None
 
     def to_bytes(self) -> bytes:
         out = io.BytesIO()
         related = None if self.related is None else asdict(self.related)
-        said = {"version": _VERSION, "at": self.at, "seconds": self.seconds, "related": related}
+        sample = None if self.sample is None else asdict(self.sample)
+        said = {
+            "version": _VERSION, "at": self.at, "seconds": self.seconds, "related": related, "sample": sample
+        }  # fmt: skip
         text = json.dumps(said)
         np.savez(
             out,
@@ -138,6 +156,14 @@ class _Kept(NamedTuple):
             stamps=self.records.stamps,
         )
         return out.getvalue()
+
+    @classmethod
+    def read(cls, path: Path) -> _Kept | None:
+        """Return what is kept in a file; None where none is, or what is damaged."""
+        try:
+            return cls.from_bytes(path.read_bytes())
+        except OSError:
+            return None
 
     @classmethod
     def from_bytes(cls, data: bytes) -> _Kept | None:
@@ -150,7 +176,8 @@ class _Kept(NamedTuple):
                 made = CalibrationSet.from_bytes(file["calibration_set"].tobytes())
                 records = _Records(file["ids"], file["stamps"])
                 related = None if text["related"] is None else Related(**text["related"])
-                said = str(text["at"]), float(text["seconds"]), related
+                sample = None if text.get("sample") is None else Sample(**text["sample"])
+                said = str(text["at"]), float(text["seconds"]), related, sample
                 return None if made is None else cls(made, records, *said)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
@@ -183,12 +210,14 @@ def open_judgement(
     where: Where | None = None,
     seed: int = 0,
     refresh: bool | None = None,
+    asked: bool = True,
     progress: Progress = silent,
-) -> Judgement:
+) -> Judgement | None:
     """Return the judgement of a collection: the one that is there, or a new one.
 
     Near-duplicates are kept together. With a fitted metric, or where k is chosen, one repeat of five folds
-    is held out; else each image is.
+    is held out; else each image is. Of a collection that does not fit into memory a sample is answered, and
+    of more than `JUDGED_IMAGES`, too, where nobody asked for it.
 
     Args:
         spaces: of the store with the collection.
@@ -201,6 +230,8 @@ def open_judgement(
         seed: of the folds.
         refresh: make a new one wherever something has changed, or (False) only where the old one cannot be
             used; None: also where it takes less than `QUICK_SECONDS`.
+        asked: whether somebody asked for it; else more than `SAMPLED_IMAGES` are not judged, and None comes
+            back where they have not been before.
         progress: called with images read and compared, and those to do, where a new one is made.
 
     Raises:
@@ -208,7 +239,8 @@ def open_judgement(
     """
     store = spaces.store
     fitting = spaces.fitting(collection, using)
-    asked = (
+    count = _sample_of(collection, plain_vector(collection, using).space.dimension, asked=asked)
+    whole = (
         _place(store.url),
         same_name(collection.name),
         collection.vector(using).space,
@@ -218,23 +250,34 @@ def open_judgement(
         None if fitting is None else fitting.by,
         seed,
     )
-    path = models.cache / _FOLDER / f"{hashlib.sha256(repr(asked).encode()).hexdigest()}.npz"
-    now = _records(store.stamps(collection.name).values())
-    try:
-        kept = _Kept.from_bytes(path.read_bytes())
-    except OSError:
-        kept = None
-    if kept is not None:
-        age = kept.age(now)
-        if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
-            return Judgement(kept.calibration_set, age, kept.related)
+    folder = models.cache / _FOLDER
+    # One of all images is better than one of a sample, where both are there.
+    paths = [
+        folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()}.npz"
+        for key in ([whole] if count is None else [whole, (*whole, "sample")])
+    ]
+    now = _records(stamp for _, stamp in store.scan_stamps(collection.name))
+    for path in paths:
+        kept = _Kept.read(path)
+        if kept is not None:
+            age = kept.age(now)
+            if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
+                return Judgement(kept.calibration_set, age, kept.related, kept.sample)
+    if not asked and collection.count > SAMPLED_IMAGES:
+        return None
     # SciPy and scikit-learn: an answer from the cache need not wait for them, nor are they part of judging.
     from lookalike.evaluation import calibration  # noqa: F401
 
     started = time.thread_time()
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    made, related = _judge(spaces, models, collection, by, using, k, where, seed, progress)
-    new = _Kept(made, now, at, time.thread_time() - started, related)
+    sample = None
+    if count is None:
+        made, related = _judge(spaces, models, collection, by, using, k, where, seed, progress)
+    else:
+        made, sample = _judge_sample(spaces, models, collection, by, using, k, where, seed, count, progress)
+        related = None
+    new = _Kept(made, now, at, time.thread_time() - started, related, sample)
+    path = paths[-1]
     # Of a damaged collection it would speak of records that it has not seen. Not to keep it is no error.
     if not store.damage.found():
         try:
@@ -242,7 +285,42 @@ def open_judgement(
             replace_file(path, new.to_bytes(), mode=0o600)
         except OSError:
             pass
-    return Judgement(made, new.age(now), related)
+    return Judgement(made, new.age(now), related, sample)
+
+
+def _sample_of(collection: CollectionInfo, dimension: int, *, asked: bool) -> int | None:
+    """Return how many images are to be answered by all others; None for all."""
+    count = collection.count
+    if count <= (SAMPLED_IMAGES if asked else JUDGED_IMAGES) and fits(count, dimension):
+        return None
+    return (
+        JUDGED_IMAGES
+        if asked
+        else max(JUDGED_IMAGES // 10, min(JUDGED_IMAGES, JUDGED_IMAGES**2 // max(count, 1)))
+    )
+
+
+def _judge_sample(
+    spaces: Spaces,
+    models: Models,
+    collection: CollectionInfo,
+    by: str,
+    using: str | None,
+    k: Ks,
+    where: Where | None,
+    seed: int,
+    count: int,
+    progress: Progress,
+) -> tuple[CalibrationSet, Sample | None]:
+    """Answer a sample of the images by all others, see `_judge`."""
+    from lookalike.evaluation.sampled_predictions import SampleOptions, predict_sample
+
+    plain, fit, fit_by = spaces.for_folds(collection, using, models)
+    options = SampleOptions(by, where, k=k, count=count, seed=seed)
+    found = predict_sample(
+        spaces.store, collection, plain, options, fit=fit, fit_by=fit_by, progress=progress
+    )
+    return calibration_set_of(found.held, seed=seed), found.held.sample
 
 
 def _judge(

@@ -13,6 +13,8 @@ import numpy as np
 
 from lookalike.errors import FieldNotFound, InvalidArgument
 from lookalike.progress import silent
+from lookalike.sources.film_groups import film_groups
+from lookalike.types import FILM
 from lookalike.vectors.groupings import merge_groupings
 from lookalike.vectors.near_duplicates import find_near_duplicates
 from lookalike.vectors.vote import label_key, label_of
@@ -57,6 +59,8 @@ class Lots:
     """Near-duplicates that were taken apart, the largest first."""
     joined: tuple[Joined, ...] = ()
     """Lots of several groups, the largest first."""
+    frames: int = 0
+    """Images that are frames of one film with others, which are kept together always."""
 
 
 def lots_of(
@@ -68,7 +72,7 @@ def lots_of(
     near_duplicates: bool,
     progress: Progress = silent,
 ) -> Lots:
-    """Return which images are to be kept together.
+    """Return which images are to be kept together; frames of one film always are, where `by` is not the film.
 
     Args:
         records: in any order.
@@ -106,13 +110,17 @@ def lots_of(
         found[order], chains = near.groups, near.chains
         groupings.append(found)
         alike = (np.bincount(found)[found] > 1).astype(np.intp)
+    films = film_groups(records)
+    if films is not None and by != FILM:
+        groupings.append(films)
     if not groupings:
         return Lots(None, alike)
     lots = merge_groupings(groupings)
     together = lots if int(lots.max(initial=-1)) + 1 < count else None
     named = np.array([value is not None for value in values], dtype=bool)
     joined = _joined(lots[named], groupings[0][named]) if group is not None else ()
-    return Lots(together, alike, chains, joined)
+    frames = 0 if films is None else int((np.bincount(films)[films] > 1).sum())
+    return Lots(together, alike, chains, joined, frames)
 
 
 def _joined(lots: Codes, groups: Codes) -> tuple[Joined, ...]:

@@ -8,80 +8,28 @@ stop.
 from __future__ import annotations
 
 import atexit
-import errno
 import json
 import mmap
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from lookalike.errors import DecodingStopped, UnusableImage
+from lookalike.images.limited_process import SECONDS, Ended, LimitedProcess, ending
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-SECONDS = 30
-"""Of a core, for one image: 134 megapixels of JPEG 2000, the slowest format, take 22, at 2.5 GHz."""
-
-_WALL = 4 * SECONDS
-"""Seconds until an answer, however many others want the cores."""
-
-# Without -P and our own path, a file called json.py where the user happens to be would be run.
-_PROGRAM = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from lookalike.images.decoder_process import main
-main(*map(int, sys.argv[2:]))
-"""
-
-
-class _Ended(Exception):
-    """The process ended before it had answered."""
-
 
 class _Decoder:
-    """A decoder process, and the channel to it."""
+    """A decoder process, and how it is asked."""
 
     def __init__(self) -> None:
-        if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program again
-            raise OSError(errno.ENOEXEC, "this program has no interpreter of its own")
-        # Not in /dev/shm, which a container may lack, or have little of.
-        self._pixels = os.memfd_create("lookalike-pixels")
-        ours, theirs = socket.socketpair()
-        lifeline, self._lifeline = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-c", _PROGRAM),
-                    *(json.dumps(_search_path()), str(theirs.fileno()), str(lifeline), str(self._pixels)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), lifeline, self._pixels),
-                # Ctrl-C on the terminal is for the program.
-                start_new_session=True,
-                # One arena: each other one would take 64 MB of the address space.
-                env={**os.environ, "MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"},
-            )
-        except BaseException:
-            ours.close()
-            os.close(self._lifeline)
-            os.close(self._pixels)
-            raise
-        finally:
-            theirs.close()
-            os.close(lifeline)
-        self._socket = ours
-        self._answers = ours.makefile("rb")
+        self._process = LimitedProcess("lookalike.images.decoder_process")
+        self._answers = self._process.socket.makefile("rb")
         self.stopped = False
         """Whether it was ended because somebody said stop."""
 
@@ -91,40 +39,40 @@ class _Decoder:
         """Return an image and its notes, or the reason why there is none.
 
         Raises:
-            _Ended: the process ended first.
+            Ended: the process ended first.
         """
         question = {"name": name, "options": options, "length": len(data)}
         question |= {"seconds": SECONDS, "memory": memory}
         try:
-            self._socket.settimeout(_WALL)
-            self._socket.sendall(json.dumps(question).encode() + b"\n")
-            self._socket.sendall(data)
+            self._process.socket.sendall(json.dumps(question).encode() + b"\n")
+            self._process.socket.sendall(data)
             line = self._answers.readline()
             if not line.endswith(b"\n"):
-                raise _Ended
+                raise Ended
             answer = json.loads(line)
             if "reason" in answer:
                 return str(answer["reason"])
             return self._received(answer["mode"], answer["size"]), tuple(answer["notes"])
         except (OSError, ValueError) as error:  # a timeout is one; and an answer that makes no sense
-            raise _Ended from error
+            raise Ended from error
 
     def _received(self, mode: str, size: list[int]) -> Image.Image:
         """Take the pixels that the process has left."""
         width, height = size
-        count = os.fstat(self._pixels).st_size
+        left = self._process.pixels
+        count = os.fstat(left).st_size
         try:
             with (
-                mmap.mmap(self._pixels, count, access=mmap.ACCESS_READ) as pixels,
+                mmap.mmap(left, count, access=mmap.ACCESS_READ) as pixels,
                 memoryview(pixels) as view,
             ):
                 return Image.frombytes(mode, (width, height), view)
         finally:
-            os.ftruncate(self._pixels, 0)
+            os.ftruncate(left, 0)
 
     def is_alive(self) -> bool:
         """Tell whether the process still runs."""
-        return self._process.poll() is None
+        return self._process.is_alive()
 
     def kill(self) -> None:
         """End the process, from any thread."""
@@ -132,20 +80,13 @@ class _Decoder:
 
     def close(self) -> int:
         """End the process, from the thread that asks it, and return how it ended: a signal is negative."""
-        # It may be about to end by itself, which tells more.
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.2)
-        self._process.kill()
-        code = self._process.wait()
-        self.forget()
-        return code
+        self._answers.close()
+        return self._process.close()
 
     def forget(self) -> None:
         """Close what leads to the process."""
         self._answers.close()
-        self._socket.close()
-        os.close(self._lifeline)
-        os.close(self._pixels)
+        self._process.forget()
 
 
 class DecoderPool:
@@ -189,11 +130,11 @@ class DecoderPool:
             raise UnusableImage(path, line) from error
         try:
             answer = decoder.ask(data, path, options, memory)
-        except _Ended as error:
+        except Ended as error:
             code = self._lost(decoder)
             if decoder.stopped:
                 raise DecodingStopped(path) from error
-            raise UnusableImage(path, _ending(code)) from error
+            raise UnusableImage(path, ending(code, SECONDS)) from error
         except MemoryError as error:  # it is there that it was decoded, and here that it has no room
             self._lost(decoder)
             raise UnusableImage(path, "not enough memory for that many pixels") from error
@@ -293,24 +234,6 @@ class DecoderPool:
             del self._busy[decoder]
             self._changed.notify()
         return code
-
-
-def _search_path() -> list[str]:
-    """Return where this program finds its modules, the folder where it was started apart."""
-    own = str(Path(__file__).parents[2])
-    return [own, *(each for each in sys.path if each not in ("", own))]
-
-
-def _ending(code: int) -> str:
-    """Say why a process ended before it had answered."""
-    if code == -signal.SIGXCPU:
-        return f"decoding it takes more than {SECONDS} seconds of a core"
-    if code == -signal.SIGKILL:
-        return "decoding it was ended by the system: it took too long, or too much memory"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in {each.value for each in signal.Signals} else str(-code)
-        return f"its decoder crashed ({name})"
-    return f"its decoder ended with code {code}"
 
 
 # Of the process that this one is a fork of; they are not to be collected, which would complain.

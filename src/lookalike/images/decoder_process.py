@@ -37,7 +37,7 @@ def main(channel: int, lifeline: int, pixels: int) -> None:
             asks ends, however it does.
         pixels: descriptor of the file that pixels are left in.
     """
-    _end_with(lifeline)
+    end_with(lifeline)
     # Ctrl-C is for the program, which ends this one where it wants to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -53,7 +53,7 @@ def main(channel: int, lifeline: int, pixels: int) -> None:
             _answer(connection, json.loads(line), questions, pixels)
 
 
-def _end_with(lifeline: int) -> None:
+def end_with(lifeline: int) -> None:
     """Let the kernel end this process when the other end of a pipe closes, whatever it is doing."""
     # SIGIO, whose default action ends a process: fcntl(2), O_ASYNC.
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
@@ -66,19 +66,19 @@ def _answer(
     connection: socket.socket, question: dict[str, Any], questions: BufferedReader, pixels: int
 ) -> None:
     data = questions.read(question["length"])
-    _limit(question["seconds"], question["memory"])
+    limit(question["seconds"], question["memory"])
     try:
         image, notes = _decoded(data, question["name"], question["options"])
     except MemoryError:
-        _say(connection, {"reason": "not enough memory to decode it"})
+        say(connection, {"reason": "not enough memory to decode it"})
         return
     except Exception as error:  # noqa: BLE001 whatever a decoder raises, the next image gets its turn
         reason = getattr(error, "reason", f"it cannot be decoded: {type(error).__name__}")
-        _say(connection, {"reason": reason})
+        say(connection, {"reason": reason})
         return
     del data
     _write(image, pixels)
-    _say(connection, {"mode": image.mode, "size": image.size, "notes": notes})
+    say(connection, {"mode": image.mode, "size": image.size, "notes": notes})
 
 
 def _decoded(data: bytes, name: str, options: dict[str, Any]) -> tuple[Image, tuple[str, ...]]:
@@ -100,20 +100,26 @@ def _write(image: Image, pixels: int) -> None:
         place += os.pwrite(pixels, band, place)
 
 
-def _say(connection: socket.socket, answer: dict[str, Any]) -> None:
+def say(connection: socket.socket, answer: dict[str, Any]) -> None:
+    """Answer with a line of JSON."""
     connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def _limit(seconds: int, memory: int) -> None:
+def limit(seconds: int, memory: int) -> None:
     """Let the kernel end this process after so many more seconds, and refuse it so many more bytes."""
-    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    _set_limit(resource.RLIMIT_CPU, int(used) + 1 + seconds)
+    limit_time(seconds)
     try:
         with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 no need of pathlib for one line
             pages = int(file.read().split()[0])
     except OSError:
         return
     _set_limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory + _SPARE)
+
+
+def limit_time(seconds: int) -> None:
+    """Let the kernel end this process after so many more seconds of a core."""
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    _set_limit(resource.RLIMIT_CPU, int(used) + 1 + seconds)
 
 
 def _set_limit(what: int, most: int) -> None:

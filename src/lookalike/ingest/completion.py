@@ -12,6 +12,7 @@ from lookalike.ingest.removals import is_below
 from lookalike.metric_learning.fitted import fitting_of, plain_of
 from lookalike.metric_learning.fitting import complete as complete_fit
 from lookalike.progress import silent
+from lookalike.sources.frames import place_of
 from lookalike.sources.locations import location_of, readable_location
 from lookalike.sources.objects import ObjectPath
 from lookalike.stores.batches import chunks
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.progress import Progress
+    from lookalike.sources.frames import Place
     from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import CollectionInfo, Features, Record, VectorInfo
@@ -91,12 +93,12 @@ def _embed_lacking(
     progress(0, len(lacking))
     for ids in chunks(lacking, _BATCH):
         found: dict[str, tuple[Record, Features]] = {}
-        files: dict[Location, Record] = {}
+        files: dict[Place, Record] = {}
         for record in store.get(collection.name, ids):
             features = cache.get(record.digest)
-            path = location_of(record.uri)
-            if path is None or not is_below(path, roots):
-                path = readable_location(record.uri)
+            film = location_of(record.uri)
+            below = film is not None and is_below(film, roots)
+            path = place_of(record.uri) if below else readable_location(record.uri)
             if features is not None:
                 found[record.id] = record, features
             # An object is not read twice: its digest is compared below.

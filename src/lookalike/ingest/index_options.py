@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.images.limits import MAX_PIXELS
@@ -11,9 +11,22 @@ from lookalike.ingest.removals import disagree
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lookalike.images.film_sampling import Sampling
     from lookalike.images.levels import Range
     from lookalike.ingest.removals import Agree
     from lookalike.sources.objects import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The cluster of Ray that images are embedded on: that of RAY_ADDRESS, or one of this machine."""
+
+    store: str = field(repr=False)
+    """The store's URL as it was given, which may hold a password."""
+    timeout: float
+    """Of that store, in seconds."""
+    actors: int | None = None
+    """Workers; None: one for each GPU, where the models may use such, else for each CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,5 +64,9 @@ class IndexOptions:
     """Leave out what was left out when the same paths were indexed last on this machine, instead."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
+    frames: Sampling | None = None
+    """Which frames of films are taken; None: films are left out."""
     manifest: Location | None = None
     """Names the objects that there are below the paths, which are not listed then; see `manifests`."""
+    machines: Machines | None = None
+    """On which it is done; None: here."""

@@ -35,13 +35,15 @@ class IndexReport:
     moved: int = 0
     """The file was elsewhere when it was indexed; its record went with it."""
     removed: int = 0
-    """Records whose file is gone (`prune`)."""
+    """Records whose file is gone (`prune`), and of frames that are not taken of their film any more."""
     verified: int = 0
     """Files whose bytes were looked at although their size and date are the same (`verify`)."""
     differing: int = 0
     """Of these, the ones whose bytes are others; they count as updated, or as skipped, too."""
     embedded: int = 0
     """Images that went through the model; the others' features were known."""
+    films: int = 0
+    """Films that were read, or looked at and found as they were; their frames count as images."""
     skipped: list[Skipped] = field(default_factory=list)
     unlabelled: list[str] = field(default_factory=list)
     """Paths that were indexed with no label, although others have one."""
@@ -62,7 +64,13 @@ class IndexReport:
     """There are files of labels, and not one image has got a label from them."""
     other_files: int = 0
     """Files below the paths that are neither images nor labels."""
+    beyond: dict[str, int] = field(default_factory=dict)
+    """Of lists that name the first thousand only, as on many machines: by the list's name, how many more."""
     seconds: float = 0.0
+
+    def count(self, name: str) -> int:
+        """Return how many there are of what a list of this name holds, those that it does not name too."""
+        return len(getattr(self, name)) + self.beyond.get(name, 0)
 
     @property
     def images(self) -> int:
@@ -70,7 +78,9 @@ class IndexReport:
         return self.added + self.updated + self.relabelled + self.unchanged + self.moved
 
 
-def label_trouble(images: int, unlabelled: Sequence[str], unused: Sequence[Skipped], *, failed: bool) -> str:
+def label_trouble(
+    images: int, unlabelled: Sequence[str], unused: Sequence[Skipped], *, failed: bool, more: int = 0
+) -> str:
     """Say that labels failed: nothing where they did for a few only.
 
     Args:
@@ -78,13 +88,14 @@ def label_trouble(images: int, unlabelled: Sequence[str], unused: Sequence[Skipp
         unlabelled: those that have no label although others have.
         unused: labels and label files that could not be used.
         failed: whether not one image has a label although there are label files.
+        more: images without a label beyond those.
     """
-    if not failed and len(unlabelled) <= A_FEW and len(unused) <= A_FEW:
+    if not failed and len(unlabelled) + more <= A_FEW and len(unused) <= A_FEW:
         return ""
     if failed:
         said = f"no image has a label: {_number(images, 'image')}"
     else:
-        said = f"labels are missing: {len(unlabelled):,} of {_number(images, 'image')} without one"
+        said = f"labels are missing: {len(unlabelled) + more:,} of {_number(images, 'image')} without one"
     if unused:
         files = "label file" if len(unused) == 1 else "label files"
         said += f", {_number(len(unused), 'label')} or {files} could not be used"

@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from lookalike.stores.store import Store
 
 
+# Records whose vectors are completed on one machine after a run on many.
+_FEW = 1000
+_LACKING = (
+    f"more than {_FEW:,} records lack a vector that the collection declares: `lookalike index` without "
+    "--workers ray completes it"
+)
+
+
 def index_collection(
     store: Store,
     models: Models,
@@ -76,29 +84,46 @@ def index_collection(
         return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
 
     try:
-        report = index(
-            store,
-            name,
-            paths,
-            encoders,
-            options,
-            patterns,
-            progress,
-            folders=noted.folders,
-            group_by=group_by,
-        )
+        if options.machines is None:
+            report = index(
+                store,
+                name,
+                paths,
+                encoders,
+                options,
+                patterns,
+                progress,
+                folders=noted.folders,
+                group_by=group_by,
+            )
+        else:
+            from lookalike.ingest.cluster.driver import index_on_cluster
+
+            report = index_on_cluster(
+                store, models, name, roots, encoders, options, options.machines, patterns, group_by, progress
+            )
     except PathNotFound:
         if options.prune:
             note([])
         raise
     # What a run or a fit before this one was killed over, and what a further model has not seen yet.
-    for incomplete in complete_vectors(store, name, models, progress, roots):
-        report.remarks.append(Remark("", str(incomplete)))
+    if options.machines is None or _few_lack(store, name):
+        for incomplete in complete_vectors(store, name, models, progress, roots):
+            report.remarks.append(Remark("", str(incomplete)))
+    else:
+        report.remarks.append(Remark("", _LACKING))
     unnoted = note([path for path in paths if _is_there(path)])
     # Most of the time of a run in which nearly all were new to the model is the model's.
-    if report.embedded >= 0.9 * report.images:
+    if options.machines is None and report.embedded >= 0.9 * report.images:
         note_speed(models.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
     return report, unnoted
+
+
+def _few_lack(store: Store, name: str) -> bool:
+    """Tell whether no vector is lacked by more records than one machine sees to at the end of a run."""
+    return all(
+        len(store.lacking(name, vector.space, _FEW + 1)) <= _FEW for vector in store.collection(name).vectors
+    )
 
 
 def _encoders(store: Store, models: Models, name: str, options: IndexOptions) -> list[Encoder]:
@@ -132,7 +157,7 @@ def _left(store: Store, name: str, paths: Sequence[Location]) -> list[Location]:
     if not gone:
         return []
     with suppress(CollectionNotFound):
-        for uri in store.stamps(name):
+        for uri, _ in store.scan_stamps(name):
             path = location_of(uri)
             if path is not None and is_below(path, gone):
                 gone -= {path, *path.parents}

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from lookalike.ingest.run import IndexRun, Job
-    from lookalike.sources.objects import Location, ObjectStatus
+    from lookalike.sources.frames import Place
+    from lookalike.sources.objects import ObjectStatus
     from lookalike.types import Features
 
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class Move:
     """A record, and the path where its file is now."""
 
-    path: Location
+    path: Place
     record: Record
 
 
@@ -57,7 +58,7 @@ def _lost_records(run: IndexRun, sizes: Collection[int]) -> list[str]:
     return lost
 
 
-def pair(lost: Iterable[Record], found: Mapping[Location, str]) -> list[Move]:
+def pair(lost: Iterable[Record], found: Mapping[Place, str]) -> list[Move]:
     """Return which record belongs to which file.
 
     Args:
@@ -70,19 +71,19 @@ def pair(lost: Iterable[Record], found: Mapping[Location, str]) -> list[Move]:
     records: dict[str, list[Record]] = {}
     for record in sorted(lost, key=lambda record: record.uri):
         records.setdefault(record.digest, []).append(record)
-    paths: dict[str, list[Location]] = {}
+    paths: dict[str, list[Place]] = {}
     for path, digest in found.items():
         if digest in records:
             paths.setdefault(digest, []).append(path)
-    moved: dict[Location, Record] = {}
+    moved: dict[Place, Record] = {}
     for digest, some in paths.items():
         moved |= _matched(some, records[digest])
     return [Move(path, moved[path]) for path in found if path in moved]
 
 
-def _matched(paths: Sequence[Location], records: Sequence[Record]) -> dict[Location, Record]:
+def _matched(paths: Sequence[Place], records: Sequence[Record]) -> dict[Place, Record]:
     """Match files and records of the same bytes: those whose paths share most of their ends come first."""
-    matched: dict[Location, Record] = {}
+    matched: dict[Place, Record] = {}
     places = [(record, location_of(record.uri)) for record in records]
     left = [(record, path.parts) for record, path in places if path is not None]
     todo = list(paths)
@@ -121,7 +122,7 @@ def move_records(run: IndexRun, jobs: Sequence[Job]) -> tuple[list[Job], frozens
     if paths:
         run.progress.end()
     moves = pair(lost, found)
-    done: set[Location] = set()
+    done: set[Place] = set()
 
     def put(some: Sequence[Move], features: Sequence[Mapping[str, Features]]) -> None:
         places = [(new[move.path], move.record, statuses[move.path]) for move in some]
@@ -162,7 +163,7 @@ def _known_features(run: IndexRun, records: Sequence[Record]) -> dict[str, dict[
     return found
 
 
-def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Location, Record]:
+def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[str]) -> dict[Place, Record]:
     """Return the corrected records of pictures that now lie where another one lay: names were exchanged.
 
     Only where something was said are files read for it.
@@ -204,7 +205,7 @@ def carry_corrections(run: IndexRun, jobs: Sequence[Job], moved_on: frozenset[st
     return {move.path: move.record for move in pair([one for one in said if one.id not in as_it_was], found)}
 
 
-def _status(path: Location) -> os.stat_result | ObjectStatus | None:
+def _status(path: Place) -> os.stat_result | ObjectStatus | None:
     try:
         return path.stat()
     except OSError:
@@ -215,7 +216,7 @@ def _put_moved(
     run: IndexRun,
     some: Sequence[tuple[Job, Record, os.stat_result | ObjectStatus | None]],
     features: Sequence[Mapping[str, Features]],
-) -> set[Location]:
+) -> set[Place]:
     """Put records where their files are now, then remove those of the old paths.
 
     At no moment is a record at neither place; the new one says which it came from until that is removed, so

@@ -11,7 +11,7 @@ from lookalike.stores.batches import chunks
 from lookalike.uris import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lookalike.ingest.embedding import EmbeddedFile, Encoder
     from lookalike.ingest.index_report import IndexReport
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lookalike.ingest.removals import Disk
     from lookalike.labels.labelling import Label
     from lookalike.progress import Progress
+    from lookalike.sources.frames import Place
     from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
     from lookalike.types import Features, Record, Stamp
@@ -33,13 +34,17 @@ _READ_RECORDS = 1000
 class Job:
     """An image to embed, or to move."""
 
-    path: Location
+    path: Place
     uri: str
     label: Label
     known: bool
     """Whether there is a record of its path."""
     size: int
     """Bytes; −1 where nobody looked."""
+    sampling: str | None = None
+    """Of a frame, how the frames of its film are chosen."""
+    frames: int | None = None
+    """Of the first frame of a film, how many it has."""
 
     @property
     def id(self) -> str:
@@ -85,6 +90,10 @@ class IndexRun:
     roots: frozenset[Location]
     """What is indexed; no object beside it is asked for."""
     writer: RecordWriter
+    films: Collection[Location] = frozenset()
+    """Those of `wanted` that are films."""
+    workers: int | None = None
+    """Threads that embed; None: one for each core."""
 
     def records(self, ids: Sequence[str]) -> Iterator[Record]:
         """Yield the records of these ids that are there, in order; read bit by bit."""

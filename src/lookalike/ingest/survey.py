@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
 from lookalike.file_names import display, read_name
+from lookalike.ingest.film_labels import find_films, name_films
 from lookalike.ingest.index_report import label_trouble
 from lookalike.ingest.removals import Disk, is_below
 from lookalike.labels.labelling import Label
@@ -46,6 +47,8 @@ class Survey:
     """Paths that are there and without an image."""
     gone: list[Location]
     """Paths that are not there."""
+    films: frozenset[Location] = frozenset()
+    """Those of `wanted` that are films."""
 
 
 def survey(
@@ -88,7 +91,7 @@ def survey(
     unused: dict[Skipped, None] = {}
     remarks: dict[Remark, None] = {}
     expected = False
-    folders_of_files = _around(walk.files, options.labels, folders)
+    folders_of_files = _around(walk.files, options, folders)
     for each in [*(each for each in walk.below if each.root not in walk.files), *folders_of_files]:
         labelling = read_labels(each.root, each.among, each.others, options.labels, options.encoding)
         report.labels.append(labelling.mode)
@@ -122,7 +125,12 @@ def survey(
     regexes = {root: options.group_by or group_by.get(root) for root in set(below.values())}
     wanted, unmatched = add_path_fields(wanted, below, regexes)
     report.remarks += unmatched
-    return Survey(wanted, walk.imageless, walk.gone)
+    films: frozenset[Location] = frozenset()
+    if options.frames is not None:
+        films = find_films(wanted, walk.files)
+        wanted, overridden = name_films(wanted, films, below)
+        report.remarks += overridden
+    return Survey(wanted, walk.imageless, walk.gone, films)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +170,7 @@ def _walk(
     manifest = None if options.manifest is None else _manifest(options.manifest, roots, walk)
     for root in roots:
         try:
-            found = find(root, patterns.get(root), manifest)
+            found = find(root, patterns.get(root), manifest, films=options.frames is not None)
         except PathNotFound:
             if not prune:
                 raise
@@ -206,7 +214,7 @@ def _manifest(place: Location, roots: Sequence[Location], walk: _Walk) -> list[O
     return found
 
 
-def _around(files: Collection[Location], mode: str, folders: Sequence[Location]) -> list[_Below]:
+def _around(files: Collection[Location], options: IndexOptions, folders: Sequence[Location]) -> list[_Below]:
     """Return where the labels of single files are looked for.
 
     Their labels are those that the whole folder would give them, so that neither a list nor indexing the
@@ -214,12 +222,12 @@ def _around(files: Collection[Location], mode: str, folders: Sequence[Location])
 
     Args:
         files: absolute paths.
-        mode: where labels stand.
+        options: where labels stand, and whether films count.
         folders: absolute paths of folders that were indexed before.
     """
     around = []
-    for root, images in _list_roots(files, mode, folders).items():
-        found = Found() if mode == "none" else find(root)
+    for root, images in _list_roots(files, options.labels, folders).items():
+        found = Found() if options.labels == "none" else find(root, films=options.frames is not None)
         asked = set(images)
         among = sorted({*found.images, *asked}, key=os.fsencode)
         others = [path for path in found.others if path not in asked]

@@ -17,6 +17,7 @@ from lookalike.metric_learning.fitted import fitting_of
 from lookalike.progress import silent
 from lookalike.sources.locations import readable_location
 from lookalike.stores.checks import LENGTH_TOLERANCE
+from lookalike.stores.stamp_table import read_stamps_by_id
 from lookalike.stores.verification import LOST_VECTOR
 from lookalike.types import Skipped
 from lookalike.uris import local_path, uri_text
@@ -86,7 +87,7 @@ class _StoreCheck:
     def check(self, collection: CollectionInfo) -> None:
         """Check the records of a collection with all their vectors, and its fit."""
         name = collection.name
-        stamps = {stamp.id: stamp for stamp in self._store.stamps(name).values()}
+        stamps = read_stamps_by_id(self._store, name)
         seen = 0
         for records, vectors in self._store.scan_vectors(name):
             lengths = [np.linalg.norm(rows.astype(np.float64), axis=1) for rows in vectors.values()]

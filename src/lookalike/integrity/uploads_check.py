@@ -99,7 +99,7 @@ def _owners(store: Store, folder: Path) -> dict[Path, tuple[str, str]]:
     """Return collection and id of the records whose file lies in the folder."""
     owners: dict[Path, tuple[str, str]] = {}
     for collection in store.collections():
-        for uri, stamp in store.stamps(collection.name).items():
+        for uri, stamp in store.scan_stamps(collection.name):
             path = local_path(uri)
             if path is not None and path.is_relative_to(folder):
                 owners.setdefault(path, (collection.name, stamp.id))

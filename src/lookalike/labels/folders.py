@@ -13,7 +13,7 @@ from lookalike.labels.labelling import Claim, Label
 from lookalike.types import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lookalike.labels.image_names import Directories
     from lookalike.sources.objects import Location
@@ -33,34 +33,52 @@ def read_folders(root: Location, images: Sequence[Location]) -> tuple[list[Claim
 
     Returns:
         A label for each image that is in a directory below `root` which says something, in the order given:
-        fields category1, category2, … from the outside in; `label`, where a directory names a class; `split`,
-        where one says train, val or test; no metadata. And what was not taken for a label.
+        fields category1, category2, … from the outside in, unless all that they would say is the label;
+        `label`, where a directory names a class; `split`, where one says train, val or test; no metadata. And
+        what was not taken for a label.
     """
     found = [(image, directories_below(root, image)) for image in images]
-    classes = _classes([directories for _, directories in found])
-    labels = {directories: _label(directories, classes) for _, directories in found}
+    labels, remarks = folder_labels(Counter(directories for _, directories in found))
+    return [
+        Claim(image, labels[directories], image) for image, directories in found if directories in labels
+    ], remarks
+
+
+def folder_labels(images: Mapping[Directories, int]) -> tuple[dict[Directories, Label], list[Remark]]:
+    """Return the labels that directories give: see `read_folders`.
+
+    Args:
+        images: how many there are in each directory.
+
+    Returns:
+        A label of each directory that says something, and what was not taken for one.
+    """
+    classes = _classes(list(images))
+    labels = {directories: _label(directories, classes) for directories in images}
     # What is skipped leaves a name that tells images apart, or none.
     skipped = {directories for directories, label in labels.items() if label != directories}
     if len(set(labels.values())) == 1 and len(labels) == len(skipped):
         labels = dict.fromkeys(labels, ())
-    claims = []
+    # One level of folders that are all classes: category1 would be the label once more.
+    flat = all(len(directories) <= 1 and label == directories for directories, label in labels.items())
+    found = {}
     unnamed: Counter[str] = Counter()
-    for image, directories in found:
+    for directories, count in images.items():
         label = labels[directories]
         split = next(
             (part for d in reversed(directories) if d not in label[-1:] and (part := split_of(d))), None
         )
         if directories and not label:
-            unnamed[directories[-1]] += 1
+            unnamed[directories[-1]] += count
         if not label and split is None:
             continue
-        fields = category_fields(directories)
+        fields = {} if flat else category_fields(directories)
         if label:
             fields["label"] = storable(label[-1])
         if split is not None:
             fields["split"] = split
-        claims.append(Claim(image, Label(fields, {}), image))
-    return claims, _remarks(unnamed)
+        found[directories] = Label(fields, {})
+    return found, _remarks(unnamed)
 
 
 def _label(directories: Directories, classes: set[Directories]) -> Directories:

@@ -33,7 +33,9 @@ LONGEST_VALUE = 100_000
 # Records that are read or written at once.
 _BATCH = 1_000
 
-_PARTS = frozenset({"name", "corrected", "confirmed", "delivered", "moved_from", CAPTURED})
+_PARTS = frozenset(
+    {"name", "corrected", "confirmed", "delivered", "moved_from", "sampling", "frames", CAPTURED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Marks:
     """The id that the record had while its file was elsewhere, until that record is removed."""
     captured: Mapping[str, str] = field(default_factory=dict)
     """When and by which camera the picture was taken: `time` and `camera`; empty where it does not tell."""
+    sampling: str | None = None
+    """Of a frame, how the frames of its film were chosen."""
+    frames: int | None = None
+    """Of the first frame of a film, how many its film has: it is written last, when all are there."""
 
 
 NO_MARKS = Marks()
@@ -69,6 +75,8 @@ def marks_of(record: Record) -> Marks:
         confirmed,
         origin if isinstance(origin, str) else None,
         {one: value for one, value in _scalars(kept.get(CAPTURED)).items() if isinstance(value, str)},
+        sampling if isinstance(sampling := kept.get("sampling"), str) else None,
+        frames if isinstance(frames := kept.get("frames"), int) else None,
     )
 
 
@@ -114,6 +122,10 @@ def stored(label: Label, marks: Marks = NO_MARKS) -> Label:
         own["moved_from"] = marks.moved_from
     if marks.captured:
         own[CAPTURED] = dict(marks.captured)
+    if marks.sampling is not None:
+        own["sampling"] = marks.sampling
+    if marks.frames is not None:
+        own["frames"] = marks.frames
     return Label(label.fields, {**metadata, OWN_KEY: own})
 
 
@@ -215,6 +227,17 @@ def moved(label: Label, origin: str | None) -> Label:
 def with_capture(label: Label, captured: Mapping[str, str]) -> Label:
     """Return labels as a record has them, with a note of when and by what the picture was taken."""
     return _marked(label, captured=captured) if captured else label
+
+
+def with_sampling(label: Label, sampling: str, frames: int | None) -> Label:
+    """Return labels as the record of a frame has them, with a note of how the frames were chosen.
+
+    Args:
+        label: as a record has them.
+        sampling: as `Sampling` writes itself.
+        frames: of the film, where it is its first one.
+    """
+    return _marked(label, sampling=sampling, frames=frames)
 
 
 def _marked(label: Label, **changes: Any) -> Label:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lookalike.checksums import CHECKSUM_BYTES, content_checksum
 from lookalike.errors import InvalidArgument, SpaceMismatch, StoreCorrupt
+from lookalike.memory import check_fits
 from lookalike.progress import silent
 from lookalike.vectors.dual_metric import DualMetric
 from lookalike.vectors.metric import FittedMetric, fit_metric
@@ -174,12 +175,29 @@ def read(
 ) -> tuple[list[Record], Vectors]:
     """Return all matching records of a collection and one vector of each, in order of id.
 
-    Memory: twice the vectors, for a moment. `progress` is called with records read and records to read.
+    Args:
+        store: where the collection lives.
+        collection: as the store has it.
+        vector: one of its own.
+        where: only records that match.
+        progress: called with records read and records to read.
+
+    Raises:
+        MemoryTooSmall: they do not fit into memory, and a filter does not make them few.
     """
+    if where is None:
+        check_fits(collection.name, collection.count, vector.space.dimension)
     records: list[Record] = []
-    blocks = [np.empty((0, vector.space.dimension), np.float32)]
+    # Room for all at once, instead of a list of parts that would have to be copied together.
+    vectors = np.empty((collection.count if where is None else 0, vector.space.dimension), np.float32)
     for batch, rows in store.scan(collection.name, where, using=vector.name):
+        end = len(records) + len(batch)
+        if end > len(vectors):
+            if where is not None:
+                check_fits(collection.name, end, vector.space.dimension)
+            more = max(end, len(vectors) + len(vectors) // 2) - len(vectors)
+            vectors = np.concatenate([vectors, np.empty((more, vectors.shape[1]), np.float32)])
+        vectors[len(records) : end] = rows
         records += batch
-        blocks.append(rows)
         progress(min(len(records), collection.count), collection.count)
-    return records, np.concatenate(blocks)
+    return records, vectors[: len(records)]

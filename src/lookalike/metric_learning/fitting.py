@@ -23,6 +23,8 @@ from lookalike.errors import (
     VectorNotFound,
 )
 from lookalike.file_names import display
+from lookalike.memory import fits
+from lookalike.metric_learning.drawing import draw, vectors_of
 from lookalike.metric_learning.fitted import (
     FITTED,
     Fitting,
@@ -32,14 +34,15 @@ from lookalike.metric_learning.fitted import (
     read,
 )
 from lookalike.metric_learning.locks import only_one
+from lookalike.sources.film_groups import with_films_together
 from lookalike.stores.recall import build_index_if_possible
 from lookalike.vectors.exclusions import evaluable_rows
 from lookalike.vectors.metric import fit_metric
 from lookalike.vectors.near_duplicates import near_duplicate_groups
-from lookalike.vectors.vote import encode
+from lookalike.vectors.vote import encode, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from lookalike.stores.store import Store
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
     from lookalike.vectors.exclusions import LeftOut
     from lookalike.vectors.metric import FittedMetric
     from lookalike.vectors.vote import Codes
+
+LEARNED = 20_000
+"""Images that a metric is fitted to where not all fit into memory: some 400 MB at 1,280 dimensions."""
 
 # Records that get their vector at once.
 _BATCH = 1000
@@ -76,6 +82,8 @@ class FitReport:
     unchanged: bool
     """Whether it was fitted to the same images and labels, so that nothing was done."""
     seconds: float
+    drawn_from: int | None = None
+    """Images with a label, of which it learned from some, drawn at random; None where it learned from all."""
 
 
 def fit(
@@ -90,7 +98,8 @@ def fit(
 ) -> FitReport:
     """Fit a metric to the labels of a collection, and give each record the vector `fitted`, the new default.
 
-    Memory: twice the plain vectors, and what `fit_metric` needs.
+    Memory: the plain vectors, and what `fit_metric` needs. Where they do not fit, it learns from `LEARNED`
+    images, drawn at random, and the vectors of all go by in batches.
 
     Args:
         store: where the collection lives.
@@ -116,7 +125,14 @@ def fit(
         collection = store.collection(name)
         plain = plain_vector(collection, using)
         before = _fitted_of(collection)
-        records, vectors = read(store, collection, plain)
+        drawn_from = None
+        some = not fits(collection.count, plain.space.dimension)
+        if some:
+            labelled = store.scan_records(name)
+            ids, drawn_from = draw(labelled, LEARNED, 0, lambda record: label_of(record, by) is not None)
+            records, vectors = vectors_of(store, name, plain, ids)
+        else:
+            records, vectors = read(store, collection, plain)
         rows, codes, lots, left_out = learnable(records, vectors, by)
         alone = int((np.bincount(codes) == 1).sum())
         lesson = lesson_of((records[row] for row in rows), by)
@@ -124,10 +140,11 @@ def fit(
             known = fitting_of(store, collection, before)
             if known is not None and known.lesson == lesson:
                 store.set_default(name, FITTED)
-                return _report(collection, plain, known, alone, left_out, started, unchanged=True)
+                told = _report(collection, plain, known, alone, left_out, started, unchanged=True)
+                return replace(told, drawn_from=drawn_from)
         # Before the work: who is damaged could not get the vector, and then nobody could be asked by it.
         damaged = {each.id for each in store.damage.found(name)}.difference(each.id for each in records)
-        if damaged and len(records) < store.collection(name).count:
+        if damaged and not some and len(records) < store.collection(name).count:
             raise VectorIncomplete(name, FITTED, len(damaged), damaged=True)
         learned = vectors if len(rows) == len(records) else vectors[rows]
         metric = fit_metric(learned, codes, groups=groups or None, lots=lots)
@@ -137,20 +154,22 @@ def fit(
             datetime.now(UTC).isoformat(timespec="seconds"),
             len(rows),
             int(codes.max()) + 1,
-            frozenset(record.digest for record in records),
+            frozenset(record.digest for batch in _all(store, name, records, some) for record in batch),
             lesson,
         )
         space = replace(plain.space, dimension=metric.dimension, metric_fingerprint=metric.fingerprint)
         store.add_vector(name, FITTED, space, fitting.to_bytes(), becomes_default=True)
         try:
-            _fill(store, name, space, metric, (records, vectors), progress)
+            batches = store.scan(name, using=plain.name) if some else [(records, vectors)]
+            _fill(store, name, space, metric, batches, collection.count, progress)
             complete(store, name, space, metric, plain.name)
         except BaseException:
             # A kill leaves it, and what goes on finds it; who ends in another way does not want it.
             with suppress(LookalikeError):
                 store.drop_vector(name, space)
             raise
-    return _report(collection, plain, fitting, alone, left_out, started, unchanged=False)
+    told = _report(collection, plain, fitting, alone, left_out, started, unchanged=False)
+    return replace(told, drawn_from=drawn_from)
 
 
 def complete(store: Store, name: str, space: Space, metric: FittedMetric, plain: str) -> None:
@@ -242,7 +261,8 @@ def learnable(
             f"a metric is learned from two images of one label, and more"
         )
     learned = vectors if len(rows) == len(records) else vectors[rows]
-    lots = near_duplicate_groups(learned, [records[row].digest for row in rows])
+    near = near_duplicate_groups(learned, [records[row].digest for row in rows])
+    lots = with_films_together(near, [records[row] for row in rows])
     return rows, codes, lots, left_out
 
 
@@ -271,18 +291,26 @@ def _report(
     )
 
 
+def _all(store: Store, name: str, records: list[Record], some: bool) -> Iterable[list[Record]]:
+    """Return all records in batches, where only some of them were read."""
+    return store.scan_records(name) if some else [records]
+
+
 def _fill(
     store: Store,
     name: str,
     space: Space,
     metric: FittedMetric,
-    content: tuple[list[Record], Vectors],
+    batches: Iterable[tuple[list[Record], Vectors]],
+    count: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Give the projected vectors to the records that were read."""
-    records, vectors = content
-    progress(0, len(records))
-    for start in range(0, len(records), _BATCH):
-        part = slice(start, start + _BATCH)
-        store.fill(name, space, records[part], metric.project(vectors[part]))
-        progress(min(start + _BATCH, len(records)), len(records))
+    """Give the projected vectors to records that were read, or that go by."""
+    progress(0, count)
+    done = 0
+    for records, vectors in batches:
+        for start in range(0, len(records), _BATCH):
+            part = slice(start, start + _BATCH)
+            store.fill(name, space, records[part], metric.project(vectors[part]))
+            done += len(records[part])
+            progress(min(done, count), count)

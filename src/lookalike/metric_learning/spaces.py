@@ -10,6 +10,8 @@ from lookalike.metric_learning.fitted import fitting_of, plain_of, plain_vector,
 from lookalike.progress import Pulse, divided, silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lookalike.embedders.models import Models
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.progress import Progress
@@ -94,12 +96,33 @@ class Spaces:
         pulse = Pulse(progress)
         # Each image is read once, and compared about three times: that takes longer the more there are.
         reading, comparing = divided(pulse, [collection.count // 8 + 1, 3 * collection.count + 1])
-        fitting = self.fitting(collection, using)
-        fit = None
-        if fitting is not None:
-            fit = refit_with(models.groups(plain_vector(collection, using).space.embedder), pulse.beat)
+        _, fit, fit_by = self.for_folds(collection, using, models, pulse.beat)
         records, vectors = self.read_plain(collection, using, reading)
-        return Unfitted(records, vectors, fit, None if fitting is None else fitting.by), comparing
+        return Unfitted(records, vectors, fit, fit_by), comparing
+
+    def for_folds(
+        self,
+        collection: CollectionInfo,
+        using: str | None,
+        models: Models,
+        beat: Callable[[], None] = lambda: None,
+    ) -> tuple[VectorInfo, Fit | None, str | None]:
+        """Return the plain vector behind one, what makes its fit anew, and the field whose labels it learns.
+
+        Args:
+            collection: as the store has it.
+            using: the name of the vector, by default the default one.
+            models: know which columns of the plain vectors belong together.
+            beat: called between the steps of a fit.
+
+        Returns:
+            The vector; and None twice where nothing is fitted.
+        """
+        plain = plain_vector(collection, using)
+        fitting = self.fitting(collection, using)
+        if fitting is None:
+            return plain, None, None
+        return plain, refit_with(models.groups(plain.space.embedder), beat), fitting.by
 
     def build_index(self, collection: CollectionInfo, using: str | None = None) -> Approximation:
         """Build the approximate index of a vector, see `Store.build_index`.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lookalike.anomaly.evaluation import AnomalyEvaluation, Judged
     from lookalike.anomaly.scoring import Anomaly
     from lookalike.evaluation.figures import Interval
-    from lookalike.sources.objects import Location
+    from lookalike.sources.frames import Place
     from lookalike.types import Skipped
 
 # Longer side of a picture, in pixels: smaller, few boxes would be seen.
@@ -47,7 +47,7 @@ def write_anomaly_report(
     path: Path,
     found: AnomalyEvaluation,
     skipped: Sequence[Skipped],
-    overlay: Callable[[Location, Anomaly], bytes],
+    overlay: Callable[[Place, Anomaly], bytes],
     *,
     collection: str,
     model: str = "",
@@ -123,7 +123,7 @@ def write_anomaly_report(
 
 
 def _finding(
-    key: str, one: Judged, root: str, overlay: Callable[[Location, Anomaly], bytes], pictures: Thumbnails
+    key: str, one: Judged, root: str, overlay: Callable[[Place, Anomaly], bytes], pictures: Thumbnails
 ) -> dict[str, object]:
     """Return what is shown of an image, and add its pictures as long as there is room."""
     place, mask = one.anomaly.path, one.mask

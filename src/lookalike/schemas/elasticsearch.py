@@ -1,7 +1,8 @@
 """Elasticsearch's calls of trained models.
 
 Source: https://www.elastic.co/guide/en/elasticsearch/reference/8.19/infer-trained-model.html, .../8.0/
-infer-trained-model-deployment.html and .../8.19/get-trained-models-stats.html.
+infer-trained-model-deployment.html, .../8.19/get-trained-models.html and
+.../8.19/get-trained-models-stats.html.
 """
 
 from __future__ import annotations
@@ -82,6 +83,29 @@ class TrainedModelsStats(ResponseModel):
 
     count: int
     trained_model_stats: list[TrainedModelStats]
+
+
+class InputFields(ResponseModel):
+    """Where the text of a document stands."""
+
+    field_names: list[str] = Field(["text_field"])
+
+
+class TrainedModelConfig(ResponseModel):
+    """A model, as far as an application can use it."""
+
+    model_id: str
+    model_type: str = "pytorch"
+    input: InputFields = InputFields()
+    inference_config: dict[str, dict[str, Any]] = Field({"text_embedding": {}})
+    tags: list[str] = Field([])
+
+
+class TrainedModelConfigs(ResponseModel):
+    """Those that were asked for."""
+
+    count: int
+    trained_model_configs: list[TrainedModelConfig]
 
 
 class Cause(ResponseModel):

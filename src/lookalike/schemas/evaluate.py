@@ -42,6 +42,23 @@ class EvaluateQuery(RequestModel):
     false_alarm: float | None = Field(
         None, ge=0, lt=1, description="Part of the known pictures that may be called unknown; 0 for never."
     )
+    sample: int | None = Field(
+        None,
+        ge=2,
+        description="Classify so many images, drawn at random, by all others; null for all, or 10,000 where "
+        "not all fit into memory.",
+    )
+
+
+class Sample(ResponseModel):
+    """A random sample that was classified in place of all images."""
+
+    images: int = Field(description="That were classified.")
+    eligible: int = Field(description="Images that they were drawn from, and classified by.")
+    total: int = Field(description="All images of the collection.")
+    learned: int | None = Field(
+        description="Images outside of the sample that the metric was fitted to; null for the plain one."
+    )
 
 
 class Apart(ResponseModel):
@@ -103,6 +120,7 @@ class EvaluationSummary(ResponseModel):
     within: str | None
     k: int = Field(description="Neighbours that were asked to vote; where k was chosen, that for new images.")
     images: int = Field(description="Of the collection.")
+    sample: Sample | None = Field(None, description="Null where all images were classified.")
     evaluated: int = Field(description="Images that were classified by the others.")
     correct: int = Field(description="Images that got their own label.")
     accuracy: float = Field(description="Part of the evaluated images, 0 … 1.")

@@ -35,6 +35,9 @@ class SuggestAnswer(ResponseModel):
     labelled: int
     unlabelled: int
     drawn: int = Field(description="Of the unlabelled, those that were looked at.")
+    compared: int | None = Field(
+        None, description="Of the labelled, those that were compared with; null for all."
+    )
     series: str | None = Field(
         description="What tells series among them, of each of which one image at most is suggested; null "
         "where none were found."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.search.query import Image, RecordId, Sum, Summand, Text
 from lookalike.sources.files import SUFFIXES
+from lookalike.sources.frames import named_frame
 from lookalike.sources.objects import is_object
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _ID = re.compile("[0-9a-f]{32}")
 def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
     """Read terms with `+` or `-` between them, each a word of its own.
 
-    A term is the image file of that name, if there is one, or the object that `s3://…` names; else the id of
+    A term is the image file of that name, if there is one, or the object that `s3://…` names, or the frame
+    that `film.mp4#t=12.5` names; else the id of
     a record, if it is 32 hexadecimal digits; else a text, unless it is written as a path: with a separator
     and no space, or with the end of an image's name.
 
@@ -64,6 +66,8 @@ def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
 def _term(word: str) -> Term:
     # `os.path` says no where `Path.exists` raises: of 10,000 characters, or with a NUL among them.
     if is_object(word):
+        return Image(word)
+    if (frame := named_frame(word)) is not None and os.path.isfile(frame[0]):  # noqa: PTH113 - as said
         return Image(word)
     if os.path.exists(word) and not (os.path.isdir(word) and _is_bare(word)):  # noqa: PTH110, PTH112 - as said
         return Image(word)

@@ -15,7 +15,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import embed_files
 from lookalike.metric_learning.fitted import plain_of, plain_vector
 from lookalike.search.query import Embedding, Image, RecordId, Text
-from lookalike.sources.locations import location
+from lookalike.sources.locations import picture_place
 from lookalike.sources.uploads import Upload
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
@@ -143,7 +143,9 @@ def embed_images(
         if new:
             embedder = models.embedder_of(collection, vector)
             pictures = (each.picture for each in group if isinstance(each, Image))
-            sources = [Upload("image", one) if isinstance(one, bytes) else location(one) for one in pictures]
+            sources = [
+                Upload("image", one) if isinstance(one, bytes) else picture_place(one) for one in pictures
+            ]
             yield from embed_paths(sources, embedder, models.features(embedder), max_pixels)
             continue
         for each in group:

@@ -19,6 +19,8 @@ class Settings:
     """The collections that are served, in this order; empty: all of the store."""
     models: tuple[str, ...] = ()
     """Models that embeddings may be asked of, beside those of the collections."""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """Further names of models, as (name, model): what an application that is there already calls one."""
     roots: tuple[Path, ...] = ()
     """Folders whose pictures may be shown, beside those that `index` was given on this machine."""
     uploads: Path | None = None

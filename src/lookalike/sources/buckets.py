@@ -88,24 +88,25 @@ class Bucket:
         self._obstore = _obstore()
         self._store = _open(scheme, name, _settings(scheme, os.environ))
 
-    def pages(self, prefix: str) -> Iterator[Sequence[ObjectMeta]]:
+    def pages(self, prefix: str, after: str | None = None) -> Iterator[Sequence[ObjectMeta]]:
         """List the objects below a prefix, some at a time.
 
         Args:
             prefix: whole names between slashes; empty for all.
+            after: a key: only those that come after it.
 
         Raises:
             UnaskableKey: there is a key that cannot be asked for, and the server is not S3, or may not be
                 asked by signed requests: from S3 such keys are among the others.
             SourceError: it cannot be listed.
         """
-        stream = self._obstore.list(self._store, prefix or None, chunk_size=_PAGE)
+        stream = self._obstore.list(self._store, prefix or None, offset=after, chunk_size=_PAGE)
         count, last = 0, None
         while True:
             try:
                 page = self._ask(None, lambda: next(stream, None))
             except UnaskableKey as refusal:
-                yield from self._other_pages(prefix, count, last, refusal)
+                yield from self._other_pages(prefix, after, count, last, refusal)
                 return
             if page is None:
                 return
@@ -114,14 +115,14 @@ class Bucket:
             yield listed
 
     def _other_pages(
-        self, prefix: str, count: int, last: ObjectMeta | None, refusal: UnaskableKey
+        self, prefix: str, after: str | None, count: int, last: ObjectMeta | None, refusal: UnaskableKey
     ) -> Iterator[Sequence[ObjectMeta]]:
         """List, by the server's own words, what comes after the first objects, of which this is the last."""
         if not self.uri.startswith("s3:"):
             raise refusal
         settings = _settings("s3", os.environ)
         pages = listed_pages(
-            self._obstore, self._store, lambda address: _store(self.uri, settings, address), prefix
+            self._obstore, self._store, lambda address: _store(self.uri, settings, address), prefix, after
         )
         while True:
             try:

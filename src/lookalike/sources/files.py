@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import PathNotFound
 from lookalike.file_names import display
+from lookalike.images.film_sampling import FILM_SUFFIXES
 from lookalike.sources.buckets import UNASKABLE
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.patterns import (
@@ -25,7 +26,7 @@ from lookalike.sources.patterns import (
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.sources.objects import Location
 
@@ -53,7 +54,11 @@ class Found:
 
 
 def find(
-    path: Location, patterns: Patterns | None = None, manifest: Sequence[ObjectPath] | None = None
+    path: Location,
+    patterns: Patterns | None = None,
+    manifest: Sequence[ObjectPath] | None = None,
+    *,
+    films: bool = False,
 ) -> Found:
     """List the images in a folder and in all folders below it, or the objects below a prefix.
 
@@ -66,6 +71,7 @@ def find(
         path: a folder, or a single file or object, which is an image whatever its name.
         patterns: what the user leaves out or restricts the run to; by default nothing.
         manifest: the objects that there are, with their status; None: the server lists them.
+        films: whether films are found as images are.
 
     Returns:
         What was found, below `path` made absolute; links in it are not resolved. Names are left as they are.
@@ -75,8 +81,9 @@ def find(
         SourceError: the objects cannot be listed.
     """
     patterns = patterns or Patterns()
+    suffixes = SUFFIXES | FILM_SUFFIXES if films else SUFFIXES
     if isinstance(path, ObjectPath):
-        return _find_objects(path, patterns, manifest)
+        return _find_objects(path, patterns, manifest, suffixes)
     root = absolute(path)
     try:
         status = root.stat()
@@ -89,15 +96,21 @@ def find(
         return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
     if not stat.S_ISDIR(status.st_mode):
         return Found(skipped=[Skipped(str(root), _NO_FILE)])
-    walk = _Walk(patterns)
-    walk.run(str(root))
+    walk = _Walk(patterns, suffixes)
+    for _ in walk.steps(str(root)):
+        pass
     return _chosen(str(root), walk, patterns, Path)
 
 
-def _find_objects(root: ObjectPath, patterns: Patterns, manifest: Sequence[ObjectPath] | None) -> Found:
-    walk = _ObjectWalk(patterns)
+def _find_objects(
+    root: ObjectPath,
+    patterns: Patterns,
+    manifest: Sequence[ObjectPath] | None,
+    suffixes: frozenset[str],
+) -> Found:
+    walk = _ObjectWalk(patterns, suffixes)
     if manifest is None:
-        walk.run(root, list_objects(root, walk.skip))
+        walk.run(root, list_objects(root, skip=walk.skip))
     else:
         walk.run(root, [[path for path in manifest if path != root and path.is_relative_to(root)]])
     alone = not walk.paths and (manifest is None or root in manifest) and root.is_file()
@@ -107,6 +120,73 @@ def _find_objects(root: ObjectPath, patterns: Patterns, manifest: Sequence[Objec
         raise PathNotFound(display(str(root)))
     reason = patterns.reason([root.name, root.key])
     return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
+
+
+class Listing:
+    """What is below a folder or a prefix, a page at a time: all of it is in memory at no time.
+
+    The same files as `find` finds, in the order in which they are listed. An object may come twice where
+    another's key is spelt as its own but for slashes, and an empty one that stands for a folder as a file.
+    """
+
+    def __init__(
+        self,
+        root: Location,
+        patterns: Patterns,
+        pages: Callable[[Callable[[str], None]], Iterable[Sequence[ObjectPath]]] | None = None,
+    ) -> None:
+        """Take the folder or prefix.
+
+        Args:
+            root: absolute.
+            patterns: what the user leaves out.
+            pages: list objects from the first, and tell of those that cannot be asked for; None: the server
+                does.
+        """
+        self.root = root
+        self._patterns = patterns
+        self._pages = pages
+        self.skipped: list[Skipped] = []
+        """Of the last listing: folders that cannot be read, and so on; the first few."""
+        self.more_skipped = 0
+        self.left_out: list[LeftOut] = []
+        """Of the last listing, as in `Found`; without what the user's patterns leave out, and masks."""
+
+    def pages(self) -> Iterator[Found]:
+        """List all from the first, each page not sorted; masks and what the patterns leave out are there.
+
+        Raises:
+            PathNotFound: there is no such folder.
+            SourceError: the objects cannot be listed.
+        """
+        self.skipped, self.more_skipped, self.left_out = [], 0, []
+        root = self.root
+        walk: _Walk | _ObjectWalk
+        if isinstance(root, ObjectPath):
+            objects = walk = _ObjectWalk(self._patterns, SUFFIXES)
+            skip = objects.skip
+            for page in list_objects(root, skip=skip) if self._pages is None else self._pages(skip):
+                objects.run(root, [[path for path in page if path != root and path.is_relative_to(root)]])
+                yield self._taken(walk, objects.paths.__getitem__)
+                objects.paths.clear()
+        else:
+            if not root.is_dir():
+                raise PathNotFound(display(root))
+            walk = _Walk(self._patterns, SUFFIXES)
+            for _ in walk.steps(str(root)):
+                yield self._taken(walk, Path)
+            yield self._taken(walk, Path)
+        self.left_out = walk.left_out.counted()
+
+    def _taken(self, walk: _Walk | _ObjectWalk, place: Callable[[str], Location]) -> Found:
+        """Take what a walk has found since, and keep the first few that it could not."""
+        images, others = map(place, walk.images), map(place, walk.others)
+        found = Found(list(images), list(others))
+        room = max(0, _SKIPPED_KEPT - len(self.skipped))
+        self.skipped += walk.skipped[:room]
+        self.more_skipped += len(walk.skipped[room:])
+        walk.images, walk.others, walk.skipped = [], [], []
+        return found
 
 
 def _chosen(
@@ -126,6 +206,11 @@ def _chosen(
         left_out=[*walk.left_out.counted(), *masks],
     )
 
+
+# Files and folders that cannot be read, of which a listing in pages keeps the paths.
+_SKIPPED_KEPT = 1000
+# Files of a page; of objects, it is what a server gives in one answer.
+_PAGE = 1000
 
 _NO_FILE = "neither a file nor a folder"
 _SLASHES = "its key begins or ends with a slash, and cannot be asked for: rename it"
@@ -152,7 +237,8 @@ def _words(error: OSError) -> str:
 
 
 class _Walk:
-    def __init__(self, patterns: Patterns) -> None:
+    def __init__(self, patterns: Patterns, suffixes: frozenset[str]) -> None:
+        self._suffixes = suffixes
         self.left_out = Tally()
         self.images: list[str] = []
         self.others: list[str] = []
@@ -165,10 +251,11 @@ class _Walk:
         self._links: list[tuple[bytes, str]] = []
         """A heap: links wait until all real folders are done, and then come in order of their bytes."""
 
-    def run(self, root: str) -> None:
+    def steps(self, root: str) -> Iterator[None]:
+        """Walk, and stop whenever a page is full: what was found so far may be taken then."""
         self._folders.append(root)
         while self._folders or self._links:
-            self._visit(self._folders.pop() if self._folders else heapq.heappop(self._links)[1])
+            yield from self._visit(self._folders.pop() if self._folders else heapq.heappop(self._links)[1])
         for folder, reason in self._unvisited:
             self._count(folder, reason)
 
@@ -184,10 +271,10 @@ class _Walk:
                 continue
             self._seen.add((status.st_dev, status.st_ino))
             for name in names:
-                if _is_image(name):
+                if _is_image(name, self._suffixes):
                     self.left_out.add(reason, f"{directory}/{name}")
 
-    def _visit(self, folder: str) -> None:
+    def _visit(self, folder: str) -> Iterator[None]:
         try:
             status = os.stat(folder)  # noqa: PTH116 - a Path for each folder costs more than the call
             if (status.st_dev, status.st_ino) in self._seen:
@@ -196,13 +283,15 @@ class _Walk:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     self._sort(entry)
+                    if len(self.images) + len(self.others) >= _PAGE:
+                        yield
         except OSError as error:
             self.skipped.append(Skipped(folder, f"folder cannot be read: {_words(error)}"))
 
     def _sort(self, entry: os.DirEntry[str]) -> None:
         name = entry.name
         hidden = hidden_file(name, self._patterns)
-        named = _is_image(name)
+        named = _is_image(name, self._suffixes)
         image = named and not hidden
         try:
             # The kernel tells the kind with the name; only links, and some file systems, cost a stat here.
@@ -235,7 +324,8 @@ class _Walk:
 class _ObjectWalk:
     """The objects below a prefix, sorted as the files of a folder are."""
 
-    def __init__(self, patterns: Patterns) -> None:
+    def __init__(self, patterns: Patterns, suffixes: frozenset[str]) -> None:
+        self._suffixes = suffixes
         self.left_out = Tally()
         self.images: list[str] = []
         self.others: list[str] = []
@@ -251,7 +341,7 @@ class _ObjectWalk:
         for page in pages:
             for path in page:
                 text, parts = str(path), path.parts[above:]
-                if not path.stat().st_size:
+                if path.empty:
                     empty.append((text, parts))
                 elif text in self.paths or not parts:
                     self.skipped.append(Skipped(text, _SLASHES))
@@ -270,7 +360,7 @@ class _ObjectWalk:
 
     def _sort(self, text: str, parts: Sequence[str]) -> None:
         *folders, name = parts
-        named = _is_image(name)
+        named = _is_image(name, self._suffixes)
         reason = self._folder(tuple(folders))
         if reason:
             self.left_out.add(reason if named else None, text)
@@ -290,5 +380,5 @@ class _ObjectWalk:
         return self._folders[folders]
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 - for speed, as above
+def _is_image(name: str, suffixes: frozenset[str]) -> bool:
+    return os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 - for speed, as above

@@ -1,18 +1,20 @@
-"""Where an image lies: a file on this machine, or an object; as it is written, and as records name it."""
+"""Where an image is: a file, an object, or a frame of a film; as it is written, and as records name it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from lookalike.errors import InvalidArgument
 from lookalike.sources.buckets import has_settings
 from lookalike.sources.files import absolute
 from lookalike.sources.folders import file_content
+from lookalike.sources.frames import FramePath, named_frame, place_of
 from lookalike.sources.objects import ObjectPath, is_object, object_of, object_path
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
+    from lookalike.sources.frames import Place
     from lookalike.sources.objects import Location
     from lookalike.sources.source import Content
 
@@ -28,6 +30,18 @@ def location(text: str | Location) -> Location:
     return object_path(text) if isinstance(text, str) and is_object(text) else Path(text)
 
 
+def picture_place(text: str | Place) -> Place:
+    """Return where a picture is that a person names: `film.mp4#t=12.5` is a frame of that film.
+
+    Raises:
+        InvalidArgument: it begins as the name of an object does, and is none.
+    """
+    if isinstance(text, FramePath):
+        return text
+    frame = named_frame(str(text))
+    return location(text) if frame is None else FramePath(location(frame[0]), frame[1])
+
+
 def named_location(text: str) -> Location:
     """Return the same of what may be no name at all, as a path then: for people, and never to be opened."""
     try:
@@ -36,36 +50,56 @@ def named_location(text: str) -> Location:
         return Path(text)
 
 
+def named_place(text: str) -> Place:
+    """Return what `picture_place` does of what may be no name at all, as `named_location` does."""
+    try:
+        return picture_place(text)
+    except InvalidArgument:
+        return Path(text)
+
+
 def location_of(uri: str) -> Location | None:
-    """Return what a record's URI names; None where it is neither a file of this machine nor an object."""
+    """Return the file of this machine or the object that a record's URI names, of a frame that of its film.
+
+    None where it is neither.
+    """
     return local_path(uri) or object_of(uri)
 
 
-def readable_location(uri: str) -> Location | None:
-    """Return where the picture of a record may be read: None where that is no file and no object for us.
+def readable_location(uri: str) -> Place | None:
+    """Return where the picture of a record may be read: None where that is none for us.
 
     Whoever writes to a store says what its records name, and asking for an object sends a request. So objects
     are asked for only where the environment says how, by any setting of their kind of store.
     """
-    place = location_of(uri)
-    return None if isinstance(place, ObjectPath) and not has_settings(place.scheme) else place
+    place = place_of(uri)
+    file = place.film if isinstance(place, FramePath) else place
+    return None if isinstance(file, ObjectPath) and not has_settings(file.scheme) else place
 
 
-def full(place: Location) -> Location:
+@overload
+def full(place: Location) -> Location: ...
+@overload
+def full(place: Place) -> Place: ...
+def full(place: Place) -> Place:
     """Return a path absolute and without `..`, so that one file has one name; see `files.absolute`."""
+    if isinstance(place, FramePath):
+        return FramePath(full(place.film), place.moment)
     return place if isinstance(place, ObjectPath) else absolute(place)
 
 
-def content(place: Location, most: int) -> Content:
+def content(place: Place, most: int) -> Content:
     """Read an image whole.
 
     Args:
-        place: where it lies.
-        most: bytes that are taken.
+        place: where it is; a frame is read as a picture of its own.
+        most: bytes that are taken of a file.
 
     Raises:
         UnusableImage: it has more, or is no file.
         OSError: it is not there, or may not be read.
         SourceError: the server of an object does not answer, or refuses everything.
     """
+    if isinstance(place, FramePath):
+        return place.content()
     return place.content(most) if isinstance(place, ObjectPath) else file_content(place, most)

@@ -33,6 +33,8 @@ _GZIP = b"\x1f\x8b"
 _ARN = "arn:aws:s3:::"
 # Objects of which a server is asked at once, where the manifest does not say size and ETag.
 _ASKED = 16
+# Objects of a page.
+_PAGE = 1000
 _COLUMNS = ("bucket", "key", "uri", "size", "etag", "islatest", "isdeletemarker")
 
 
@@ -54,6 +56,27 @@ def read_manifest(place: Location, bucket: ObjectPath) -> tuple[list[ObjectPath]
     """
     found: dict[ObjectPath, None] = {}
     skipped: list[Skipped] = []
+    for page in manifest_pages(place, bucket, skipped):
+        found |= dict.fromkeys(page)
+    known: list[ObjectPath] = []
+    with ThreadPoolExecutor(_ASKED, thread_name_prefix="manifest") as pool:
+        for one in pool.map(_looked_at, found):
+            if isinstance(one, Skipped):
+                skipped.append(one)
+            else:
+                known.append(one)
+    return known, skipped
+
+
+def manifest_pages(place: Location, bucket: ObjectPath, skipped: list[Skipped]) -> Iterator[list[ObjectPath]]:
+    """Yield the objects that a manifest names, some at a time, without asking a server for any.
+
+    Args:
+        place: see `read_manifest`, which says what is raised, too.
+        bucket: of keys beside which no bucket stands.
+        skipped: gets what cannot be the name of an object.
+    """
+    page: list[ObjectPath] = []
     for row in _rows(place):
         if row.get("islatest", "").lower() == "false" or row.get("isdeletemarker", "").lower() == "true":
             continue
@@ -69,15 +92,11 @@ def read_manifest(place: Location, bucket: ObjectPath) -> tuple[list[ObjectPath]
         if size.isdecimal() and e_tag:
             path = path.listed(status_of(ObjectMeta(path.key, int(size), e_tag, "")))
         if path.key:
-            found[path] = None
-    known: list[ObjectPath] = []
-    with ThreadPoolExecutor(_ASKED, thread_name_prefix="manifest") as pool:
-        for one in pool.map(_looked_at, found):
-            if isinstance(one, Skipped):
-                skipped.append(one)
-            else:
-                known.append(one)
-    return known, skipped
+            page.append(path)
+        if len(page) >= _PAGE:
+            yield page
+            page = []
+    yield page
 
 
 def _looked_at(path: ObjectPath) -> ObjectPath | Skipped:

@@ -56,6 +56,10 @@ class ObjectPath(PurePosixPath):
         scheme, parted, rest = text.partition(":/")
         return f"{scheme}://{rest}" if parted and scheme in OBJECT_SCHEMES else text
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What was listed of it goes to other processes, too."""
+        return _restored, (self.parts, self._listed)
+
     @property
     def scheme(self) -> str:
         """The kind of its store: s3, gs or az."""
@@ -79,6 +83,11 @@ class ObjectPath(PurePosixPath):
         same = ObjectPath(self)
         same._listed = status
         return same
+
+    @property
+    def empty(self) -> bool:
+        """Whether it was listed with no bytes; what was not listed is not asked for."""
+        return self._listed is not None and not self._listed.st_size
 
     def stat(self) -> ObjectStatus:
         """Return what was listed of the object, or what the server says now.
@@ -196,6 +205,11 @@ Location: TypeAlias = Path | ObjectPath
 """A file on this machine or an object, or a folder of either."""
 
 
+def _restored(parts: Sequence[str], listed: ObjectStatus | None) -> ObjectPath:
+    path = ObjectPath(*parts)
+    return path if listed is None else path.listed(listed)
+
+
 def is_object(text: str) -> bool:
     """Tell whether a path names objects: `s3://…`, `gs://…` or `az://…`."""
     scheme, parted, _ = text.partition("://")
@@ -237,18 +251,21 @@ def status_of(meta: ObjectMeta) -> ObjectStatus:
     return ObjectStatus(meta.size, -1 - number, meta.e_tag)
 
 
-def list_objects(root: ObjectPath, skip: Callable[[str], None] | None = None) -> Iterator[list[ObjectPath]]:
+def list_objects(
+    root: ObjectPath, after: ObjectPath | None = None, *, skip: Callable[[str], None] | None = None
+) -> Iterator[list[ObjectPath]]:
     """List the objects below a path, a page at a time; each knows what was listed of it.
 
     Args:
-        root: the path.
+        root: of the objects.
+        after: only those whose keys come after this one's, to go on after a page.
         skip: told of objects that cannot be asked for; None: there may be none.
 
     Raises:
         SourceError: they cannot be listed.
     """
     bucket = ObjectPath(f"{root.parts[0]}/{root.parts[1]}")
-    for page in _bucket(root).pages(root.key):
+    for page in _bucket(root).pages(root.key, None if after is None else after.key):
         paths = []
         for meta in page:
             if not meta.key or is_askable(meta.key):

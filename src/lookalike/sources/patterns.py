@@ -207,7 +207,65 @@ def split_masks(root: str, images: Sequence[str], patterns: Patterns) -> tuple[l
     return kept, masks.counted()
 
 
+class MaskSearch:
+    """The same of pictures that come in pages, and more than once: no more is kept than masks need.
+
+    All pictures are noted; where some may be masks, all are looked at, and then any may be split.
+    """
+
+    def __init__(self, root: str, patterns: Patterns) -> None:
+        """Begin.
+
+        Args:
+            root: the folder that is walked, without a slash at its end.
+            patterns: what a user gave.
+        """
+        self._root = root
+        self._patterns = patterns
+        self._asked = _Asked()
+        self._found: set[_Key] = set()
+        self.candidates = 0
+        """Pictures so far that may be masks."""
+
+    def note(self, images: Iterable[str]) -> None:
+        """Take pictures for the first time."""
+        for path in images:
+            parts = _Parts(self._root, path)
+            if parts.is_candidate:
+                self.candidates += 1
+                parts.mask_of(self._asked, self._patterns)
+
+    def look(self, images: Iterable[str]) -> None:
+        """Take them for the second time: see which of them are the pictures of masks."""
+        for path in images:
+            self._found.update(key for key in _Parts(self._root, path).picture_keys() if self._asked.has(key))
+
+    def split(self, images: Sequence[str], masks: Tally) -> list[str]:
+        """Return those of some pictures that are no masks, and count the others."""
+        if not self.candidates:
+            return list(images)
+        kept = []
+        for path in images:
+            parts = _Parts(self._root, path)
+            reason = parts.mask_of(self._found, self._patterns) if parts.is_candidate else None
+            if not masks.add(reason, path):
+                kept.append(path)
+        return kept
+
+
 _Key = tuple[tuple[str, ...], tuple[str, ...], str]
+
+
+class _Asked(set[_Key]):
+    """Notes the places that are asked for, and has none of them: so all are asked."""
+
+    def __contains__(self, key: object) -> bool:
+        self.add(key)  # type: ignore[arg-type]
+        return False
+
+    def has(self, key: _Key) -> bool:
+        """Tell whether a place was asked for."""
+        return super().__contains__(key)
 
 
 class _Parts:

@@ -23,7 +23,7 @@ _TIMEOUT_SECONDS = 60
 
 
 def listed_pages(
-    obstore: ModuleType, store: Any, store_at: Callable[[str], Any], prefix: str
+    obstore: ModuleType, store: Any, store_at: Callable[[str], Any], prefix: str, after: str | None
 ) -> Iterator[Sequence[Mapping[str, Any]]]:
     """List the objects below a prefix, in the order and the words of obstore, with any key.
 
@@ -32,12 +32,18 @@ def listed_pages(
         store: its store of the bucket.
         store_at: returns a store like it, whose bucket is at another address.
         prefix: whole names between slashes; empty for all.
+        after: a key: only those that come after it.
 
     Raises:
         OSError: the server does not answer, or refuses.
         ValueError: what it answers is no listing.
     """
-    asked = {"list-type": "2", "encoding-type": "url", "prefix": prefix and f"{prefix}/"}
+    asked = {
+        "list-type": "2",
+        "encoding-type": "url",
+        "prefix": prefix and f"{prefix}/",
+        "start-after": after or "",
+    }
     signed = obstore.sign(store, "GET", "x", _SIGNED_FOR)
     address = signed.partition("?")[0].removesuffix("/x")
     more: dict[str, str] = {}

@@ -305,6 +305,13 @@ class Store:
 
     def stamps(self, name: str) -> dict[str, Stamp]:
         """Return the stamp of every record, by uri; a record that names another file than it did has none."""
+        return dict(self.scan_stamps(name))
+
+    def scan_stamps(self, name: str) -> Iterator[tuple[str, Stamp]]:
+        """Yield uri and stamp of every record as `stamps` has them, of one state, in any order.
+
+        To be read to its end at once: the store may be held until then.
+        """
         return sound_stamps(self._backend.stamps(name), partial(self.damage.note, name))
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:

@@ -13,7 +13,7 @@ from lookalike.stores.damage import Fault
 from lookalike.types import Record, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.types import Fields, Vectors, Where
 
@@ -175,22 +175,22 @@ def sound_records(
     return sound
 
 
-def sound_stamps(rows: Iterable[Sequence[Any]], note: Callable[[list[Fault]], None]) -> dict[str, Stamp]:
-    """Return the stamps of rows by uri, without those that name another file than they did.
+def sound_stamps(
+    rows: Iterable[Sequence[Any]], note: Callable[[list[Fault]], None]
+) -> Iterator[tuple[str, Stamp]]:
+    """Yield uri and stamp of rows, without those that name another file than they did.
 
     Args:
         rows: uri, id, size, modified_ns, labels_digest, digest, `file_checksum`.
         note: told what is wrong with those that are left out.
     """
-    stamps: dict[str, Stamp] = {}
     faults: list[Fault] = []
     for uri, identity, size, modified_ns, labels, digest, checksum in rows:
         if file_checksum(str(identity), str(uri), str(digest), size, modified_ns) == checksum:
-            stamps[uri] = Stamp(identity, size, modified_ns, labels)
+            yield uri, Stamp(identity, size, modified_ns, labels)
         else:
             faults.append(Fault(str(identity), uri if isinstance(uri, str) else None, CHANGED_FILE))
     note(faults)
-    return stamps
 
 
 def fields_match(fields: Fields, where: Where | None, having: str | None = None) -> bool:

@@ -291,7 +291,12 @@ def near_duplicate_threshold(vectors: Vectors, progress: Progress = silent) -> f
     tenth = min(_TENTH, count - 1)
     itself = [[row] for row in sample.tolist()]
     similarities = nearest_rows(vectors[sample], vectors, tenth, itself, progress=progress)[1]
-    usual = 1.0 - float(np.median(similarities[:, tenth - 1]))
+    return threshold_of(similarities[:, tenth - 1])
+
+
+def threshold_of(tenth: NDArray[np.float64]) -> float:
+    """Return the threshold of a collection, by the similarities of some images to their tenth nearest."""
+    usual = 1.0 - float(np.median(tenth))
     return 1.0 - max(RATIO * usual, _ROUNDING)
 
 

@@ -59,6 +59,16 @@ class Port:
     """None where the graph leaves the size open."""
 
 
+def runtime_version() -> str:
+    """Return the version of the installed ONNX Runtime."""
+    return str(onnxruntime.__version__)
+
+
+def runs_on_gpu() -> bool:
+    """Tell whether the installed ONNX Runtime can use a GPU of this kind of machine: CUDA."""
+    return _CUDA in onnxruntime.get_available_providers()
+
+
 class Graph:
     """An ONNX graph that is ready to run; `run` may be called from several threads at once."""
 
@@ -82,8 +92,7 @@ class Graph:
             WeightsInvalid: no graph, damaged, or of operators that this ONNX Runtime does not have.
         """
         self._name = name or str(source if isinstance(source, Path) else "graph")
-        available = onnxruntime.get_available_providers()
-        if device == "cuda" and _CUDA not in available:
+        if device == "cuda" and not runs_on_gpu():
             raise InvalidArgument(
                 "device cuda: the installed ONNX Runtime runs on the CPU only; install onnxruntime-gpu in "
                 "its place, or use device cpu"
@@ -94,7 +103,7 @@ class Graph:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         providers: list[Any] = ["CPUExecutionProvider"]
-        if device != "cpu" and _CUDA in available:
+        if device != "cpu" and runs_on_gpu():
             # TensorFloat-32 keeps 10 bits of a number, which is less than the 1e-3 that both must agree to.
             providers.insert(0, (_CUDA, {"use_tf32": "0"}))
         size = sum(file.stat().st_size for file in files)

@@ -21,6 +21,8 @@ from lookalike.schemas.elasticsearch import (
     InferRequest,
     InferResult,
     InferResults,
+    TrainedModelConfig,
+    TrainedModelConfigs,
     TrainedModelsStats,
     TrainedModelStats,
 )
@@ -28,11 +30,11 @@ from lookalike.schemas.embeddings import MOST_INPUTS
 from lookalike.server.http.error_formats import ELASTIC_HEADERS
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.embedding_inputs import embed_inputs, numbers
-from lookalike.server.routes.models import ModelNotServed, served_model, served_models
+from lookalike.server.routes.models import ModelNotServed, callable_models, served_model, served_models
 from lookalike.server.service import InjectedService, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 router = APIRouter(
     prefix="/_ml/trained_models", tags=["elastic"], responses={"default": {"model": ElasticProblem}}
@@ -60,7 +62,14 @@ Timeout = Annotated[
 async def all_stats(service: InjectedService, response: Response) -> TrainedModelsStats:
     """Tell which models are started."""
     response.headers.update(ELASTIC_HEADERS)
-    return await service.store_pool.run(lambda: _stats(service, served_models(service)))
+    return await service.store_pool.run(lambda: _stats(service, callable_models(service)))
+
+
+@router.get("")
+async def all_configurations(service: InjectedService, response: Response) -> TrainedModelConfigs:
+    """Describe the models."""
+    response.headers.update(ELASTIC_HEADERS)
+    return _configurations(await service.store_pool.run(lambda: list(callable_models(service))))
 
 
 @router.get("/{model:path}/_stats")
@@ -68,6 +77,15 @@ async def stats(model: str, service: InjectedService, response: Response) -> Tra
     """Tell whether a model is started, which applications ask before they use it."""
     response.headers.update(ELASTIC_HEADERS)
     return await service.store_pool.run(lambda: _stats(service, {model: _found(service, model)[1]}))
+
+
+# No path, which would take the calls above and below it, too: an id of Elasticsearch has no slash.
+@router.get("/{model}")
+async def configuration(model: str, service: InjectedService, response: Response) -> TrainedModelConfigs:
+    """Describe a model, which applications ask to find out whether it is there."""
+    response.headers.update(ELASTIC_HEADERS)
+    await service.store_pool.run(lambda: _found(service, model))
+    return _configurations([model])
 
 
 @router.post("/{model:path}/deployment/_infer", response_model=None, responses={200: {"model": InferResult}})
@@ -167,6 +185,11 @@ def _stats(service: Service, models: Mapping[str, str]) -> TrainedModelsStats:
     return TrainedModelsStats(
         count=len(models), trained_model_stats=[_stat(service, *each) for each in models.items()]
     )
+
+
+def _configurations(names: Sequence[str]) -> TrainedModelConfigs:
+    configs = [TrainedModelConfig(model_id=name) for name in names]
+    return TrainedModelConfigs(count=len(configs), trained_model_configs=configs)
 
 
 def _stat(service: Service, asked: str, name: str) -> TrainedModelStats:

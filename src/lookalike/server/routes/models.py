@@ -49,7 +49,7 @@ class ModelNotServed(Refused):
 async def models(service: InjectedService) -> Models:
     """List the models that may be asked for embeddings."""
     return await service.store_pool.run(
-        lambda: Models(data=[_described(service, *each) for each in served_models(service).items()])
+        lambda: Models(data=[_described(service, *each) for each in callable_models(service).items()])
     )
 
 
@@ -67,8 +67,15 @@ async def model(model: str, service: InjectedService) -> Model:
 def served_models(service: Service) -> dict[str, str]:
     """Return the models that may be asked, names for clients → names that open them; blocks."""
     named = [_absolute(name) for name in service.settings.models]
+    named += [_absolute(name) for _, name in service.settings.aliases]
     made_by = [vector.space.embedder for each in service.served() for vector in each.vectors]
     return public_names([*made_by, *named])
+
+
+def callable_models(service: Service) -> dict[str, str]:
+    """Return the models that may be asked under all their names, aliases last; blocks."""
+    aliases = {alias: _absolute(name) for alias, name in service.settings.aliases}
+    return {**served_models(service), **aliases}
 
 
 def served_model(service: Service, asked: str) -> tuple[str, str]:
@@ -76,15 +83,19 @@ def served_model(service: Service, asked: str) -> tuple[str, str]:
 
     Args:
         service: that is asked.
-        asked: a model's name; of an ONNX model, as much of the end of its path as tells it from others.
+        asked: a model's name or alias; of an ONNX model, as much of the end of its path as tells it from
+            others.
 
     Raises:
         ModelNotServed: none is called so, or several.
     """
+    for alias, name in service.settings.aliases:
+        if asked == alias:
+            return alias, _absolute(name)
     known = served_models(service)
     found = [(public, name) for public, name in known.items() if asked in _endings(name)]
     if len(found) != 1:
-        raise ModelNotServed(asked, known)
+        raise ModelNotServed(asked, callable_models(service))
     return found[0]
 
 

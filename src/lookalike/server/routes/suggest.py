@@ -74,6 +74,7 @@ def _answer(service: Service, collection: str, found: Suggestions) -> SuggestAns
         labelled=found.labelled,
         unlabelled=found.unlabelled,
         drawn=found.drawn,
+        compared=found.compared,
         series=found.series,
         suggestions=suggestions,
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lookalike.errors import CollectionNotFound
 from lookalike.stores.backend import Rows, WordHits
+from lookalike.stores.batches import SCAN_BATCH
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.sqlite.catalog import (
     add_collection,
@@ -48,13 +51,25 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from lookalike.stores.backend import Ask, BuiltIndex, Choose, ChooseSome, Edit, Give, Hits, StampRow
     from lookalike.stores.damage import StructureFault
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.query import Query
     from lookalike.stores.sqlite.catalog import Counted
+    from lookalike.stores.sqlite.filters import Numbers
     from lookalike.stores.stored import StoredLabels, StoredRecord
     from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
+
+
+def _are_among(numbers: list[int], rising: Numbers) -> NDArray[np.bool_]:
+    """Tell which numbers are among others that are rising."""
+    places = np.searchsorted(rising, numbers)
+    there: NDArray[np.bool_] = np.zeros(len(numbers), bool)
+    inside = places < len(rising)
+    there[inside] = rising[places[inside]] == np.array(numbers, np.int64)[inside]
+    return there
 
 
 class SqliteBackend:
@@ -208,12 +223,18 @@ class SqliteBackend:
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
         with self._reading(name) as (connection, entry):
+            found = self._filters.read(connection, entry, where)
             keys = connection.execute(
                 "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
-            ).fetchall()
-            found = self._filters.read(connection, entry, where)
-        matches = None if found is None else set(found.tolist())
-        return entry, [identity for record, identity in keys if matches is None or record in matches]
+            )
+            ids: list[str] = []
+            # A few at a time: numbers take as much memory as ids.
+            while some := keys.fetchmany(SCAN_BATCH):
+                if found is not None:
+                    rows = np.flatnonzero(_are_among([number for number, _ in some], found)).tolist()
+                    some = [some[row] for row in rows]
+                ids += [identity for _, identity in some]
+        return entry, ids
 
     def read(self, of: str | Entry, ids: Sequence[str], choose: ChooseSome) -> Rows | None:
         with self._file.reading() as connection:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lookalike.memory import kept_bytes
 from lookalike.stores.damage import Fault
 from lookalike.stores.sqlite.catalog import vector_revision
 from lookalike.stores.sqlite.change_log import MOST, of_vector
@@ -76,7 +77,7 @@ class SqliteMatrix:
             if np.count_nonzero(among) < _FEW * len(ids):
                 rows = np.flatnonzero(among)
                 ids, vectors, among = [ids[row] for row in rows], vectors[rows], None
-        left_out = None if exclude is None else [_rows_of(ids, some) for some in exclude]
+        left_out = None if exclude is None else [rows_of(ids, some) for some in exclude]
         rows_found, similarities = nearest_rows(queries, vectors, k, left_out, among)
         found = [
             [(ids[row], float(value)) for row, value in zip(some, values, strict=True) if row >= 0]
@@ -133,6 +134,10 @@ class SqliteMatrices:
         self._matrices: dict[int, SqliteMatrix] = {}
         self._lock = threading.Lock()
 
+    def holds(self, vector: VectorEntry) -> bool:
+        """Tell whether the matrix of a vector is in memory, maybe as it was before."""
+        return vector.number in self._matrices
+
     def read(self, connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> SqliteMatrix:
         """Return the matrix of a vector as the open transaction sees it; each row is verified once."""
         revision = vector_revision(connection, vector.number)
@@ -154,6 +159,7 @@ class SqliteMatrices:
                 "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
             ).fetchall()
             dimension = vector.info.space.dimension
+            self._make_room(4 * dimension * len(keys))
             numbers = np.array([number for number, _ in keys], dtype=np.int64)
             ids = [identity for _, identity in keys]
             vectors = np.empty((len(keys), dimension), np.float32)
@@ -176,6 +182,14 @@ class SqliteMatrices:
             matrix = SqliteMatrix(revision, len(keys) - len(ids), ids, numbers, vectors)
             self._matrices[vector.number] = matrix
             return matrix
+
+    def _make_room(self, wanted: int) -> None:
+        """Let go of matrices, those that were read first, until so many bytes more may be kept."""
+        taken = {number: each.vectors.nbytes for number, each in self._matrices.items()}
+        for number in taken:
+            if sum(taken[each] for each in self._matrices) + wanted <= kept_bytes():
+                return
+            self._matrices.pop(number)
 
     def _followed(
         self, connection: sqlite3.Connection, vector: VectorEntry, matrix: SqliteMatrix, revision: int | None
@@ -241,7 +255,7 @@ def _uri(connection: sqlite3.Connection, number: int) -> str | None:
     return row[0] if row is not None and isinstance(row[0], str) else None
 
 
-def _rows_of(ids: list[str], wanted: Collection[str]) -> list[int]:
+def rows_of(ids: list[str], wanted: Collection[str]) -> list[int]:
     """Return the places in the sorted `ids` of those that are wanted."""
     places = ((bisect_left(ids, identity), identity) for identity in wanted)
     return [row for row, identity in places if row < len(ids) and ids[row] == identity]

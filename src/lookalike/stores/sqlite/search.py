@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.memory import kept_bytes
 from lookalike.stores.backend import Hits
-from lookalike.stores.sqlite.catalog import existing_entry, read_entry
+from lookalike.stores.sqlite.blocks import nearest_in_blocks
+from lookalike.stores.sqlite.catalog import count_vectors, existing_entry, read_entry
 from lookalike.stores.sqlite.matrix import SqliteMatrices
 from lookalike.stores.sqlite.records import RECORD_COLUMNS, select_by_id
+from lookalike.stores.sqlite.shortlist.building import reading_apart
 from lookalike.stores.sqlite.shortlist.search import SqliteShortlists
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.backend import Ask, RecordRow
     from lookalike.stores.damage import DamageLog
-    from lookalike.stores.entry import Entry
+    from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.query import Query
     from lookalike.stores.sqlite.change_log import ChangeLog
     from lookalike.stores.sqlite.connection import SqliteFile
@@ -36,6 +39,7 @@ class SqliteSearch:
         self.shortlists = SqliteShortlists(file, timeout, damage)
         self._file = file
         self._filters = filters
+        self._damage = damage
 
     def nearest(self, name: str, ask: Ask, query: Query) -> Hits:
         """Return the nearest neighbours of each query: see `Backend.nearest`."""
@@ -47,10 +51,15 @@ class SqliteSearch:
             entry = existing_entry(connection, name)
             assert connection is not None  # noqa: S101 it has collections
             vector, queries = ask(entry)
-            matrix = self.matrices.read(connection, entry, vector)
-            matches = self._filters.read(connection, entry, query.where, query.having)
+            has_room = self._has_room(connection, vector)
+            if has_room:
+                matrix = self.matrices.read(connection, entry, vector)
+                matches = self._filters.read(connection, entry, query.where, query.having)
         # Outside of any transaction: others may read meanwhile.
-        found = matrix.nearest(queries, query.k, matches, query.exclude)
+        if has_room:
+            found = matrix.nearest(queries, query.k, matches, query.exclude)
+        else:
+            entry, found = self._in_blocks(name, ask, query)
         with self._file.reading() as reader:
             now = None if reader is None else read_entry(reader, entry.key)
             if reader is None or now is None:
@@ -69,6 +78,22 @@ class SqliteSearch:
         self.shortlists.forget(dropped)
         for token in tokens:
             self.shortlists.remove(token)
+
+    def _has_room(self, connection: sqlite3.Connection, vector: VectorEntry) -> bool:
+        """Tell whether all vectors of a name are in memory, or may be."""
+        if self.matrices.holds(vector):
+            return True
+        return 4 * vector.info.space.dimension * count_vectors(connection, vector) <= kept_bytes()
+
+    def _in_blocks(self, name: str, ask: Ask, query: Query) -> tuple[Entry, list[list[tuple[str, float]]]]:
+        """Return a collection and who is nearest in it, on a connection of its own: others may read."""
+        with reading_apart(self._file) as connection:
+            entry = existing_entry(connection, name)
+            vector, queries = ask(entry)
+            matches = self._filters.read(connection, entry, query.where, query.having)
+            return entry, nearest_in_blocks(
+                connection, entry, vector, queries, query.k, matches, query.exclude, self._damage
+            )
 
     def _over_shortlist(self, name: str, ask: Ask, query: Query) -> Hits | None:
         """Return what the shortlist of a vector leads to; None where exact search is to be used."""

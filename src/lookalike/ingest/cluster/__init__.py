@@ -1,0 +1,1 @@
+"""Indexing on many machines: a driver lists in pages, and workers of a Ray cluster embed and write."""

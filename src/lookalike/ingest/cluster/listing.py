@@ -1,0 +1,333 @@
+"""The survey of a run on many machines: what is below each root, in pages, and where its labels stand.
+
+What is kept grows with the folders and label tables, and not with the images.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookalike.errors import InvalidArgument, LabelsInvalid, PathNotFound, SourceUnreachable, Unanswerable
+from lookalike.file_names import display
+from lookalike.ingest.cluster.tasks import LabelPlan, Task
+from lookalike.labels.folders import folder_labels
+from lookalike.labels.image_names import directories_below
+from lookalike.labels.reading import MODES, read_labels
+from lookalike.labels.similar_labels import similar_label_remarks
+from lookalike.labels.tables.sheets import is_table
+from lookalike.sources.files import SUFFIXES, Listing
+from lookalike.sources.manifests import manifest_pages
+from lookalike.sources.objects import ObjectPath, list_objects
+from lookalike.sources.other_files import other_file_remarks
+from lookalike.sources.patterns import MaskSearch, Patterns, Tally, merged
+from lookalike.types import Remark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lookalike.ingest.index_options import IndexOptions
+    from lookalike.labels.image_names import Directories
+    from lookalike.labels.labelling import Label, Labelling
+    from lookalike.sources.objects import Location
+    from lookalike.types import Skipped
+
+# Pictures named as masks are that are told apart: a kilobyte each is kept.
+_MASKS = 200_000
+PATIENCE = 300.0
+"""Seconds that a server may be away before a run ends."""
+# Seconds until it is asked again.
+_AGAIN = 5.0
+# Files beside the images, of each ending, and images, by which it is told where labels stand.
+_OTHERS_SAMPLED = 200
+_IMAGES_SAMPLED = 1000
+# Tables called metadata that may lie below one root.
+_TABLES = 10_000
+_ELSEWHERE = (
+    "with --workers ray, which reads folders' names, tables called metadata.csv, .tsv, .jsonl or .parquet, "
+    "and JSON files beside their pictures"
+)
+
+
+@dataclass(slots=True)
+class _Sight:
+    """What one look through a listing has seen."""
+
+    images: int = 0
+    directories: Counter[Directories] = field(default_factory=Counter)
+    """How many images there are in each."""
+    sampled: list[Location] = field(default_factory=list)
+    """The first images, and the first of each directory."""
+    tables: list[Location] = field(default_factory=list)
+    others: dict[str, list[Location]] = field(default_factory=dict)
+    """The first of the other files, by their ending in lower case."""
+    other_files: int = 0
+    json_files: int = 0
+    appended: bool = False
+    replaced: bool = False
+    left_out: Tally = field(default_factory=Tally)
+    """By masks and patterns."""
+
+
+class RootListing:
+    """What is below one root: looked through once for its labels and their number, and then made tasks of."""
+
+    def __init__(
+        self, root: Location, patterns: Patterns, options: IndexOptions, progress: Callable[[int], None]
+    ) -> None:
+        """Look through all that is there.
+
+        Args:
+            root: the absolute path of a folder, or a prefix of objects.
+            patterns: what the user leaves out there.
+            options: of the run.
+            progress: told with the images that were seen so far.
+
+        Raises:
+            PathNotFound: there is nothing.
+            Unanswerable: there is no image.
+            InvalidArgument: it is a single file; labels stand where they are not looked for on many machines.
+            LabelsInvalid: there are none where they were asked for.
+            SourceError: it cannot be listed.
+        """
+        self.root = root
+        self._patterns = patterns
+        self._progress = progress
+        self._unnamed: list[Skipped] = []
+        self._listing = Listing(root, patterns, self._manifest(options.manifest))
+        self._masks = MaskSearch(str(root), patterns)
+        if isinstance(root, Path):
+            if not root.exists():
+                raise PathNotFound(display(root))
+            if not root.is_dir():
+                raise _single(root)
+        seen = self._look(noting=True)
+        if self._masks.candidates > _MASKS:
+            raise InvalidArgument(
+                f"{display(str(root))}: {self._masks.candidates:,} pictures are named as masks are, more "
+                "than are told apart from pictures on many machines: --exclude leaves them out; --include "
+                "NAME with --include '*' takes those of a name"
+            )
+        if self._masks.candidates:
+            for page in self._listing.pages():
+                self._masks.look(map(str, page.images))
+            seen = self._look(noting=False)
+        if not seen.images:
+            if isinstance(root, ObjectPath) and not seen.other_files and root.is_file():
+                raise _single(root)
+            raise Unanswerable(f"no image below {display(str(root))}{self._left_out_text(seen)}")
+        self.images = seen.images
+        """That are to be indexed."""
+        self.left_out = merged([*self._listing.left_out, *seen.left_out.counted()])
+        self.skipped = [*self._listing.skipped, *self._unnamed]
+        self.more_skipped = self._listing.more_skipped
+        self.other_files = seen.other_files
+        self._json_files = seen.json_files
+        self.remarks: list[Remark] = []
+        self.labels, self._folders = self._find_labels(seen, options.labels, options.encoding)
+        """Where the labels stand."""
+        some = [path for paths in seen.others.values() for path in paths]
+        self.remarks += other_file_remarks(sorted(some))
+
+    def tasks(self, most: int) -> Iterator[Task]:
+        """Yield all images in tasks, a page being read when it is needed.
+
+        Args:
+            most: images of a task.
+        """
+        for page in self._listing.pages():
+            images = self._wanted(page.images, Tally())
+            for at in range(0, len(images), most):
+                some = images[at : at + most]
+                directories = {directories_below(self.root, image) for image in some} if self._folders else ()
+                yield Task(
+                    self.root,
+                    some,
+                    {each: self._folders[each] for each in directories if each in self._folders},
+                )
+
+    def unread(self, used: int, rows: int) -> list[Remark]:
+        """Return what to say of rows of tables, or JSON files, that no picture was found for.
+
+        Args:
+            used: those that a picture was found for.
+            rows: of all tables; 0 where there are none.
+        """
+        there = self._json_files if self.labels.mode == "json" else rows
+        if used >= there:
+            return []
+        if self.labels.mode == "json":
+            text = f"{there - used:,} of {there:,} JSON files lie beside no picture of their name: not read"
+        else:
+            text = f"{there - used:,} of {there:,} rows of its tables name no picture by its path: not used"
+        return [Remark(str(self.root), text)]
+
+    def _manifest(
+        self, place: Location | None
+    ) -> Callable[[Callable[[str], None]], Iterator[Sequence[ObjectPath]]] | None:
+        """Return what lists objects, those that a manifest names where there is one; None of files."""
+        root = self.root
+        if place is None:
+            return partial(_listed, root) if isinstance(root, ObjectPath) else None
+        if not isinstance(root, ObjectPath):
+            raise InvalidArgument("--manifest names objects: the paths beside it are s3://bucket/prefix")
+
+        def pages(_: Callable[[str], None]) -> Iterator[Sequence[ObjectPath]]:
+            self._unnamed.clear()
+            return manifest_pages(place, root, self._unnamed)
+
+        return pages
+
+    def _look(self, *, noting: bool) -> _Sight:
+        """Go through the listing, and see what is there."""
+        seen = _Sight()
+        for page in self._listing.pages():
+            if noting:
+                self._masks.note(map(str, page.images))
+                images = self._without_patterns(page.images, seen.left_out)
+            else:
+                images = self._wanted(page.images, seen.left_out)
+            seen.images += len(images)
+            for image in images:
+                directories = directories_below(self.root, image)
+                seen.directories[directories] += 1
+                first = seen.directories[directories] == 1 and len(seen.sampled) < 10 * _IMAGES_SAMPLED
+                if first or len(seen.sampled) < _IMAGES_SAMPLED:
+                    seen.sampled.append(image)
+            below = len(str(self.root).rstrip("/")) + 1
+            new = [
+                path
+                for path in page.others
+                if not self._patterns.leaves_out(str(path)[below:]) and self._see(path, seen)
+            ]
+            # Those that the sampled files lie beside.
+            stems = {_stem(path) for path in new}
+            seen.sampled += [image for image in images if _stem(image) in stems] if stems else ()
+            self._progress(seen.images)
+        return seen
+
+    def _see(self, path: Location, seen: _Sight) -> bool:
+        """See a file that is no image, and tell whether it is one of the sample."""
+        seen.other_files += 1
+        if is_table(path):
+            seen.tables.append(path)
+            if len(seen.tables) > _TABLES:
+                raise InvalidArgument(
+                    f"{display(str(self.root))}: more than {_TABLES:,} tables called metadata: index the "
+                    "folders below it one by one"
+                )
+            return False
+        suffix = path.suffix.lower()
+        some = seen.others.setdefault(suffix, [])
+        if suffix == ".json":
+            seen.json_files += 1
+            appended = os.path.splitext(path.stem)[1].lower() in SUFFIXES  # noqa: PTH122 a Path each is slow
+            seen.appended |= appended
+            seen.replaced |= not appended
+        if len(some) >= _OTHERS_SAMPLED:
+            return False
+        some.append(path)
+        return True
+
+    def _wanted(self, images: Sequence[Location], left_out: Tally) -> list[Location]:
+        """Return what of a page is to be indexed."""
+        kept = set(self._masks.split(list(map(str, images)), left_out))
+        return self._without_patterns([image for image in images if str(image) in kept], left_out)
+
+    def _without_patterns(self, images: Sequence[Location], left_out: Tally) -> list[Location]:
+        if not (self._patterns.exclude or self._patterns.include):
+            return list(images)
+        below = len(str(self.root).rstrip("/")) + 1
+        return [
+            image
+            for image in images
+            if not left_out.add(self._patterns.reason([str(image)[below:]]), str(image))
+        ]
+
+    def _left_out_text(self, seen: _Sight) -> str:
+        left_out = merged([*self._listing.left_out, *seen.left_out.counted()])
+        return "".join(f"; {each.count:,} left out: {each.reason}" for each in left_out)
+
+    def _find_labels(
+        self, seen: _Sight, mode: str, encoding: str | None
+    ) -> tuple[LabelPlan, Mapping[Directories, Label]]:
+        """Return where labels stand, and what the folders say where it is they."""
+        if mode not in MODES:
+            raise InvalidArgument(f"no labels {mode!r}: one of {', '.join(MODES)}")
+        if mode in ("xml", "yolo"):
+            raise InvalidArgument(f"--labels {mode} is not read {_ELSEWHERE}")
+        if mode == "none":
+            return LabelPlan("none"), {}
+        if mode in ("auto", "table") and seen.tables:
+            return LabelPlan("table", sorted(seen.tables)), {}
+        if mode == "folders":
+            return self._by_folders(seen)
+        if mode == "json" and not seen.json_files:
+            raise LabelsInvalid(display(str(self.root)), "no JSON file is there")
+        if mode == "json":
+            return self._by_json(seen), {}
+        found = self._sample(seen, mode, encoding)
+        if found.mode == "json":
+            return self._by_json(seen), {}
+        if found.mode in ("table", "xml", "yolo"):
+            what = found.skipped or found.remarks
+            example = f" ({what[0].path})" if what else ""
+            form = "tables of another name, or COCO" if found.mode == "table" else found.mode.upper()
+            raise InvalidArgument(
+                f"{display(str(self.root))}: its labels are {form}{display(example)}, which are not read "
+                f"{_ELSEWHERE}; --labels folders or --labels none disregards them"
+            )
+        return self._by_folders(seen)
+
+    def _sample(self, seen: _Sight, mode: str, encoding: str | None) -> Labelling:
+        """Read the labels of some images, as on one machine: to see where they stand."""
+        others = sorted(path for paths in seen.others.values() for path in paths)
+        return read_labels(self.root, sorted(set(seen.sampled)), others, mode, encoding)
+
+    def _by_folders(self, seen: _Sight) -> tuple[LabelPlan, Mapping[Directories, Label]]:
+        labels, remarks = folder_labels(seen.directories)
+        self.remarks += [*remarks, *similar_label_remarks(label.fields for label in labels.values())]
+        return LabelPlan("folders" if labels else "none"), labels
+
+    def _by_json(self, seen: _Sight) -> LabelPlan:
+        return LabelPlan("json", (), appended=seen.appended, replaced=seen.replaced)
+
+
+def _listed(root: ObjectPath, skip: Callable[[str], None]) -> Iterator[Sequence[ObjectPath]]:
+    """List objects; where the server goes away meanwhile, wait, and go on where it went.
+
+    Args:
+        root: of the objects.
+        skip: told of objects that cannot be asked for.
+
+    Raises:
+        SourceError: they cannot be listed, or the server does not come back.
+    """
+    last, waited = None, 0.0
+    while True:
+        try:
+            for page in list_objects(root, last, skip=skip):
+                last, waited = page[-1] if page else last, 0.0
+                yield page
+        except SourceUnreachable:
+            if last is None or waited >= PATIENCE:
+                raise
+            time.sleep(_AGAIN)
+            waited += _AGAIN
+        else:
+            return
+
+
+def _stem(path: Location) -> str:
+    return str(path).removesuffix(path.name) + path.name.partition(".")[0]
+
+
+def _single(root: Location) -> InvalidArgument:
+    return InvalidArgument(
+        f"{display(str(root))} is a single file: --workers ray takes folders and prefixes of objects"
+    )

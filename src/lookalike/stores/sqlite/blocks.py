@@ -1,0 +1,116 @@
+"""Exact nearest neighbours in a SQLite store, from vectors that are read in blocks where they do not fit.
+
+Each question reads all vectors once, for all its queries together. The answer is that of a `SqliteMatrix`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lookalike.stores.damage import Fault
+from lookalike.stores.sqlite.matrix import rows_of, verified
+from lookalike.stores.sqlite.records import record_keys, select_vectors
+from lookalike.stores.verification import LOST_VECTOR
+from lookalike.vectors.nearest import nearest_rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterator, Sequence
+
+    from lookalike.stores.damage import DamageLog
+    from lookalike.stores.entry import Entry, VectorEntry
+    from lookalike.stores.sqlite.filters import Numbers
+    from lookalike.types import Vectors
+
+# Vectors that are in memory at once.
+_BLOCK_BYTES = 32 << 20
+
+
+def nearest_in_blocks(
+    connection: sqlite3.Connection,
+    entry: Entry,
+    vector: VectorEntry,
+    queries: Vectors,
+    k: int,
+    matches: Numbers | None,
+    exclude: Sequence[Collection[str]] | None,
+    damage: DamageLog,
+) -> list[list[tuple[str, float]]]:
+    """Return ids and similarities of the exact nearest neighbours of each query.
+
+    Args:
+        connection: its open transaction sees the collection.
+        entry: the collection.
+        vector: which one.
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        k: neighbours per query, at least 1.
+        matches: numbers of the records that count, None for all.
+        exclude: for each query, ids that are left out.
+        damage: what is told of vectors that are damaged or missing.
+
+    Returns:
+        A list a query, by falling similarity, then by rising id.
+    """
+    best: list[list[tuple[str, float]]] = [[] for _ in queries]
+    if matches is None:
+        matches = _all_numbers(connection, entry)
+    step = max(1, _BLOCK_BYTES // (4 * vector.info.space.dimension))
+    for start in range(0, len(matches), step):
+        ids, vectors = _block(connection, entry, vector, matches[start : start + step], damage)
+        left_out = None if exclude is None else [rows_of(ids, some) for some in exclude]
+        rows, similarities = nearest_rows(queries, vectors, min(k, max(1, len(ids))), left_out)
+        found = zip(rows.tolist(), similarities.tolist(), strict=True)
+        for place, (some, values) in enumerate(found):
+            more = [(ids[row], value) for row, value in zip(some, values, strict=True) if row >= 0]
+            best[place] = sorted(best[place] + more, key=lambda hit: (-hit[1], hit[0]))[:k]
+    return best
+
+
+def _all_numbers(connection: sqlite3.Connection, entry: Entry) -> Numbers:
+    rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (entry.key,))
+    numbers = np.fromiter((number for (number,) in rows), np.int64)
+    numbers.sort()
+    return numbers
+
+
+def _block(
+    connection: sqlite3.Connection, entry: Entry, vector: VectorEntry, numbers: Numbers, damage: DamageLog
+) -> tuple[list[str], Vectors]:
+    """Return ids, rising, and sound vectors of some records; what is wrong with others is noted."""
+    dimension = vector.info.space.dimension
+    keys = record_keys(connection, numbers.tolist())
+    ids: list[str] = []
+    parts = [np.empty((0, dimension), np.float32)]
+    there: set[str] = set()
+    for columns in select_vectors(connection, vector, keys):
+        some = verified(connection, columns, dimension)
+        damage.note(entry.name, some.faults)
+        there.update(columns.ids)
+        ids += itertools.compress(columns.ids, some.sound)
+        parts.append(some.vectors if some.sound.all() else some.vectors[some.sound])
+    if len(there) < len(keys.ids):
+        lost = sorted(set(keys.ids) - there - damage.ids(entry.name))
+        damage.note(entry.name, [Fault(one, None, LOST_VECTOR.format(vector.info.name)) for one in lost])
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    return [ids[row] for row in order], _gathered(parts, order, dimension)
+
+
+def _gathered(parts: list[Vectors], order: list[int], dimension: int) -> Vectors:
+    """Return the rows of all parts in an order; each part is let go of when it has been copied."""
+    places = np.empty(len(order), np.intp)
+    places[order] = np.arange(len(order))
+    vectors = np.empty((len(order), dimension), np.float32)
+    start = 0
+    for part in _taken(parts):
+        vectors[places[start : start + len(part)]] = part
+        start += len(part)
+    return vectors
+
+
+def _taken(parts: list[Vectors]) -> Iterator[Vectors]:
+    parts.reverse()
+    while parts:
+        yield parts.pop()

@@ -1,0 +1,261 @@
+"""What workers of a cluster do with their tasks is what one machine does; without Ray, in this process."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lookalike.errors import InvalidArgument, LabelsInvalid, PathNotFound, SourceUnreachable, Unanswerable
+from lookalike.ingest.cluster.listing import RootListing
+from lookalike.ingest.cluster.report import LISTED, ReportSum
+from lookalike.ingest.cluster.tasks import Failure, Plan, Task
+from lookalike.ingest.cluster.worker import BatchWorker
+from lookalike.ingest.declaration import declare
+from lookalike.ingest.embedding import Encoder
+from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.index_report import IndexReport
+from lookalike.ingest.indexing import index
+from lookalike.sources.objects import Location
+from lookalike.sources.patterns import Patterns
+from lookalike.types import Record, Skipped
+from tests.desk import Desk
+from tests.mean_colours import save
+from tests.servers.s3 import Bucket
+
+pytestmark = pytest.mark.xdist_group("s3")
+
+
+def index_by_tasks(desk: Desk, *roots: Location, most: int = 3, **options: Any) -> IndexReport:
+    """Index as driver and workers do, a worker after the other, with everything pickled on its way."""
+    exclude, include = options.get("exclude", ()), options.get("include", ())
+    chosen = IndexOptions(**options)
+    listings = [RootListing(root, Patterns(exclude, include), chosen, lambda _seen: None) for root in roots]
+    encoder = Encoder(desk.embedder, desk.cache)
+    declare(desk.store, "parts", encoder.space, None)
+    plan = Plan(
+        store=None,
+        store_name="",
+        timeout=1,
+        collection="parts",
+        models=[],
+        fingerprints=[],
+        cache="",
+        weights=None,
+        device="cpu",
+        threads=1,
+        max_pixels=chosen.max_pixels,
+        verify=chosen.verify,
+        encoding=chosen.encoding,
+        labels={listing.root: listing.labels for listing in listings},
+        group_by={} if chosen.group_by is None else dict.fromkeys(roots, chosen.group_by),
+    )
+    worker = BatchWorker(pickle.loads(pickle.dumps(plan)), desk.store, [encoder])
+    total = ReportSum(IndexReport("parts"))
+    for listing in listings:
+        for task in listing.tasks(most):
+            done = worker.index(pickle.loads(pickle.dumps(task)))
+            total.add(listing.root, pickle.loads(pickle.dumps(done)))
+        total.report.left_out += listing.left_out
+        total.report.remarks += [*listing.remarks, *listing.unread(*total.labels_of(listing.root))]
+        total.keep("skipped", listing.skipped)
+    total.end(sum(listing.images for listing in listings))
+    return total.report
+
+
+def contents(desk: Desk) -> dict[str, tuple[Record, list[float]]]:
+    return {
+        record.uri: (record, np.round(vector, 6).tolist())
+        for batch, vectors in desk.store.scan("parts")
+        for record, vector in zip(batch, vectors, strict=True)
+    }
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Any:
+    desk = Desk(tmp_path / "other")
+    yield desk
+    desk.close()
+
+
+def fill(root: Path, names: Mapping[str, str]) -> Path:
+    """Make a picture of each name that is one's, a different one each, and of others a text."""
+    for seed, (name, text) in enumerate(names.items()):
+        if name.endswith((".png", ".jpg")):
+            save(root / name, seed)
+        else:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, "utf-8")
+    return root
+
+
+FOLDERS = dict.fromkeys(
+    [f"train/{label}/{n}.png" for label in ("bus", "car", "양품") for n in range(4)] + ["loose.png"], ""
+)
+TABLE = {
+    **dict.fromkeys(["a/1.png", "a/2.png", "b/1.png", "b/2.png", "3.png"], ""),
+    "metadata.csv": "file_name,part,size\na/1.png,hull,3\na\\2.png,deck,4\n./b/1.png,hull,5.5\n3.png,,\n",
+}
+BESIDE = {
+    **dict.fromkeys(["a/1.png", "a/2.png", "b/1.png", "4.png"], ""),
+    "a/1.json": json.dumps({"label": "ship", "part": "hull"}),
+    "a/2.json": json.dumps({"label": "ship"}),
+    "b/1.png.json": json.dumps({"label": "tank"}),
+    "4.json": "no JSON",
+}
+MASKS = dict.fromkeys(
+    [
+        *(f"test/broken/{n:03}.png" for n in range(3)),
+        *(f"ground_truth/broken/{n:03}_mask.png" for n in range(3)),
+        "test/good/9.png",
+        "mask/1.png",
+        ".hidden.png",
+    ],
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "options"),
+    [
+        (FOLDERS, {}),
+        (FOLDERS, {"labels": "none"}),
+        (FOLDERS, {"exclude": ["car"], "include": ["*.png"], "group_by": "(?P<number>[0-9])"}),
+        (TABLE, {}),
+        (BESIDE, {}),
+        (MASKS, {}),
+        (MASKS, {"include": ["ground_truth", "broken"]}),
+    ],
+    ids=["folders", "none", "patterns", "table", "beside", "masks", "included masks"],
+)
+def test_tasks_make_the_records_that_one_machine_makes(
+    desk: Desk, other: Desk, tmp_path: Path, names: Any, options: dict[str, Any]
+) -> None:
+    root = fill(tmp_path / "pictures", names)
+    patterns: dict[Location, Patterns] = {
+        root: Patterns(options.get("exclude", ()), options.get("include", ()))
+    }
+    encoder = Encoder(desk.embedder, desk.cache)
+    one = index(desk.store, "parts", [root], [encoder], IndexOptions(**options), patterns)
+    many = index_by_tasks(other, root, **options)
+    assert contents(other) == contents(desk)
+    for name in ("added", "updated", "unchanged", "embedded", "labels", "left_out", "labels_failed"):
+        assert getattr(many, name) == getattr(one, name), name
+    assert sorted(map(str, many.skipped)) == sorted(map(str, one.skipped))
+    assert sorted(many.unlabelled) == sorted(one.unlabelled)
+
+
+def test_a_second_run_writes_what_differs_and_keeps_what_people_put_right(desk: Desk, tmp_path: Path) -> None:
+    root = fill(
+        tmp_path / "pictures", {f"{label}/{n}.png": "" for label in ("good", "bad") for n in range(4)}
+    )
+    assert index_by_tasks(desk, root).added == 8
+    before = desk.embedder.embedded
+    again = index_by_tasks(desk, root)
+    assert (again.unchanged, again.added, desk.embedder.embedded) == (8, 0, before)
+    save(root / "good" / "0.png", 100)
+    (root / "bad" / "1.png").rename(root / "good" / "9.png")
+    (root / "good" / "2.png").write_bytes(b"none")
+    report = index_by_tasks(desk, root, verify=True)
+    # Nothing is removed, and no record moves: what is known by its bytes is not embedded again.
+    assert (report.added, report.updated, report.unchanged, report.embedded) == (1, 1, 5, 1)
+    assert [Path(each.path).name for each in report.skipped] == ["2.png"]
+    assert len(contents(desk)) == 9
+
+
+def test_rows_and_json_files_that_find_no_picture_are_counted(
+    desk: Desk, other: Desk, tmp_path: Path
+) -> None:
+    rows = "elsewhere/9.png,hull,1\n2.png,deck,1\n"
+    table = fill(tmp_path / "table", TABLE | {"metadata.csv": TABLE["metadata.csv"] + rows})
+    texts = [each.text for each in index_by_tasks(desk, table).remarks]
+    assert texts == ["2 of 6 rows of its tables name no picture by its path: not used"]
+    beside = fill(tmp_path / "beside", BESIDE | {"elsewhere/1.json": "{}"})
+    texts = [each.text for each in index_by_tasks(other, beside).remarks]
+    assert "1 of 5 JSON files lie beside no picture of their name: not read" in texts
+
+
+def test_objects_of_a_listing_and_of_a_manifest_are_made_tasks_of(
+    desk: Desk, other: Desk, tmp_path: Path, bucket: Bucket
+) -> None:
+    names = [f"{label}/{n} {n % 3}%+.png" for label in ("bus", "차") for n in range(5)]
+    bucket.put({f"parts/{name}": save(tmp_path / "one.png", n).read_bytes() for n, name in enumerate(names)})
+    bucket.put({"elsewhere/1.png": b"none"})
+    root = bucket.path("parts")
+    encoder = Encoder(desk.embedder, desk.cache)
+    index(desk.store, "parts", [root], [encoder], IndexOptions())
+    assert index_by_tasks(other, root).added == 10
+    assert contents(other) == contents(desk)
+    reads = bucket.server.requests("GetObject")
+    assert index_by_tasks(other, root).unchanged == 10
+    assert bucket.server.requests("GetObject") == reads
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("key\n" + "".join(f"parts/{name}\n" for name in names[:4]) + "parts/gone.png\n")
+    report = index_by_tasks(other, root, manifest=manifest)
+    assert (report.unchanged, [each.reason for each in report.skipped]) == (
+        4,
+        ["cannot be read: no such object"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "said"),
+    [
+        ({"1.png": "", "labels.csv": "image,class\n1.png,car\n"}, {}, "labels.csv"),
+        ({"1.png": "", "1.xml": "<annotation><filename>1.png</filename></annotation>"}, {}, "XML"),
+        ({"1.png": ""}, {"labels": "yolo"}, "--labels yolo is not read with --workers ray"),
+        ({"1.png": ""}, {"labels": "neither"}, "no labels 'neither'"),
+        ({"1.png": ""}, {"manifest": Path("m.csv")}, "--manifest names objects"),
+    ],
+    ids=["table", "xml", "yolo", "neither", "manifest"],
+)
+def test_what_is_not_done_on_many_machines_is_refused_before_the_work(
+    desk: Desk, tmp_path: Path, files: dict[str, str], options: dict[str, Any], said: str
+) -> None:
+    root = fill(tmp_path / "pictures", files)
+    with pytest.raises(InvalidArgument, match=said):
+        index_by_tasks(desk, root, **options)
+    assert desk.embedder.embedded == 0
+
+
+def test_what_is_no_folder_of_pictures_is_refused(desk: Desk, tmp_path: Path) -> None:
+    root = fill(tmp_path / "pictures", {"1.png": "", "2.txt": "none"})
+    with pytest.raises(InvalidArgument, match="is a single file: --workers ray takes folders"):
+        index_by_tasks(desk, root / "1.png")
+    with pytest.raises(PathNotFound, match="gone"):
+        index_by_tasks(desk, root / "gone")
+    with pytest.raises(Unanswerable, match=r"no image below .*1 left out: by --exclude"):
+        index_by_tasks(desk, root, exclude=["*.png"])
+    with pytest.raises(LabelsInvalid, match="no JSON file is there"):
+        index_by_tasks(desk, root, labels="json")
+
+
+def test_a_folder_that_a_machine_lacks_ends_the_run_and_skips_no_picture(desk: Desk, tmp_path: Path) -> None:
+    root = fill(tmp_path / "pictures", {"1.png": ""})
+    listing = RootListing(root, Patterns(), IndexOptions(), lambda _seen: None)
+    plan = Plan(
+        *(None, "", 1.0, "parts", [], [], "", None, "cpu", 1, 1000, False, None),
+        {root: listing.labels},
+        {},
+    )
+    root.rename(tmp_path / "elsewhere")
+    with pytest.raises(PathNotFound, match="all machines need it at the same place"):
+        BatchWorker(plan, desk.store, []).index(Task(root, [root / "1.png"]))
+
+
+def test_a_report_counts_everything_and_names_the_first_thousand() -> None:
+    total = ReportSum(IndexReport("parts"))
+    total.keep("skipped", [Skipped(str(n), "none") for n in range(LISTED - 1)])
+    total.keep("skipped", [Skipped(str(n), "none") for n in range(5)])
+    assert (len(total.report.skipped), total.report.count("skipped")) == (LISTED, LISTED + 4)
+
+
+def test_a_failure_tells_its_error_where_it_may_not_travel_itself() -> None:
+    error = SourceUnreachable("s3://pictures", "no server answers")
+    same = pickle.loads(pickle.dumps(Failure(type(error), str(error)))).error()
+    assert (type(same), str(same)) == (SourceUnreachable, str(error))
