@@ -1,0 +1,168 @@
+"""Memory that operations take for each 100,000 records more, where all fit into memory and where they do not.
+
+Each operation runs in a process of its own on two collections of 20,000 and 40,000 records; the figure is the
+difference of the two peaks. `python -m benchmarks memory --large` asks 1,000,000 × 1,280 in 4 GiB instead:
+6 GB of disk, and half an hour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import lookalike
+from benchmarks.figures import figure, peak_memory_gib, title
+from lookalike.embedders.registry import open_embedder
+from lookalike.memory import VARIABLE
+from lookalike.stores.query import Query
+from lookalike.stores.registry import open_store
+from lookalike.types import Record, Space
+from lookalike.uris import record_id
+from lookalike.vectors.metric import normalise
+
+NAME = "parts"
+COUNTS = (20_000, 40_000)
+DIMENSION = 128
+LARGE = 1_000_000
+LARGE_DIMENSION = 1280
+LIMIT = "4GiB"
+LABELS = 50
+QUERIES = 10
+BATCH = 5_000
+# What an operation may grow by where the collection does not fit: its ids, and what tells labels.
+MOST_MIB = 40.0
+
+# What is measured; the last ones only where not all fit, as they would take minutes otherwise.
+OPERATIONS = ("info", "stamps", "exact", "evaluate", "judge", "drift", "suggest", "fit")
+
+
+def build(file: Path, count: int, dimension: int, space: Space) -> None:
+    """Put records with clustered vectors, a tenth of them with the label of another cluster."""
+    chance = np.random.default_rng(0)
+    centres = chance.standard_normal((LABELS, dimension))
+    with open_store(f"sqlite:///{file}") as store:
+        store.create(NAME, space)
+        for start in range(0, count, BATCH):
+            codes = chance.integers(0, LABELS, BATCH)
+            numbers = centres[codes] + chance.standard_normal((BATCH, dimension))
+            wrong = chance.random(BATCH) < 0.1
+            codes = np.where(wrong, chance.integers(0, LABELS, BATCH), codes)
+            records = []
+            for row, code in enumerate(codes.tolist(), start):
+                uri = f"file:///pictures/class{code:02}/image_{row:07}.jpg"
+                fields = {} if row % 10 == 0 else {"label": f"class {code}"}
+                digest = hashlib.sha256(uri.encode()).hexdigest()
+                records.append(Record(record_id(uri), uri, digest, fields, {}, 1, 1))
+            store.put(NAME, records, {space: normalise(numbers.astype(np.float32))})
+
+
+def work(operation: str, file: str, cache: str) -> str:
+    """Do one operation, and return what came of it in a few words."""
+    with lookalike.open(f"sqlite:///{file}", cache=cache) as database:
+        parts = database[NAME]
+        dimension = parts.info().space.dimension
+        queries = np.eye(QUERIES, dimension, dtype=np.float32)
+        match operation:
+            case "info":
+                return f"{parts.info().count:,} records"
+            case "stamps":
+                from lookalike.stores.stamp_table import read_stamps
+
+                return f"{len(read_stamps(database.store, NAME)):,} stamps"
+            case "exact" | "approximate":
+                near = operation == "approximate"
+                found = database.store.nearest(NAME, Query(queries, 10, approximate=near))
+                return f"{len(found)} queries"
+            case "build":
+                return f"recall {database.store.build_index(NAME).recall:.3f}"
+            case "classify":
+                return "; ".join(parts.classifier("label").remarks) or "judged on all"
+            case "judge":
+                return "; ".join(parts.classifier("label", refresh=True).remarks) or "judged on all"
+            case "evaluate" | "evaluate sample":
+                evaluation = parts.evaluate("label", sample=None if operation == "evaluate" else 1000)
+                return f"{evaluation.method}: {evaluation.accuracy:.3f}"
+            case "audit":
+                return f"{len(parts.audit('label').suspects):,} suspects"
+            case "drift":
+                return parts.drift(new_where={"label": "class 1"}).text
+            case "suggest":
+                return f"{len(parts.suggest('label').images)} suggested"
+            case "fit":
+                report = parts.fit("label")
+                return f"learned from {report.images:,}"
+    raise ValueError(operation)
+
+
+def measure(operation: str, file: Path, cache: str, limit: str) -> tuple[float, float, str]:
+    """Run an operation in a process of its own; return its peak in MiB, CPU seconds, and what it said."""
+    code = (
+        "import sys, time; from benchmarks.memory import peak_mib, work\n"
+        "import lookalike.evaluation.evaluate, lookalike.drift.drift, scipy.stats, sklearn.decomposition\n"
+        "before = peak_mib()\n"
+        "try: said = work(*sys.argv[1:])\n"
+        "except lookalike.LookalikeError as error: said = f'refused: {error}'\n"
+        "print(peak_mib() - before, time.process_time(), said.replace('\\n', ' '))"
+    )
+    environment = {**os.environ, VARIABLE: limit, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", code, operation, str(file), cache],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    peak, seconds, said = run.stdout.split(" ", 2)
+    return float(peak), float(seconds), said.strip()
+
+
+def peak_mib() -> float:
+    """Return the largest resident size that this process has had, in MiB."""
+    return 1024 * peak_memory_gib()
+
+
+def slopes(folder: Path) -> None:
+    """Print what each operation takes for 100,000 records more."""
+    space = Space("made-up", "0" * 64, DIMENSION)
+    files = [folder / f"{count}.db" for count in COUNTS]
+    for file, count in zip(files, COUNTS, strict=True):
+        build(file, count, DIMENSION, space)
+    title(
+        f"Memory for each 100,000 records more, {DIMENSION} dimensions ({4 * DIMENSION * 100_000 >> 20} MiB)"
+    )
+    for operation in OPERATIONS:
+        grown = []
+        for limit in ("64GiB", "1MiB"):
+            peaks = [measure(operation, file, tempfile.mkdtemp(dir=folder), limit)[0] for file in files]
+            grown.append((peaks[1] - peaks[0]) * 100_000 / (COUNTS[1] - COUNTS[0]))
+        in_memory, apart = grown
+        figure(f"{operation}, all in memory", f"{in_memory:.0f} MiB")
+        reached = apart <= MOST_MIB
+        figure(f"{operation}, where they do not fit", f"{apart:.0f} MiB", f"<= {MOST_MIB:.0f} MiB", reached)
+
+
+def large(folder: Path) -> None:
+    """Ask a million vectors of 1,280 numbers in 4 GiB."""
+    file, cache = folder / "large.db", str(folder / "cache")
+    embedder = open_embedder("efficientnet-lite0", folder / "cache")
+    started = time.process_time()
+    build(file, LARGE, LARGE_DIMENSION, Space(embedder.name, embedder.fingerprint, LARGE_DIMENSION))
+    title(f"{LARGE:,} × {LARGE_DIMENSION:,} where {LIMIT} may be taken")
+    figure("written", f"{LARGE / (time.process_time() - started):,.0f} a CPU s")
+    for operation in (
+        *("info", "stamps", "exact", "build", "approximate", "classify"),
+        *("evaluate sample", "suggest", "drift", "audit"),
+    ):
+        peak, seconds, said = measure(operation, file, cache, LIMIT)
+        figure(f"{operation} ({seconds:.0f} CPU s)", f"{peak:.0f} MiB", "<= 4,096 MiB", peak <= 4096)
+        print(f"      {said}", flush=True)
+
+
+def main() -> None:
+    """Measure slopes, or the large collection."""
+    with tempfile.TemporaryDirectory() as name:
+        (large if "--large" in sys.argv else slopes)(Path(name))
