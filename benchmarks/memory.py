@@ -1,8 +1,8 @@
 """Memory that operations take for each 100,000 records more, where all fit into memory and where they do not.
 
-Each operation runs in a process of its own on two collections of 20,000 and 40,000 records; the figure is the
-difference of the two peaks. `python -m benchmarks memory --large` asks 1,000,000 × 1,280 in 4 GiB instead:
-6 GB of disk, and half an hour.
+Each operation runs in a process of its own on two collections of 60,000 and 120,000 records, both larger than
+what is drawn of them; the figure is the difference of the two peaks. `python -m benchmarks memory --large`
+asks 1,000,000 × 1,280 in 4 GiB instead: 6 GB of disk, and half an hour.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 
 NAME = "parts"
-COUNTS = (20_000, 40_000)
+COUNTS = (60_000, 120_000)
 DIMENSION = 1280
 LARGE = 1_000_000
 LIMIT = "4GiB"
