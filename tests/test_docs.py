@@ -16,6 +16,7 @@ from conformal_clip_data import textile_simulated_root
 from lookalike.cli import group
 from lookalike.uris import record_id
 from tests.documents import ENGINES, Block, Terminal, blocks, commands, difference
+from tests.film_files import GREEN, RED, film
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -71,6 +72,13 @@ def test_every_example_runs_and_says_what_the_document_says(
     document: Path, terminal: Terminal, request: pytest.FixtureRequest
 ) -> None:
     found = blocks(document.read_text())
+    if document.name == "video.md":
+        for name, scenes in (
+            ("films/good/1", [GREEN]),
+            ("films/scratch/2", [RED]),
+            ("shift", [GREEN, RED, GREEN]),
+        ):
+            film(Path(f"{name}.mp4"), scenes, seconds=6 if name == "shift" else 4)
     if any("$ curl " in block.text for block in found) and shutil.which("curl") is None:
         pytest.skip("curl is not here, and the document asks with it")
     for engine in {block.engine for block in found} - {None}:

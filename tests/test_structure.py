@@ -112,11 +112,12 @@ HEAVY = {
         "vectors/product_threads.py",
         "evaluation/figures.py",
         "evaluation/selective.py",
+        "stores/sqlite/shortlist/compressed.py",
         "vectors/groupings.py",
         "vectors/near_duplicates.py",
     },
     "chardet": {"labels/encodings.py"},
-    "turbovec": {"stores/sqlite/shortlist/compressed.py"},
+    "faiss": {"stores/sqlite/shortlist/compressed.py"},
     "yaml": {"labels/yolo.py"},
     "sklearn": {"evaluation/calibration.py", "evaluation/folds.py", "vectors/projection.py"},
 }

@@ -23,6 +23,7 @@ from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
+from lookalike.ingest.cluster.ray_cluster import check_installed
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
@@ -39,6 +40,7 @@ from lookalike.metric_learning.fitted import plain_vector, read
 from lookalike.metric_learning.locks import only_one
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
+from lookalike.search.film_frames import embed_film
 from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
@@ -307,7 +309,7 @@ class Collection:
             SpaceMismatch: the collection is of another embedder.
             InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
                 expression, or `frames` says none.
-            ExtraMissing: frames are to be taken, and PyAV is not installed.
+            ExtraMissing: frames are to be taken, and PyAV is not installed; or Ray is not.
             LabelsInvalid: the labels cannot be read at all.
             ClusterError: there is no such cluster, or its processes end.
         """
@@ -319,10 +321,9 @@ class Collection:
         if workers is not None:
             if workers != "ray":
                 raise InvalidArgument(f"no workers {workers!r}: ray")
+            check_installed()
             machines = Machines(self._opened.given, self._opened.timeout, actors)
         sampling = None if frames is None else Sampling.parse(frames)
-        if sampling is not None:
-            check_films()
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
             include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
@@ -659,6 +660,30 @@ class Collection:
             false_alarm=false_alarm, approximate=approximate, max_pixels=max_pixels, refresh=refresh,
         )  # fmt: skip
         return classifier.classify(images_of(images))
+
+    def frames(
+        self, film: str | Location, frames: str, *, using: str | None = None, max_pixels: int = MAX_PIXELS
+    ) -> Iterator[Image | Skipped]:
+        """Embed frames of a film, in order, to classify them or to search with them.
+
+        Args:
+            film: the path, or `s3://bucket/key`.
+            frames: which: `scene`, `every:1s`, `every:500ms`, `every:2min`.
+            using: the vector that is to be asked; None: the default one.
+            max_pixels: a film with larger frames is refused.
+
+        Yields:
+            Each frame, its `picture` is `film.mp4#t=12.5`; at the end, or instead, why there are no more.
+
+        Raises:
+            InvalidArgument: `frames` says none.
+            ExtraMissing: PyAV is not installed.
+        """
+        sampling = Sampling.parse(frames)
+        check_films()
+        found = self.info()
+        vector = found.vector(using)
+        return embed_film(self._models, found, vector, full(location(film)), sampling, max_pixels)
 
     def explainer(self, classifier: Classifier, *, max_pixels: int = MAX_PIXELS) -> Explainer:
         """Prepare to explain what a classifier says: see `explain`.

@@ -96,7 +96,7 @@ class Approximation:
     """An index that finds most of the nearest neighbours without looking at every vector."""
 
     kind: str
-    """What it is, as its store calls it: `hnsw`, `int8_hnsw`, `turbovec-2bit` …"""
+    """What it is, as its store calls it: `hnsw`, `int8_hnsw`, `ivf-rabitq`"""
     recall: float
     """Part of the exact `k` nearest that it found for `queries` of the collection's own vectors, 0 … 1."""
     k: int

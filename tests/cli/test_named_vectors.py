@@ -101,7 +101,7 @@ def test_info_shows_each_vector_and_default_chooses_one(both: CommandLine, some:
     out, _ = both("default", "words")
     assert out == "the default vector of images is words\n"
     rows = {line.split()[0]: line for line in both("info")[0].splitlines() if line.strip()}
-    assert rows["image"].split()[1:7] == ["ready", INSPECT, "2976", "0.1", "MB", "turbovec-4bit,"]
+    assert rows["image"].split()[1:7] == ["ready", INSPECT, "2976", "0.1", "MB", "ivf-rabitq,"]
     assert rows["words"].split()[1:] == ["default", "efficientnet-lite0", "1280", "61.4", "kB", "none"]
     assert rows["fitted"].split()[1:3] == ["ready", "efficientnet-lite0"]
     line = json.loads(both("info", "--format", "jsonl")[0].splitlines()[0])

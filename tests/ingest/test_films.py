@@ -128,7 +128,7 @@ def test_frames_are_records_of_their_film(desk: Desk, tmp_path: Path) -> None:
     assert frame.uri == f"{(root / 'good' / '하나.mp4').as_uri()}#t=1"
     assert frame.id == record_id(frame.uri)
     assert frame.fields == {
-        "category1": "good", "label": "good", "film": "good/하나.mp4", "time": 1.0,
+        "label": "good", "film": "good/하나.mp4", "time": 1.0,
     }  # fmt: skip
     assert frame.size == (root / "good" / "하나.mp4").stat().st_size
     place = readable_location(frame.uri)

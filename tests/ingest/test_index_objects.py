@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from lookalike.errors import FolderEmpty, InvalidArgument, PathNotFound, SourceUnreachable, Unanswerable
+from lookalike.images.film_sampling import Sampling
 from lookalike.images.levels import AUTO
 from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_report import IndexReport
@@ -23,11 +24,13 @@ from lookalike.report.page import Names
 from lookalike.report.thumbnails import Thumbnails
 from lookalike.sources import buckets
 from lookalike.sources.files import find
+from lookalike.sources.locations import readable_location
 from lookalike.sources.objects import Location, ObjectPath, read_ahead
 from lookalike.sources.patterns import Patterns
 from lookalike.types import Record
 from lookalike.uris import uri_text
 from tests.desk import Desk
+from tests.film_files import film
 from tests.mean_colours import picture
 from tests.servers.s3 import Bucket
 
@@ -460,3 +463,24 @@ def test_what_is_no_manifest_is_refused(
         desk.index(bucket.path("parts"), manifest=tmp_path / f"no-{name}")
     with pytest.raises(InvalidArgument, match="the paths beside it are s3://"):
         desk.index(tmp_path, manifest=tmp_path / name)
+
+
+def test_films_in_a_bucket_are_read_in_parts(desk: Desk, bucket: Bucket, tmp_path: Path) -> None:
+    data = film(tmp_path / "a.mp4", codec="libx264").read_bytes()
+    bucket.put({"parts/good/한 +%.mp4": data, "parts/good/b.png": png(1)})
+    every = Sampling.parse("every:1s")
+    assert counts(desk.index(bucket.path("parts"), frames=every)) == (4, 0, 0, 0)
+    found = fields(desk)
+    assert found["parts/good/한 +%.mp4#t=2"] == {
+        "label": "good", "film": "good/한 +%.mp4", "time": 2.0,
+    }  # fmt: skip
+    read = bucket.server.requests("GetObject")
+    assert counts(desk.index(bucket.path("parts"), frames=every)) == (0, 0, 4, 0)
+    assert bucket.server.requests("GetObject") == read
+    place = readable_location(records(desk)["parts/good/한 +%.mp4#t=1"].uri)
+    assert place is not None
+    assert hashlib.sha256(place.read_bytes()).hexdigest() == (
+        records(desk)["parts/good/한 +%.mp4#t=1"].digest
+    )
+    bucket.put({"parts/good/한 +%.mp4": film(tmp_path / "b.mp4", codec="libx264", seconds=2).read_bytes()})
+    assert counts(desk.index(bucket.path("parts"), frames=every)) == (0, 2, 1, 1)

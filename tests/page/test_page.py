@@ -22,6 +22,7 @@ from lookalike.server.auth.keys import add_key, new_key
 from lookalike.server.routes.page import WEB
 from lookalike.types import Scalar
 from tests.drawings import drawn
+from tests.film_files import film
 from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
 from tests.service import Server, server_process
 
@@ -95,6 +96,8 @@ def store(folder: Path, cache: Path) -> str:
         database["woven"].fit_anomaly({"label": "good"})
         database["textile"].index([photographs])
         database["things"].index([things])
+        film(folder / "films" / "하나.webm", codec="libvpx-vp9", seconds=2)
+        database["films"].index([folder / "films"], frames="every:1s")
         records, _ = database["things"].read()
         named = {str(things / file): name for name, file in FILES.items()}
         labels = []
@@ -441,6 +444,15 @@ def test_a_long_label_is_whole_in_the_details(page: Visit) -> None:
     page.page.locator(".card", has_text="sss").locator(".open").click()
     expect(page.page.locator("dialog .field[data-name=label], dialog .field").first).to_be_visible()
     assert "x" * 10_000 in (page.page.locator("dialog .fields").text_content() or "")
+
+
+def test_a_frame_is_shown_with_its_film_at_that_moment(page: Visit) -> None:
+    page.go(collection="films", q="a red wall")
+    page.settled()
+    page.page.locator(".card", has_text="#t=1").locator(".open").click()
+    expect(page.page.locator("dialog .fields")).to_contain_text("하나.webm")
+    playing = "(film) => film.readyState > 1 && !film.error && film.currentTime === 1"
+    page.page.wait_for_function(playing, arg=page.page.locator("dialog video").element_handle(), timeout=WAIT)
 
 
 def test_no_text_can_become_markup_or_a_program(browser: Browser, site: Server) -> None:

@@ -230,8 +230,8 @@ def suggest(
             zip(chosen, nearest[:, 0].tolist(), similarities[:, 0].tolist(), strict=True)
         )
     )
-    how = "frames of one film" if series is None and films is not None else None
-    how = how if series is None else series.how
+    told = [*([] if films is None else ["frames of one film"]), *([] if series is None else [series.how])]
+    how = ", and ".join(told) or None
     return Suggestions(by, len(known), unlabelled, len(pool), how, images)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from lookalike.cli.classified_films import print_film
 from lookalike.cli.messages import warn
 from lookalike.cli.options import (
     Settings,
@@ -42,8 +43,11 @@ from lookalike.cli.output import (
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument, StoreCorrupt, Unanswerable, WeightsMissing
 from lookalike.file_names import display
+from lookalike.images.film_sampling import Sampling
+from lookalike.images.films import check_films
 from lookalike.output_files import write_file
 from lookalike.search.query import Image
+from lookalike.sources.frames import FramePath
 from lookalike.sources.locations import full
 from lookalike.types import Skipped
 
@@ -88,6 +92,12 @@ if TYPE_CHECKING:
     "it takes less than a second.",
 )
 @click.option(
+    "--frames",
+    metavar="HOW",
+    help="Each IMAGE is a film: tell the labels of its frames, one a `scene`, or `every:1s`, `every:500ms`, "
+    "`every:2min`, and from when to when.",
+)
+@click.option(
     "--explain",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -110,6 +120,7 @@ def classify(
     max_error: float | None,
     coverage: float | None,
     false_alarm: float | None,
+    frames: str | None,
     folder: Path | None,
     conditions: tuple[str, ...],
     max_pixels: int,
@@ -139,6 +150,7 @@ def classify(
             "false_alarm",
             "approximate",
             "refresh",
+            "frames",
             "folder",
             "conditions",
         )
@@ -151,6 +163,8 @@ def classify(
             "--by FIELD takes the label from the neighbours, --labels NAME,… from names: one is needed"
         )
     _refuse_beside("--by", "templates", "model")
+    if frames is not None:
+        _check_frames(frames, paths)
     code = 0
     with settings.open() as database:
         handle = database[collection]
@@ -161,12 +175,11 @@ def classify(
                 refresh=refresh or None, progress=progress,
             )  # fmt: skip
         by, k = classifier.by, classifier.k
-        for remark in classifier.remarks:
-            warn(remark, quiet=settings.quiet)
-        if classifier.age is not None and not classifier.age.current and form == "table":
-            warn("`lookalike classify --refresh` judges it anew", quiet=settings.quiet)
+        _print_remarks(classifier, form, quiet=settings.quiet)
         if approximate and form == "table":
             print_how_searched(handle.info().vector(using).approximation)
+        if frames is not None:
+            return _classify_films(handle, classifier, paths, frames, using, max_pixels, form, settings)
         asked = (Image(str(path)) for path in paths)
         found = _explained(classifier.classify(asked), handle, classifier, folder, max_pixels)
         for (answer, explained), anomaly in zip(
@@ -185,10 +198,10 @@ def classify(
                     quiet=settings.quiet,
                 )
             if form == "jsonl":
-                line = _classified_line(answer, by)
-                line["judged"] = None if classifier.age is None else asdict(classifier.age)
                 searched = {"approximation": approximation_line(answer.approximation)} if approximate else {}
-                print_line(line | searched | _more_evidence(anomaly, explained))
+                judged = None if classifier.age is None else asdict(classifier.age)
+                line = _classified_line(answer, by) | {"judged": judged} | searched
+                print_line(line | _more_evidence(anomaly, explained))
             else:
                 _print_classified(answer, by)
                 _print_more_evidence(anomaly, explained)
@@ -208,6 +221,51 @@ def _scores(
         yield from repeat(None)
     for found in scorer.score(paths):
         yield None if isinstance(found, Skipped) else found
+
+
+def _print_remarks(classifier: Classifier, form: str, *, quiet: bool) -> None:
+    for remark in classifier.remarks:
+        warn(remark, quiet=quiet)
+    if classifier.age is not None and not classifier.age.current and form == "table":
+        warn("`lookalike classify --refresh` judges it anew", quiet=quiet)
+
+
+def _check_frames(frames: str, paths: Sequence[Place]) -> None:
+    """Refuse, before any work, what `--frames` cannot do."""
+    _refuse_beside("--frames", "folder")
+    Sampling.parse(frames)
+    check_films()
+    if any(isinstance(path, FramePath) for path in paths):
+        raise InvalidArgument("--frames takes frames of films: name the film, or leave --frames out")
+
+
+def _classify_films(
+    handle: Collection,
+    classifier: Classifier,
+    paths: Sequence[Place],
+    frames: str,
+    using: str | None,
+    max_pixels: int,
+    form: str,
+    settings: Settings,
+) -> int:
+    """Print the labels of films: from when to when, or as JSON a line a frame."""
+    code = 0
+    for film in paths:
+        if isinstance(film, FramePath):
+            continue
+        answers = []
+        for answer in classifier.classify(handle.frames(film, frames, using=using, max_pixels=max_pixels)):
+            if isinstance(answer, Skipped):
+                warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
+                code = 1
+            elif form == "jsonl":
+                print_line(_classified_line(answer, classifier.by))
+            elif isinstance(answer.path, FramePath):
+                answers.append((answer.path.moment, answer.prediction))
+        if answers:
+            print_film(short_path(film), classifier.by, answers)
+    return code
 
 
 class _Explained(NamedTuple):

@@ -264,8 +264,12 @@ class RemoteCollection:
         return answer.content
 
     def original(self, identity: str) -> bytes:
-        """Return the file of an image."""
+        """Return the file of an image; of a frame, a JPEG of it."""
         return self._connection.send("GET", *self._path, "images", identity, "original").content
+
+    def film(self, identity: str) -> bytes:
+        """Return the film that an image is a frame of, whole."""
+        return self._connection.send("GET", *self._path, "images", identity, "film").content
 
     def evaluate(
         self,
@@ -402,6 +406,7 @@ class RemoteCollection:
         labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
         prune: bool = False,
         yes: bool = False,
+        frames: str | None = None,
     ) -> RemoteJob:
         """Begin to index again what was indexed there; a writing key is needed; see `RemoteJob.indexing`.
 
@@ -409,8 +414,9 @@ class RemoteCollection:
             labels: where labels are read from.
             prune: remove images whose file is gone.
             yes: even where these are more than a tenth of the collection; else the job fails.
+            frames: which frames of films are taken, `scene` or `every:1s`, say; None: as before.
         """
-        asked = {"labels": labels, "prune": prune, "yes": yes}
+        asked = {"labels": labels, "prune": prune, "yes": yes, "frames": frames}
         return self._begin("indexings", IndexQuery, asked)
 
     def add_vector(self, vector: str, model: str) -> RemoteJob:

@@ -294,6 +294,7 @@ def evaluation_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         "repeats": list(evaluation.repeats),
         "group": evaluation.group,
         "near_duplicates": evaluation.near_duplicates,
+        "frames": evaluation.frames,
         "chains": [asdict(chain) for chain in evaluation.chains],
         "joined": [asdict(each) for each in evaluation.joined],
         "apart": None if apart is None else {**asdict(apart), "accuracy": apart.accuracy},

@@ -26,10 +26,9 @@ from lookalike.evaluation.sample import Sample
 from lookalike.metric_learning.drawing import rank, vectors_of
 from lookalike.metric_learning.fitting import LEARNED
 from lookalike.progress import divided, silent
-from lookalike.sources.film_groups import with_films_together
+from lookalike.sources.film_groups import film_of, with_films_together
 from lookalike.stores.batches import chunks
 from lookalike.types import FILM
-from lookalike.uris import split_frame
 from lookalike.vectors.exclusions import LeftOut
 from lookalike.vectors.groupings import join_groups
 from lookalike.vectors.near_duplicates import near_duplicate_groups, threshold_of
@@ -299,8 +298,8 @@ def _fitted(
     ceiling: float | None,
 ) -> tuple[Metric, int]:
     """Return a metric fitted to images outside of the sample, and to how many."""
-    films = {_film_of(record) for record in queries.records} - {None}
-    kept = np.array([_film_of(record) not in films for record in records], bool)
+    films = {film_of(record) for record in queries.records} - {None}
+    kept = np.array([film_of(record) not in films for record in records], bool)
     if ceiling is not None:
         for start in range(0, len(records), _READ):
             part = slice(start, start + _READ)
@@ -539,7 +538,7 @@ class _Comparison:
             [records[identity] for identity in order],
             self._alike[kept].astype(np.intp),
             loose,
-            sum(_film_of(self._queries.records[row]) is not None for row in kept),
+            sum(film_of(self._queries.records[row]) is not None for row in kept),
             int(sum(own_counts[row] == 1 for row in kept)),
         )
 
@@ -565,14 +564,9 @@ class _Comparison:
         return k_of, tuple(sorted(used.items())), CANDIDATE_KS[int(right.sum(axis=0).argmax())]
 
 
-def _film_of(record: Record) -> str | None:
-    frame = split_frame(record.uri) if "#" in record.uri else None
-    return None if frame is None else frame[0]
-
-
 def _groups_of(record: Record, options: SampleOptions) -> Iterator[object]:
     """Yield what a record shares with those that it is never compared with: its film, a value of a field."""
-    film = None if options.by == FILM else _film_of(record)
+    film = None if options.by == FILM else film_of(record)
     if film is not None:
         yield film
     value = None if options.group is None else label_of(record, options.group)

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def as_jpeg(data: bytes, quality: int = 90) -> bytes:
+    """Return a picture that is at hand, such as a frame of a film, as JPEG."""
+    written = BytesIO()
+    decoding.decode(data, "frame", at_least=1, max_pixels=MAX_PIXELS).save(written, "JPEG", quality=quality)
+    return written.getvalue()
+
+
 def thumbnails(
     data: bytes,
     name: str,

@@ -54,6 +54,8 @@ class FilmJob:
     path: Location
     label: Label
     """Of the film."""
+    sampling: Sampling
+    """Which frames are taken."""
     status: Status
     known: Mapping[int, Stamp]
     """Of the frames that have records, by when they are shown."""
@@ -65,25 +67,21 @@ class FilmJob:
     """Frames that it may have; known when it is open."""
 
 
-def sort_films(
-    run: IndexRun, sampling: Sampling, *, verify: bool
-) -> tuple[list[FilmJob], dict[str, tuple[Place, Label]]]:
+def sort_films(run: IndexRun, *, verify: bool) -> tuple[list[FilmJob], dict[str, tuple[Place, Label]]]:
     """Sort out films that have not changed.
 
     Args:
         run: of which it is a step.
-        sampling: which frames are taken.
         verify: also read those whose size and date are the same, and compare their frames.
 
     Returns:
         The films to read, and the frames to relabel, by id: their places and their films' labels.
     """
-    known = _known_frames(run)
+    known = _known_frames(run) if run.films else {}
     jobs: list[FilmJob] = []
     relabel: dict[str, tuple[Place, Label]] = {}
-    for path, label in run.wanted.items():
-        if path not in run.films:
-            continue
+    for path, sampling in run.films.items():
+        label = run.wanted[path]
         try:
             status = film_status(path)
         except UnusableImage as error:
@@ -98,13 +96,14 @@ def sort_films(
         )
         differing = _differing(run, frames, label, sampling) if as_before else None
         if differing is None:
-            jobs.append(FilmJob(path, label, status, frames))
+            jobs.append(FilmJob(path, label, sampling, status, frames))
             continue
         run.report.films += 1
         if verify:
             run.report.verified += len(frames)
-            if not _are_same(run, path, sampling, frames):
-                jobs.append(FilmJob(path, label, status, frames))
+            job = FilmJob(path, label, sampling, status, frames)
+            if not _are_same(run, job):
+                jobs.append(job)
                 run.report.films -= 1
                 continue
         run.report.unchanged += len(frames) - len(differing)
@@ -145,25 +144,24 @@ def _differing(
     return differing
 
 
-def _are_same(run: IndexRun, path: Location, sampling: Sampling, frames: Mapping[int, Stamp]) -> bool:
+def _are_same(run: IndexRun, job: FilmJob) -> bool:
     """Read a film whose size and date are the same, and tell whether its frames are."""
-    ids = {stamp.id: moment for moment, stamp in frames.items()}
+    ids = {stamp.id: moment for moment, stamp in job.known.items()}
     left = {ids[record.id]: record.digest for record in run.records(list(ids))}
-    job = FilmJob(path, run.wanted[path], film_status(path), frames)
-    for frame in _frames(run, job, sampling):
+    for frame in _frames(run, job):
         if left.pop(frame.path.moment, None) != hashlib.sha256(frame.picture).hexdigest():
             run.report.differing += 1
             return False
     return not left and job.refused is None
 
 
-def _frames(run: IndexRun, job: FilmJob, sampling: Sampling) -> Iterator[FrameRead]:
+def _frames(run: IndexRun, job: FilmJob) -> Iterator[FrameRead]:
     """Yield the frames of a film that are taken; what is wrong with it is noted in the job."""
     try:
         with job.path.open("rb") as file, open_film(file, str(job.path), run.max_pixels) as film:
             if film.duration is not None:
-                job.expected = film.duration // (sampling.step or 10_000) + 1
-            yield from read_frames(job.path, film, sampling, job.status)
+                job.expected = film.duration // (job.sampling.step or 10_000) + 1
+            yield from read_frames(job.path, film, job.sampling, job.status)
             job.fault = film.fault
     except UnusableImage as error:
         job.refused = error.reason
@@ -171,9 +169,7 @@ def _frames(run: IndexRun, job: FilmJob, sampling: Sampling) -> Iterator[FrameRe
         job.refused = f"cannot be read: {error.strerror or display(str(error))}"
 
 
-def write_films(
-    run: IndexRun, jobs: Sequence[FilmJob], sampling: Sampling, lost: Mapping[_Key, Record], put: Put
-) -> None:
+def write_films(run: IndexRun, jobs: Sequence[FilmJob], lost: Mapping[_Key, Record], put: Put) -> None:
     """Embed the frames of films and write them, bit by bit, also when it is interrupted.
 
     Records of frames that are not among them any more are removed: they were of the film as it was, or were
@@ -183,12 +179,11 @@ def write_films(
     Args:
         run: of which it is a step.
         jobs: the films.
-        sampling: which frames are taken.
         lost: see `lost_frames`.
         put: writes some records, beside those of the same pictures that were elsewhere.
     """
-    writer = _FrameWriter(run, str(sampling), {job.path: job for job in jobs}, lost, put)
-    frames = chain.from_iterable(_frames(run, job, sampling) for job in jobs)
+    writer = _FrameWriter(run, {job.path: job for job in jobs}, lost, put)
+    frames = chain.from_iterable(_frames(run, job) for job in jobs)
     with closing(embed_files_by(frames, run.encoders, max_pixels=run.max_pixels)) as outcomes:
         try:
             for done, outcome in enumerate(outcomes, 1):
@@ -215,13 +210,11 @@ class _FrameWriter:
     def __init__(
         self,
         run: IndexRun,
-        sampling: str,
         films: Mapping[Location, FilmJob],
         lost: Mapping[_Key, Record],
         put: Put,
     ) -> None:
         self._run = run
-        self._sampling = sampling
         self._films = films
         self._lost = lost
         self._put = put
@@ -247,7 +240,7 @@ class _FrameWriter:
         known = place.moment in film.known
         frame = Job(
             *(place, place.as_uri(), frame_label(film.label, place.moment), known, film.status.size),
-            sampling=self._sampling,
+            sampling=str(film.sampling),
         )
         before = self._lost.get((film.status.size, place.moment, files[0].digest))
         if before is not None and not known:

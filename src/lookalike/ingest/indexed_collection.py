@@ -10,6 +10,8 @@ from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
 from lookalike.errors import CollectionNotFound, PathNotFound
+from lookalike.images.film_sampling import Sampling
+from lookalike.images.films import check_films
 from lookalike.ingest.completion import complete_vectors
 from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.indexed_folders import Indexed, indexed_paths, remember_indexed
@@ -78,10 +80,12 @@ def index_collection(
     group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
     if options.as_before:
         group_by = {**noted.group_by, **group_by}
+    frames = _frames(options, roots, noted)
 
     def note(there: Sequence[Location]) -> str | None:
         gone = _left(store, name, paths)
-        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by)
+        how = {path: str(sampling) for path, sampling in frames.items()}
+        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by, how)
 
     try:
         if options.machines is None:
@@ -95,6 +99,7 @@ def index_collection(
                 progress,
                 folders=noted.folders,
                 group_by=group_by,
+                frames=frames,
             )
         else:
             from lookalike.ingest.cluster.driver import index_on_cluster
@@ -124,6 +129,21 @@ def _few_lack(store: Store, name: str) -> bool:
     return all(
         len(store.lacking(name, vector.space, _FEW + 1)) <= _FEW for vector in store.collection(name).vectors
     )
+
+
+def _frames(options: IndexOptions, roots: Sequence[Location], noted: Indexed) -> Mapping[Location, Sampling]:
+    """Return which frames of films are taken below which path.
+
+    Raises:
+        ExtraMissing: some are to be taken, and PyAV is not installed.
+    """
+    before = noted.frames if options.as_before and options.frames is None else {}
+    frames = {path: Sampling.parse(how) for path, how in before.items()}
+    if options.frames is not None:
+        frames = dict.fromkeys(roots, options.frames)
+    if frames:
+        check_films()
+    return frames
 
 
 def _encoders(store: Store, models: Models, name: str, options: IndexOptions) -> list[Encoder]:

@@ -44,6 +44,8 @@ class Indexed:
     """What was left out of which folder when it was last given to `index`."""
     group_by: Mapping[Location, str] = field(default_factory=dict)
     """The regular expression that made fields of the paths below which folder then."""
+    frames: Mapping[Location, str] = field(default_factory=dict)
+    """Which frames of films were taken below which path then; without it films were left out."""
 
     @property
     def paths(self) -> tuple[Location, ...]:
@@ -59,6 +61,7 @@ def remember_indexed(
     patterns: Mapping[Location, Patterns] | None = None,
     gone: Sequence[Location] = (),
     group_by: Mapping[Location, str] | None = None,
+    frames: Mapping[Location, str] | None = None,
 ) -> str | None:
     """Note that paths were indexed, and forget those that are gone.
 
@@ -71,6 +74,7 @@ def remember_indexed(
         patterns: what is left out below which of the paths, by their absolute paths.
         gone: paths that do not exist any more, and whose records were removed or have moved.
         group_by: the regular expression that makes fields of the paths below which of the paths.
+        frames: which frames of films are taken below which of the paths.
 
     Returns:
         Why it could not be noted; None where all is well.
@@ -99,6 +103,12 @@ def remember_indexed(
         kept_regexes = {path: regex for path, regex in known.group_by.items() if path not in given}
         noted["group_by"] = {
             str(path): regex for path, regex in {**kept_regexes, **regexes}.items() if path in folders
+        }
+        kept_frames = {path: how for path, how in known.frames.items() if path not in given}
+        noted["frames"] = {
+            str(path): how
+            for path, how in {**kept_frames, **(frames or {})}.items()
+            if path in folders or path in files
         }
         return {**notes, place: {**collections, key: noted}}
 
@@ -179,12 +189,16 @@ def _indexed(noted: object) -> Indexed:
             else ()
         )
 
-    regexes = _object(_object(noted).get("group_by"))
+    def texts(name: str) -> dict[Location, str]:
+        by_path = _object(_object(noted).get(name))
+        return {location(path): text for path, text in by_path.items() if isinstance(text, str)}
+
     return Indexed(
         read("folders"),
         read("files"),
         _patterns(_object(_object(noted).get("patterns"))),
-        {location(path): regex for path, regex in regexes.items() if isinstance(regex, str)},
+        texts("group_by"),
+        texts("frames"),
     )
 
 

@@ -23,8 +23,8 @@ from lookalike.types import Remark
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.embedding import Encoder
-    from lookalike.ingest.films import FilmJob
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.removals import Agree
     from lookalike.progress import Progress
@@ -46,6 +46,7 @@ def index(
     *,
     folders: Sequence[Location] = (),
     group_by: Mapping[Location, str] | None = None,
+    frames: Mapping[Location, Sampling] | None = None,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
@@ -70,6 +71,7 @@ def index(
         progress: told with images done and images to do.
         folders: those that were indexed before, whose labels single files have.
         group_by: what makes fields of the paths below which of the paths, where `options` do not say.
+        frames: which frames of films are taken below which of the paths, where `options` do not say.
 
     Returns:
         What became of every file.
@@ -90,7 +92,8 @@ def index(
     roots = [full(path) for path in paths]
     by_root = {full(path): given for path, given in (patterns or {}).items()}
     disk = Disk()
-    found = survey(roots, options, by_root, report, disk, folders, group_by or {})
+    sampled = (frames or {}) if options.frames is None else dict.fromkeys(roots, options.frames)
+    found = survey(roots, options, by_root, report, disk, folders, group_by or {}, sampled)
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)
@@ -104,10 +107,8 @@ def index(
     )
     check_gone(found.gone, name, stamps)
     jobs = sort_out(run, differing(run) if options.verify else frozenset())
-    films: list[FilmJob] = []
-    if options.frames is not None:
-        films, frames = sort_films(run, options.frames, verify=options.verify)
-        relabel(run, frames)
+    films, others = sort_films(run, verify=options.verify)
+    relabel(run, others)
     jobs, origins = move_records(run, jobs)
     carried = carry_corrections(run, jobs, origins)
     lost = lost_frames(run, films)
@@ -123,8 +124,7 @@ def index(
             check_emptied(found.imageless, gone, left, disk)
         report.removed = _remove(run, gone, options.agree)
     report.remarks += assumptions(write(run, jobs, carried))
-    if options.frames is not None and films:
-        write_films(run, films, options.frames, lost, partial(put, run))
+    write_films(run, films, lost, partial(put, run))
     if prune and (carried or lost):
         gone = find_gone(run.roots, run.wanted, stamps, disk)
         passed_on = [record.id for record in (*carried.values(), *lost.values()) if record.id in gone]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +11,9 @@ from lookalike.stores.batches import chunks
 from lookalike.uris import record_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.embedding import EmbeddedFile, Encoder
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.record_writer import RecordWriter
@@ -90,8 +91,8 @@ class IndexRun:
     roots: frozenset[Location]
     """What is indexed; no object beside it is asked for."""
     writer: RecordWriter
-    films: Collection[Location] = frozenset()
-    """Those of `wanted` that are films."""
+    films: Mapping[Location, Sampling] = field(default_factory=dict)
+    """Those of `wanted` that are films, with which frames of them are taken."""
     workers: int | None = None
     """Threads that embed; None: one for each core."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, PathNotFound, Unanswerable
@@ -27,6 +28,7 @@ from lookalike.types import Remark, Skipped
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.ingest.index_report import IndexReport
     from lookalike.sources.objects import Location
@@ -47,8 +49,8 @@ class Survey:
     """Paths that are there and without an image."""
     gone: list[Location]
     """Paths that are not there."""
-    films: frozenset[Location] = frozenset()
-    """Those of `wanted` that are films."""
+    films: Mapping[Location, Sampling] = field(default_factory=dict)
+    """Those of `wanted` that are films, with which frames of them are taken."""
 
 
 def survey(
@@ -59,6 +61,7 @@ def survey(
     disk: Disk,
     folders: Sequence[Location],
     group_by: Mapping[Location, str],
+    frames: Mapping[Location, Sampling] = MappingProxyType({}),
 ) -> Survey:
     """Return what is below some paths, and report what is left out, skipped or assumed.
 
@@ -74,13 +77,14 @@ def survey(
         disk: that says what is there.
         folders: absolute paths of those that were indexed before.
         group_by: what makes fields of the paths below which folder, where `options` do not say.
+        frames: which frames of films are taken below which of the paths; of others films are left out.
 
     Raises:
         PathNotFound: a path does not exist; with `prune`, it is not certain that it is gone.
         Unanswerable: there is no image below a path, or all are left out.
         LabelsInvalid: the labels cannot be read at all.
     """
-    walk = _walk(roots, options, patterns, disk)
+    walk = _walk(roots, options, patterns, disk, frames)
     wanted: dict[Location, Label] = dict.fromkeys(
         (image for each in walk.below for image in each.images), NO_LABEL
     )
@@ -91,7 +95,7 @@ def survey(
     unused: dict[Skipped, None] = {}
     remarks: dict[Remark, None] = {}
     expected = False
-    folders_of_files = _around(walk.files, options, folders)
+    folders_of_files = _around(walk.files, options.labels, folders, frames)
     for each in [*(each for each in walk.below if each.root not in walk.files), *folders_of_files]:
         labelling = read_labels(each.root, each.among, each.others, options.labels, options.encoding)
         report.labels.append(labelling.mode)
@@ -125,11 +129,12 @@ def survey(
     regexes = {root: options.group_by or group_by.get(root) for root in set(below.values())}
     wanted, unmatched = add_path_fields(wanted, below, regexes)
     report.remarks += unmatched
-    films: frozenset[Location] = frozenset()
-    if options.frames is not None:
-        films = find_films(wanted, walk.files)
-        wanted, overridden = name_films(wanted, films, below)
-        report.remarks += overridden
+    films: dict[Location, Sampling] = {}
+    for each in walk.below:
+        if (sampling := frames.get(each.root)) is not None:
+            films = {**dict.fromkeys(find_films(each.images, walk.files), sampling), **films}
+    wanted, overridden = name_films(wanted, films, below)
+    report.remarks += overridden
     return Survey(wanted, walk.imageless, walk.gone, films)
 
 
@@ -162,7 +167,11 @@ class _Walk:
 
 
 def _walk(
-    roots: Sequence[Location], options: IndexOptions, patterns: Mapping[Location, Patterns], disk: Disk
+    roots: Sequence[Location],
+    options: IndexOptions,
+    patterns: Mapping[Location, Patterns],
+    disk: Disk,
+    frames: Collection[Location],
 ) -> _Walk:
     """Find what is below some paths: see `survey`."""
     walk = _Walk()
@@ -170,7 +179,7 @@ def _walk(
     manifest = None if options.manifest is None else _manifest(options.manifest, roots, walk)
     for root in roots:
         try:
-            found = find(root, patterns.get(root), manifest, films=options.frames is not None)
+            found = find(root, patterns.get(root), manifest, films=root in frames)
         except PathNotFound:
             if not prune:
                 raise
@@ -214,7 +223,9 @@ def _manifest(place: Location, roots: Sequence[Location], walk: _Walk) -> list[O
     return found
 
 
-def _around(files: Collection[Location], options: IndexOptions, folders: Sequence[Location]) -> list[_Below]:
+def _around(
+    files: Collection[Location], mode: str, folders: Sequence[Location], frames: Collection[Location]
+) -> list[_Below]:
     """Return where the labels of single files are looked for.
 
     Their labels are those that the whole folder would give them, so that neither a list nor indexing the
@@ -222,12 +233,14 @@ def _around(files: Collection[Location], options: IndexOptions, folders: Sequenc
 
     Args:
         files: absolute paths.
-        options: where labels stand, and whether films count.
+        mode: where labels stand.
         folders: absolute paths of folders that were indexed before.
+        frames: those of the files that may be films.
     """
     around = []
-    for root, images in _list_roots(files, options.labels, folders).items():
-        found = Found() if options.labels == "none" else find(root, films=options.frames is not None)
+    for root, images in _list_roots(files, mode, folders).items():
+        films = any(image in frames for image in images)
+        found = Found() if mode == "none" else find(root, films=films)
         asked = set(images)
         among = sorted({*found.images, *asked}, key=os.fsencode)
         others = [path for path in found.others if path not in asked]

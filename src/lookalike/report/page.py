@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import ExtraMissing
 from lookalike.file_names import display, readable
 from lookalike.output_files import check_file, write_file
-from lookalike.sources.locations import location_of
+from lookalike.sources.frames import place_of
 from lookalike.uris import uri_text
 from lookalike.version import VERSION
 
@@ -42,7 +42,7 @@ class Names:
     """The paths of a collection's images, without the folder that all of them share."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        places = (location_of(record.uri) for record in records)
+        places = (place_of(record.uri) for record in records)
         folders = {os.path.normpath(path.parent) for path in places if path is not None}
         try:
             self._root = os.path.commonpath(folders) if folders else ""
@@ -51,7 +51,7 @@ class Names:
 
     def __call__(self, record: Record) -> str:
         """Return the name of one image, fit for a line of a page."""
-        path = location_of(record.uri)
+        path = place_of(record.uri)
         if path is None:
             return shown(uri_text(record.uri))
         name, above = os.path.normpath(path), f"{self._root.rstrip('/')}/"

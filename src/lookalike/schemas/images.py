@@ -15,6 +15,10 @@ class ImageDetails(Image):
     metadata: dict[str, Any] = Field(description="The label file as it was delivered.")
     digest: str = Field(description="SHA-256 of the file's bytes.")
     size: int = Field(description="Bytes in the file.")
+    time: float | None = Field(
+        None,
+        description="Of a frame of a film, when it appears: seconds from the beginning. `…/film` is the film",
+    )
     corrected: dict[str, Value | None] = Field(
         {},
         description="Fields that a person has put right, with the value that was delivered; null: there was "

@@ -15,6 +15,13 @@ class IndexQuery(RequestModel):
     labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = Field(
         "auto", description="Where labels are read from."
     )
+    frames: str | None = Field(
+        None,
+        max_length=40,
+        description="Which frames of films are taken: scene, every:1s, every:500ms, every:2min; null: as "
+        "when the folders were indexed last.",
+        examples=["every:1s"],
+    )
     prune: StrictBool = Field(False, description="Remove images whose file is gone.")
     yes: StrictBool = Field(
         False, description="Even where these are more than a tenth of the collection; else the job fails."
@@ -45,6 +52,7 @@ class Indexing(ResponseModel):
         description="The file was elsewhere before; its image kept what people had said of it."
     )
     removed: int = Field(description="Images whose file is gone (`prune`).")
+    films: int = Field(0, description="Films whose frames are among these images.")
     embedded: int = Field(description="Images that went through the model; the others' features were known.")
     skipped: list[Unusable] = Field(description="Files that could not be used.")
     unlabelled: list[str] = Field(

@@ -16,16 +16,22 @@ if TYPE_CHECKING:
     from lookalike.vectors.groupings import Groups
 
 
+def film_of(record: Record) -> str | None:
+    """Return the URI of the film that a record is a frame of; None where it is none."""
+    frame = split_frame(record.uri) if "#" in record.uri else None
+    return None if frame is None else frame[0]
+
+
 def film_groups(records: Sequence[Record]) -> Groups | None:
     """Return which records are frames of one film, in whatever order they are; None where none is a frame.
 
     Frames of one film are no independent evidence, as near-duplicates and exposures of one part are none.
     """
     numbers: dict[str | int, int] = {}
-    films = [split_frame(record.uri) if "#" in record.uri else None for record in records]
+    films = [film_of(record) for record in records]
     if not any(films):
         return None
-    keys = [place if film is None else film[0] for place, film in enumerate(films)]
+    keys = [place if film is None else film for place, film in enumerate(films)]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.intp)
 
 

@@ -194,7 +194,8 @@ class RootListing:
             for image in images:
                 directories = directories_below(self.root, image)
                 seen.directories[directories] += 1
-                if seen.directories[directories] == 1 or len(seen.sampled) < _IMAGES_SAMPLED:
+                first = seen.directories[directories] == 1 and len(seen.sampled) < 10 * _IMAGES_SAMPLED
+                if first or len(seen.sampled) < _IMAGES_SAMPLED:
                     seen.sampled.append(image)
             below = len(str(self.root).rstrip("/")) + 1
             new = [

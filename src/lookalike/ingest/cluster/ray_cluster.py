@@ -60,10 +60,6 @@ class RayWorker:
         except LookalikeError as error:
             return Failure(type(error), str(error))
 
-    def pid(self) -> int:
-        """Return the number of its process, for tests."""
-        return os.getpid()
-
 
 class WorkerLost(Exception):
     """A worker ended, or its machine did, while it had something to do."""
@@ -131,10 +127,18 @@ class RayCluster:
         errors = self._ray.exceptions
         try:
             return self._ray.get(ready)
-        except (errors.RayActorError, errors.WorkerCrashedError, errors.ObjectLostError) as error:
+        except (
+            errors.RayActorError,
+            errors.WorkerCrashedError,
+            errors.NodeDiedError,
+            errors.OutOfMemoryError,
+            errors.ObjectLostError,
+        ) as error:
             raise WorkerLost(str(error)) from error
         except errors.RayTaskError as error:
-            raise ClusterError(f"a worker failed: {error}") from error
+            cause = error.cause
+            said = str(cause).strip().splitlines()[:1]
+            raise ClusterError(": ".join(["a worker failed", type(cause).__name__, *said])) from error
 
     def end(self, worker: Any) -> None:
         """End a worker."""
@@ -152,7 +156,10 @@ def check_installed() -> None:
     Raises:
         ExtraMissing: it is not installed.
     """
-    if importlib.util.find_spec("ray") is None:
+    found = None
+    with suppress(ImportError):
+        found = importlib.util.find_spec("ray")
+    if found is None:
         raise ExtraMissing("--workers ray", "ray")
 
 

@@ -38,6 +38,7 @@ class ReportSum:
         self.problems: dict[str, None] = {}
         self._assumed: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
+        self._unnamed = 0
         self._remarks: dict[Remark, None] = {}
 
     def labels_of(self, root: Location) -> tuple[int, int]:
@@ -53,8 +54,11 @@ class ReportSum:
             self.keep(name, getattr(one, name))
         self.report.labels = sorted({*self.report.labels, *one.labels})
         for text, (path, count) in done.assumed.items():
-            self._assumed[text] += count
-            self._examples.setdefault(text, path)
+            if text in self._assumed or len(self._assumed) < LISTED:
+                self._assumed[text] += count
+                self._examples.setdefault(text, path)
+            else:
+                self._unnamed += count
         for remark in one.remarks:
             if len(self._remarks) < LISTED:
                 self._remarks[remark] = None
@@ -81,6 +85,8 @@ class ReportSum:
         for text, count in self._assumed.items():
             more = f" (and {count - 1:,} more)" if count > 1 else ""
             report.remarks.append(Remark(self._examples[text], text + more))
+        if self._unnamed:
+            report.remarks.append(Remark("", f"more was assumed, of {self._unnamed:,} images"))
         report.remarks += [Remark("", problem) for problem in self.problems]
         unlabelled = report.count("unlabelled")
         expected = not {"table", "json"}.isdisjoint(report.labels)

@@ -28,12 +28,15 @@ from lookalike.schemas.audit import (
     Unread,
 )
 from lookalike.schemas.jobs import Job, JobId
+from lookalike.schemas.values import Unusable
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.audit_result import AuditResult, DuplicateIds, audit_result
+from lookalike.server.routes.image_files import read_image
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import read_records
 from lookalike.server.service import InjectedService, Service
 from lookalike.types import Neighbour
+from lookalike.uris import split_frame
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
@@ -95,6 +98,11 @@ async def audited(
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
     def read(record: Record) -> bytes:
+        if split_frame(record.uri):
+            frame = read_image(service, name, record)
+            if isinstance(frame, Unusable):
+                raise UnusableImage(record.uri, frame.skipped)
+            return frame.data
         try:
             with service.roots.open(name, record) as file:
                 data = file.read(MAX_BYTES + 1)

@@ -7,24 +7,29 @@ import os
 import re
 from contextlib import ExitStack
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response, StreamingResponse
 
 from lookalike.embedders.ranged import split_name
+from lookalike.errors import UnusableImage
 from lookalike.file_names import display
 from lookalike.images.decoding import may_take_long
+from lookalike.images.films import open_film
 from lookalike.images.formats import SIGNED_BYTES, format_of
-from lookalike.images.thumbnails import thumbnails
+from lookalike.images.thumbnails import as_jpeg, thumbnails
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.schemas.values import Id, Unusable
 from lookalike.server.http.problems import Refused
 from lookalike.server.http.responses import not_modified
 from lookalike.server.service import InjectedService, Service
+from lookalike.sources.folders import file_time
+from lookalike.sources.frames import FramePath, place_of
 from lookalike.sources.objects import ObjectFile
 from lookalike.sources.uploads import Upload
+from lookalike.uris import split_frame, uri_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +49,28 @@ QUALITY = 75
 _CHUNK = 256 << 10
 _LONGEST_NAME = 150  # characters of a file's name: below 255 bytes for nearly everybody's file system
 _CACHED = "private, no-cache"  # kept by the browser alone, which asks each time whether it still holds
+
+_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+
+
+class _FilmKind(NamedTuple):
+    media_type: str
+    suffix: str
+
+
+# As browsers play them: what they play of QuickTime is what is in MPEG-4 as well.
+_FILMS = {
+    **dict.fromkeys((".mp4", ".m4v", ".mov", ".f4v", ".3gp", ".3g2"), _FilmKind("video/mp4", ".mp4")),
+    ".webm": _FilmKind("video/webm", ".webm"),
+    ".mkv": _FilmKind("video/x-matroska", ".mkv"),
+    ".ogv": _FilmKind("video/ogg", ".ogv"),
+    ".avi": _FilmKind("video/x-msvideo", ".avi"),
+    **dict.fromkeys((".mpg", ".mpeg", ".m2v", ".vob"), _FilmKind("video/mpeg", ".mpg")),
+    **dict.fromkeys((".mts", ".m2ts"), _FilmKind("video/mp2t", ".mts")),
+    **dict.fromkeys((".wmv", ".asf"), _FilmKind("video/x-ms-wmv", ".wmv")),
+    ".flv": _FilmKind("video/x-flv", ".flv"),
+    ".mxf": _FilmKind("application/mxf", ".mxf"),
+}
 
 IfNoneMatch = Annotated[str | None, Header(description="An ETag: 304 where the picture is still that one.")]
 
@@ -92,11 +119,16 @@ async def original(
     service: InjectedService,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Give the file of an image, byte by byte as it was indexed."""
+    """Give the file of an image, byte by byte as it was indexed; a frame of a film as JPEG."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
     headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
+    if split_frame(record.uri):
+        frame = await service.slow_image_pool.run(lambda: _frame(service, collection.name, record))
+        jpeg = await service.image_pool.run(lambda: as_jpeg(frame))
+        headers["Content-Disposition"] = disposition(service.roots.name(record), ".jpg")
+        return Response(jpeg, headers=headers, media_type="image/jpeg")
     file, kind = await service.image_pool.run(lambda: open_image(service, collection.name, record))
     headers |= {
         "Content-Length": str(record.size),
@@ -104,6 +136,69 @@ async def original(
         "X-Content-Type-Options": "nosniff",
     }
     return _File(file, record.size, headers, kind.media_type)
+
+
+@router.get(
+    "/v1/collections/{name}/images/{id}/film",
+    response_class=Response,
+    responses={
+        200: {"content": {"video/*": {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The part of it that `Range` asks for"},
+        304: {"description": "It is still the one of that ETag"},
+        416: {"description": "It has no such part"},
+    },
+)
+async def film(
+    name: str,
+    id: Id,  # noqa: A002
+    service: InjectedService,
+    wanted: Annotated[
+        str | None, Header(alias="Range", description="One part: `bytes=0-1023`; of several the whole.")
+    ] = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Give the film that an image is a frame of, or a part of it, as players ask for."""
+    collection, record = await service.store_pool.run(lambda: service.record(name, id))
+    frame = split_frame(record.uri)
+    kind = None if frame is None else _FILMS.get(PurePath(uri_text(frame[0])).suffix.lower())
+    if kind is None:
+        raise Refused(404, "this image is no frame of a film")
+    # Nobody reads a whole film for its digest: the time of its last change stands for it, as with `index`.
+    headers = {"ETag": f'"{record.size}-{record.modified_ns}"', "Cache-Control": _CACHED}
+    if unchanged := not_modified(if_none_match, headers):
+        return unchanged
+    file = await service.image_pool.run(lambda: _open_film(service, collection.name, record))
+    headers |= {
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": disposition(service.roots.name(record).rpartition("#")[0], kind.suffix),
+        "X-Content-Type-Options": "nosniff",
+    }
+    start, end = _part(wanted, record.size)
+    if start >= record.size:
+        file.close()
+        headers["Content-Range"] = f"bytes */{record.size}"
+        return Response(status_code=416, headers=headers)
+    headers["Content-Length"] = str(end - start)
+    if wanted is None or (start, end) == (0, record.size):
+        return _File(file, end - start, headers, kind.media_type)
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{record.size}"
+    file.seek(start)
+    return _File(file, end - start, headers, kind.media_type, 206)
+
+
+def _part(wanted: str | None, size: int) -> tuple[int, int]:
+    """Return the first byte of a part and the one after the last (RFC 9110, section 14.1.2).
+
+    What is no range of one part is the whole; what begins after the end, begins there.
+    """
+    found = None if wanted is None else _RANGE.fullmatch(wanted.strip())
+    if found is None or not (found[1] or found[2]):
+        return 0, size
+    if not found[1]:
+        return max(0, size - int(found[2])) if int(found[2]) else size, size
+    start = int(found[1])
+    end = min(size, int(found[2]) + 1) if found[2] else size
+    return (start, end) if start < end or start >= size else (0, size)
 
 
 def disposition(name: str, suffix: str) -> str:
@@ -139,7 +234,12 @@ def _small(
         known = service.thumbnails.get(key)
         if known is not None:
             return known
-        data = file.read(record.size + 1)
+        if split_frame(record.uri):
+            if not take_long:
+                return None
+            data = _frame_of(file, record, service.roots.name(record))
+        else:
+            data = file.read(record.size + 1)
     if hashlib.sha256(data).hexdigest() != record.digest:
         raise _changed()
     if not take_long and may_take_long(data, size):
@@ -168,14 +268,56 @@ def open_image(service: Service, collection: str, record: Record) -> tuple[Buffe
 
 
 def read_image(service: Service, collection: str, record: Record) -> Upload | Unusable:
-    """Read the file of an image, or say why it cannot be read; blocks."""
+    """Read the file of an image, or a frame, or say why it cannot be read; blocks."""
     shown = service.roots.name(record)
     try:
+        if split_frame(record.uri):
+            return Upload(shown, _frame(service, collection, record))
         file, _ = open_image(service, collection, record)
     except Refused as error:
         return Unusable(name=shown, skipped=str(error))
+    except UnusableImage as error:
+        return Unusable(name=shown, skipped=error.reason)
     with file:
         return Upload(shown, file.read(record.size))
+
+
+def _open_film(service: Service, collection: str, record: Record) -> BufferedReader:
+    """Open the film of a frame; the caller closes it.
+
+    Raises:
+        Refused: it is not to be read here, is gone, or has changed since it was indexed.
+    """
+    with ExitStack() as opened:
+        file = opened.enter_context(service.roots.open(collection, record))
+        _check_size(file, record)
+        found = file.raw.status if isinstance(file.raw, ObjectFile) else os.fstat(file.fileno())
+        if file_time(found) != record.modified_ns:
+            raise _changed()
+        opened.pop_all()
+    return file
+
+
+def _frame(service: Service, collection: str, record: Record) -> bytes:
+    """Return a frame as a picture.
+
+    Raises:
+        Refused: its film is not to be read here, is gone, or has changed since it was indexed.
+        UnusableImage: it cannot be decoded.
+    """
+    with _open_film(service, collection, record) as file:
+        picture = _frame_of(file, record, service.roots.name(record))
+    if hashlib.sha256(picture).hexdigest() != record.digest:
+        raise _changed()
+    return picture
+
+
+def _frame_of(file: BufferedReader, record: Record, name: str) -> bytes:
+    place = place_of(record.uri)
+    if not isinstance(place, FramePath):
+        raise _changed()
+    with open_film(file, display(name)) as film:
+        return film.frame(place.moment).picture
 
 
 def _check_size(file: BufferedReader, record: Record) -> tuple[int, ...]:
@@ -190,7 +332,7 @@ def _check_size(file: BufferedReader, record: Record) -> tuple[int, ...]:
     else:
         found = os.fstat(file.fileno())
         state = found.st_dev, found.st_ino, found.st_ctime_ns
-    if not found.st_size == record.size <= MAX_BYTES:
+    if found.st_size != record.size or (record.size > MAX_BYTES and not split_frame(record.uri)):
         raise _changed()
     return state
 
@@ -205,9 +347,11 @@ def _changed() -> Refused:
 class _File(StreamingResponse):
     """A streamed file that is closed whatever becomes of the client."""
 
-    def __init__(self, file: BufferedReader, size: int, headers: dict[str, str], media_type: str) -> None:
+    def __init__(
+        self, file: BufferedReader, size: int, headers: dict[str, str], media_type: str, status: int = 200
+    ) -> None:
         self._file = file
-        super().__init__(self._pieces(size), headers=headers, media_type=media_type)
+        super().__init__(self._pieces(size), status, headers, media_type)
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         left = size

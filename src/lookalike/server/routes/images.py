@@ -29,7 +29,7 @@ from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import metadata_text
 from lookalike.types import Skipped
-from lookalike.uris import local_path
+from lookalike.uris import local_path, split_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -145,6 +145,7 @@ def details(service: Service, record: Record) -> ImageDetails:
         metadata=dict(delivered(record).metadata),
         digest=record.digest,
         size=record.size,
+        time=None if (frame := split_frame(record.uri)) is None else float(frame[1]),
         corrected=dict(marks.corrected),
         confirmed=sorted(marks.confirmed),
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 
 from lookalike.errors import LookalikeError, Unanswerable
 from lookalike.file_names import display
+from lookalike.images.film_sampling import Sampling
 from lookalike.ingest.removals import disagree
 from lookalike.schemas.index import Indexing, IndexQuery, LeftOutFiles
 from lookalike.schemas.jobs import Job, JobId
@@ -41,6 +42,8 @@ async def index(name: str, query: IndexQuery, response: Response, service: Injec
     names, those with images of the collection, or all where it is empty and nothing was indexed into it yet.
     What is unchanged costs one look. A job that is cancelled leaves a collection that the same job completes.
     """
+    if query.frames is not None:
+        Sampling.parse(query.frames)
     collection = await service.store_pool.run(lambda: _indexable(service, name))
     act = partial(_index, service, collection, query)
     return accepted(service.jobs.put("index", collection.name, query, act), response)
@@ -96,6 +99,7 @@ def _index(service: Service, collection: CollectionInfo, query: IndexQuery, prog
             prune=query.prune,
             agree=(lambda _removal: True) if query.yes else disagree,
             as_before=True,
+            frames=query.frames,
             progress=progress,
         )
     except LookalikeError as error:
@@ -122,6 +126,7 @@ def _shown(report: IndexReport, roots: Sequence[Location], gone: Sequence[Unusab
         unchanged=report.unchanged,
         moved=report.moved,
         removed=report.removed,
+        films=report.films,
         embedded=report.embedded,
         skipped=[
             *gone,

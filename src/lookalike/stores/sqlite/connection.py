@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _SMALLEST = 512  # bytes in a page, at least: sqlite.org/fileformat2.html, section 1.3.2
 # A vector of 1,280 numbers and its labels fit into one page, which makes them twice as fast to read.
 _PAGE_BYTES = 16 << 10
+# Pages that a connection keeps, at most: of a few million records the inner pages of every tree, through
+# which a search goes to each candidate, and the pages of the indexes by id, all over which a batch writes.
+_CACHE = f"PRAGMA cache_size = -{128 << 10}"  # KiB
 # SQLite sleeps inside one call and Ctrl-C waits with it; so it waits briefly and we ask again.
 _WAIT_SECONDS = 0.1
 
@@ -119,6 +122,7 @@ class SqliteFile:
             connection.close()
             return None
         connection.execute("PRAGMA query_only = ON")
+        connection.execute(_CACHE)
         return connection
 
     def close(self) -> None:
@@ -206,6 +210,7 @@ class SqliteFile:
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is made now
             self._patiently(connection, "PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(_CACHE)
         except BaseException:
             connection.close()
             raise

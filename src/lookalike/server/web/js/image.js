@@ -9,7 +9,7 @@ import { bytes, t } from "./language.js";
 import { pause } from "./jobs.js";
 import { layersOver } from "./layers.js";
 import { announce } from "./notices.js";
-import { original, picture } from "./pictures.js";
+import { original, picture, player } from "./pictures.js";
 import { go, link, read } from "./route.js";
 import { short, shown } from "./values.js";
 
@@ -37,6 +37,7 @@ export function aboutImage(image, signal) {
       { class: "large" },
       frame,
       layers.buttons,
+      typeof image.time === "number" && player(image),
       anomaly.place,
       el(
         "a",

@@ -23,6 +23,23 @@ export function original(id) {
   return here("images", id, "original");
 }
 
+/** Return a player of the film that an image is a frame of, at the moment of the frame. */
+export function player(image) {
+  const unplayable = el("p", { class: "soft", hidden: true }, t("details.unplayable"));
+  const video = el("video", {
+    class: "film",
+    controls: true,
+    preload: "metadata",
+    "aria-label": short(image.name, 200),
+    src: `${here("images", image.id, "film")}#t=${image.time}`,
+    onerror: () => {
+      video.hidden = true;
+      unplayable.hidden = false;
+    },
+  });
+  return el("div", { class: "player" }, video, unplayable);
+}
+
 /**
  * Return the picture of an image, or of a file of the visitor, in a frame that has its size from the start.
  * @param image with id and name, or null for a file

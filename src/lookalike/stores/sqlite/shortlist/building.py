@@ -16,8 +16,8 @@ from lookalike.stores.recall import QUERIES, K, part_found
 from lookalike.stores.sqlite.catalog import vector_revision
 from lookalike.stores.sqlite.matrix import verified
 from lookalike.stores.sqlite.records import keys_of, select_vectors
-from lookalike.stores.sqlite.shortlist.candidates import candidate_count, nearest_candidates
-from lookalike.stores.sqlite.shortlist.compressed import KIND, SAMPLE, Shortlist, find_centres
+from lookalike.stores.sqlite.shortlist.candidates import nearest_candidates
+from lookalike.stores.sqlite.shortlist.compressed import KIND, Shortlist, find_centres, sample_size
 from lookalike.stores.sqlite.shortlist.files import Moment
 from lookalike.types import Approximation
 from lookalike.vectors.nearest import nearest_rows
@@ -65,12 +65,20 @@ def make_shortlist(
     keys = connection.execute(
         "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
     ).fetchall()
-    _, _, sample = read_sample(connection, vector, keys[:SAMPLE])
-    shortlist = Shortlist(find_centres(sample) if len(sample) else np.zeros((1, dimension), np.float32))
+    # Not those with which the recall is measured, where there are others.
+    asked = keys[QUERIES : 2 * QUERIES] or keys[:QUERIES]
+    numbers, _, queries = read_sample(connection, vector, asked)
+    exact = _ExactNeighbours(numbers, queries)
+    _, _, sample = read_sample(connection, vector, keys[: sample_size(len(keys))])
+    centres = find_centres(sample, len(keys)) if len(sample) else np.zeros((1, dimension), np.float32)
+    del sample
+    shortlist = Shortlist.around(centres)
     for columns in select_vectors(connection, vector, keys_of(keys)):
         some = verified(connection, columns, dimension)
         shortlist.add(some.numbers, some.vectors)
+        exact.look(some.numbers[some.sound], some.vectors[some.sound])
         look(some.numbers[some.sound], some.vectors[some.sound])
+    shortlist.calibrate(queries, np.array(numbers, np.int64), exact.numbers())
     return shortlist
 
 
@@ -97,25 +105,34 @@ def read_sample(
 
 
 class _ExactNeighbours:
-    """The similarities of the exact neighbours of some records, while all vectors go by."""
+    """The exact neighbours of some records, found while all vectors go by."""
 
     def __init__(self, numbers: list[int], queries: Vectors) -> None:
-        self._numbers = numbers
+        self._asked = numbers
         self._queries = queries
         self._best = np.full((len(queries), K), -np.inf)
+        self._numbers = np.zeros((len(queries), K), np.int64)
 
     def look(self, numbers: Numbers, vectors: Vectors) -> None:
-        places = np.searchsorted(numbers, self._numbers)
+        if not len(numbers) or not self._asked:
+            return
+        places = np.searchsorted(numbers, self._asked)
         itself = [
             [int(place)] if place < len(numbers) and numbers[place] == number else []
-            for place, number in zip(places, self._numbers, strict=True)
+            for place, number in zip(places, self._asked, strict=True)
         ]
-        _, similarities = nearest_rows(self._queries, vectors, K, itself)
+        rows, similarities = nearest_rows(self._queries, vectors, K, itself)
         both = np.concatenate([self._best, np.nan_to_num(similarities, nan=-np.inf)], axis=1)
-        self._best = -np.sort(-both, axis=1)[:, :K]
+        known = np.concatenate([self._numbers, numbers[rows]], axis=1)
+        order = np.argsort(-both, axis=1, kind="stable")[:, :K]
+        self._best = np.take_along_axis(both, order, axis=1)
+        self._numbers = np.take_along_axis(known, order, axis=1)
 
     def similarities(self) -> list[list[float]]:
         return [row[np.isfinite(row)].tolist() for row in self._best]
+
+    def numbers(self) -> list[Numbers]:
+        return [some[np.isfinite(row)] for some, row in zip(self._numbers, self._best, strict=True)]
 
 
 def build_shortlist(
@@ -155,8 +172,7 @@ def build_shortlist(
         exact = _ExactNeighbours(numbers, queries)
         shortlist = make_shortlist(connection, entry, vector, exact.look)
         itself = [[identity] for identity in ids]
-        count = candidate_count(K, itself) or len(shortlist)
-        found, _ = nearest_candidates(connection, vector, shortlist, queries, K, count, exclude=itself)
+        found, _ = nearest_candidates(connection, vector, shortlist, queries, K, exclude=itself)
     similarities = [[similarity for _, similarity in some] for some in found]
     recall = part_found(zip(exact.similarities(), similarities, strict=True))
     approximation = Approximation(KIND, recall, K, len(ids))

@@ -20,22 +20,21 @@ if TYPE_CHECKING:
     from lookalike.stores.sqlite.shortlist.compressed import Shortlist
     from lookalike.types import Vectors
 
-# Candidates a query: four bits a number put the ten nearest among them (see `compressed.BITS`).
-_CANDIDATES = 100
-_PER_NEIGHBOUR = 5
-# Beyond so many it is quicker to compare with all vectors than to fetch these.
-_MOST = 5000
+# Beyond so many it is quicker to compare with all vectors than to fetch the candidates.
+_MOST = 1000
 
 
 class StrayCandidate(Exception):
     """A shortlist names a record that is not there: it is of another state of the collection."""
 
 
-def candidate_count(k: int, exclude: Sequence[Collection[str]] | None) -> int | None:
-    """Return how many candidates a query needs, so that k are left; None where exact search is quicker."""
-    spare = max((len(some) for some in exclude or ()), default=0)
-    count = max(_CANDIDATES, _PER_NEIGHBOUR * k) + spare
-    return count if count <= _MOST else None
+def is_quicker(k: int, exclude: Sequence[Collection[str]] | None) -> bool:
+    """Return whether candidates are quicker than exact search for k neighbours, with some left out."""
+    return k + _spare(exclude) <= _MOST
+
+
+def _spare(exclude: Sequence[Collection[str]] | None) -> int:
+    return max((len(some) for some in exclude or ()), default=0)
 
 
 def nearest_candidates(
@@ -44,7 +43,6 @@ def nearest_candidates(
     shortlist: Shortlist,
     queries: Vectors,
     k: int,
-    count: int,
     matches: Numbers | None = None,
     exclude: Sequence[Collection[str]] | None = None,
 ) -> tuple[list[list[tuple[str, float]]], list[Fault]]:
@@ -56,7 +54,6 @@ def nearest_candidates(
         shortlist: who is asked for candidates.
         queries: float32 of shape (queries, dimension), each row of length 1.
         k: neighbours per query, at least 1.
-        count: candidates per query, see `candidate_count`.
         matches: numbers of the records that count, None for all.
         exclude: for each query, ids that are left out.
 
@@ -70,7 +67,7 @@ def nearest_candidates(
     if matches is not None and len(matches) == len(shortlist):
         matches = None
     try:
-        numbers = shortlist.search(queries, count, matches)
+        numbers = shortlist.search(queries, shortlist.candidate_count(k) + _spare(exclude), matches)
     except KeyError as error:
         raise StrayCandidate from error
     wanted = np.unique(numbers)

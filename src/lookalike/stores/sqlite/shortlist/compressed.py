@@ -1,106 +1,170 @@
-"""Vectors at four bits a number, which say quickly who may be near a query; the exact vectors then decide.
+"""Vectors at a bit a number in cells: they say quickly who may be near a query, and the exact vectors decide.
 
-turbovec (TurboQuant: arxiv.org/abs/2504.19874) turns every vector by one random rotation and rounds each
-number. Its error grows with the length of what it rounds. Photographs of one kind have vectors that lie close
-together, and differ by less than that error: so it is given what is left when the nearest of a few centres is
-taken away, and the centre's part of the scalar product is added again. What is in here can always be made
-again from the vectors.
+A vector is in the cell of the nearest of many centres, and a query is compared with those of the nearest
+cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There it is known by the
+signs of its difference from the centre, after a rotation by chance (RaBitQ: arxiv.org/abs/2405.12497; of
+more bits: arxiv.org/abs/2409.09913). faiss holds and compares them. How many are compared, and about how
+many of them the exact vectors decide, is found with vectors of the collection whose neighbours are
+known. What is in here can always be made again from the vectors.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from math import isqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lookalike.errors import ExtraMissing
+from lookalike.stores.recall import K
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lookalike.types import Vectors
 
-BITS = 4
-"""Bits a number. With two, 200 candidates have four in five of the ten nearest where vectors lie close
-together; with four, 100 have 998 in 1,000 (300,000 vectors made as benchmarks/search.py makes them)."""
+KIND = "ivf-rabitq"
 
-KIND = f"turbovec-{BITS}bit"
-
-LONGEST = 16_384
-"""Numbers in a vector, at most (turbovec 1.1.2)."""
-
-SAMPLE = 8192
-"""Vectors that the centres are found from."""
-
-# Beyond 32,768 turbovec 1.1.2 looks at one bit a number first and misses who is near (measured: found at 100
-# candidates, 1.000 of the ten nearest among 30,000, 0.904 among 40,000); so it gets several indexes.
-_SEGMENT = 30_000
-_CENTRES = 8
-# Fewer vectors a centre say little of where it lies.
-_LEAST_A_CENTRE = 64
-_ROUNDS = 10
-# turbovec wants dimensions of a multiple of eight; zeros change no scalar product.
-_WIDTH = 8
+# As many are always compared: it takes less than the rest of a search.
+_LEAST_COMPARED = 20_000
+# Candidates a query, at least and at most; where all vectors are compared, at least the third.
+_FEWEST, _MOST, _FEWEST_OF_ALL = 40, 1000, 100
+# The part of known neighbours that is to lie in the cells, and the part of these that is to be a candidate.
+_PART = 0.997
+# Cells a root of the number of vectors. Of a million, 4 took as long to search and twice as long to make.
+_CELLS_A_ROOT = 2
+_LEAST_A_CELL = 64
+_SAMPLE_A_CELL = 32
+_ROUNDS = 6
+# The error of a code falls with the root of its bits, so short vectors get more bits a number.
+_CODE_BITS = 512
+_MOST_BITS = 8
+# Times as many vectors as when it was made: then their cells are too large.
+_OUTGROWN = 4
+# Below so many queries a product is quicker without BLAS, whose threads wait for each other.
+_FEW_QUERIES = 8
 
 
 def engine() -> str:
     """Return which program makes the shortlists, with its version.
 
     Raises:
-        ExtraMissing: turbovec is not installed.
+        ExtraMissing: faiss is not installed.
     """
-    return f"turbovec {_turbovec().__version__}"
+    return f"faiss {_faiss().__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much of a shortlist is looked at for the ten nearest."""
+
+    share: float = 1.0
+    """Part of the vectors that a query is compared with, 0 … 1."""
+    candidates: int = _FEWEST_OF_ALL
+    """How many of these are decided about by the exact vectors."""
+    calibrated_on: int = 0
+    """How many vectors there were when this was found."""
+
+
+class _Matching(NamedTuple):
+    """Which vectors a search is among."""
+
+    sizes: NDArray[np.int64]
+    """How many there are in each cell."""
+    selector: Any
+    """What tells them to faiss; None where all match."""
 
 
 class Shortlist:
     """Compressed vectors under the numbers of their records."""
 
-    def __init__(self, centres: Vectors) -> None:
-        """Make an empty one.
+    def __init__(self, index: Any, effort: Effort) -> None:
+        """Take over what is in an index of faiss; see `around` and `from_bytes`."""
+        faiss = _faiss()
+        self.effort = effort
+        self._index = index
+        quantizer = faiss.downcast_index(index.quantizer)
+        flat = faiss.vector_to_array(quantizer.codes).view(np.float32)
+        self._centres: Vectors = flat.reshape(index.nlist, index.d)
+        self._lengths = np.einsum("ij,ij->i", self._centres, self._centres)
+        lists = index.invlists
+        self._sizes = np.array([lists.list_size(cell) for cell in range(index.nlist)], np.int64)
+        # The cell of each number, -1 where it is in none.
+        self._cells = np.empty(0, np.int32)
+        for cell in np.flatnonzero(self._sizes).tolist():
+            numbers = faiss.rev_swig_ptr(lists.get_ids(cell), int(self._sizes[cell]))
+            self._note(numbers, np.full(len(numbers), cell))
+        self._last: tuple[NDArray[np.int64], _Matching] | None = None
+
+    @classmethod
+    def around(cls, centres: Vectors) -> Shortlist:
+        """Return an empty one.
 
         Args:
             centres: float32 of shape (any, dimension), see `find_centres`.
 
         Raises:
-            ExtraMissing: turbovec is not installed.
+            ExtraMissing: faiss is not installed.
         """
-        self._centres = centres
-        self._lengths = np.einsum("ij,ij->i", centres, centres) / 2
-        self._segments: list[_Segment] = []
-        self._split: tuple[NDArray[np.int64], list[NDArray[np.int64]]] | None = None
-        _turbovec()
+        faiss = _faiss()
+        count, dimension = centres.shape
+        quantizer = faiss.IndexFlatL2(dimension)
+        quantizer.add(_rotated(centres))
+        bits = min(_MOST_BITS, -(-_CODE_BITS // dimension))
+        index = faiss.IndexIVFRaBitQ(quantizer, dimension, count, faiss.METRIC_L2, True, bits)
+        quantizer.this.disown()
+        index.own_fields = True
+        index.train(_rotated(centres))
+        return cls(index, Effort())
 
     def __len__(self) -> int:
-        return sum(len(segment) for segment in self._segments)
+        return int(self._index.ntotal)
+
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether there are so many more vectors than at first that it is to be made anew."""
+        return len(self) > max(_LEAST_COMPARED, _OUTGROWN * self.effort.calibrated_on)
 
     def add(self, numbers: NDArray[np.int64], vectors: Vectors) -> None:
         """Add vectors, float32 of shape (len(numbers), dimension), under numbers that it does not have."""
-        self._split = None
-        nearest = np.argmax(vectors @ self._centres.T - self._lengths, axis=1)
-        for centre in np.unique(nearest):
-            rows = np.flatnonzero(nearest == centre)
-            while len(rows):
-                segment = self._room(int(centre))
-                some, rows = np.split(rows, [_SEGMENT - len(segment)])
-                segment.add(numbers[some], _padded(vectors[some] - self._centres[centre]))
+        if not len(numbers):
+            return
+        pointer = _faiss().swig_ptr
+        self._last = None
+        rotated, numbers = _rotated(vectors), np.ascontiguousarray(numbers)
+        cells = np.argmin(self._distances(rotated), axis=1)
+        self._index.add_core(len(numbers), pointer(rotated), pointer(numbers), pointer(cells))
+        self._sizes += np.bincount(cells, minlength=len(self._sizes))
+        self._note(numbers, cells)
 
-    def remove(self, number: int) -> None:
-        """Remove the vector of a number, if there is one."""
-        self._split = None
-        for segment in self._segments:
-            if segment.remove(number):
-                return
+    def remove(self, numbers: NDArray[np.int64]) -> None:
+        """Remove the vectors of these numbers that it has, none named twice."""
+        there = numbers[self._cells_of(numbers) >= 0]
+        if len(there):
+            self._last = None
+            self._sizes -= np.bincount(self._cells[there], minlength=len(self._sizes))
+            self._cells[there] = -1
+            self._index.remove_ids(there)
+
+    def candidate_count(self, k: int) -> int:
+        """Return how many candidates are to be decided about, so that the k nearest are among them."""
+        return -(-self.effort.candidates * max(k, K) // K)
 
     def search(
         self, queries: Vectors, count: int, allowed: NDArray[np.int64] | None = None
     ) -> NDArray[np.int64]:
-        """Return who seems nearest to each query, in no order.
+        """Return who seems nearest to each query, the nearest first.
 
         Args:
             queries: float32 of shape (queries, dimension).
-            count: numbers a query, at least 1.
-            allowed: only these numbers, rising, none twice, all of which it has.
+            count: numbers a query, at least 1; the more there are, the more are compared.
+            allowed: only these numbers, rising, none twice, all of which it has. As many of them are compared
+                as without: in more cells.
 
         Returns:
             Numbers, of shape (queries, count), or narrower where fewer are there.
@@ -108,154 +172,190 @@ class Shortlist:
         Raises:
             KeyError: it does not have one that is allowed.
         """
-        parts = None if allowed is None else self._parts(allowed)
-        padded, offsets = _padded(queries), queries @ self._centres.T
-        scores = [np.empty((len(queries), 0), np.float32)]
-        numbers = [np.empty((len(queries), 0), np.int64)]
-        for place, segment in enumerate(self._segments):
-            only = None if parts is None else parts[place]
-            if len(segment) and (only is None or len(only)):
-                rough, found = segment.search(padded, count, only)
-                scores.append(rough + offsets[:, [segment.centre]])
-                numbers.append(found)
-        rough, found = np.concatenate(scores, axis=1), np.concatenate(numbers, axis=1)
-        if found.shape[1] <= count:
-            return found
-        best = np.argpartition(rough, -count, axis=1)[:, -count:]
-        return np.take_along_axis(found, best, axis=1)
+        matching = _Matching(self._sizes, None) if allowed is None else self._matching(allowed)
+        there = int(matching.sizes.sum())
+        if allowed is not None and there <= count:
+            return np.broadcast_to(allowed, (len(queries), there))
+        count = min(count, there)
+        if not count or not len(queries):
+            return np.empty((len(queries), count), np.int64)
+        wider = max(1.0, count / self.effort.candidates) ** 0.5
+        compared = max(_LEAST_COMPARED, count, self.effort.share * wider * len(self))
+        rotated = _rotated(queries)
+        distances = self._distances(rotated)
+        cells = np.argsort(distances, axis=1)
+        held = matching.sizes[cells]
+        looked_at = (np.cumsum(held, axis=1) - held < compared) & (held > 0)
+        width = int(np.flatnonzero(looked_at.any(axis=0))[-1]) + 1
+        cells = np.where(looked_at, cells, -1)[:, :width]
+        return self._search(rotated, count, np.ascontiguousarray(cells), distances, matching.selector)
+
+    def calibrate(
+        self, queries: Vectors, numbers: NDArray[np.int64], neighbours: Sequence[NDArray[np.int64]]
+    ) -> None:
+        """Find out how much is to be looked at, so that nearly all neighbours are found.
+
+        Args:
+            queries: vectors that it has, float32 of shape (queries, dimension).
+            numbers: of these.
+            neighbours: numbers of the exact nearest of each, itself left out.
+        """
+        few = len(self) <= _LEAST_COMPARED
+        share = 1.0
+        if not few:
+            cells = np.argsort(self._distances(_rotated(queries)), axis=1)
+            held = self._sizes[cells]
+            before = np.cumsum(held, axis=1) - held
+            places = np.argsort(cells, axis=1)
+            ahead = [before[row, places[row, self._cells[some]]] for row, some in enumerate(neighbours)]
+            share = min(1.0, float(_quantile(ahead) + 1) / len(self))
+        self.effort = Effort(share, min(_MOST, len(self)), len(self))
+        found = self.search(queries, _MOST)
+        ranks = []
+        for row, number, some in zip(found, numbers, neighbours, strict=True):
+            others = row[row != number]
+            by_number = np.argsort(others)
+            at = np.minimum(np.searchsorted(others[by_number], some), len(others) - 1)
+            there = others[by_number[at]] == some
+            # One that is in no cell looked at is no reason for more candidates.
+            ranks.append(by_number[at[there]])
+        fewest = _FEWEST_OF_ALL if few else _FEWEST
+        self.effort = Effort(share, max(fewest, min(_MOST, int(_quantile(ranks)) + 1)), len(self))
 
     def to_bytes(self) -> bytes:
         """Return all of it as bytes, for `from_bytes` of the same engine."""
-        full = [segment for segment in self._segments if len(segment)]
-        contents = [segment.to_bytes() for segment in full]
-        head = {
-            "centres": self._centres.shape,
-            "segments": [
-                [segment.centre, len(segment), len(content)]
-                for segment, content in zip(full, contents, strict=True)
-            ],
-        }
-        return b"".join([json.dumps(head).encode(), b"\n", self._centres.astype("<f4").tobytes(), *contents])
+        content: bytes = _faiss().serialize_index(self._index).tobytes()
+        return json.dumps(asdict(self.effort)).encode() + b"\n" + content
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Shortlist:
         """Return what `to_bytes` wrote; bytes that were changed since are not all told from others.
 
         Raises:
-            ExtraMissing: turbovec is not installed.
-            KeyError, TypeError, ValueError: these are other bytes.
+            ExtraMissing: faiss is not installed.
+            TypeError, ValueError: these are other bytes.
         """
-        line, _, rest = content.partition(b"\n")
-        head = json.loads(line)
-        count, dimension = head["centres"]
-        at = 4 * count * dimension
-        made = cls(np.frombuffer(rest[:at], "<f4").reshape(count, dimension).astype(np.float32))
-        for centre, size, length in head["segments"]:
-            made._segments.append(_Segment.from_bytes(centre, size, rest[at : at + length]))
-            at += length
-        return made
+        at = content.index(b"\n") + 1
+        try:
+            index = _faiss().deserialize_index(np.frombuffer(content, np.uint8, offset=at))
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
+        return cls(index, Effort(**json.loads(content[:at])))
 
-    def _room(self, centre: int) -> _Segment:
-        for segment in reversed(self._segments):
-            if segment.centre == centre and len(segment) < _SEGMENT:
-                return segment
-        dimension = self._centres.shape[1]
-        index = _turbovec().IdMapIndex(dim=dimension + -dimension % _WIDTH, bit_width=BITS)
-        self._segments.append(_Segment(centre, index, np.empty(0, np.int64)))
-        return self._segments[-1]
+    def _distances(self, rotated: Vectors) -> Vectors:
+        """Return the squared distance of unit vectors, rotated, from every centre."""
+        # Of a few queries not by BLAS, whose threads wait for each other longer than it takes.
+        alone = len(rotated) < _FEW_QUERIES
+        products = np.einsum("qd,cd->qc", rotated, self._centres) if alone else rotated @ self._centres.T
+        distances: Vectors = products
+        distances *= -2
+        distances += self._lengths + 1
+        return distances
 
-    def _parts(self, allowed: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Return which of those allowed are in each segment; for the last filter it is remembered."""
-        split = self._split
-        if split is None or split[0] is not allowed:
-            known = (segment.numbers() for segment in self._segments)
-            split = (allowed, [np.intersect1d(allowed, some, assume_unique=True) for some in known])
-            if sum(len(part) for part in split[1]) < len(allowed):
+    def _search(
+        self, rotated: Vectors, count: int, cells: NDArray[np.int64], distances: Vectors, selector: Any
+    ) -> NDArray[np.int64]:
+        """Return who seems nearest among those in some cells, -1 for none, of which there are enough."""
+        faiss = _faiss()
+        pointer = faiss.swig_ptr
+        to_centres = np.take_along_axis(distances, np.maximum(cells, 0), axis=1)
+        away = np.empty((len(rotated), count), np.float32)
+        numbers = np.empty((len(rotated), count), np.int64)
+        how = faiss.IVFSearchParameters(nprobe=cells.shape[1], sel=selector)
+        given = len(rotated), pointer(rotated), count, pointer(cells), pointer(to_centres)
+        self._index.search_preassigned_c(*given, pointer(away), pointer(numbers), False, how)
+        return numbers
+
+    def _note(self, numbers: NDArray[np.int64], cells: NDArray[Any]) -> None:
+        spare = int(numbers.max()) + 1 - len(self._cells)
+        if spare > 0:
+            # With room for more, so that it is not copied with every record.
+            more = np.full(spare + len(self._cells) // 8, -1, np.int32)
+            self._cells = np.concatenate([self._cells, more])
+        self._cells[numbers] = cells
+
+    def _cells_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        known = numbers < len(self._cells)
+        return np.where(known, self._cells[np.where(known, numbers, 0)] if known.any() else -1, -1)
+
+    def _matching(self, allowed: NDArray[np.int64]) -> _Matching:
+        """Return where those are that are allowed; for the last filter it is remembered."""
+        if self._last is None or self._last[0] is not allowed:
+            cells = self._cells_of(allowed)
+            if len(cells) and cells.min() < 0:
                 raise KeyError
-            self._split = split
-        return split[1]
+            bits = np.zeros(len(self._cells), bool)
+            bits[allowed] = True
+            selector = _faiss().IDSelectorBitmap(np.packbits(bits, bitorder="little"))
+            self._last = allowed, _Matching(np.bincount(cells, minlength=len(self._sizes)), selector)
+        return self._last[1]
 
 
-class _Segment:
-    """Vectors around one centre, not too many of them."""
-
-    def __init__(self, centre: int, index: Any, numbers: NDArray[np.int64]) -> None:
-        self.centre = centre
-        self._index = index
-        self._numbers = [numbers]
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def add(self, numbers: NDArray[np.int64], vectors: Vectors) -> None:
-        self._index.add_with_ids(vectors, numbers.astype(np.uint64))
-        self._numbers.append(numbers)
-
-    def remove(self, number: int) -> bool:
-        if not self._index.remove(number):
-            return False
-        numbers = self.numbers()
-        self._numbers = [np.delete(numbers, np.searchsorted(numbers, number))]
-        return True
-
-    def numbers(self) -> NDArray[np.int64]:
-        """Return all numbers, rising."""
-        if len(self._numbers) > 1:
-            self._numbers = [np.sort(np.concatenate(self._numbers))]
-        return self._numbers[0]
-
-    def search(
-        self, queries: Vectors, count: int, only: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        allowed = None if only is None or len(only) == len(self) else only.astype(np.uint64)
-        scores, numbers = self._index.search(queries, k=count, allowlist=allowed)
-        return scores, numbers.astype(np.int64)
-
-    def to_bytes(self) -> bytes:
-        content: bytes = self._index.to_bytes()
-        return self.numbers().astype("<i8").tobytes() + content
-
-    @classmethod
-    def from_bytes(cls, centre: int, size: int, content: bytes) -> _Segment:
-        numbers = np.frombuffer(content[: 8 * size], "<i8").astype(np.int64)
-        return cls(centre, _turbovec().IdMapIndex.from_bytes(content[8 * size :]), numbers)
+def sample_size(count: int) -> int:
+    """Return how many vectors, drawn at random, the centres of so many are to be found from."""
+    return max(_SAMPLE_A_CELL * _cell_count(count), _LEAST_A_CELL)
 
 
-def find_centres(sample: Vectors) -> Vectors:
+def find_centres(sample: Vectors, count: int) -> Vectors:
     """Return where vectors crowd, by Lloyd's algorithm: of the same sample always the same.
 
     Args:
         sample: some of the vectors, drawn at random: float32 of shape (at least 1, dimension).
+        count: of all vectors.
 
     Returns:
-        float32 of shape (1 … 8, dimension): one where the sample is small, its mean.
+        float32 of shape (centres, dimension): one where there are few vectors, the mean of the sample.
     """
-    count = max(1, min(_CENTRES, len(sample) // _LEAST_A_CENTRE))
-    centres = sample[np.random.default_rng(0).choice(len(sample), count, replace=False)]
-    for _ in range(_ROUNDS):
-        nearest = np.argmax(sample @ centres.T - np.einsum("ij,ij->i", centres, centres) / 2, axis=1)
-        for place in np.unique(nearest):
-            centres[place] = sample[nearest == place].mean(axis=0)
+    cells = max(1, min(_cell_count(count), len(sample) // _SAMPLE_A_CELL))
+    # Every vector of the sample counts, however few or many it has a centre.
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": len(sample)}
+    found = _faiss().Kmeans(sample.shape[1], cells, niter=_ROUNDS, seed=1, **limits)
+    found.train(np.ascontiguousarray(sample))
+    centres: Vectors = found.centroids
     return centres
 
 
-def _padded(vectors: Vectors) -> Vectors:
-    padding = -vectors.shape[1] % _WIDTH
-    return np.pad(vectors, ((0, 0), (0, padding))) if padding else np.ascontiguousarray(vectors)
+def _cell_count(count: int) -> int:
+    return max(1, min(_CELLS_A_ROOT * isqrt(count), count // _LEAST_A_CELL))
+
+
+def _quantile(parts: Sequence[NDArray[np.int64]]) -> float:
+    """Return what nearly all of some figures are at most; 0 where there are none."""
+    every = np.concatenate([np.empty(0, np.int64), *parts])
+    return float(np.quantile(every, _PART, method="higher")) if len(every) else 0.0
+
+
+def _rotated(vectors: Vectors) -> Vectors:
+    """Return vectors, by row, after a rotation by chance that is the same for all of one dimension.
+
+    Cosine transforms with random signs mix all numbers as a random matrix does, and hold no matrix
+    (Ailon & Chazelle 2009, doi.org/10.1137/060673096).
+    """
+    from scipy.fft import dct
+
+    for signs in _signs(vectors.shape[1]):
+        vectors = dct(vectors * signs, axis=1, norm="ortho")
+    return np.ascontiguousarray(vectors, np.float32)
+
+
+@lru_cache(maxsize=8)
+def _signs(dimension: int) -> Vectors:
+    signs: Vectors = np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (2, dimension))
+    return signs
 
 
 def check_installed() -> None:
     """Import what makes shortlists.
 
     Raises:
-        ExtraMissing: turbovec is not installed.
+        ExtraMissing: faiss is not installed.
     """
-    _turbovec()
+    _faiss()
 
 
-def _turbovec() -> Any:
+def _faiss() -> Any:
     try:
-        import turbovec
+        import faiss
     except ImportError as error:
         raise ExtraMissing("approximate search in SQLite", "approximate") from error
-    return turbovec
+    return faiss

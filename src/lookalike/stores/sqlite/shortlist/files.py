@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_FORMAT = "lookalike shortlist 1"
+_FORMAT = "lookalike shortlist 2"
 _END = ".cache"
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from lookalike.errors import StoreBusy, Unanswerable
+import numpy as np
+
+from lookalike.errors import StoreBusy
 from lookalike.stores.sqlite.catalog import vector_revision
 from lookalike.stores.sqlite.matrix import verified
 from lookalike.stores.sqlite.records import record_keys, select_vectors
@@ -19,8 +21,8 @@ from lookalike.stores.sqlite.shortlist.building import (
     make_shortlist,
     reading_apart,
 )
-from lookalike.stores.sqlite.shortlist.candidates import StrayCandidate, candidate_count, nearest_candidates
-from lookalike.stores.sqlite.shortlist.compressed import LONGEST, engine
+from lookalike.stores.sqlite.shortlist.candidates import StrayCandidate, is_quicker, nearest_candidates
+from lookalike.stores.sqlite.shortlist.compressed import engine
 from lookalike.stores.sqlite.shortlist.files import Moment, SqliteShortlistFiles
 from lookalike.types import Approximation
 
@@ -82,14 +84,13 @@ class SqliteShortlists:
         Raises:
             ExtraMissing: there is one, and the package that reads it is not installed.
         """
-        count = candidate_count(k, exclude)
         for _ in range(2):
-            held = None if count is None else self._current(connection, entry, vector)
-            if held is None or count is None:
+            held = self._current(connection, entry, vector) if is_quicker(k, exclude) else None
+            if held is None:
                 return None
             try:
                 found, faults = nearest_candidates(
-                    connection, vector, held.shortlist, queries, k, count, matches, exclude
+                    connection, vector, held.shortlist, queries, k, matches, exclude
                 )
             except StrayCandidate:
                 self._files.remove(held.token)
@@ -112,7 +113,7 @@ class SqliteShortlists:
             ExtraMissing: the package that makes it is not installed.
             StoreBusy: another process is at it for longer than we wait.
             StoreError: the store cannot be written, or the shortlist beside it.
-            Unanswerable: no record has the vector, or it is too long.
+            CollectionEmpty: no record has the vector.
         """
         engine()
         with self._files.locked(self._timeout) as ours:
@@ -142,9 +143,6 @@ class SqliteShortlists:
 
     def _unchanged(self, vector: VectorEntry) -> Approximation | None:
         """Return what is known of a shortlist that is as it would be if it were built now."""
-        dimension = vector.info.space.dimension
-        if dimension > LONGEST:
-            raise Unanswerable(f"a shortlist holds vectors of {LONGEST:,} numbers, these have {dimension:,}")
         with reading_apart(self._file) as connection:
             row = connection.execute(
                 "SELECT token, since, kind, recall, k, queries FROM lookalike_shortlists WHERE vector = ?",
@@ -155,7 +153,7 @@ class SqliteShortlists:
             token, since, *found = row
             if token is None or _mark(connection, vector.number, since, None) is not None:
                 return None
-        return None if self._files.read(token, dimension) is None else Approximation(*found)
+        return None if self._files.read(token, vector.info.space.dimension) is None else Approximation(*found)
 
     def _current(self, connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> Held | None:
         """Return the shortlist of a vector as the open transaction sees it; None where none was built."""
@@ -179,6 +177,9 @@ class SqliteShortlists:
                             self._write(held, dimension)
             if held.moment.revision < revision:
                 self._follow(connection, vector, held, revision)
+                if held.shortlist.is_outgrown:
+                    held.shortlist = make_shortlist(connection, entry, vector)
+                    self._write_if_free(held, dimension)
             self._held[vector.number] = held
             return held
 
@@ -202,17 +203,19 @@ class SqliteShortlists:
             (vector.number, held.moment.revision),
         )
         numbers = [number for (number,) in rows]
-        for number in numbers:
-            held.shortlist.remove(number)
+        held.shortlist.remove(np.array(numbers, np.int64))
         for some in select_vectors(connection, vector, record_keys(connection, numbers)):
             those = verified(connection, some, dimension)
             held.shortlist.add(those.numbers, those.vectors)
         held.moment = Moment(revision, _mark(connection, vector.number, 0, revision))
         held.unwritten += len(numbers)
         if held.unwritten >= max(_UNWRITTEN, _UNWRITTEN_PART * len(held.shortlist)):
-            with self._files.locked(0) as ours:
-                if ours:
-                    self._write(held, dimension)
+            self._write_if_free(held, vector.info.space.dimension)
+
+    def _write_if_free(self, held: Held, dimension: int) -> None:
+        with self._files.locked(0) as ours:
+            if ours:
+                self._write(held, dimension)
 
     def _write(self, held: Held, dimension: int) -> None:
         """Keep a shortlist on disk; that it cannot be is no reason not to search."""

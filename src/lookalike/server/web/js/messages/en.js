@@ -120,6 +120,7 @@ export const en = {
   "details.add": "Add",
   "details.subtract": "Take away",
   "details.original": "Open the file",
+  "details.unplayable": "This browser does not play the film.",
   "details.fields": "Fields",
   "details.nofields": "This image has no fields.",
   "details.delivered": "corrected, was",

@@ -109,6 +109,7 @@ export const ko = {
   "details.add": "더하기",
   "details.subtract": "빼기",
   "details.original": "파일 열기",
+  "details.unplayable": "이 브라우저에서는 영상을 재생할 수 없습니다.",
   "details.fields": "필드",
   "details.nofields": "이 이미지에는 필드가 없습니다.",
   "details.delivered": "고침, 이전 값",
