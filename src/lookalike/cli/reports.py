@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import OutputFailed
+from lookalike.errors import MemoryTooSmall, OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.collection import Collection
+    from lookalike.errors import LookalikeError
 
 
 def report_option(text: str) -> Callable[[Any], Any]:
@@ -38,7 +39,7 @@ def try_to_write(
     *,
     using: str | None,
     quiet: bool,
-) -> OutputFailed | None:
+) -> LookalikeError | None:
     """Write a report.
 
     Args:
@@ -60,11 +61,11 @@ def try_to_write(
     return trouble_of(act, quiet=quiet)
 
 
-def trouble_of(write: Callable[[], None], *, quiet: bool) -> OutputFailed | None:
+def trouble_of(write: Callable[[], None], *, quiet: bool) -> LookalikeError | None:
     """Write a report, and return what went wrong, as `try_to_write` does."""
     try:
         with progress_bar("writing the report", quiet=quiet):
             write()
-    except OutputFailed as error:
+    except (OutputFailed, MemoryTooSmall) as error:
         return error
     return None
