@@ -1221,7 +1221,7 @@ def paths_of(paths: Paths) -> list[Location]:
     Raises:
         InvalidArgument: one is a frame, or begins as the name of an object does and is none.
     """
-    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else paths
+    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else list(paths)
     if any(isinstance(path, FramePath) for path in several):
         raise InvalidArgument("one frame of a film is no file: name the film")
     return [location(path) for path in several if not isinstance(path, FramePath)]
