@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.errors import LookalikeError
 
+# Records that a report is given: its map shows no more.
+_READ = 20_000
+
 
 def report_option(text: str) -> Callable[[Any], Any]:
     """Return the option, with its help; a place where no file can be is refused before any work."""
@@ -56,7 +59,8 @@ def try_to_write(
 
     def act() -> None:
         model = collection.info().vector(using).space.embedder
-        write(path, found, *collection.read(using=using), collection=collection.name, model=model)
+        some = collection.read(using=using, most=_READ)
+        write(path, found, *some, collection=collection.name, model=model)
 
     return trouble_of(act, quiet=quiet)
 
