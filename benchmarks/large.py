@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_path
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.figures import figure, in_own_process, peak_memory_gib, title
 from benchmarks.search import BLOCK, DIMENSION, QUERIES, K, make, measure, real_vectors, write_store
@@ -116,7 +116,7 @@ def faiss_index(what: str, folder: Path, count: int, dimension: int) -> None:
     rival = Rival(what, folder, count)
 
     def built() -> Asks:
-        index = faiss.index_factory(dimension, named[what], faiss.METRIC_L2)
+        index: Any = faiss.index_factory(dimension, named[what], faiss.METRIC_L2)
         graph = what == "faiss HNSW"
         if graph:
             index.hnsw.efConstruction = EFFORT
@@ -159,7 +159,7 @@ def usearch_graph(folder: Path, count: int, dimension: int) -> None:
     rival = Rival("usearch", folder, count)
 
     def built() -> Asks:
-        index = Index(ndim=dimension, metric="ip", dtype="f32", connectivity=LINKS, expansion_add=EFFORT)
+        index: Any = Index(ndim=dimension, metric="ip", dtype="f32", connectivity=LINKS, expansion_add=EFFORT)
         for start, block in rival.blocks():
             index.add(np.arange(start, start + len(block)), block, threads=1)
         for effort in EFFORTS:
@@ -175,12 +175,15 @@ def voyager_graph(folder: Path, count: int, dimension: int) -> None:
     rival = Rival("voyager", folder, count)
 
     def built() -> Asks:
+        def ask(effort: int, query: Vectors) -> Any:
+            return index.query(query[0], K, query_ef=effort)[0]
+
         space = voyager.Space.InnerProduct
         index = voyager.Index(space, dimension, M=LINKS, ef_construction=EFFORT, max_elements=count)
         for start, block in rival.blocks():
             index.add_items(block, list(range(start, start + len(block))), num_threads=1)
         for effort in EFFORTS:
-            yield f"ef {effort}", lambda query, effort=effort: index.query(query[0], K, query_ef=effort)[0]
+            yield f"ef {effort}", partial(ask, effort)
 
     rival.run(built)
 
@@ -242,7 +245,7 @@ def main() -> None:
         write_store(f"sqlite:///{folder}/large.db", vectors, lambda row: {"tenth": row % TENTHS})
         del vectors
         in_own_process(partial(one_thread, partial(own, folder)), COUNT, DIMENSION)
-        rivals = {
+        rivals: dict[str, tuple[str, Callable[[Path, int, int], None]]] = {
             "faiss HNSW": ("faiss", partial(faiss_index, "faiss HNSW")),
             "faiss IVF-PQ fast scan": ("faiss", partial(faiss_index, "faiss IVF-PQ fast scan")),
             "faiss IVF-RaBitQ": ("faiss", partial(faiss_index, "faiss IVF-RaBitQ")),
