@@ -55,7 +55,7 @@ class Rival:
         """Yield the number of the first of some vectors, and these."""
         vectors = np.load(self._folder / "vectors.npy", mmap_mode="r")
         for start in range(0, self._count, BLOCK):
-            yield start, np.ascontiguousarray(vectors[start : start + BLOCK])
+            yield start, np.array(vectors[start : start + BLOCK])
 
     def run(self, built: Callable[[], Asks]) -> None:
         """Build, ask with rising effort until the recall is there, and note what it took."""
