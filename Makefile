@@ -6,6 +6,7 @@
 # make test-ray  sets up Ray and runs the tests that need it
 # make test-wheel  builds the wheel and runs the program from it, without this folder
 # make bench   prints the figures of the README and docs
+# make bench-keras  sets up TensorFlow and prints how many times Keras's loop, image by image, lookalike is
 # make wheel   builds dist/lookalike-….whl, to install anywhere
 # make lock    pins every dependency anew
 
@@ -13,12 +14,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := .venv-torch
+KERAS := .venv-keras
 SOURCES := src tests benchmarks examples tools
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled modules are kept whatever the environment says: the tests start the program hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage fuzz test-torch test-ray test-wheel lint types tests bench wheel lock clean
+.PHONY: help demo test coverage fuzz test-torch test-ray test-wheel lint types tests bench bench-keras wheel lock \
+	clean
 .DELETE_ON_ERROR:
 
 help:
@@ -93,6 +96,15 @@ $(VENV)/bench.stamp: requirements/bench.txt | $(VENV)/dev.stamp
 bench: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks
 
+$(KERAS)/stamp: requirements/keras.txt pyproject.toml | $(BIN)/uv
+	@test -x $(KERAS)/bin/python || $(PYTHON) -m venv --without-pip $(KERAS)
+	$(LOCKED) --python $(KERAS)/bin/python -r requirements/keras.txt
+	$(OWN) --python $(KERAS)/bin/python
+	@touch $@
+
+bench-keras: $(KERAS)/stamp
+	@$(KERAS)/bin/python -m benchmarks keras
+
 # Ray is large, and its tests take minutes: they are apart from the others.
 $(VENV)/ray.stamp: requirements/ray.txt | $(VENV)/dev.stamp
 	$(LOCKED) --python $(BIN)/python -r requirements/ray.txt
@@ -116,6 +128,7 @@ lock: | $(BIN)/uv
 	$(COMPILE) --group bench -c requirements/dev.txt requirements/build.in -o requirements/bench.txt
 	$(COMPILE) --extra ray -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/ray.txt
 	$(COMPILE) $(EXTRAS:%=--extra %) --extra torch --group dev -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/torch.txt
+	$(COMPILE) --extra demo --group keras -c requirements/dev.txt requirements/build.in pyproject.toml -o requirements/keras.txt
 
 clean:
-	rm -rf $(VENV) $(TORCH) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(TORCH) $(KERAS) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -32,7 +32,8 @@ NAMES = (
 
 def main() -> int:
     """Run the benchmarks that are named, or all; one that fails is told, and the others go on."""
-    wanted = sys.argv[1:] or NAMES
+    # What begins with dashes is for the benchmarks themselves.
+    wanted = [each for each in sys.argv[1:] if not each.startswith("--")] or NAMES
     print(f"Python {platform.python_version()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores")
     failed: list[str] = []
     spent: dict[str, float] = {}

@@ -36,6 +36,7 @@ from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
 from lookalike.metric_learning.correction_table import read_corrections
 from lookalike.metric_learning.corrections import correct, correct_all
+from lookalike.metric_learning.drawing import read_evenly
 from lookalike.metric_learning.fitted import plain_vector, read
 from lookalike.metric_learning.locks import only_one
 from lookalike.progress import silent
@@ -179,6 +180,7 @@ class Collection:
         *,
         using: str | None = None,
         plain: bool = False,
+        most: int | None = None,
         progress: Progress = silent,
     ) -> tuple[list[Record], Vectors]:
         """Return records and one vector of each, in order of id.
@@ -187,15 +189,22 @@ class Collection:
             where: only records that match.
             using: the vector; None: the default one.
             plain: instead of a fitted vector the one that it was made of; of all records.
+            most: at most so many of all records, evenly spaced; None: all.
             progress: called with records read and records to read.
 
         Returns:
             The records; and float32 of shape (records, dimension), each row of length 1.
+
+        Raises:
+            MemoryTooSmall: they do not fit into memory.
         """
         collection = self.info()
         if plain:
             return self._spaces.read_plain(collection, using, progress)
-        return read(self._store, collection, collection.vector(using), self._filter(where), progress)
+        vector = collection.vector(using)
+        if most is not None and where is None and collection.count > most:
+            return read_evenly(self._store, collection, vector, most, progress)
+        return read(self._store, collection, vector, self._filter(where), progress)
 
     def values(self) -> dict[str, list[ValueCount]]:
         """Count the values of every field: fields by name, each with its values, the most frequent first."""
@@ -1221,7 +1230,7 @@ def paths_of(paths: Paths) -> list[Location]:
     Raises:
         InvalidArgument: one is a frame, or begins as the name of an object does and is none.
     """
-    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else paths
+    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else list(paths)
     if any(isinstance(path, FramePath) for path in several):
         raise InvalidArgument("one frame of a film is no file: name the film")
     return [location(path) for path in several if not isinstance(path, FramePath)]

@@ -271,3 +271,12 @@ def _of_both(database: Database, vectors: Vectors) -> dict[Space, Vectors]:
     assert found is not None
     spaces = [vector.space for vector in database.store.collection("parts").vectors]
     return dict(zip(spaces, [vectors, found.metric.project(vectors)], strict=True))
+
+
+def test_some_are_read_evenly_spaced(database: Database) -> None:
+    parts = database["parts"]
+    records, vectors = parts.read(most=7)
+    rows = np.linspace(0, 239, 7).astype(int)
+    assert records == [RECORDS[row] for row in rows]
+    assert (vectors == VECTORS[rows]).all()
+    assert len(parts.read(most=240)[0]) == len(parts.read(most=1000)[0]) == 240

@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lookalike.embedders.models import Models
 from lookalike.errors import InvalidArgument, LabelsInvalid, PathNotFound, SourceUnreachable, Unanswerable
+from lookalike.images.film_sampling import Sampling
+from lookalike.ingest.cluster.driver import Waiting, after_loss, index_on_cluster
 from lookalike.ingest.cluster.listing import RootListing
 from lookalike.ingest.cluster.report import LISTED, ReportSum
 from lookalike.ingest.cluster.tasks import Failure, Plan, Task
 from lookalike.ingest.cluster.worker import BatchWorker
 from lookalike.ingest.declaration import declare
 from lookalike.ingest.embedding import Encoder
-from lookalike.ingest.index_options import IndexOptions
+from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
 from lookalike.sources.objects import Location
@@ -259,3 +262,47 @@ def test_a_failure_tells_its_error_where_it_may_not_travel_itself() -> None:
     error = SourceUnreachable("s3://pictures", "no server answers")
     same = pickle.loads(pickle.dumps(Failure(type(error), str(error)))).error()
     assert (type(same), str(same)) == (SourceUnreachable, str(error))
+
+
+def test_a_task_that_workers_are_lost_over_is_halved_until_one_image_is_left(tmp_path: Path) -> None:
+    total = ReportSum(IndexReport("parts"))
+    images = [tmp_path / f"{n}.png" for n in range(5)]
+    bad, again, lost = images[3], [Waiting(Task(tmp_path, images))], 0
+    done: list[Location] = []
+    while again:
+        waiting = again.pop()
+        if bad in waiting.task.images:
+            lost += 1
+            again += after_loss(waiting, total)
+        else:
+            done += waiting.task.images
+    assert sorted(map(str, done)) == sorted(str(image) for image in images if image != bad)
+    assert [each.path for each in total.report.skipped] == [str(bad)]
+    assert lost == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prune": True}, "run it without --workers ray"),
+        ({"prune_empty": True}, "run it without --workers ray"),
+        ({"frames": Sampling.parse("scene")}, "films are indexed without --workers ray"),
+        ({"vector": "other"}, "a further one is made without --workers ray"),
+    ],
+    ids=["prune", "prune empty", "frames", "as"],
+)
+def test_what_takes_one_machine_is_refused_before_a_cluster_is_started(
+    desk: Desk, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    root = fill(tmp_path / "pictures", {"1.png": ""})
+    desk.index(root)
+    desk.embedder.fingerprint = "c1" * 32
+    encoders = [Encoder(desk.embedder, desk.cache)]
+    more: Any = Machines("sqlite:///none.db", 1.0), {}, {}, lambda _done, _total: None
+    models = Models(tmp_path / "cache")
+    chosen = IndexOptions(**options)
+    with pytest.raises(InvalidArgument, match=said):
+        index_on_cluster(desk.store, models, "parts", [root], encoders, chosen, *more)
+    roots = [root, root / "inner"]
+    with pytest.raises(InvalidArgument, match="lies in another that is named"):
+        index_on_cluster(desk.store, models, "new", roots, encoders, IndexOptions(), *more)

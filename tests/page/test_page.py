@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from lookalike.database import Database
 from lookalike.server.auth.keys import add_key, new_key
 from lookalike.server.routes.page import WEB
 from lookalike.types import Scalar
+from lookalike.uris import record_id
 from tests.drawings import drawn
 from tests.film_files import film
+from tests.mean_colours import picture
 from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
+from tests.servers.s3 import Bucket
 from tests.service import Server, server_process
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -981,6 +985,37 @@ def test_a_collection_without_images_or_labels_says_what_to_do(
             expect(page.page.locator("main .notice")).to_contain_text("in the view Index")
         # What needs no label can be asked for all the same.
         expect(page.page.locator(".tabs a")).to_have_text(["Audit", "What to label"])
+
+
+def test_pictures_of_objects_are_shown_and_none_beside_what_was_indexed(
+    browser: Browser, cache: Path, tmp_path: Path, bucket: Bucket
+) -> None:
+    keys = ["parts/good/한국 +%.png", "parts/bad/b.png", "secret/c.png"]
+    for number, key in enumerate(keys):
+        file = io.BytesIO()
+        picture(number).save(file, "png")
+        bucket.put({key: file.getvalue()})
+    store = f"sqlite:///{tmp_path / 'objects.db'}"
+    with Database(store, cache=cache) as database:
+        objects = database.create("objects", "efficientnet-lite0")
+        objects.index(bucket.path("parts"))
+        (first, second), vectors = objects.read()
+        uri = f"{bucket.uri}/{keys[2]}"
+        secret = replace(first, id=record_id(uri), uri=uri)
+        database.store.put("objects", [secret], {objects.info().space: vectors[:1]})
+    with (
+        server_process(tmp_path, "--store", store, "--cache", cache) as site,
+        visit(browser, site.url, expected=(403,)) as page,
+    ):
+        page.go("search", "objects", p=f"+{first.id}")
+        page.settled()
+        assert set(page.ids()) == {first.id, second.id, secret.id}
+        for one in (first, second):
+            page.pictures_are_shown(f".results .card[data-image='{one.id}']")
+        page.pictures_are_shown(".terms")
+        hidden = page.page.locator(f".results .card[data-image='{secret.id}']")
+        expect(hidden.locator(".missing")).to_be_visible()
+        expect(hidden.locator("img")).to_have_count(0)
 
 
 def test_no_figure_is_broken_in_two_beside_a_long_label(page: Visit) -> None:

@@ -222,6 +222,16 @@ def test_kills_and_restarts_of_all_that_takes_part_cost_nothing_that_was_written
         assert f"{PICTURES:,} unchanged" in said
         assert s3_server.requests("GetObject") - reads == 1
         assert_no_secret(sessions, tmp_path)
+        # A store that is a file of this machine is not for machines apart from it.
+        done = subprocess.run(
+            command("index", filled, "--workers", "ray", "--store", f"sqlite:///{tmp_path}/one.db"),
+            env=given | {"RAY_ADDRESS": first.address},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 2
+        assert "is a file of one machine: name a server" in done.stderr
 
 
 def test_the_node_of_elasticsearch_is_killed_and_started_again(

@@ -107,6 +107,7 @@ def test_a_picture_that_is_added_is_kept_searched_and_shown(writable: InProcess,
         "metadata": {"a": [1]},
         "digest": digest,
         "size": len(content),
+        "time": None,
         "corrected": {},
         "confirmed": [],
     }

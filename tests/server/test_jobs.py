@@ -18,7 +18,7 @@ import pytest
 
 from lookalike.collection import Collection
 from lookalike.database import Database
-from lookalike.ingest import indexing
+from lookalike.ingest import batch
 from lookalike.progress import Progress
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.evaluate import EvaluationAnswer
@@ -481,7 +481,7 @@ def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
     service.database["mine"].index([textile / "local"])
     service.database["mine"].index([textile])
     service.database["mine"].remove([record.id for record in service.database["mine"].read()[0]])
-    monkeypatch.setattr(indexing, "BATCH_RECORDS", 8)
+    monkeypatch.setattr(batch, "BATCH_RECORDS", 8)
     jobs = service.service.jobs
     waits, goes_on = threading.Event(), threading.Event()
     act = Collection.index

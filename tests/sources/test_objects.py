@@ -6,10 +6,12 @@ import sys
 import traceback
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from urllib.parse import parse_qs, quote_plus
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -166,18 +168,38 @@ def test_what_is_not_there_is_told(bucket: Bucket) -> None:
 
 
 @contextmanager
-def listing(*keys: str) -> Iterator[str]:
-    """Serve a listing of keys that S3 may hold, and the server of these tests may not."""
+def listing(*pages: Sequence[str], refused: bool = False) -> Iterator[str]:
+    """Serve a listing of keys that S3 may hold, and the server of these tests may not.
+
+    Args:
+        pages: of keys.
+        refused: requests that are signed in their address are.
+    """
     entry = '<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>"e"</ETag>'
     entry += "<Size>1</Size></Contents>"
-    body = f"<ListBucketResult>{''.join(map(entry.format, keys))}</ListBucketResult>".encode()
+
+    def body(number: int, encoded: bool) -> str:
+        more = number + 1 < len(pages)
+        said = f"<NextContinuationToken>{number + 1}</NextContinuationToken>" if more else ""
+        said += "<EncodingType>url</EncodingType>" if encoded else ""
+        keys = [quote_plus(key) if encoded else escape(key) for key in pages[number]]
+        form = (
+            '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>{}</IsTruncated>'
+        )
+        return f"{form.format(str(more).lower())}{said}{''.join(map(entry.format, keys))}</ListBucketResult>"
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            asked = parse_qs(self.path.partition("?")[2])
+            signed = "X-Amz-Signature" in asked
+            answer = body(int(asked.get("continuation-token", ["0"])[0]), "encoding-type" in asked).encode()
+            self.send_response(403 if signed and refused else 200)
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer)
+
+        def do_HEAD(self) -> None:
+            self.send_error(404)
 
         def log_message(self, *words: object) -> None:
             pass
@@ -192,14 +214,34 @@ def listing(*keys: str) -> Iterator[str]:
             thread.join()
 
 
-def test_a_key_with_two_slashes_is_told_and_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_with_two_slashes_is_skipped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    with listing("parts/a.jpg", "parts//b.jpg") as endpoint:
+    bad = ["parts//b+ 한.jpg", "parts/./c.json", "parts/../d.jpg"]
+    good = ["parts/(1).jpg", "parts/a +%&.jpg", "parts/한.jpg", "parts/z.jpg"]
+    with listing(good[:1], [good[1], *bad[:2], good[2]], [bad[2], good[3]]) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        with pytest.raises(SourceError, match=r"an object is called 'parts//b\.jpg'"):
+        found = find(object_path("s3://bucket/parts"))
+        with pytest.raises(SourceError, match=r"an object is called 'parts//b"):
+            list(list_objects(object_path("s3://bucket/parts")))
+    assert [str(path) for path in found.images] == sorted(f"s3://bucket/{key}" for key in good)
+    assert sorted(each.path for each in found.skipped) == sorted(f"s3://bucket/{key}" for key in bad)
+    assert all("rename it" in each.reason for each in found.skipped)
+    with listing(["parts//b.jpg"]) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        (only,) = find(object_path("s3://bucket/parts")).skipped
+    assert only.path == "s3://bucket/parts//b.jpg"
+
+
+def test_a_key_that_cannot_be_asked_for_is_never_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with listing(["parts/a.jpg", "parts//b.jpg"], refused=True) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(SourceError, match=r"an object is called 'parts//b\.jpg'") as refused:
             find(object_path("s3://bucket/parts"))
-    with listing("parts/", "parts/a.jpg", "parts/deep/", "parts/deep/b.jpg", "/parts/a.jpg") as endpoint:
+        silent_about(refused.value)
+    with listing(["parts/", "parts/a.jpg", "parts/deep/", "parts/deep/b.jpg", "/parts/a.jpg"]) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         found = find(object_path("s3://bucket"))
     assert [str(path) for path in found.images] == ["s3://bucket/parts/a.jpg", "s3://bucket/parts/deep/b.jpg"]

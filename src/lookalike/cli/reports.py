@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import OutputFailed
+from lookalike.errors import MemoryTooSmall, OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lookalike.collection import Collection
+    from lookalike.errors import LookalikeError
+
+# Records that a report is given: its map shows no more.
+_READ = 20_000
 
 
 def report_option(text: str) -> Callable[[Any], Any]:
@@ -38,7 +42,7 @@ def try_to_write(
     *,
     using: str | None,
     quiet: bool,
-) -> OutputFailed | None:
+) -> LookalikeError | None:
     """Write a report.
 
     Args:
@@ -55,16 +59,17 @@ def try_to_write(
 
     def act() -> None:
         model = collection.info().vector(using).space.embedder
-        write(path, found, *collection.read(using=using), collection=collection.name, model=model)
+        some = collection.read(using=using, most=_READ)
+        write(path, found, *some, collection=collection.name, model=model)
 
     return trouble_of(act, quiet=quiet)
 
 
-def trouble_of(write: Callable[[], None], *, quiet: bool) -> OutputFailed | None:
+def trouble_of(write: Callable[[], None], *, quiet: bool) -> LookalikeError | None:
     """Write a report, and return what went wrong, as `try_to_write` does."""
     try:
         with progress_bar("writing the report", quiet=quiet):
             write()
-    except OutputFailed as error:
+    except (OutputFailed, MemoryTooSmall) as error:
         return error
     return None

@@ -275,7 +275,7 @@ class _Film:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 if not isinstance(error, EOFError):
-                    self._damaged(last, error)
+                    self._damaged(last)
                 return
             if packet is None:
                 return
@@ -284,11 +284,11 @@ class _Film:
             except av.error.FFmpegError as error:
                 if isinstance(error, EOFError):
                     return
-                self._damaged(last, error)
+                self._damaged(last)
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    self._damaged(last, None)
+                    self._damaged(last)
                     continue
                 if frame.pts is None or frame.time_base is None:
                     moment = 0 if last < 0 else last + max(1, math.ceil(1000 / rate))
@@ -303,10 +303,9 @@ class _Film:
                 self._until = moment + math.ceil(length * 1000)
                 yield moment, frame
 
-    def _damaged(self, last: int, error: Exception | None) -> None:
+    def _damaged(self, last: int) -> None:
         if self._fault is None:
-            said = "" if error is None else f" ({_words(error)})"
-            self._fault = f"damaged after {max(0, last) / 1000:g} s{said}"
+            self._fault = f"damaged after {max(0, last) / 1000:g} s"
 
     def _end(self) -> str | None:
         """Return what is wrong with a film that was read to its end; None where nothing is."""

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lookalike.progress import silent
 from lookalike.stores.batches import chunks
+from lookalike.vectors.projection import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from lookalike.progress import Progress
     from lookalike.stores.store import Store
-    from lookalike.types import Record, VectorInfo, Vectors
+    from lookalike.types import CollectionInfo, Record, VectorInfo, Vectors
 
 # Records whose vectors are read at once.
 _READ = 1000
@@ -71,3 +74,28 @@ def vectors_of(
         found += ready
         parts.append(vectors[vector.space])
     return found, np.concatenate(parts)
+
+
+def read_evenly(
+    store: Store, collection: CollectionInfo, vector: VectorInfo, most: int, progress: Progress = silent
+) -> tuple[list[Record], Vectors]:
+    """Return at most so many records of a collection, evenly spaced in order of id, with one vector of each.
+
+    Args:
+        store: where the collection lives.
+        collection: as the store has it.
+        vector: one of its own.
+        most: how many, at least 1.
+        progress: called with records that went by and records to go by.
+    """
+    wanted = evenly(collection.count, most)
+    records: list[Record] = []
+    parts = [np.empty((0, vector.space.dimension), np.float32)]
+    passed = 0
+    for batch, rows in store.scan(collection.name, using=vector.name):
+        places = wanted[np.searchsorted(wanted, passed) : np.searchsorted(wanted, passed + len(batch))]
+        records += [batch[place - passed] for place in places.tolist()]
+        parts.append(rows[places - passed])
+        passed += len(batch)
+        progress(min(passed, collection.count), collection.count)
+    return records, np.concatenate(parts)

@@ -139,6 +139,7 @@ class EvaluationSummary(ResponseModel):
     repeats: list[float] = Field(description="The accuracy of each drawing of the folds.")
     group: str | None
     near_duplicates: int = Field(description="Images that were kept together with a near-duplicate.")
+    frames: int = Field(0, description="Frames of films that were kept together with others of their film.")
     chains: list[Chain] = Field(description="Chains of near-duplicates, the largest first.")
     joined: list[Joined] = Field(
         description="Lots of several values of `group`, as near-duplicates lie in them; the largest first."

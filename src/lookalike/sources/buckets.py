@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.errors import ExtraMissing, SourceDenied, SourceError, SourceUnreachable, UnusableImage
+from lookalike.sources.s3_listing import listed_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,13 +36,27 @@ _NO_LONGER = timedelta(seconds=60)
 # Of all that they begin with, other programs have their own: AWS_PAGER, AWS_CA_BUNDLE.
 _WHO = re.compile("ACCESS_KEY|ACCOUNT|CREDENTIALS|ENDPOINT|REGION|ROLE|SKIP_SIGNATURE|TOKEN")
 _SETTINGS = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 _CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
 _STATUS = re.compile(r"\b(?:status|code)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
 _UNNAMEABLE = re.compile(
     r"""Path "(.{1,1100}?)" contained empty|Error parsing Path "(.{1,1100}?)":""", re.DOTALL
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+UNASKABLE = (
+    "a key with an empty name between slashes, with . or .. for one, or with control characters cannot be "
+    "asked for: rename it"
+)
 # Where a machine in a cloud is asked for its role: link-local, RFC 3927.
 _MACHINE = "//169.254."
+
+
+class UnaskableKey(SourceError):
+    """A listing has a key that cannot be asked for, and cannot be given without it."""
 
 
 class ObjectMeta(NamedTuple):
@@ -81,14 +96,46 @@ class Bucket:
             after: a key: only those that come after it.
 
         Raises:
+            UnaskableKey: there is a key that cannot be asked for, and the server is not S3, or may not be
+                asked by signed requests: from S3 such keys are among the others.
             SourceError: it cannot be listed.
         """
         stream = self._obstore.list(self._store, prefix or None, offset=after, chunk_size=_PAGE)
+        count, last = 0, None
         while True:
-            page = self._ask(None, lambda: next(stream, None))
+            try:
+                page = self._ask(None, lambda: next(stream, None))
+            except UnaskableKey as refusal:
+                yield from self._other_pages(prefix, after, count, last, refusal)
+                return
             if page is None:
                 return
-            yield [_meta(each) for each in page]
+            listed = [_meta(each) for each in page]
+            count, last = count + len(listed), listed[-1]
+            yield listed
+
+    def _other_pages(
+        self, prefix: str, after: str | None, count: int, last: ObjectMeta | None, refusal: UnaskableKey
+    ) -> Iterator[Sequence[ObjectMeta]]:
+        """List, by the server's own words, what comes after the first objects, of which this is the last."""
+        if not self.uri.startswith("s3:"):
+            raise refusal
+        settings = _settings("s3", os.environ)
+        pages = listed_pages(
+            self._obstore, self._store, lambda address: _store(self.uri, settings, address), prefix, after
+        )
+        while True:
+            try:
+                page = next(pages, None)
+            except (self._obstore.exceptions.BaseError, ValueError, OSError):
+                page = ()
+            if page is None:
+                return
+            listed = [_meta(each) for each in page]
+            if not listed or (0 < count <= len(listed) and listed[count - 1] != last):
+                raise refusal  # also where the bucket has changed meanwhile
+            yield listed[count:]
+            count = max(0, count - len(listed))
 
     def head(self, key: str) -> ObjectMeta:
         """Ask for what is known of an object.
@@ -170,17 +217,16 @@ class Bucket:
         status = _STATUS.search(text)
         found = _CODE.search(text) or status
         code = found[1] if found else ""
-        if code == "NoSuchBucket" or (isinstance(error, FileNotFoundError) and key is None):
+        if code in ("NoSuchBucket", "ContainerNotFound") or (
+            isinstance(error, FileNotFoundError) and key is None
+        ):
             return SourceError(self.uri, "the server has no such bucket")
         if isinstance(error, FileNotFoundError):
             return FileNotFoundError(errno.ENOENT, "no such object")
         if unnameable := _UNNAMEABLE.search(text):
             named = (unnameable[1] or unnameable[2]).encode("unicode_escape").decode()
-            return SourceError(
-                self.uri,
-                f"an object is called {named!r}, and a key with an empty name between slashes, with . or .. "
-                "for one, or with control characters cannot be asked for: rename it, or index prefixes "
-                "beside it",
+            return UnaskableKey(
+                self.uri, f"an object is called {named!r}: {UNASKABLE}, or index prefixes beside it"
             )
         denied = known.PermissionDeniedError, known.UnauthenticatedError
         if isinstance(error, denied) or (status and status[1] in ("401", "403")):
@@ -193,6 +239,11 @@ class Bucket:
         if code:
             return SourceError(self.uri, f"the server answers with an error ({code})")
         return SourceUnreachable(self.uri, "no server answers, or it went away in the middle")
+
+
+def is_askable(key: str) -> bool:
+    """Tell whether an object of this key can be asked for: see `UNASKABLE`."""
+    return not any(name in ("", ".", "..") or _CONTROL.search(name) for name in key.split("/"))
 
 
 def has_settings(scheme: str) -> bool:
@@ -217,27 +268,33 @@ def _settings(scheme: str, environment: Mapping[str, str]) -> tuple[tuple[str, s
 
 @lru_cache(maxsize=64)
 def _open(scheme: str, name: str, settings: tuple[tuple[str, str], ...]) -> Any:
+    return _store(f"{scheme}://{name}", settings)
+
+
+def _store(uri: str, settings: tuple[tuple[str, str], ...], address: str | None = None) -> Any:
+    """Return obstore's store of a bucket; of an S3 bucket at this address, perhaps."""
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
-    given = dict(settings)
-    endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL") or given.get("AWS_ENDPOINT")
+    given, scheme = dict(settings), uri.partition(":")[0]
+    endpoint = next((given[name] for name in _ENDPOINTS[scheme] if given.get(name)), "")
     config: S3Config = {}
-    client: ClientConfig = {}
-    if scheme == "s3" and endpoint:
+    if address:
+        config = {"endpoint": address, "virtual_hosted_style_request": True}
+    elif scheme == "s3" and endpoint:
         config["endpoint"] = endpoint
-        # Whoever writes http:// means it: the keys are not sent, only signatures are.
-        client["allow_http"] = endpoint.lower().startswith("http://")
+    # Whoever writes http:// means it: the keys are not sent, only signatures are.
+    client: ClientConfig = {"allow_http": True} if endpoint.lower().startswith("http://") else {}
     retries: RetryConfig = {
         "max_retries": _RETRIES,
         "retry_timeout": _NO_LONGER,
         "backoff": {"init_backoff": _FIRST_WAIT, "max_backoff": _LONGEST_WAIT, "base": 2},
     }
     try:
-        return from_url(f"{scheme}://{name}", config=config, client_options=client, retry_config=retries)
+        return from_url(uri, config=config, client_options=client, retry_config=retries)
     except (BaseError, ValueError):
         pass
-    raise SourceError(f"{scheme}://{name}", "the settings in the environment, or the name, cannot be used")
+    raise SourceError(uri, "the settings in the environment, or the name, cannot be used")
 
 
 def _meta(said: Mapping[str, Any]) -> ObjectMeta:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import PathNotFound
 from lookalike.file_names import display
 from lookalike.images.film_sampling import FILM_SUFFIXES
+from lookalike.sources.buckets import UNASKABLE
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.patterns import (
     LeftOut,
@@ -109,12 +110,13 @@ def _find_objects(
 ) -> Found:
     walk = _ObjectWalk(patterns, suffixes)
     if manifest is None:
-        walk.run(root, list_objects(root))
+        walk.run(root, list_objects(root, skip=walk.skip))
     else:
         walk.run(root, [[path for path in manifest if path != root and path.is_relative_to(root)]])
-    if walk.paths or (manifest is not None and root not in manifest):
+    alone = not walk.paths and (manifest is None or root in manifest) and root.is_file()
+    if not alone and (walk.paths or walk.skipped or manifest is not None):
         return _chosen(str(root), walk, patterns, walk.paths.__getitem__)
-    if not root.is_file():
+    if not alone:
         raise PathNotFound(display(str(root)))
     reason = patterns.reason([root.name, root.key])
     return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
@@ -131,14 +133,15 @@ class Listing:
         self,
         root: Location,
         patterns: Patterns,
-        pages: Callable[[], Iterable[Sequence[ObjectPath]]] | None = None,
+        pages: Callable[[Callable[[str], None]], Iterable[Sequence[ObjectPath]]] | None = None,
     ) -> None:
         """Take the folder or prefix.
 
         Args:
             root: absolute.
             patterns: what the user leaves out.
-            pages: list objects from the first; None: the server does.
+            pages: list objects from the first, and tell of those that cannot be asked for; None: the server
+                does.
         """
         self.root = root
         self._patterns = patterns
@@ -161,7 +164,8 @@ class Listing:
         walk: _Walk | _ObjectWalk
         if isinstance(root, ObjectPath):
             objects = walk = _ObjectWalk(self._patterns, SUFFIXES)
-            for page in list_objects(root) if self._pages is None else self._pages():
+            skip = objects.skip
+            for page in list_objects(root, skip=skip) if self._pages is None else self._pages(skip):
                 objects.run(root, [[path for path in page if path != root and path.is_relative_to(root)]])
                 yield self._taken(walk, objects.paths.__getitem__)
                 objects.paths.clear()
@@ -349,6 +353,10 @@ class _ObjectWalk:
             if parts and parts not in self._folders and text not in self.paths:
                 self.paths[text] = root.joinpath(*parts)
                 self._sort(text, parts)
+
+    def skip(self, text: str) -> None:
+        """Leave out an object that cannot be asked for."""
+        self.skipped.append(Skipped(text, UNASKABLE))
 
     def _sort(self, text: str, parts: Sequence[str]) -> None:
         *folders, name = parts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import re
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.sources.buckets import Bucket
+from lookalike.sources.buckets import UNASKABLE, Bucket, UnaskableKey, is_askable
 from lookalike.sources.source import Content, Entry, Status
 from lookalike.uris import OBJECT_SCHEMES, object_text, object_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from lookalike.sources.buckets import ObjectMeta
 
@@ -28,7 +27,6 @@ _PART = 8 << 20
 _MOST = 1 << 30
 # Label files that are read side by side, since a server takes longer to answer than a disk.
 _AHEAD = 16
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html. A key that is much longer
 # ends obstore in a panic, which no `except Exception` sees.
 _LONGEST_KEY = 1024
@@ -228,11 +226,8 @@ def object_path(text: str) -> ObjectPath:
     bucket, *names = rest.removesuffix("/").split("/")
     if not bucket:
         raise InvalidArgument(f"{display(text)!r} names no bucket: write {scheme}://bucket/prefix")
-    if any(name in ("", ".", "..") or _CONTROL.search(name) for name in (bucket, *names)):
-        raise InvalidArgument(
-            f"{display(text)!r} cannot be asked for: a name between slashes is empty, . or .., or has "
-            "control characters"
-        )
+    if not is_askable("/".join((bucket, *names))):
+        raise InvalidArgument(f"{display(text)!r}: {UNASKABLE}")
     if len("/".join(names).encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
         raise InvalidArgument(
             f"a key of more than {_LONGEST_KEY:,} bytes cannot be asked for: {rest[:60]!r}…"
@@ -256,19 +251,30 @@ def status_of(meta: ObjectMeta) -> ObjectStatus:
     return ObjectStatus(meta.size, -1 - number, meta.e_tag)
 
 
-def list_objects(root: ObjectPath, after: ObjectPath | None = None) -> Iterator[list[ObjectPath]]:
+def list_objects(
+    root: ObjectPath, after: ObjectPath | None = None, *, skip: Callable[[str], None] | None = None
+) -> Iterator[list[ObjectPath]]:
     """List the objects below a path, a page at a time; each knows what was listed of it.
 
     Args:
         root: of the objects.
         after: only those whose keys come after this one's, to go on after a page.
+        skip: told of objects that cannot be asked for; None: there may be none.
 
     Raises:
         SourceError: they cannot be listed.
     """
     bucket = ObjectPath(f"{root.parts[0]}/{root.parts[1]}")
     for page in _bucket(root).pages(root.key, None if after is None else after.key):
-        yield [(bucket / meta.key).listed(status_of(meta)) for meta in page]
+        paths = []
+        for meta in page:
+            if not meta.key or is_askable(meta.key):
+                paths.append((bucket / meta.key).listed(status_of(meta)))
+            elif skip is None:
+                raise UnaskableKey(str(bucket), f"an object is called {meta.key!r}: {UNASKABLE}")
+            else:
+                skip(f"{bucket}/{meta.key}")
+        yield paths
 
 
 def read_ahead(paths: Iterable[Location]) -> Iterator[Location]:

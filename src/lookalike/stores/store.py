@@ -573,7 +573,14 @@ class Store:
         places, vectors, _ = sound_vectors(rows.vectors[0], built.vector.info.space.dimension)
         some = sorted(places)
         queries = vectors[[places[one] for one in some]]
-        return measure_recall(built.kind, some, queries, lambda query: self._nearest(name, query, choose))
+        every = self._batches(name, None, lambda entry: [choose(entry)])
+        return measure_recall(
+            built.kind,
+            some,
+            queries,
+            ((records, vectors) for records, (vectors,) in every),
+            lambda query: self._nearest(name, query, choose),
+        )
 
     # Looking after
 

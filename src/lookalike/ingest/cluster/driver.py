@@ -208,7 +208,7 @@ def _absolute(url: str) -> str:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class Waiting:
     """A task that is to be done."""
 
     task: Task
@@ -231,7 +231,7 @@ class _Crew:
         """By the answer that is waited for, the worker that opens store and models."""
         self._free: dict[Any, int] = {}
         """By worker, how many tasks it has."""
-        self._doing: dict[Any, tuple[Any, _Waiting]] = {}
+        self._doing: dict[Any, tuple[Any, Waiting]] = {}
         self._quiet = time.monotonic()
         """Since when no worker has been able to work."""
         for _ in range(room.workers):
@@ -250,13 +250,13 @@ class _Crew:
         """Tell whether a worker can take a task."""
         return any(count < _UNDER_WAY for count in self._free.values())
 
-    def give(self, waiting: _Waiting) -> None:
+    def give(self, waiting: Waiting) -> None:
         """Give a task to the worker that has the fewest."""
         worker = min(self._free, key=self._free.__getitem__)
         self._free[worker] += 1
         self._doing[worker.index.remote(waiting.task)] = worker, waiting
 
-    def take(self, seconds: float) -> tuple[_Waiting, TaskReport | Failure | None] | None:
+    def take(self, seconds: float) -> tuple[Waiting, TaskReport | Failure | None] | None:
         """Return a task that has ended with what became of it: None where its worker was lost.
 
         Raises:
@@ -313,7 +313,7 @@ class _Crew:
 
 def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progress, images: int) -> None:
     """Do all tasks; none is forgotten, and no more are made than workers can take."""
-    again: deque[_Waiting] = deque()
+    again: deque[Waiting] = deque()
     done, exhausted = 0, False
     failing: float | None = None
     progress(0, images)
@@ -330,7 +330,7 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
                 if task is None:
                     exhausted = True
                     break
-                waiting = _Waiting(task)
+                waiting = Waiting(task)
             crew.give(waiting)
         if exhausted and crew.idle and not again:
             break
@@ -344,7 +344,7 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
             failing = None
             progress(min(done, images), max(images, done))
         elif found is None:
-            again += _after_loss(waiting, total)
+            again += after_loss(waiting, total)
         elif issubclass(found.kind, _PASSING) and _patient(failing := failing or time.monotonic()):
             waiting.tries += 1
             waiting.due = time.monotonic() + min(_AGAIN_MOST, _AGAIN * 2**waiting.tries / 2)
@@ -359,16 +359,16 @@ def _patient(since: float) -> bool:
     return time.monotonic() - since < PATIENCE
 
 
-def _after_loss(waiting: _Waiting, total: ReportSum) -> list[_Waiting]:
+def after_loss(waiting: Waiting, total: ReportSum) -> list[Waiting]:
     """Return what is to be done of a task whose worker was lost."""
     losses, task = waiting.losses + 1, waiting.task
     if losses < _LOSSES:
-        return [_Waiting(task, losses)]
+        return [Waiting(task, losses)]
     if len(task.images) == 1:
         total.keep("skipped", [Skipped(str(task.images[0]), _LOST)])
         return []
     half = len(task.images) // 2
     return [
-        _Waiting(Task(task.root, some, task.labels), losses - 1)
+        Waiting(Task(task.root, some, task.labels), losses - 1)
         for some in (task.images[:half], task.images[half:])
     ]

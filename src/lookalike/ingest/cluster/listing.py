@@ -167,7 +167,9 @@ class RootListing:
             text = f"{there - used:,} of {there:,} rows of its tables name no picture by its path: not used"
         return [Remark(str(self.root), text)]
 
-    def _manifest(self, place: Location | None) -> Callable[[], Iterator[Sequence[ObjectPath]]] | None:
+    def _manifest(
+        self, place: Location | None
+    ) -> Callable[[Callable[[str], None]], Iterator[Sequence[ObjectPath]]] | None:
         """Return what lists objects, those that a manifest names where there is one; None of files."""
         root = self.root
         if place is None:
@@ -175,7 +177,7 @@ class RootListing:
         if not isinstance(root, ObjectPath):
             raise InvalidArgument("--manifest names objects: the paths beside it are s3://bucket/prefix")
 
-        def pages() -> Iterator[Sequence[ObjectPath]]:
+        def pages(_: Callable[[str], None]) -> Iterator[Sequence[ObjectPath]]:
             self._unnamed.clear()
             return manifest_pages(place, root, self._unnamed)
 
@@ -296,8 +298,12 @@ class RootListing:
         return LabelPlan("json", (), appended=seen.appended, replaced=seen.replaced)
 
 
-def _listed(root: ObjectPath) -> Iterator[Sequence[ObjectPath]]:
+def _listed(root: ObjectPath, skip: Callable[[str], None]) -> Iterator[Sequence[ObjectPath]]:
     """List objects; where the server goes away meanwhile, wait, and go on where it went.
+
+    Args:
+        root: of the objects.
+        skip: told of objects that cannot be asked for.
 
     Raises:
         SourceError: they cannot be listed, or the server does not come back.
@@ -305,8 +311,8 @@ def _listed(root: ObjectPath) -> Iterator[Sequence[ObjectPath]]:
     last, waited = None, 0.0
     while True:
         try:
-            for page in list_objects(root, last):
-                last, waited = page[-1], 0.0
+            for page in list_objects(root, last, skip=skip):
+                last, waited = page[-1] if page else last, 0.0
                 yield page
         except SourceUnreachable:
             if last is None or waited >= PATIENCE:

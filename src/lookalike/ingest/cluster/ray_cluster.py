@@ -36,6 +36,8 @@ _OBJECTS = 80_000_000
 # systems that this variable is called after. It reads it when it is imported.
 _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
+_AUTHENTICATION = "RAY_AUTH_MODE"
+
 
 class RayWorker:
     """What Ray runs in a process of its own: a `BatchWorker` whose errors come back as values."""
@@ -183,6 +185,9 @@ def connected(store: str) -> Iterator[RayCluster]:
         ClusterError: no cluster answers, or none can be started.
     """
     local = not os.environ.get(ADDRESS)
+    if local:
+        # Ray's own default for such a cluster; said, it does not tell of it in every run.
+        os.environ.setdefault(_AUTHENTICATION, "token")
     with _environment({STORE: store, **_LOCAL} if local else {}):
         ray = _ray_module()
         _init(ray, local=local)

@@ -15,14 +15,14 @@ from lookalike.schemas.map import MapAnswer, MapQuery
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable
 from lookalike.server.service import InjectedService, Service
-from lookalike.vectors.projection import evenly, plane
+from lookalike.vectors.projection import plane
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.progress import Progress
-    from lookalike.types import Record, Scalar, Vectors
+    from lookalike.types import Scalar
 
 router = APIRouter(tags=["map"])
 
@@ -56,7 +56,7 @@ async def drawn(id: JobId, service: InjectedService) -> Response:  # noqa: A002 
 def _draw(service: Service, name: str, query: MapQuery, progress: Progress) -> bytes:
     count = service.database[name].info().count
     reading, laying = divided(progress, [count, min(count, MOST_POINTS) + 1])
-    records, vectors = _some(service, name, count, reading)
+    records, vectors = service.database[name].read(most=MOST_POINTS, progress=reading)
     points, variance = plane(vectors)
     labels = [None if query.by is None else label_of(record, query.by) for record in records]
     codes, names = frequent(labels, MOST_LABELS)
@@ -74,21 +74,6 @@ def _draw(service: Service, name: str, query: MapQuery, progress: Progress) -> b
     )
     laying(1, 1)
     return bytes(json_response(answer).body)
-
-
-def _some(service: Service, name: str, count: int, progress: Progress) -> tuple[list[Record], Vectors]:
-    """Read at most `MOST_POINTS` records and their vectors, evenly chosen, in order of id."""
-    wanted = evenly(count, MOST_POINTS)
-    records: list[Record] = []
-    blocks = []
-    passed = 0
-    for batch, rows in service.database[name].scan():
-        places = wanted[np.searchsorted(wanted, passed) : np.searchsorted(wanted, passed + len(batch))]
-        records += [batch[place - passed] for place in places.tolist()]
-        blocks.append(rows[places - passed])
-        passed += len(batch)
-        progress(min(passed, count), count)
-    return records, np.concatenate(blocks)
 
 
 def frequent(labels: Sequence[Scalar | None], most: int) -> tuple[list[int], list[Scalar]]:

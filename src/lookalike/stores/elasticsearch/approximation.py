@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from lookalike.errors import Unanswerable
 from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
-    searched,
+    checksum_source,
+    decimals,
     update_documents,
     vector_row,
-    vector_source,
 )
 from lookalike.stores.elasticsearch.schema import LEAST_FOR_BBQ, fits, vector_field
 from lookalike.stores.verification import sound_vectors
@@ -68,7 +68,7 @@ def write_graph(
         note([fault._replace(uri=uris[fault.id]) for fault in faults])
         lost = dict.fromkeys(others)
         return [
-            {field: searched(vectors[places[hit["_id"]]]), **lost} if hit["_id"] in places else None
+            {field: decimals(vectors[places[hit["_id"]]]), **lost} if hit["_id"] in places else None
             for hit in hits
         ]
 
@@ -77,7 +77,7 @@ def write_graph(
         found = False
         for hits in pages(client, index, [has], None, without=[lacks]):
             found = True
-            source = ["uri", vector_source(vector)]
+            source = ["uri", checksum_source(vector), vector_field(vector.number)]
             update_documents(client, index, [hit["_id"] for hit in hits], source, change)
         if not found:
             return

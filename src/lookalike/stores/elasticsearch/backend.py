@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import QueryRefused, StoreCorrupt
 from lookalike.stores.backend import BuiltIndex, Rows, WordHits
-from lookalike.stores.batches import SCAN_BATCH, chunks
+from lookalike.stores.batches import chunks
 from lookalike.stores.damage import DamageLog
 from lookalike.stores.elasticsearch.address import read_elasticsearch_address
 from lookalike.stores.elasticsearch.approximation import check_buildable, write_graph
@@ -22,6 +22,8 @@ from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     STAMP_FIELDS,
+    answered_at_once,
+    checksum_source,
     fill_documents,
     put_documents,
     record_row,
@@ -29,7 +31,6 @@ from lookalike.stores.elasticsearch.records import (
     remove_documents,
     stamp_row,
     vector_row,
-    vector_source,
 )
 from lookalike.stores.elasticsearch.schema import vector_field
 from lookalike.stores.elasticsearch.search import ElasticsearchNeighbours
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from lookalike.stores.stored import StoredLabels, StoredRecord
     from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
 
-# Documents of one request: of those without vectors more go into a sensible answer.
+# Documents of one request, at most.
 _FETCH = 5_000
 _VECTOR_FIELD = re.compile(r"vector_(\d+)(_.*)?")
 
@@ -224,14 +225,16 @@ class ElasticsearchBackend:
     def _read(self, entry: Entry, ids: Sequence[str], choose: ChooseSome) -> Rows:
         chosen = choose(entry)
         rows = Rows(entry, [], [[] for _ in chosen])
-        source = [*RECORD_FIELDS, *map(vector_source, chosen)]
-        for some in chunks(ids, SCAN_BATCH if chosen else _FETCH):
-            for hit in self._client.fetch(self._catalog.alias(entry.key), some, source):
-                rows.records.append(record_row(hit))
+        source = [*RECORD_FIELDS, *map(checksum_source, chosen)]
+        fields = [vector_field(one.number) for one in chosen]
+        alias = self._catalog.alias(entry.key)
+        most = min(_FETCH, answered_at_once(sum(one.info.space.dimension for one in chosen)))
+        for some in chunks(ids, most):
+            wanted = [{"ids": {"values": list(some)}}]
+            for hits in pages(self._client, alias, wanted, source, vectors=fields):
+                rows.records.extend(map(record_row, hits))
                 for vector, found in zip(chosen, rows.vectors, strict=True):
-                    row = vector_row(hit, vector)
-                    if row is not None:
-                        found.append(row)
+                    found.extend(filter(None, (vector_row(hit, vector) for hit in hits)))
         return rows
 
     # Search

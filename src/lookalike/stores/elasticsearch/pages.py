@@ -22,6 +22,7 @@ def pages(
     source: Sequence[str] | None,
     size: int = _WINDOW,
     without: Sequence[dict[str, Any]] = (),
+    vectors: Sequence[str] = (),
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the documents of a collection that match, as they are when the first page is asked for.
 
@@ -32,6 +33,7 @@ def pages(
         source: the fields that are wanted; None for none.
         size: documents in a page, at most.
         without: what must not hold.
+        vectors: fields of vectors that are wanted; their numbers come from the index.
 
     Raises:
         IndexGone: the index is not there when the first page is asked for.
@@ -39,6 +41,7 @@ def pages(
     body: dict[str, Any] = {
         "query": {"bool": {"filter": list(clauses), "must_not": list(without)}},
         "_source": False if source is None else list(source),
+        "docvalue_fields": list(vectors),
         "size": min(size, _WINDOW),
     }
     # Most collections fit into one page, and need no point in time.

@@ -42,12 +42,16 @@ HELD_FIELDS = f"{VECTORS_FIELD}.*.checksum"
 """Which vectors a document holds, without their numbers."""
 
 _BATCH = 500
+_ANSWER_BYTES = 64 << 20
+_NUMBER_BYTES = 14  # of one in a vector, as JSON
+_LABEL_BYTES = 2_000  # of a record beside its vectors, by and large
 _MISSING = 404
 _CONFLICT = 409
 _FIELD_NAME_CHARACTERS = 250
-# Digits after the point in a field that is searched: together they change a similarity by less than float32
-# does, and halve what is written. What is given back is in `VECTORS_FIELD`, bit by bit.
+# Digits that tell every float32 from the next (IEEE 754-2019, 5.12.2), and the last power of ten that float64
+# holds exactly: a whole number divided by one of those is the float64 nearest to its decimal.
 _DIGITS = 9
+_EXACT_TEN = 22
 
 
 def document(record: StoredRecord, vectors: Sequence[tuple[VectorEntry, Vectors]]) -> dict[str, Any]:
@@ -78,17 +82,25 @@ def document(record: StoredRecord, vectors: Sequence[tuple[VectorEntry, Vectors]
     return made
 
 
-def searched(vector: Vectors) -> list[float]:
-    """Return the numbers of a vector, shape (dimension,), for a field that is searched."""
-    numbers: list[float] = np.round(vector.astype(np.float64), _DIGITS).tolist()
+def decimals(vector: Vectors) -> list[float]:
+    """Return numbers that are written in few digits, and read as float32 are a vector, bit by bit.
+
+    Args:
+        vector: float32 of shape (dimension,), of finite numbers.
+    """
+    exact = vector.astype(np.float64)
+    with np.errstate(divide="ignore"):
+        power = _DIGITS - 1 - np.floor(np.log10(np.abs(exact)))
+    ten = 10.0 ** np.minimum(power, _EXACT_TEN)
+    short = np.rint(exact * ten) / ten
+    numbers: list[float] = np.where(short.astype(np.float32) == vector, short, exact).tolist()
     return numbers
 
 
 def _vector_fields(identity: str, vector: VectorEntry, numbers: Vectors) -> dict[str, Any]:
-    content = numbers.astype("<f4").tobytes()
-    kept = {"checksum": _binary(vector_checksum(identity, content)), "numbers": _binary(content)}
-    made: dict[str, Any] = dict.fromkeys(_searched_fields(vector), searched(numbers))
-    made[VECTORS_FIELD] = {str(vector.number): kept}
+    checksum = vector_checksum(identity, numbers.astype("<f4").tobytes())
+    made: dict[str, Any] = dict.fromkeys(_searched_fields(vector), decimals(numbers))
+    made[VECTORS_FIELD] = {str(vector.number): {"checksum": _binary(checksum)}}
     return made
 
 
@@ -116,6 +128,15 @@ def _label_fields(uri: str, labels: StoredLabels) -> dict[str, Any]:
     }
 
 
+def answered_at_once(dimensions: int) -> int:
+    """Return how many documents go into an answer that fits into memory.
+
+    Args:
+        dimensions: of their vectors that are read, together.
+    """
+    return max(1, _ANSWER_BYTES // (_NUMBER_BYTES * dimensions + _LABEL_BYTES))
+
+
 def record_row(hit: dict[str, Any]) -> RecordRow:
     """Return the record of a document that was asked for with `RECORD_FIELDS`."""
     source = hit.get("_source") or {}
@@ -130,17 +151,25 @@ def stamp_row(hit: dict[str, Any]) -> StampRow:
     return (uri, str(hit["_id"]), *stamp, _bytes(checksum))
 
 
-def vector_source(vector: VectorEntry) -> str:
-    """Return the part of a document that makes `vector_row`."""
+def checksum_source(vector: VectorEntry) -> str:
+    """Return the part of a document that has the checksum of a vector."""
     return f"{VECTORS_FIELD}.{vector.number}"
 
 
 def vector_row(hit: dict[str, Any], vector: VectorEntry) -> VectorRow | None:
-    """Return a vector of a document that was asked for with `vector_source`; None where it has none."""
+    """Return a vector of a document; None where it has none.
+
+    Args:
+        hit: with the `checksum_source` of the vector, and its `vector_field` out of the source or, which is
+            faster, out of the index (`docvalue_fields`).
+        vector: which one.
+    """
     kept = _held(hit).get(str(vector.number))
-    if kept is None:
+    field = vector_field(vector.number)
+    numbers = (hit.get("fields") or {}).get(field, (hit.get("_source") or {}).get(field))
+    if kept is None and numbers is None:
         return None
-    return str(hit["_id"]), _bytes(kept.get("checksum")), _bytes(kept.get("numbers"))
+    return str(hit["_id"]), _bytes((kept or {}).get("checksum")), _float32_bytes(numbers)
 
 
 def _held(hit: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -295,6 +324,14 @@ def _bytes(text: object) -> bytes | None:
     try:
         return base64.b64decode(text, validate=True) if isinstance(text, str) else None
     except ValueError:
+        return None
+
+
+def _float32_bytes(numbers: object) -> bytes | None:
+    """Return the numbers of a field of vectors as little-endian float32, None where it holds none."""
+    try:
+        return np.array(numbers, np.float32).astype("<f4").tobytes() if isinstance(numbers, list) else None
+    except (TypeError, ValueError):
         return None
 
 

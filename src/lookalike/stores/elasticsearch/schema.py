@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lookalike.types import VectorInfo
 
-FORMAT = 4
-"""Of documents and catalogue; no other is read. Since 4 a document has several vectors."""
+FORMAT = 5
+"""Of documents and catalogue; no other is read. Since 5 a vector is only in the field that is searched."""
 
 MOST_DIMENSIONS = 4096
 """Of a `dense_vector` (Elastic's reference of the field type)."""
@@ -22,7 +22,7 @@ LEAST_FOR_BBQ = 64
 """Dimensions of vectors that bbq_hnsw takes (Elastic's reference of the field type)."""
 
 VECTORS_FIELD = "vectors"
-"""Checksum and bytes of each vector by its number: kept as they are, neither indexed nor mapped."""
+"""The checksum of each vector by its number: kept as it is, neither indexed nor mapped."""
 
 WORDS_FIELD = "words"
 

@@ -14,9 +14,10 @@ from lookalike.stores.elasticsearch.filters import matching
 from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
+    answered_at_once,
+    checksum_source,
     record_row,
     vector_row,
-    vector_source,
 )
 from lookalike.stores.elasticsearch.schema import vector_field
 from lookalike.stores.reranking import approximate_nearest, exact_nearest, rerank
@@ -39,11 +40,9 @@ _OVERSAMPLE = 3
 # What a graph is searched with, per neighbour and at least; recall grows with it, and so does time.
 _WIDTH = 10
 _LEAST_WIDTH = 200
-# Of one request: a server takes 100 MB (http.max_content_length), and answers should fit into memory.
+# Of one request: a server takes 100 MB (http.max_content_length).
 _REQUEST_BYTES = 16 << 20
-_ANSWER_BYTES = 64 << 20
 _REQUEST_QUERIES = 64
-_LABEL_BYTES = 2_000  # of a record beside its vector, by and large
 _PAGE = 500
 
 
@@ -71,7 +70,8 @@ class ElasticsearchNeighbours:
         self._queries = queries
         self._query = query
         self._clauses = matching(query.where, query.having)
-        self._source = [*RECORD_FIELDS, vector_source(vector)]
+        self._field = vector_field(vector.number)
+        self._source = [*RECORD_FIELDS, checksum_source(vector)]
         self._records: dict[str, RecordRow] = {}
 
     def nearest(self) -> Hits:
@@ -108,8 +108,7 @@ class ElasticsearchNeighbours:
 
     def _requests(self, rows: Sequence[int], count: int, kind: str | None) -> Iterator[list[dict[str, Any]]]:
         """Yield searches, as many as go into one request."""
-        answer = count * (6 * self._queries.shape[1] + _LABEL_BYTES)
-        most = max(1, min(_REQUEST_QUERIES, _ANSWER_BYTES // answer))
+        most = max(1, min(_REQUEST_QUERIES, answered_at_once(self._queries.shape[1]) // count))
         bodies: list[dict[str, Any]] = []
         size = 0
         for row in rows:
@@ -137,18 +136,18 @@ class ElasticsearchNeighbours:
                 "filter": {"bool": {"filter": self._clauses, "must_not": [*without, *more]}},
             }
 
-        exact = vector_field(self._vector.number)
         if kind is None:
-            knn = [part(exact, count)]
+            knn = [part(self._field, count)]
         else:
             field = vector_field(self._vector.number, kind)
             width = min(_MOST_CANDIDATES, max(_LEAST_WIDTH, _WIDTH * count))
             # Documents that were written without the field, by who did not know of the index yet, are few.
-            knn = [part(field, width), part(exact, count, {"exists": {"field": field}})]
+            knn = [part(field, width), part(self._field, count, {"exists": {"field": field}})]
         return {
             "knn": knn,
             "size": len(knn) * count,
             "_source": self._source,
+            "docvalue_fields": [self._field],
             "track_total_hits": False,
         }
 
@@ -163,7 +162,7 @@ class ElasticsearchNeighbours:
         Raises:
             DamagedCandidates: the vectors of some are damaged.
         """
-        # The server has found it by its own copy: what it was made from is there, or is damaged.
+        # The server has found it by its vector: that is there, or is damaged.
         rows = [vector_row(hit, self._vector) or (str(hit["_id"]), None, None) for hit in hits]
         candidates = sound_candidates(rows, self._queries.shape[1])
         self._records |= {row[0]: row for row in map(record_row, hits)}
@@ -173,11 +172,12 @@ class ElasticsearchNeighbours:
         """Rank every record that matches, page by page: where more are asked for than one search gives."""
         exclude = self._query.exclude
         best: list[list[tuple[str, float]]] = [[] for _ in rows]
-        clauses = [*self._clauses, {"exists": {"field": vector_field(self._vector.number)}}]
+        clauses = [*self._clauses, {"exists": {"field": self._field}}]
         # Damaged ones are left out of the answer of every query: they are not read again.
         never = set.intersection(*map(set, exclude)) if exclude else set()
         without = [{"ids": {"values": sorted(never)}}] if never else []
-        for hits in pages(self._client, self._alias, clauses, self._source, _PAGE, without):
+        found = pages(self._client, self._alias, clauses, self._source, _PAGE, without, [self._field])
+        for hits in found:
             ids, vectors = self._candidates(hits)
             for place, row in enumerate(rows):
                 out = set() if exclude is None else set(exclude[row])
