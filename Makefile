@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Compiled modules are kept whatever the environment says: the tests start the program hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage fuzz test-torch test-ray test-wheel lint types tests bench bench-keras wheel lock \
+.PHONY: help demo test coverage fuzz test-torch test-ray test-wheel lint types tests bench bench-large bench-keras wheel lock \
 	clean
 .DELETE_ON_ERROR:
 
@@ -95,6 +95,10 @@ $(VENV)/bench.stamp: requirements/bench.txt | $(VENV)/dev.stamp
 
 bench: $(VENV)/bench.stamp
 	@$(BIN)/python -m benchmarks
+
+# A million vectors and five libraries' indexes of them: an hour and more, 6 GB of memory, 6 GB of disk.
+bench-large: $(VENV)/bench.stamp
+	@$(BIN)/python -m benchmarks large
 
 $(KERAS)/stamp: requirements/keras.txt pyproject.toml | $(BIN)/uv
 	@test -x $(KERAS)/bin/python || $(PYTHON) -m venv --without-pip $(KERAS)

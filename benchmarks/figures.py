@@ -96,7 +96,7 @@ def in_own_process(call: Callable[[int, int], None], count: int, dimension: int)
     except EOFError:
         process.join()
     if process.exitcode:
-        raise RuntimeError(f"{call.__name__} ended with {process.exitcode}")
+        raise RuntimeError(f"its process ended with {process.exitcode}")
 
 
 def _measuring(

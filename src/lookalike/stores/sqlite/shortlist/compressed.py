@@ -33,9 +33,9 @@ KIND = "ivf-rabitq"
 # As many are always compared: it takes less than the rest of a search.
 _LEAST_COMPARED = 20_000
 # Candidates a query, at least and at most; where all vectors are compared, at least the third.
-_FEWEST, _MOST, _FEWEST_OF_ALL = 40, 1000, 100
+_FEWEST, _MOST, _FEWEST_OF_ALL = 60, 1000, 100
 # The part of known neighbours that is to lie in the cells, and the part of these that is to be a candidate.
-_PART = 0.997
+_IN_CELLS, _AMONG_CANDIDATES = 0.997, 0.999
 # Cells a root of the number of vectors. Of a million, 4 took as long to search and twice as long to make.
 _CELLS_A_ROOT = 2
 _LEAST_A_CELL = 64
@@ -208,7 +208,7 @@ class Shortlist:
             before = np.cumsum(held, axis=1) - held
             places = np.argsort(cells, axis=1)
             ahead = [before[row, places[row, self._cells[some]]] for row, some in enumerate(neighbours)]
-            share = min(1.0, float(_quantile(ahead) + 1) / len(self))
+            share = min(1.0, float(_quantile(ahead, _IN_CELLS) + 1) / len(self))
         self.effort = Effort(share, min(_MOST, len(self)), len(self))
         found = self.search(queries, _MOST)
         ranks = []
@@ -220,7 +220,9 @@ class Shortlist:
             # One that is in no cell looked at is no reason for more candidates.
             ranks.append(by_number[at[there]])
         fewest = _FEWEST_OF_ALL if few else _FEWEST
-        self.effort = Effort(share, max(fewest, min(_MOST, int(_quantile(ranks)) + 1)), len(self))
+        self.effort = Effort(
+            share, max(fewest, min(_MOST, int(_quantile(ranks, _AMONG_CANDIDATES)) + 1)), len(self)
+        )
 
     def to_bytes(self) -> bytes:
         """Return all of it as bytes, for `from_bytes` of the same engine."""
@@ -319,10 +321,10 @@ def _cell_count(count: int) -> int:
     return max(1, min(_CELLS_A_ROOT * isqrt(count), count // _LEAST_A_CELL))
 
 
-def _quantile(parts: Sequence[NDArray[np.int64]]) -> float:
+def _quantile(parts: Sequence[NDArray[np.int64]], part: float) -> float:
     """Return what nearly all of some figures are at most; 0 where there are none."""
     every = np.concatenate([np.empty(0, np.int64), *parts])
-    return float(np.quantile(every, _PART, method="higher")) if len(every) else 0.0
+    return float(np.quantile(every, part, method="higher")) if len(every) else 0.0
 
 
 def _rotated(vectors: Vectors) -> Vectors:
