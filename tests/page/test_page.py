@@ -101,7 +101,7 @@ def store(folder: Path, cache: Path) -> str:
         database["textile"].index([photographs])
         database["things"].index([things])
         film(folder / "films" / "하나.webm", codec="libvpx-vp9", seconds=2)
-        database["films"].index([folder / "films"], frames="every:1s")
+        database["videos"].index([folder / "films"], frames="every:1s")
         records, _ = database["things"].read()
         named = {str(things / file): name for name, file in FILES.items()}
         labels = []
@@ -451,7 +451,7 @@ def test_a_long_label_is_whole_in_the_details(page: Visit) -> None:
 
 
 def test_a_frame_is_shown_with_its_film_at_that_moment(page: Visit) -> None:
-    page.go(collection="films", q="a red wall")
+    page.go(collection="videos", q="a red wall")
     page.settled()
     page.page.locator(".card", has_text="#t=1").locator(".open").click()
     expect(page.page.locator("dialog .fields")).to_contain_text("하나.webm")

@@ -71,8 +71,8 @@ def test_the_container_has_every_extra_that_runs_there_and_no_rights() -> None:
     installed = re.search(r'"\.\[(.*?)\]"', text)
     assert installed
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    # torch is gigabytes, the client is for elsewhere, the rest for whoever develops.
-    left_out = {"all", "client", "demo", "testing", "torch"}
+    # torch and Ray are large, the client is for elsewhere, the rest for whoever develops.
+    left_out = {"all", "client", "demo", "ray", "testing", "torch"}
     assert set(installed[1].split(",")) == set(extras) - left_out
     assert "\nUSER 10001\n" in text
     declared = set(re.findall(r"LOOKALIKE_[A-Z]+(?==)", text))

@@ -45,9 +45,10 @@ class Models:
         self._opening = threading.RLock()
 
     def close(self) -> None:
-        """Close the feature caches."""
+        """Close the feature caches, and let go of the models: whoever held this may be collected late."""
         for cache in self._features.values():
             cache.close()
+        self._embedders.clear()
 
     @property
     def problems(self) -> list[str]:
