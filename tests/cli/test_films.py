@@ -50,4 +50,4 @@ def test_what_frames_are_no_use_for_is_refused(lookalike: CommandLine, tmp_path:
     _, err = lookalike("search", "a.mp4#t=77", code=1)
     assert "its pictures end at 0.9 s" in err
     _, err = lookalike("search", "a.mp4", code=1)
-    assert "its name with #t=12.5" in err
+    assert "NAME#t=12.5 is one" in err

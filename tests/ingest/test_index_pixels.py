@@ -166,7 +166,7 @@ def test_no_file_of_a_folder_goes_unmentioned(lookalike: CommandLine, tmp_path: 
         "lfs.png not an image: a pointer of Git LFS",
         "raw.tif a camera's raw picture",
         "a.cr2: not looked at: .cr2, a camera's raw picture: export it as JPEG, PNG or TIFF (and 1 more)",
-        "c.mp4: not looked at: .mp4, a film: `index --frames scene` takes frames of it",
+        "c.mp4: not looked at: .mp4, a video: `index --frames scene` takes frames of it",
         "d.psd: not looked at: .psd, Photoshop",
         "e.dcm: not looked at: .dcm, DICOM",
         "picture: not looked at: PNG by its content",

@@ -283,6 +283,7 @@ def test_a_collection_of_another_embedder_is_refused_before_anything_is_embedded
 
 NAMES = st.sampled_from(["a.png", "b.PNG", "탱크.png", "it's 100%.png", "\udcff.png"])
 FOLDERS = st.sampled_from(["good", "bad", "bad/worse"])
+Disk = dict[Path, tuple[str, str, int]]
 
 
 class CollectionFollowsDisk(RuleBasedStateMachine):
@@ -295,14 +296,16 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
         self.root = self.folder / "pictures"
         self.root.mkdir(parents=True)
         self.desk = Desk(self.folder / "desk")
-        self.expected: dict[Path, tuple[str, str, int]] = {}
+        self.expected: Disk = {}
+        self.deep: dict[Path, bool] = {}
+        """Whether there was `category1` when a file's record was labelled."""
         self.changes = 0
 
     def teardown(self) -> None:
         self.desk.close()
         shutil.rmtree(self.folder)
 
-    def disk(self) -> dict[Path, tuple[str, str, int]]:
+    def disk(self) -> Disk:
         return {
             path: (
                 hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -313,14 +316,27 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
             if path.is_file()
         }
 
-    def digests(self, files: dict[Path, tuple[str, str, int]]) -> Counter[str]:
+    def digests(self, files: Disk) -> Counter[str]:
         return Counter(digest for digest, _, _ in files.values())
 
-    def moved(self, disk: dict[Path, tuple[str, str, int]]) -> Counter[str]:
+    def moved(self, disk: Disk) -> Counter[str]:
         """Return how many records of each digest an index moves: of gone files, to new ones."""
         gone = {path: known for path, known in self.expected.items() if path not in disk}
         new = {path: known for path, known in disk.items() if path not in self.expected}
         return self.digests(gone) & self.digests(new)
+
+    def is_deep(self, disk: Disk) -> bool:
+        """Return whether a folder below the first is a class, so that all have `category1`."""
+        return any(len(path.relative_to(self.root).parts) > 2 for path in disk)
+
+    def stale(self, disk: Disk) -> int:
+        """Return how many records of unchanged files were labelled when that was otherwise."""
+        deep = self.is_deep(disk)
+        same = (path for path in disk if self.expected.get(path) == disk[path])
+        return sum(self.deep[path] != deep for path in same)
+
+    def labelled(self, disk: Disk) -> None:
+        self.deep |= dict.fromkeys(disk, self.is_deep(disk))
 
     def put(self, path: Path, seed: int) -> None:
         save(path, seed)
@@ -354,13 +370,14 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
         assert report.moved == moved.total()
         assert report.added == len(set(disk) - before) - report.moved
         assert report.updated == sum(disk[path] != self.expected[path] for path in set(disk) & before)
-        assert (report.relabelled, report.removed, report.skipped) == (0, 0, [])
+        assert (report.relabelled, report.removed, report.skipped) == (self.stale(disk), 0, [])
         # Which of several records with the same bytes has moved is no matter here.
         left = set(self.desk.records()) - set(disk)
         assert left <= before
         gone = {path: self.expected[path] for path in before - set(disk)}
         assert self.digests(gone) - moved == self.digests({path: gone[path] for path in left})
         self.expected = {**{path: gone[path] for path in left}, **disk}
+        self.labelled(disk)
         if again:
             assert images(self.desk.index(self.root)) == (0, 0, 0, len(disk), 0)
 
@@ -372,7 +389,9 @@ class CollectionFollowsDisk(RuleBasedStateMachine):
         report = self.desk.index(self.root, prune=True, prune_empty=True)
         assert report.moved == moved
         assert report.removed == len(set(self.expected) - set(disk)) - moved
+        assert report.relabelled == self.stale(disk)
         self.expected = disk
+        self.labelled(disk)
 
     @precondition(lambda self: self.disk())
     @rule()

@@ -14,7 +14,7 @@ LOOKED_AT = 4096
 
 _CONVERT = "export it as JPEG, PNG or TIFF"
 _RAW = f"a camera's raw picture: {_CONVERT}"
-_VIDEO = "a film: `index --frames scene` takes frames of it, and its name with #t=12.5 is one of them"
+_VIDEO = "a video: `index --frames scene` takes frames of it; NAME#t=12.5 is one"
 _ARCHIVE = "an archive: unpack it"
 _NUMBERS = "no picture: numbers of a program; save them as PNG or TIFF"
 _DRAWING = "a drawing of lines and shapes: export it as PNG"
