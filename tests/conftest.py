@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = CANNOT.get((owner, getattr(item, "originalname", item.name)))
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=f"declared in contracts/exceptions.py: {reason}"))
+
+
+def pytest_collection_finish() -> None:
+    """Take thousands of collected tests from the garbage collector, which would look at them all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
