@@ -28,7 +28,7 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from lookalike.images.decoder_process import end_with, limit, limit_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from av.container import InputContainer
     from av.video.frame import VideoFrame
@@ -105,45 +105,11 @@ def main(channel: int, lifeline: int, pixels: int) -> None:
             connection.send(json.dumps(answer).encode())
 
 
-class _Descriptor(io.RawIOBase):
-    """A file, by a descriptor whose place others move."""
+class _Place(io.RawIOBase):
+    """A file that is read in parts, from where this one has got to."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, size: Callable[[], int]) -> None:
         super().__init__()
-        self._descriptor = descriptor
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
-        self._at = max(0, (os.fstat(self._descriptor).st_size if base is None else base) + offset)
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        data = os.pread(self._descriptor, BLOCK if size < 0 else size, self._at)
-        self._at += len(data)
-        return data
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()
-
-
-class _Asked(io.RawIOBase):
-    """A file that is read by asking the other end of the socket."""
-
-    def __init__(self, connection: socket.socket, size: int) -> None:
-        super().__init__()
-        self._connection = connection
         self._size = size
         self._at = 0
 
@@ -157,18 +123,48 @@ class _Asked(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
+        self._at = max(0, (self._size() if base is None else base) + offset)
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        most = min(BLOCK if size < 0 else size, BLOCK, max(0, self._size - self._at))
+        data = self._part(BLOCK if size < 0 else size)
+        self._at += len(data)
+        return data
+
+    def _part(self, size: int) -> bytes:
+        raise NotImplementedError
+
+
+class _Descriptor(_Place):
+    """A file, by a descriptor whose place others move."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(lambda: os.fstat(descriptor).st_size)
+        self._descriptor = descriptor
+
+    def _part(self, size: int) -> bytes:
+        return os.pread(self._descriptor, size, self._at)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+class _Asked(_Place):
+    """A file that is read by asking the other end of the socket."""
+
+    def __init__(self, connection: socket.socket, size: int) -> None:
+        super().__init__(lambda: size)
+        self._connection = connection
+
+    def _part(self, size: int) -> bytes:
+        most = min(size, BLOCK, max(0, self._size() - self._at))
         if not most:
             return b""
         self._connection.send(json.dumps({"read": [self._at, most]}).encode())
-        data = self._connection.recv(BLOCK)
-        self._at += len(data)
-        return data
+        return self._connection.recv(BLOCK)
 
 
 class _Film:
