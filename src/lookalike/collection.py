@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     Paths = str | Place | Iterable[str | Place]
     """One path, or several."""
 
+_OnePlace: TypeAlias = str | Path | ObjectPath | FramePath
+
 Classifiable: TypeAlias = "str | Place | bytes | Image | RecordId | Skipped"
 """An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
 
@@ -920,7 +922,7 @@ class Collection:
             alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
             seed=seed,
         )  # fmt: skip
-        if new is None or isinstance(new, str | Path | ObjectPath | FramePath):
+        if new is None or isinstance(new, _OnePlace):
             images: list[Location | Image] = [] if new is None else [*paths_of(new)]
         else:
             images = [each if isinstance(each, Image) else paths_of(each)[0] for each in new]
@@ -1122,7 +1124,7 @@ class Collection:
             One value for each image, in order.
         """
         scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        several = [images] if isinstance(images, str | Path | ObjectPath | FramePath | bytes) else images
+        several = [images] if isinstance(images, _OnePlace | bytes) else images
         return scorer.score(
             Upload("image", each) if isinstance(each, bytes) else picture_place(each) for each in several
         )
@@ -1212,11 +1214,7 @@ class Collection:
 
 def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image | RecordId | Skipped]:
     """Yield images as terms: what is a path, or bytes, is an image."""
-    several = (
-        [images]
-        if isinstance(images, str | Path | ObjectPath | FramePath | bytes | Image | RecordId | Skipped)
-        else images
-    )
+    several = [images] if isinstance(images, _OnePlace | bytes | Image | RecordId | Skipped) else images
     for each in several:
         if isinstance(each, ObjectPath | FramePath):
             yield Image(str(each))
@@ -1230,7 +1228,7 @@ def paths_of(paths: Paths) -> list[Location]:
     Raises:
         InvalidArgument: one is a frame, or begins as the name of an object does and is none.
     """
-    several = [paths] if isinstance(paths, str | Path | ObjectPath | FramePath) else list(paths)
+    several = [paths] if isinstance(paths, _OnePlace) else list(paths)
     if any(isinstance(path, FramePath) for path in several):
         raise InvalidArgument("one frame of a film is no file: name the film")
     return [location(path) for path in several if not isinstance(path, FramePath)]

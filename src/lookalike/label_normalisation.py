@@ -7,9 +7,12 @@ import json
 from typing import TYPE_CHECKING
 from unicodedata import normalize
 
+from lookalike.errors import FieldNotFound
 from lookalike.types import CAPTURED, OWN_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lookalike.types import CollectionInfo, Fields, Metadata, Scalar, Where
 
 
@@ -46,6 +49,17 @@ def kept_name(name: str, collection: CollectionInfo) -> str:
     """Return the name of a field as a collection has it, whatever its Unicode form and blanks at its ends."""
     kept = label_text(name)
     return kept if name not in collection.fields and kept in collection.fields else name
+
+
+def check_fields(names: Iterable[str], collection: CollectionInfo) -> None:
+    """Refuse the name of a field that no record of a collection has, in any form.
+
+    Raises:
+        FieldNotFound: of the first such.
+    """
+    for name in names:
+        if kept_name(name, collection) not in collection.fields:
+            raise FieldNotFound(name, collection.fields)
 
 
 def kept_filter(where: Where | None, collection: CollectionInfo) -> Where | None:

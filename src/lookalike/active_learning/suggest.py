@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument, Unanswerable
+from lookalike.errors import CollectionEmpty, InvalidArgument, Unanswerable
 from lookalike.evaluation.series import find_series
-from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.label_normalisation import check_fields, kept_filter, kept_name
 from lookalike.memory import fits
 from lookalike.metric_learning.drawing import draw, vectors_of
 from lookalike.metric_learning.fitted import read
@@ -119,9 +119,7 @@ def suggest_in_collection(
     if not collection.count:
         raise CollectionEmpty(collection.name)
     reading, choosing = divided(progress, [1, 1])
-    for field in where or ():
-        if kept_name(field, collection) not in collection.fields:
-            raise FieldNotFound(field, collection.fields)
+    check_fields(where or (), collection)
     if not fits(collection.count, collection.vector(using).space.dimension):
         kept = kept_filter(where, collection) or None
         return _suggest_among_some(

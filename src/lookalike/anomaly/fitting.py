@@ -21,13 +21,13 @@ import numpy as np
 from lookalike.anomaly.memory import LEAST, Memory, is_memory, learn, reads
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.models import PATCH_NETWORKS
-from lookalike.errors import FieldNotFound, OutputFailed, StoreCorrupt, Unanswerable
+from lookalike.errors import OutputFailed, StoreCorrupt, Unanswerable
 from lookalike.evaluation.evaluation import SeriesFigures
 from lookalike.evaluation.series import find_series
 from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
-from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.label_normalisation import check_fields, kept_filter, kept_name
 from lookalike.progress import silent
 from lookalike.sources.film_groups import film_groups, with_films_together
 from lookalike.sources.locations import readable_location
@@ -132,9 +132,7 @@ def fit_memory(
     started = time.monotonic()
     collection = store.collection(name)
     by_series = group == SERIES and kept_name(SERIES, collection) not in collection.fields
-    for field in (*normal, *([] if group is None or by_series else [group])):
-        if kept_name(field, collection) not in collection.fields:
-            raise FieldNotFound(field, collection.fields)
+    check_fields((*normal, *([] if group is None or by_series else [group])), collection)
     where = kept_filter(normal, collection)
     records = [record for batch in store.scan_records(collection.name, where) for record in batch]
     # By the digests of the bytes the first are a random sample, and the same one wherever the pictures lie.

@@ -23,7 +23,7 @@ from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexed_folders import Indexed, indexed_paths
 from lookalike.ingest.removals import Disk
 from lookalike.ingest.survey import survey
-from lookalike.label_normalisation import kept_filter, kept_name
+from lookalike.label_normalisation import check_fields, kept_filter, kept_name
 from lookalike.memory import fits
 from lookalike.metric_learning.drawing import draw, vectors_of
 from lookalike.metric_learning.fitted import plain_vector
@@ -197,9 +197,7 @@ def compare_with_collection(
     if not collection.count:
         raise CollectionEmpty(collection.name)
     embedding, permuting = divided(progress, [1, 1])
-    for field in (*(options.where or ()), *(options.new or ())):
-        if kept_name(field, collection) not in collection.fields:
-            raise FieldNotFound(field, collection.fields)
+    check_fields((*(options.where or ()), *(options.new or ())), collection)
     skipped: list[Skipped] = []
     sent = None
     if options.new is None:

@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+from abc import abstractmethod
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +133,9 @@ class _Place(io.RawIOBase):
         self._at += len(data)
         return data
 
+    @abstractmethod
     def _part(self, size: int) -> bytes:
-        raise NotImplementedError
+        """Return at most so many bytes from where it is."""
 
 
 class _Descriptor(_Place):

@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from packaging.requirements import Requirement
@@ -21,9 +22,9 @@ from lookalike.stores.sqlite.address import file_path
 from lookalike.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
+    from lookalike.embedders.protocol import Card
     from lookalike.stores.store import Store
 
 State = Literal["works", "not installed", "not there", "trouble"]
@@ -53,14 +54,16 @@ def examine_machine(url: str, cache: Path, timeout: float) -> Iterator[Examined]
         cache: the user's cache folder.
         timeout: seconds to wait for the store.
     """
-    yield Examined("lookalike", "works", f"{VERSION}, {os.path.dirname(os.path.dirname(__file__))}")  # noqa: PTH120
+    yield Examined("lookalike", "works", f"{VERSION}, {Path(__file__).parents[1]}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Examined("Python", "works", f"{platform.python_version()}, {sys.executable}")
     yield Examined("machine", "works", f"{platform.system()} {platform.machine()}, cores: {cores}")
     yield _examine_runtime()
     yield _examine_cache(cache)
-    yield from _examine_store(url, cache, timeout)
-    yield from _examine_models(cache)
+    known = known_cards(cache)
+    yield from _examine_store(url, timeout, known)
+    here = ", ".join(name for name, card in known.items() if card.here)
+    yield Examined("models", "works", f"on this machine: {here}", "lookalike models lists all")
     yield from _examine_extras()
 
 
@@ -98,7 +101,7 @@ def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def _examine_store(url: str, cache: Path, timeout: float) -> Iterator[Examined]:
+def _examine_store(url: str, timeout: float, known: Mapping[str, Card]) -> Iterator[Examined]:
     """Look at the store and at the models of its collections."""
     try:
         store = open_store(url, timeout)
@@ -112,12 +115,10 @@ def _examine_store(url: str, cache: Path, timeout: float) -> Iterator[Examined]:
             yield Examined("store", "trouble", f"{store.url}: {error}")
             return
         yield _examine_place(store, sum(each.count for each in found), len(found))
-        here = {name for name, card in known_cards(cache).items() if card.here}
-        known = known_cards(cache)
+        away = {name for name, card in known.items() if not card.here}
         for each in found:
             for name in sorted({vector.space.embedder for vector in each.vectors}):
-                card = known.get(name)
-                if card is not None and name not in here:
+                if name in away:
                     yield Examined(
                         f"collection {each.name}",
                         "trouble",
@@ -135,11 +136,6 @@ def _examine_place(store: Store, images: int, collections: int) -> Examined:
     if not path.exists():
         return Examined("store", "not there", f"{display(store.url)}", "lookalike index PATH makes it")
     return _with_space("store", path.parent, said, "make room, or name another place with --store")
-
-
-def _examine_models(cache: Path) -> Iterator[Examined]:
-    here = [card.name for card in known_cards(cache).values() if card.here]
-    yield Examined("models", "works", f"on this machine: {', '.join(here)}", "lookalike models lists all")
 
 
 def _examine_extras() -> Iterator[Examined]:
