@@ -10,7 +10,7 @@ from tests.film_files import BLUE, GREEN, RED, film
 
 
 def test_films_are_indexed_searched_and_classified(lookalike: CommandLine, tmp_path: Path) -> None:
-    for name, scenes in (("good/1.mp4", [GREEN]), ("bad/2.mp4", [RED]), ("bad/3.mkv", [RED])):
+    for name, scenes in (("good/1.mp4", [GREEN]), ("bad/2.mp4", [RED]), ("bad/3.mkv", [BLUE])):
         film(tmp_path / "films" / name, scenes, seconds=2)
     film(tmp_path / "new.mp4", [RED, GREEN], seconds=4)
     out, _ = lookalike("index", "films", "--frames", "every:1s")
