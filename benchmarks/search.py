@@ -105,15 +105,21 @@ def exact(url: str, vectors: Vectors, queries: Vectors) -> None:
 
 
 def measure(
-    name: str, queries: Vectors, truth: NDArray[np.intp], ask: Callable[[Vectors], Any], before: float
+    name: str,
+    queries: Vectors,
+    truth: NDArray[np.intp],
+    ask: Callable[[Vectors], Any],
+    before: float,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, float]:
     """Ask one query after the other; print latency and recall, and return them."""
     ask(queries[:1])
     times, hits = [], 0
     for query, best in zip(queries, truth, strict=True):
-        started = time.perf_counter()
+        started = clock()
         found = ask(query[None])
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
         hits += len({int(row) for row in found} & set(best.tolist()))
     latency, recall = statistics.median(times) * 1e3, hits / truth.size
     figure(f"{name}: ms a query (median), recall@{K}", f"{latency:.2f}, {recall:.4f}")
