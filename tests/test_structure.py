@@ -60,7 +60,7 @@ SERVER_ROOMS = (
     ("connections", "storage", "workers"),
     ("caches",),
     ("service",),
-    ("auth", "middleware", "readiness"),
+    ("auth", "middleware", "readiness", "elastic"),
     ("routes",),
     ("openapi",),
     ("app",),

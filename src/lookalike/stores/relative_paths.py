@@ -35,12 +35,13 @@ def merged_bases(known: Bases, indexed: Iterable[str], base: str | None = None) 
     Args:
         known: those it has.
         indexed: folders, and the folders of single files.
-        base: the folder that was named for all of these; None: each has the base that it had before, or that
-            of a folder around it, or else is its own.
+        base: the folder that was named for all of these, and for what is below them; None: each has the base
+            that it had before, or that of a folder around it, or else is its own.
     """
     found = dict(known)
     for root in indexed:
         if base is not None:
+            found = {each: kept for each, kept in found.items() if root not in _folders(each)}
             found[root] = base
         elif root not in found and not any(each in found for each in _folders(root)):
             found = {each: kept for each, kept in found.items() if kept != each or root not in _folders(each)}

@@ -17,12 +17,9 @@ from fastapi.responses import JSONResponse, Response
 from lookalike.schemas.elasticsearch import Cause, ElasticError, ElasticProblem
 from lookalike.schemas.embeddings import OpenAIError, OpenAIProblem
 from lookalike.schemas.values import Problem
+from lookalike.server.http.elastic_requests import ELASTIC_HEADERS, is_elastic
 
 _OPENAI = ("/v1/embeddings", "/v1/models")
-_ELASTIC = ("/_ml",)
-
-ELASTIC_HEADERS = {"X-Elastic-Product": "Elasticsearch"}
-"""Without it, Elastic's clients (since 8.0) do not believe an answer."""
 
 # What OpenAI calls errors that we have other names for.
 _OPENAI_CODES = {
@@ -35,6 +32,7 @@ _ELASTIC_TYPES = {
     403: "security_exception",
     404: "resource_not_found_exception",
 }
+_ELASTIC_KINDS = {"IndexNotFound": "index_not_found_exception"}
 
 
 def in_client_format(path: str, response: Response) -> Response:
@@ -46,7 +44,7 @@ def in_client_format(path: str, response: Response) -> Response:
     """
     if response.media_type != "application/problem+json":
         return response
-    shape = _openai if _is(path, _OPENAI) else _elastic if _is(path, _ELASTIC) else None
+    shape = _openai if _is(path, _OPENAI) else _elastic if is_elastic(path) else None
     if shape is None:
         return response
     problem = Problem.model_validate(json.loads(bytes(response.body)))
@@ -80,7 +78,7 @@ def _openai(problem: Problem, status: int, headers: dict[str, str]) -> Response:
 
 
 def _elastic(problem: Problem, status: int, headers: dict[str, str]) -> Response:
-    kind = _ELASTIC_TYPES.get(status, "status_exception")
+    kind = _ELASTIC_KINDS.get(problem.error, _ELASTIC_TYPES.get(status, "status_exception"))
     error = ElasticError(
         type=kind, reason=problem.detail, root_cause=[Cause(type=kind, reason=problem.detail)]
     )
