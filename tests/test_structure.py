@@ -490,6 +490,8 @@ BESIDE = {
     "stores.sql.SECONDS": "a default of the command line",
     "stores.checks.same_name": "which names of collections are one: keys of caches",
     "stores.checks.metadata_text": "refuses metadata before a picture is written",
+    "stores.relative_paths.relative_path": "a path as the documents of an Elasticsearch store have it",
+    "stores.sql.sql_text": "a text as they have it",
     "ingest.embedding.MAX_BYTES": "a limit",
     "ingest.embedding.embed_batch": "the service batches the pictures of several requests",
     "ingest.adding.Picture": "a value",

@@ -78,6 +78,7 @@ _ROUTERS = (
     map_routes.router,
     index.router,
     vectors.router,
+    elastic_search.heads,
 )
 
 

@@ -18,8 +18,11 @@ _PATH = re.compile(r"/_ml(/.*)?|/_m?search|/[^/]+/(_m?search|_count|_mapping|_do
 _ACCEPT = b"application/vnd.elasticsearch+json"
 
 
-def is_elastic(path: str) -> bool:
-    """Tell whether a path is one of Elasticsearch's."""
+def is_elastic(scope: Scope) -> bool:
+    """Tell whether an address is one of Elasticsearch's."""
+    path = scope["path"]
+    if path == "/":
+        return asks_elastic(scope)
     return not path.startswith("/v1/") and _PATH.fullmatch(path) is not None
 
 

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 
 from lookalike.errors import InvalidArgument, LookalikeError, StoreDenied
-from lookalike.schemas.elasticsearch import ElasticProblem
+from lookalike.schemas.elasticsearch import ElasticCount, ElasticProblem, ElasticSearch
 from lookalike.search.query import Embedding
 from lookalike.server.elastic import answers, forwarding
 from lookalike.server.elastic.documents import vector_of
@@ -62,7 +62,10 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
 }
-_BODY = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
+_SEARCH, _COUNT = (
+    {"requestBody": {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}}
+    for name in (ElasticSearch.__name__, ElasticCount.__name__)
+)
 _LINES = {"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
 
 
@@ -83,7 +86,8 @@ class _HeadRoute(APIRoute):
 
 
 _roots = APIRouter(route_class=_RootRoute, include_in_schema=False)
-_heads = APIRouter(route_class=_HeadRoute, include_in_schema=False)
+heads = APIRouter(route_class=_HeadRoute, include_in_schema=False)
+"""To be asked after all others: an index may have any name."""
 
 
 @_roots.api_route("/", methods=["GET", "HEAD"])
@@ -102,7 +106,7 @@ async def root(request: Request, service: InjectedService) -> Response:
     return _json({**body, "tagline": "You Know, for Search"})
 
 
-@_heads.api_route("/{index}", methods=["HEAD"])
+@heads.api_route("/{index}", methods=["HEAD"])
 async def exists(index: str, service: InjectedService) -> Response:
     """Tell whether an index is there."""
     for one in index.split(","):
@@ -111,7 +115,6 @@ async def exists(index: str, service: InjectedService) -> Response:
 
 
 router.include_router(_roots)
-router.include_router(_heads)
 
 
 @router.api_route("/_search", methods=["GET", "POST"], include_in_schema=False)
@@ -120,8 +123,8 @@ async def search_everything() -> Response:
     raise InvalidArgument("[index] name the index: patterns and _all are not answered here")
 
 
-@router.get("/{index}/_search", response_model=None, openapi_extra=_BODY, responses=_ANSWER)
-@router.post("/{index}/_search", response_model=None, openapi_extra=_BODY, responses=_ANSWER)
+@router.get("/{index}/_search", include_in_schema=False)
+@router.post("/{index}/_search", response_model=None, openapi_extra=_SEARCH, responses=_ANSWER)
 async def search(index: str, request: Request, service: InjectedService) -> Response:
     """Search an index by `knn`, or for what matches a `query`."""
     found = await _indexes(service, index)
@@ -144,8 +147,8 @@ async def search_several_of(index: str, request: Request, service: InjectedServi
     return await _search_several(request, service, index)
 
 
-@router.get("/{index}/_count", response_model=None, openapi_extra=_BODY, responses=_ANSWER)
-@router.post("/{index}/_count", response_model=None, openapi_extra=_BODY, responses=_ANSWER)
+@router.get("/{index}/_count", include_in_schema=False)
+@router.post("/{index}/_count", response_model=None, openapi_extra=_COUNT, responses=_ANSWER)
 async def count(index: str, request: Request, service: InjectedService) -> Response:
     """Count the documents that match a query."""
     found = await _indexes(service, index)
@@ -173,7 +176,8 @@ async def mapping(index: str, request: Request, service: InjectedService) -> Res
     return _json(answers.filtered(answer, params.get("filter_path")))
 
 
-@router.api_route("/{index}/_doc/{identity}", methods=["GET", "HEAD"], response_model=None, responses=_ANSWER)
+@router.head("/{index}/_doc/{identity}", include_in_schema=False)
+@router.get("/{index}/_doc/{identity}", response_model=None, responses=_ANSWER)
 async def document(index: str, identity: str, request: Request, service: InjectedService) -> Response:
     """Return one document."""
     found = _only(await _indexes(service, index))
@@ -229,7 +233,7 @@ async def _answer_several(
             one = _only(await _indexes(service, ",".join(named["index"])))
             found.append({**await _answer(request, service, one, body, {}), "status": 200})
         except LookalikeError as error:
-            problem = in_client_format(request.scope["path"], problem_of(error))
+            problem = in_client_format(request.scope, problem_of(error))
             found.append(read_json(bytes(problem.body)))
     took = sum(one.get("took", 0) for one in found)
     return _json(answers.filtered({"took": took, "responses": found}, params.get("filter_path")))
