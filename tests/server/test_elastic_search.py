@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
+from lookalike.collection import Collection
 from lookalike.database import Database
 from lookalike.errors import InvalidArgument
 from lookalike.server.app import make_app
@@ -449,6 +451,79 @@ def test_keys_of_the_service_count(web: httpx.Client, filled_store: Path, cache:
             with pytest.raises(elasticsearch.AuthenticationException, match="security_exception"):
                 es.search(index=COLLECTION, knn=knn())
         assert "text/html" in web.get(address).headers["content-type"]
+
+
+@pytest.fixture(scope="module")
+def folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two photographs."""
+    folder = tmp_path_factory.mktemp("two")
+    for name in ("local", "nominal"):
+        (folder / "in" / name).mkdir(parents=True)
+        shutil.copy2(pictures / name / "textile_0001.jpg", folder / "in" / name / "a.jpg")
+    return folder
+
+
+@pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])
+def test_paths_are_relative_to_what_was_indexed_or_named(
+    store: str, folder: Path, tmp_path: Path, cache: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    if store == "elasticsearch":
+        server = request.getfixturevalue("elasticsearch_server")
+        url = f"{server}?prefix=t{uuid.uuid4().hex[:12]}&shards=1&replicas=0"
+    with Database(url, cache=cache) as database:
+        parts = database["parts"]
+
+        def paths() -> set[str]:
+            with listening(make_app(database, Settings())) as address, httpx.Client() as web:
+                body = {"size": 9, "_source": ["relative_path"]}
+                found = web.post(f"{address}/lookalike-parts/_search", json=body)
+                if found.status_code == 404:  # of another prefix
+                    found = web.post(f"{address}/parts/_search", json=body)
+                return {hit["_source"]["relative_path"] for hit in found.json()["hits"]["hits"]}
+
+        parts.index(folder / "in" / "local")
+        assert paths() == {"a.jpg"}
+        parts.index(folder / "in")
+        assert paths() == {"local/a.jpg", "nominal/a.jpg"}
+        parts.index(folder / "in", path_base=folder)
+        parts.index([folder / "in" / "local" / "a.jpg"])
+        assert paths() == {"in/local/a.jpg", "in/nominal/a.jpg"}
+        with pytest.raises(InvalidArgument, match="path base"):
+            parts.index(folder / "in", path_base=folder / "in" / "local")
+        if store == "sqlite":
+            with pytest.raises(InvalidArgument, match="--index-alias"):
+                parts.index(folder / "in", index_name="a")
+            return
+        names(parts, database, folder / "in")
+        parts.delete()
+
+
+def names(parts: Collection, database: Database, folder: Path) -> None:
+    """Name the index of a collection, and once more, as an index may be called."""
+    node = database.url.partition("?")[0].replace("elasticsearch+", "")
+    ours, foreign = f"a.{uuid.uuid4().hex[:8]}", f"b-{uuid.uuid4().hex[:8]}"
+    with elasticsearch.Elasticsearch(node) as es:
+        es.indices.create(index=foreign, aliases={f"{foreign}-alias": {}}, settings={"number_of_replicas": 0})
+        try:
+            parts.index(folder, index_name=ours)
+            assert es.count(index=ours)["count"] == 2
+            for bad in (
+                "Big", "_a", "-a", "a b", "a*", "a,b", "..", "", "a" * 256, "a/b", "a\0", "a:b",
+                foreign, f"{foreign}-alias",
+            ):  # fmt: skip
+                with pytest.raises(InvalidArgument, match="index"):
+                    parts.index(folder, index_name=bad)
+            other = database.create("other", "efficientnet-lite0", index_name=f"{ours}-2")
+            with pytest.raises(InvalidArgument, match="has an alias"):
+                other.index(folder, index_name=ours)
+            other.delete()
+            parts.index(folder, index_name=f"{ours}-2")
+            assert es.count(index=f"{ours}-2")["count"] == 2
+            assert not es.indices.exists(index=ours)
+            assert es.count(index=foreign)["count"] == 0
+        finally:
+            es.indices.delete(index=foreign)
 
 
 @pytest.mark.parametrize("version", ["8", "9"])
