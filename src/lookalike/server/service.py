@@ -18,6 +18,7 @@ from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.caches.embedders import EmbedderCache
 from lookalike.server.caches.field_counts import FieldCountCache
 from lookalike.server.caches.thumbnails import ThumbnailCache
+from lookalike.server.storage.allowed_folders import AllowedFolders
 from lookalike.server.storage.roots import Roots
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
@@ -68,6 +69,7 @@ class Service:
         self._pools = (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool)
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, database)
+        self.folders = AllowedFolders(settings.roots)
         self.field_counts = FieldCountCache(database)
         self.thumbnails = ThumbnailCache()
         self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
