@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ CSV = {"format": "csv"}
 EVIL = '=HYPERLINK("http://x","보기")'
 
 
-def rows(service: InProcess, path: str, **query: object) -> list[dict[str, str]]:
+def rows(service: InProcess, path: str, **query: Any) -> list[dict[str, str]]:
     answer = service.client.get(path, params={**CSV, **query})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
