@@ -1,4 +1,4 @@
-"""The command export: writes a torch model as an ONNX folder."""
+"""The command export-model: writes a torch model as an ONNX folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PHOTOGRAPHS = 32
 
 
-@click.command()
+@click.command("export-model")
 @click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @option(
@@ -35,7 +35,7 @@ _PHOTOGRAPHS = 32
     default_text="two that scikit-learn brings",
 )
 @global_options
-def export(
+def export_model(
     settings: Settings, model: str, folder: Path, weights: Path | None, photographs: Path | None
 ) -> None:
     """Write MODEL as an ONNX model into FOLDER.
@@ -49,9 +49,9 @@ def export(
     check_new_folder(folder)
     embedder = open_embedder(model, settings.cache, weights=weights, device="cpu", download=True)
     # Torch takes seconds to import: a name that is wrong is told before.
-    from lookalike.embedders.torch.exporting import export as export_model
+    from lookalike.embedders.torch.exporting import export
 
-    report = export_model(embedder, folder, settings.cache, _pictures(photographs, embedder.input_size))
+    report = export(embedder, folder, settings.cache, _pictures(photographs, embedder.input_size))
     what = counted(report.photographs, "photograph")
     if report.sentences:
         what += f" and {counted(report.sentences, 'sentence')}"
