@@ -94,7 +94,7 @@ class SqliteTables:
             if not columns and "virtual table" in sql.lower():
                 raise InvalidArgument(
                     f"{name!r} is a virtual table, whose module Python's SQLite does not have (sqlite-vec's "
-                    f"vec0, say): where it is loaded, copy the vectors into a BLOB column of an ordinary table"
+                    f"vec0, say): where it is loaded, copy the vectors into BLOBs of an ordinary table"
                 )
             some = f"SELECT * FROM {quoted(name)} LIMIT {SAMPLE}"  # noqa: S608 a quoted name
             rows = connection.execute(some).fetchall()
