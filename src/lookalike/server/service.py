@@ -20,6 +20,7 @@ from lookalike.server.caches.field_counts import FieldCountCache
 from lookalike.server.caches.listings import ListingCache
 from lookalike.server.caches.thumbnails import ThumbnailCache
 from lookalike.server.caches.undo import UndoCache
+from lookalike.server.storage.allowed_folders import AllowedFolders
 from lookalike.server.storage.roots import Roots
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
@@ -72,6 +73,7 @@ class Service:
         self._pools = (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool)
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, database)
+        self.folders = AllowedFolders(settings.roots)
         self.field_counts = FieldCountCache(database)
         self.listings = ListingCache(database)
         self.undo = UndoCache(self.delete_added)
