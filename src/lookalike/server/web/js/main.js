@@ -3,7 +3,7 @@
 import { whenLocked } from "./api.js";
 import { app, load, open } from "./app.js";
 import { showClassify } from "./classify.js";
-import { showDetails } from "./details.js";
+import { Details } from "./details.js";
 import { showIndex } from "./indexing.js";
 import { showJudge } from "./judge.js";
 import { askForKey, signOut } from "./keys.js";
@@ -86,10 +86,12 @@ function change(name) {
 function Content({ route }) {
   const View = VIEWS[route.view];
   const { name } = app.collection;
+  const shown = route.params.get("image");
   return html`${route.collection &&
     route.collection !== name &&
     html`<${Remark} kind="warn">${t("collection.missing", { name: short(route.collection, 60) })}<//>`}
-    <${View} params=${route.params} tab=${route.tab} />`;
+    <${View} params=${route.params} tab=${route.tab} />
+    ${shown && html`<${Details} key="details" id=${shown} />`}`;
 }
 
 function NoCollection() {
@@ -116,7 +118,6 @@ function show() {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
   }
-  if (name) showDetails(route.params.get("image"));
 }
 
 async function start() {

@@ -127,6 +127,18 @@ export const en = {
   "details.confirmed": "confirmed",
   "details.id": "id",
   "details.metadata": "What its label file says",
+  "details.neighbours": "Neighbours",
+
+  "stage.label": "Picture: + and − enlarge and reduce it, 0 shows all of it, R chooses a part of it",
+  "stage.in": "Enlarge (+)",
+  "stage.out": "Reduce (−)",
+  "stage.fit": "Show all of it (0)",
+  "region.choose": "Search by a part",
+  "region.key": "Key R",
+  "region.drag": "Drag a rectangle over the picture.",
+  "region.how": "Part of the picture: the arrow keys move it, with Shift they change its size, Enter searches for it",
+  "region.at": "Part of the picture: {left} to {right} from the left, {top} to {bottom} from the top",
+  "region.search": "Search for this part",
 
   "correct.open": "Change {field}",
   "correct.label": "New value of {field}",

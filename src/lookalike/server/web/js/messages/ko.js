@@ -115,6 +115,18 @@ export const ko = {
   "details.delivered": "고침, 이전 값",
   "details.confirmed": "확인됨",
   "details.id": "id",
+  "details.neighbours": "비슷한 이미지",
+
+  "stage.label": "이미지: +와 −로 확대·축소, 0으로 전체 보기, R로 일부 선택",
+  "stage.in": "확대 (+)",
+  "stage.out": "축소 (−)",
+  "stage.fit": "전체 보기 (0)",
+  "region.choose": "일부로 검색",
+  "region.key": "R 키",
+  "region.drag": "이미지 위에서 사각형을 끌어 그리세요.",
+  "region.how": "이미지의 일부: 화살표 키로 옮기고, Shift와 함께 크기를 바꾸고, Enter로 검색합니다",
+  "region.at": "이미지의 일부: 왼쪽에서 {left}~{right}, 위에서 {top}~{bottom}",
+  "region.search": "이 부분으로 검색",
   "details.metadata": "레이블 파일의 내용",
 
   "correct.open": "{field} 바꾸기",
