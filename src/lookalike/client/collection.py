@@ -11,6 +11,7 @@ from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import read_picture
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
+from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
 from lookalike.schemas.drift import DriftQuery
@@ -103,6 +104,39 @@ class RemoteCollection:
             },
         )
         return self._connection.post_query(SearchAnswer, asked, pictures, *self._path, "search")
+
+    def browse(
+        self,
+        order: Literal["id", "label", "time", "newest", "uncertain"] = "id",
+        *,
+        by: str | None = None,
+        where: Conditions | None = None,
+        offset: int = 0,
+        limit: int = 100,
+        fields: Sequence[str] | None = None,
+    ) -> BrowseAnswer:
+        """List images in an order, from any place on.
+
+        Args:
+            order: `id`; `label`; `time`, of the picture, earliest first; `newest`, by its file, latest first;
+                or `uncertain`, those first whose held-out answers are least sure.
+            by: the field that holds the label, for `label` and `uncertain`.
+            where: only images that match.
+            offset: images to pass over.
+            limit: images at most, 0 … 1,000.
+            fields: those that are wanted of each image; None: all.
+
+        Raises:
+            InvalidArgument: a number is out of its range, or the order needs a field.
+        """
+        asked = build_query(
+            BrowseQuery,
+            {
+                "order": order, "by": by, "where": alternatives(where), "offset": offset, "limit": limit,
+                "fields": None if fields is None else list(fields),
+            },
+        )  # fmt: skip
+        return self._connection.post_query(BrowseAnswer, asked, [], *self._path, "browse")
 
     def classify(
         self,
