@@ -40,7 +40,6 @@ export function About({ image }) {
       <${Stage} image=${image} layers=${layers} />
       ${typeof image.time === "number" && html`<${Player} image=${image} />`}
       <${Node} node=${anomaly.place} />
-      <${Neighbours} image=${image} />
     </div>
     <div class="known">
       <${Actions} image=${image} />
@@ -51,7 +50,8 @@ export function About({ image }) {
         <summary>${t("details.metadata")}</summary>
         <pre dir="auto" tabindex="0">${short(JSON.stringify(image.metadata, null, 2), 100_000)}</pre>
       </details>`}
-    </div>`;
+    </div>
+    <${Neighbours} image=${image} />`;
 }
 
 /** A picture of the visitor, of which nothing is known. */

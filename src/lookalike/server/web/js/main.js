@@ -3,6 +3,7 @@
 import { whenLocked } from "./api.js";
 import { app, load, open } from "./app.js";
 import { showClassify } from "./classify.js";
+import { Comparison } from "./comparison.js";
 import { Details } from "./details.js";
 import { showIndex } from "./indexing.js";
 import { showJudge } from "./judge.js";
@@ -25,6 +26,7 @@ const VIEWS = {
 
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
+const over = document.getElementById("over");
 const skip = document.getElementById("skip");
 
 let mounted = null;
@@ -86,12 +88,18 @@ function change(name) {
 function Content({ route }) {
   const View = VIEWS[route.view];
   const { name } = app.collection;
-  const shown = route.params.get("image");
   return html`${route.collection &&
     route.collection !== name &&
     html`<${Remark} kind="warn">${t("collection.missing", { name: short(route.collection, 60) })}<//>`}
-    <${View} params=${route.params} tab=${route.tab} />
-    ${shown && html`<${Details} key="details" id=${shown} />`}`;
+    <${View} params=${route.params} tab=${route.tab} />`;
+}
+
+/** What the address lays over the view. */
+function Over({ params }) {
+  const shown = params.get("image");
+  const compared = params.getAll("compare");
+  return html`${shown && html`<${Details} key="details" id=${shown} />`}
+  ${compared.length > 0 && html`<${Comparison} key=${compared.join(" ")} ids=${compared} />`}`;
 }
 
 function NoCollection() {
@@ -110,6 +118,7 @@ function show() {
   // Another collection, view or language is another page: nothing of the one before stays.
   const key = JSON.stringify([name, route.view, language()]);
   render(name ? html`<${Content} key=${key} route=${route} />` : html`<${NoCollection} key=${key} />`, main);
+  render(name && html`<${Over} key=${key} params=${route.params} />`, over);
   const place = JSON.stringify([name, route.view]);
   const moved = mounted !== null && mounted !== place;
   mounted = place;

@@ -23,7 +23,7 @@ function listOf(id) {
 }
 
 function cardOf(id) {
-  return document.querySelector(`#main .card[data-image="${CSS.escape(id)}"]:not(dialog *)`);
+  return document.querySelector(`#main .card[data-image="${CSS.escape(id)}"]`);
 }
 
 function besideCard(id, step) {
