@@ -329,7 +329,7 @@ class Collection:
             verify: read the files whose size and date are the same, and compare their digests.
             exclude: patterns of what is left out, as in .gitignore.
             include: patterns of the only images that are taken.
-            as_before: leave out what was left out when the same paths were indexed last here, instead.
+            as_before: leave out, too, what was left out when the same paths were indexed last here.
             max_pixels: images with more pixels are skipped.
             frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
                 None: films are left out.

@@ -436,21 +436,29 @@ class RemoteCollection:
 
     def index(
         self,
+        root: str | None = None,
+        folder: str = "",
         *,
         labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
         prune: bool = False,
         yes: bool = False,
         frames: str | None = None,
     ) -> RemoteJob:
-        """Begin to index again what was indexed there; a writing key is needed; see `RemoteJob.indexing`.
+        """Begin to index again what was indexed there, or a folder; see `RemoteJob.indexing`.
+
+        A writing key is needed.
 
         Args:
+            root: the name of a root, as `Client.folders` has them; None: again what was indexed.
+            folder: below it, parted by slashes; empty: all of it.
             labels: where labels are read from.
             prune: remove images whose file is gone.
             yes: even where these are more than a tenth of the collection; else the job fails.
             frames: which frames of films are taken, `scene` or `every:1s`, say; None: as before.
         """
-        asked = {"labels": labels, "prune": prune, "yes": yes, "frames": frames}
+        asked: dict[str, object] = {"labels": labels, "prune": prune, "yes": yes, "frames": frames}
+        if root is not None:
+            asked["folder"] = {"root": root, "path": folder}
         return self._begin("indexings", IndexQuery, asked)
 
     def add_vector(self, vector: str, model: str) -> RemoteJob:

@@ -19,6 +19,7 @@ from lookalike.server.caches.embedders import EmbedderCache
 from lookalike.server.caches.field_counts import FieldCountCache
 from lookalike.server.caches.listings import ListingCache
 from lookalike.server.caches.thumbnails import ThumbnailCache
+from lookalike.server.storage.allowed_folders import AllowedFolders
 from lookalike.server.storage.roots import Roots
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
@@ -69,6 +70,7 @@ class Service:
         self._pools = (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool)
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, database)
+        self.folders = AllowedFolders(settings.roots)
         self.field_counts = FieldCountCache(database)
         self.listings = ListingCache(database)
         self.thumbnails = ThumbnailCache()
