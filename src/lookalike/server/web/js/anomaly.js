@@ -6,7 +6,7 @@ import { heldFile, isFile } from "./files.js";
 import { pause } from "./jobs.js";
 import { decimal, percent, t } from "./language.js";
 import { Answer, Said } from "./notices.js";
-import { html, rendered, useAnswer, useEffect } from "./view.js";
+import { html, useAnswer, useEffect } from "./view.js";
 
 /** Places that are told in words. */
 const PLACES = 3;
@@ -91,9 +91,4 @@ function sides({ left, right, top, bottom }) {
   return Object.fromEntries(
     Object.entries({ left, right, top, bottom }).map(([name, each]) => [name, percent(each, 0)]),
   );
-}
-
-/** The same for what is no component yet. */
-export function anomalySection(reference, layers) {
-  return { place: rendered(html`<${Anomaly} reference=${reference} layers=${layers} wait=${400} />`), judge: () => {} };
 }
