@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId, Terms, Text
     from lookalike.transfer.copy import CopyReport
+    from lookalike.transfer.exports.export import ExportReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import (
         Approximation,
@@ -125,6 +126,7 @@ __all__ = [
     "Evaluation",
     "Explainer",
     "Explanation",
+    "ExportReport",
     "ExtraMissing",
     "FieldNotFound",
     "FitReport",
@@ -220,6 +222,7 @@ _HOMES = {
     "RecordId": "search.query",
     "Text": "search.query",
     "CopyReport": "transfer.copy",
+    "ExportReport": "transfer.exports.export",
     "Parity": "transfer.parity",
     "Approximation": "types",
     "CollectionInfo": "types",
