@@ -61,11 +61,13 @@ if TYPE_CHECKING:
         StoreCorrupt,
         StoreDenied,
         StoreError,
+        StoreForeign,
         StoreFull,
         StoreNewer,
         StoreOlder,
         StoreReadOnly,
         StoreUnreachable,
+        TableNotFound,
         TargetDiffers,
         Unanswerable,
         UnusableImage,
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
     from lookalike.search.hits import Hit, SearchResult
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId, Terms, Text
+    from lookalike.stores.attached.attaching import Attached
+    from lookalike.stores.attached.description import Attachment
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.exports.export import ExportReport
     from lookalike.transfer.parity import Parity
@@ -108,6 +112,8 @@ __all__ = [
     "AnomalyEvaluation",
     "AnomalyScorer",
     "Approximation",
+    "Attached",
+    "Attachment",
     "Audit",
     "CheckReport",
     "Classified",
@@ -168,6 +174,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreDenied",
     "StoreError",
+    "StoreForeign",
     "StoreFull",
     "StoreNewer",
     "StoreOlder",
@@ -175,6 +182,7 @@ __all__ = [
     "StoreUnreachable",
     "Suggestions",
     "Table",
+    "TableNotFound",
     "TargetDiffers",
     "Terms",
     "Text",
@@ -192,6 +200,8 @@ __all__ = [
 
 # The modules of those that are no errors.
 _HOMES = {
+    "Attached": "stores.attached.attaching",
+    "Attachment": "stores.attached.description",
     "Suggestions": "active_learning.suggest",
     "Anomaly": "anomaly.scoring",
     "AnomalyEvaluation": "anomaly.evaluation",

@@ -42,6 +42,7 @@ from lookalike.metric_learning.locks import only_one
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
 from lookalike.search.film_frames import embed_film
+from lookalike.search.listing import ListingOptions, list_records
 from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.field_values import ValueCount
     from lookalike.search.hits import SearchResult
+    from lookalike.search.listing import Listing, Order
     from lookalike.search.query import Conditions, Terms
     from lookalike.search.search import LeastSimilarity
     from lookalike.stores.damage import Damage
@@ -212,6 +214,34 @@ class Collection:
     def values(self) -> dict[str, list[ValueCount]]:
         """Count the values of every field: fields by name, each with its values, the most frequent first."""
         return count_values(self._store.scan_records(self.name))
+
+    def browse(
+        self,
+        order: Order = "id",
+        *,
+        by: str | None = None,
+        where: Conditions | None = None,
+        progress: Progress = silent,
+    ) -> Listing:
+        """Put the records in an order to look through them; any part of it is read at once.
+
+        Args:
+            order: `id`; `label`; `time`, of the picture, earliest first; `newest`, by its file, latest first;
+                or `uncertain`, those first whose held-out answers are least sure.
+            by: the field that holds the label, for `label` and `uncertain`.
+            where: only records that match.
+            progress: for `uncertain`, as for `classifier`.
+
+        Returns:
+            The listing: `len` of it, its `groups` of one label, and `read(start, count)`.
+
+        Raises:
+            InvalidArgument: no such order, or it needs a field.
+            FieldNotFound: no record has the field, or one of `where`.
+            Unanswerable: the collection cannot be judged, or has more than 100,000 records and was not yet.
+        """
+        options = ListingOptions(order, by, alternatives(where))
+        return list_records(self._spaces, self._models, self.name, options, progress)
 
     def uris(self) -> list[str]:
         """Return the URI of every record."""
@@ -369,7 +399,7 @@ class Collection:
             verify: read the files whose size and date are the same, and compare their digests.
             exclude: patterns of what is left out, as in .gitignore.
             include: patterns of the only images that are taken.
-            as_before: leave out what was left out when the same paths were indexed last here, instead.
+            as_before: leave out, too, what was left out when the same paths were indexed last here.
             max_pixels: images with more pixels are skipped.
             frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
                 None: films are left out.

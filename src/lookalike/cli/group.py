@@ -47,6 +47,8 @@ SECTIONS = {
     "Collections": {
         "collections": "List the collections of a store.",
         "info": "Describe a collection: vectors, fields and values.",
+        "attach": "Make a collection of a TABLE that somebody else writes.",
+        "detach": "Forget an attached table; nothing in it is changed.",
         "sql": "Answer one SQL STATEMENT that only reads.",
         "copy": "Copy a collection from the store FROM into the store TO.",
         "export": "Write a collection as a table, as COCO or ImageFolder.",

@@ -12,6 +12,7 @@ from lookalike.client.pictures import read_picture
 from lookalike.output_files import new_file
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
+from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
 from lookalike.schemas.drift import DriftQuery
@@ -104,6 +105,39 @@ class RemoteCollection:
             },
         )
         return self._connection.post_query(SearchAnswer, asked, pictures, *self._path, "search")
+
+    def browse(
+        self,
+        order: Literal["id", "label", "time", "newest", "uncertain"] = "id",
+        *,
+        by: str | None = None,
+        where: Conditions | None = None,
+        offset: int = 0,
+        limit: int = 100,
+        fields: Sequence[str] | None = None,
+    ) -> BrowseAnswer:
+        """List images in an order, from any place on.
+
+        Args:
+            order: `id`; `label`; `time`, of the picture, earliest first; `newest`, by its file, latest first;
+                or `uncertain`, those first whose held-out answers are least sure.
+            by: the field that holds the label, for `label` and `uncertain`.
+            where: only images that match.
+            offset: images to pass over.
+            limit: images at most, 0 … 1,000.
+            fields: those that are wanted of each image; None: all.
+
+        Raises:
+            InvalidArgument: a number is out of its range, or the order needs a field.
+        """
+        asked = build_query(
+            BrowseQuery,
+            {
+                "order": order, "by": by, "where": alternatives(where), "offset": offset, "limit": limit,
+                "fields": None if fields is None else list(fields),
+            },
+        )  # fmt: skip
+        return self._connection.post_query(BrowseAnswer, asked, [], *self._path, "browse")
 
     def classify(
         self,
@@ -257,7 +291,7 @@ class RemoteCollection:
         """Delete a collection and return how many images it had; a writing key is needed."""
         return self._connection.request(Deleted, "DELETE", *self._path, again=False).deleted
 
-    def thumbnail(self, identity: str, size: Literal[64, 128, 256, 512] = 256) -> bytes:
+    def thumbnail(self, identity: str, size: Literal[64, 128, 256, 512, 2048] = 256) -> bytes:
         """Return an image as a WebP of at most so many pixels a side."""
         answer = self._connection.send(
             "GET", *self._path, "images", identity, "thumbnail", query={"size": size}
@@ -403,21 +437,29 @@ class RemoteCollection:
 
     def index(
         self,
+        root: str | None = None,
+        folder: str = "",
         *,
         labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = "auto",
         prune: bool = False,
         yes: bool = False,
         frames: str | None = None,
     ) -> RemoteJob:
-        """Begin to index again what was indexed there; a writing key is needed; see `RemoteJob.indexing`.
+        """Begin to index again what was indexed there, or a folder; see `RemoteJob.indexing`.
+
+        A writing key is needed.
 
         Args:
+            root: the name of a root, as `Client.folders` has them; None: again what was indexed.
+            folder: below it, parted by slashes; empty: all of it.
             labels: where labels are read from.
             prune: remove images whose file is gone.
             yes: even where these are more than a tenth of the collection; else the job fails.
             frames: which frames of films are taken, `scene` or `every:1s`, say; None: as before.
         """
-        asked = {"labels": labels, "prune": prune, "yes": yes, "frames": frames}
+        asked: dict[str, object] = {"labels": labels, "prune": prune, "yes": yes, "frames": frames}
+        if root is not None:
+            asked["folder"] = {"root": root, "path": folder}
         return self._begin("indexings", IndexQuery, asked)
 
     def add_vector(self, vector: str, model: str) -> RemoteJob:

@@ -22,6 +22,7 @@ from lookalike.server.readiness import Readiness
 from lookalike.server.routes import (
     anomaly,
     audit,
+    browse,
     classify,
     collections,
     drift,
@@ -68,6 +69,7 @@ _ROUTERS = (
     service_routes.router,
     health.router,
     images.router,
+    browse.router,
     image_files.router,
     page.router,
     jobs.router,

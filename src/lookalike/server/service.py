@@ -17,7 +17,9 @@ from lookalike.search.hits import Hit as FoundHit
 from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.caches.embedders import EmbedderCache
 from lookalike.server.caches.field_counts import FieldCountCache
+from lookalike.server.caches.listings import ListingCache
 from lookalike.server.caches.thumbnails import ThumbnailCache
+from lookalike.server.storage.allowed_folders import AllowedFolders
 from lookalike.server.storage.roots import Roots
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
@@ -68,7 +70,9 @@ class Service:
         self._pools = (self.store_pool, self.write_pool, self.image_pool, self.slow_image_pool)
         self._stopped = ExitStack()
         self.roots = Roots(settings.roots, settings.uploads, database)
+        self.folders = AllowedFolders(settings.roots)
         self.field_counts = FieldCountCache(database)
+        self.listings = ListingCache(database)
         self.thumbnails = ThumbnailCache()
         self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
         self.classifiers = ClassifierCache(database)
@@ -80,6 +84,7 @@ class Service:
         self._stopped.enter_context(POOL.stopped())
         self.jobs.abort()
         self.classifiers.abort()
+        self.listings.abort()
         self.embedding_queue.abort()
         for pool in self._pools:
             pool.abort()
@@ -96,15 +101,22 @@ class Service:
     def _close(self) -> None:
         self.jobs.close()
         self.classifiers.close()
+        self.listings.close()
         self.embedding_queue.close()
         for pool in self._pools:
             pool.close()
         self._products.restore_original_limits()
 
-    def changed(self, name: str) -> None:
-        """Drop the cache entries of a collection that has changed."""
+    def changed(self, name: str, ids: Sequence[str] | None = None) -> None:
+        """Drop the cache entries of a collection that has changed.
+
+        Args:
+            name: the collection.
+            ids: the records that came, changed or went; None: any.
+        """
         self.classifiers.forget(name)
         self.field_counts.forget(name)
+        self.listings.changed(name, ids)
 
     def served(self) -> list[CollectionInfo]:
         """Return the collections that are served, in order; blocks."""

@@ -112,7 +112,7 @@ async def correct(
     def act() -> Response:
         collection = service.collection(name)
         record = service.database[collection.name].correct(id, correction.fields, correction.confirm)
-        service.changed(collection.name)
+        service.changed(collection.name, [id])
         return json_response(details(service, record))
 
     return await service.write_pool.run(act)
@@ -127,7 +127,7 @@ async def remove(name: str, id: Id, service: InjectedService) -> None:  # noqa: 
     def act() -> None:
         collection, record = service.record(name, id)
         service.database[collection.name].remove([id])
-        service.changed(collection.name)
+        service.changed(collection.name, [id])
         path = local_path(record.uri)
         if service.uploads is not None and path is not None:
             remove_files(service.database, service.uploads, [path])
@@ -196,7 +196,7 @@ def _add(
     except BaseException:
         remove_files(service.database, folder, new)
         raise
-    service.changed(collection.name)
+    service.changed(collection.name, [record.id for record in records])
     return records
 
 

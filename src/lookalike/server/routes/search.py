@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter, Request, Response
@@ -10,7 +11,9 @@ from fastapi import APIRouter, Request, Response
 from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
+from lookalike.schemas.values import Hit
 from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
+from lookalike.server.http.csv_answers import CSV, FORMAT, columns_of, csv_response, csv_text, row_of
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
@@ -36,12 +39,17 @@ _EXAMPLE = {"terms": [{"text": "a red car"}], "k": 10, "where": {"part": ["tank"
 @router.post(
     "/v1/collections/{name}/search",
     response_model=SearchAnswer,
-    openapi_extra=body_schema(
-        SearchQuery, example=_EXAMPLE, pictures="Pictures; terms name them by their place."
-    ),
+    responses=CSV,
+    openapi_extra={
+        **body_schema(SearchQuery, example=_EXAMPLE, pictures="Pictures; terms name them by their place."),
+        "parameters": [FORMAT],
+    },
 )
 async def search(name: str, request: Request, service: InjectedService) -> Response:
     """Find the images that are most like a picture, an image, a text, or a sum of them."""
+    form = request.query_params.get("format", "json")
+    if form not in ("json", "csv"):
+        raise InvalidArgument(f"format is json or csv, not {form!r}")
     query, uploads = await read_query(request, SearchQuery, service.settings)
     if query.false_alarm is not None and query.min_similarity != "auto":
         raise InvalidArgument("false_alarm is for min_similarity auto")
@@ -51,7 +59,8 @@ async def search(name: str, request: Request, service: InjectedService) -> Respo
 
     async def answer() -> Response:
         terms = await _embedded(service, name, query.using, asked)
-        return await service.store_pool.run(lambda: json_response(_search(service, name, terms, query)))
+        respond = json_response if form == "json" else partial(_file, service, name)
+        return await service.store_pool.run(lambda: respond(_search(service, name, terms, query)))
 
     return await service.embedders.checked(name, answer)
 
@@ -115,6 +124,12 @@ async def _embedded(
         elif each.id is not None:
             terms.append(Summand(each.sign, RecordId(each.id)))
     return Sum(tuple(terms))
+
+
+def _file(service: Service, name: str, answer: SearchAnswer) -> Response:
+    """Return the hits of an answer as CSV; blocks."""
+    columns = columns_of(Hit, service.collection(name).fields)
+    return csv_response("results", csv_text(columns, map(row_of, answer.hits), head=True))
 
 
 def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> SearchAnswer:

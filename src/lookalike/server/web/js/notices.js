@@ -4,6 +4,7 @@ import { givenUp } from "./api.js";
 import { el, fill } from "./dom.js";
 import { t } from "./language.js";
 import { short } from "./values.js";
+import { html } from "./view.js";
 
 /** Let a screen reader say a text when it has finished what it says. */
 export function announce(text) {
@@ -78,4 +79,39 @@ export function report(place, error, again = null) {
   if (givenUp(error)) return;
   if (error.status === undefined) throw error;
   fill(place, problemBox(error, again));
+}
+
+/** A line of the server's own words, which are English whatever the language of the page. */
+export function Said({ text, tag = "p", children }) {
+  return html`<${tag} class="said" lang="en" dir="auto">${short(text, 2000)}${children}<//>`;
+}
+
+/** A box that says what went wrong: `error` is a Problem; `again` tries once more, where that is of use. */
+export function ProblemBox({ error, again = null }) {
+  return html`<div class="notice bad" role="alert">
+    <strong>${t(titleOf(error.status))}</strong>
+    <${Said} text=${error.message} />
+    ${again && html`<button type="button" onclick=${again}>${t("problem.again")}</button>`}
+  </div>`;
+}
+
+/** A box with a remark. */
+export function Remark({ kind = "", children }) {
+  return html`<div class=${`notice ${kind}`}>${children}</div>`;
+}
+
+/** A line that says that something is under way. */
+export function Waiting({ text = t("waiting") }) {
+  return html`<p class="waiting"><span class="spinner" aria-hidden="true"></span>${text}</p>`;
+}
+
+/**
+ * What was asked with `useAnswer`: a line while it is awaited, what went wrong, or what is shown of the answer.
+ * @param of what `useAnswer` returned
+ * @param children a function of the answer
+ */
+export function Answer({ of: { answer, error, busy, again }, wait = t("waiting"), children }) {
+  if (busy) return html`<${Waiting} text=${wait} />`;
+  if (error) return html`<${ProblemBox} error=${error} again=${again} />`;
+  return answer === null ? null : children(answer);
 }

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { t } from "./language.js";
+import { html } from "./view.js";
 
 const LONGEST = 300;
 
@@ -26,6 +27,20 @@ export function textOf(value) {
 export function short(text, longest = LONGEST) {
   const characters = Array.from(text.slice(0, 2 * longest + 2));
   return characters.length > longest ? `${characters.slice(0, longest - 1).join("")}…` : text;
+}
+
+/** A value: any script and direction, and no part of the text around it. */
+export function Value({ value, longest = LONGEST }) {
+  const whole = textOf(value);
+  const text = isFraction(value) ? String(Number(value.toPrecision(DIGITS))) : short(whole, longest);
+  return html`<bdi class="value" title=${text === whole ? null : short(whole, 2000)}>${text}</bdi>`;
+}
+
+/** The name of a file; it may be broken after each folder. */
+export function FileName({ name, longest }) {
+  const parts = short(name, longest).split("/");
+  const broken = parts.map((part, n) => (n ? html`/<wbr />${part}` : part));
+  return html`<bdi class="name" title=${short(name, 2000)}>${broken}</bdi>`;
 }
 
 /** Return a value as an element: any script and direction, and no part of the text around it. */
