@@ -248,7 +248,7 @@ def test_a_full_disk_leaves_nothing(db: Database, tmp_path: Path) -> None:
         "    try: db['parts'].export(path)\n"
         "    except lookalike.OutputFailed as error: print(error)\n"
     )
-    given = [db.url, tmp_path / "cache", *paths]
+    given = [db.url, str(tmp_path / "cache"), *map(str, paths)]
     done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [f"{path} cannot be written: File too large" for path in paths]
     assert sorted((tmp_path / "out").iterdir()) == sorted(paths)
