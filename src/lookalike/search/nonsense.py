@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cachetools import LRUCache
 
 from lookalike.errors import Unanswerable
 from lookalike.search.background import OTHERS, sums_of
@@ -143,7 +142,7 @@ class NonsenseCutoffs:
     def __init__(self) -> None:
         """Begin empty."""
         self._lock = threading.Lock()
-        self._kept: LRUCache[tuple[str, Space, int, tuple[int, ...]], NonsenseCutoff] = LRUCache(_KEPT)
+        self._kept: dict[tuple[str, Space, int, tuple[int, ...]], NonsenseCutoff] = {}
 
     def get(
         self, name: str, space: Space, count: int, signs: Sequence[int], make: Callable[[], NonsenseCutoff]
@@ -159,7 +158,10 @@ class NonsenseCutoffs:
         """
         key = name.casefold(), space, count, tuple(signs)
         with self._lock:
-            found = self._kept.get(key)
+            found = self._kept.pop(key, None)
             if found is None:
-                found = self._kept[key] = make()
+                found = make()
+                while len(self._kept) >= _KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = found  # the last that was asked comes last
             return found
