@@ -5,7 +5,7 @@
 # make test-torch  sets up torch and runs the tests that need it
 # make test-ray  sets up Ray and runs the tests that need it
 # make test-wheel  builds the wheel and runs the program from it, without this folder
-# make bench   prints the figures of the README and docs
+# make bench   prints the figures of the README and docs, with smaller collections (15 minutes on 2 cores)
 # make bench-keras  sets up TensorFlow and prints how many times Keras's loop, image by image, lookalike is
 # make wheel   builds dist/lookalike-….whl, to install anywhere
 # make lock    pins every dependency anew
@@ -94,7 +94,7 @@ $(VENV)/bench.stamp: requirements/bench.txt | $(VENV)/dev.stamp
 	@touch $@
 
 bench: $(VENV)/bench.stamp
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks --short
 
 # A million vectors and five libraries' indexes of them: an hour and more, 6 GB of memory, 6 GB of disk.
 bench-large: $(VENV)/bench.stamp

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 from platformdirs import user_cache_path
 
-from benchmarks.figures import figure, title
+from benchmarks.figures import SHORT, figure, title
 from benchmarks.inspection import PLAIN, DataSet, data_sets, features_of
 from lookalike.drift.two_sample import NEIGHBOURS, compare_samples
 from lookalike.embedders.feature_cache import FeatureCache
@@ -27,7 +27,7 @@ from lookalike.types import Vectors
 from lookalike.vectors.metric import normalise
 
 BATCH, REFERENCE = 40, 500
-DRAWS = 400
+DRAWS = 100 if SHORT else 400
 ALTERED = 200
 LEVEL = 0.05
 # Of 400 draws at that level 0.085 at most in all but one of a thousand runs, by the binomial distribution.

@@ -12,6 +12,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+SHORT = "--short" in sys.argv
+"""Whether sizes are such that all benchmarks together take less than 15 minutes on two cores."""
+
 
 class Measured(NamedTuple):
     """A figure that was printed, under the title above it."""

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.figures import figure, in_own_process, title
+from benchmarks.figures import SHORT, figure, in_own_process, title
 from benchmarks.inspection import INSPECT, PLAIN, SHARED
 from benchmarks.leave_one_out import collection
 from lookalike.database import Database
@@ -36,7 +36,7 @@ from lookalike.types import Record, Space, Vectors
 from tests.service import Server, server_process
 
 IMAGES = 1342
-VECTORS = int(os.environ.get("LOOKALIKE_BENCH_INSERT", "100_000"))
+VECTORS = int(os.environ.get("LOOKALIKE_BENCH_INSERT", "30_000" if SHORT else "100_000"))
 FITTED, DIMENSION = 20_000, 128
 SERVED, SERVED_FITTED = 100_000, 5_000
 BATCH = 5_000

@@ -20,7 +20,7 @@ from conformal_clip_data import textile_simulated_root
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from benchmarks.figures import figure, in_own_process, peak_memory_gib, seconds, title
+from benchmarks.figures import SHORT, figure, in_own_process, peak_memory_gib, seconds, title
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.protocol import Embedder
 from lookalike.embedders.registry import cards, open_embedder
@@ -31,7 +31,7 @@ from lookalike.vectors.nearest import nearest_rows
 from lookalike.vectors.vote import winning_codes
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
-SEEDS = 60
+SEEDS = 20 if SHORT else 60
 PLAIN, INSPECT = "efficientnet-lite0", "efficientnet-lite0-inspect"
 THREE = "efficientnet-lite0-inspect-3scales"
 TIMED_IMAGES = 200
@@ -196,8 +196,9 @@ def main() -> None:
     cache = Path(os.environ.get("LOOKALIKE_CACHE") or user_cache_path("lookalike"))
     protocol(cache)
     throughput(cache)
-    title("a fit of a large collection")
-    in_own_process(fit_at_scale, 20_000, 5328)
+    if not SHORT:
+        title("a fit of a large collection")
+        in_own_process(fit_at_scale, 20_000, 5328)
 
 
 if __name__ == "__main__":

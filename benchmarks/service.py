@@ -8,8 +8,8 @@ asks it over a socket; what a request costs beside that is what is measured. Who
 as who answers. For comparison the pictures also go through in one go, as `classify FOLDER` takes them: by a
 thread a core that embeds and one that searches, the quickest way that there is.
 
-LOOKALIKE_BENCH_SECONDS (30) is the time for each number of clients; LOOKALIKE_BENCH_LARGE (100,000) the size
-of the large collection.
+LOOKALIKE_BENCH_SECONDS (30, with --short 5) is the time for each number of clients; LOOKALIKE_BENCH_LARGE
+(100,000, with --short 30,000) the size of the large collection.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from conformal_clip_data import textile_simulated_root
 from PIL import Image
 
 from benchmarks.direct import Direct, Done, direct
-from benchmarks.figures import figure, median_ratio, title
+from benchmarks.figures import SHORT, figure, median_ratio, title
 from benchmarks.load import Outcome, post, put_load
 from lookalike.database import Database
 from lookalike.embedders.models import DEFAULT_MODEL
@@ -45,8 +45,8 @@ from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from tests.service import Server, server_process
 
-SECONDS = float(os.environ.get("LOOKALIKE_BENCH_SECONDS", "30"))
-LARGE = int(os.environ.get("LOOKALIKE_BENCH_LARGE", "100_000"))
+SECONDS = float(os.environ.get("LOOKALIKE_BENCH_SECONDS", "5" if SHORT else "30"))
+LARGE = int(os.environ.get("LOOKALIKE_BENCH_LARGE", "30_000" if SHORT else "100_000"))
 CLIENTS = (1, 8, 64)
 # The service and the pipeline take turns of so many seconds.
 TURN = 5.0

@@ -67,7 +67,7 @@ NEEDS = {
     "classify some/a/0.png --labels red,green": "text",
     "index some --collection other --model timm:resnet18": "torch",
     "compare --by label --finetune timm:resnet18": "torch",
-    "export timm:resnet18 out": "torch",
+    "export-model timm:resnet18 out": "torch",
     "index some --store postgresql://127.0.0.1:1/x": "postgres",
     "copy sqlite:///here.db postgresql://127.0.0.1:1/x": "postgres",
     "index some --store elasticsearch+http://127.0.0.1:1": "elasticsearch",
@@ -85,7 +85,7 @@ def run(here: Path, cache: Path, missing: Iterable[str], calls: Iterable[str]) -
     given = []
     for call in calls:
         words = [*shlex.split(call), "--cache", str(cache)]
-        named = "--store" in words or words[0] in ("copy", "export")
+        named = "--store" in words or words[0] in ("copy", "export-model")
         given.append(words if named else [*words, "--store", "sqlite:///here.db"])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps([list(missing), given])],

@@ -49,7 +49,7 @@ def commands(folder: Path, pictures: Path, quick: bool) -> list[tuple[int, list[
         (0, ["copy", store[1], copy]),
         (0, ["parity", store[1], copy]),
         (0, ["models"]),
-        (2, ["export", "efficientnet-lite0", f"{picture}/below"]),
+        (2, ["export-model", "efficientnet-lite0", f"{picture}/below"]),
         (0, ["embed", picture, *store]),
         (2, ["embed", "-", *store]),
         (2, ["index", "-", *store]),

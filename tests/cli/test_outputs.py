@@ -110,11 +110,11 @@ def test_an_export_that_cannot_be_is_told_before_a_model_is_opened(
     lookalike: CommandLine, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    _, err = lookalike("export", "timm:no-such-model", "file/below", code=2)
+    _, err = lookalike("export-model", "timm:no-such-model", "file/below", code=2)
     assert "is no folder" in err
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    assert "name a new folder" in lookalike("export", "timm:no-such-model", "full", code=2)[1]
+    assert "name a new folder" in lookalike("export-model", "timm:no-such-model", "full", code=2)[1]
 
 
 def test_a_copy_that_cannot_be_is_told(lookalike: CommandLine, textile: Path, tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ ids = st.sets(st.integers(0, 60), max_size=40)
 def test_what_has_changed_is_counted(before: set[int], after: set[int], touched: set[int]) -> None:
     then = judgement._records(Stamp(str(each), 1, 1, "a") for each in before)
     now = judgement._records(Stamp(str(each), 1, 1 + (each in touched), "a") for each in after)
-    kept = judgement._Kept(None, then, "now", 9.0, None)  # type: ignore[arg-type] # not looked at
+    kept = judgement._Kept(None, then, "now", 9.0, None, then.ids)  # type: ignore[arg-type] # not looked at
     expected = Age(
         "now", len(before), len(after - before), len(before - after), len(before & after & touched)
     )

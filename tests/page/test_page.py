@@ -284,7 +284,7 @@ def test_filters_are_alternatives_within_a_field_and_page_after_page_follows(pag
         page.page.wait_for_function(
             "(n) => document.querySelectorAll('.results .card').length > n", arg=count
         )
-        page.page.wait_for_function("() => !document.querySelector('.more button').disabled")
+        page.page.wait_for_function("() => !document.querySelector('.more button')?.disabled")
     names = page.names()
     assert len(names) == len(set(names)) == COUNTS["global"] + COUNTS["local"]
     similarities = [

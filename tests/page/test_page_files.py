@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +14,7 @@ from lookalike.server.routes.page import WEB, Page
 from tests.service import InProcess
 
 SCRIPTS = sorted((WEB / "js").rglob("*.js"))
+VENDORED = sorted((WEB / "vendor").glob("*.js"))
 STYLES = sorted((WEB / "css").glob("*.css"))
 
 # Where a text could become markup or a program.
@@ -72,7 +75,7 @@ def test_the_page_and_all_it_names_are_served_with_their_types(service: InProces
         assert file.headers["content-type"].startswith(types[Path(address).suffix])
         assert file.headers["x-content-type-options"] == "nosniff"
         assert "immutable" in file.headers["cache-control"]
-    assert len([address for address in named if address.endswith(".js")]) == len(SCRIPTS) + 1
+    assert len([address for address in named if address.endswith(".js")]) == len(SCRIPTS + VENDORED) + 1
     assert len([address for address in named if address.endswith(".css")]) == len(STYLES)
 
 
@@ -152,8 +155,26 @@ def test_each_file_is_small_names_no_other_address_and_makes_no_markup(path: Pat
         for other in re.findall(
             r"^import .*? from \"(.*?)\";$|^import \"(.*?)\";$", text, re.MULTILINE | re.DOTALL
         ):
-            assert (path.parent / "".join(other)).resolve() in SCRIPTS
+            assert (path.parent / "".join(other)).resolve() in SCRIPTS + VENDORED
         assert text.startswith("// ")
+
+
+def test_the_libraries_of_the_page_are_as_the_registry_has_them() -> None:
+    """Each file has the sum of the registry's, but for names of other packages that became addresses."""
+    manifest = json.loads((WEB / "vendor" / "manifest.json").read_text())
+    assert {path.name for path in VENDORED} == set(manifest["files"])
+    for name, origin in manifest["files"].items():
+        text = (WEB / "vendor" / name).read_text()
+        for package, address in origin.get("specifiers", {}).items():
+            assert f'from"{address}"' in text
+            text = text.replace(f'from"{address}"', f'from"{package}"')
+        assert hashlib.sha256(text.encode()).hexdigest() == origin["sha256"], name
+    assert {each["package"] for each in manifest["files"].values()} == set(manifest["packages"])
+    documented = (WEB.parents[3] / "docs" / "dependencies.md").read_text()
+    for name, package in manifest["packages"].items():
+        assert (WEB / "vendor" / package["licence_file"]).read_text().strip()
+        assert package["integrity"].startswith("sha512-")
+        assert f"{name} {package['version']} ({package['licence']})" in documented
 
 
 def test_the_scripts_import_each_other_one_way() -> None:
@@ -210,5 +231,8 @@ def test_both_schemes_have_all_colours() -> None:
     light, _, night = (WEB / "css" / "tokens.css").read_text().partition("@media")
     light_names, dark_names = (set(re.findall(r"--([\w-]+):", each)) for each in (light, night))
     assert light_names == dark_names
-    used = set(re.findall(r"var\(--([\w-]+)", "".join(path.read_text() for path in STYLES)))
-    assert used - {"left", "top", "part"} <= light_names
+    styles = "".join(path.read_text() for path in STYLES if path.name != "tokens.css")
+    # What a part has for itself, and what a script measures.
+    own = set(re.findall(r"^ +--([\w-]+):", styles, re.MULTILINE))
+    measured = set(re.findall(r'"--([\w-]+)"', "".join(path.read_text() for path in SCRIPTS)))
+    assert set(re.findall(r"var\(--([\w-]+)", styles)) - own - measured <= light_names

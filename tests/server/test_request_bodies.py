@@ -25,6 +25,7 @@ fuzzed = settings(
 )
 JSON = "application/json"
 IMAGE = "0" * 32  # stands for the id of one that is there
+NOBODY = "1" * 32  # an id that nothing has
 DIGITS = "9" * 10_000
 
 
@@ -81,6 +82,7 @@ def ask(asked: tuple[InProcess, Told], method: str, path: str, **how: Any) -> An
 
 ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/v1/collections/{COLLECTION}/search", {"terms": [{"text": "cloth"}], "k": 2}),
+    ("POST", f"/v1/collections/{COLLECTION}/browse", {"order": "label", "by": "label", "limit": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/classify", {"by": "label", "images": [], "k": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/anomaly", {"images": [], "overlay": True}),
     ("POST", f"/v1/collections/{COLLECTION}/evaluations", {"by": "label"}),
@@ -90,6 +92,8 @@ ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/v1/collections/{COLLECTION}/suggestions", {"by": "label", "count": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/indexings", {}),
     ("POST", f"/v1/collections/{COLLECTION}/vectors", {"name": "image", "model": "efficientnet-lite0"}),
+    ("POST", f"/v1/collections/{COLLECTION}/labels", {"ids": [NOBODY], "fields": {"label": "a"}}),
+    ("POST", f"/v1/collections/{COLLECTION}/removals", {"ids": [NOBODY]}),
     ("PATCH", f"/v1/collections/{COLLECTION}", {"default": "image"}),
     ("PATCH", f"/v1/collections/{COLLECTION}/images/{IMAGE}", {"fields": {"label": "a"}}),
     ("POST", "/v1/collections", {"name": "new", "model": "efficientnet-lite0"}),

@@ -67,7 +67,7 @@ def test_weights_are_fetched_once_and_kept_to(root: Path, machine: Machine) -> N
         refused = machine.opens(address, download=False)
         assert refused.startswith("WeightsMissing 1 503 weights of timm:mobilenetv3_small_050.lamb_in1k: ")
         assert f"`hf download timm/{TIMM} --local-dir DIR`" in refused
-        assert f"`lookalike export {NAME} DIR`" in refused
+        assert f"`lookalike export-model {NAME} DIR`" in refused
         assert "efficientnet-lite0 works" in refused
         assert asked == [], "nothing is asked of a network while a question waits"
 

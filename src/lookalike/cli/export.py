@@ -1,84 +1,123 @@
-"""The command export: writes a torch model as an ONNX folder."""
+"""The command export: writes a collection as a table, as COCO, or as folders of pictures."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from lookalike.cli.messages import warn
-from lookalike.cli.options import Settings, global_options, option
-from lookalike.cli.output import counted, print_text
-from lookalike.output_files import check_new_folder
+from lookalike.cli.options import (
+    Settings,
+    collection_option,
+    format_option,
+    global_options,
+    option,
+    parse_where,
+    where_option,
+)
+from lookalike.cli.output import SHOWN_FINDINGS, counted, print_line, print_rest, print_table, print_text
+from lookalike.cli.progress_bar import progress_bar
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-# A text that says how far two runtimes agree, and not how far one was patient.
-_PHOTOGRAPHS = 32
+    from lookalike.transfer.exports.export import ExportReport, Form
 
 
 @click.command()
-@click.argument("model")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("path", type=click.Path(path_type=Path))
 @option(
-    "--weights",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    envvar="LOOKALIKE_WEIGHTS",
-    help="Folder with the model's weights, as the hub has them; nothing is fetched.",
+    "--as",
+    "written",
+    type=click.Choice(["parquet", "csv", "jsonl", "coco", "imagefolder"]),
+    help="What is written.",
+    default_text="what PATH ends in: .parquet, .csv, .jsonl, and .json for COCO",
+)
+@where_option
+@click.option(
+    "--vectors/--no-vectors",
+    default=None,
+    help="Write vectors, too. [default: into Parquet and JSON lines, and not into CSV]",
+)
+@click.option(
+    "--predictions",
+    metavar="FIELD",
+    help="Write the held-out label of this field, too, and how sure it is, as `evaluate` has them.",
 )
 @option(
-    "--photographs",
-    type=click.Path(path_type=Path, exists=True),
-    help="A picture, or a folder of them, to compare both with.",
-    default_text="two that scikit-learn brings",
+    "--by",
+    default="label",
+    metavar="FIELD",
+    help="The field whose values are the categories of COCO, and the folders of an ImageFolder.",
 )
+@click.option("--copy", is_flag=True, help="Copy the pictures into an ImageFolder, instead of linking them.")
+@collection_option
+@format_option
 @global_options
 def export(
-    settings: Settings, model: str, folder: Path, weights: Path | None, photographs: Path | None
-) -> None:
-    """Write MODEL as an ONNX model into FOLDER.
+    settings: Settings,
+    path: Path,
+    written: Form | None,
+    conditions: tuple[str, ...],
+    predictions: str | None,
+    by: str,
+    collection: str,
+    form: str,
+    *,
+    vectors: bool | None,
+    copy: bool,
+) -> int:
+    """Write a collection as a table, as COCO or ImageFolder.
 
-    `--model onnx:FOLDER` reads it on machines without torch. Weights that are not on this machine are fetched
-    from the model hub. Afterwards both are compared, and nothing is written if they differ.
+    PATH is a file, which is replaced where it is there, or the folder of an ImageFolder, which must be new or
+    empty. It is there whole or not at all. What people have put right is what is written. The code is 1 if
+    pictures had to be left out.
     """
-    from lookalike.embedders.registry import open_embedder
+    with settings.open() as database, progress_bar("exporting", quiet=settings.quiet) as progress:
+        report = database[collection].export(
+            path,
+            form=written,
+            where=parse_where(conditions) or None,
+            vectors=vectors,
+            predictions=predictions,
+            by=by,
+            copy=copy,
+            progress=progress,
+        )
+    for remark in report.remarks:
+        warn(remark, quiet=settings.quiet)
+    if form == "jsonl":
+        _print_lines(report)
+    else:
+        _print(report)
+    return int(bool(report.skipped))
 
-    # Weights may have to be fetched first: a folder that is wrong is told before.
-    check_new_folder(folder)
-    embedder = open_embedder(model, settings.cache, weights=weights, device="cpu", download=True)
-    # Torch takes seconds to import: a name that is wrong is told before.
-    from lookalike.embedders.torch.exporting import export as export_model
 
-    report = export_model(embedder, folder, settings.cache, _pictures(photographs, embedder.input_size))
-    what = counted(report.photographs, "photograph")
-    if report.sentences:
-        what += f" and {counted(report.sentences, 'sentence')}"
-    print_text(
-        f"{report.folder}: {report.size / 1e6:,.1f} MB; on {what} both give the same vectors: similarity at "
-        f"least {report.similarity:.6f}, numbers of vectors of length 1 within {report.difference:.0e}"
-    )
-    if report.left_out is not None:
-        warn(f"the text side is left out: {report.left_out}", quiet=settings.quiet)
+def _print(report: ExportReport) -> None:
+    print_text(f"{report.path}: {counted(report.images, 'image')} as {report.form}")
+    found = report.predictions
+    if found is not None:
+        print_text(
+            f"held-out labels of {counted(len(found.of), 'image')} ({found.method}): "
+            f"{found.accuracy:.2%} are right"
+        )
+        if found.refusal is not None:
+            print_text(f"without confidence: {found.refusal}")
+    if report.skipped:
+        print_text(f"left out: {counted(len(report.skipped), 'image')}")
+        rows = [(each.path, each.reason) for each in report.skipped[:SHOWN_FINDINGS]]
+        print_table(("left out", "because"), rows)
+        print_rest(len(report.skipped), SHOWN_FINDINGS, "--format jsonl")
 
 
-def _pictures(path: Path | None, at_least: int) -> list[Image]:
-    """Decode the first pictures below a path, by name."""
-    from lookalike.errors import InvalidArgument, UnusableImage
-    from lookalike.images import decoding
-
-    if path is None:
-        return []
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    found = []
-    for file in files:
-        try:
-            found.append(decoding.decode(file.read_bytes(), str(file), at_least=at_least))
-        except UnusableImage:
-            continue
-        if len(found) == _PHOTOGRAPHS:
-            break
-    if not found:
-        raise InvalidArgument(f"no picture in {path}")
-    return found
+def _print_lines(report: ExportReport) -> None:
+    for each in report.skipped:
+        print_line({"type": "skipped", **asdict(each)})
+    found = report.predictions
+    told = None
+    if found is not None:
+        told = {"field": found.by, "images": len(found.of)}
+        told |= {"method": found.method, "accuracy": found.accuracy}
+    summary = {"type": "summary", "path": str(report.path), "form": report.form, "images": report.images}
+    print_line(summary | {"skipped": len(report.skipped), "predictions": told, "remarks": report.remarks})

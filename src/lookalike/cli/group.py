@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 import click
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 _DAMAGES = 20
 
 
-# Each command's module has its name, and so has the command in it. What `lookalike --help` says of it stands
-# here too, as the first sentence of its docstring, so that its module need not be imported.
+# Each command's module has its name, as `module_name` writes it, and so has the command in it. What
+# `lookalike --help` says of it stands here too, as the first sentence of its docstring, so that its module
+# need not be imported.
 SECTIONS = {
     "Find and classify": {
         "index": "Add the images below PATH to a collection, or update it.",
@@ -45,8 +47,11 @@ SECTIONS = {
     "Collections": {
         "collections": "List the collections of a store.",
         "info": "Describe a collection: vectors, fields and values.",
+        "attach": "Make a collection of a TABLE that somebody else writes.",
+        "detach": "Forget an attached table; nothing in it is changed.",
         "sql": "Answer one SQL STATEMENT that only reads.",
         "copy": "Copy a collection from the store FROM into the store TO.",
+        "export": "Write a collection as a table, as COCO or ImageFolder.",
         "parity": "Ask several stores the same, and compare the answers.",
         "default": "Make the vector NAME of a collection the default one.",
         "check": "Verify a store, the cache folder and added pictures.",
@@ -55,7 +60,7 @@ SECTIONS = {
     "Models": {
         "models": "List the embedders, and whether their weights are here.",
         "embed": "Print the vector of each IMAGE as JSON lines.",
-        "export": "Write MODEL as an ONNX model into FOLDER.",
+        "export-model": "Write MODEL as an ONNX model into FOLDER.",
     },
     "Service": {
         "serve": "Serve an API and a page to search, classify and judge.",
@@ -74,6 +79,12 @@ COMMANDS = {name: summary for commands in SECTIONS.values() for name, summary in
 _WIDEST = max(map(len, COMMANDS))
 
 
+def module_name(command: str) -> str:
+    """Return the name of a command as Python writes it: `export_model`, `import_`."""
+    name = command.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
+
+
 def load(name: str) -> click.Command:
     """Import a command.
 
@@ -81,7 +92,8 @@ def load(name: str) -> click.Command:
         name: one of `COMMANDS`.
     """
     with loading():
-        command: click.Command = getattr(import_module(f"lookalike.cli.{name}"), name)
+        written = module_name(name)
+        command: click.Command = getattr(import_module(f"lookalike.cli.{written}"), written)
     return command
 
 

@@ -33,7 +33,7 @@ from lookalike.stores.checks import same_name
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,7 @@ QUICK_SECONDS = 1.0
 # Part of the judged images that has to be as it was, for a judgement to go on to be used.
 _LEAST_UNCHANGED = 0.5
 # Of the file format and of all that is computed into it: another number, and old files are not read.
-_VERSION = 2
+_VERSION = 3
 _FOLDER = "judgements"
 
 
@@ -125,8 +125,30 @@ class Judgement:
     age: Age
     related: Related | None
     """None where none were found."""
-    sample: Sample | None = None
+    sample: Sample | None
     """That was answered; None where all images were."""
+    judged: NDArray[np.uint64]
+    """(n,): hashes of the ids of the images of the calibration set, in its order."""
+
+    def confidence(self, ids: Sequence[str]) -> NDArray[np.float64]:
+        """Return how sure the held-out answers of some records were, 0 … 1; NaN where none was given.
+
+        Args:
+            ids: of the records.
+
+        Returns:
+            Shape (ids,). Records that were relabelled since have what they had.
+        """
+        found = np.full(len(ids), np.nan)
+        if not len(self.judged):
+            return found
+        order = np.argsort(self.judged)
+        wanted = np.frombuffer(b"".join(map(_hash, ids)), "<u8")
+        places = np.searchsorted(self.judged, wanted, sorter=order).clip(max=len(order) - 1)
+        rows = order[places]
+        there = self.judged[rows] == wanted
+        found[there] = self.calibration_set.confidence[rows[there]]
+        return found
 
 
 class _Kept(NamedTuple):
@@ -138,6 +160,7 @@ class _Kept(NamedTuple):
     seconds: float
     """CPU time that it took."""
     related: Related | None
+    judged: NDArray[np.uint64]
     sample: Sample | None = None
 
     def to_bytes(self) -> bytes:
@@ -154,6 +177,7 @@ class _Kept(NamedTuple):
             calibration_set=np.frombuffer(self.calibration_set.to_bytes(), np.uint8),
             ids=self.records.ids,
             stamps=self.records.stamps,
+            judged=self.judged,
         )
         return out.getvalue()
 
@@ -177,7 +201,7 @@ class _Kept(NamedTuple):
                 records = _Records(file["ids"], file["stamps"])
                 related = None if text["related"] is None else Related(**text["related"])
                 sample = None if text.get("sample") is None else Sample(**text["sample"])
-                said = str(text["at"]), float(text["seconds"]), related, sample
+                said = str(text["at"]), float(text["seconds"]), related, file["judged"], sample
                 return None if made is None else cls(made, records, *said)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
@@ -262,7 +286,7 @@ def open_judgement(
         if kept is not None:
             age = kept.age(now)
             if age.current or (not refresh and kept.usable(age, where_quick=refresh is None)):
-                return Judgement(kept.calibration_set, age, kept.related, kept.sample)
+                return Judgement(kept.calibration_set, age, kept.related, kept.sample, kept.judged)
     if not asked and collection.count > SAMPLED_IMAGES:
         return None
     # SciPy and scikit-learn: an answer from the cache need not wait for them, nor are they part of judging.
@@ -272,11 +296,13 @@ def open_judgement(
     at = datetime.now(UTC).isoformat(timespec="seconds")
     sample = None
     if count is None:
-        made, related = _judge(spaces, models, collection, by, using, k, where, seed, progress)
+        made, judged, related = _judge(spaces, models, collection, by, using, k, where, seed, progress)
     else:
-        made, sample = _judge_sample(spaces, models, collection, by, using, k, where, seed, count, progress)
+        made, judged, sample = _judge_sample(
+            spaces, models, collection, by, using, k, where, seed, count, progress
+        )
         related = None
-    new = _Kept(made, now, at, time.thread_time() - started, related, sample)
+    new = _Kept(made, now, at, time.thread_time() - started, related, judged, sample)
     path = paths[-1]
     # Of a damaged collection it would speak of records that it has not seen. Not to keep it is no error.
     if not store.damage.found():
@@ -285,7 +311,7 @@ def open_judgement(
             replace_file(path, new.to_bytes(), mode=0o600)
         except OSError:
             pass
-    return Judgement(made, new.age(now), related, sample)
+    return Judgement(made, new.age(now), related, sample, judged)
 
 
 def _sample_of(collection: CollectionInfo, dimension: int, *, asked: bool) -> int | None:
@@ -311,7 +337,7 @@ def _judge_sample(
     seed: int,
     count: int,
     progress: Progress,
-) -> tuple[CalibrationSet, Sample | None]:
+) -> tuple[CalibrationSet, NDArray[np.uint64], Sample | None]:
     """Answer a sample of the images by all others, see `_judge`."""
     from lookalike.evaluation.sampled_predictions import SampleOptions, predict_sample
 
@@ -320,7 +346,8 @@ def _judge_sample(
     found = predict_sample(
         spaces.store, collection, plain, options, fit=fit, fit_by=fit_by, progress=progress
     )
-    return calibration_set_of(found.held, seed=seed), found.held.sample
+    judged = _hashes(found.records[row].id for row in found.held.rows)
+    return calibration_set_of(found.held, seed=seed), judged, found.held.sample
 
 
 def _judge(
@@ -333,8 +360,8 @@ def _judge(
     where: Where | None,
     seed: int,
     progress: Progress,
-) -> tuple[CalibrationSet, Related | None]:
-    """Answer each image of a collection by others; return what tells how sure answers are, and of series."""
+) -> tuple[CalibrationSet, NDArray[np.uint64], Related | None]:
+    """Answer each image by others; return what tells how sure answers are, whose they are, and series."""
     from lookalike.evaluation.held_out_predictions import predict_held_out, workload
     from lookalike.evaluation.lots import lots_of
     from lookalike.evaluation.series import find_series
@@ -358,7 +385,8 @@ def _judge(
     made = calibration_set_of(held, seed=seed, progress=telling)
     series = find_series(records, vectors, held.rows, held.neighbours[:, 0], by, seed=seed)
     judging(sum(work), sum(work))
-    return made, None if series is None else Related(series.how, series.share)
+    judged = _hashes(records[row].id for row in held.rows)
+    return made, judged, None if series is None else Related(series.how, series.share)
 
 
 def _records(stamps: Iterable[Stamp]) -> _Records:
@@ -369,6 +397,10 @@ def _records(stamps: Iterable[Stamp]) -> _Records:
     numbers = np.frombuffer(ids, "<u8")
     order = np.argsort(numbers)
     return _Records(numbers[order], np.frombuffer(contents, "<u8")[order])
+
+
+def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
+    return np.frombuffer(b"".join(map(_hash, ids)), "<u8")
 
 
 def _hash(text: str) -> bytes:

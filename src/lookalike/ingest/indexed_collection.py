@@ -81,7 +81,7 @@ def index_collection(
     patterns: Mapping[Location, Patterns] = dict.fromkeys(roots, Patterns(options.exclude, options.include))
     noted = indexed_paths(models.cache, store.url).get(same_name(name), Indexed())
     if options.as_before:
-        patterns = noted.patterns
+        patterns = {**noted.patterns, **{root: _beside(noted.patterns.get(root), options) for root in roots}}
     group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
     if options.as_before:
         group_by = {**noted.group_by, **group_by}
@@ -179,6 +179,16 @@ def _bases(
                 f"path base {base}: it is neither {folder} nor a folder above it, which paths are relative to"
             )
     return merged_bases(known, folders, base)
+
+
+def _beside(before: Patterns | None, options: IndexOptions) -> Patterns:
+    """Return what was left out before, and what is to be left out now, without saying it twice."""
+    if before is None:
+        return Patterns(options.exclude, options.include)
+    return Patterns(
+        list(dict.fromkeys((*before.exclude, *options.exclude))),
+        list(dict.fromkeys((*before.include, *options.include))),
+    )
 
 
 def _few_lack(store: Store, name: str) -> bool:

@@ -67,7 +67,7 @@ class Hub:
         if not self._download:
             raise self._missing(
                 repository,
-                "they are not here, and only `index`, `export` and `compare --finetune` fetch them",
+                "they are not here, and only `index`, `export-model` and `compare --finetune` fetch them",
             )
         return self._fetch(repository, files, weights)
 
@@ -133,8 +133,8 @@ class Hub:
         return WeightsMissing(
             self._model,
             f"{reason}. On a machine with a network: `hf download {repository}{pinned} --local-dir DIR`, "
-            f"copy DIR here and use `--weights DIR`; or `lookalike export {self._model} DIR`, then `--model "
-            f"onnx:DIR`, which needs no torch. efficientnet-lite0 works without any of this",
+            f"copy DIR here and use `--weights DIR`; or `lookalike export-model {self._model} DIR`, then "
+            f"`--model onnx:DIR`, which needs no torch. efficientnet-lite0 works without any of this",
         )
 
     @property

@@ -2,6 +2,7 @@
 
 import { ask, at } from "./api.js";
 import { remember, remembered } from "./language.js";
+import { useListener, useState } from "./view.js";
 
 /** The state of the page. */
 export const app = {
@@ -94,10 +95,15 @@ export function chooseLabelField(field) {
   remember(`lookalike.by.${app.collection.name}`, field);
 }
 
-/** Tell every element that shows an image that it has changed; each takes what it needs. */
+/** Return an image as it was given, or as it is since it was changed while a component shows it. */
+export function useLatest(image) {
+  const [changed, setChanged] = useState(image);
+  useListener("image-changed", ({ detail }) => detail.id === image.id && setChanged({ ...image, ...detail }));
+  return changed.id === image.id ? changed : image;
+}
+
+/** Tell all that show an image that it has changed; each takes what it needs. */
 export function imageChanged(details) {
   forgetValues();
-  for (const shown of document.querySelectorAll(`[data-image="${CSS.escape(details.id)}"]`)) {
-    shown.dispatchEvent(new CustomEvent("image-changed", { detail: details }));
-  }
+  document.dispatchEvent(new CustomEvent("image-changed", { detail: details }));
 }

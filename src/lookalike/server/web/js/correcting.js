@@ -2,10 +2,11 @@
 
 import { ask } from "./api.js";
 import { fieldValues, here, imageChanged, mayWrite } from "./app.js";
-import { el, fill, fresh, icon } from "./dom.js";
+import { Icon } from "./icons.js";
 import { t } from "./language.js";
-import { announce, problemBox } from "./notices.js";
-import { keyOf, shown, textOf, valueOf } from "./values.js";
+import { announce, ProblemBox } from "./notices.js";
+import { keyOf, textOf, Value, valueOf } from "./values.js";
+import { html, useEffect, useId, useState } from "./view.js";
 
 /** Usual values that have a button each. */
 const QUICK = 6;
@@ -20,103 +21,116 @@ export async function changeImage(id, changes) {
   return details;
 }
 
+/** Return the usual values of a field, the most frequent first; none until they are known. */
+export function useKnownValues(field) {
+  const [known, setKnown] = useState([]);
+  useEffect(() => {
+    let here = true;
+    fieldValues().then(
+      (all) => here && setKnown((all.get(field)?.values ?? []).map((each) => each.value)),
+      // Without the list a value can be typed all the same.
+      () => {},
+    );
+    return () => {
+      here = false;
+    };
+  }, [field]);
+  return known;
+}
+
 /**
- * Return a form that gives an image another value of a field.
- * @param options id, field; value: what it has now; label: of the text box; quick: with buttons for the usual values;
- *   after: called when it was changed and when that was undone, with the details
- * @returns an element; for a visitor who may only read, one that says so
+ * A form that gives an image another value of a field; for a visitor who may only read, a line that says so.
+ * @param id of the image
+ * @param field whose value it is
+ * @param value what it has now
+ * @param label of the text box
+ * @param quick with buttons for the usual values
+ * @param after called when it was changed and when that was undone, with the details
  */
-export function corrector({ id, field, value, label, quick = false, after = () => {} }) {
-  if (!mayWrite()) return el("p", { class: "soft" }, t("write.readonly"));
-  const listed = fresh("values");
-  const input = el("input", {
-    type: "text",
-    list: listed,
-    id: fresh("correct"),
-    required: true,
-    autocomplete: "off",
-    dir: "auto",
-  });
-  const list = el("datalist", { id: listed });
-  const usual = el("span", { class: "actions" });
-  const button = el("button", { class: "primary" }, t(value === null ? "correct.give" : "correct.do"));
-  const told = el("div", { class: "told", role: "status" });
-  let current = value;
-  let known = [];
-  fieldValues().then(
-    (all) => {
-      known = (all.get(field)?.values ?? []).map((each) => each.value);
-      fill(
-        list,
-        known
-          .filter((each) => keyOf(each) !== keyOf(current))
-          .map((each) => el("option", { value: textOf(each) })),
-      );
-      if (quick) fill(usual, known.slice(0, QUICK).map(choice));
-    },
-    // Without the list the value can be typed all the same.
-    () => {},
-  );
+export function Corrector({ id, field, value, label, quick = false, focus = false, after = () => {} }) {
+  const [current, setCurrent] = useState(value);
+  const [typed, setTyped] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [told, setTold] = useState(null);
+  const known = useKnownValues(field);
+  const name = useId();
+  if (!mayWrite()) return html`<p class="soft">${t("write.readonly")}</p>`;
   const set = async (next, done) => {
-    const before = current;
-    button.disabled = true;
+    setBusy(true);
     try {
       const details = await changeImage(id, { fields: { [field]: next } });
-      current = details.fields[field] ?? null;
-      done(before);
+      const now = details.fields[field] ?? null;
+      setCurrent(now);
+      done(current, now);
       after(details);
     } catch (error) {
       if (error.status === undefined) throw error;
-      fill(told, problemBox(error));
+      setTold(html`<${ProblemBox} error=${error} />`);
     } finally {
-      button.disabled = false;
+      setBusy(false);
     }
   };
-  const corrected = (before) => {
-    input.value = "";
-    fill(
-      told,
-      el(
-        "span",
-        { class: "good" },
-        icon("check"),
-        ...(before === null ? [t("correct.given")] : around(t("correct.done"), shown(before, 60))),
-      ),
-      el(
-        "button",
-        { type: "button", class: "quiet", onclick: () => set(before, undone) },
-        icon("undo"),
-        t("correct.undo"),
-      ),
-    );
-    announce(t("correct.said", { now: textOf(current).slice(0, 100), before: textOf(before).slice(0, 100) }));
+  const corrected = (before, now) => {
+    setTyped("");
+    setTold(html`<span class="good">
+        <${Icon} name="check" />
+        ${before === null
+          ? t("correct.given")
+          : html`<${Around} text=${t("correct.done")}><${Value} value=${before} longest=${60} /><//>`}
+      </span>
+      <button type="button" class="quiet" onclick=${() => set(before, undone)}>
+        <${Icon} name="undo" />${t("correct.undo")}
+      </button>`);
+    announce(t("correct.said", { now: textOf(now).slice(0, 100), before: textOf(before).slice(0, 100) }));
   };
   const undone = () => {
-    fill(told, el("span", {}, t("correct.undone")));
+    setTold(html`<span>${t("correct.undone")}</span>`);
     announce(t("correct.undone"));
   };
   const give = (next) => {
-    if (keyOf(next) === keyOf(current)) fill(told, el("span", {}, t("correct.same")));
+    if (keyOf(next) === keyOf(current)) setTold(html`<span>${t("correct.same")}</span>`);
     else set(next, corrected);
   };
-  const choice = (each) => el("button", { type: "button", onclick: () => give(each) }, shown(each, 40));
   const send = (event) => {
     event.preventDefault();
-    give(valueOf(input.value, known));
+    give(valueOf(typed, known));
   };
-  return el(
-    "form",
-    { class: "corrector", onsubmit: send },
-    el("label", { for: input.id }, label ?? t("correct.label", { field })),
-    quick && usual,
-    el("span", { class: "together" }, input, button),
-    list,
-    told,
-  );
+  return html`<form class="corrector" onsubmit=${send}>
+    <label for=${name}>${label ?? t("correct.label", { field })}</label>
+    ${quick &&
+    html`<span class="actions">
+      ${known
+        .slice(0, QUICK)
+        .map(
+          (each) =>
+            html`<button type="button" onclick=${() => give(each)}><${Value} value=${each} longest=${40} /></button>`,
+        )}
+    </span>`}
+    <span class="together">
+      <input
+        ref=${(input) => focus && typed === "" && !told && input?.focus()}
+        type="text"
+        id=${name}
+        list=${`${name}-values`}
+        required
+        autocomplete="off"
+        dir="auto"
+        value=${typed}
+        oninput=${(event) => setTyped(event.currentTarget.value)}
+      />
+      <button class="primary" disabled=${busy}>${t(value === null ? "correct.give" : "correct.do")}</button>
+    </span>
+    <datalist id=${`${name}-values`}>
+      ${known
+        .filter((each) => keyOf(each) !== keyOf(current))
+        .map((each) => html`<option value=${textOf(each)}></option>`)}
+    </datalist>
+    <div class="told" role="status">${told}</div>
+  </form>`;
 }
 
-/** Return a text with an element in the place of its {}. */
-export function around(text, element) {
+/** A text with children in the place of its {}. */
+export function Around({ text, children }) {
   const [before, after = ""] = text.split("{}");
-  return [el("span", {}, before, element, after)];
+  return html`<span>${before}${children}${after}</span>`;
 }

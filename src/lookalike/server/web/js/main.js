@@ -1,91 +1,113 @@
 // The page: its frame, and the view that the address names.
 
 import { whenLocked } from "./api.js";
-import { app, load, open } from "./app.js";
-import { showClassify } from "./classify.js";
-import { showDetails } from "./details.js";
-import { el, fill } from "./dom.js";
-import { showIndex } from "./indexing.js";
-import { showJudge } from "./judge.js";
+import { app, load, mayWrite, open } from "./app.js";
+import { Classify } from "./classify.js";
+import { Comparison } from "./comparison.js";
+import { Details } from "./details.js";
+import { Index } from "./indexing.js";
+import { Judge } from "./judge.js";
 import { askForKey, signOut } from "./keys.js";
 import { language, LANGUAGES, number, speak, t } from "./language.js";
 import { listenForLayers } from "./layers.js";
-import { remark, report, waiting } from "./notices.js";
+import { NewCollection } from "./new_collection.js";
+import { ProblemBox, Remark, Waiting } from "./notices.js";
 import { go, link, onMove, read } from "./route.js";
-import { showSearch } from "./search.js";
+import { Search } from "./search.js";
 import { short } from "./values.js";
+import { html, render } from "./view.js";
 
-/** Each fills a place and returns what to call with the parameters and the tab whenever they change. */
-const VIEWS = { search: showSearch, classify: showClassify, judge: showJudge, index: showIndex };
+/** Each is a component that takes what the address says: the parameters and the tab. */
+const VIEWS = {
+  search: Search,
+  classify: Classify,
+  judge: Judge,
+  index: Index,
+};
 
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
+const over = document.getElementById("over");
 const skip = document.getElementById("skip");
 
 let mounted = null;
-let update = null;
-let under = null;
 
-function frame(view) {
+/** The bar at the top: the views, the collections, the languages. */
+function Bar({ view }) {
   const name = app.collection?.name ?? "";
-  const tabs = Object.keys(VIEWS).map((each) =>
-    el(
-      "a",
-      { href: link({ collection: name, view: each }), "aria-current": each === view ? "page" : null },
-      t(`nav.${each}`),
-    ),
-  );
-  const collections = el(
-    "select",
-    {
-      "aria-label": t("collection"),
-      onchange: () => go({ collection: collections.value, view: read().view }),
-    },
-    app.collections.map((each) =>
-      el(
-        "option",
-        { value: each.name, selected: each.name === name },
-        `${short(each.name, 60)} (${number(each.count)})`,
-      ),
-    ),
-  );
-  const languages = el(
-    "select",
-    { "aria-label": t("language"), onchange: () => change(languages.value) },
-    Object.entries(LANGUAGES).map(([code, each]) =>
-      el("option", { value: code, lang: code, selected: code === language() }, each),
-    ),
-  );
   const leave = async () => {
     await signOut();
     location.reload();
   };
-  fill(
-    bar,
-    el(
-      "a",
-      { class: "brand", href: link({ collection: name, view: "search" }) },
-      el("span", { class: "logo", "aria-hidden": "true" }),
-      "lookalike",
-    ),
-    el("nav", { class: "views", "aria-label": t("nav.views") }, tabs),
-    el(
-      "div",
-      { class: "settings" },
-      app.collections.length > 0 && collections,
-      languages,
-      app.service?.keys && el("button", { type: "button", onclick: leave }, t("key.out")),
-    ),
-  );
+  return html`<a class="brand" href=${link({ collection: name, view: "search" })}>
+      <span class="logo" aria-hidden="true"></span>
+      lookalike
+    </a>
+    <nav class="views" aria-label=${t("nav.views")}>
+      ${Object.keys(VIEWS).map(
+        (each) =>
+          html`<a href=${link({ collection: name, view: each })} aria-current=${each === view ? "page" : null}>
+            ${t(`nav.${each}`)}
+          </a>`,
+      )}
+    </nav>
+    <div class="settings">
+      ${app.collections.length > 0 &&
+      html`<select
+        aria-label=${t("collection")}
+        value=${name}
+        onchange=${(event) => go({ collection: event.currentTarget.value, view: read().view })}
+      >
+        ${app.collections.map(
+          (each) =>
+            html`<option key=${each.name} value=${each.name} selected=${each.name === name}>
+              ${`${short(each.name, 60)} (${number(each.count)})`}
+            </option>`,
+        )}
+      </select>`}
+      <select
+        aria-label=${t("language")}
+        value=${language()}
+        onchange=${(event) => change(event.currentTarget.value)}
+      >
+        ${Object.entries(LANGUAGES).map(
+          ([code, each]) =>
+            html`<option value=${code} lang=${code} selected=${code === language()}>${each}</option>`,
+        )}
+      </select>
+      ${app.service?.keys && html`<button type="button" onclick=${leave}>${t("key.out")}</button>`}
+    </div>`;
 }
 
 function change(name) {
-  const focused = document.activeElement?.getAttribute("aria-label");
   speak(name);
   skip.textContent = t("skip");
-  mounted = null;
   show();
-  if (focused) bar.querySelector(".settings select:last-of-type")?.focus();
+}
+
+/** What the address names, with a word on a collection that is not there. */
+function Content({ route }) {
+  const View = VIEWS[route.view];
+  const { name } = app.collection;
+  return html`${route.collection &&
+    route.collection !== name &&
+    html`<${Remark} kind="warn">${t("collection.missing", { name: short(route.collection, 60) })}<//>`}
+    <${View} params=${route.params} tab=${route.tab} />`;
+}
+
+/** What the address lays over the view. */
+function Over({ params }) {
+  const shown = params.get("image");
+  const compared = params.getAll("compare");
+  return html`${shown && html`<${Details} key="details" id=${shown} />`}
+  ${compared.length > 0 && html`<${Comparison} key=${compared.join(" ")} ids=${compared} />`}`;
+}
+
+function NoCollection() {
+  return html`<h1>${t("nocollection")}</h1>
+    <p>${t("nocollection.how")}</p>
+    <pre>lookalike index FOLDER</pre>
+    ${mayWrite() && html`<section class="box"><h2>${t("new.title")}</h2><${NewCollection} /></section>`}`;
 }
 
 /** Show what the address says. */
@@ -94,47 +116,32 @@ function show() {
   open(route.collection);
   const name = app.collection?.name ?? null;
   document.title = `${t(`nav.${route.view}`)} · ${name ? `${short(name, 60)} · ` : ""}lookalike`;
-  if (!app.collection) {
-    frame(route.view);
-    fill(
-      main,
-      el("h1", {}, t("nocollection")),
-      el("p", {}, t("nocollection.how")),
-      el("pre", {}, "lookalike index FOLDER"),
-    );
-    return;
+  render(html`<${Bar} view=${route.view} />`, bar);
+  // Another collection, view or language is another page: nothing of the one before stays.
+  const key = JSON.stringify([name, route.view, language()]);
+  render(name ? html`<${Content} key=${key} route=${route} />` : html`<${NoCollection} key=${key} />`, main);
+  render(name && html`<${Over} key=${key} params=${route.params} />`, over);
+  const place = JSON.stringify([name, route.view]);
+  const moved = mounted !== null && mounted !== place;
+  mounted = place;
+  // A new view begins at its top, for the eye and for a screen reader.
+  if (moved) {
+    scrollTo(0, 0);
+    main.focus({ preventScroll: true });
   }
-  const key = JSON.stringify([name, route.view]);
-  if (key !== mounted) {
-    const moving = mounted !== null;
-    mounted = key;
-    under?.abort();
-    under = new AbortController();
-    frame(route.view);
-    update = VIEWS[route.view](main, under.signal);
-    if (route.collection && route.collection !== name) {
-      main.prepend(remark(t("collection.missing", { name: short(route.collection, 60) }), "warn"));
-    }
-    // A new view begins at its top, for the eye and for a screen reader.
-    if (moving) {
-      scrollTo(0, 0);
-      main.focus({ preventScroll: true });
-    }
-  }
-  update(route.params, route.tab);
-  showDetails(route.params.get("image"));
 }
 
 async function start() {
-  fill(main, waiting(t("waiting")));
+  render(html`<${Waiting} />`, main);
   try {
     await load();
   } catch (error) {
-    report(main, error, start);
+    render(html`<${ProblemBox} error=${error} again=${start} />`, main);
+    if (error.status === undefined) throw error;
     return;
   }
   onMove(show);
-  document.addEventListener("collections-changed", () => frame(read().view));
+  document.addEventListener("collections-changed", show);
   show();
   document.documentElement.dataset.ready = "yes";
 }
@@ -157,5 +164,7 @@ function prepare() {
   }
 }
 
+// What stands there for a browser without scripts.
+main.replaceChildren();
 prepare();
 start();

@@ -1,9 +1,8 @@
 // What the page says of what happens: to everyone by a box, to a screen reader by a live region.
 
-import { givenUp } from "./api.js";
-import { el, fill } from "./dom.js";
 import { t } from "./language.js";
 import { short } from "./values.js";
+import { html } from "./view.js";
 
 /** Let a screen reader say a text when it has finished what it says. */
 export function announce(text) {
@@ -15,26 +14,6 @@ export function announce(text) {
   });
 }
 
-/** Return a line of the server's own words, which are English whatever the language of the page. */
-export function said(text, tag = "p") {
-  return el(tag, { lang: "en", dir: "auto", class: "said" }, short(text, 2000));
-}
-
-/**
- * Return a box that says what went wrong.
- * @param error a Problem
- * @param again what to call to try once more; null where that is of no use
- */
-export function problemBox(error, again = null) {
-  return el(
-    "div",
-    { class: "notice bad", role: "alert" },
-    el("strong", {}, t(titleOf(error.status))),
-    said(error.message),
-    again && el("button", { type: "button", onclick: again }, t("problem.again")),
-  );
-}
-
 function titleOf(status) {
   if (!status) return "problem.noserver";
   if (status === 403) return "problem.forbidden";
@@ -43,39 +22,37 @@ function titleOf(status) {
   return status >= 500 ? "problem.server" : "problem.refused";
 }
 
-/** Return a box with a remark. */
-export function remark(text, kind = "") {
-  return el("div", { class: `notice ${kind}` }, text);
+/** A line of the server's own words, which are English whatever the language of the page. */
+export function Said({ text, tag = "p", children }) {
+  return html`<${tag} class="said" lang="en" dir="auto">${short(text, 2000)}${children}<//>`;
 }
 
-/** Return a line that says that something is under way. */
-export function waiting(text) {
-  return el("p", { class: "waiting" }, el("span", { class: "spinner", "aria-hidden": "true" }), text);
+/** A box that says what went wrong: `error` is a Problem; `again` tries once more, where that is of use. */
+export function ProblemBox({ error, again = null }) {
+  return html`<div class="notice bad" role="alert">
+    <strong>${t(titleOf(error.status))}</strong>
+    <${Said} text=${error.message} />
+    ${again && html`<button type="button" onclick=${again}>${t("problem.again")}</button>`}
+  </div>`;
+}
+
+/** A box with a remark. */
+export function Remark({ kind = "", children }) {
+  return html`<div class=${`notice ${kind}`}>${children}</div>`;
+}
+
+/** A line that says that something is under way. */
+export function Waiting({ text = t("waiting") }) {
+  return html`<p class="waiting"><span class="spinner" aria-hidden="true"></span>${text}</p>`;
 }
 
 /**
- * Show what a request answers, or what went wrong, in a place.
- * @param place the element; it is marked as busy meanwhile
- * @param request called for a promise; it is called again where the visitor tries once more
- * @param show called with the answer; what it returns is shown
+ * What was asked with `useAnswer`: a line while it is awaited, what went wrong, or what is shown of the answer.
+ * @param of what `useAnswer` returned
+ * @param children a function of the answer
  */
-export async function showAnswer(place, request, show, wait = t("waiting")) {
-  place.setAttribute("aria-busy", "true");
-  fill(place, waiting(wait));
-  try {
-    const answer = await request();
-    fill(place, show(answer));
-  } catch (error) {
-    if (givenUp(error)) return;
-    report(place, error, () => showAnswer(place, request, show, wait));
-  } finally {
-    place.removeAttribute("aria-busy");
-  }
-}
-
-/** Show what went wrong in a place; an error that is none of the server's is one of ours, and goes on. */
-export function report(place, error, again = null) {
-  if (givenUp(error)) return;
-  if (error.status === undefined) throw error;
-  fill(place, problemBox(error, again));
+export function Answer({ of: { answer, error, busy, again }, wait = t("waiting"), children }) {
+  if (busy) return html`<${Waiting} text=${wait} />`;
+  if (error) return html`<${ProblemBox} error=${error} again=${again} />`;
+  return answer === null ? null : children(answer);
 }

@@ -2,168 +2,127 @@
 
 import { ask } from "./api.js";
 import { app, here } from "./app.js";
-import { el, fill, fresh, icon, labelled, put } from "./dom.js";
-import { pickButton, takeDropped } from "./drop.js";
+import { Browse } from "./browse.js";
+import { Chosen } from "./chosen.js";
+import { DropZone, PickButton } from "./drop.js";
 import { hold } from "./files.js";
-import { filterChips, filterPanel } from "./filters.js";
-import { card, grid } from "./hits.js";
+import { FilterChips, Filters } from "./filters.js";
+import { Gallery } from "./gallery.js";
+import { Icon } from "./icons.js";
 import { decimal, seconds, t } from "./language.js";
-import { announce, problemBox, remark, report, said, waiting } from "./notices.js";
+import { listed } from "./listing.js";
+import { announce, ProblemBox, Remark, Said, Waiting } from "./notices.js";
 import { bodyOf, filtersOf, filtersText, isAsked, isForgotten, PAGE, PAGES, pageOf } from "./question.js";
 import { change, go, read } from "./route.js";
-import { addTerm, searchFrom, termChips } from "./terms.js";
+import { useSelection } from "./selection.js";
+import { addTerm, searchFrom, Terms } from "./terms.js";
 import { textOf } from "./values.js";
+import { html, useAnswer, useEffect, useId, useMemo, useRef, useState } from "./view.js";
 
 /** Images as deep as which the server lets one page: `DEEPEST` in its schemas, less a page. */
 const DEEPEST = 10_000 - 1001;
 /** Kinds of the server's remarks that the page says in its own language; what a model says of itself is English. */
 const SAID_HERE = ["unread", "plain", "recall"];
 
-/** Show the view in a place; it stays until the signal ends it. */
-export function showSearch(place, signal) {
-  const words = el("input", {
-    type: "search",
-    id: fresh("words"),
-    dir: "auto",
-    autocomplete: "off",
-    maxlength: "10000",
-    placeholder: t("search.placeholder"),
-  });
-  const chips = el("ul", { class: "terms", "aria-label": t("terms.label"), role: "list" });
-  const results = el("section", { class: "results", "aria-label": t("search.results") });
-  const active = el("div", { class: "chips" });
-  const choose = (where) => change({ f: filtersText(where) });
-  const filters = filterPanel(() => filtersOf(read().params), choose);
-  const options = optionsPanel();
-  const anew = (files) => {
-    words.value = "";
-    change({ q: null, image: null, p: files.map((file) => `+${hold(file)}`) });
-  };
+/** The view; `params` are those of the address. */
+export function Search({ params }) {
+  const where = filtersOf(params);
+  const choose = (next) => change({ f: filtersText(next) });
+  const anew = (files) => change({ q: null, image: null, p: files.map((file) => `+${hold(file)}`) });
   const more = (files) =>
-    change({ image: null, p: [...read().params.getAll("p"), ...files.map((file) => `+${hold(file)}`)] });
-  const form = el(
-    "form",
-    {
-      class: "asker",
-      role: "search",
-      onsubmit: (event) => {
-        event.preventDefault();
-        change({ q: words.value.trim() || null });
-      },
-    },
-    chips,
-    el(
-      "div",
-      { class: "asker-row" },
-      app.collection.texts
-        ? [el("label", { for: words.id, class: "heard" }, t("search.words")), words]
-        : el(
-            "p",
-            { class: "no-words" },
-            t(app.collection.problem ? "search.nomodel" : "search.nowords", app.collection),
-          ),
-      pickButton(t("search.pick"), (files) => (read().params.has("p") ? more(files) : anew(files))),
-      app.collection.texts && el("button", { class: "primary" }, icon("search"), t("search.go")),
-    ),
-    options.place,
-  );
-  const narrow = el(
-    "details",
-    { class: "filters", open: innerWidth > 860 },
-    el("summary", {}, icon("filter"), t("filter.title")),
-    filters.place,
-  );
-  fill(
-    place,
-    el("h1", { class: "heard" }, t("nav.search")),
-    form,
-    el("div", { class: "columns" }, narrow, el("div", {}, active, results)),
-  );
-  takeDropped(anew, signal);
-
-  let shownFor = null;
-  let shownText = null;
-  let under = null;
-  signal.addEventListener("abort", () => under?.abort());
-  return (params) => {
-    fill(chips, termChips(params));
-    chips.hidden = !chips.firstChild;
-    const text = params.get("q") ?? "";
-    // What is being typed stays while something else changes.
-    if (text !== shownText) words.value = text;
-    shownText = text;
-    options.refresh(params);
-    if (isAsked(params)) filters.refresh();
-    fill(active, filterChips(filtersOf(params), choose));
-    narrow.hidden = !isAsked(params);
-    const key = questionKey(params);
-    if (key === shownFor) return;
-    shownFor = key;
-    under?.abort();
-    under = new AbortController();
-    if (!isAsked(params)) fill(results, welcome(anew));
-    else if (isForgotten(params)) fill(results, remark(t("search.forgotten"), "warn"));
-    else search(results, params, under.signal);
-  };
+    change({ image: null, p: [...params.getAll("p"), ...files.map((file) => `+${hold(file)}`)] });
+  const asked = isAsked(params);
+  const key = questionKey(params);
+  return html`<h1 class="heard">${t("nav.search")}</h1>
+    <${Asker} params=${params} take=${params.has("p") ? more : anew} />
+    <div class="columns">
+      <details class="filters" open=${innerWidth > 860}>
+        <summary><${Icon} name="filter" />${t("filter.title")}</summary>
+        <${Filters} where=${where} choose=${choose} />
+      </details>
+      <div>
+        <${FilterChips} where=${where} choose=${choose} />
+        ${!asked
+          ? html`<${Browse} params=${params} where=${where} />`
+          : isForgotten(params)
+            ? html`<section class="results"><${Remark} kind="warn">${t("search.forgotten")}<//></section>`
+            : html`<${Results} params=${params} question=${key} />`}
+      </div>
+    </div>
+    <${DropZone} take=${anew} />`;
 }
 
 /** What a question consists of: the details that lie over its answer are no part of it. */
 function questionKey(params) {
   const asked = new URLSearchParams(params);
-  asked.delete("image");
+  for (const over of ["image", "compare"]) asked.delete(over);
   return asked.toString();
 }
 
-function welcome(take) {
-  const { count, texts } = app.collection;
-  if (!count) return remark(t("search.empty"));
-  return el(
-    "div",
-    { class: "welcome zone" },
-    icon("picture"),
-    el("p", { class: "lead" }, t(texts ? "search.welcome" : "search.welcomepictures", { count })),
-    el("p", { class: "soft" }, t("search.how")),
-    pickButton(t("search.choose"), take),
-    texts && el("p", { class: "soft" }, t("search.sums")),
-  );
+function Asker({ params, take }) {
+  const words = useId();
+  const input = useRef(null);
+  const text = params.get("q") ?? "";
+  const [typed, setTyped] = useState(text);
+  // What is being typed stays while something else changes, but for the first picture.
+  useEffect(() => setTyped(text), [text, params.has("p")]);
+  const { texts, problem } = app.collection;
+  const send = (event) => {
+    event.preventDefault();
+    // What a browser fills in by itself is not typed.
+    change({ q: input.current.value.trim() || null });
+  };
+  return html`<form class="asker" role="search" onsubmit=${send}>
+    <${Terms} params=${params} />
+    <div class="asker-row">
+      ${texts
+        ? html`<label for=${words} class="heard">${t("search.words")}</label>
+            <input
+              ref=${input}
+              type="search"
+              id=${words}
+              dir="auto"
+              autocomplete="off"
+              maxlength="10000"
+              placeholder=${t("search.placeholder")}
+              value=${typed}
+              oninput=${(event) => setTyped(event.currentTarget.value)}
+            />`
+        : html`<p class="no-words">${t(problem ? "search.nomodel" : "search.nowords", app.collection)}</p>`}
+      <${PickButton} label=${t("search.pick")} take=${take} />
+      ${texts && html`<button class="primary"><${Icon} name="search" />${t("search.go")}</button>`}
+    </div>
+    <${Options} params=${params} />
+  </form>`;
 }
 
-function optionsPanel() {
-  const flag = (name, label, on = "1") => {
-    const box = el("input", {
-      type: "checkbox",
-      "data-name": name,
-      onchange: () => change({ [name]: box.checked ? on : null }),
-    });
-    return el("label", { class: "choice" }, box, label);
-  };
+function Options({ params }) {
+  const size = useId();
   const index = app.collection.approximation;
-  const size = el(
-    "select",
-    { onchange: () => change({ k: size.value === String(PAGE) ? null : size.value }) },
-    PAGES.map((each) => el("option", { value: each }, t("search.page", { count: each }))),
-  );
-  const place = el(
-    "details",
-    { class: "options" },
-    el("summary", {}, t("options")),
-    el(
-      "div",
-      { class: "option-list" },
-      labelled(t("search.size"), size),
-      app.collection.texts && flag("hybrid", t("search.hybrid")),
-      flag("cutoff", t("search.cutoff"), "auto"),
-      index && flag("near", t("search.approximate", { recall: decimal(index.recall, 3) })),
-    ),
-  );
-  const refresh = (params) => {
-    size.value = String(pageOf(params));
-    for (const box of place.querySelectorAll("input")) {
-      box.checked = params.has(box.dataset.name);
-      if (box.checked) place.open = true;
-    }
-  };
-  return { place, refresh };
+  const flag = (name, label, on = "1") => html`<label class="choice">
+    <input
+      type="checkbox"
+      checked=${params.has(name)}
+      onchange=${(event) => change({ [name]: event.currentTarget.checked ? on : null })}
+    />
+    ${label}
+  </label>`;
+  const sized = (event) => change({ k: event.currentTarget.value === String(PAGE) ? null : event.currentTarget.value });
+  const used = ["hybrid", "cutoff", "near"].some((each) => params.has(each));
+  const [open, setOpen] = useState(used);
+  return html`<details class="options" open=${open || used} ontoggle=${(event) => setOpen(event.currentTarget.open)}>
+    <summary>${t("options")}</summary>
+    <div class="option-list">
+      <span class="choice">
+        <label for=${size}>${t("search.size")}</label>
+        <select id=${size} value=${pageOf(params)} onchange=${sized}>
+          ${PAGES.map((each) => html`<option value=${each}>${t("search.page", { count: each })}</option>`)}
+        </select>
+      </span>
+      ${app.collection.texts && flag("hybrid", t("search.hybrid"))} ${flag("cutoff", t("search.cutoff"), "auto")}
+      ${index && flag("near", t("search.approximate", { recall: decimal(index.recall, 3) }))}
+    </div>
+  </details>`;
 }
 
 const ACTIONS = () => [
@@ -172,80 +131,90 @@ const ACTIONS = () => [
   { drawing: "minus", label: t("details.subtract"), act: (hit) => addTerm("-", hit.id) },
 ];
 
-async function search(place, params, signal) {
-  place.setAttribute("aria-busy", "true");
-  // What is there stays until the answer comes: nothing jumps.
-  const old = place.querySelector(".grid");
-  if (old) old.classList.add("stale");
-  else fill(place, waiting(t("search.waiting")));
-  const begun = performance.now();
-  try {
+/** What was found; `question` says what was asked. */
+function Results({ params, question }) {
+  const first = useAnswer(question, async (signal) => {
+    const begun = performance.now();
     const answer = await ask("POST", here("search"), { ...bodyOf(params, 0), signal });
-    const took = (performance.now() - begun) / 1000;
-    const list = grid(t("search.results"));
-    const total = el("p", { class: "soft status" });
-    fill(place, total, remarks(answer), answer.hits.length ? list : nothing(answer, params));
-    const add = (hits) =>
-      put(
-        list,
-        hits.map((hit) => card(hit, { actions: ACTIONS() })),
-      );
-    add(answer.hits);
-    const tell = (count, isMore) => {
-      total.textContent = `${t(isMore ? "search.first" : "search.all", { count })} · ${seconds(took)}`;
-      announce(t(isMore ? "search.first" : "search.all", { count }));
-    };
-    tell(answer.hits.length, answer.more);
-    if (answer.more) put(place, moreButton(params, answer.hits.length, signal, add, tell));
-  } catch (error) {
-    report(place, error, () => search(place, params, signal));
-  } finally {
-    if (!signal.aborted) place.removeAttribute("aria-busy");
-  }
+    return { ...answer, question, took: (performance.now() - begun) / 1000 };
+  });
+  const rest = useRest(params, first);
+  const { answer, busy, error, again } = first;
+  const list = useMemo(() => listed([...(answer?.hits ?? []), ...rest.hits]), [answer, rest.hits]);
+  const hits = list.total;
+  const selection = useSelection(question, list);
+  const said = answer && t(rest.more ? "search.first" : "search.all", { count: hits });
+  useEffect(() => said && !busy && announce(said), [said, busy]);
+  return html`<section class="results" aria-label=${t("search.results")} aria-busy=${busy ? "true" : null}>
+    ${busy && !answer && html`<${Waiting} text=${t("search.waiting")} />`}
+    ${error && html`<${ProblemBox} error=${error} again=${again} />`}
+    ${answer &&
+    html`<p class="soft status">${said} · ${seconds(answer.took)}</p>
+      <${Remarks} answer=${answer} />
+      ${hits
+        ? html`<${Gallery}
+              label=${t("search.results")}
+              list=${list}
+              selection=${selection}
+              kind=${busy ? "stale" : ""}
+              caption=${answer.hits[0].by_vectors || answer.hits[0].by_words ? 122 : 104}
+              actions=${ACTIONS()}
+            />
+            <${Chosen} selection=${selection} list=${list} />`
+        : html`<${Nothing} answer=${answer} params=${params} />`}
+      ${rest.more && !busy && html`<${More} rest=${rest} />`}`}
+  </section>`;
 }
 
-function moreButton(params, count, signal, add, tell) {
-  const told = el("div", {});
-  const button = el("button", { type: "button", class: "wide" }, t("more"));
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    told.replaceChildren();
+const NONE = [];
+
+/** Further pages of an answer: {hits, more, next, busy, error}. */
+function useRest(params, { answer, busy: anew }) {
+  const [rest, setRest] = useState({ of: null, hits: [], more: false, busy: false, error: null });
+  const current =
+    rest.of === answer ? rest : { of: answer, hits: NONE, more: Boolean(answer?.more), busy: false, error: null };
+  const next = async () => {
+    if (anew || current.busy) return;
+    setRest({ ...current, busy: true, error: null });
+    const told = (changes) => setRest((now) => (now.of === answer ? { ...now, busy: false, ...changes } : now));
     try {
-      const answer = await ask("POST", here("search"), { ...bodyOf(params, count), signal });
-      count += answer.hits.length;
-      add(answer.hits);
-      const on = answer.more && count <= DEEPEST;
-      tell(count, on);
-      button.hidden = !on;
+      const offset = answer.hits.length + current.hits.length;
+      const found = await ask("POST", here("search"), bodyOf(params, offset));
+      told({
+        hits: [...current.hits, ...found.hits],
+        more: found.more && offset + found.hits.length <= DEEPEST,
+      });
     } catch (error) {
-      if (error.status === undefined) {
-        if (error.name === "AbortError") return;
-        throw error;
-      }
-      fill(told, problemBox(error));
-    } finally {
-      button.disabled = false;
+      told({ error });
+      if (error.status === undefined) throw error;
     }
-  });
-  return el("div", { class: "more" }, told, button);
+  };
+  return { ...current, next };
 }
 
-function remarks(answer) {
-  const lines = answer.remarks.map((each, place) => {
-    const kind = answer.remark_kinds[place];
-    return SAID_HERE.includes(kind) ? el("li", {}, t(`search.${kind}`, answer)) : said(each, "li");
-  });
-  if (answer.approximation) {
-    const { kind, recall, k } = answer.approximation;
-    lines.push(el("li", {}, t("search.approximated", { kind, k, recall: decimal(recall, 3) })));
-  }
-  if (answer.cutoff)
-    lines.push(el("li", {}, t("search.cutat", { similarity: decimal(answer.cutoff.similarity, 3) })));
-  if (answer.left_out) lines.push(el("li", {}, t("search.leftout", { count: answer.left_out })));
-  return lines.length > 0 && el("ul", { class: "remarks" }, lines);
+function More({ rest: { next, busy, error } }) {
+  return html`<div class="more">
+    ${error && html`<${ProblemBox} error=${error} />`}
+    <button type="button" class="wide" disabled=${busy} onclick=${next}>${t("more")}</button>
+  </div>`;
 }
 
-function nothing(answer, params) {
+function Remarks({ answer }) {
+  const { remarks, remark_kinds: kinds, approximation, cutoff, left_out: left } = answer;
+  const lines = remarks.map((each, place) =>
+    SAID_HERE.includes(kinds[place])
+      ? html`<li>${t(`search.${kinds[place]}`, answer)}</li>`
+      : html`<${Said} text=${each} tag="li" />`,
+  );
+  const also = (text) => lines.push(html`<li>${text}</li>`);
+  if (approximation)
+    also(t("search.approximated", { ...approximation, recall: decimal(approximation.recall, 3) }));
+  if (cutoff) also(t("search.cutat", { similarity: decimal(cutoff.similarity, 3) }));
+  if (left) also(t("search.leftout", { count: left }));
+  return lines.length > 0 && html`<ul class="remarks">${lines}</ul>`;
+}
+
+function Nothing({ answer, params }) {
   const filtered = Object.entries(filtersOf(params)).map(
     ([field, values]) => `${field} = ${values.map(textOf).join(", ")}`,
   );
@@ -253,14 +222,12 @@ function nothing(answer, params) {
   if (answer.cutoff && answer.best !== null)
     lines.push(t("search.best", { similarity: decimal(answer.best, 3) }));
   const clear = () => go({ ...read(), params: without(read().params, "f", "cutoff") });
-  return el(
-    "div",
-    { class: "welcome" },
-    icon("search"),
-    el("p", { class: "lead" }, lines.join(" ")),
-    (filtered.length > 0 || params.has("cutoff")) &&
-      el("button", { type: "button", onclick: clear }, t("search.clear")),
-  );
+  return html`<div class="welcome">
+    <${Icon} name="search" />
+    <p class="lead">${lines.join(" ")}</p>
+    ${(filtered.length > 0 || params.has("cutoff")) &&
+    html`<button type="button" onclick=${clear}>${t("search.clear")}</button>`}
+  </div>`;
 }
 
 function without(params, ...names) {

@@ -1,66 +1,67 @@
 // The pictures that are searched for, each with its sign.
 
-import { el, icon } from "./dom.js";
 import { heldFile, isFile } from "./files.js";
-import { t } from "./language.js";
 import { openImage } from "./hits.js";
-import { picture } from "./pictures.js";
+import { Icon } from "./icons.js";
+import { t } from "./language.js";
+import { Picture } from "./pictures.js";
 import { pictureTerms } from "./question.js";
 import { change, go, read } from "./route.js";
 import { short } from "./values.js";
+import { html } from "./view.js";
 
-/** Return the pictures of a question, with buttons to turn their signs and to take them out. */
-export function termChips(params) {
+/** The pictures of a question, with buttons to turn their signs and to take them out. */
+export function Terms({ params }) {
   const terms = pictureTerms(params);
   const several = terms.length > 1 || Boolean(params.get("q"));
-  return terms.map((term, place) => chip(term, place, several));
+  if (!terms.length) return null;
+  return html`<ul class="terms" aria-label=${t("terms.label")} role="list">
+    ${terms.map(
+      (term, place) =>
+        html`<${Term} key=${term.reference} term=${term} place=${place} several=${several} />`,
+    )}
+  </ul>`;
 }
 
-function chip({ sign, reference }, place, several) {
+function Term({ term: { sign, reference }, place, several }) {
   const file = isFile(reference) ? heldFile(reference) : null;
   const image = isFile(reference) ? null : { id: reference, name: reference };
   const name = short(file ? file.file.name : t("terms.image"), 60);
-  const shown = file || image ? picture(image, { width: 96, reference, alt: name, eager: true }) : null;
-  const turn = el(
-    "button",
-    {
-      type: "button",
-      class: `sign ${sign < 0 ? "minus" : ""}`,
-      "aria-label": t(sign < 0 ? "terms.isminus" : "terms.isplus", { name }),
-      onclick: () => replace(place, `${sign < 0 ? "+" : "-"}${reference}`),
-    },
-    icon(sign < 0 ? "minus" : "plus"),
-  );
-  return el(
-    "li",
-    { class: `term ${sign < 0 ? "minus" : ""}` },
-    (several || sign < 0) && turn,
-    image
-      ? el("button", { type: "button", class: "bare", onclick: () => openImage(reference) }, shown)
-      : shown,
-    file && el("bdi", { class: "name" }, name),
-    file &&
-      el(
-        "a",
-        {
-          class: "button quiet",
-          href: classifyLink(reference),
-          "aria-label": t("details.classify"),
-          title: t("details.classify"),
-        },
-        icon("tag"),
-      ),
-    el(
-      "button",
-      {
-        type: "button",
-        class: "quiet",
-        "aria-label": t("terms.remove", { name }),
-        onclick: () => replace(place, null),
-      },
-      icon("close"),
-    ),
-  );
+  const minus = sign < 0 ? "minus" : "";
+  const picture =
+    (file || image) &&
+    html`<${Picture} image=${image} width=${96} reference=${reference} alt=${name} eager />`;
+  return html`<li class=${`term ${minus}`}>
+    ${(several || minus) &&
+    html`<button
+      type="button"
+      class=${`sign ${minus}`}
+      aria-label=${t(minus ? "terms.isminus" : "terms.isplus", { name })}
+      onclick=${() => replace(place, `${minus ? "+" : "-"}${reference}`)}
+    >
+      <${Icon} name=${minus || "plus"} />
+    </button>`}
+    ${image
+      ? html`<button type="button" class="bare" onclick=${() => openImage(reference)}>${picture}</button>`
+      : picture}
+    ${file &&
+    html`<bdi class="name">${name}</bdi>
+      <a
+        class="button quiet"
+        href=${classifyLink(reference)}
+        aria-label=${t("details.classify")}
+        title=${t("details.classify")}
+        ><${Icon} name="tag"
+      /></a>`}
+    <button
+      type="button"
+      class="quiet"
+      aria-label=${t("terms.remove", { name })}
+      onclick=${() => replace(place, null)}
+    >
+      <${Icon} name="close" />
+    </button>
+  </li>`;
 }
 
 function classifyLink(reference) {

@@ -1,4 +1,4 @@
-"""The command `export` writes a folder that needs no torch, and says how well both agree."""
+"""The command `export-model` writes a folder that needs no torch, and says how well both agree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from conformal_clip_data import textile_simulated_root
 
-from lookalike.cli.export import export
+from lookalike.cli.export_model import export_model
 from lookalike.embedders.registry import open_embedder
 from lookalike.errors import InvalidArgument
 from tests.torch import weights as made
@@ -33,7 +33,7 @@ def test_a_model_is_exported_with_the_command(weights: Path, tmp_path: Path) -> 
         str(tmp_path / "cache"),
     ]
     pictures = str(textile_simulated_root() / "global")
-    done = CliRunner().invoke(export, [*words, "--photographs", pictures], catch_exceptions=False)
+    done = CliRunner().invoke(export_model, [*words, "--photographs", pictures], catch_exceptions=False)
     assert done.exit_code == 0
     assert "on 32 photographs both give the same vectors: similarity at least 1.000000" in " ".join(
         done.output.split()
@@ -53,5 +53,7 @@ def test_a_folder_without_pictures_is_refused(weights: Path, tmp_path: Path) -> 
         str(tmp_path / "cache"),
     ]
     with pytest.raises(InvalidArgument, match="no picture in"):
-        CliRunner().invoke(export, [*words, "--photographs", str(tmp_path / "empty")], catch_exceptions=False)
+        CliRunner().invoke(
+            export_model, [*words, "--photographs", str(tmp_path / "empty")], catch_exceptions=False
+        )
     assert not (tmp_path / "out").exists()

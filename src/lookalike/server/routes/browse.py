@@ -1,0 +1,56 @@
+"""The route that lists images in an order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+
+from lookalike.schemas.browse import BrowseAnswer, BrowsedGroup, BrowsedImage, BrowseQuery
+from lookalike.server.http.responses import json_response
+from lookalike.server.service import InjectedService, Service
+
+router = APIRouter(tags=["images"])
+
+
+@router.post("/v1/collections/{name}/browse", response_model=BrowseAnswer)
+async def browse(name: str, query: BrowseQuery, service: InjectedService) -> Response:
+    """List images in an order, from any place on; others' changes show after a minute."""
+    return await service.store_pool.run(lambda: json_response(_browse(service, name, query)))
+
+
+def _browse(service: Service, name: str, query: BrowseQuery) -> BrowseAnswer:
+    found = service.collection(name)
+    by = query.by if query.order in ("label", "uncertain") else None
+    listing, version = service.listings.get(found.name, query.order, by, query.where)
+    records = listing.read(query.offset, query.limit)
+    names = service.roots.names(records)
+    sure = listing.confidence([record.id for record in records])
+    wanted = None if query.fields is None else set(query.fields)
+    images = [
+        BrowsedImage(
+            id=record.id,
+            name=shown,
+            fields={
+                field: value for field, value in record.fields.items() if wanted is None or field in wanted
+            },
+            time=_iso(taken),
+            confidence=confidence,
+        )
+        for record, shown, taken, confidence in zip(records, names, listing.times(records), sure, strict=True)
+    ]
+    groups = []
+    if query.offset == 0:
+        groups = [
+            BrowsedGroup(value=each.value, start=each.start, count=each.count) for each in listing.groups
+        ]
+    return BrowseAnswer(images=images, total=len(listing), version=version, groups=groups)
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"
+    except (OverflowError, ValueError, OSError):  # a year beyond 9999
+        return None
