@@ -58,6 +58,8 @@ def open_store(url: str, timeout: float = TIMEOUT, *, cache: Path | None = None)
 # What reads tables of others, by the scheme of the store's URL.
 _ATTACHING = {
     "sqlite": ("sqlite", "SqliteTables"),
+    "postgresql": ("postgres", "PostgresTables"),
+    "postgres": ("postgres", "PostgresTables"),
 }
 
 
