@@ -290,7 +290,7 @@ class RemoteCollection:
         """Delete a collection and return how many images it had; a writing key is needed."""
         return self._connection.request(Deleted, "DELETE", *self._path, again=False).deleted
 
-    def thumbnail(self, identity: str, size: Literal[64, 128, 256, 512] = 256) -> bytes:
+    def thumbnail(self, identity: str, size: Literal[64, 128, 256, 512, 2048] = 256) -> bytes:
         """Return an image as a WebP of at most so many pixels a side."""
         answer = self._connection.send(
             "GET", *self._path, "images", identity, "thumbnail", query={"size": size}

@@ -159,7 +159,7 @@ function step(event) {
 }
 
 /**
- * An image as a card; a click opens its details.
+ * An image as a card of a short list; a click opens its details.
  * @param image with its similarity where it has one
  * @param width in CSS pixels
  * @param fields those to show, by default the first
@@ -167,28 +167,38 @@ function step(event) {
  * @param actions buttons for the mouse, {drawing, label, act}, which the details have too
  */
 export function Card({ image, width = 160, fields = null, note = null, actions = [] }) {
-  const latest = useLatest(image);
   return html`<li class="card" data-image=${image.id}>
     <button type="button" class="open" onclick=${() => openImage(image.id)}>
-      <${Picture} image=${image} width=${width} alt="" />
-      <span class="about">
-        ${image.similarity !== undefined && html`<${Similarity} image=${image} />`}
-        ${note && html`<span class="similarity">${note}</span>`}
-        <span class="tags"><${Tags} fields=${latest.fields} wanted=${fields} /></span>
-        <${FileName} name=${image.name} longest=${120} />
-        <${Places} image=${image} />
-      </span>
+      <${CardFace} image=${image} width=${width} fields=${fields} note=${note} />
     </button>
-    ${actions.length > 0 &&
-    html`<span class="quick">
-      ${actions.map(
-        ({ drawing, label, act }) =>
-          html`<button type="button" title=${label} aria-label=${label} tabindex="-1" onclick=${() => act(image)}>
-            <${Icon} name=${drawing} />
-          </button>`,
-      )}
-    </span>`}
+    <${Quick} image=${image} actions=${actions} />
   </li>`;
+}
+
+/** What a card shows of an image: its picture, and what is known at a glance. */
+export function CardFace({ image, width, fields, note }) {
+  const latest = useLatest(image);
+  return html`<${Picture} image=${image} width=${width} alt="" />
+    <span class="about">
+      ${image.similarity !== undefined && html`<${Similarity} image=${image} />`}
+      ${note && html`<span class="similarity">${note}</span>`}
+      <span class="tags"><${Tags} fields=${latest.fields} wanted=${fields} /></span>
+      <${FileName} name=${image.name} longest=${120} />
+      <${Places} image=${image} />
+    </span>`;
+}
+
+/** Buttons of a card for the mouse. */
+export function Quick({ image, actions }) {
+  if (!actions.length) return null;
+  return html`<span class="quick">
+    ${actions.map(
+      ({ drawing, label, act }) =>
+        html`<button type="button" title=${label} aria-label=${label} tabindex="-1" onclick=${() => act(image)}>
+          <${Icon} name=${drawing} />
+        </button>`,
+    )}
+  </span>`;
 }
 
 function Similarity({ image }) {

@@ -3,7 +3,8 @@
 import { whenLocked } from "./api.js";
 import { app, load, open } from "./app.js";
 import { showClassify } from "./classify.js";
-import { showDetails } from "./details.js";
+import { Comparison } from "./comparison.js";
+import { Details } from "./details.js";
 import { showIndex } from "./indexing.js";
 import { showJudge } from "./judge.js";
 import { askForKey, signOut } from "./keys.js";
@@ -25,6 +26,7 @@ const VIEWS = {
 
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
+const over = document.getElementById("over");
 const skip = document.getElementById("skip");
 
 let mounted = null;
@@ -92,6 +94,14 @@ function Content({ route }) {
     <${View} params=${route.params} tab=${route.tab} />`;
 }
 
+/** What the address lays over the view. */
+function Over({ params }) {
+  const shown = params.get("image");
+  const compared = params.getAll("compare");
+  return html`${shown && html`<${Details} key="details" id=${shown} />`}
+  ${compared.length > 0 && html`<${Comparison} key=${compared.join(" ")} ids=${compared} />`}`;
+}
+
 function NoCollection() {
   return html`<h1>${t("nocollection")}</h1>
     <p>${t("nocollection.how")}</p>
@@ -108,6 +118,7 @@ function show() {
   // Another collection, view or language is another page: nothing of the one before stays.
   const key = JSON.stringify([name, route.view, language()]);
   render(name ? html`<${Content} key=${key} route=${route} />` : html`<${NoCollection} key=${key} />`, main);
+  render(name && html`<${Over} key=${key} params=${route.params} />`, over);
   const place = JSON.stringify([name, route.view]);
   const moved = mounted !== null && mounted !== place;
   mounted = place;
@@ -116,7 +127,6 @@ function show() {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
   }
-  if (name) showDetails(route.params.get("image"));
 }
 
 async function start() {

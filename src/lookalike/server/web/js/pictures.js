@@ -11,12 +11,19 @@ import { html, useEffect, useState } from "./view.js";
 
 /** Widths that the server makes pictures of, in pixels. */
 const SIZES = [64, 128, 256, 512];
+/** The one that can be looked into, in pixels. */
+const LARGE = 2048;
 
 /** Return the address of a small picture of an image; `width` is that on the screen, in CSS pixels. */
 export function thumbnail(id, width) {
   const wanted = width * Math.min(devicePixelRatio || 1, 2);
   const size = SIZES.find((each) => each >= wanted) ?? SIZES.at(-1);
   return `${here("images", id, "thumbnail")}?size=${size}`;
+}
+
+/** Return the address of a larger picture, where what is shown has as many pixels as there may be; null otherwise. */
+export function larger(id, longest) {
+  return longest >= SIZES.at(-1) ? `${here("images", id, "thumbnail")}?size=${LARGE}` : null;
 }
 
 /** Return the address of the file itself. */
