@@ -64,10 +64,10 @@ _ATTACHING = {
 
 
 def _open_foreign(module: tuple[str, str], url: str, timeout: float) -> ForeignDatabase:
-    """Open a database whose tables are attached: `attached.MODULE.CLASS`, called as a back end is."""
-    opened: ForeignDatabase = getattr(import_module(f"lookalike.stores.attached.{module[0]}"), module[1])(
-        url, timeout
-    )
+    """Open a database whose tables are attached: `stores.ROOM.foreign_tables.CLASS`, called as a back end is."""
+    opened: ForeignDatabase = getattr(
+        import_module(f"lookalike.stores.{module[0]}.foreign_tables"), module[1]
+    )(url, timeout)
     return opened
 
 
