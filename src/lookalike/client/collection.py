@@ -23,7 +23,7 @@ from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.suggest import SuggestQuery
-from lookalike.search.query import Image, RecordId, Text, alternatives, as_query
+from lookalike.search.query import Image, RecordId, Text, Vector, alternatives, as_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -537,6 +537,8 @@ def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]
         return {"id": term.id, "sign": sign}
     if isinstance(term, Text):
         return {"text": term.text, "sign": sign}
+    if isinstance(term, Vector):
+        return {"vector": [float(number) for number in term.numbers], "sign": sign}
     pictures.append(read_picture(term))
     return {"image": len(pictures) - 1, "sign": sign}
 

@@ -15,7 +15,7 @@ DEEPEST = 10_000
 
 
 class Term(RequestModel):
-    """A picture, an image of the collection, or a text; added, or taken away."""
+    """A picture, an image of the collection, a text or a vector; added, or taken away."""
 
     text: str | None = Field(None, min_length=1, max_length=10_000, examples=["a red car"])
     id: Id | None = None
@@ -23,12 +23,18 @@ class Term(RequestModel):
         None,
         description="A picture; in a multipart request, the place of the `image` part that has it, from 0.",
     )
+    vector: list[float] | None = Field(
+        None,
+        min_length=1,
+        max_length=65_536,
+        description="A vector of the collection's space that was computed elsewhere, of any length but 0.",
+    )
     sign: Literal[1, -1] = 1
 
     @model_validator(mode="after")
-    def _one_of_three(self) -> Self:
-        if sum(each is not None for each in (self.text, self.id, self.image)) != 1:
-            raise ValueError("a term is one of text, id and image")
+    def _one_of_four(self) -> Self:
+        if sum(each is not None for each in (self.text, self.id, self.image, self.vector)) != 1:
+            raise ValueError("a term is one of text, id, image and vector")
         return self
 
 
