@@ -61,11 +61,13 @@ if TYPE_CHECKING:
         StoreCorrupt,
         StoreDenied,
         StoreError,
+        StoreForeign,
         StoreFull,
         StoreNewer,
         StoreOlder,
         StoreReadOnly,
         StoreUnreachable,
+        TableNotFound,
         TargetDiffers,
         Unanswerable,
         UnusableImage,
@@ -81,7 +83,10 @@ if TYPE_CHECKING:
     from lookalike.search.hits import Hit, SearchResult
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Image, RecordId, Terms, Text
+    from lookalike.stores.attached.attaching import Attached
+    from lookalike.stores.attached.description import Attachment
     from lookalike.transfer.copy import CopyReport
+    from lookalike.transfer.exports.export import ExportReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import (
         Approximation,
@@ -107,6 +112,8 @@ __all__ = [
     "AnomalyEvaluation",
     "AnomalyScorer",
     "Approximation",
+    "Attached",
+    "Attachment",
     "Audit",
     "CheckReport",
     "Classified",
@@ -125,6 +132,7 @@ __all__ = [
     "Evaluation",
     "Explainer",
     "Explanation",
+    "ExportReport",
     "ExtraMissing",
     "FieldNotFound",
     "FitReport",
@@ -166,6 +174,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreDenied",
     "StoreError",
+    "StoreForeign",
     "StoreFull",
     "StoreNewer",
     "StoreOlder",
@@ -173,6 +182,7 @@ __all__ = [
     "StoreUnreachable",
     "Suggestions",
     "Table",
+    "TableNotFound",
     "TargetDiffers",
     "Terms",
     "Text",
@@ -190,6 +200,8 @@ __all__ = [
 
 # The modules of those that are no errors.
 _HOMES = {
+    "Attached": "stores.attached.attaching",
+    "Attachment": "stores.attached.description",
     "Suggestions": "active_learning.suggest",
     "Anomaly": "anomaly.scoring",
     "AnomalyEvaluation": "anomaly.evaluation",
@@ -220,6 +232,7 @@ _HOMES = {
     "RecordId": "search.query",
     "Text": "search.query",
     "CopyReport": "transfer.copy",
+    "ExportReport": "transfer.exports.export",
     "Parity": "transfer.parity",
     "Approximation": "types",
     "CollectionInfo": "types",

@@ -12,19 +12,29 @@ import platformdirs
 from lookalike.collection import Collection, paths_of
 from lookalike.embedders.models import DEFAULT_MODEL, Models
 from lookalike.embedders.registry import known_cards
-from lookalike.errors import CollectionExists, CollectionNotFound
+from lookalike.embedders.unknown import unknown_space
+from lookalike.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    InvalidArgument,
+    PathNotFound,
+    StoreForeign,
+    Unanswerable,
+)
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.ingest.indexed_folders import indexed_paths, notes_state
+from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, notes_state, remember_indexed
 from lookalike.opened import Opened
 from lookalike.progress import silent
 from lookalike.search.neighbours import embed_paths
 from lookalike.search.query import alternatives
+from lookalike.sources.locations import location
 from lookalike.stores.registry import TIMEOUT, check_approximate, open_store
 from lookalike.stores.sql import SECONDS
 from lookalike.types import Space
+from lookalike.uris import file_uri, object_text, object_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lookalike.collection import Paths
     from lookalike.embedders.feature_cache import FeatureCache
@@ -35,6 +45,8 @@ if TYPE_CHECKING:
     from lookalike.progress import Progress
     from lookalike.search.neighbours import PlainVector
     from lookalike.search.query import Conditions
+    from lookalike.stores.attached.attaching import Attached
+    from lookalike.stores.attached.description import Attachment
     from lookalike.stores.damage import Damage
     from lookalike.stores.store import Store
     from lookalike.transfer.copy import CopyReport
@@ -76,8 +88,8 @@ class Database:
         device: Device = "auto",
     ) -> None:
         """Open a store; see `open`."""
-        store = open_store(url, timeout)
         folder = default_cache() if cache is None else Path(cache)
+        store = open_store(url, timeout, cache=folder)
         self._models = Models(folder, None if weights is None else Path(weights), device)
         self._store = store
         self._opened = Opened(store, self._models, url, timeout)
@@ -119,6 +131,111 @@ class Database:
         embedder = self.embedder(model)
         space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
         return self[self._store.create(name, space).name]
+
+    def attach(
+        self,
+        table: str,
+        name: str | None = None,
+        *,
+        model: str | None = None,
+        space: str | None = None,
+        id: str | None = None,  # noqa: A002 as it is called in tables
+        vector: str | None = None,
+        path: str | None = None,
+        base: str | Path | None = None,
+        fields: Mapping[str, str] | None = None,
+        metadata: str | None = None,
+        digest: str | None = None,
+        writable: bool = False,
+        dry_run: bool = False,
+    ) -> Attached:
+        """Make a collection of a table or view that somebody else made and goes on writing.
+
+        Nothing is copied, and nothing is changed in the database: it is noted in the cache folder what is
+        where. What is not said of the columns is guessed, and told. Attached again, a table is what is said
+        then.
+
+        Args:
+            table: its name, with its schema where it needs one.
+            name: of the collection; None: the table's.
+            model: the embedder that the vectors were made by; its weights have to be on this machine.
+            space: instead, a name for an embedder that is unknown here: then vectors answer, and neither
+                pictures nor texts can be asked for.
+            id: the column that names the rows.
+            vector: the column of vectors.
+            path: the column of the pictures' paths or URIs, or `column:$.path.in.json`.
+            base: the folder, or the URI of a bucket's, that relative paths are relative to.
+            fields: of each field a column, or `column:$.path[*].in.json`.
+            metadata: the column of JSON that is given as metadata.
+            digest: the column with the SHA-256 of the pictures.
+            writable: write corrections into the table, and remove rows from it; never its columns or indexes.
+            dry_run: look at it only.
+
+        Raises:
+            InvalidArgument: the table is not as said, or what is meant cannot be guessed; neither a model nor
+                a space is named, or the model's vectors have another dimension.
+            TableNotFound: there is no such table, view or column.
+            CollectionExists: a collection that is no attached table has that name.
+            ModelNotFound, WeightsMissing, ExtraMissing: of the embedder.
+        """
+        from lookalike.stores.attached.attaching import Attached, Columns, attachable_name, describe
+
+        tables = self._store.attached
+        found = tables.find(table)
+        kept = attachable_name(found.table) if name is None else name
+        columns = Columns(id, vector, path, _base_uri(base), fields or {}, metadata, digest)
+        attachment = describe(
+            found, kept, columns, lambda dimension: self._space_of(model, space, dimension), writable=writable
+        )
+        if not tables.has(attachment.name):
+            with suppress(CollectionNotFound, StoreForeign):
+                raise CollectionExists(self._store.collection(attachment.name).name)
+        tally = tables.table_of(attachment).tally(thorough=True)
+        if dry_run:
+            return Attached(attachment, found, tally, None, None)
+        tables.notes.keep(attachment)
+        reason = None
+        try:
+            if tally.records:
+                self._store.build_index(attachment.name)
+        except Unanswerable as error:
+            reason = str(error)
+        if base is not None:
+            remember_indexed(self.cache, self.url, attachment.name, [location(str(base))])
+        collection = self._store.collection(attachment.name)
+        return Attached(tables.attachment(attachment.name), found, tally, collection, reason)
+
+    def detach(self, name: str) -> str:
+        """Forget that a table was attached, and return what it is called; nothing is changed in it.
+
+        Raises:
+            CollectionNotFound: no table is attached under that name.
+        """
+        tables = self._store.attached
+        attachment = tables.attachment(name)
+        tables.notes.forget(name)
+        forget_indexed(self.cache, self.url, attachment.name)
+        return attachment.table
+
+    def attached(self) -> list[Attachment]:
+        """Return which tables of others are attached, by the names of their collections."""
+        return sorted(self._store.attached.notes.all().values(), key=lambda one: one.name)
+
+    def _space_of(self, model: str | None, space: str | None, dimension: int | None) -> Space:
+        if (model is None) is (space is None):
+            raise InvalidArgument(
+                "say which model the vectors are of (--model), or give an unknown one a name (--space)"
+            )
+        if space is not None:
+            if dimension is None:
+                raise InvalidArgument("the table does not say how many numbers its vectors have: it is empty")
+            return unknown_space(space, dimension)
+        embedder = self.embedder(model or "")
+        if dimension not in (None, embedder.dimension):
+            raise InvalidArgument(
+                f"the vectors have {dimension:,} numbers, and those of {model} have {embedder.dimension:,}"
+            )
+        return Space(embedder.name, embedder.fingerprint, embedder.dimension)
 
     def collections(self) -> list[CollectionInfo]:
         """Return what the store says of its collections, by name."""
@@ -333,6 +450,22 @@ class Database:
             approximate=approximate,
             progress=progress,
         )
+
+
+def _base_uri(base: str | Path | None) -> str | None:
+    """Return the URI of a folder with a slash at its end.
+
+    Raises:
+        PathNotFound: it is no folder of this machine, and no bucket's.
+    """
+    if base is None:
+        return None
+    if object_text(str(base)) is not None:
+        return f"{object_uri(str(base)).rstrip('/')}/"
+    folder = Path(str(base).removeprefix("file://")).expanduser().absolute()
+    if not folder.is_dir():
+        raise PathNotFound(str(base))
+    return f"{file_uri(folder).rstrip('/')}/"
 
 
 def open(  # noqa: A001 - it is called lookalike.open

@@ -7,6 +7,7 @@
     ├── NotFound
     │   ├── PathNotFound       no such file or folder
     │   ├── CollectionNotFound
+    │   ├── TableNotFound      no table, view or column of that name in a database of others
     │   ├── FieldNotFound      no record of the collection has that field
     │   ├── ImageNotFound      no record of the collection has that id
     │   ├── VectorNotFound     no vector of the collection has that name
@@ -38,6 +39,7 @@
         ├── StoreReadOnly
         ├── StoreFull          no space left
         ├── StoreCorrupt
+        │   └── StoreForeign   a database of another program: its tables can be attached
         ├── StoreNewer         written by a later version of lookalike
         └── StoreOlder         written by an earlier version, without what this one needs
 
@@ -104,6 +106,18 @@ class CollectionNotFound(NotFound):
         super().__init__(
             f"no collection {name!r}: {have}; `lookalike index PATH --collection {name}` makes it"
         )
+
+
+class TableNotFound(NotFound):
+    """A table, view or column that a database does not have."""
+
+    def __init__(self, table: str, known: Iterable[str]) -> None:
+        self.table = table
+        self.known = list(known)
+        most = 40  # that one line names
+        have = f"there are {', '.join(self.known[:most])}" if self.known else "there is none"
+        more = f" and {len(self.known) - most:,} more" if len(self.known) > most else ""
+        super().__init__(f"no table, view or column {table!r}: {have}{more}")
 
 
 class FieldNotFound(NotFound):
@@ -393,6 +407,17 @@ class StoreFull(StoreError):
 
 class StoreCorrupt(StoreError):
     """It is no store of ours, or a damaged one."""
+
+
+class StoreForeign(StoreCorrupt):
+    """It is a database of another program, which is left as it is; its tables can be attached."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            url,
+            "is a database of another program; nothing was changed. `lookalike attach TABLE` makes a "
+            "collection of a table in it",
+        )
 
 
 class StoreNewer(StoreError):

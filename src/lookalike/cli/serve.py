@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,10 @@ from lookalike.cli.output import print_text
 from lookalike.errors import InvalidArgument
 from lookalike.server.settings import MEGABYTE
 from lookalike.server.settings import Settings as ServiceSettings
+from lookalike.sources.locations import location
+
+if TYPE_CHECKING:
+    from lookalike.sources.objects import Location
 
 _DEFAULTS = ServiceSettings()
 
@@ -31,6 +35,17 @@ def _read_aliases(
         if read[alias] != model:
             raise click.BadParameter(f"{alias!r} is an alias of two models.")
     return tuple(read.items())
+
+
+def _read_roots(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> tuple[Location, ...]:
+    """Read folders that are there, and prefixes of objects."""
+    roots = tuple(location(value) for value in values)
+    for value, root in zip(values, roots, strict=True):
+        if isinstance(root, Path) and not root.exists():
+            raise click.BadParameter(f"Path {value!r} does not exist.")
+    return roots
 
 
 @click.command()
@@ -78,9 +93,10 @@ def _read_aliases(
     "--root",
     "roots",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True),
+    callback=_read_roots,
     metavar="PATH",
-    help="Show pictures below this folder too; those that were indexed here are shown anyway.",
+    help="Show pictures below this folder or s3://bucket/prefix too, and let who may write have it indexed; "
+    "those that were indexed here are shown anyway.",
 )
 @option(
     "--uploads",

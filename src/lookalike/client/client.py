@@ -13,6 +13,7 @@ from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import data_url
 from lookalike.schemas.collections import Collection, Collections, NewCollection
 from lookalike.schemas.embeddings import EmbeddingsAnswer, EmbeddingsRequest, Model, Models
+from lookalike.schemas.index import Folders
 from lookalike.schemas.jobs import Job, Jobs
 from lookalike.schemas.service import ServiceInfo
 from lookalike.search.query import Text
@@ -76,6 +77,15 @@ class Client:
         body = build_query(NewCollection, {"name": name, "model": model})
         made = self._connection.request(Collection, "POST", "v1", "collections", body=body, again=False)
         return self[made.name]
+
+    def folders(self, root: str | None = None, path: str = "") -> Folders:
+        """Return the folders that may be indexed there: the roots, or what lies in a folder below one.
+
+        Args:
+            root: its name; None for the roots.
+            path: below it, parted by slashes.
+        """
+        return self._connection.request(Folders, "GET", "v1", "folders", query={"root": root, "path": path})
 
     def models(self) -> list[Model]:
         """Return the models that may be asked for vectors."""

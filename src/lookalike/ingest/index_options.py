@@ -61,7 +61,7 @@ class IndexOptions:
     include: Sequence[str] = ()
     """Patterns of the only images that are taken."""
     as_before: bool = False
-    """Leave out what was left out when the same paths were indexed last on this machine, instead."""
+    """Leave out, too, what was left out when the same paths were indexed last on this machine."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
     frames: Sampling | None = None

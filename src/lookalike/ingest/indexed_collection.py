@@ -76,7 +76,7 @@ def index_collection(
     patterns: Mapping[Location, Patterns] = dict.fromkeys(roots, Patterns(options.exclude, options.include))
     noted = indexed_paths(models.cache, store.url).get(same_name(name), Indexed())
     if options.as_before:
-        patterns = noted.patterns
+        patterns = {**noted.patterns, **{root: _beside(noted.patterns.get(root), options) for root in roots}}
     group_by = dict.fromkeys(roots, options.group_by) if options.group_by is not None else {}
     if options.as_before:
         group_by = {**noted.group_by, **group_by}
@@ -122,6 +122,16 @@ def index_collection(
     if options.machines is None and report.embedded >= 0.9 * report.images:
         note_speed(models.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
     return report, unnoted
+
+
+def _beside(before: Patterns | None, options: IndexOptions) -> Patterns:
+    """Return what was left out before, and what is to be left out now, without saying it twice."""
+    if before is None:
+        return Patterns(options.exclude, options.include)
+    return Patterns(
+        list(dict.fromkeys((*before.exclude, *options.exclude))),
+        list(dict.fromkeys((*before.include, *options.include))),
+    )
 
 
 def _few_lack(store: Store, name: str) -> bool:

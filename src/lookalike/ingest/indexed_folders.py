@@ -10,7 +10,6 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from lookalike.errors import InvalidArgument
 from lookalike.shared_json import change_entries, read_entries
@@ -18,7 +17,7 @@ from lookalike.sources.locations import full, location
 from lookalike.sources.objects import ObjectPath
 from lookalike.sources.patterns import Patterns, file_names
 from lookalike.stores.checks import same_name
-from lookalike.stores.sqlite.address import file_path
+from lookalike.stores.places import store_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 _NAME = "indexed.json"
 _WAIT_S = 10.0
-# Options of stores' URLs that say where the data is.
-_PLACES = frozenset({"dbname", "host", "port", "prefix", "schema"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ def remember_indexed(
     left_out, regexes = patterns or {}, group_by or {}
     given = [path for path in map(full, paths) if not _is_left_out(path, left_out.get(path))]
     lost = {full(path) for path in gone}
-    place, key = _place(store), same_name(collection)
+    place, key = store_place(store), same_name(collection)
 
     def add(notes: dict[str, object]) -> dict[str, object]:
         collections = _object(notes.get(place))
@@ -117,7 +114,7 @@ def remember_indexed(
 
 def forget_indexed(cache: Path, store: str, collection: str) -> None:
     """Forget what was indexed into a collection that is gone."""
-    place, key = _place(store), same_name(collection)
+    place, key = store_place(store), same_name(collection)
 
     def drop(notes: dict[str, object]) -> dict[str, object]:
         left = {name: noted for name, noted in _object(notes.get(place)).items() if name != key}
@@ -134,7 +131,7 @@ def indexed_paths(cache: Path, store: str) -> dict[str, Indexed]:
         cache: the user's cache folder.
         store: the URL of the store.
     """
-    noted = _object(read_entries(_path(cache)).get(_place(store)))
+    noted = _object(read_entries(_path(cache)).get(store_place(store)))
     return {name: _indexed(each) for name, each in noted.items()}
 
 
@@ -149,19 +146,6 @@ def notes_state(cache: Path) -> tuple[int, int, int] | None:
 
 def _path(cache: Path) -> Path:
     return cache / _NAME
-
-
-def _place(store: str) -> str:
-    """Return what of a store's URL says where the data is: not who asks for it, nor how it is searched."""
-    scheme = store.partition(":")[0].lower()
-    if scheme == "sqlite":
-        return f"sqlite:///{os.path.realpath(file_path(store))}"
-    parts = urlsplit(store)
-    # In Oracle a user's name is also that of the schema with the tables.
-    user, at, host = parts.netloc.rpartition("@")
-    owner = user.partition(":")[0] + at if scheme == "oracle" else ""
-    said = [pair for pair in parse_qsl(parts.query) if pair[0] in _PLACES]
-    return parts._replace(netloc=owner + host, query=urlencode(sorted(said))).geturl()
 
 
 def _below(path: Location, folders: set[Location]) -> bool:

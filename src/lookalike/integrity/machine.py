@@ -61,7 +61,7 @@ def examine_machine(url: str, cache: Path, timeout: float) -> Iterator[Examined]
     yield _examine_runtime()
     yield _examine_cache(cache)
     known = known_cards(cache)
-    yield from _examine_store(url, timeout, known)
+    yield from _examine_store(url, cache, timeout, known)
     here = ", ".join(name for name, card in known.items() if card.here)
     yield Examined("models", "works", f"on this machine: {here}", "lookalike models lists all")
     yield from _examine_extras()
@@ -101,10 +101,10 @@ def _size(count: int) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def _examine_store(url: str, timeout: float, known: Mapping[str, Card]) -> Iterator[Examined]:
+def _examine_store(url: str, cache: Path, timeout: float, known: Mapping[str, Card]) -> Iterator[Examined]:
     """Look at the store and at the models of its collections."""
     try:
-        store = open_store(url, timeout)
+        store = open_store(url, timeout, cache=cache)
     except LookalikeError as error:
         yield Examined("store", "trouble", str(error))
         return

@@ -9,9 +9,44 @@ from pydantic import Field, StrictBool
 from lookalike.schemas.values import RequestModel, ResponseModel, Unusable
 
 
-class IndexQuery(RequestModel):
-    """How to index again what was indexed; folders are never named by a client."""
+class AllowedFolder(RequestModel):
+    """A folder below one of those that `lookalike serve --root` names."""
 
+    root: str = Field(
+        min_length=1, max_length=4096, description="As `GET /v1/folders` names it.", examples=["photographs"]
+    )
+    path: str = Field(
+        "",
+        max_length=4096,
+        description="Below it, parted by slashes; empty: all of it.",
+        examples=["2026/may"],
+    )
+
+
+class FolderEntry(ResponseModel):
+    """A folder in another, or a root."""
+
+    name: str
+    path: str = Field(description="Below its root; empty of a root itself.")
+    problem: str | None = Field(description="Why it cannot be indexed; null where it can.")
+
+
+class Folders(ResponseModel):
+    """What lies directly in a folder; or the roots, where none was named."""
+
+    root: str | None
+    path: str
+    folders: list[FolderEntry] = Field(description="By name; hidden ones and those of systems are no part.")
+    images: int = Field(description="Files in it that are named like images.")
+    films: int = Field(description="Those that are named like films, of which `frames` takes images.")
+
+
+class IndexQuery(RequestModel):
+    """How to index what was indexed again, or a folder that the service lets clients index."""
+
+    folder: AllowedFolder | None = Field(
+        None, description="What is to be indexed; null: again what was indexed."
+    )
     labels: Literal["auto", "folders", "json", "table", "xml", "yolo", "none"] = Field(
         "auto", description="Where labels are read from."
     )

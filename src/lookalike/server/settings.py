@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lookalike.sources.objects import Location
+
 MEGABYTE = 1 << 20
 
 
@@ -21,8 +23,9 @@ class Settings:
     """Models that embeddings may be asked of, beside those of the collections."""
     aliases: tuple[tuple[str, str], ...] = ()
     """Further names of models, as (name, model): what an application that is there already calls one."""
-    roots: tuple[Path, ...] = ()
-    """Folders whose pictures may be shown, beside those that `index` was given on this machine."""
+    roots: tuple[Location, ...] = ()
+    """Folders, and prefixes of objects, whose pictures may be shown, beside those that `index` was given on
+    this machine; clients may have them indexed, and any folder below them."""
     uploads: Path | None = None
     """Where added pictures are kept; None: none can be added."""
     host: str = "127.0.0.1"

@@ -114,6 +114,16 @@ class Bucket:
             count, last = count + len(listed), listed[-1]
             yield listed
 
+    def level(self, prefix: str) -> tuple[list[str], list[str]]:
+        """List what is directly below a prefix: the prefixes there, and the keys of objects.
+
+        Raises:
+            UnaskableKey: there is a key that cannot be asked for.
+            SourceError: it cannot be listed.
+        """
+        found = self._ask(None, lambda: self._obstore.list_with_delimiter(self._store, prefix or None))
+        return list(found["common_prefixes"]), [str(each["path"]) for each in found["objects"]]
+
     def _other_pages(
         self, prefix: str, after: str | None, count: int, last: ObjectMeta | None, refusal: UnaskableKey
     ) -> Iterator[Sequence[ObjectMeta]]:

@@ -277,6 +277,17 @@ def list_objects(
         yield paths
 
 
+def list_level(folder: ObjectPath) -> tuple[list[str], list[str]]:
+    """Return the names of the folders and of the objects directly below a path, those that can be asked for.
+
+    Raises:
+        SourceError: they cannot be listed.
+    """
+    folders, keys = _bucket(folder).level(folder.key)
+    names = [[key.rpartition("/")[2] for key in some if is_askable(key)] for some in (folders, keys)]
+    return names[0], names[1]
+
+
 def read_ahead(paths: Iterable[Location]) -> Iterator[Location]:
     """Yield paths in order; objects among them are being read before they are asked for: a few at a time."""
     waiting: deque[Location] = deque()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
 from lookalike.plugins import STORES, load_plugin, plugin_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lookalike.stores.attached.foreign import ForeignDatabase
     from lookalike.stores.backend import Backend
     from lookalike.stores.store import Store
 
@@ -15,7 +20,7 @@ TIMEOUT = 30.0
 """Seconds to wait for a store that another process has locked, unless the caller says otherwise."""
 
 
-def open_store(url: str, timeout: float = TIMEOUT) -> Store:
+def open_store(url: str, timeout: float = TIMEOUT, *, cache: Path | None = None) -> Store:
     """Open the store that `url` names; it is made when something is first written.
 
     Args:
@@ -27,6 +32,7 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
             - `oracle://user:password@host:port/service`
             - a scheme that another package brings: see `plugins`
         timeout: seconds to wait for a server, or for another process's lock.
+        cache: the user's cache folder, where it is noted which tables of others are attached; None: none are.
 
     Raises:
         InvalidArgument: no store speaks that scheme, or the URL is not as the store wants it.
@@ -36,7 +42,34 @@ def open_store(url: str, timeout: float = TIMEOUT) -> Store:
     """
     from lookalike.stores.store import Store
 
-    return Store(_open_backend(url, timeout))
+    backend = _open_backend(url, timeout)
+    scheme = url.partition(":")[0].lower()
+    if cache is None or scheme not in _ATTACHING:
+        return Store(backend)
+    from lookalike.stores.attached.backend import AttachedBackend
+    from lookalike.stores.attached.notes import AttachedNotes
+    from lookalike.stores.places import store_place
+
+    open_database = partial(_open_foreign, _ATTACHING[scheme], url, timeout)
+    return Store(
+        backend,
+        AttachedBackend(backend.url, open_database, AttachedNotes(cache, store_place(url)), backend.damage),
+    )
+
+
+# What reads tables of others, by the scheme of the store's URL.
+_ATTACHING = {
+    "sqlite": ("sqlite", "SqliteTables"),
+    "postgresql": ("postgres", "PostgresTables"),
+    "postgres": ("postgres", "PostgresTables"),
+}
+
+
+def _open_foreign(module: tuple[str, str], url: str, timeout: float) -> ForeignDatabase:
+    """Open a database whose tables are attached: a class in the `foreign_tables` of its room."""
+    tables = import_module(f"lookalike.stores.{module[0]}.foreign_tables")
+    opened: ForeignDatabase = getattr(tables, module[1])(url, timeout)
+    return opened
 
 
 def _open_backend(url: str, timeout: float) -> Backend:

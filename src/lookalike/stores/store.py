@@ -7,13 +7,23 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from lookalike.errors import CollectionEmpty, CollectionNotFound, NotFound, SpaceMismatch, VectorNotFound
+from lookalike.errors import (
+    CollectionEmpty,
+    CollectionExists,
+    CollectionNotFound,
+    InvalidArgument,
+    NotFound,
+    SpaceMismatch,
+    StoreForeign,
+    VectorNotFound,
+)
 from lookalike.stores.batches import SCAN_BATCH, chunks
 from lookalike.stores.checks import (
     check_k,
     check_records,
     collection_name,
     is_usable_id,
+    same_name,
     unit_vectors,
     usable_ids,
     vector_name,
@@ -37,6 +47,7 @@ from lookalike.types import Approximation, Neighbour, VectorInfo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from lookalike.stores.attached.backend import AttachedBackend
     from lookalike.stores.backend import Backend, BuiltIndex, Choose, Rows
     from lookalike.stores.damage import DamageLog
     from lookalike.stores.entry import Entry, VectorEntry
@@ -64,10 +75,29 @@ class Store:
 
     Args:
         backend: where the collections are.
+        attached: tables of others that are collections too; None where none can be attached.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, attached: AttachedBackend | None = None) -> None:
         self._backend = backend
+        self._attached = attached
+
+    def _of(self, name: str) -> Backend:
+        """Return the back end that a collection is of."""
+        if self._attached is not None and self._attached.has(name):
+            return self._attached
+        return self._backend
+
+    @property
+    def attached(self) -> AttachedBackend:
+        """The tables of others that are collections too.
+
+        Raises:
+            InvalidArgument: this store attaches none.
+        """
+        if self._attached is None:
+            raise InvalidArgument(f"{self.url}: no table can be attached there")
+        return self._attached
 
     @property
     def url(self) -> str:
@@ -85,17 +115,36 @@ class Store:
     @property
     def problems(self) -> list[str]:
         """What went on without being as it should be, one line each: an index that cannot be kept, say."""
-        return self._backend.problems
+        return [*self._backend.problems, *(() if self._attached is None else self._attached.problems)]
 
     # Collections
 
     def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""
-        return [entry.info() for entry in self._backend.entries()]
+        found = [entry.info() for entry in self._entries()]
+        return found if self._attached is None else sorted(found, key=lambda one: same_name(one.name))
+
+    def _entries(self) -> list[Entry]:
+        """Return all collections; an attached one is in front of one of its name."""
+        attached = [] if self._attached is None else self._attached.entries()
+        names = {same_name(entry.name) for entry in attached}
+        return [*attached, *(entry for entry in self._own_entries() if same_name(entry.name) not in names)]
+
+    def _own_entries(self) -> list[Entry]:
+        """Return the collections that are no attached tables: none in a database of another program."""
+        try:
+            return self._backend.entries()
+        except StoreForeign:
+            if self._has_attached():
+                return []
+            raise
+
+    def _has_attached(self) -> bool:
+        return self._attached is not None and bool(self._attached.notes.all())
 
     def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
-        return self._backend.entry(name, counted=True).info()
+        return self._of(name).entry(name, counted=True).info()
 
     def create(
         self, name: str, space: Space, *, vector: str = VECTOR, metric: bytes | None = None
@@ -134,12 +183,17 @@ class Store:
             InvalidArgument: the new name is not usable.
             CollectionExists: another collection has it.
         """
-        self._backend.rename(name, collection_name(new))
+        new, of = collection_name(new), self._of(name)
+        of.entry(name)
+        if self._attached is not None and same_name(new) != same_name(name):
+            with suppress(CollectionNotFound, StoreForeign):
+                raise CollectionExists(self._of(new).entry(new).name)
+        of.rename(name, new)
         self.damage.forget(name)
 
     def delete(self, name: str) -> int:
         """Delete a collection and return how many records it had."""
-        count = self._backend.delete(name)
+        count = self._of(name).delete(name)
         self.damage.forget(name)
         return count
 
@@ -175,7 +229,7 @@ class Store:
         """
         wanted = VectorInfo(vector_name(vector), space, becomes_default=becomes_default)
         metrics = {} if metric is None else {space: metric}
-        self._backend.declare(name, lambda entry, lacking: with_vector(entry, wanted, lacking), metrics)
+        self._of(name).declare(name, lambda entry, lacking: with_vector(entry, wanted, lacking), metrics)
         return self.collection(name)
 
     def lacking(self, name: str, space: Space, most: int | None = None) -> list[str]:
@@ -189,7 +243,7 @@ class Store:
         Raises:
             SpaceMismatch: the collection declares no vector of that space.
         """
-        return self._backend.lacking(name, lambda entry: entry.declared(space), most)
+        return self._of(name).lacking(name, lambda entry: entry.declared(space), most)
 
     def fill(self, name: str, space: Space, records: Sequence[Record], vectors: Vectors) -> int:
         """Give the vector of a space to records that lack it, all or none, and return how many got it.
@@ -211,7 +265,7 @@ class Store:
         rows = [row for row, one in enumerate(records) if is_usable_id(one.id)]
         if len(rows) < len(records):
             records, checked = [records[row] for row in rows], checked[rows]
-        return self._backend.fill(name, lambda entry: entry.declared(space), records, checked)
+        return self._of(name).fill(name, lambda entry: entry.declared(space), records, checked)
 
     def finish_vector(self, name: str, space: Space) -> CollectionInfo:
         """Make the vector of a space ready, in one step, and return the collection.
@@ -223,7 +277,7 @@ class Store:
             SpaceMismatch: the collection declares no vector of that space.
             VectorIncomplete: records lack it.
         """
-        self._backend.declare(name, lambda entry, lacking: with_finished(entry, space, lacking), {})
+        self._of(name).declare(name, lambda entry, lacking: with_finished(entry, space, lacking), {})
         return self.collection(name)
 
     def drop_vector(self, name: str, space: Space) -> CollectionInfo:
@@ -235,7 +289,7 @@ class Store:
             SpaceMismatch: the collection declares no vector of that space.
             InvalidArgument: no ready one would be left, or a fitted one is made from it.
         """
-        self._backend.declare(name, lambda entry, _: without_vector(entry, space), {})
+        self._of(name).declare(name, lambda entry, _: without_vector(entry, space), {})
         return self.collection(name)
 
     def set_default(self, name: str, vector: str) -> CollectionInfo:
@@ -244,7 +298,7 @@ class Store:
         Raises:
             VectorNotFound: no ready one has that name.
         """
-        self._backend.declare(name, lambda entry, _: with_default(entry, vector), {})
+        self._of(name).declare(name, lambda entry, _: with_default(entry, vector), {})
         return self.collection(name)
 
     def metric(self, name: str, using: str | None = None, *, space: Space | None = None) -> bytes | None:
@@ -259,7 +313,7 @@ class Store:
             VectorNotFound: no ready vector has that name.
             SpaceMismatch: no vector is of that space.
         """
-        return self._backend.metric(name, _choice(using, space))
+        return self._of(name).metric(name, _choice(using, space))
 
     # Records
 
@@ -281,9 +335,9 @@ class Store:
         """
         check_records(records)
         stored = [stored_record(record) for record in records]
-        self._backend.entry(name).given(vectors)
+        self._of(name).entry(name).given(vectors)
         checked = {space: unit_vectors(name, space, rows, len(records)) for space, rows in vectors.items()}
-        self._backend.put(name, stored, lambda entry: entry.given(checked))
+        self._of(name).put(name, stored, lambda entry: entry.given(checked))
         self.damage.forget(name, [record.id for record in records])
 
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
@@ -294,12 +348,12 @@ class Store:
         """
         stored = [stored_labels(*one) for one in labels]
         by_id = {one.id: one for one in stored}
-        self._backend.relabel(name, [by_id[one] for one in usable_ids(by_id)])
+        self._of(name).relabel(name, [by_id[one] for one in usable_ids(by_id)])
         self.damage.forget(name, [identity for identity, _, _ in labels])
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """Remove records by id and return how many there were."""
-        count = self._backend.remove(name, usable_ids(ids))
+        count = self._of(name).remove(name, usable_ids(ids))
         self.damage.forget(name, ids)
         return count
 
@@ -312,11 +366,11 @@ class Store:
 
         To be read to its end at once: the store may be held until then.
         """
-        return sound_stamps(self._backend.stamps(name), partial(self.damage.note, name))
+        return sound_stamps(self._of(name).stamps(name), partial(self.damage.note, name))
 
     def get(self, name: str, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
-        rows = self._backend.read(name, usable_ids(ids), lambda _: ())
+        rows = self._of(name).read(name, usable_ids(ids), lambda _: ())
         found = {} if rows is None else sound_records(rows.records, partial(self.damage.note, name))
         return [found[identity] for identity in ids if identity in found]
 
@@ -340,7 +394,7 @@ class Store:
         def choose(entry: Entry) -> list[VectorEntry]:
             return [one for one in entry.vectors if one.info.ready] if using is None else [entry.ready(using)]
 
-        rows = self._backend.read(name, usable_ids(ids), choose)
+        rows = self._of(name).read(name, usable_ids(ids), choose)
         assert rows is not None  # noqa: S101 a name that is none raises
         chosen = choose(rows.entry)
         records, vectors = self._sound(name, rows, chosen)
@@ -349,8 +403,8 @@ class Store:
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         """Return the ids of the records whose file has this SHA-256, sorted."""
         if is_usable_id(digest):
-            return self._backend.ids_by_digest(name, digest)
-        self._backend.entry(name)
+            return self._of(name).ids_by_digest(name, digest)
+        self._of(name).entry(name)
         return []
 
     def scan(
@@ -378,33 +432,42 @@ class Store:
         for records, _ in self._batches(name, where, lambda _: []):
             yield records
 
-    def scan_vectors(self, name: str) -> Iterator[tuple[list[Record], dict[Space, Vectors]]]:
-        """Yield all records as `scan` does, with the vectors that were ready when the first was asked for.
+    def scan_vectors(
+        self, name: str, where: Where | None = None, *, spaces: Sequence[Space] | None = None
+    ) -> Iterator[tuple[list[Record], dict[Space, Vectors]]]:
+        """Yield all matching records as `scan` does, with several vectors.
 
         A record of which one vector is damaged is left out.
+
+        Args:
+            name: the collection.
+            where: only records that match.
+            spaces: those of the vectors; None: of all that are ready when the first batch is asked for.
 
         Raises:
             VectorNotFound: one of these vectors is dropped meanwhile.
         """
-        entry = self._backend.entry(name)
-        spaces = [one.info.space for one in entry.vectors if one.info.ready]
+        wanted = spaces
+        if wanted is None:
+            entry = self._of(name).entry(name)
+            wanted = [one.info.space for one in entry.vectors if one.info.ready]
         for records, vectors in self._batches(
-            name, None, lambda entry: [_kept(entry, one) for one in spaces]
+            name, where, lambda entry: [_kept(entry, one) for one in wanted]
         ):
-            yield records, dict(zip(spaces, vectors, strict=True))
+            yield records, dict(zip(wanted, vectors, strict=True))
 
     def _batches(
         self, name: str, where: Where | None, choose: Callable[[Entry], list[VectorEntry]]
     ) -> Iterator[tuple[list[Record], list[Vectors]]]:
         """Yield matching records with the chosen vectors of each, in order of id."""
-        entry, ids = self._backend.matching(name, where)
+        entry, ids = self._of(name).matching(name, where)
         chosen = [one.info.space for one in choose(entry)]
 
         def again(entry: Entry) -> list[VectorEntry]:
             return [_kept(entry, space) for space in chosen]
 
         for some in chunks(ids, SCAN_BATCH):
-            rows = self._backend.read(entry, usable_ids(some), again)
+            rows = self._of(name).read(entry, usable_ids(some), again)
             if rows is None:
                 return
             # What matched may match no more where somebody has changed it since.
@@ -475,7 +538,7 @@ class Store:
             return vector, checked[space]
 
         if not len(query.vectors):
-            ask(self._backend.entry(name))
+            ask(self._of(name).entry(name))
             return []
         left_out: set[str] = set()
 
@@ -485,10 +548,10 @@ class Store:
 
         while True:
             try:
-                hits = self._backend.nearest(name, ask, query.leaving_out(left_out))
+                hits = self._of(name).nearest(name, ask, query.leaving_out(left_out))
             except DamagedCandidates as damaged:
                 ids = usable_ids(fault.id for fault in damaged.faults)
-                rows = self._backend.read(name, ids, lambda _: ())
+                rows = self._of(name).read(name, ids, lambda _: ())
                 uris = {} if rows is None else _uris(rows)
                 note([fault._replace(uri=uris.get(fault.id)) for fault in damaged.faults])
                 continue
@@ -520,11 +583,11 @@ class Store:
         check_k(k)
         terms, note = query_terms(words), partial(self.damage.note, name)
         if not terms:
-            self._backend.entry(name)
+            self._of(name).entry(name)
             return []
         wanted = k
         while True:
-            hits = self._backend.words(name, terms, wanted, where)
+            hits = self._of(name).words(name, terms, wanted, where)
             records = sound_records(hits.records, note, where)
             found = [records[identity] for identity in hits.ids if identity in records]
             if len(found) >= k or len(hits.ids) < wanted:
@@ -549,15 +612,15 @@ class Store:
             VectorNotFound: no ready vector has that name.
             SpaceMismatch: no vector is of that space.
         """
-        entry, choose = self._backend.entry(name, counted=True), _choice(using, space)
+        entry, choose = self._of(name).entry(name, counted=True), _choice(using, space)
         choose(entry)
         if not entry.count:
             raise CollectionEmpty(entry.name)
-        built = self._backend.build_index(name, choose)
+        built = self._of(name).build_index(name, choose)
         if isinstance(built, Approximation):
             return built
         measured = self._measured(name, built)
-        self._backend.keep_recall(built, measured)
+        self._of(name).keep_recall(built, measured)
         return measured
 
     def _measured(self, name: str, built: BuiltIndex) -> Approximation:
@@ -566,8 +629,8 @@ class Store:
         def choose(entry: Entry) -> VectorEntry:
             return _kept(entry, built.vector.info.space)
 
-        _, ids = self._backend.matching(name, None)
-        rows = self._backend.read(name, ids[:QUERIES], lambda entry: [choose(entry)])
+        _, ids = self._of(name).matching(name, None)
+        rows = self._of(name).read(name, ids[:QUERIES], lambda entry: [choose(entry)])
         if rows is None or not rows.vectors[0]:
             raise CollectionEmpty(built.entry.name)
         places, vectors, _ = sound_vectors(rows.vectors[0], built.vector.info.space.dimension)
@@ -590,8 +653,11 @@ class Store:
         It reads as much of that as the store lets it, and finds records that lack a vector that is ready;
         what records and vectors say is for `scan` to find.
         """
-        faults = self._backend.check()
-        for entry in self._backend.entries():
+        own = self._own_entries()
+        faults = [] if self._attached is None else self._attached.check()
+        if own or not self._has_attached():
+            faults += self._backend.check()
+        for entry in own:
             for vector in entry.vectors:
                 choose = partial(_kept, space=vector.info.space)
                 with suppress(NotFound):  # dropped or deleted meanwhile
@@ -614,11 +680,14 @@ class Store:
                 SQL.
             QueryStopped: it takes longer, or its answer is larger than `sql.MOST_BYTES`.
         """
-        return self._backend.sql(statement, seconds)
+        answer = None if self._attached is None else self._attached.answer(statement, seconds)
+        return self._backend.sql(statement, seconds) if answer is None else answer
 
     def close(self) -> None:
         """Give back connections and files. A second call does nothing; another call opens them again."""
         self._backend.close()
+        if self._attached is not None:
+            self._attached.close()
 
     def __enter__(self) -> Self:
         return self

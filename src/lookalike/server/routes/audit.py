@@ -22,6 +22,7 @@ from lookalike.schemas.audit import (
     Outliers,
     Picture,
     Pictures,
+    SmallClass,
     SmallClasses,
     Suspect,
     Suspects,
@@ -29,6 +30,7 @@ from lookalike.schemas.audit import (
 )
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.schemas.values import Unusable
+from lookalike.server.http.csv_answers import CSV, Format, columns_of, csv_of_pages, row_of
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.audit_result import AuditResult, DuplicateIds, audit_result
 from lookalike.server.routes.image_files import read_image
@@ -40,9 +42,12 @@ from lookalike.uris import split_frame
 from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pydantic import BaseModel
 
     from lookalike.progress import Progress
+    from lookalike.server.http.csv_answers import Row
     from lookalike.types import Record
 
 router = APIRouter(tags=["audit"])
@@ -53,6 +58,18 @@ ListName: TypeAlias = Literal[
 ]
 
 _MOST_ALIKE = 100
+_ITEMS: dict[ListName, type[BaseModel]] = {
+    "suspects": Suspect,
+    "duplicates": AlikeImage,
+    "outliers": Outlier,
+    "small_classes": SmallClass,
+    "left_out": LeftOut,
+    "pictures": Picture,
+    "unread": LeftOut,
+}
+"""What the rows of a list are, as CSV."""
+_GROUP = ("group", "similarity", "identical", "disagree", "straddle")
+"""What is known of the near-duplicates that a row is one of."""
 
 
 @router.post("/v1/collections/{name}/audits", **ACCEPTED)
@@ -71,7 +88,7 @@ async def audit(name: str, query: AuditQuery, response: Response, service: Injec
     return accepted(service.jobs.put("audit", collection.name, query, act), response)
 
 
-@router.get("/v1/jobs/{id}/audit")
+@router.get("/v1/jobs/{id}/audit", response_model=Part, responses=CSV)
 async def audited(
     id: JobId,  # noqa: A002 as the contract calls it
     service: InjectedService,
@@ -81,19 +98,35 @@ async def audited(
     ] = False,
     offset: Annotated[int, Query(ge=0, description="Entries to pass over.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200, description="Entries a page.")] = 50,
-) -> Part:
+    format: Format = "json",  # noqa: A002
+) -> Part | Response:
     """Return one list of an audit that is done.
 
     Labels are those that the job read; names, fields, and what people have settled since, are those of now.
     Images that were removed since are left out.
     """
     job, kept = service.jobs.result(id, "audit")
-    page = slice(offset, offset + limit)
-    if part == "suspects":
-        return await service.store_pool.run(
-            lambda: _suspects(service, job.collection, kept, page, every=every)
-        )
-    return await service.store_pool.run(lambda: _PARTS[part](service, job.collection, kept, page))
+
+    async def read(page: slice) -> Part:
+        if part == "suspects":
+            return await service.store_pool.run(
+                lambda: _suspects(service, job.collection, kept, page, every=every)
+            )
+        return await service.store_pool.run(lambda: _PARTS[part](service, job.collection, kept, page))
+
+    if format == "json":
+        return await read(slice(offset, offset + limit))
+
+    async def rows(page: slice) -> tuple[int, list[Row]]:
+        found = await read(page)
+        if isinstance(found, DuplicateGroups):
+            return found.total, list(_alike_rows(found.duplicates, page.start))
+        return found.total, [row_of(each) for each in getattr(found, part)]
+
+    fields = (await service.store_pool.run(lambda: service.collection(job.collection))).fields
+    return await csv_of_pages(
+        part, [*(_GROUP if part == "duplicates" else ()), *columns_of(_ITEMS[part], fields)], rows
+    )
 
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
@@ -183,6 +216,14 @@ def _duplicates(service: Service, collection: str, kept: AuditResult, page: slic
         total=len(kept.duplicates),
         duplicates=[each for each in found if each.images],
     )
+
+
+def _alike_rows(groups: Sequence[Duplicates], first: int) -> Iterator[Row]:
+    """Return near-duplicates as rows, those of a group under its number, from 1."""
+    for number, group in enumerate(groups, first + 1):
+        known = {"group": number} | {name: getattr(group, name) for name in _GROUP[1:]}
+        for image in group.images:
+            yield known | row_of(image)
 
 
 def _alike(service: Service, group: DuplicateIds, records: dict[str, Record]) -> list[AlikeImage]:

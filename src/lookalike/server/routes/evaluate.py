@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Response
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.evaluate import EvaluatedImage, EvaluatedImages, EvaluateQuery, EvaluationAnswer
 from lookalike.schemas.jobs import Job, JobId
+from lookalike.server.http.csv_answers import CSV, Format, Row, columns_of, csv_of_pages, row_of
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import Ids, Votes, read_records
@@ -76,7 +77,7 @@ async def evaluation(id: JobId, service: InjectedService) -> Response:  # noqa: 
     return Response(kept.answer, media_type="application/json")
 
 
-@router.get("/v1/jobs/{id}/evaluation/images")
+@router.get("/v1/jobs/{id}/evaluation/images", response_model=EvaluatedImages, responses=CSV)
 async def images(
     id: JobId,  # noqa: A002
     service: InjectedService,
@@ -85,7 +86,8 @@ async def images(
     wrong: Annotated[bool, Query(description="Only mistakes.")] = False,
     offset: Annotated[int, Query(ge=0, description="Images to pass over.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200, description="Images a page.")] = 50,
-) -> EvaluatedImages:
+    format: Format = "json",  # noqa: A002
+) -> EvaluatedImages | Response:
     """List the images of an evaluation, or those of one cell of its confusion matrix, with their neighbours.
 
     Labels are those that the job read; names and fields are those of now.
@@ -102,10 +104,20 @@ async def images(
     if wrong:
         chosen &= kept.truth != kept.predicted
     places = np.flatnonzero(chosen)
-    page = places[offset : offset + limit].tolist()
-    return EvaluatedImages(
-        total=len(places),
-        images=await service.store_pool.run(lambda: _images(service, job.collection, kept, page)),
+
+    async def page(some: slice) -> list[EvaluatedImage]:
+        wanted = places[some].tolist()
+        return await service.store_pool.run(lambda: _images(service, job.collection, kept, wanted))
+
+    if format == "json":
+        return EvaluatedImages(total=len(places), images=await page(slice(offset, offset + limit)))
+
+    async def rows(some: slice) -> tuple[int, list[Row]]:
+        return len(places), [row_of(each) for each in await page(some)]
+
+    found = await service.store_pool.run(lambda: service.collection(job.collection))
+    return await csv_of_pages(
+        "mistakes" if wrong else "evaluation", columns_of(EvaluatedImage, found.fields), rows
     )
 
 

@@ -1,25 +1,25 @@
-"""Routes that index a collection again: start the job, read its report."""
+"""Routes that index a collection: pick a folder, start the job, read its report."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from lookalike.errors import LookalikeError, Unanswerable
 from lookalike.file_names import display
 from lookalike.images.film_sampling import Sampling
 from lookalike.ingest.removals import disagree
-from lookalike.schemas.index import Indexing, IndexQuery, LeftOutFiles
+from lookalike.schemas.index import FolderEntry, Folders, Indexing, IndexQuery, LeftOutFiles
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.schemas.values import Unusable
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.jobs import ACCEPTED, accepted
 from lookalike.server.service import InjectedService, Service
+from lookalike.sources.locations import full, location_of
 from lookalike.sources.objects import ObjectPath
-from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,17 +34,48 @@ router = APIRouter(tags=["index"])
 _GONE = "it was indexed and is not there any more"
 
 
+@router.get("/v1/folders", dependencies=[WriteAccess])
+async def folders(
+    service: InjectedService,
+    root: Annotated[
+        str | None, Query(max_length=4096, description="A root; without it they are listed.")
+    ] = None,
+    path: Annotated[str, Query(max_length=4096, description="Below it, parted by slashes.")] = "",
+) -> Folders:
+    """List the folders and buckets that may be indexed: those that `lookalike serve --root` names, and below.
+
+    Where they lie on the service's machine is not told. Needs a writing key.
+    """
+    if root is None:
+        names = service.folders.names
+        every = [FolderEntry(name=name, path="", problem=None) for name in names]
+        return Folders(root=None, path="", folders=every, images=0, films=0)
+    found = await service.store_pool.run(lambda: service.folders.level(root, path))
+    below = f"{path}/" if path else ""
+    return Folders(
+        root=root,
+        path=path,
+        folders=[
+            FolderEntry(name=display(each.name), path=below + each.name, problem=each.problem)
+            for each in found.folders
+        ],
+        images=found.images,
+        films=found.films,
+    )
+
+
 @router.post("/v1/collections/{name}/indexings", **ACCEPTED, dependencies=[WriteAccess])
 async def index(name: str, query: IndexQuery, response: Response, service: InjectedService) -> Job:
     """Bring a collection up to date with the folders that were indexed into it on the service's machine.
 
     Those are the folders that `lookalike index` was given, and, of the folders that `lookalike serve --root`
-    names, those with images of the collection, or all where it is empty and nothing was indexed into it yet.
-    What is unchanged costs one look. A job that is cancelled leaves a collection that the same job completes.
+    names, those with images of the collection, or all where it is empty and nothing was indexed into it yet;
+    or only the `folder` that the query names, see `GET /v1/folders`. What is unchanged costs one look. A job
+    that is cancelled leaves a collection that the same job completes.
     """
     if query.frames is not None:
         Sampling.parse(query.frames)
-    collection = await service.store_pool.run(lambda: _indexable(service, name))
+    collection = await service.store_pool.run(lambda: _indexable(service, name, query))
     act = partial(_index, service, collection, query)
     return accepted(service.jobs.put("index", collection.name, query, act), response)
 
@@ -65,18 +96,20 @@ def indexed_roots(service: Service, collection: CollectionInfo) -> list[Location
     """
     handle = service.database[collection.name]
     paths = handle.indexed().paths
-    roots = [root.absolute() for root in service.settings.roots]
+    roots = list(map(full, service.settings.roots))
     if roots and (paths or collection.count):
-        files = [path for uri in handle.uris() if (path := local_path(uri))]
+        files = [path for uri in handle.uris() if (path := location_of(uri))]
         roots = [root for root in roots if any(file.is_relative_to(root) for file in files)]
     return list(dict.fromkeys([*paths, *roots]))
 
 
-def _indexable(service: Service, name: str) -> CollectionInfo:
+def _indexable(service: Service, name: str, query: IndexQuery) -> CollectionInfo:
     collection = service.collection(name)
     # Before a job is made: its model has to be here, for nothing is fetched.
     service.database[collection.name].check_indexable()
-    if not indexed_roots(service, collection):
+    if query.folder is not None:
+        service.folders.find(query.folder.root, query.folder.path)
+    elif not indexed_roots(service, collection):
         raise Refused(
             409,
             f"nothing was indexed into {collection.name!r} on the service's machine: index a folder with "
@@ -86,7 +119,12 @@ def _indexable(service: Service, name: str) -> CollectionInfo:
 
 
 def _index(service: Service, collection: CollectionInfo, query: IndexQuery, progress: Progress) -> Indexing:
-    roots = indexed_roots(service, collection)
+    outside: Sequence[str] = ()
+    if query.folder is None:
+        roots = indexed_roots(service, collection)
+    else:
+        roots = [service.folders.find(query.folder.root, query.folder.path)]
+        outside = service.folders.links_outside(query.folder.root, roots[0])
     # One that is gone, or a disk that is not there today, keeps nobody from the others.
     there = [root for root in roots if isinstance(root, ObjectPath) or root.exists()]
     gone = [Unusable(name=root.name, skipped=_GONE) for root in roots if root not in there]
@@ -98,6 +136,7 @@ def _index(service: Service, collection: CollectionInfo, query: IndexQuery, prog
             labels=query.labels,
             prune=query.prune,
             agree=(lambda _removal: True) if query.yes else disagree,
+            exclude=outside,
             as_before=True,
             frames=query.frames,
             progress=progress,

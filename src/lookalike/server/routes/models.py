@@ -53,6 +53,27 @@ async def models(service: InjectedService) -> Models:
     )
 
 
+@router.get("/v1/embedders")
+async def embedders(service: InjectedService) -> Models:
+    """List the models that a new collection may be made by: those of lookalike itself, and those served."""
+
+    def describe() -> Models:
+        own = [
+            Model(
+                id=card.name,
+                dimension=card.dimension,
+                capabilities=list(card.capabilities),
+                licence=card.licence,
+                summary=card.summary,
+            )
+            for card in cards().values()
+        ]
+        others = served_models(service).items()
+        return Models(data=[*own, *(_described(service, *each) for each in others if each[0] not in cards())])
+
+    return await service.store_pool.run(describe)
+
+
 @router.get("/v1/models/{model:path}")
 async def model(model: str, service: InjectedService) -> Model:
     """Describe a model."""

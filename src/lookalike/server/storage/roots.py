@@ -55,17 +55,18 @@ class _Known:
 class Roots:
     """The folders whose image files may be served; thread-safe."""
 
-    def __init__(self, paths: Iterable[Path], uploads: Path | None, database: Database) -> None:
+    def __init__(self, paths: Iterable[Location], uploads: Path | None, database: Database) -> None:
         """Remember the folders.
 
         Args:
-            paths: folders or single files that are shown whatever the collection.
+            paths: folders, prefixes of objects or single files that are shown whatever the collection.
             uploads: where added pictures are kept; shown likewise.
             database: knows what was indexed here; it is asked again whenever that changes.
         """
-        every = [path.absolute() for path in paths] + ([] if uploads is None else [uploads.absolute()])
-        self._given = tuple(every)
-        self._paths = frozenset(map(str, every))
+        every = [*paths, *([] if uploads is None else [uploads])]
+        self._given = tuple(path.absolute() for path in every if isinstance(path, Path))
+        self._given_objects = frozenset(path for path in every if isinstance(path, ObjectPath))
+        self._paths = frozenset(map(str, (*self._given, *self._given_objects)))
         self._database = database
         self._known = self._read()
 
@@ -120,7 +121,7 @@ class Roots:
 
     def _open_object(self, collection: str, place: ObjectPath) -> BufferedReader:
         """Open an object below a prefix that was indexed into a collection, with the service's own keys."""
-        roots = self._now().objects.get(same_name(collection), frozenset())
+        roots = self._given_objects | self._now().objects.get(same_name(collection), frozenset())
         if not any(one in roots for one in (place, *place.parents)):
             raise _outside()
         try:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.errors import StoreCorrupt
+from lookalike.errors import StoreForeign
 from lookalike.stores.checks import check_version
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def stored_version(connection: sqlite3.Connection, url: str) -> int:
     """Return the version of the schema in the database, 0 where there is none yet.
 
     Raises:
-        StoreCorrupt: it belongs to another program.
+        StoreForeign: it belongs to another program.
         StoreNewer, StoreOlder: it has another version than ours.
     """
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
@@ -132,7 +132,7 @@ def stored_version(connection: sqlite3.Connection, url: str) -> int:
     if application_id != APPLICATION_ID:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if application_id or version or tables:
-            raise StoreCorrupt(url, "is a database of another program; nothing was changed")
+            raise StoreForeign(url)
         return 0
     check_version(url, version, VERSION)
     return int(version)

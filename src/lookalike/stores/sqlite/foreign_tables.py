@@ -1,0 +1,547 @@
+"""Tables of others in a SQLite file: read as they are, and kept in memory while nobody changes the file.
+
+Vectors are BLOBs of little-endian numbers (NumPy's `tobytes`, sqlite-vec's `vec_f32`) or JSON lists.
+The file stays in whatever journal mode its owner has set.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from lookalike.checksums import content_checksum
+from lookalike.errors import InvalidArgument, StoreError, StoreUnreachable, TableNotFound, Unanswerable
+from lookalike.memory import kept_bytes
+from lookalike.stores.attached.description import ForeignRow, row_id
+from lookalike.stores.attached.foreign import Column, FoundTable, Tally
+from lookalike.stores.attached.foreign_vectors import (
+    NO_ID,
+    NOT_UNIT,
+    SAME_ID,
+    TYPES,
+    Counts,
+    read_vectors,
+)
+from lookalike.stores.attached.json_paths import field_value, values_at
+from lookalike.stores.batches import chunks
+from lookalike.stores.sqlite.address import file_path
+from lookalike.stores.sqlite.encoding import quoted, stored_text
+from lookalike.stores.sqlite.errors import store_error
+from lookalike.stores.sqlite.matrix import SqliteMatrix, rows_of
+from lookalike.stores.verification import fields_match
+from lookalike.uris import file_uri
+from lookalike.vectors.nearest import nearest_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lookalike.stores.attached.description import Attachment, Source
+    from lookalike.stores.attached.foreign import Change, Kind
+    from lookalike.stores.attached.foreign_vectors import Written
+    from lookalike.stores.query import Query
+    from lookalike.types import Scalar, Table, Vectors, Where
+
+SAMPLE = 200
+"""Rows that are looked at to tell what a column holds."""
+
+_TOGETHER = 500  # rows that are read, and ids that are asked for, at once
+_BLOCK_BYTES = 32 << 20  # of vectors that are in memory at once, where all do not fit
+_REMEMBERED = 16  # filters
+
+
+class SqliteTables:
+    """The tables of others in one file: see `ForeignDatabase`.
+
+    Args:
+        url: `sqlite:///path.db`.
+        timeout: seconds to wait for another process's lock.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.url = url
+        self.path = file_path(url)
+        self._timeout = timeout
+        self._lock = threading.RLock()
+        self._reader: sqlite3.Connection | None = None
+        self._place: tuple[int, int] | None = None
+        self._opened = itertools.count()
+        self._generation = 0
+
+    def find(self, table: str) -> FoundTable:
+        with self.reading() as connection:
+            row = connection.execute(
+                "SELECT name, type, coalesce(sql, '') FROM sqlite_master"
+                " WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
+                (table,),
+            ).fetchone()
+            if row is None:
+                names = connection.execute(
+                    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+                    " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+                )
+                raise TableNotFound(table, [name for (name,) in names])
+            name, kind, sql = row
+            columns = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
+            if not columns and "virtual table" in sql.lower():
+                raise InvalidArgument(
+                    f"{name!r} is a virtual table, whose module Python's SQLite does not have (sqlite-vec's "
+                    f"vec0, say): where it is loaded, copy the vectors into BLOBs of an ordinary table"
+                )
+            some = f"SELECT * FROM {quoted(name)} LIMIT {SAMPLE}"  # noqa: S608 a quoted name
+            rows = connection.execute(some).fetchall()
+        keys = [column[1] for column in columns if column[5]]
+        found = [
+            _column(column[1], column[2], [row[place] for row in rows], unique=keys == [column[1]])
+            for place, column in enumerate(columns)
+            if column[6] != 1  # a hidden column of a virtual table
+        ]
+        sample = [
+            {
+                each.name: _shown(value, each.kind)
+                for each, value in zip(found, row, strict=False)
+                if each.kind != "vector"
+            }
+            for row in rows
+        ]
+        return FoundTable(name, kind, tuple(found), sample)
+
+    def open(self, attachment: Attachment) -> SqliteTable:
+        return SqliteTable(self, attachment)
+
+    def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table | None:
+        return None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+    def state(self) -> Hashable:
+        """Return what changes whenever anybody has changed the file."""
+        with self.reading() as connection:
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
+            return self._generation, version
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read one state of the file, whatever others write.
+
+        Raises:
+            StoreError: the class that fits what SQLite says.
+        """
+        with self._lock, self.errors():
+            connection = self._connection()
+            if connection.in_transaction:  # asked within what reads already
+                yield connection
+                return
+            try:
+                connection.execute("BEGIN")
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+                yield connection
+            finally:
+                _end(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Change rows in one transaction, safe on disk when the block ends; the journal stays as it is.
+
+        Raises:
+            StoreError: the class that fits what SQLite says.
+        """
+        with self.reading():  # a file that is not there is not made
+            pass
+        with self.errors(write=True), closing(self._connect("mode=rw")) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                _end(connection)
+
+    @contextmanager
+    def errors(self, *, write: bool = False) -> Iterator[None]:
+        """Turn what sqlite3 raises in the block into the class of StoreError that fits."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise store_error(error, self.url, self.path, self._timeout, write=write) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        try:
+            found = self.path.stat()
+        except FileNotFoundError as error:
+            self.close()
+            raise StoreUnreachable(self.url, "there is no such file") from error
+        except OSError as error:
+            raise StoreError(self.url, f"cannot be read: {error.strerror}") from error
+        place = found.st_dev, found.st_ino
+        if self._reader is not None and place != self._place:
+            self.close()  # another file lies there now
+        if self._reader is None:
+            self._reader, self._place, self._generation = self._connect("mode=ro"), place, next(self._opened)
+        return self._reader
+
+    def _connect(self, options: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{file_uri(self.path)}?{options}",
+            uri=True,
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.text_factory = stored_text
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        except sqlite3.OperationalError:
+            connection.close()
+            if "immutable" in options or "rw" in options or self._has_log():
+                raise
+            # WAL mode in a folder that cannot be written: sqlite.org/wal.html, "Read-Only Databases".
+            return self._connect(f"{options}&immutable=1")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _has_log(self) -> bool:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return log.exists() and log.stat().st_size > 0
+
+
+@dataclass(slots=True)
+class _Snapshot:
+    """The records of a table in one state, in order of id."""
+
+    state: Hashable
+    ids: list[str]
+    keys: list[Any]
+    """What the id column says of each."""
+    rows: list[ForeignRow]
+    """Without metadata."""
+    vectors: Vectors | None
+    """None where they do not fit into memory."""
+    tally: Tally
+    answers: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Places of those that match, for the last filters."""
+
+
+class SqliteTable:
+    """One attached table: see `ForeignTable`."""
+
+    def __init__(self, database: SqliteTables, attachment: Attachment) -> None:
+        self._database = database
+        self._of = attachment
+        self._dimension = attachment.space.dimension
+        self._written = cast("Written", attachment.detail("written") or "float32")
+        self._lock = threading.RLock()
+        self._snapshot: _Snapshot | None = None
+
+    def state(self) -> Hashable:
+        return self._database.state()
+
+    def tally(self, *, thorough: bool = False) -> Tally:
+        return self._read().tally
+
+    def ids(self, where: Where | None = None, having: str | None = None) -> list[str]:
+        found = self._read()
+        places = self._matching(found, where, having)
+        return list(found.ids) if places is None else [found.ids[place] for place in places]
+
+    def rows(self, ids: Sequence[str] | None = None) -> list[ForeignRow]:
+        found = self._read()
+        places = range(len(found.ids)) if ids is None else rows_of(found.ids, ids)
+        chosen = [found.rows[place] for place in places]
+        if self._of.metadata is None or not chosen:
+            return chosen
+        said = self._metadata([found.keys[place] for place in places])
+        return [
+            ForeignRow(row.id, row.place, row.fields, said[row.id], row.version, row.digest)
+            for row in chosen
+            if row.id in said
+        ]
+
+    def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
+        found = self._read()
+        places = rows_of(found.ids, ids)
+        if found.vectors is not None:
+            return [found.ids[place] for place in places], found.vectors[places]
+        parts: list[Vectors] = [np.empty((0, self._dimension), np.float32)]
+        there: list[str] = []
+        with self._database.reading() as connection:
+            for some in chunks([found.keys[place] for place in places], _TOGETHER):
+                rows = connection.execute(self._select([self._of.vector], len(some)), some).fetchall()
+                read = read_vectors([row[1] for row in rows], self._written, self._dimension)
+                there += [str(row_id(rows[place][0])) for place in read.rows]
+                parts.append(read.vectors)
+        return there, np.concatenate(parts)
+
+    def nearest(self, queries: Vectors, query: Query) -> list[list[tuple[str, float]]]:
+        found = self._read()
+        places = self._matching(found, query.where, query.having)
+        if found.vectors is not None:
+            matrix = SqliteMatrix(None, 0, found.ids, np.arange(len(found.ids)), found.vectors)
+            return matrix.nearest(queries, query.k, places, query.exclude)
+        return self._nearest_in_blocks(found, queries, query, places)
+
+    def index(self) -> str:
+        raise Unanswerable(
+            f"{self._of.table}: SQLite has no index of vectors for a table of others; search stays exact"
+        )
+
+    def update(self, changes: Mapping[str, Mapping[str, Change]]) -> None:
+        found = self._read()
+        with self._database.writing() as connection:
+            for place in rows_of(found.ids, changes):
+                change, key = changes[found.ids[place]], found.keys[place]
+                row = connection.execute(self._select(list(change), 1), (key,)).fetchone()
+                if row is None:
+                    continue  # gone meanwhile
+                values = []
+                for (column, work), content in zip(change.items(), row[1:], strict=True):
+                    value = work(_document(content) if self._is_json(column) else content)
+                    is_nested = isinstance(value, dict | list)
+                    values.append(json.dumps(value, ensure_ascii=False) if is_nested else value)
+                settings = ", ".join(f"{quoted(column)} = ?" for column in change)
+                table, identity = quoted(self._of.table), quoted(self._of.id)
+                connection.execute(
+                    f"UPDATE {table} SET {settings} WHERE {identity} = ?",  # noqa: S608 quoted names
+                    (*values, key),
+                )
+
+    def remove(self, ids: Sequence[str]) -> int:
+        found = self._read()
+        keys = [(found.keys[place],) for place in rows_of(found.ids, ids)]
+        table, identity = quoted(self._of.table), quoted(self._of.id)
+        with self._database.writing() as connection:
+            statement = f"DELETE FROM {table} WHERE {identity} = ?"  # noqa: S608 quoted names
+            return sum(connection.execute(statement, key).rowcount for key in keys)
+
+    def _is_json(self, column: str) -> bool:
+        of = self._of
+        return column == of.metadata or any(one.column == column and one.path for _, one in of.fields)
+
+    def _nearest_in_blocks(
+        self, found: _Snapshot, queries: Vectors, query: Query, places: NDArray[np.int64] | None
+    ) -> list[list[tuple[str, float]]]:
+        """Return who is nearest, from vectors that are read in blocks."""
+        ids = found.ids if places is None else [found.ids[place] for place in places]
+        best: list[list[tuple[str, float]]] = [[] for _ in queries]
+        for some in chunks(ids, max(1, _BLOCK_BYTES // (4 * self._dimension))):
+            there, vectors = self.vectors(some)
+            order = sorted(range(len(there)), key=there.__getitem__)
+            names = [there[place] for place in order]
+            left_out = None if query.exclude is None else [rows_of(names, each) for each in query.exclude]
+            k = min(query.k, max(1, len(names)))
+            rows, similarities = nearest_rows(queries, vectors[np.array(order, np.intp)], k, left_out)
+            for place, (near, values) in enumerate(zip(rows.tolist(), similarities.tolist(), strict=True)):
+                more = [(names[row], value) for row, value in zip(near, values, strict=True) if row >= 0]
+                best[place] = sorted(best[place] + more, key=lambda hit: (-hit[1], hit[0]))[: query.k]
+        return best
+
+    def _matching(
+        self, found: _Snapshot, where: Where | None, having: str | None
+    ) -> NDArray[np.int64] | None:
+        if not where and having is None:
+            return None
+        key = repr(([(name, list(values)) for name, values in (where or {}).items()], having))
+        with self._lock:
+            known = found.answers.pop(key, None)
+            if known is None:
+                matches = (fields_match(row.fields, where, having) for row in found.rows)
+                known = np.flatnonzero(np.fromiter(matches, bool, len(found.rows)))
+            found.answers[key] = known
+            while len(found.answers) > _REMEMBERED:
+                del found.answers[next(iter(found.answers))]
+        return known
+
+    def _select(self, columns: Sequence[str], count: int = 0) -> str:
+        """Return the statement that reads the id and these columns, of all rows or of `count` ids."""
+        named = ", ".join(map(quoted, (self._of.id, *columns)))
+        which = f" WHERE {quoted(self._of.id)} IN ({', '.join('?' * count)})" if count else ""
+        return f"SELECT {named} FROM {quoted(self._of.table)}{which}"  # noqa: S608 quoted names and marks
+
+    def _metadata(self, keys: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        assert self._of.metadata is not None  # noqa: S101 looked at by whoever calls
+        said: dict[str, dict[str, Any]] = {}
+        with self._database.reading() as connection:
+            for some in chunks(keys, _TOGETHER):
+                for key, text in connection.execute(self._select([self._of.metadata], len(some)), some):
+                    said.setdefault(str(row_id(key)), _object(text))
+        return said
+
+    def _read(self) -> _Snapshot:
+        """Return the records as they are now: read again where anybody has changed the file."""
+        with self._lock, self._database.reading() as connection:
+            state = self._database.state()
+            if self._snapshot is None or self._snapshot.state != state:
+                self._snapshot = None  # before the new one is read: there may be no room for two
+                self._snapshot = self._snap(connection, state)
+            return self._snapshot
+
+    def _snap(self, connection: sqlite3.Connection, state: Hashable) -> _Snapshot:
+        of = self._of
+        sources = [*([] if of.uri is None else [of.uri]), *(source for _, source in of.fields)]
+        columns = list(dict.fromkeys([of.vector, *(one.column for one in sources), *_some(of.digest)]))
+        place_of = {column: place for place, column in enumerate(columns, 1)}
+        counts, remarks = Counts(), Counts()
+        seen: set[str] = set()
+        keys: list[Any] = []
+        rows: list[ForeignRow] = []
+        parts: list[Vectors] = []
+        room, total = kept_bytes(), 0
+        cursor = connection.execute(self._select(columns))
+        while some := cursor.fetchmany(_TOGETHER):
+            read = read_vectors([row[1] for row in some], self._written, self._dimension)
+            for number, reason in read.reasons.items():
+                counts.add(reason, some[number][0])
+            kept = []
+            for at, number in enumerate(read.rows):
+                identity = row_id(some[number][0])
+                if identity is None or identity in seen:
+                    counts.add(NO_ID if identity is None else SAME_ID, some[number][0])
+                    continue
+                seen.add(identity)
+                kept.append(at)
+                keys.append(some[number][0])
+                rows.append(self._row(identity, some[number], place_of, read.vectors[at]))
+            for number in read.not_unit:
+                remarks.add(NOT_UNIT, some[number][0])
+            total += len(kept)
+            if 4 * self._dimension * total <= room:
+                parts.append(read.vectors[kept])
+            else:
+                parts.clear()
+        order = sorted(range(len(rows)), key=lambda place: rows[place].id)
+        fits = 4 * self._dimension * total <= room
+        empty = np.empty((0, self._dimension), np.float32)
+        return _Snapshot(
+            state,
+            [rows[place].id for place in order],
+            [keys[place] for place in order],
+            [rows[place] for place in order],
+            np.concatenate([empty, *parts])[np.array(order, np.intp)] if fits else None,
+            Tally(len(rows), counts.told(), remarks.told()),
+        )
+
+    def _row(
+        self, identity: str, row: Sequence[Any], places: Mapping[str, int], vector: Vectors
+    ) -> ForeignRow:
+        documents: dict[str, Any] = {}
+
+        def value(source: Source) -> Scalar | None:
+            content = row[places[source.column]]
+            if source.path is None:
+                return field_value([content])
+            if source.column not in documents:
+                documents[source.column] = _document(content)
+            return field_value(values_at(documents[source.column], source.steps))
+
+        fields = {name: found for name, source in self._of.fields if (found := value(source)) is not None}
+        place = None if self._of.uri is None else value(self._of.uri)
+        digest = None if self._of.digest is None else row[places[self._of.digest]]
+        # 63 bits, so that every database can hold it.
+        version = int.from_bytes(content_checksum(vector.tobytes()), "big") >> 1
+        said = None if place is None else str(place)
+        return ForeignRow(identity, said, fields, {}, version, digest if isinstance(digest, str) else None)
+
+
+def _end(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _some(column: str | None) -> list[str]:
+    return [] if column is None else [column]
+
+
+def _document(content: object) -> Any:
+    """Return the JSON of a text; None where it is none."""
+    if not isinstance(content, str | bytes):
+        return content
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(content: object) -> dict[str, Any]:
+    found = _document(content)
+    return found if isinstance(found, dict) else {}
+
+
+def _shown(value: object, kind: Kind) -> Any:
+    return _document(value) if kind == "json" else value
+
+
+def _column(name: str, declared: str, values: Sequence[Any], *, unique: bool) -> Column:
+    """Return what a column holds, as its first values show it."""
+    there = [value for value in values if value is not None]
+    dimension, written = _vector_form(there)
+    if dimension is not None:
+        return Column(name, "vector", declared, dimension, unique, (("written", written),))
+    kinds: set[Kind] = {_kind(value) for value in there}
+    if not there:
+        kinds = {_declared_kind(declared)}
+    kind: Kind = kinds.pop() if len(kinds) == 1 else "text" if kinds == {"text", "json"} else "other"
+    return Column(name, kind, declared, None, unique)
+
+
+def _kind(value: object) -> Kind:
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "json" if value.lstrip()[:1] == "{" and isinstance(_document(value), dict) else "text"
+    return "other"
+
+
+def _declared_kind(declared: str) -> Kind:
+    words = declared.upper()
+    if "JSON" in words:
+        return "json"
+    if any(word in words for word in ("CHAR", "TEXT", "CLOB", "UUID")):
+        return "text"
+    return (
+        "number" if any(word in words for word in ("INT", "REAL", "FLOA", "DOUB", "NUM", "BOOL")) else "other"
+    )
+
+
+def _vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
+    """Return the dimension that most vectors have, and how they are written; None where they are none."""
+    if values and all(isinstance(value, bytes) for value in values):
+        lengths = [len(value) for value in values]
+        usual = max(sorted(set(lengths)), key=lengths.count)
+        if usual % 4 or not usual or 2 * lengths.count(usual) < len(lengths):
+            return None, "float32"
+        # Numbers of 8 bytes read as 4 make nonsense: exponents all over.
+        for written, kind in TYPES.items():
+            fits = usual % np.dtype(kind).itemsize == 0
+            sound = [np.frombuffer(one, kind) for one in values if fits and len(one) == usual]
+            if sound and _look_like_numbers(np.concatenate(sound)):
+                return len(sound[0]), cast("Written", written)
+        return usual // 4, "float32"
+    if values and all(isinstance(value, str) and value.lstrip()[:1] == "[" for value in values):
+        lists = [found for value in values if isinstance(found := _document(value), list)]
+        lengths = [len(one) for one in lists if all(isinstance(number, int | float) for number in one)]
+        if lengths and 2 * len(lengths) >= len(values) and max(lengths) > 1:
+            return max(sorted(set(lengths)), key=lengths.count), "json"
+    return None, "float32"
+
+
+def _look_like_numbers(numbers: NDArray[Any]) -> bool:
+    """Tell whether numbers may be those of vectors, and not bytes read in the wrong width."""
+    with np.errstate(all="ignore"):
+        wide = np.abs(numbers.astype(np.float64))
+        plain = (wide == 0) | ((wide > 1e-12) & (wide < 1e6))
+    return bool(np.mean(plain) > 0.98)
