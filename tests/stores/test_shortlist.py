@@ -123,7 +123,7 @@ def test_queries_farther_away_than_any_neighbour_have_more_candidates() -> None:
     near /= np.linalg.norm(near, axis=1, keepdims=True)
     vectors, queries = near[:4_900], near[4_900:]
     beside = random.standard_normal(1280, dtype=np.float32)
-    far = 0.1 * queries + 0.99 * beside / np.linalg.norm(beside)
+    far = (0.1 * queries + 0.99 * beside / np.linalg.norm(beside)).astype(np.float32)
     far /= np.linalg.norm(far, axis=1, keepdims=True)
     shortlist = Shortlist.around(find_centres(vectors[:2_000], len(vectors)))
     shortlist.add(np.arange(len(vectors)), vectors)
