@@ -23,9 +23,11 @@ from lookalike.server.routes import (
     anomaly,
     audit,
     browse,
+    changes,
     classify,
     collections,
     drift,
+    elastic_search,
     elasticsearch,
     embeddings,
     evaluate,
@@ -66,10 +68,12 @@ _ROUTERS = (
     embeddings.router,
     models.router,
     elasticsearch.router,
+    elastic_search.router,
     service_routes.router,
     health.router,
     images.router,
     browse.router,
+    changes.router,
     image_files.router,
     page.router,
     jobs.router,
@@ -80,6 +84,7 @@ _ROUTERS = (
     map_routes.router,
     index.router,
     vectors.router,
+    elastic_search.heads,
 )
 
 
