@@ -19,9 +19,9 @@ from lookalike.cli.group import COMMANDS, load
 
 SECONDS = 120
 
-# What these import, which takes longer than they work; nothing here begins a thread, which a fork would lose.
+# These take longer to import this than to work; nothing here begins a thread, which a fork would lose.
 JUDGING = {"fit", "evaluate", "audit", "compare"}
-SLOW_MODULES = ("sklearn.linear_model", "sklearn.model_selection", "lookalike.report.plots")
+SLOW_MODULES = ("sklearn.linear_model", "sklearn.model_selection")
 
 
 def run(words: list[str], out: int, err: int) -> None:
