@@ -53,7 +53,7 @@ def address(one: Record, what: str, name: str = MINE) -> str:
     return f"/v1/collections/{name}/images/{one.id}/{what}"
 
 
-@pytest.mark.parametrize("size", [64, 128, 256, 512])
+@pytest.mark.parametrize("size", [64, 128, 256, 512, 2048])
 def test_a_thumbnail_is_webp_of_that_size(service: InProcess, size: int) -> None:
     one = some(service)
     answer = service.client.get(f"{BASE}/{one.id}/thumbnail", params={"size": size})

@@ -88,7 +88,7 @@ async def thumbnail(
     id: Id,  # noqa: A002 as the contract calls it
     service: InjectedService,
     size: Annotated[
-        Literal["64", "128", "256", "512"], Query(description="Of the longer side, in pixels.")
+        Literal["64", "128", "256", "512", "2048"], Query(description="Of the longer side, in pixels.")
     ] = "256",
     if_none_match: IfNoneMatch = None,
 ) -> Response:

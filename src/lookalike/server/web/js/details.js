@@ -1,133 +1,93 @@
 // One image over the page, with a way to the next of its list.
 
-import { ask, givenUp } from "./api.js";
+import { ask } from "./api.js";
 import { here } from "./app.js";
-import { el, fill, fresh, icon } from "./dom.js";
-import { aboutImage } from "./image.js";
+import { heldFile, isFile } from "./files.js";
+import { Icon } from "./icons.js";
+import { About, AboutFile } from "./image.js";
 import { t } from "./language.js";
-import { problemBox, waiting } from "./notices.js";
+import { Answer } from "./notices.js";
 import { change, leave } from "./route.js";
+import { beside, hasBeside, reveal } from "./sequence.js";
 import { short } from "./values.js";
+import { html, useAnswer, useId, useLayoutEffect, useRef } from "./view.js";
 
-let dialog = null;
-let asked = null;
-
-/** Show the image that the address names, or close what is shown. */
-export function showDetails(id) {
-  if (id === (dialog?.dataset.shows ?? null)) return;
-  asked?.abort();
-  if (!id) {
-    close();
-    return;
-  }
-  if (!dialog) open();
-  dialog.dataset.shows = id;
-  asked = new AbortController();
-  load(id, asked.signal);
-}
-
-/** Return the card of an image in the page below. */
-function cardOf(id) {
-  return document.querySelector(`#main .card[data-image="${CSS.escape(id)}"]`);
-}
-
-/** Return the image before or after the one that is shown, in the list below; null where there is none. */
-function beside(step) {
-  const card = cardOf(dialog.dataset.shows);
-  const other = step < 0 ? card?.previousElementSibling : card?.nextElementSibling;
-  return other?.dataset.image ?? null;
-}
-
-function turn(step) {
-  const id = beside(step);
-  if (id) change({ image: id }, { replace: true });
-}
-
-function turnButton(step) {
-  const label = t(step < 0 ? "details.before" : "details.after");
-  const button = {
-    type: "button",
-    class: "quiet turn",
-    "aria-label": label,
-    title: label,
-    "data-step": step,
-  };
-  return el("button", { ...button, onclick: () => turn(step) }, icon(step < 0 ? "before" : "after"));
-}
-
-function open() {
-  const title = fresh("details");
-  dialog = el(
-    "dialog",
-    {
-      class: "details",
-      // The focus is on all of it at first, so that a screen reader begins with its name.
-      tabindex: "-1",
-      autofocus: true,
-      "aria-labelledby": title,
-      // Escape goes the same way as the button: the address is what decides.
-      oncancel: (event) => {
-        event.preventDefault();
-        leave("image");
-      },
-      onclick: (event) => event.target === dialog && leave("image"),
-      onkeydown: (event) => {
-        const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-        const typing = event.target.closest("input, select, pre");
-        if (!step || typing || event.altKey || event.ctrlKey || event.metaKey) return;
-        event.preventDefault();
-        turn(step);
-      },
-    },
-    el(
-      "div",
-      { class: "inside" },
-      el(
-        "div",
-        { class: "head" },
-        el("h2", { id: title, dir: "auto" }, t("details.title")),
-        el(
-          "div",
-          { class: "together" },
-          turnButton(-1),
-          turnButton(1),
-          el(
-            "button",
-            { type: "button", class: "quiet", "aria-label": t("close"), onclick: () => leave("image") },
-            icon("close"),
-          ),
-        ),
-      ),
-      el("div", { class: "content" }),
-    ),
-  );
-  document.body.append(dialog);
-  dialog.showModal();
-}
-
-function close() {
-  if (!dialog) return;
-  const last = dialog.dataset.shows;
-  // The browser gives the focus back to what had it before; the image that was looked at last is better.
-  dialog.close();
-  dialog.remove();
-  dialog = null;
-  cardOf(last)?.querySelector(".open").focus();
-}
-
-async function load(id, signal) {
-  const content = dialog.querySelector(".content");
-  for (const each of dialog.querySelectorAll(".turn")) each.hidden = !beside(Number(each.dataset.step));
+/** The dialog of the image that the address names; `id` is that of an image, or a file of the visitor. */
+export function Details({ id }) {
+  const dialog = useRef(null);
+  const title = useId();
+  const file = isFile(id) ? heldFile(id) : null;
+  const answer = useAnswer(isFile(id) ? null : id, (signal) => ask("GET", here("images", id), { signal }));
+  const last = useRef(id);
+  last.current = id;
+  useLayoutEffect(() => {
+    dialog.current.showModal();
+    // The browser gives the focus back to what had it before; the image that was looked at last is better.
+    return () => {
+      dialog.current?.close();
+      reveal(last.current);
+    };
+  }, []);
   // The button at the end of the list is gone, and the keys are to go on.
-  if (!dialog.contains(document.activeElement) || document.activeElement.hidden) dialog.focus();
-  fill(content, waiting(t("waiting")));
-  try {
-    const image = await ask("GET", here("images", id), { signal });
-    fill(dialog.querySelector("h2"), short(image.name, 300));
-    fill(content, ...aboutImage(image, signal));
-  } catch (error) {
-    if (givenUp(error)) return;
-    if (error.status === undefined) throw error;
-    fill(content, problemBox(error));
-  }
+  useLayoutEffect(() => {
+    const focused = document.activeElement;
+    if (!dialog.current.contains(focused) || focused.hidden) dialog.current.focus();
+  }, [id]);
+  const turn = async (step) => {
+    const next = hasBeside(id, step) ? await beside(id, step) : null;
+    if (next) change({ image: next }, { replace: true });
+  };
+  const keyed = (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const typing = event.target.closest("input, select, textarea, pre, video");
+    if (!step || typing || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    turn(step);
+  };
+  const button = (step) => {
+    const label = t(step < 0 ? "details.before" : "details.after");
+    return html`<button
+      type="button"
+      class="quiet turn"
+      aria-label=${label}
+      title=${label}
+      hidden=${!hasBeside(id, step)}
+      onclick=${() => turn(step)}
+    >
+      <${Icon} name=${step < 0 ? "before" : "after"} />
+    </button>`;
+  };
+  const name = file?.file.name ?? (answer.busy ? null : answer.answer?.name);
+  // Escape goes the same way as the button: the address is what decides. The focus is on all of it at first, so
+  // that a screen reader begins with its name.
+  return html`<dialog
+    class="details"
+    ref=${dialog}
+    tabindex="-1"
+    autofocus
+    aria-labelledby=${title}
+    oncancel=${(event) => {
+      event.preventDefault();
+      leave("image");
+    }}
+    onclick=${(event) => event.target === dialog.current && leave("image")}
+    onkeydown=${keyed}
+  >
+    <div class="inside">
+      <div class="head">
+        <h2 id=${title} dir="auto">${name ? short(name, 300) : t("details.title")}</h2>
+        <div class="together">
+          ${button(-1)} ${button(1)}
+          <button type="button" class="quiet" aria-label=${t("close")} onclick=${() => leave("image")}>
+            <${Icon} name="close" />
+          </button>
+        </div>
+      </div>
+      <div class="content">
+        ${isFile(id)
+          ? file && html`<${AboutFile} key=${id} reference=${id} />`
+          : html`<${Answer} of=${answer}>${(image) => html`<${About} key=${image.id} image=${image} />`}<//>`}
+      </div>
+    </div>
+  </dialog>`;
 }

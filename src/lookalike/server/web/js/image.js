@@ -1,77 +1,77 @@
 // All that is known of one image, and what can be done with it.
 
-import { anomalySection } from "./anomaly.js";
-import { givenUp } from "./api.js";
-import { app, mayWrite } from "./app.js";
-import { corrector } from "./correcting.js";
-import { el, fill, icon } from "./dom.js";
-import { bytes, t } from "./language.js";
+import { Anomaly } from "./anomaly.js";
+import { ask } from "./api.js";
+import { app, here, mayWrite, useLatest } from "./app.js";
+import { Corrector } from "./correcting.js";
+import { Card, Grid } from "./hits.js";
+import { Icon } from "./icons.js";
 import { pause } from "./jobs.js";
-import { layersOver } from "./layers.js";
-import { announce } from "./notices.js";
-import { original, picture, player } from "./pictures.js";
+import { bytes, moment, t } from "./language.js";
+import { useLayers } from "./layers.js";
+import { announce, ProblemBox } from "./notices.js";
+import { original, Player } from "./pictures.js";
+import { partTerm } from "./question.js";
 import { go, link, read } from "./route.js";
-import { short, shown } from "./values.js";
+import { Stage } from "./stage.js";
+import { short, Value } from "./values.js";
+import { html, useAnswer, useId, useState } from "./view.js";
 
-/** Milliseconds that an image is looked at before it is asked whether it is normal: that costs the server. */
+/** Milliseconds that an image is looked at before more is asked of it: that costs the server. */
 const LOOKED_AT = 400;
+/** Neighbours that are shown. */
+const NEIGHBOURS = 8;
 
-/** Return the parts of an image's details: its picture, and what is known of it; the signal ends its questions. */
-export function aboutImage(image, signal) {
+/** An image: its picture, and what is known of it. */
+export function About({ image }) {
+  const layers = useLayers();
+  const latest = useLatest(image);
+  return html`<div class="large">
+      <${Stage} image=${image} layers=${layers} />
+      ${typeof image.time === "number" && html`<${Player} image=${image} />`}
+      <${Anomaly} reference=${image.id} layers=${layers} wait=${LOOKED_AT} />
+    </div>
+    <div class="known">
+      <${Actions} image=${image} />
+      <${Fields} image=${latest} />
+      <${Facts} image=${image} />
+      ${Object.keys(image.metadata).length > 0 &&
+      html`<details>
+        <summary>${t("details.metadata")}</summary>
+        <pre dir="auto" tabindex="0">${short(JSON.stringify(image.metadata, null, 2), 100_000)}</pre>
+      </details>`}
+    </div>
+    <${Neighbours} image=${image} />`;
+}
+
+/** A picture of the visitor, of which nothing is known. */
+export function AboutFile({ reference }) {
+  const layers = useLayers();
+  return html`<div class="large">
+    <${Stage} image=${null} reference=${reference} layers=${layers} search=${(part) => searchPart(reference, part)} />
+  </div>`;
+}
+
+function searchPart(reference, part) {
+  const params = new URLSearchParams([["p", partTerm("+", part, reference)]]);
+  go({ collection: read().collection, view: "search", params });
+}
+
+function Actions({ image: { id } }) {
   const { collection } = read();
-  const params = (entries) => new URLSearchParams(entries);
-  const classify = link({ collection, view: "classify", params: params([["p", image.id]]) });
-  const search = { collection, view: "search", params: params([["p", `+${image.id}`]]) };
-  const frame = el("div", {}, picture(image, { width: 512, eager: true, why: true }));
-  const layers = layersOver(frame);
-  const anomaly = anomalySection(image.id, layers);
-  pause(LOOKED_AT, signal).then(
-    () => anomaly.judge(signal),
-    (error) => {
-      if (!givenUp(error)) throw error;
-    },
-  );
-  return [
-    el(
-      "div",
-      { class: "large" },
-      frame,
-      layers.buttons,
-      typeof image.time === "number" && player(image),
-      anomaly.place,
-      el(
-        "a",
-        { href: original(image.id), target: "_blank", rel: "noopener" },
-        icon("open"),
-        t("details.original"),
-      ),
-    ),
-    el(
-      "div",
-      { class: "known" },
-      el(
-        "div",
-        { class: "actions" },
-        el(
-          "button",
-          { type: "button", class: "primary", onclick: () => go(search) },
-          icon("search"),
-          t("details.search"),
-        ),
-        el("a", { class: "button", href: classify }, icon("tag"), t("details.classify")),
-        el("button", { type: "button", onclick: () => sum("+", image.id) }, icon("plus"), t("details.add")),
-        el(
-          "button",
-          { type: "button", onclick: () => sum("-", image.id) },
-          icon("minus"),
-          t("details.subtract"),
-        ),
-      ),
-      fields(image),
-      facts(image),
-      Object.keys(image.metadata).length > 0 && metadata(image.metadata),
-    ),
-  ];
+  const search = { collection, view: "search", params: new URLSearchParams([["p", `+${id}`]]) };
+  const classify = link({ collection, view: "classify", params: new URLSearchParams([["p", id]]) });
+  return html`<div class="actions">
+    <button type="button" class="primary" onclick=${() => go(search)}>
+      <${Icon} name="search" />${t("details.search")}
+    </button>
+    <a class="button" href=${classify}><${Icon} name="tag" />${t("details.classify")}</a>
+    <button type="button" onclick=${() => sum("+", id)}><${Icon} name="plus" />${t("details.add")}</button>
+    <button type="button" onclick=${() => sum("-", id)}><${Icon} name="minus" />${t("details.subtract")}</button>
+    <a class="button" href=${original(id)} target="_blank" rel="noopener">
+      <${Icon} name="open" />${t("details.original")}
+    </a>
+  </div>`;
 }
 
 /** Add the image to what is searched for, or take it away. */
@@ -86,94 +86,69 @@ function sum(sign, id) {
   announce(t(sign === "+" ? "terms.added" : "terms.subtracted"));
 }
 
-function fields(image) {
-  const place = el("section", { class: "fields", "data-image": image.id });
-  const show = (details) => {
-    const names = [...new Set([...Object.keys(details.fields), ...app.collection.fields])].sort();
-    fill(
-      place,
-      el("h3", {}, t("details.fields")),
-      names.length === 0 ? el("p", { class: "soft" }, t("details.nofields")) : null,
-      names.map((name) => row(name, details)),
-      mayWrite() ? null : el("p", { class: "soft" }, t("write.readonly")),
-    );
-  };
-  // A row that is being changed says itself what became of it.
-  place.addEventListener("image-changed", (event) => {
-    for (const each of place.querySelectorAll("[data-field]")) {
-      fill(each, ...valueAndNote(each.dataset.field, event.detail));
-    }
+/** The nearest images, once the image has been looked at for a moment. */
+function Neighbours({ image: { id } }) {
+  const { answer, error, again } = useAnswer(id, async (signal) => {
+    await pause(LOOKED_AT, signal);
+    const json = { terms: [{ id, sign: 1 }], k: NEIGHBOURS + 1 };
+    return await ask("POST", here("search"), { json, signal });
   });
-  show(image);
-  return place;
+  if (error) return html`<${ProblemBox} error=${error} again=${again} />`;
+  const found = (answer?.hits ?? []).filter((each) => each.id !== id).slice(0, NEIGHBOURS);
+  return html`<section class="neighbours">
+    <h3>${t("details.neighbours")}</h3>
+    <${Grid} label=${t("details.neighbours")} kind="row">
+      ${found.map((each) => html`<${Card} key=${each.id} image=${each} width=${96} />`)}
+    <//>
+  </section>`;
 }
 
-function valueAndNote(name, details) {
-  const delivered = details.corrected?.[name];
-  const corrected = details.corrected && name in details.corrected;
-  return [
-    name in details.fields
-      ? shown(details.fields[name], 20_000)
-      : el("span", { class: "soft" }, t("value.none")),
-    corrected && el("span", { class: "tag note" }, t("details.delivered"), " ", shown(delivered, 60)),
-    details.confirmed?.includes(name) &&
-      el("span", { class: "tag note" }, icon("check"), t("details.confirmed")),
-  ];
+function Fields({ image }) {
+  const names = [...new Set([...Object.keys(image.fields), ...app.collection.fields])].sort();
+  return html`<section class="fields">
+    <h3>${t("details.fields")}</h3>
+    ${names.length === 0 && html`<p class="soft">${t("details.nofields")}</p>`}
+    ${names.map((name) => html`<${Field} key=${name} name=${name} image=${image} />`)}
+    ${!mayWrite() && html`<p class="soft">${t("write.readonly")}</p>`}
+  </section>`;
 }
 
-function row(name, details) {
-  const value = el(
-    "span",
-    { class: "field-value", "data-field": name },
-    ...valueAndNote(name, details).filter(Boolean),
-  );
-  const form = el("div", { class: "field-form", hidden: true });
-  const edit = el(
-    "button",
-    {
-      type: "button",
-      class: "quiet",
-      "aria-expanded": "false",
-      "aria-label": t("correct.open", { field: short(name, 60) }),
-      onclick: () => {
-        form.hidden = !form.hidden;
-        edit.setAttribute("aria-expanded", String(!form.hidden));
-        if (form.hidden) return;
-        if (!form.firstChild)
-          form.append(corrector({ id: details.id, field: name, value: details.fields[name] ?? null }));
-        form.querySelector("input").focus();
-      },
-    },
-    icon("edit"),
-  );
-  return el(
-    "div",
-    { class: "field" },
-    el("span", { class: "field-name", dir: "auto" }, short(name, 120)),
-    value,
-    mayWrite() && edit,
-    form,
-  );
+function Field({ name, image: { id, fields, corrected, confirmed } }) {
+  const [open, setOpen] = useState(false);
+  const form = useId();
+  return html`<div class="field">
+    <span class="field-name" dir="auto">${short(name, 120)}</span>
+    <span class="field-value">
+      ${name in fields
+        ? html`<${Value} value=${fields[name]} longest=${20_000} />`
+        : html`<span class="soft">${t("value.none")}</span>`}
+      ${corrected &&
+      name in corrected &&
+      html`<span class="tag note">${t("details.delivered")} <${Value} value=${corrected[name]} longest=${60} /></span>`}
+      ${confirmed?.includes(name) &&
+      html`<span class="tag note"><${Icon} name="check" />${t("details.confirmed")}</span>`}
+    </span>
+    ${mayWrite() &&
+    html`<button
+      type="button"
+      class="quiet"
+      aria-expanded=${String(open)}
+      aria-controls=${form}
+      aria-label=${t("correct.open", { field: short(name, 60) })}
+      onclick=${() => setOpen(!open)}
+    >
+      <${Icon} name="edit" />
+    </button>`}
+    <div class="field-form" id=${form} hidden=${!open}>
+      ${open && html`<${Corrector} id=${id} field=${name} value=${fields[name] ?? null} focus />`}
+    </div>
+  </div>`;
 }
 
-function facts(image) {
-  return el(
-    "p",
-    { class: "soft facts" },
-    bytes(image.size),
-    " · ",
-    el("span", { title: image.digest }, `SHA-256 ${image.digest.slice(0, 12)}…`),
-    " · ",
-    el("span", {}, t("details.id"), " ", el("code", {}, image.id)),
-  );
-}
-
-function metadata(value) {
-  const text = JSON.stringify(value, null, 2);
-  return el(
-    "details",
-    {},
-    el("summary", {}, t("details.metadata")),
-    el("pre", { dir: "auto", tabindex: "0" }, short(text, 100_000)),
-  );
+function Facts({ image: { id, size, digest, taken } }) {
+  return html`<p class="soft facts">
+    ${taken && html`<span>${moment(taken)}</span> · `}${bytes(size)} ·${" "}
+    <span title=${digest}>SHA-256 ${digest.slice(0, 12)}…</span> ·${" "}
+    <span>${t("details.id")} <code>${id}</code></span>
+  </p>`;
 }

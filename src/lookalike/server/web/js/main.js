@@ -1,30 +1,33 @@
 // The page: its frame, and the view that the address names.
 
 import { whenLocked } from "./api.js";
-import { app, load, open } from "./app.js";
-import { showClassify } from "./classify.js";
-import { showDetails } from "./details.js";
-import { showIndex } from "./indexing.js";
-import { showJudge } from "./judge.js";
+import { app, load, mayWrite, open } from "./app.js";
+import { Classify } from "./classify.js";
+import { Comparison } from "./comparison.js";
+import { Details } from "./details.js";
+import { Index } from "./indexing.js";
+import { Judge } from "./judge.js";
 import { askForKey, signOut } from "./keys.js";
 import { language, LANGUAGES, number, speak, t } from "./language.js";
 import { listenForLayers } from "./layers.js";
+import { NewCollection } from "./new_collection.js";
 import { ProblemBox, Remark, Waiting } from "./notices.js";
 import { go, link, onMove, read } from "./route.js";
 import { Search } from "./search.js";
 import { short } from "./values.js";
-import { filled, html, render } from "./view.js";
+import { html, render } from "./view.js";
 
 /** Each is a component that takes what the address says: the parameters and the tab. */
 const VIEWS = {
   search: Search,
-  classify: filled(showClassify),
-  judge: filled(showJudge),
-  index: filled(showIndex),
+  classify: Classify,
+  judge: Judge,
+  index: Index,
 };
 
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
+const over = document.getElementById("over");
 const skip = document.getElementById("skip");
 
 let mounted = null;
@@ -92,10 +95,19 @@ function Content({ route }) {
     <${View} params=${route.params} tab=${route.tab} />`;
 }
 
+/** What the address lays over the view. */
+function Over({ params }) {
+  const shown = params.get("image");
+  const compared = params.getAll("compare");
+  return html`${shown && html`<${Details} key="details" id=${shown} />`}
+  ${compared.length > 0 && html`<${Comparison} key=${compared.join(" ")} ids=${compared} />`}`;
+}
+
 function NoCollection() {
   return html`<h1>${t("nocollection")}</h1>
     <p>${t("nocollection.how")}</p>
-    <pre>lookalike index FOLDER</pre>`;
+    <pre>lookalike index FOLDER</pre>
+    ${mayWrite() && html`<section class="box"><h2>${t("new.title")}</h2><${NewCollection} /></section>`}`;
 }
 
 /** Show what the address says. */
@@ -108,6 +120,7 @@ function show() {
   // Another collection, view or language is another page: nothing of the one before stays.
   const key = JSON.stringify([name, route.view, language()]);
   render(name ? html`<${Content} key=${key} route=${route} />` : html`<${NoCollection} key=${key} />`, main);
+  render(name && html`<${Over} key=${key} params=${route.params} />`, over);
   const place = JSON.stringify([name, route.view]);
   const moved = mounted !== null && mounted !== place;
   mounted = place;
@@ -116,7 +129,6 @@ function show() {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
   }
-  if (name) showDetails(route.params.get("image"));
 }
 
 async function start() {

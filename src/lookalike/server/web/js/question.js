@@ -28,11 +28,23 @@ export function wordTerms(text) {
   return terms;
 }
 
-/** Return the pictures of a question: {sign, reference} of each. */
+const PART = /^\[([\d.]+),([\d.]+),([\d.]+),([\d.]+)\]/;
+
+/** Return the pictures of a question: {sign, reference} of each, and the part of it where it is not all. */
 export function pictureTerms(params) {
-  return params
-    .getAll("p")
-    .map((each) => ({ sign: each.startsWith("-") ? -1 : 1, reference: each.slice(1) }));
+  return params.getAll("p").map((each) => {
+    const sign = each.startsWith("-") ? -1 : 1;
+    const found = PART.exec(each.slice(1));
+    if (!found) return { sign, reference: each.slice(1) };
+    const [left, top, right, bottom] = found.slice(1).map(Number);
+    return { sign, reference: each.slice(1 + found[0].length), part: { left, top, right, bottom } };
+  });
+}
+
+/** Return a picture of a question as it stands in the address: the sign, the part if it is not all, which picture. */
+export function partTerm(sign, part, reference) {
+  const sides = part && [part.left, part.top, part.right, part.bottom].map((each) => +each.toFixed(4));
+  return `${sign}${sides ? `[${sides}]` : ""}${reference}`;
 }
 
 /** Return the filters of a question: an object of fields with the values that each may have. */

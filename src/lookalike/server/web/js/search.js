@@ -2,18 +2,22 @@
 
 import { ask } from "./api.js";
 import { app, here } from "./app.js";
+import { Browse } from "./browse.js";
+import { Chosen } from "./chosen.js";
 import { DropZone, PickButton } from "./drop.js";
 import { hold } from "./files.js";
 import { FilterChips, Filters } from "./filters.js";
-import { Card, Grid } from "./hits.js";
+import { Gallery } from "./gallery.js";
 import { Icon } from "./icons.js";
 import { decimal, seconds, t } from "./language.js";
+import { listed } from "./listing.js";
 import { announce, ProblemBox, Remark, Said, Waiting } from "./notices.js";
 import { bodyOf, filtersOf, filtersText, isAsked, isForgotten, PAGE, PAGES, pageOf } from "./question.js";
 import { change, go, read } from "./route.js";
+import { useSelection } from "./selection.js";
 import { addTerm, searchFrom, Terms } from "./terms.js";
 import { textOf } from "./values.js";
-import { html, useAnswer, useEffect, useId, useState } from "./view.js";
+import { html, useAnswer, useEffect, useId, useMemo, useRef, useState } from "./view.js";
 
 /** Images as deep as which the server lets one page: `DEEPEST` in its schemas, less a page. */
 const DEEPEST = 10_000 - 1001;
@@ -32,14 +36,14 @@ export function Search({ params }) {
   return html`<h1 class="heard">${t("nav.search")}</h1>
     <${Asker} params=${params} take=${params.has("p") ? more : anew} />
     <div class="columns">
-      <details class="filters" open=${innerWidth > 860} hidden=${!asked}>
+      <details class="filters" open=${innerWidth > 860}>
         <summary><${Icon} name="filter" />${t("filter.title")}</summary>
-        ${asked && html`<${Filters} where=${where} choose=${choose} />`}
+        <${Filters} where=${where} choose=${choose} />
       </details>
       <div>
         <${FilterChips} where=${where} choose=${choose} />
         ${!asked
-          ? html`<section class="results" aria-label=${t("search.results")}><${Welcome} take=${anew} /></section>`
+          ? html`<${Browse} params=${params} where=${where} />`
           : isForgotten(params)
             ? html`<section class="results"><${Remark} kind="warn">${t("search.forgotten")}<//></section>`
             : html`<${Results} params=${params} question=${key} />`}
@@ -51,12 +55,13 @@ export function Search({ params }) {
 /** What a question consists of: the details that lie over its answer are no part of it. */
 function questionKey(params) {
   const asked = new URLSearchParams(params);
-  asked.delete("image");
+  for (const over of ["image", "compare"]) asked.delete(over);
   return asked.toString();
 }
 
 function Asker({ params, take }) {
   const words = useId();
+  const input = useRef(null);
   const text = params.get("q") ?? "";
   const [typed, setTyped] = useState(text);
   // What is being typed stays while something else changes, but for the first picture.
@@ -64,7 +69,8 @@ function Asker({ params, take }) {
   const { texts, problem } = app.collection;
   const send = (event) => {
     event.preventDefault();
-    change({ q: typed.trim() || null });
+    // What a browser fills in by itself is not typed.
+    change({ q: input.current.value.trim() || null });
   };
   return html`<form class="asker" role="search" onsubmit=${send}>
     <${Terms} params=${params} />
@@ -72,6 +78,7 @@ function Asker({ params, take }) {
       ${texts
         ? html`<label for=${words} class="heard">${t("search.words")}</label>
             <input
+              ref=${input}
               type="search"
               id=${words}
               dir="auto"
@@ -118,18 +125,6 @@ function Options({ params }) {
   </details>`;
 }
 
-function Welcome({ take }) {
-  const { count, texts } = app.collection;
-  if (!count) return html`<${Remark}>${t("search.empty")}<//>`;
-  return html`<div class="welcome zone">
-    <${Icon} name="picture" />
-    <p class="lead">${t(texts ? "search.welcome" : "search.welcomepictures", { count })}</p>
-    <p class="soft">${t("search.how")}</p>
-    <${PickButton} label=${t("search.choose")} take=${take} />
-    ${texts && html`<p class="soft">${t("search.sums")}</p>`}
-  </div>`;
-}
-
 const ACTIONS = () => [
   { drawing: "search", label: t("details.search"), act: (hit) => searchFrom(hit.id) },
   { drawing: "plus", label: t("details.add"), act: (hit) => addTerm("+", hit.id) },
@@ -145,8 +140,10 @@ function Results({ params, question }) {
   });
   const rest = useRest(params, first);
   const { answer, busy, error, again } = first;
-  const hits = answer ? [...answer.hits, ...rest.hits] : [];
-  const said = answer && t(rest.more ? "search.first" : "search.all", { count: hits.length });
+  const list = useMemo(() => listed([...(answer?.hits ?? []), ...rest.hits]), [answer, rest.hits]);
+  const hits = list.total;
+  const selection = useSelection(question, list);
+  const said = answer && t(rest.more ? "search.first" : "search.all", { count: hits });
   useEffect(() => said && !busy && announce(said), [said, busy]);
   return html`<section class="results" aria-label=${t("search.results")} aria-busy=${busy ? "true" : null}>
     ${busy && !answer && html`<${Waiting} text=${t("search.waiting")} />`}
@@ -154,20 +151,28 @@ function Results({ params, question }) {
     ${answer &&
     html`<p class="soft status">${said} · ${seconds(answer.took)}</p>
       <${Remarks} answer=${answer} />
-      ${hits.length
-        ? html`<${Grid} label=${t("search.results")} kind=${busy ? "stale" : ""}>
-            ${hits.map((hit) => html`<${Card} key=${hit.id} image=${hit} actions=${ACTIONS()} />`)}
-          <//>`
+      ${hits
+        ? html`<${Gallery}
+              label=${t("search.results")}
+              list=${list}
+              selection=${selection}
+              kind=${busy ? "stale" : ""}
+              caption=${answer.hits[0].by_vectors || answer.hits[0].by_words ? 122 : 104}
+              actions=${ACTIONS()}
+            />
+            <${Chosen} selection=${selection} list=${list} />`
         : html`<${Nothing} answer=${answer} params=${params} />`}
       ${rest.more && !busy && html`<${More} rest=${rest} />`}`}
   </section>`;
 }
 
+const NONE = [];
+
 /** Further pages of an answer: {hits, more, next, busy, error}. */
 function useRest(params, { answer, busy: anew }) {
   const [rest, setRest] = useState({ of: null, hits: [], more: false, busy: false, error: null });
   const current =
-    rest.of === answer ? rest : { of: answer, hits: [], more: Boolean(answer?.more), busy: false, error: null };
+    rest.of === answer ? rest : { of: answer, hits: NONE, more: Boolean(answer?.more), busy: false, error: null };
   const next = async () => {
     if (anew || current.busy) return;
     setRest({ ...current, busy: true, error: null });
