@@ -114,10 +114,10 @@ def many_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             uri = f"file:///many/{place:05}.png"
             fields: dict[str, Scalar] = {"label": code, "same": "all"}
             records.append(Record(record_id(uri), uri, f"{place:064x}", fields, {}, 1, 1))
-        vectors = normalise(vectors.astype(np.float32))
-        store.put("many", records, {space: vectors})
+        unit = normalise(vectors.astype(np.float32))
+        store.put("many", records, {space: unit})
         store.create("fewer", space)
-        store.put("fewer", records[:FEWER], {space: vectors[:FEWER]})
+        store.put("fewer", records[:FEWER], {space: unit[:FEWER]})
         store.create("empty", Space("nobody", "0" * 64, 128))
     return path
 
