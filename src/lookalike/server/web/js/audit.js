@@ -77,7 +77,7 @@ function Lists({ job, summary, wanted }) {
   return html`<p>
       ${summary.by === null
         ? t("audit.summary.unlabelled", { count: images })
-        : html`${t("audit.summary", { contradicted, judged, images })} ${t("evaluation.method")}
+        : html`${t("audit.summary", { contradicted, judged, images })} ${t("evaluation.method")}${" "}
             <${Said} text=${summary.method} tag="span" />`}
     </p>
     <div class="chips" role="group" aria-label=${t("audit.lists")}>

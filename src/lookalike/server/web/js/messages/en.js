@@ -82,6 +82,17 @@ export const en = {
   "search.best": "The most alike has a similarity of {similarity}.",
   "search.clear": "Search without filters",
 
+  "saved.copy": "Copy the link",
+  "saved.copied": "The link is copied.",
+  "saved.byhand": "The link, to be copied",
+  "saved.held": "Your own picture is only in this page: a link cannot hold it.",
+  "saved.save": "Save this search",
+  "saved.name": "Name of the search",
+  "saved.keep": "Save",
+  "saved.done": "The search is saved in this browser.",
+  "saved.title": { one: "{count} saved search", other: "{count} saved searches" },
+  "saved.remove": "Forget {name}",
+
   "terms.label": "Pictures that are searched for",
   "terms.image": "image of the collection",
   "terms.isplus": "{name}: added. Take it away instead",

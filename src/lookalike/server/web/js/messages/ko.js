@@ -77,6 +77,17 @@ export const ko = {
   "search.best": "가장 닮은 것의 유사도는 {similarity}입니다.",
   "search.clear": "필터 없이 검색",
 
+  "saved.copy": "링크 복사",
+  "saved.copied": "링크를 복사했습니다.",
+  "saved.byhand": "복사할 링크",
+  "saved.held": "직접 넣은 사진은 이 페이지에만 있어 링크에 담을 수 없습니다.",
+  "saved.save": "검색 저장",
+  "saved.name": "검색 이름",
+  "saved.keep": "저장",
+  "saved.done": "이 브라우저에 검색을 저장했습니다.",
+  "saved.title": { other: "저장한 검색 {count}개" },
+  "saved.remove": "{name} 지우기",
+
   "terms.label": "검색에 쓰이는 사진",
   "terms.image": "컬렉션의 이미지",
   "terms.isplus": "{name}: 더함. 빼기로 바꾸기",
