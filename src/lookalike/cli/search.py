@@ -30,10 +30,11 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
-from lookalike.search.expressions import read_query
+from lookalike.search.expressions import read_query, within_box
 
 if TYPE_CHECKING:
     from lookalike.search.hits import Hit, SearchResult
+    from lookalike.search.query import Box
     from lookalike.search.search import LeastSimilarity
 
 
@@ -60,6 +61,17 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
         raise click.BadParameter(f"{value!r} is neither a number nor auto.") from None
 
 
+def _read_box(_context: click.Context, _option: click.Parameter, value: str | None) -> Box | None:
+    """Read four numbers."""
+    if value is None:
+        return None
+    try:
+        left, top, width, height = map(float, value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not four numbers, X,Y,W,H.") from None
+    return left, top, width, height
+
+
 @click.command(cls=_Sum)
 @click.argument("terms", nargs=-1, metavar="TERM [+|- TERM]...")
 @option("-k", type=int, default=10, metavar="N", help="How many neighbours.")
@@ -82,6 +94,12 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
     help="For --min-similarity auto: how often something may be found that is not there.",
     default_text="0.01",
 )
+@click.option(
+    "--box",
+    callback=_read_box,
+    metavar="X,Y,W,H",
+    help="Search with a region of the image: left, top, width and height in pixels.",
+)
 @approximate_option
 @where_option
 @max_pixels_option
@@ -93,6 +111,7 @@ def search(
     k: int,
     min_similarity: LeastSimilarity,
     false_alarm: float | None,
+    box: Box | None,
     conditions: tuple[str, ...],
     max_pixels: int,
     using: str | None,
@@ -110,6 +129,8 @@ def search(
     cosine similarity (−1 … 1), most similar first, unless --approximate asks for another.
     """
     asked = read_query(terms, text=text)
+    if box is not None:
+        asked = within_box(asked, box)
     if false_alarm is not None and min_similarity != "auto":
         raise InvalidArgument("--false-alarm is for --min-similarity auto")
     with settings.open() as database, progress_bar("reading background texts", quiet=settings.quiet) as bar:
@@ -160,6 +181,8 @@ def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybri
     line |= {"using": answer.using, "model": answer.model}
     if hybrid:
         line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
+    if hit.weak is not None:
+        line["weak"] = hit.weak
     if answer.cutoff is not None:
         line["min_similarity"] = answer.cutoff.similarity
     if approximate:
@@ -171,22 +194,26 @@ def _print(answer: SearchResult, *, approximate: bool, hybrid: bool) -> None:
     if approximate:
         print_how_searched(answer.approximation)
     cutoff = answer.cutoff
-    if cutoff is not None and cutoff.rate is not None:
+    if cutoff is not None and cutoff.images:
         against = f"{counted(cutoff.texts, 'text')} and " if cutoff.texts else ""
         against += counted(cutoff.images, "image")
-        rate = f"a false-alarm rate of {cutoff.rate:g}"
+        rate = "what nonsense finds" if cutoff.rate is None else f"a false-alarm rate of {cutoff.rate:g}"
         print_text(f"at least {cutoff.similarity:.4f} similar: set by {against} for {rate}")
     if not answer.hits and cutoff is not None:
         print_text(_nothing(answer))
         return
     rows = [
         (
-            *(rank, hit.similarity, *([_found_by(hit)] if hybrid else [])),
+            *(rank, _similarity(hit), *([_found_by(hit)] if hybrid else [])),
             *(short_path(hit.record.uri), describe(hit.record)),
         )
         for rank, hit in enumerate(answer.hits, 1)
     ]
     print_table(("", "similarity", *(["found by"] if hybrid else []), "image", "fields"), rows)
+
+
+def _similarity(hit: Hit) -> float | str | None:
+    return f"weak {hit.similarity:.4f}" if hit.weak and hit.similarity is not None else hit.similarity
 
 
 def _found_by(hit: Hit) -> str:
