@@ -6,6 +6,7 @@ import csv
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect, sync_playwright
@@ -180,7 +181,7 @@ def test_a_picture_becomes_the_first_of_a_new_class(page: Visit, folder: Path, c
 def test_what_is_done_fits_every_window(browser: Browser, site: Server, indexed: None, width: int) -> None:
     found = importlib.util.find_spec("axe_playwright_python")
     axe = Path(found.origin or "").with_name("axe.min.js").read_text() if found else None
-    options = {"locale": "ko-KR", "color_scheme": "dark"} if width == 360 else {}
+    options: dict[str, Any] = {"locale": "ko-KR", "color_scheme": "dark"} if width == 360 else {}
     with visit(browser, site.url, viewport={"width": width, "height": 800}, **options) as page:
         page.go("index", NAME)
         page.page.locator("main details").evaluate_all(
