@@ -22,9 +22,11 @@ export function Suspect({ found, summary: { by }, settled }) {
     <span class="tag" title=${t("finding.scorewhy")}>${t("finding.score", { score: decimal(found.score, 3) })}</span>`;
   return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${found.image} fields=${[by]} />`}>
     <${Cards} label=${t("classify.evidence")} images=${found.neighbours} fields=${[by]} />
-    ${mayWrite()
-      ? html`<${Decision} found=${found} by=${by} settled=${settled} />`
-      : html`<p class="soft">${t("write.readonly")}</p>`}
+    ${found.gone
+      ? html`<p class="good" role="status"><${Icon} name="check" />${t("audit.gone")}</p>`
+      : mayWrite()
+        ? html`<${Decision} found=${found} by=${by} settled=${settled} />`
+        : html`<p class="soft">${t("write.readonly")}</p>`}
   <//>`;
 }
 

@@ -435,6 +435,7 @@ export const en = {
   "audit.other": "Another label",
   "audit.changed": "It is {} by now.",
   "audit.confirmed": "Confirmed: the label is right.",
+  "audit.gone": "Nothing speaks against this label any more: its evidence was put right.",
   "audit.alike": { one: "{count} image", other: "{count} images, at least {similarity} alike" },
   "audit.identical": "same bytes",
   "audit.disagree": "different labels",

@@ -405,6 +405,7 @@ export const ko = {
   "audit.other": "다른 레이블",
   "audit.changed": "지금은 {}입니다.",
   "audit.confirmed": "확인했습니다. 레이블이 맞습니다.",
+  "audit.gone": "근거가 바로잡혀 이 레이블을 의심할 이유가 없어졌습니다.",
   "audit.alike": { other: "이미지 {count}개, 유사도 {similarity} 이상" },
   "audit.identical": "바이트까지 같음",
   "audit.disagree": "레이블이 다름",
