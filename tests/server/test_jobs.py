@@ -345,6 +345,27 @@ def test_suspects_that_people_have_settled_come_last_and_what_is_gone_is_left_ou
     assert [each["contradicted"] for each in every["suspects"]] == [True] * 16 + [False] * 42
 
 
+def test_after_a_correction_the_stale_opposite_is_not_offered(service: InProcess) -> None:
+    job = done(service, "audits", {"by": "label", "k": 1})
+    before = got(service, f"{job}/audit", limit=200)
+    suspect = before["suspects"][0]
+    evidence = suspect["neighbours"][0]["id"]
+    assert suspect["suggested"] == suspect["neighbours"][0]["fields"]["label"]
+    path = f"{BASE}/images/{evidence}"
+    assert service.client.patch(path, json={"fields": {"label": suspect["label"]}}).status_code == 200
+    after = got(service, f"{job}/audit", limit=200)
+    offered = {each["image"]["id"]: each for each in after["suspects"]}
+    assert suspect["image"]["id"] not in offered
+    assert all(each["contradicted"] or each["changed"] for each in after["suspects"])
+    same = [each for each in before["suspects"] if evidence not in [hit["id"] for hit in each["neighbours"]]]
+    same = [each for each in same if each["image"]["id"] != evidence]
+    assert same == [offered[each["image"]["id"]] for each in same]
+    every = got(service, f"{job}/audit", limit=200, all=True)["suspects"]
+    (again,) = (each for each in every if each["image"]["id"] == suspect["image"]["id"])
+    assert (again["contradicted"], again["suggested"]) == (False, suspect["label"])
+    assert len(every) == 60
+
+
 def test_a_map_is_that_of_the_report(service: InProcess) -> None:
     found = got(service, f"{done(service, 'maps', {'by': 'label'})}/map")
     MapAnswer.model_validate(found)
