@@ -27,6 +27,7 @@ from lookalike.server.routes import (
     classify,
     collections,
     drift,
+    elastic_search,
     elasticsearch,
     embeddings,
     evaluate,
@@ -67,6 +68,7 @@ _ROUTERS = (
     embeddings.router,
     models.router,
     elasticsearch.router,
+    elastic_search.router,
     service_routes.router,
     health.router,
     images.router,
@@ -82,6 +84,7 @@ _ROUTERS = (
     map_routes.router,
     index.router,
     vectors.router,
+    elastic_search.heads,
 )
 
 
