@@ -26,15 +26,22 @@ export class Problem extends Error {
  * @returns the answer's JSON; null where there is none
  * @throws Problem; AbortError where the signal was used
  */
-export async function ask(method, path, { json, form, signal } = {}) {
+export async function ask(method, path, options = {}) {
+  const response = await answered(method, path, options);
+  return response.status === 204 ? null : await response.json();
+}
+
+/** Ask the server for a file: the same, but for what comes back, a Blob. */
+export async function askFile(method, path, options = {}) {
+  return (await answered(method, path, options)).blob();
+}
+
+async function answered(method, path, options) {
   for (;;) {
-    const response = await send(method, path, { json, form, signal });
-    if (response.status === 401) {
-      await unlock(signal);
-      continue;
-    }
-    if (!response.ok) throw await problemOf(response);
-    return response.status === 204 ? null : await response.json();
+    const response = await send(method, path, options);
+    if (response.ok) return response;
+    if (response.status !== 401) throw await problemOf(response);
+    await unlock(options.signal);
   }
 }
 
