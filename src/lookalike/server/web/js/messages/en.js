@@ -210,6 +210,7 @@ export const en = {
   "classify.doubtful": "doubtful",
   "classify.runner": "Next comes",
   "classify.below": "Its confidence is below the {usual} that is usual for this label.",
+  "classify.half": "It is wrong more often than right where the neighbours vote so.",
   "classify.truth": "In the collection",
   "classify.contradicted": "the neighbours say otherwise",
   "classify.evidence": "Neighbours that voted",

@@ -201,6 +201,7 @@ export const ko = {
   "classify.doubtful": "불확실",
   "classify.runner": "다음 후보:",
   "classify.below": "이 레이블의 평소 신뢰도 {usual}보다 낮습니다.",
+  "classify.half": "이웃이 이렇게 투표할 때는 틀리는 경우가 더 많습니다.",
   "classify.truth": "컬렉션에 있는 레이블",
   "classify.contradicted": "이웃의 의견이 다릅니다",
   "classify.evidence": "투표한 이웃",
