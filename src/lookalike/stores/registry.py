@@ -64,6 +64,7 @@ _ATTACHING = {
     "postgres": ("postgres", "PostgresTables"),
     "elasticsearch+http": ("elasticsearch", "ElasticsearchTables"),
     "elasticsearch+https": ("elasticsearch", "ElasticsearchTables"),
+    "oracle": ("oracle", "OracleTables"),
 }
 
 
