@@ -1,6 +1,6 @@
 // Requests to the server that this page came from, and to no other.
 
-import { t } from "./language.js";
+import { language, t } from "./language.js";
 
 let unlock = null;
 
@@ -47,7 +47,7 @@ async function answered(method, path, options) {
 
 /** Send a request once and return the response, whatever its status. */
 export async function send(method, path, { json, form, signal } = {}) {
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "Accept-Language": language() };
   if (json !== undefined) headers["Content-Type"] = "application/json";
   try {
     return await fetch(path, {
