@@ -37,7 +37,7 @@ export function About({ image }) {
     );
   }, []);
   return html`<div class="large">
-      <${Stage} image=${image} layers=${layers} />
+      <${Stage} image=${image} layers=${layers} search=${(part) => searchPart(image.id, part)} />
       ${typeof image.time === "number" && html`<${Player} image=${image} />`}
       <${Node} node=${anomaly.place} />
     </div>

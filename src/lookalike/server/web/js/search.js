@@ -138,9 +138,12 @@ function Results({ params, question }) {
     const answer = await ask("POST", here("search"), { ...bodyOf(params, 0), signal });
     return { ...answer, question, took: (performance.now() - begun) / 1000 };
   });
-  const rest = useRest(params, first);
   const { answer, busy, error, again } = first;
-  const list = useMemo(() => listed([...(answer?.hits ?? []), ...rest.hits]), [answer, rest.hits]);
+  const rest = useRest(params, first);
+  const list = useMemo(
+    () => ({ ...listed([...(answer?.hits ?? []), ...rest.hits]), renew: again }),
+    [answer, rest.hits],
+  );
   const hits = list.total;
   const selection = useSelection(question, list);
   const said = answer && t(rest.more ? "search.first" : "search.all", { count: hits });
