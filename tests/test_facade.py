@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import lookalike
@@ -25,7 +26,7 @@ from lookalike import (
 )
 from lookalike.search.query import Embedding, Sum
 from lookalike.uris import local_path
-from tests.mean_colours import MeanColours, save
+from tests.mean_colours import MeanColours, picture, save
 
 
 @pytest.fixture
@@ -210,3 +211,61 @@ def test_sql_and_records_of_a_file(db: Database) -> None:
     assert json.dumps(dict(record.fields))
     assert sorted(db["parts"].uris()) == sorted(each.uri for each in db["parts"].read()[0])
     assert [card.name for card in db.models()][:1] == ["efficientnet-lite0"]
+
+
+# Regions, and undoing.
+
+
+def test_a_region_is_an_image_of_its_own(db: Database, tmp_path: Path) -> None:
+    collage = PIL.Image.new("RGB", (60, 40), "white")
+    collage.paste(picture(3), (30, 7))
+    path, parts = tmp_path / "collage.png", db["parts"]
+    collage.save(path)
+    box = (30, 7, 12, 12)
+    for term in (lookalike.Image(path, box=box), lookalike.Image(path.read_bytes(), box=box)):
+        best = parts.search(term).hits[0]
+        assert (named([best]), round(best.similarity or 0, 6)) == (["3.png"], 1)
+    # Of a record its file is read; and terms add up as others do.
+    parts.add(path)
+    (added,) = (one for one in parts.read()[0] if one.uri.endswith("collage.png"))
+    region = lookalike.RecordId(added.id, box=box)
+    assert named(parts.search(region).hits)[0] == "3.png"
+    assert parts.search(region + lookalike.Image(path)).hits
+    # What sticks out is left out; a phone's picture is turned before it is cut.
+    wide = parts.search(lookalike.Image(path, box=(30, 7, 900, 12))).hits[0].similarity
+    assert wide == parts.search(lookalike.Image(path, box=(30, 7, 30, 12))).hits[0].similarity
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 3  # upside down
+    collage.rotate(180).save(path, exif=exif)
+    assert named(parts.search(lookalike.Image(path, box=box)).hits)[0] == "3.png"
+    with pytest.raises(UnusableImage, match="has changed since it was indexed"):
+        parts.search(region)
+    for wrong, said in (((60, 0, 5, 5), "outside"), ((0, 0, 0, 5), "is not"), ((-1, 0, 5, 5), "is not")):
+        with pytest.raises(InvalidArgument, match=said):
+            parts.search(lookalike.Image(path, box=wrong))
+    with pytest.raises(UnusableImage):
+        parts.search(lookalike.Image(b"no picture", box=box))
+
+
+def test_what_was_done_to_records_is_undone_bit_for_bit(db: Database) -> None:
+    parts = db["parts"]
+    parts.fit("label")
+    parts.correct(parts.read()[0][3].id, {"label": "odd"}, ["label"])
+    records, vectors = parts.read()
+    _, plain = parts.read(using="image")
+    ids = [one.id for one in records[:5]]
+    before = parts.snapshot(ids)
+    assert parts.remove(ids) == 5
+    assert parts.restore(before) == (5, 0)
+    assert parts.read()[0] == records
+    assert np.array_equal(parts.read()[1], vectors)
+    assert np.array_equal(parts.read(using="image")[1], plain)
+    # Labels alone; what came since is removed, and what somebody else has changed since stays.
+    labels = parts.snapshot([*ids, "0" * 32], labels_only=True)
+    after = {one.id: parts.correct(one.id, {"label": "new"}) for one in records[:5]}
+    parts.correct(ids[0], {"label": "newer"})
+    assert parts.restore(labels, after) == (4, 1)
+    assert parts.get(ids)[1:] == records[1:5]
+    assert parts.get(ids)[0].fields["label"] == "newer"
+    assert parts.restore(labels) == (1, 0)
+    assert parts.read()[0] == records

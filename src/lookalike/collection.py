@@ -31,6 +31,7 @@ from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
 from lookalike.ingest.removals import disagree
+from lookalike.ingest.snapshots import restore_snapshot, take_snapshot
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from lookalike.images.levels import Range
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
+    from lookalike.ingest.snapshots import Restored, Snapshot
     from lookalike.metric_learning.correction_table import CorrectionTable
     from lookalike.metric_learning.corrections import Corrected, Correction
     from lookalike.metric_learning.fitted import Fitting
@@ -496,6 +498,32 @@ class Collection:
     def remove(self, ids: str | Sequence[str]) -> int:
         """Remove records, by one id or several, and return how many there were; no image file is touched."""
         return self._store.remove(self.name, [ids] if isinstance(ids, str) else ids)
+
+    def snapshot(self, ids: str | Iterable[str], *, labels_only: bool = False) -> Snapshot:
+        """Read records as they are, with all their vectors, so that what is done to them next can be undone.
+
+        Args:
+            ids: one id or several; also of records that are not there, which `restore` removes.
+            labels_only: read no vectors: enough to undo what is done to fields.
+        """
+        wanted = [ids] if isinstance(ids, str) else ids
+        return take_snapshot(self._store, self.info().name, wanted, labels_only=labels_only)
+
+    def restore(self, snapshot: Snapshot, since: Mapping[str, Record] | None = None) -> Restored:
+        """Make records as they were when a snapshot of them was taken: labels, and vectors bit for bit.
+
+        Args:
+            snapshot: of this collection.
+            since: the records as they were left then, by id: those that are otherwise now stay so. None: all
+                become as they were.
+
+        Returns:
+            How many were made so, and how many were left.
+
+        Raises:
+            SpaceMismatch: records are gone, and the collection has vectors of another model since.
+        """
+        return restore_snapshot(self._store, snapshot, since)
 
     def delete(self) -> CollectionInfo:
         """Delete the collection, and return it as it was; no image file is touched."""

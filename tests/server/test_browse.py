@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from lookalike.server.caches.listings import SECONDS, ListingCache
 from tests.service import COLLECTION, InProcess
 
@@ -71,3 +74,23 @@ def test_what_others_change_is_there_a_minute_later(service: InProcess) -> None:
         assert listing.ids()[-1] == first
     finally:
         cache.close()
+
+
+def test_a_region_of_an_image_or_of_a_picture_is_the_query(service: InProcess, strangers: list[Path]) -> None:
+    first = service.ask("browse", {"limit": 1})["images"][0]["id"]
+
+    def best(term: dict[str, object], pictures: Sequence[Path] = ()) -> float:
+        hits = service.ask("search", {"terms": [term], "k": 1}, pictures)["hits"]
+        return float(hits[0]["similarity"])
+
+    assert best({"id": first}) > 0.9999
+    assert best({"id": first, "part": [0, 0, 1, 1]}) > 0.999
+    assert best({"id": first, "part": [0.25, 0.25, 0.5, 0.5]}) < 0.999
+    assert best({"id": first, "box": [0, 0, 64, 64]}) < 0.999
+    whole = best({"image": 0}, strangers[:1])
+    assert best({"image": 0, "box": [0, 0, 64, 64]}, strangers[:1]) != whole
+    assert abs(best({"image": 0, "part": [0, 0, 1, 1]}, strangers[:1]) - whole) < 1e-3
+    for wrong in ({"box": [9000, 0, 5, 5]}, {"box": [0, 0, 0, 1]}, {"part": [0, 0, 2, 2]}):
+        service.ask("search", {"terms": [{"id": first, **wrong}]}, status=400)
+    service.ask("search", {"terms": [{"text": "cloth", "box": [0, 0, 5, 5]}]}, status=422)
+    service.ask("search", {"terms": [{"id": "1" * 32, "box": [0, 0, 5, 5]}]}, status=404)

@@ -25,6 +25,7 @@ fuzzed = settings(
 )
 JSON = "application/json"
 IMAGE = "0" * 32  # stands for the id of one that is there
+NOBODY = "1" * 32  # an id that nothing has
 DIGITS = "9" * 10_000
 
 
@@ -91,6 +92,8 @@ ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/v1/collections/{COLLECTION}/suggestions", {"by": "label", "count": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/indexings", {}),
     ("POST", f"/v1/collections/{COLLECTION}/vectors", {"name": "image", "model": "efficientnet-lite0"}),
+    ("POST", f"/v1/collections/{COLLECTION}/labels", {"ids": [NOBODY], "fields": {"label": "a"}}),
+    ("POST", f"/v1/collections/{COLLECTION}/removals", {"ids": [NOBODY]}),
     ("PATCH", f"/v1/collections/{COLLECTION}", {"default": "image"}),
     ("PATCH", f"/v1/collections/{COLLECTION}/images/{IMAGE}", {"fields": {"label": "a"}}),
     ("POST", "/v1/collections", {"name": "new", "model": "efficientnet-lite0"}),

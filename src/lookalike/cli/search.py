@@ -30,10 +30,11 @@ from lookalike.cli.output import (
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.errors import InvalidArgument
-from lookalike.search.expressions import read_query
+from lookalike.search.expressions import read_query, within_box
 
 if TYPE_CHECKING:
     from lookalike.search.hits import Hit, SearchResult
+    from lookalike.search.query import Box
     from lookalike.search.search import LeastSimilarity
 
 
@@ -60,6 +61,17 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
         raise click.BadParameter(f"{value!r} is neither a number nor auto.") from None
 
 
+def _read_box(_context: click.Context, _option: click.Parameter, value: str | None) -> Box | None:
+    """Read four numbers."""
+    if value is None:
+        return None
+    try:
+        left, top, width, height = map(float, value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not four numbers, X,Y,W,H.") from None
+    return left, top, width, height
+
+
 @click.command(cls=_Sum)
 @click.argument("terms", nargs=-1, metavar="TERM [+|- TERM]...")
 @option("-k", type=int, default=10, metavar="N", help="How many neighbours.")
@@ -82,6 +94,12 @@ def _read_cutoff(_context: click.Context, _option: click.Parameter, value: str |
     help="For --min-similarity auto: how often something may be found that is not there.",
     default_text="0.01",
 )
+@click.option(
+    "--box",
+    callback=_read_box,
+    metavar="X,Y,W,H",
+    help="Search with a region of the image: left, top, width and height in pixels.",
+)
 @approximate_option
 @where_option
 @max_pixels_option
@@ -93,6 +111,7 @@ def search(
     k: int,
     min_similarity: LeastSimilarity,
     false_alarm: float | None,
+    box: Box | None,
     conditions: tuple[str, ...],
     max_pixels: int,
     using: str | None,
@@ -110,6 +129,8 @@ def search(
     cosine similarity (−1 … 1), most similar first, unless --approximate asks for another.
     """
     asked = read_query(terms, text=text)
+    if box is not None:
+        asked = within_box(asked, box)
     if false_alarm is not None and min_similarity != "auto":
         raise InvalidArgument("--false-alarm is for --min-similarity auto")
     with settings.open() as database, progress_bar("reading background texts", quiet=settings.quiet) as bar:

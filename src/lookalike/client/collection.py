@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from lookalike.client.connection import JSON, build_query, image_parts
 from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import read_picture
+from lookalike.errors import InvalidArgument
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
+from lookalike.schemas.changes import Changed, Labels, Removal, Undone
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
 from lookalike.schemas.drift import DriftQuery
@@ -282,6 +284,55 @@ class RemoteCollection:
         body = build_query(Correction, {"fields": dict(fields or {}), "confirm": list(confirm)})
         return self._connection.request(ImageDetails, "PATCH", *self._path, "images", identity, body=body)
 
+    def label(
+        self,
+        ids: Sequence[str],
+        fields: Mapping[str, Value | None] | None = None,
+        *,
+        confirm: Sequence[str] = (),
+    ) -> Changed:
+        """Put fields of many images right; a writing key is needed. `undo` takes what it answers.
+
+        Args:
+            ids: of the images, 10,000 at most.
+            fields: new values; None removes a field.
+            confirm: fields that are right as they are, or as `fields` has them.
+
+        Raises:
+            InvalidArgument: nothing to change, too many images, or a value that no field can have.
+        """
+        asked = build_query(
+            Labels, {"ids": list(ids), "fields": dict(fields or {}), "confirm": list(confirm)}
+        )
+        return self._connection.post_query(Changed, asked, [], *self._path, "labels")
+
+    def remove_all(self, ids: Sequence[str]) -> Changed:
+        """Remove many images; a writing key is needed. `undo` takes what it answers.
+
+        Args:
+            ids: of the images, 10,000 at most.
+
+        Raises:
+            InvalidArgument: no image, or too many.
+        """
+        return self._connection.post_query(
+            Changed, build_query(Removal, {"ids": list(ids)}), [], *self._path, "removals"
+        )
+
+    def undo(self, change: Added | Changed) -> Undone:
+        """Undo what `label`, `remove_all` or `add` did: labels, vectors and all are as they were.
+
+        Args:
+            change: what it answered.
+
+        Raises:
+            InvalidArgument: it changed nothing, or too much to be undone.
+            ResourceNotFound: it was too long ago, was undone already, or the service was started since.
+        """
+        if change.undo is None:
+            raise InvalidArgument("there is nothing to undo")
+        return self._connection.request(Undone, "POST", *self._path, "undo", change.undo.id)
+
     def remove(self, identity: str) -> None:
         """Take an image out of a collection; a writing key is needed."""
         self._connection.send("DELETE", *self._path, "images", identity, again=False)
@@ -497,12 +548,13 @@ class RemoteCollection:
 def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]:
     """Return a term as the service has it; a picture is added to those that are sent."""
     sign, term = summand
-    if isinstance(term, RecordId):
-        return {"id": term.id, "sign": sign}
     if isinstance(term, Text):
         return {"text": term.text, "sign": sign}
+    region = {} if term.box is None else {"box": tuple(term.box)}
+    if isinstance(term, RecordId):
+        return {"id": term.id, "sign": sign, **region}
     pictures.append(read_picture(term))
-    return {"image": len(pictures) - 1, "sign": sign}
+    return {"image": len(pictures) - 1, "sign": sign, **region}
 
 
 def _several(images: Classifiable | Iterable[Classifiable]) -> Iterable[Classifiable]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from lookalike.schemas.changes import Undo
 from lookalike.schemas.values import Image, RequestModel, ResponseModel, Unusable, Value
 
 
@@ -53,3 +54,6 @@ class Added(ResponseModel):
         description="Those that are in the collection now, in order; of the same bytes, the same one."
     )
     skipped: list[Unusable] = Field(description="Those that could not be used.")
+    undo: Undo | None = Field(
+        None, description="What takes them out again, or gives back the labels of those that were there."
+    )

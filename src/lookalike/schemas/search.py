@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,12 @@ MOST_TERMS = 32
 """Terms of one sum."""
 DEEPEST = 10_000
 """Hits that can be paged through: as far as Elasticsearch goes by default (index.max_result_window)."""
+
+
+Region: TypeAlias = Annotated[
+    tuple[float, float, float, float],
+    Field(description="From the left, from the top, width and height.", examples=[[120, 40, 64, 64]]),
+]
 
 
 class Term(RequestModel):
@@ -24,11 +30,21 @@ class Term(RequestModel):
         description="A picture; in a multipart request, the place of the `image` part that has it, from 0.",
     )
     sign: Literal[1, -1] = 1
+    box: Region | None = Field(
+        None, description="Of a picture or an image: the region that is meant, in pixels of it, upright."
+    )
+    part: Region | None = Field(
+        None, description="The same in parts of width and height, 0 … 1.", examples=[[0.25, 0.25, 0.5, 0.5]]
+    )
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:
         if sum(each is not None for each in (self.text, self.id, self.image)) != 1:
             raise ValueError("a term is one of text, id and image")
+        if self.box is not None and self.part is not None:
+            raise ValueError("a region is given as box or as part, not as both")
+        if self.text is not None and (self.box is not None or self.part is not None):
+            raise ValueError("a region is of a picture or an image, and not of a text")
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, PathNotFound
@@ -15,7 +16,7 @@ from lookalike.sources.objects import is_object
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.search.query import Term, Terms
+    from lookalike.search.query import Box, Term, Terms
 
 _SIGNS = {"+": 1, "-": -1}
 _ID = re.compile("[0-9a-f]{32}")
@@ -61,6 +62,23 @@ def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
     if not terms:
         raise InvalidArgument("nothing to search for: name an image, or say in words what to find")
     return Sum(tuple(terms))
+
+
+def within_box(query: Terms, box: Box) -> Terms:
+    """Return a query of which the one image, or record, is a region of it.
+
+    Raises:
+        InvalidArgument: it has no image, or several.
+    """
+    pictures = [term for _, term in query.summands if not isinstance(term, Text)]
+    if len(pictures) != 1:
+        raise InvalidArgument(f"a box is a region of one image, and the query has {len(pictures)}")
+    return Sum(
+        tuple(
+            Summand(sign, term if isinstance(term, Text) else replace(term, box=box))
+            for sign, term in query.summands
+        )
+    )
 
 
 def _term(word: str) -> Term:

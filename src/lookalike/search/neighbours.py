@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,12 +11,22 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from lookalike.embedders.protocol import TextEmbedder
-from lookalike.errors import CollectionEmpty, FieldNotFound, ImageNotFound, SpaceMismatch, VectorNotFound
+from lookalike.embedders.ranged import split_name
+from lookalike.errors import (
+    CollectionEmpty,
+    FieldNotFound,
+    ImageNotFound,
+    SpaceMismatch,
+    UnusableImage,
+    VectorNotFound,
+)
+from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
-from lookalike.ingest.embedding import embed_files
+from lookalike.images.regions import check_box, crop
+from lookalike.ingest.embedding import MAX_BYTES, embed_files
 from lookalike.metric_learning.fitted import plain_of, plain_vector
 from lookalike.search.query import Embedding, Image, RecordId, Text
-from lookalike.sources.locations import picture_place
+from lookalike.sources.locations import content, picture_place, readable_location
 from lookalike.sources.uploads import Upload
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
@@ -28,10 +39,11 @@ if TYPE_CHECKING:
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.models import Models
     from lookalike.embedders.protocol import Embedder
+    from lookalike.images.levels import Range
     from lookalike.ingest.embedding import Source
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.stores.store import Store
-    from lookalike.types import CollectionInfo, Neighbour, Space, VectorInfo, Vectors, Where
+    from lookalike.types import CollectionInfo, Neighbour, Record, Space, VectorInfo, Vectors, Where
 
 _T = TypeVar("_T")
 
@@ -128,8 +140,8 @@ def embed_images(
         models: with the embedder of the vector.
         collection: as the store has it.
         vector: a plain one of the collection, whose embedder is asked.
-        images: files, uploads, images that were embedded before, and records; what was skipped before stays
-            so.
+        images: files, uploads, images that were embedded before, and records, or regions of them; what was
+            skipped before stays so.
         max_pixels: images with more pixels are skipped.
 
     Yields:
@@ -139,7 +151,9 @@ def embed_images(
         ImageNotFound: no record has that id.
         SpaceMismatch: an image was embedded by another model, or the collection by another version of its.
     """
-    for new, group in groupby(images, lambda each: isinstance(each, Image) and each.embedding is None):
+    levels = split_name(vector.space.embedder)[1]
+    whole = (_region(spaces, collection, each, max_pixels, levels) for each in images)
+    for new, group in groupby(whole, lambda each: isinstance(each, Image) and each.embedding is None):
         if new:
             embedder = models.embedder_of(collection, vector)
             pictures = (each.picture for each in group if isinstance(each, Image))
@@ -155,6 +169,40 @@ def embed_images(
                 yield _embedded(collection, vector, str(each.picture), each.embedding)
             elif isinstance(each, Skipped):
                 yield each
+
+
+def _region(
+    spaces: Spaces,
+    collection: CollectionInfo,
+    image: Image | RecordId | Skipped,
+    max_pixels: int,
+    levels: Range,
+) -> Image | RecordId | Skipped:
+    """Return the region of an image that is meant as an image of its own; a whole one as it is."""
+    if isinstance(image, Skipped) or image.box is None:
+        return image
+    check_box(image.box)
+    record: Record | None = None
+    if isinstance(image, RecordId):
+        record = next(iter(spaces.store.get(collection.name, [image.id])), None)
+        if record is None:
+            raise ImageNotFound(collection.name, image.id)
+        place = readable_location(record.uri)
+        if place is None:
+            return Skipped(uri_text(record.uri), "it is no file on this machine")
+    elif isinstance(image.picture, bytes):
+        return Image(crop(image.picture, "image", image.box, max_pixels=max_pixels, levels=levels))
+    else:
+        place = picture_place(image.picture)
+    try:
+        data = content(place, MAX_BYTES).data
+        if record is not None and hashlib.sha256(data).hexdigest() != record.digest:
+            return Skipped(str(place), "has changed since it was indexed")
+        return Image(crop(data, str(place), image.box, max_pixels=max_pixels, levels=levels))
+    except UnusableImage as error:
+        return Skipped(str(place), error.reason)
+    except OSError as error:
+        return Skipped(str(place), f"cannot be read: {error.strerror or display(str(error))}")
 
 
 def embed_paths(

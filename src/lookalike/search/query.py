@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Picture: TypeAlias = "str | Path | bytes"
 """The path of an image file, `s3://bucket/key` of an object, or the bytes of an image."""
 
+Box: TypeAlias = "tuple[float, float, float, float]"
+"""A region in pixels of the upright image: from the left, from the top, width and height."""
+
 Value: TypeAlias = str | int | float | bool
 """That a field may have."""
 
@@ -111,6 +114,8 @@ class Image(_Single):
     """Where it was embedded before, only what it is called."""
     embedding: Embedding | None = field(default=None, compare=False, repr=False)
     """Where it was embedded before."""
+    box: Box | None = None
+    """The region that is meant; None: all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ class RecordId(_Single):
 
     id: str
     """32 hexadecimal digits."""
+    box: Box | None = None
+    """The region that is meant, for which its file is read; None: all of it."""
 
 
 Term: TypeAlias = Text | Image | RecordId

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from fastapi import Depends, Request
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from lookalike.errors import CollectionNotFound
+from lookalike.errors import CollectionNotFound, StoreError
 from lookalike.images.decoder_pool import POOL
 from lookalike.schemas.values import Approximation, Hit, Image
 from lookalike.search.hits import Hit as FoundHit
@@ -19,15 +19,18 @@ from lookalike.server.caches.embedders import EmbedderCache
 from lookalike.server.caches.field_counts import FieldCountCache
 from lookalike.server.caches.listings import ListingCache
 from lookalike.server.caches.thumbnails import ThumbnailCache
+from lookalike.server.caches.undo import UndoCache
 from lookalike.server.storage.allowed_folders import AllowedFolders
 from lookalike.server.storage.roots import Roots
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
 from lookalike.server.workers.jobs import Jobs
 from lookalike.server.workers.thread_pool import ThreadPool
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from lookalike.database import Database
     from lookalike.server.settings import Settings
@@ -73,6 +76,7 @@ class Service:
         self.folders = AllowedFolders(settings.roots)
         self.field_counts = FieldCountCache(database)
         self.listings = ListingCache(database)
+        self.undo = UndoCache(self.delete_added)
         self.thumbnails = ThumbnailCache()
         self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
         self.classifiers = ClassifierCache(database)
@@ -105,6 +109,7 @@ class Service:
         self.embedding_queue.close()
         for pool in self._pools:
             pool.close()
+        self.undo.close()
         self._products.restore_original_limits()
 
     def changed(self, name: str, ids: Sequence[str] | None = None) -> None:
@@ -117,6 +122,28 @@ class Service:
         self.classifiers.forget(name)
         self.field_counts.forget(name)
         self.listings.changed(name, ids)
+
+    def delete_added(self, paths: Iterable[Path]) -> None:
+        """Delete those files of added pictures that no record refers to; where the store does not say, none.
+
+        Args:
+            paths: of files; those that are not in the folder of added pictures are left alone.
+        """
+        if self.uploads is None:
+            return
+        try:
+            gone = [
+                path
+                for path in paths
+                if self.uploads.holds(path)
+                and not any(
+                    (other := local_path(record.uri)) is not None and other.name == path.name
+                    for record in self.database.records_of(path.stem)
+                )
+            ]
+        except StoreError:
+            return
+        self.uploads.remove(gone)
 
     def served(self) -> list[CollectionInfo]:
         """Return the collections that are served, in order; blocks."""

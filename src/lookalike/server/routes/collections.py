@@ -21,7 +21,6 @@ from lookalike.schemas.collections import (
 )
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.problems import Refused
-from lookalike.server.routes.images import remove_files
 from lookalike.server.routes.models import shown_model, usable_model
 from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.stores.checks import same_name
@@ -95,8 +94,7 @@ async def delete(name: str, service: InjectedService) -> Deleted:
             added = [path for path in paths if path is not None and service.uploads.holds(path)]
         deleted = handle.delete()
         service.changed(found.name)
-        if service.uploads is not None and added:
-            remove_files(service.database, service.uploads, added)
+        service.delete_added(added)
         return Deleted(deleted=deleted.count)
 
     return await service.write_pool.run(act)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
-from lookalike.errors import InvalidArgument, StoreError
+from lookalike.errors import InvalidArgument
 from lookalike.ingest.adding import Picture
 from lookalike.labels.json.documents import MAX_DEPTH, is_deep
 from lookalike.labels.labelling import Label
@@ -24,18 +24,18 @@ from lookalike.server.http.multipart import Part, read_parts
 from lookalike.server.http.problems import Refused
 from lookalike.server.http.request_bodies import form_schema, invalid_part, media_type
 from lookalike.server.http.responses import json_response
+from lookalike.server.routes.changes import undo_of
 from lookalike.server.service import InjectedService, Service
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import metadata_text
 from lookalike.types import Skipped
-from lookalike.uris import local_path, split_frame
+from lookalike.uris import local_path, record_id, split_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from lookalike.database import Database
     from lookalike.ingest.embedding import EmbeddedFile
     from lookalike.types import Record
 
@@ -89,8 +89,12 @@ async def add(name: str, request: Request, service: InjectedService) -> Response
     if not usable:
         reasons = "; ".join(f"{each.name[:100]!r}: {each.skipped}" for each in skipped[:3])
         raise Refused(422, f"none of the pictures can be used: {reasons}")
-    records = await service.write_pool.run(lambda: _add(service, folder, name, usable, embedder.fingerprint))
-    answer = Added(images=[details(service, record) for record in records], skipped=skipped)
+    records, undo = await service.write_pool.run(
+        lambda: _add(service, folder, name, usable, embedder.fingerprint)
+    )
+    answer = Added(
+        images=[details(service, record) for record in records], skipped=skipped, undo=undo_of(undo)
+    )
     return json_response(answer, HTTPStatus.CREATED)
 
 
@@ -129,8 +133,8 @@ async def remove(name: str, id: Id, service: InjectedService) -> None:  # noqa: 
         service.database[collection.name].remove([id])
         service.changed(collection.name, [id])
         path = local_path(record.uri)
-        if service.uploads is not None and path is not None:
-            remove_files(service.database, service.uploads, [path])
+        if path is not None:
+            service.delete_added([path])
 
     await service.write_pool.run(act)
 
@@ -151,38 +155,16 @@ def details(service: Service, record: Record) -> ImageDetails:
     )
 
 
-def remove_files(database: Database, folder: UploadFolder, paths: Iterable[Path]) -> None:
-    """Delete those files of added pictures that no record refers to; where the store does not say, none.
-
-    Args:
-        database: where the records were.
-        folder: that added pictures are in; files elsewhere are left alone.
-        paths: of the files.
-    """
-    try:
-        gone = [
-            path
-            for path in paths
-            if folder.holds(path)
-            and not any(
-                (other := local_path(record.uri)) is not None and other.name == path.name
-                for record in database.records_of(path.stem)
-            )
-        ]
-    except StoreError:
-        return
-    folder.remove(gone)
-
-
 def _add(
     service: Service,
     folder: UploadFolder,
     name: str,
     usable: Sequence[tuple[Upload, EmbeddedFile, Label]],
     made_by: str,
-) -> list[Record]:
-    """Write pictures and then their records; where that fails, none of them."""
+) -> tuple[list[Record], str | None]:
+    """Write pictures and then their records; where that fails, none of them. Returns what undoes it, too."""
     collection = service.collection(name)
+    handle = service.database[collection.name]
     new: list[Path] = []
     try:
         pictures = []
@@ -192,12 +174,13 @@ def _add(
                 new.append(path)
             kept = replace(file, path=path, modified_ns=path.stat().st_mtime_ns)
             pictures.append(Picture(kept, made_by, upload.name, label))
-        records = service.database[collection.name].add_embedded(pictures)
+        before = handle.snapshot([record_id(each.file.path.as_uri()) for each in pictures])
+        records = handle.add_embedded(pictures)
     except BaseException:
-        remove_files(service.database, folder, new)
+        service.delete_added(new)
         raise
     service.changed(collection.name, [record.id for record in records])
-    return records
+    return records, service.undo.put(before, {record.id: record for record in records})
 
 
 async def _read(request: Request, service: Service) -> tuple[list[Upload], list[Label]]:

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
+from lookalike.embedders.ranged import split_name
 from lookalike.errors import InvalidArgument, UnusableImage
+from lookalike.images.decoding import may_take_long
+from lookalike.images.regions import WHOLE, check_box, crop
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
-from lookalike.schemas.values import Hit
+from lookalike.schemas.values import Hit, Unusable
 from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
 from lookalike.server.http.csv_answers import CSV, FORMAT, columns_of, csv_response, csv_text, row_of
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
+from lookalike.server.routes.image_files import read_image
 from lookalike.server.routes.models import shown_model
 from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.sources.uploads import Upload
@@ -57,6 +61,8 @@ async def search(name: str, request: Request, service: InjectedService) -> Respo
     if sum(isinstance(each, _Picture) for each in asked) > service.settings.max_images:
         raise InvalidArgument(f"at most {service.settings.max_images} pictures a request")
 
+    asked = [await _region(service, name, each) for each in asked]
+
     async def answer() -> Response:
         terms = await _embedded(service, name, query.using, asked)
         respond = json_response if form == "json" else partial(_file, service, name)
@@ -68,6 +74,8 @@ async def search(name: str, request: Request, service: InjectedService) -> Respo
 class _Picture(NamedTuple):
     upload: Upload
     sign: int
+    term: AskedTerm | None = None
+    """Where it may be a region that is meant."""
 
 
 def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _Picture]:
@@ -80,11 +88,11 @@ def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _P
     for place, term in enumerate(query.terms):
         if isinstance(term.image, str):
             upload = read_data_url(term.image, f"the picture of term {place}")
-            asked.append(_Picture(upload, term.sign))
+            asked.append(_Picture(upload, term.sign, term))
         elif term.image is None:
             asked.append(term)
         elif 0 <= term.image < len(uploads):
-            asked.append(_Picture(uploads[term.image], term.sign))
+            asked.append(_Picture(uploads[term.image], term.sign, term))
         else:
             raise InvalidArgument(
                 f"term {place} is picture {term.image}, and the request has {len(uploads)} (counted from 0)"
@@ -92,6 +100,31 @@ def _asked(query: SearchQuery, uploads: Sequence[Upload]) -> list[AskedTerm | _P
     if unused := set(range(len(uploads))).difference(term.image for term in query.terms):
         raise InvalidArgument(f"picture {min(unused)} is in no term (counted from 0)")
     return asked
+
+
+async def _region(service: Service, name: str, asked: AskedTerm | _Picture) -> AskedTerm | _Picture:
+    """Return the region of a picture or an image that is meant as a picture; a whole one as it is."""
+    term = asked.term if isinstance(asked, _Picture) else asked
+    if term is None or (term.box is None and term.part is None):
+        return asked
+    box, parts = (term.box, False) if term.part is None else (term.part, True)
+    assert box is not None  # noqa: S101 one of both is there
+    check_box(box, parts=parts)
+    if isinstance(asked, _Picture):
+        whole = asked.upload
+    else:
+        collection, record = await service.store_pool.run(lambda: service.record(name, term.id or ""))
+        found = await service.image_pool.run(lambda: read_image(service, collection.name, record))
+        if isinstance(found, Unusable):
+            raise UnusableImage(found.name, found.skipped)
+        whole = found
+    most = service.settings.max_pixels
+    pool = service.slow_image_pool if may_take_long(whole.data, WHOLE, most) else service.image_pool
+    levels = split_name((await service.store_pool.run(lambda: service.collection(name))).space.embedder)[1]
+    data = await pool.run(
+        lambda: crop(whole.data, whole.name, box, parts=parts, max_pixels=most, levels=levels)
+    )
+    return _Picture(Upload(whole.name, data), term.sign)
 
 
 async def _embedded(
