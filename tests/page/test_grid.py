@@ -55,7 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Serv
     url = f"sqlite:///{folder / 'grid.db'}"
     with Database(url, cache=cache) as database:
         database["many"].index([folder / "many"])
-        space = database["many"].info.space
+        space = database["many"].info().space
         uris = [f"file:///made/{row:05}.jpg" for row in range(MANY - 4 * len(DRAWN))]
         records = [
             Record(record_id(uri), uri, f"{row:064x}", {"label": f"made {row % 3}"}, {}, 1, 1)

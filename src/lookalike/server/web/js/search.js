@@ -162,9 +162,9 @@ function Results({ params, question }) {
               kind=${busy ? "stale" : ""}
               caption=${answer.hits[0].by_vectors || answer.hits[0].by_words ? 122 : 104}
               actions=${ACTIONS()}
-            />
-            <${Chosen} selection=${selection} list=${list} />`
+            />`
         : html`<${Nothing} answer=${answer} params=${params} />`}
+      <${Chosen} selection=${selection} list=${list} />
       ${rest.more && !busy && html`<${More} rest=${rest} />`}`}
   </section>`;
 }
