@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from lookalike.stores.attached.attaching import Attached
     from lookalike.stores.attached.description import Attachment
     from lookalike.transfer.copy import CopyReport
+    from lookalike.transfer.exports.export import ExportReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import (
         Approximation,
@@ -131,6 +132,7 @@ __all__ = [
     "Evaluation",
     "Explainer",
     "Explanation",
+    "ExportReport",
     "ExtraMissing",
     "FieldNotFound",
     "FitReport",
@@ -230,6 +232,7 @@ _HOMES = {
     "RecordId": "search.query",
     "Text": "search.query",
     "CopyReport": "transfer.copy",
+    "ExportReport": "transfer.exports.export",
     "Parity": "transfer.parity",
     "Approximation": "types",
     "CollectionInfo": "types",

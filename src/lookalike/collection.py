@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from lookalike.search.query import Conditions, Terms
     from lookalike.search.search import LeastSimilarity
     from lookalike.stores.damage import Damage
+    from lookalike.transfer.exports.export import ExportReport, Form, LineForm
     from lookalike.types import (
         Approximation,
         CollectionInfo,
@@ -282,6 +283,75 @@ class Collection:
         """
         collection = self.info()
         return self._models.text_embedder_of(collection, reading_vector(self._models, collection, using))
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        form: Form | None = None,
+        where: Conditions | None = None,
+        vectors: bool | None = None,
+        predictions: str | None = None,
+        by: str = "label",
+        copy: bool = False,
+        progress: Progress = silent,
+    ) -> ExportReport:
+        """Write the collection as a file or folder that other programs read, whole or not at all.
+
+        Args:
+            path: of the file, which is replaced where it is there; or of the folder, which must be new or
+                empty.
+            form: `parquet`, `csv`, `jsonl`, `coco`, or `imagefolder`; None: what the file's name says.
+            where: only records that match.
+            vectors: whether vectors are written; None: into Parquet and JSON lines, and not into CSV.
+            predictions: a field: its held-out label is written too, with its confidence, as `evaluate` has
+                it.
+            by: the field whose values are the categories of COCO, and the folders of an ImageFolder.
+            copy: whether an ImageFolder has copies of the pictures, and not links to them.
+            progress: called with records written and records to write.
+
+        Raises:
+            FieldNotFound: no record has a field that is named.
+            InvalidArgument: no such form, an option that it does not have, or a path that cannot be it.
+            OutputFailed: it cannot be written; nothing of it is left.
+            ExtraMissing: Parquet, and pyarrow is not installed.
+            Unanswerable: the collection cannot be judged, for predictions.
+        """
+        from lookalike.transfer.exports.export import ExportOptions, export
+
+        options = ExportOptions(form, alternatives(where), vectors, predictions, by, copy)
+        return export(self._spaces, self._models, self.name, Path(path), options, progress)
+
+    def export_lines(
+        self,
+        form: LineForm = "csv",
+        *,
+        where: Conditions | None = None,
+        ids: Sequence[str] | None = None,
+        vectors: bool | None = None,
+        predictions: str | None = None,
+        name_of: Callable[[Record], str] | None = None,
+        progress: Progress = silent,
+    ) -> Iterator[bytes]:
+        """Return the collection as CSV or JSON lines, piece by piece, read while it is written: see `export`.
+
+        Args:
+            form: `csv` or `jsonl`.
+            where: only records that match.
+            ids: only these records, in this order.
+            vectors: whether vectors are written.
+            predictions: a field whose held-out label is written too.
+            name_of: returns what a record is called, where nobody is to learn where its file lies: that and
+                its id take the place of URI, path, digest and metadata.
+            progress: called with records read and records to read.
+
+        Raises:
+            FieldNotFound, ImageNotFound, InvalidArgument, Unanswerable: before the first piece.
+        """
+        from lookalike.transfer.exports.export import ExportOptions, export_lines
+
+        options = ExportOptions(form, alternatives(where), vectors, predictions, ids=ids, name_of=name_of)
+        return export_lines(self._spaces, self._models, self.name, options, progress)
 
     # What changes it
 

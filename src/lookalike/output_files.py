@@ -6,10 +6,15 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
+from typing import IO, TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, OutputFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def check_file(path: Path, what: str = "the file") -> None:
@@ -68,6 +73,62 @@ def write_file(path: Path, content: bytes) -> None:
         raise OutputFailed(str(path), error.strerror or str(error)) from error
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file piece by piece: it takes its place when the block ends, and else nothing of it is left.
+
+    One that is there is replaced; a device or pipe is written to.
+
+    Args:
+        path: the file.
+
+    Yields:
+        What is written to.
+
+    Raises:
+        InvalidArgument: see `check_file`.
+        OutputFailed: it cannot be written.
+    """
+    check_file(path)
+    try:
+        if _is_special(path):
+            with path.open("wb") as file:
+                yield file
+            return
+        with _part(Path(os.path.realpath(path))) as file:
+            yield file
+    except OSError as error:
+        raise OutputFailed(str(path), error.strerror or str(error)) from error
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder: it takes its place when the block ends, and else nothing of it is left.
+
+    Args:
+        path: the folder, which is not there, or empty.
+
+    Yields:
+        A folder beside it, which is to be filled.
+
+    Raises:
+        InvalidArgument: see `check_new_folder`.
+        OutputFailed: it cannot be written.
+    """
+    check_new_folder(path)
+    part = _beside(path)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        with suppress(FileNotFoundError):
+            path.rmdir()
+        part.replace(path)
+    except OSError as error:
+        raise OutputFailed(str(path), error.strerror or str(error)) from error
+    finally:
+        rmtree(part, ignore_errors=True)
+
+
 def replace_file(path: Path, *content: bytes, mode: int = 0o666, synced: bool = False) -> None:
     """Write a file in one step: whoever reads it gets all of it, or what was there before.
 
@@ -80,19 +141,30 @@ def replace_file(path: Path, *content: bytes, mode: int = 0o666, synced: bool = 
     Raises:
         OSError: it cannot be written; nothing of it is left.
     """
-    # Hidden: what a kill leaves is no picture for `index`.
-    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
+    with _part(path, mode) as file:
+        file.writelines(content)
+        if synced:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def _part(path: Path, mode: int = 0o666) -> Iterator[IO[bytes]]:
+    """Yield a file that becomes the one of that path at the end; else nothing of it is left."""
+    part = _beside(path)
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.writelines(content)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
+            yield file
         part.replace(path)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _beside(path: Path) -> Path:
+    """Return the name of what becomes a file or folder; hidden: what a kill leaves is nothing for `index`."""
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
 
 
 def _is_special(path: Path) -> bool:

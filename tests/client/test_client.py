@@ -255,6 +255,20 @@ def test_a_collection_is_made_filled_put_right_and_deleted(writing: Client, file
     assert [collection.name for collection in writing.collections()] == [COLLECTION]
 
 
+def test_a_collection_is_written_into_a_file(client: Client, database: Database, tmp_path: Path) -> None:
+    client[COLLECTION].export(tmp_path / "some.jsonl", where={"label": "local"})
+    lines = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text().splitlines()]
+    records = database[COLLECTION].read({"label": "local"})[0]
+    assert [(line["id"], line["fields"]) for line in lines] == [(each.id, each.fields) for each in records]
+    client[COLLECTION].export(tmp_path / "two.csv", ids=[each.id for each in records[:2]])
+    assert (tmp_path / "two.csv").read_text("utf-8-sig").startswith("id,name,label,mixed\n")
+    with pytest.raises(ResourceNotFound):
+        client["nosuch"].export(tmp_path / "none.csv")
+    with pytest.raises(InvalidArgument, match="is no folder"):
+        client[COLLECTION].export(tmp_path / "nosuch" / "x.csv")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["some.jsonl", "two.csv"]
+
+
 def test_an_evaluation_is_waited_for_and_read(client: Client) -> None:
     seen: list[tuple[int, int]] = []
     job = client[COLLECTION].evaluate("label", k=3)

@@ -10,6 +10,7 @@ from lookalike.client.connection import JSON, build_query, image_parts
 from lookalike.client.job import RemoteJob
 from lookalike.client.pictures import read_picture
 from lookalike.errors import InvalidArgument
+from lookalike.output_files import new_file
 from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
@@ -553,6 +554,41 @@ class RemoteCollection:
         """Make a vector the default one, and return the collection; a writing key is needed."""
         body = build_query(CollectionChange, {"default": using})
         return self._connection.request(Collection, "PATCH", *self._path, body=body)
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        form: Literal["csv", "jsonl"] | None = None,
+        where: Conditions | None = None,
+        ids: Sequence[str] | None = None,
+        vectors: bool = False,
+    ) -> None:
+        """Write the collection into a file of this machine: id, name and fields of each image.
+
+        Args:
+            path: of the file, which is replaced where it is there, and is there whole or not at all.
+            form: `csv` or `jsonl`; None: JSON lines where the file is called so, else CSV.
+            where: only images that match.
+            ids: these images alone, in this order, at most 1,000.
+            vectors: write the vectors, too.
+
+        Raises:
+            OutputFailed: the file cannot be written.
+        """
+        target = Path(path)
+        known = "jsonl" if target.suffix.lower() in (".jsonl", ".ndjson") else "csv"
+        asked = {
+            "format": form or known,
+            "where": None if where is None else json.dumps(alternatives(where)),
+            "id": ids,
+            "vectors": vectors,
+        }
+        with (
+            new_file(target) as file,
+            self._connection.stream(*self._path, "export", query=asked) as pieces,
+        ):
+            file.writelines(pieces)
 
     def _begin(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from lookalike.client.errors import ServiceError, ServiceUnreachable, service_er
 from lookalike.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     Part = tuple[str, tuple[str | None, bytes | str, str]]
 
@@ -138,9 +139,39 @@ class Connection:
             raise _refusal(response)
         return response
 
+    @contextmanager
+    def stream(self, *path: str, query: Mapping[str, Any] | None = None) -> Iterator[Iterator[bytes]]:
+        """Ask for something large, and read it piece by piece while the block lasts; it is asked for once.
+
+        Args:
+            path: parts of the path, as they are.
+            query: of the address; None is left out.
+
+        Raises:
+            InvalidArgument: a name in the path is none.
+            ServiceError: there is no answer, it is a refusal, or it ends early.
+        """
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        request = self._client.build_request("GET", "/" + "/".join(map(_part, path)), params=given)
+        with self._told():
+            response = self._client.send(request, stream=True)
+            try:
+                if not response.is_success:
+                    response.read()
+                    raise _refusal(response)
+                yield response.iter_bytes()
+            finally:
+                response.close()
+
     def _once(self, request: httpx.Request) -> httpx.Response:
-        try:
+        with self._told():
             return self._client.send(request)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise what is wrong with a connection as errors of ours."""
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise ServiceUnreachable(
                 f"{self._url} did not answer within {self._timeout:g} seconds"

@@ -48,6 +48,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_ON_THEIR_SIDE = (5, 6, 7, 8)
 
 
 class Decoded(NamedTuple):
@@ -140,6 +141,35 @@ def decode_here(
         return _decode(form, data, at_least, max_pixels, levels)
     except Exception as error:  # Pillow raises nearly anything on damaged data
         raise UnusableImage(path, _reason(error, form.name)) from error
+
+
+def picture_size(data: bytes, path: str, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return width and height of an image in pixels, upright, from its header alone.
+
+    Args:
+        data: the whole file.
+        path: what the error calls it.
+        max_pixels: an image with more pixels is refused.
+
+    Raises:
+        UnusableImage: see `decode_noted`; what is behind the header is not looked at.
+    """
+    form = format_of(data)
+    if form is None:
+        raise UnusableImage(path, unsupported_formats.describe(data))
+    try:
+        container = form.parse(data)
+        _check(container.size, max_pixels)
+        orientation = container.orientation
+        size = container.size
+        if size is None or (orientation is None and container.planes is None):
+            image = _opened(form, container, max_pixels)
+            size = image.size
+            orientation = _orientation(form, image) if orientation is None else orientation
+    except Exception as error:  # as in `decode_here`
+        raise UnusableImage(path, _reason(error, form.name)) from error
+    width, height = size
+    return (height, width) if orientation in _ON_THEIR_SIDE else (width, height)
 
 
 class _TooLarge(Exception):

@@ -432,20 +432,29 @@ class Store:
         for records, _ in self._batches(name, where, lambda _: []):
             yield records
 
-    def scan_vectors(self, name: str) -> Iterator[tuple[list[Record], dict[Space, Vectors]]]:
-        """Yield all records as `scan` does, with the vectors that were ready when the first was asked for.
+    def scan_vectors(
+        self, name: str, where: Where | None = None, *, spaces: Sequence[Space] | None = None
+    ) -> Iterator[tuple[list[Record], dict[Space, Vectors]]]:
+        """Yield all matching records as `scan` does, with several vectors.
 
         A record of which one vector is damaged is left out.
+
+        Args:
+            name: the collection.
+            where: only records that match.
+            spaces: those of the vectors; None: of all that are ready when the first batch is asked for.
 
         Raises:
             VectorNotFound: one of these vectors is dropped meanwhile.
         """
-        entry = self._of(name).entry(name)
-        spaces = [one.info.space for one in entry.vectors if one.info.ready]
+        wanted = spaces
+        if wanted is None:
+            entry = self._of(name).entry(name)
+            wanted = [one.info.space for one in entry.vectors if one.info.ready]
         for records, vectors in self._batches(
-            name, None, lambda entry: [_kept(entry, one) for one in spaces]
+            name, where, lambda entry: [_kept(entry, one) for one in wanted]
         ):
-            yield records, dict(zip(spaces, vectors, strict=True))
+            yield records, dict(zip(wanted, vectors, strict=True))
 
     def _batches(
         self, name: str, where: Where | None, choose: Callable[[Entry], list[VectorEntry]]

@@ -1,203 +1,149 @@
-// Adding pictures to a collection, each with the same fields.
+// Adding pictures to a collection, each with the same fields: a value that is new makes a new class.
 
-import { ask, givenUp } from "./api.js";
-import { app, fieldValues, here, labelField, mayWrite } from "./app.js";
-import { el, fill, fresh, icon } from "./dom.js";
-import { pickButton, takeDropped } from "./drop.js";
+import { givenUp } from "./api.js";
+import { app, fieldValues, labelField } from "./app.js";
+import { DropZone, PickButton } from "./drop.js";
 import { openImage } from "./hits.js";
+import { Icon } from "./icons.js";
 import { bytes, t } from "./language.js";
-import { announce, said } from "./notices.js";
+import { announce, Said } from "./notices.js";
+import { upload, whyNoUploads } from "./uploads.js";
 import { short, textOf, valueOf } from "./values.js";
+import { html, useAnswer, useId, useRef, useSignal, useState } from "./view.js";
 
 /** Pictures that are on their way at once. */
 const AT_ONCE = 2;
 
-/**
- * Return the section in which pictures are added.
- * @param signal ends it
- * @param changed called when some were added
- */
-export function addingSection(signal, changed) {
-  const section = el("section", { class: "box" }, el("h2", {}, t("add.title")));
-  if (!app.service.uploads) {
-    section.append(el("p", { class: "soft" }, t("add.none")));
-    return section;
-  }
-  if (!mayWrite()) {
-    section.append(el("p", { class: "soft" }, t("write.readonly")));
-    return section;
-  }
-  const fields = fieldRows();
-  const list = el("ul", { class: "uploads plain", role: "list" });
-  const total = el("p", { class: "status" });
-  const count = { all: 0, over: 0, added: 0 };
-  const queue = [];
-  let busy = 0;
-  const tell = () => {
-    total.textContent = count.all
-      ? t("add.status", { over: count.over, all: count.all, added: count.added })
-      : "";
-  };
+/** The section in which pictures are added; `changed` is called when some were. */
+export function Adding({ changed }) {
+  const refused = whyNoUploads();
+  return html`<section class="box">
+    <h2>${t("add.title")}</h2>
+    ${refused ? html`<p class="soft">${refused}</p>` : html`<${Form} changed=${changed} />`}
+  </section>`;
+}
+
+function Form({ changed }) {
+  const [rows, setRows] = useState([{ field: labelField() ?? "", value: "" }]);
+  const known = useAnswer("values", fieldValues).answer;
+  const valuesOf = (field) => (known?.get(field)?.values ?? []).map((each) => each.value);
+  const given = () =>
+    Object.fromEntries(
+      rows
+        .filter(({ field, value }) => field && value)
+        .map(({ field, value }) => [field, valueOf(value, valuesOf(field))]),
+    );
+  const { uploads, take } = useUploads(given, changed);
+  const over = uploads.filter((each) => each.result).length;
+  const added = uploads.filter((each) => each.result?.image).length;
+  return html`<p class="soft">${t("add.what")}</p>
+    <${Fields} rows=${rows} setRows=${setRows} valuesOf=${valuesOf} />
+    <div class="asker-row"><${PickButton} label=${t("add.pick")} take=${take} kind="primary" drawing="plus" /></div>
+    <p class="status">${uploads.length > 0 && t("add.status", { over, all: uploads.length, added })}</p>
+    <ul class="uploads plain" role="list">
+      ${uploads.map((each) => html`<${Upload} key=${each.key} of=${each} />`)}
+    </ul>
+    <${DropZone} take=${take} />`;
+}
+
+/** Pictures on their way, the latest first: {uploads, take}. */
+function useUploads(given, changed) {
+  const [uploads, setUploads] = useState([]);
+  const queue = useRef([]);
+  const count = useRef({ all: 0, over: 0, added: 0, busy: 0 });
+  const signal = useSignal();
+  const tell = (key, changes) =>
+    setUploads((all) => all.map((each) => (each.key === key ? { ...each, ...changes } : each)));
   const next = async () => {
-    if (!queue.length || busy >= AT_ONCE) return;
-    busy += 1;
-    const { file, given, row } = queue.shift();
-    const added = await send(file, given, row, signal);
-    count.added += added;
-    count.over += 1;
-    busy -= 1;
-    tell();
+    const now = count.current;
+    if (!queue.current.length || now.busy >= AT_ONCE) return;
+    const { key, file, fields } = queue.current.shift();
+    now.busy += 1;
+    tell(key, { sending: true });
+    const result = await upload(file, fields, signal).catch((error) => {
+      if (givenUp(error) || error.status === 0) return { said: error.message };
+      throw error;
+    });
     if (signal.aborted) return;
-    if (count.over === count.all) {
-      announce(total.textContent);
+    now.busy -= 1;
+    now.over += 1;
+    now.added += result.image ? 1 : 0;
+    tell(key, { result });
+    if (now.over === now.all) {
+      announce(t("add.status", now));
       await changed();
     }
     next();
   };
   const take = (files) => {
-    const given = fields.given();
-    for (const file of files) {
-      const row = uploadRow(file);
-      list.prepend(row.place);
-      queue.push({ file, given, row });
-      count.all += 1;
-    }
-    tell();
+    const fields = given();
+    const more = files.map((file) => ({ key: (count.current.all += 1), file, fields }));
+    queue.current.push(...more);
+    setUploads((all) => [...more.reverse(), ...all]);
     for (let n = 0; n < AT_ONCE; n += 1) next();
   };
-  takeDropped(take, signal);
-  section.append(
-    el("p", { class: "soft" }, t("add.what")),
-    fields.place,
-    el("div", { class: "asker-row" }, pickButton(t("add.pick"), take, { kind: "primary", drawing: "plus" })),
-    total,
-    list,
-  );
-  return section;
+  return { uploads, take };
+}
+
+function Upload({ of: { file, sending, result } }) {
+  const bad = (children) => html`<span class="bad">${children}</span>`;
+  const state = () => {
+    if (!result) return t(sending ? "add.sending" : "add.waiting");
+    if (result.said) return bad(result.said);
+    if (!result.image) return bad(html`${t("add.skipped")} <${Said} text=${result.skipped} tag="span" />`);
+    return html`<button type="button" class="link good" onclick=${() => openImage(result.image.id)}>
+      <${Icon} name="check" />${t("add.done")}
+    </button>`;
+  };
+  return html`<li>
+    <bdi class="name">${short(file.name || "pasted", 120)}</bdi>
+    <span class="soft">${bytes(file.size)}</span>
+    <span class="upload-state soft">${state()}</span>
+  </li>`;
 }
 
 /** The fields that every added picture gets. */
-function fieldRows() {
-  const names = fresh("fields");
-  const rows = el("div", { class: "field-rows" });
-  const known = new Map();
-  fieldValues().then(
-    (all) =>
-      all.forEach((each, name) =>
-        known.set(
-          name,
-          each.values.map(({ value }) => value),
-        ),
-      ),
-    // Without the lists everything can be typed all the same.
-    () => {},
-  );
-  const add = (name = "") => {
-    const listed = fresh("values");
-    const values = el("datalist", { id: listed });
-    const field = el("input", {
-      type: "text",
-      list: names,
-      value: name,
-      dir: "auto",
-      autocomplete: "off",
-      "aria-label": t("add.field"),
-      placeholder: t("add.field"),
-    });
-    const value = el("input", {
-      type: "text",
-      list: listed,
-      dir: "auto",
-      autocomplete: "off",
-      "aria-label": t("add.value"),
-      placeholder: t("add.value"),
-      onfocus: () =>
-        fill(
-          values,
-          (known.get(field.value) ?? []).map((each) => el("option", { value: textOf(each) })),
-        ),
-    });
-    const row = el(
-      "div",
-      { class: "together" },
-      field,
-      value,
-      values,
-      el(
-        "button",
-        { type: "button", class: "quiet", "aria-label": t("add.remove"), onclick: () => row.remove() },
-        icon("close"),
-      ),
-    );
-    rows.append(row);
-  };
-  add(labelField() ?? "");
-  const given = () =>
-    Object.fromEntries(
-      [...rows.children]
-        .map((row) => [...row.querySelectorAll("input")].map((each) => each.value))
-        .filter(([name, value]) => name && value)
-        .map(([name, value]) => [name, valueOf(value, known.get(name) ?? [])]),
-    );
-  const place = el(
-    "fieldset",
-    {},
-    el("legend", {}, t("add.fields")),
-    el(
-      "datalist",
-      { id: names },
-      app.collection.fields.map((each) => el("option", { value: each })),
-    ),
-    rows,
-    el("button", { type: "button", class: "quiet", onclick: () => add() }, icon("plus"), t("add.another")),
-  );
-  return { place, given };
-}
-
-function uploadRow(file) {
-  const state = el("span", { class: "upload-state soft" }, t("add.waiting"));
-  const place = el(
-    "li",
-    {},
-    el("bdi", { class: "name" }, short(file.name || "pasted", 120)),
-    el("span", { class: "soft" }, bytes(file.size)),
-    state,
-  );
-  return { place, say: (...children) => fill(state, ...children) };
-}
-
-/** Send one picture; returns 1 where it was added, else 0. */
-async function send(file, given, row, signal) {
-  const most = app.service.limits.bytes;
-  if (file.size > most) {
-    row.say(el("span", { class: "bad" }, t("add.toolarge", { most: bytes(most) })));
-    return 0;
-  }
-  row.say(t("add.sending"));
-  const form = new FormData();
-  form.append("image", file, file.name || "pasted");
-  form.append("fields", JSON.stringify(given));
-  try {
-    const answer = await ask("POST", here("images"), { form, signal });
-    const [image] = answer.images;
-    if (image) {
-      row.say(
-        el(
-          "button",
-          { type: "button", class: "link good", onclick: () => openImage(image.id) },
-          icon("check"),
-          t("add.done"),
-        ),
-      );
-      return 1;
-    }
-    row.say(
-      el("span", { class: "bad" }, t("add.skipped"), " ", said(answer.skipped[0]?.skipped ?? "", "span")),
-    );
-  } catch (error) {
-    if (givenUp(error)) return 0;
-    if (error.status === undefined) throw error;
-    row.say(el("span", { class: "bad" }, said(error.message, "span")));
-  }
-  return 0;
+function Fields({ rows, setRows, valuesOf }) {
+  const id = useId();
+  const put = (place, changes) => setRows(rows.map((each, n) => (n === place ? { ...each, ...changes } : each)));
+  const box = (place, name, list) => html`<input
+    type="text"
+    list=${list}
+    value=${rows[place][name]}
+    dir="auto"
+    autocomplete="off"
+    aria-label=${t(`add.${name}`)}
+    placeholder=${t(`add.${name}`)}
+    oninput=${(event) => put(place, { [name]: event.currentTarget.value })}
+  />`;
+  const label = rows.find((each) => each.field && each.field === labelField());
+  const isNew = label?.value && !valuesOf(label.field).some((each) => String(each) === label.value);
+  return html`<fieldset>
+    <legend>${t("add.fields")}</legend>
+    <datalist id=${`${id}-fields`}>
+      ${app.collection.fields.map((each) => html`<option value=${each}></option>`)}
+    </datalist>
+    <div class="field-rows">
+      ${rows.map(
+        ({ field }, place) => html`<div class="together" key=${place}>
+          ${box(place, "field", `${id}-fields`)} ${box(place, "value", `${id}-${place}`)}
+          <datalist id=${`${id}-${place}`}>
+            ${valuesOf(field).map((each) => html`<option value=${textOf(each)}></option>`)}
+          </datalist>
+          <button
+            type="button"
+            class="quiet"
+            aria-label=${t("add.remove")}
+            onclick=${() => setRows(rows.filter((_, n) => n !== place))}
+          >
+            <${Icon} name="close" />
+          </button>
+        </div>`,
+      )}
+    </div>
+    ${isNew && html`<p class="soft">${t("add.newclass", { label: short(label.value, 60) })}</p>`}
+    <button type="button" class="quiet" onclick=${() => setRows([...rows, { field: "", value: "" }])}>
+      <${Icon} name="plus" />${t("add.another")}
+    </button>
+  </fieldset>`;
 }

@@ -113,7 +113,4 @@ export function useLatest(image) {
 export function imageChanged(details) {
   forgetValues();
   document.dispatchEvent(new CustomEvent("image-changed", { detail: details }));
-  for (const shown of document.querySelectorAll(`[data-image="${CSS.escape(details.id)}"]`)) {
-    shown.dispatchEvent(new CustomEvent("image-changed", { detail: details }));
-  }
 }

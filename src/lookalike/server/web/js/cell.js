@@ -2,66 +2,25 @@
 
 import { ask } from "./api.js";
 import { mayWrite } from "./app.js";
-import { corrector } from "./correcting.js";
-import { el, fill, icon, put } from "./dom.js";
-import { card, grid } from "./hits.js";
+import { Corrector } from "./correcting.js";
+import { DownloadLink } from "./download.js";
+import { Cards, Finding, Subject } from "./finding.js";
+import { Icon } from "./icons.js";
 import { jobPath } from "./jobs.js";
 import { percent, t } from "./language.js";
-import { announce, report, waiting } from "./notices.js";
+import { announce } from "./notices.js";
+import { Rest, usePages } from "./paging.js";
 import { change } from "./route.js";
-import { keyOf, short, shown, textOf } from "./values.js";
+import { keyOf, short, textOf, Value } from "./values.js";
+import { html, useEffect, useRef } from "./view.js";
 
 const PAGE = 12;
 
-/**
- * Return what shows the cell that the address names.
- * @param place the section for it
- * @param job the evaluation
- * @param answer what it says
- * @param signal ends it
- */
-export function cellPictures(place, job, answer, signal) {
-  let shownCell = null;
-  place.hidden = true;
-  return (params) => {
-    const cell = params.get("cell");
-    if (cell === shownCell) return;
-    shownCell = cell;
-    const asked = cell ? askedOf(cell, answer.classes) : null;
-    place.hidden = !asked;
-    if (!asked) return;
-    const list = el("div", { class: "findings" });
-    const more = el("div", { class: "more" });
-    fill(
-      place,
-      el(
-        "div",
-        { class: "head" },
-        el("h2", {}, asked.title),
-        el(
-          "button",
-          { type: "button", class: "quiet", "aria-label": t("close"), onclick: () => change({ cell: null }) },
-          icon("close"),
-        ),
-      ),
-      list,
-      more,
-    );
-    place.focus({ preventScroll: true });
-    // Once it is as long as the window, its head can be at the top.
-    const reveal = () => place.scrollIntoView({ block: "start" });
-    page({
-      job,
-      by: answer.summary.by,
-      query: asked.query,
-      list,
-      more,
-      signal,
-      reveal,
-      offset: 0,
-      current: () => shownCell === cell,
-    });
-  };
+/** The cell that the address names, if it names one: `job` is the evaluation, `evaluation` what it says. */
+export function Cell({ job, evaluation, params }) {
+  const cell = params.get("cell");
+  const asked = cell ? askedOf(cell, evaluation.classes) : null;
+  return asked && html`<${Pictures} key=${cell} job=${job} asked=${asked} by=${evaluation.summary.by} />`;
 }
 
 function askedOf(cell, classes) {
@@ -73,64 +32,49 @@ function askedOf(cell, classes) {
   return { title, query: { label: row, predicted: column } };
 }
 
-async function page(state) {
-  const { job, query, list, more, signal, offset, current } = state;
-  fill(more, waiting(t("waiting")));
-  try {
-    const asked = new URLSearchParams({ ...query, offset, limit: PAGE });
-    const answer = await ask("GET", `${jobPath(job.id, "evaluation", "images")}?${asked}`, { signal });
-    if (!current()) return;
-    put(
-      list,
-      answer.images.map((each) => finding(each, state.by)),
-    );
-    const next = offset + PAGE;
-    if (!offset) state.reveal();
-    if (!offset) announce(t("cell.count", { count: answer.total }));
-    const left = answer.total - next;
-    const button = () =>
-      el(
-        "button",
-        { type: "button", class: "wide", onclick: () => page({ ...state, offset: next }) },
-        t("rest", { count: left }),
-      );
-    fill(more, left > 0 && button());
-  } catch (error) {
-    report(more, error, () => page(state));
-  }
+function Pictures({ job, asked: { title, query }, by }) {
+  const place = useRef(null);
+  const path = (more) => `${jobPath(job.id, "evaluation", "images")}?${new URLSearchParams({ ...query, ...more })}`;
+  const list = usePages(job.id, (pages, signal) =>
+    ask("GET", path({ offset: pages * PAGE, limit: PAGE }), { signal }),
+  );
+  const total = list.pages[0]?.total;
+  useEffect(() => place.current.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    if (total === undefined) return;
+    // Once it is as long as the window, its head can be at the top.
+    place.current.scrollIntoView({ block: "start" });
+    announce(t("cell.count", { count: total }));
+  }, [total]);
+  return html`<section class="cell" tabindex="-1" ref=${place}>
+    <div class="head">
+      <h2>${title}</h2>
+      <div class="together">
+        <${DownloadLink} href=${path({ format: "csv" })} />
+        <button type="button" class="quiet" aria-label=${t("close")} onclick=${() => change({ cell: null })}>
+          <${Icon} name="close" />
+        </button>
+      </div>
+    </div>
+    <div class="findings">
+      ${list.pages.flatMap(({ images }) =>
+        images.map((each) => html`<${Judged} key=${each.id} image=${each} by=${by} />`),
+      )}
+    </div>
+    <${Rest} of=${list} left=${total - list.pages.length * PAGE} />
+  </section>`;
 }
 
 /** One image beside the neighbours that voted on it. */
-function finding(image, by) {
-  const subject = grid(t("finding.image"), "row subject");
-  subject.append(card(image, { width: 140, fields: [] }));
-  const evidence = grid(t("classify.evidence"), "row");
-  evidence.append(...image.neighbours.map((each) => card(each, { width: 110, fields: [by] })));
+function Judged({ image, by }) {
   const wrong = keyOf(image.label) !== keyOf(image.predicted);
-  return el(
-    "article",
-    { class: "finding" },
-    el(
-      "p",
-      { class: "claim" },
-      t("finding.is"),
-      " ",
-      el("b", {}, shown(image.label, 60)),
-      " · ",
-      t("finding.voted"),
-      " ",
-      el("b", { class: wrong ? "bad" : "good" }, shown(image.predicted, 60)),
-      " ",
-      el("span", { class: "tag" }, t("finding.share", { share: percent(image.share, 0) })),
-    ),
-    el("div", { class: "side" }, subject),
-    el(
-      "div",
-      { class: "side" },
-      evidence,
-      wrong &&
-        mayWrite() &&
-        corrector({ id: image.id, field: by, value: image.label, label: t("correct.wrong") }),
-    ),
-  );
+  const claim = html`${t("finding.is")} <b><${Value} value=${image.label} longest=${60} /></b> · ${t("finding.voted")}
+    <b class=${wrong ? "bad" : "good"}><${Value} value=${image.predicted} longest=${60} /></b>
+    <span class="tag">${t("finding.share", { share: percent(image.share, 0) })}</span>`;
+  return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${image} fields=${[]} />`}>
+    <${Cards} label=${t("classify.evidence")} images=${image.neighbours} fields=${[by]} />
+    ${wrong &&
+    mayWrite() &&
+    html`<${Corrector} id=${image.id} field=${by} value=${image.label} label=${t("correct.wrong")} />`}
+  <//>`;
 }

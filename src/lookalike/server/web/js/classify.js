@@ -1,55 +1,45 @@
 // The view that classifies.
 
-import { ask } from "./api.js";
+import { ask, givenUp } from "./api.js";
 import { app, chooseLabelField, here, labelField } from "./app.js";
-import { el, fill, icon, labelled, put } from "./dom.js";
-import { pickButton, takeDropped } from "./drop.js";
+import { Check, fieldOptions, PercentInput, Select } from "./controls.js";
+import { DropZone, PickButton } from "./drop.js";
 import { heldFile, hold, isFile } from "./files.js";
+import { Icon } from "./icons.js";
 import { decimal, t } from "./language.js";
-import { announce, remark, report, said, waiting } from "./notices.js";
-import { predictionArticle } from "./prediction.js";
+import { announce, ProblemBox, Remark, Said, Waiting } from "./notices.js";
+import { Prediction } from "./prediction.js";
 import { change } from "./route.js";
-import { short } from "./values.js";
+import { html, useLayoutEffect, useState } from "./view.js";
 
 const KS = ["1", "3", "5", "10", "20", "auto"];
 
 /** Pictures of one request: answers appear as they come. */
 const TOGETHER = 8;
 
-/** Show the view in a place; it stays until the signal ends it. */
-export function showClassify(place, signal) {
-  if (!app.collection.fields.length) {
-    fill(place, el("h1", {}, t("nav.classify")), remark(t("classify.nofields")));
-    return () => {};
-  }
-  const results = el("section", { class: "predictions", "aria-label": t("classify.results") });
+/** The view; `params` are those of the address. */
+export function Classify({ params }) {
+  if (!app.collection.fields.length)
+    return html`<h1>${t("nav.classify")}</h1>
+      <${Remark}>${t("classify.nofields")}<//>`;
   const take = (files) => change({ p: files.map(hold), image: null });
-  const controls = controlsPanel(take);
-  fill(place, el("h1", { class: "heard" }, t("nav.classify")), controls.place, results);
-  takeDropped(take, signal);
-  let shownFor = null;
-  let under = null;
-  signal.addEventListener("abort", () => under?.abort());
-  return (params) => {
-    controls.refresh(params);
-    const question = questionOf(params);
-    const key = JSON.stringify(question);
-    if (key === shownFor) return;
-    shownFor = key;
-    under?.abort();
-    under = new AbortController();
-    if (!question.references.length) fill(results, welcome(take));
-    else classify(results, question, under.signal);
-  };
+  const question = questionOf(params);
+  const key = JSON.stringify(question);
+  return html`<h1 class="heard">${t("nav.classify")}</h1>
+    <${Asker} params=${params} question=${question} take=${take} />
+    ${question.references.length
+      ? html`<${Answers} key=${key} question=${question} />`
+      : html`<section class="predictions" aria-label=${t("classify.results")}><${Welcome} take=${take} /></section>`}
+    <${DropZone} take=${take} />`;
 }
 
 function questionOf(params) {
   const by = params.get("by");
   const k = params.get("k");
-  const part = (name) =>
-    Number(params.get(name)) > 0 && Number(params.get(name)) < 100
-      ? Number(params.get(name)) / 100
-      : undefined;
+  const part = (name) => {
+    const value = Number(params.get(name));
+    return value > 0 && value < 100 ? value / 100 : undefined;
+  };
   return {
     by: app.collection.fields.includes(by) ? by : labelField(),
     k: KS.includes(k) ? (k === "auto" ? k : Number(k)) : 5,
@@ -60,119 +50,113 @@ function questionOf(params) {
   };
 }
 
-function welcome(take) {
-  return el(
-    "div",
-    { class: "welcome zone" },
-    icon("tag"),
-    el("p", { class: "lead" }, t("classify.welcome")),
-    el("p", { class: "soft" }, t("classify.how")),
-    pickButton(t("classify.pick"), take, { kind: "primary" }),
-  );
+function Welcome({ take }) {
+  return html`<div class="welcome zone">
+    <${Icon} name="tag" />
+    <p class="lead">${t("classify.welcome")}</p>
+    <p class="soft">${t("classify.how")}</p>
+    <${PickButton} label=${t("classify.pick")} take=${take} kind="primary" />
+  </div>`;
 }
 
-function controlsPanel(take) {
-  const by = el(
-    "select",
-    {
-      onchange: () => {
-        chooseLabelField(by.value);
-        change({ by: by.value });
-      },
-    },
-    app.collection.fields.map((each) => el("option", { value: each }, short(each, 80))),
-  );
-  const k = el(
-    "select",
-    { onchange: () => change({ k: k.value }) },
-    KS.map((each) => el("option", { value: each }, each === "auto" ? t("classify.auto") : each)),
-  );
-  const part = (name) =>
-    el("input", {
-      type: "number",
-      min: "0.1",
-      max: "99.9",
-      step: "any",
-      "data-name": name,
-      onchange: (event) => change({ [name]: event.target.value }),
-    });
+function Asker({ params, question, take }) {
   const index = app.collection.approximation;
-  const near = el("input", { type: "checkbox", onchange: () => change({ near: near.checked ? "1" : null }) });
-  const [error, coverage] = [part("error"), part("coverage")];
-  const pick = pickButton(t("classify.pick"), take, { kind: "primary" });
-  const place = el(
-    "section",
-    { class: "asker", "aria-label": t("classify.question") },
-    el("div", { class: "asker-row" }, pick, labelled(t("classify.by"), by), labelled(t("classify.k"), k)),
-    el(
-      "details",
-      { class: "options" },
-      el("summary", {}, t("options")),
-      el(
-        "div",
-        { class: "option-list" },
-        labelled(t("classify.maxerror"), error, "%"),
-        labelled(t("classify.coverage"), coverage, "%"),
-        index &&
-          el(
-            "label",
-            { class: "choice" },
-            near,
-            t("search.approximate", { recall: decimal(index.recall, 3) }),
-          ),
-      ),
-    ),
-  );
-  const refresh = (params) => {
-    const question = questionOf(params);
-    pick.hidden = !question.references.length;
-    by.value = question.by;
-    k.value = String(question.k);
-    near.checked = Boolean(question.approximate);
-    for (const input of [error, coverage])
-      if (document.activeElement !== input) input.value = params.get(input.dataset.name) ?? "";
+  const chosen = ({ currentTarget: { value } }) => {
+    chooseLabelField(value);
+    change({ by: value });
   };
-  return { place, refresh };
+  const ks = KS.map((each) => [each, each === "auto" ? t("classify.auto") : each]);
+  const part = (name, label) =>
+    html`<${PercentInput}
+      label=${t(label)}
+      value=${params.get(name) ?? ""}
+      onchange=${(event) => change({ [name]: event.currentTarget.value })}
+    />`;
+  return html`<section class="asker" aria-label=${t("classify.question")}>
+    <div class="asker-row">
+      ${question.references.length > 0 &&
+      html`<${PickButton} label=${t("classify.pick")} take=${take} kind="primary" />`}
+      <${Select} label=${t("classify.by")} options=${fieldOptions()} chosen=${question.by} onchange=${chosen} />
+      <${Select}
+        label=${t("classify.k")}
+        options=${ks}
+        chosen=${question.k}
+        onchange=${(event) => change({ k: event.currentTarget.value })}
+      />
+    </div>
+    <details class="options">
+      <summary>${t("options")}</summary>
+      <div class="option-list">
+        ${part("error", "classify.maxerror")} ${part("coverage", "classify.coverage")}
+        ${index &&
+        html`<${Check}
+          label=${t("search.approximate", { recall: decimal(index.recall, 3) })}
+          checked=${Boolean(question.approximate)}
+          onchange=${(event) => change({ near: event.currentTarget.checked ? "1" : null })}
+        />`}
+      </div>
+    </details>
+  </section>`;
 }
 
-async function classify(place, question, signal) {
-  const wait = waiting(t("classify.waiting", { count: question.references.length }));
-  fill(place, wait);
-  place.setAttribute("aria-busy", "true");
-  let rest = question.references;
-  const forgotten = rest.filter((each) => isFile(each) && !heldFile(each));
-  if (forgotten.length) {
-    rest = rest.filter((each) => !forgotten.includes(each));
-    place.prepend(remark(t("search.forgotten"), "warn"));
-  }
-  let count = 0;
-  try {
-    while (rest.length) {
-      const references = rest.slice(0, Math.min(TOGETHER, app.service.limits.images));
-      const answer = await ask("POST", here("classify"), { ...bodyOf(question, references), signal });
-      const ordered = [...references.filter(isFile), ...references.filter((each) => !isFile(each))];
-      const images = await Promise.all(
-        ordered.map((each) => (isFile(each) ? null : ask("GET", here("images", each), { signal }))),
-      );
-      const found = ordered.map((each, n) =>
-        predictionArticle(answer.predictions[n], each, question.by, images[n], () =>
-          explain(question, each, signal),
-        ),
-      );
-      if (!count) wait.before(...remarksOf(answer));
-      wait.before(...found.map(({ article }) => article));
-      judge(found, signal);
-      count += references.length;
-      rest = rest.slice(references.length);
-    }
-    wait.remove();
-    announce(t("classify.done", { count }));
-  } catch (error) {
-    wait.remove();
-    const told = put(place, el("div", {})).lastChild;
-    report(told, error, () => classify(place, { ...question, references: rest }, signal));
-  } finally {
-    if (!signal.aborted) place.removeAttribute("aria-busy");
+/** The answers as they come, some pictures at a time. */
+function Answers({ question }) {
+  const known = question.references.filter((each) => !isFile(each) || heldFile(each));
+  const [{ found, remarks, error, busy }, setState] = useState({ found: [], remarks: [], error: null, busy: true });
+  const [tries, setTries] = useState(0);
+  useLayoutEffect(() => {
+    const under = new AbortController();
+    const tell = (changes) => under.signal.aborted || setState((now) => ({ ...now, ...changes(now) }));
+    tell(() => ({ busy: true, error: null }));
+    const each = (answer, some) =>
+      tell((now) => ({ found: [...now.found, ...some], remarks: now.remarks.length ? now.remarks : linesOf(answer) }));
+    classify(question, known.slice(found.length), under.signal, each).then(
+      () => {
+        tell(() => ({ busy: false }));
+        if (!under.signal.aborted) announce(t("classify.done", { count: known.length }));
+      },
+      (problem) => {
+        if (givenUp(problem)) return;
+        tell(() => ({ busy: false, error: problem }));
+        if (problem.status === undefined) throw problem;
+      },
+    );
+    return () => under.abort();
+  }, [tries]);
+  return html`<section class="predictions" aria-label=${t("classify.results")} aria-busy=${busy ? "true" : null}>
+    ${known.length < question.references.length &&
+    html`<${Remark} kind="warn">${t("search.forgotten")}<//>`}
+    ${remarks.length > 0 && html`<ul class="remarks">${remarks}</ul>`}
+    ${found.map(
+      ({ reference, prediction, image }) =>
+        html`<${Prediction}
+          key=${reference}
+          found=${prediction}
+          reference=${reference}
+          by=${question.by}
+          image=${image}
+          explain=${(signal) => explain(question, reference, signal)}
+        />`,
+    )}
+    ${busy && html`<${Waiting} text=${t("classify.waiting", { count: known.length })} />`}
+    ${error && html`<${ProblemBox} error=${error} again=${() => setTries(tries + 1)} />`}
+  </section>`;
+}
+
+async function classify(question, references, signal, tell) {
+  const most = Math.min(TOGETHER, app.service.limits.images);
+  for (let rest = references; rest.length; rest = rest.slice(most)) {
+    const some = rest.slice(0, most);
+    const answer = await ask("POST", here("classify"), { ...bodyOf(question, some), signal });
+    // The answer has the files first.
+    const ordered = [...some.filter(isFile), ...some.filter((each) => !isFile(each))];
+    const images = await Promise.all(
+      ordered.map((each) => (isFile(each) ? null : ask("GET", here("images", each), { signal }))),
+    );
+    tell(
+      answer,
+      ordered.map((reference, n) => ({ reference, prediction: answer.predictions[n], image: images[n] })),
+    );
   }
 }
 
@@ -183,18 +167,13 @@ async function explain(question, reference, signal) {
   return predictions[0].explanation ?? predictions[0];
 }
 
-/** Ask of one picture after the other whether it is normal: the answers appear as they come. */
-async function judge(found, signal) {
-  for (const each of found) await each.judge(signal);
-}
-
-function remarksOf(answer) {
-  const lines = answer.remarks.map((each) => said(each, "li"));
-  if (answer.approximation) {
-    const { kind, recall, k } = answer.approximation;
-    lines.push(el("li", {}, t("search.approximated", { kind, k, recall: decimal(recall, 3) })));
-  }
-  return lines.length ? [el("ul", { class: "remarks" }, lines)] : [];
+function linesOf({ remarks, approximation }) {
+  const lines = remarks.map((each) => html`<${Said} text=${each} tag="li" />`);
+  if (approximation)
+    lines.push(
+      html`<li>${t("search.approximated", { ...approximation, recall: decimal(approximation.recall, 3) })}</li>`,
+    );
+  return lines;
 }
 
 function bodyOf(question, some) {

@@ -1,201 +1,151 @@
 // Drift: whether some images are still what the collection was judged on.
 
 import { ask } from "./api.js";
-import { app, fieldValues } from "./app.js";
-import { el, fill, fresh, icon, labelled } from "./dom.js";
-import { pickButton } from "./drop.js";
-import { groupSelect } from "./evaluation.js";
+import { fieldOptions, groupOptions, Input, PercentInput, Select, shareOf } from "./controls.js";
+import { useKnownValues } from "./correcting.js";
+import { PickButton } from "./drop.js";
 import { hold } from "./files.js";
-import { subjectOf } from "./findings.js";
-import { card, grid } from "./hits.js";
+import { Cards, Finding, Subject } from "./finding.js";
+import { Icon } from "./icons.js";
 import { jobPath } from "./jobs.js";
 import { decimal, number, percent, t } from "./language.js";
-import { said } from "./notices.js";
-import { picture } from "./pictures.js";
-import { fileName, short, shown, textOf, valueOf } from "./values.js";
+import { Answer, Said } from "./notices.js";
+import { Picture } from "./pictures.js";
+import { LabelTable, Tile } from "./tables.js";
+import { FileName, short, textOf, Value, valueOf } from "./values.js";
+import { html, useAnswer, useId, useState } from "./view.js";
 
 /** Pictures of the visitor that were compared, by their names: a reload forgets them. */
 const sent = new Map();
+/** The values of the field that is chosen in the form, the most frequent first. */
+let known = [];
 
-export const drift = { kind: "drift", what: "drifts", unlabelled: true, fields, show };
+export const drift = { kind: "drift", what: "drifts", unlabelled: true, Row, More, asked, Show };
 
-function fields() {
-  const listed = fresh("values");
-  const list = el("datalist", { id: listed });
-  const value = el("input", { type: "text", list: listed, required: true, autocomplete: "off", dir: "auto" });
-  let known = [];
-  const field = el(
-    "select",
-    { onchange: () => refresh() },
-    app.collection.fields.map((each) => el("option", { value: each }, short(each, 80))),
-  );
-  const refresh = async () => {
-    const all = await fieldValues();
-    known = (all.get(field.value)?.values ?? []).map((each) => each.value);
-    fill(
-      list,
-      known.map((each) => el("option", { value: textOf(each) })),
-    );
+function Row({ files, choose }) {
+  const list = useId();
+  const options = fieldOptions();
+  const [field, setField] = useState(options[0]?.[0]);
+  known = useKnownValues(field);
+  const picked = (some) => {
+    for (const each of some) sent.set(each.name, hold(each));
+    choose(some);
   };
-  // Without the list the value can be typed all the same.
-  refresh().catch(() => {});
-  let files = [];
-  const chosen = el("span", { class: "together" });
-  const choose = (some) => {
-    files = some;
-    for (const each of files) sent.set(each.name, hold(each));
-    field.disabled = value.disabled = files.length > 0;
-    const none = { type: "button", class: "quiet", "aria-label": t("drift.none"), onclick: () => choose([]) };
-    fill(
-      chosen,
-      files.length > 0 && [t("drift.chosen", { count: files.length }), el("button", none, icon("close"))],
-    );
-  };
-  const pick = pickButton(t("drift.pick"), choose);
-  const group = groupSelect();
-  const alarm = el("input", { type: "number", min: "0.1", max: "50", step: "any", value: 1, required: true });
+  const disabled = files.length > 0;
+  return html`<${Select}
+      label=${t("drift.field")}
+      name="field"
+      options=${options}
+      chosen=${field}
+      disabled=${disabled}
+      onchange=${(event) => setField(event.currentTarget.value)}
+    />
+    <${Input} label=${t("drift.value")} name="value" type="text" list=${list} required dir="auto" disabled=${disabled} />
+    <datalist id=${list}>${known.map((each) => html`<option value=${textOf(each)}></option>`)}</datalist>
+    ${t("drift.or")} <${PickButton} label=${t("drift.pick")} take=${picked} />
+    ${disabled &&
+    html`<span class="together">
+      ${t("drift.chosen", { count: files.length })}
+      <button type="button" class="quiet" aria-label=${t("drift.none")} onclick=${() => choose([])}>
+        <${Icon} name="close" />
+      </button>
+    </span>`}`;
+}
+
+function More() {
+  return html`<${Select} label=${t("judge.group")} name="group" options=${groupOptions()} chosen="" />
+    <${PercentInput} label=${t("drift.alarm")} name="alarm" chosen="1" max="50" required />`;
+}
+
+function asked(data, files) {
   return {
-    row: [labelled(t("drift.field"), field), labelled(t("drift.value"), value), list, t("drift.or"), pick, chosen],
-    more: [labelled(t("judge.group"), group), labelled(t("drift.alarm"), alarm, "%")],
-    files: () => files,
-    asked: () => ({
-      ...(!files.length && { new: { [field.value]: [valueOf(value.value, known)] } }),
-      ...(group.value && { group: group.value }),
-      false_alarm: Number(alarm.value) / 100,
-    }),
+    ...(!files.length && { new: { [data.get("field")]: [valueOf(data.get("value"), known)] } }),
+    group: data.get("group") || undefined,
+    false_alarm: shareOf(data, "alarm"),
   };
 }
 
-async function show(place, job, signal) {
-  const { summary, shares, drivers, missing, skipped } = await ask("GET", jobPath(job.id, "drift"), { signal });
-  const [asked] = Object.entries(job.asked.new ?? {});
-  fill(
-    place,
-    el(
-      "section",
-      { class: "box" },
-      el(
-        "p",
-        { class: `outcome ${summary.drifted ? "bad" : "good"}` },
-        t(summary.drifted ? "drift.is" : "drift.isnot"),
-      ),
-      asked &&
-        el(
-          "p",
-          { class: "soft" },
-          short(asked[0], 80),
-          " = ",
-          asked[1].map((each) => shown(each, 80)),
-        ),
-      el("p", {}, t(summary.drifted ? "drift.is.what" : "drift.isnot.what")),
-    ),
-    tiles(summary),
-    skipped.length > 0 && leftOut(skipped),
-    shares.length > 0 && mixture(shares, summary.by),
-    sides("drivers", drivers, summary.by),
-    sides("missing", missing, summary.by),
-  );
-  return () => {};
+function Show({ job }) {
+  const answer = useAnswer(job.id, (signal) => ask("GET", jobPath(job.id, "drift"), { signal }));
+  const [of] = Object.entries(job.asked.new ?? {});
+  return html`<${Answer} of=${answer}>
+    ${({ summary, shares, drivers, missing, skipped }) => html`<section class="box">
+        <p class=${`outcome ${summary.drifted ? "bad" : "good"}`}>${t(summary.drifted ? "drift.is" : "drift.isnot")}</p>
+        ${of &&
+        html`<p class="soft">
+          ${short(of[0], 80)} = ${of[1].map((each) => html`<${Value} value=${each} longest=${80} />`)}
+        </p>`}
+        <p>${t(summary.drifted ? "drift.is.what" : "drift.isnot.what")}</p>
+      </section>
+      <${Tiles} summary=${summary} />
+      ${skipped.length > 0 && html`<${Skipped} skipped=${skipped} />`}
+      ${shares.length > 0 && html`<${Mixture} shares=${shares} by=${summary.by} />`}
+      <${Sides} name="drivers" found=${drivers} by=${summary.by} />
+      <${Sides} name="missing" found=${missing} by=${summary.by} />`}
+  <//>`;
 }
 
-function leftOut(skipped) {
-  return el(
-    "details",
-    { class: "box" },
-    el("summary", {}, t("drift.skipped", { count: skipped.length })),
-    el(
-      "ul",
-      { class: "plain", role: "list" },
-      skipped.map((each) => el("li", {}, fileName(each.name, 120), said(each.skipped))),
-    ),
-  );
+function Skipped({ skipped }) {
+  return html`<details class="box">
+    <summary>${t("drift.skipped", { count: skipped.length })}</summary>
+    <ul class="plain" role="list">
+      ${skipped.map(
+        (each) => html`<li><${FileName} name=${each.name} longest=${120} /><${Said} text=${each.skipped} /></li>`,
+      )}
+    </ul>
+  </details>`;
 }
 
-function tiles(summary) {
-  const tile = (value, name) => el("div", { class: "tile" }, el("b", {}, value), el("span", {}, name));
-  return el(
-    "div",
-    { class: "tiles" },
-    tile(decimal(summary.p_value, 3), t("drift.p", { rate: decimal(summary.false_alarm, 3) })),
-    tile(percent(summary.share), t("drift.share", { expected: percent(summary.expected) })),
-    tile(number(summary.images), t("drift.images")),
-    tile(number(summary.reference), t("drift.reference")),
-    summary.groups !== null && tile(number(summary.groups), t("drift.groups")),
-  );
+function Tiles({ summary }) {
+  const { p_value: p, false_alarm: rate, share, expected, images, reference, groups } = summary;
+  return html`<div class="tiles">
+    <${Tile} value=${decimal(p, 3)} name=${t("drift.p", { rate: decimal(rate, 3) })} />
+    <${Tile} value=${percent(share)} name=${t("drift.share", { expected: percent(expected) })} />
+    <${Tile} value=${number(images)} name=${t("drift.images")} />
+    <${Tile} value=${number(reference)} name=${t("drift.reference")} />
+    ${groups !== null && html`<${Tile} value=${number(groups)} name=${t("drift.groups")} />`}
+  </div>`;
 }
 
-function mixture(shares, by) {
-  const head = [short(by, 40), t("drift.before"), t("drift.now")];
-  return el(
-    "section",
-    { class: "box" },
-    el("h2", {}, t("drift.mixture")),
-    el(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": t("drift.mixture") },
-      el(
-        "table",
-        { class: "full" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            head.map((each, n) => el("th", { scope: "col", class: n ? "n" : null }, el("bdi", {}, each))),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          shares.map((each) =>
-            el(
-              "tr",
-              {},
-              el("th", { scope: "row" }, shown(each.label, 80)),
-              el("td", { class: "n" }, percent(each.before)),
-              el("td", { class: "n" }, percent(each.now)),
-            ),
-          ),
-        ),
-      ),
-    ),
-  );
+function Mixture({ shares, by }) {
+  return html`<section class="box">
+    <h2>${t("drift.mixture")}</h2>
+    <${LabelTable}
+      title=${t("drift.mixture")}
+      head=${[short(by, 40), t("drift.before"), t("drift.now")]}
+      rows=${shares.map((each) => [
+        html`<${Value} value=${each.label} longest=${80} />`,
+        percent(each.before),
+        percent(each.now),
+      ])}
+    />
+  </section>`;
 }
 
-function sides(name, found, by) {
+function Sides({ name, found, by }) {
   if (!found.length) return null;
-  return el(
-    "section",
-    { class: "findings abreast box" },
-    el("h2", {}, t(`drift.${name}`)),
-    el("p", { class: "soft" }, t(`drift.${name}.what`)),
-    found.map((each) => side(each, by)),
-  );
+  const fields = by === null ? null : [by];
+  return html`<section class="findings abreast box">
+    <h2>${t(`drift.${name}`)}</h2>
+    <p class="soft">${t(`drift.${name}.what`)}</p>
+    ${found.map(({ image, name: file, witness, nearest }) => {
+      const claim = html`<span class="tag" title=${t("drift.witness.why")}>
+        ${t("drift.witness", { value: decimal(witness, 3) })}
+      </span>`;
+      const subject = image
+        ? html`<${Subject} image=${image} fields=${fields} />`
+        : html`<${Sent} name=${file} />`;
+      return html`<${Finding} key=${image?.id ?? file} claim=${claim} subject=${subject}>
+        <h3>${t("drift.nearest")}</h3>
+        <${Cards} label=${t("drift.nearest")} images=${nearest ? [nearest] : []} fields=${fields} />
+      <//>`;
+    })}
+  </section>`;
 }
 
 /** A picture that was sent; the page has it until it is loaded anew. */
-function ofVisitor(name) {
+function Sent({ name }) {
   const reference = sent.get(name);
-  return [reference && picture(null, { width: 140, reference, alt: "" }), fileName(name, 120)];
-}
-
-function side({ image, name, witness, nearest }, by) {
-  const list = grid(t("drift.nearest"), "row");
-  if (nearest) list.append(card(nearest, { width: 110, fields: by === null ? null : [by] }));
-  return el(
-    "article",
-    { class: "finding" },
-    el(
-      "p",
-      { class: "claim" },
-      el(
-        "span",
-        { class: "tag", title: t("drift.witness.why") },
-        t("drift.witness", { value: decimal(witness, 3) }),
-      ),
-    ),
-    el("div", { class: "side" }, image ? subjectOf(image, by) : ofVisitor(name)),
-    el("div", { class: "side" }, el("h3", {}, t("drift.nearest")), list),
-  );
+  return html`${reference && html`<${Picture} image=${null} width=${140} reference=${reference} alt="" />`}
+    <${FileName} name=${name} longest=${120} />`;
 }

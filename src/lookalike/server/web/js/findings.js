@@ -1,260 +1,166 @@
 // What an audit finds, each with the images that speak for it.
 
 import { mayWrite } from "./app.js";
-import { around, changeImage, corrector } from "./correcting.js";
-import { el, fill, icon } from "./dom.js";
-import { card, grid } from "./hits.js";
+import { Around, changeImage, Corrector } from "./correcting.js";
+import { Cards, Finding, Subject } from "./finding.js";
+import { Icon } from "./icons.js";
 import { decimal, number, percent, t } from "./language.js";
-import { announce, problemBox, said } from "./notices.js";
-import { short, shown, textOf } from "./values.js";
+import { announce, ProblemBox, Said } from "./notices.js";
+import { LabelTable } from "./tables.js";
+import { short, textOf, Value } from "./values.js";
+import { html, useState } from "./view.js";
 
 /** Of an audit by a field, that is shown beside its images; of one without, their first ones. */
 function fieldsOf(by, ...more) {
   return by === null ? null : [by, ...more];
 }
 
-/** Return the image that a finding is about. */
-export function subjectOf(image, by, width = 140) {
-  const list = grid(t("finding.image"), "row subject");
-  list.append(card(image, { width, fields: fieldsOf(by) }));
-  return list;
+/** A label that its neighbours contradict, with buttons to confirm or correct it; `settled` is called then. */
+export function Suspect({ found, summary: { by }, settled }) {
+  const claim = html`${t("finding.is")} <b><${Value} value=${found.label} longest=${60} /></b> · ${t("finding.suggested")}
+    <b class="bad"><${Value} value=${found.suggested} longest=${60} /></b>
+    <span class="tag" title=${t("finding.scorewhy")}>${t("finding.score", { score: decimal(found.score, 3) })}</span>`;
+  return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${found.image} fields=${[by]} />`}>
+    <${Cards} label=${t("classify.evidence")} images=${found.neighbours} fields=${[by]} />
+    ${mayWrite()
+      ? html`<${Decision} found=${found} by=${by} settled=${settled} />`
+      : html`<p class="soft">${t("write.readonly")}</p>`}
+  <//>`;
 }
 
-/** Return a label that its neighbours contradict, with buttons to confirm or correct it. */
-export function suspect(found, { by }) {
-  const evidence = grid(t("classify.evidence"), "row");
-  evidence.append(...found.neighbours.map((each) => card(each, { width: 110, fields: [by] })));
-  return el(
-    "article",
-    { class: "finding" },
-    el(
-      "p",
-      { class: "claim" },
-      t("finding.is"),
-      " ",
-      el("b", {}, shown(found.label, 60)),
-      " · ",
-      t("finding.suggested"),
-      " ",
-      el("b", { class: "bad" }, shown(found.suggested, 60)),
-      " ",
-      el(
-        "span",
-        { class: "tag", title: t("finding.scorewhy") },
-        t("finding.score", { score: decimal(found.score, 3) }),
-      ),
-    ),
-    el("div", { class: "side" }, subjectOf(found.image, by)),
-    el(
-      "div",
-      { class: "side" },
-      evidence,
-      mayWrite() ? decision(found, by) : el("p", { class: "soft" }, t("write.readonly")),
-    ),
-  );
-}
-
-function decision(found, by) {
-  const place = el("div", { class: "decision" });
-  const told = el("div", { role: "status" });
-  const { id } = found.image;
-  const act = async (changes, then) => {
-    for (const each of place.querySelectorAll("button")) each.disabled = true;
+function Decision({ found, by, settled }) {
+  const [state, setState] = useState(null);
+  const [other, setOther] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(null);
+  const { id, fields } = found.image;
+  const act = (changes, next, said) => async () => {
+    setBusy(true);
+    setError(null);
     try {
-      const details = await changeImage(id, changes);
-      then(details);
-    } catch (error) {
-      if (error.status === undefined) throw error;
-      fill(told, problemBox(error));
-      for (const each of place.querySelectorAll("button")) each.disabled = false;
+      await changeImage(id, changes);
+      setState(next);
+      if (said) announce(said);
+      settled(id);
+    } catch (problem) {
+      setError(problem);
+      if (problem.status === undefined) throw problem;
+    } finally {
+      setBusy(false);
     }
   };
-  const ask = () => {
-    const other = el("div", {});
-    const chosen = el(
-      "div",
-      { class: "actions" },
-      el(
-        "button",
-        { type: "button", onclick: () => act({ confirm: [by] }, confirmed) },
-        icon("check"),
-        t("audit.right"),
-      ),
-      el(
-        "button",
-        {
-          type: "button",
-          class: "primary",
-          onclick: () => act({ fields: { [by]: found.suggested } }, corrected),
-        },
-        ...around(t("audit.correct"), shown(found.suggested, 40)),
-      ),
-      el(
-        "button",
-        {
-          type: "button",
-          class: "quiet",
-          onclick: () => fill(other, corrector({ id, field: by, value: found.label })),
-        },
-        t("audit.other"),
-      ),
-    );
-    fill(place, chosen, other, told);
-  };
-  const undo = () =>
-    el(
-      "button",
-      { type: "button", class: "quiet", onclick: () => act({ fields: { [by]: found.label } }, ask) },
-      icon("undo"),
-      t("correct.undo"),
-    );
-  const confirmed = () => {
-    fill(place, el("p", { class: "good" }, icon("check"), t("audit.confirmed")), told);
-    announce(t("audit.confirmed"));
-  };
-  const corrected = () => {
-    fill(
-      place,
-      el("p", { class: "good" }, icon("check"), ...around(t("correct.done"), shown(found.label, 60)), undo()),
-      told,
-    );
-    announce(
-      t("correct.said", {
-        now: short(textOf(found.suggested), 100),
-        before: short(textOf(found.label), 100),
-      }),
-    );
-  };
-  const now = found.image.fields[by] ?? null;
-  if (found.confirmed) fill(place, el("p", { class: "good" }, icon("check"), t("audit.confirmed")));
-  else if (found.changed)
-    fill(place, el("p", { class: "good" }, icon("check"), ...around(t("audit.changed"), shown(now, 60))));
-  else ask();
-  return place;
+  const good = (children) => html`<p class="good"><${Icon} name="check" />${children}</p>`;
+  const told = error && html`<${ProblemBox} error=${error} />`;
+  const shown = state ?? (found.confirmed ? "confirmed" : found.changed ? "changed" : "open");
+  if (shown === "confirmed") return html`<div class="decision">${good(t("audit.confirmed"))}</div>`;
+  if (shown === "changed") {
+    const now = html`<${Value} value=${fields[by] ?? null} longest=${60} />`;
+    return html`<div class="decision">${good(html`<${Around} text=${t("audit.changed")}>${now}<//>`)}</div>`;
+  }
+  if (shown === "corrected") {
+    const was = html`<${Value} value=${found.label} longest=${60} />`;
+    const undo = act({ fields: { [by]: found.label } }, "open");
+    return html`<div class="decision">
+      ${good(html`<${Around} text=${t("correct.done")}>${was}<//>
+        <button type="button" class="quiet" disabled=${busy} onclick=${undo}>
+          <${Icon} name="undo" />${t("correct.undo")}
+        </button>`)}
+      ${told}
+    </div>`;
+  }
+  const [before, after] = [found.label, found.suggested].map((each) => short(textOf(each), 100));
+  const right = act({ confirm: [by] }, "confirmed", t("audit.confirmed"));
+  const correct = act({ fields: { [by]: found.suggested } }, "corrected", t("correct.said", { now: after, before }));
+  return html`<div class="decision">
+    <div class="actions">
+      <button type="button" disabled=${busy} onclick=${right}><${Icon} name="check" />${t("audit.right")}</button>
+      <button type="button" class="primary" disabled=${busy} onclick=${correct}>
+        <${Around} text=${t("audit.correct")}><${Value} value=${found.suggested} longest=${40} /><//>
+      </button>
+      <button type="button" class="quiet" aria-expanded=${String(other)} onclick=${() => setOther(!other)}>
+        ${t("audit.other")}
+      </button>
+    </div>
+    ${other &&
+    html`<${Corrector} id=${id} field=${by} value=${found.label} focus after=${() => settled(id)} />`}
+    ${told}
+  </div>`;
 }
 
-/** Return a group of images that show the same thing. */
-export function duplicates(found, { by, split }) {
-  const list = grid(t("audit.duplicates"), "row");
-  const fields = fieldsOf(by, ...(split ? [split] : []));
-  list.append(...found.images.map((each) => card(each, { width: 130, fields })));
-  const notes = [
-    found.identical && t("audit.identical"),
-    found.disagree && t("audit.disagree"),
-    found.straddle && t("audit.straddle"),
-  ].filter(Boolean);
-  return el(
-    "article",
-    { class: "finding whole" },
-    el(
-      "p",
-      { class: "claim" },
-      t("audit.alike", { count: found.count, similarity: decimal(found.similarity, 3) }),
-      " ",
-      notes.map((each) => el("span", { class: "tag warn" }, each)),
-    ),
-    list,
-  );
+/** A group of images that show the same thing. */
+export function Duplicates({ found, summary: { by, split } }) {
+  const notes = ["identical", "disagree", "straddle"].filter((each) => found[each]);
+  const claim = html`${t("audit.alike", { count: found.count, similarity: decimal(found.similarity, 3) })}
+  ${notes.map((each) => html` <span class="tag warn">${t(`audit.${each}`)}</span>`)}`;
+  return html`<${Finding} claim=${claim}>
+    <${Cards}
+      label=${t("audit.duplicates")}
+      images=${found.images}
+      width=${130}
+      fields=${fieldsOf(by, ...(split ? [split] : []))}
+    />
+  <//>`;
 }
 
-/** Return an image that is unlike all others, with the one that is nearest. */
-export function outlier(found, { by }) {
-  const nearest = grid(t("audit.nearest"), "row");
-  if (found.nearest) nearest.append(card(found.nearest, { width: 130, fields: fieldsOf(by) }));
-  return el(
-    "article",
-    { class: "finding" },
-    el(
-      "p",
-      { class: "claim" },
-      found.label !== null && el("b", {}, shown(found.label, 60)),
-      " ",
-      el("span", { class: "tag" }, t("audit.deviation", { deviation: decimal(found.deviation, 1) })),
-    ),
-    el("div", { class: "side" }, subjectOf(found.image, by)),
-    el("div", { class: "side" }, el("p", { class: "soft" }, t("audit.nearest")), nearest),
-  );
+/** An image that is unlike all others, with the one that is nearest. */
+export function Outlier({ found, summary: { by } }) {
+  const fields = fieldsOf(by);
+  const claim = html`${found.label !== null && html`<b><${Value} value=${found.label} longest=${60} /></b>`}
+    <span class="tag">${t("audit.deviation", { deviation: decimal(found.deviation, 1) })}</span>`;
+  return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${found.image} fields=${fields} />`}>
+    <p class="soft">${t("audit.nearest")}</p>
+    <${Cards}
+      label=${t("audit.nearest")}
+      images=${found.nearest ? [found.nearest] : []}
+      width=${130}
+      fields=${fields}
+    />
+  <//>`;
 }
 
-/** Return pictures of poor quality, those of a kind together, each with the measure that says so. */
-export function poorPictures(found, { by, pictures }) {
+/** Pictures of poor quality, those of a kind together, each with the measure that says so. */
+export function PoorPictures({ some, summary: { by, pictures } }) {
   return pictures.kinds
-    .map((kind) => ({ ...kind, some: found.filter((each) => each.kind === kind.kind) }))
-    .filter(({ some }) => some.length > 0)
-    .map((each) => ofKind(each, by));
+    .map((kind) => ({ ...kind, some: some.filter((each) => each.kind === kind.kind) }))
+    .filter((each) => each.some.length > 0)
+    .map((each) => html`<${Kind} kind=${each} by=${by} />`);
 }
 
-function ofKind({ kind, measure, below, above, some }, by) {
+function Kind({ kind: { kind, measure, below, above, some }, by }) {
   const bound = (value) => number(value, { maximumFractionDigits: 2 });
   const name = t(`audit.kind.${kind.replace(" ", "_")}`);
   const bounds = [
     below !== null && t("audit.below", { value: bound(below) }),
     above !== null && t("audit.above", { value: bound(above) }),
   ].filter(Boolean);
-  const list = grid(name, "row");
-  const note = (value) => decimal(value, Math.abs(value) < 100 ? 3 : 0);
-  list.append(
-    ...some.map(({ image, value }) => card(image, { width: 130, fields: fieldsOf(by), note: note(value) })),
-  );
-  return el(
-    "article",
-    { class: "finding whole" },
-    el("p", { class: "claim" }, el("b", {}, name), " ", el("span", { class: "tag" }, bounds.join(" · "))),
-    el("div", { class: "soft" }, said(measure)),
-    list,
-  );
+  const note = (place) => decimal(some[place].value, Math.abs(some[place].value) < 100 ? 3 : 0);
+  return html`<${Finding} claim=${html`<b>${name}</b> <span class="tag">${bounds.join(" · ")}</span>`}>
+    <div class="soft"><${Said} text=${measure} /></div>
+    <${Cards} label=${name} images=${some.map((each) => each.image)} width=${130} fields=${fieldsOf(by)} note=${note} />
+  <//>`;
 }
 
-/** Return the labels that too few images have. */
-export function smallClasses(found, { by }) {
-  return el(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": t("audit.small_classes") },
-    el(
-      "table",
-      { class: "full" },
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          el("th", { scope: "col" }, el("bdi", {}, short(by, 60))),
-          el("th", { scope: "col", class: "n" }, t("table.images")),
-          el("th", { scope: "col", class: "n" }, t("audit.floor")),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        found.map((each) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row" }, shown(each.label, 80)),
-            el("td", { class: "n" }, number(each.count)),
-            el("td", { class: "n" }, percent(each.floor)),
-          ),
-        ),
-      ),
-    ),
-  );
+/** The labels that too few images have. */
+export function SmallClasses({ some, summary: { by } }) {
+  return html`<${LabelTable}
+    title=${t("audit.small_classes")}
+    head=${[short(by, 60), t("table.images"), t("audit.floor")]}
+    rows=${some.map((each) => [
+      html`<${Value} value=${each.label} longest=${80} />`,
+      number(each.count),
+      percent(each.floor),
+    ])}
+  />`;
 }
 
-/** Return the images that could not be judged, and why. */
-export function leftOut(found) {
-  return el(
-    "ul",
-    { class: "plain", role: "list" },
-    found.map(({ image, reason }) => {
-      const list = grid(t("finding.image"), "row");
-      list.append(card(image, { width: 90 }));
-      return el(
-        "li",
-        { class: "finding" },
-        el("div", { class: "side" }, list),
-        el("div", { class: "side" }, said(reason)),
-      );
-    }),
-  );
+/** Images that could not be judged, and why. */
+export function LeftOut({ some }) {
+  return html`<ul class="plain" role="list">
+    ${some.map(
+      ({ image, reason }) => html`<li class="finding" key=${image.id}>
+        <div class="side"><${Cards} label=${t("finding.image")} images=${[image]} width=${90} /></div>
+        <div class="side"><${Said} text=${reason} /></div>
+      </li>`,
+    )}
+  </ul>`;
 }

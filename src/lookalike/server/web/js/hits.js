@@ -1,12 +1,11 @@
 // Images that were found, as a grid of cards.
 
 import { labelField, useLatest } from "./app.js";
-import { el, icon } from "./dom.js";
 import { Icon } from "./icons.js";
 import { decimal, number, t } from "./language.js";
-import { picture, Picture } from "./pictures.js";
+import { Picture } from "./pictures.js";
 import { change } from "./route.js";
-import { FileName, fileName, keyOf, short, shown, Value } from "./values.js";
+import { FileName, keyOf, short, Value } from "./values.js";
 import { html } from "./view.js";
 
 const FIELDS = 3;
@@ -14,84 +13,6 @@ const FIELDS = 3;
 /** Open the details of an image, over what is there. */
 export function openImage(id) {
   change({ image: id }, { over: true });
-}
-
-/**
- * Return an image as a card; a click opens its details.
- * @param hit an image, with its similarity where it has one
- * @param options width in CSS pixels; fields: those to show, by default the first; note: a figure of it; actions:
- *   buttons for the mouse, {drawing, label, act}, which the details have too
- */
-export function card(hit, { width = 160, fields = null, note = null, actions = [] } = {}) {
-  const tags = el("span", { class: "tags" });
-  const item = el(
-    "li",
-    {
-      class: "card",
-      "data-image": hit.id,
-      "onimage-changed": (event) => tags.replaceChildren(...labels(event.detail.fields, fields)),
-    },
-    el(
-      "button",
-      { type: "button", class: "open", onclick: () => openImage(hit.id) },
-      picture(hit, { width, alt: "" }),
-      el(
-        "span",
-        { class: "about" },
-        hit.similarity === undefined ? null : similarity(hit),
-        note && el("span", { class: "similarity" }, note),
-        tags,
-        fileName(hit.name, 120),
-        places(hit),
-      ),
-    ),
-    actions.length > 0 &&
-      el(
-        "span",
-        { class: "quick" },
-        actions.map((each) => quick(each, hit)),
-      ),
-  );
-  tags.append(...labels(hit.fields, fields));
-  return item;
-}
-
-function quick({ drawing, label, act }, hit) {
-  const button = {
-    type: "button",
-    title: label,
-    "aria-label": label,
-    tabindex: "-1",
-    onclick: () => act(hit),
-  };
-  return el("button", button, icon(drawing));
-}
-
-function similarity(hit) {
-  if (hit.similarity === null) return el("span", { class: "similarity" }, t("hit.words"));
-  const bar = el("span", { class: "bar", "aria-hidden": "true" }, el("span", {}));
-  bar.firstChild.style.setProperty("--part", String(Math.max(0, hit.similarity)));
-  return el(
-    "span",
-    { class: "similarity" },
-    bar,
-    el("span", { class: "heard" }, t("hit.similarity")),
-    el("span", {}, decimal(hit.similarity, 3)),
-  );
-}
-
-function labels(fields, wanted) {
-  const entries = wanted
-    ? wanted.filter((each) => each in fields).map((each) => [each, fields[each]])
-    : different(fields);
-  const tags = entries.slice(0, FIELDS).map(([field, value]) => {
-    const tag = el("span", { class: "tag" }, shown(value, 60));
-    tag.title = short(`${field} = ${value}`, 2000);
-    return tag;
-  });
-  if (entries.length > FIELDS)
-    tags.push(el("span", { class: "tag rest" }, `+${number(entries.length - FIELDS)}`));
-  return tags;
 }
 
 /** The fields, the label first, and each value once: folders' names are often the label, too. */
@@ -102,30 +23,6 @@ function different(fields) {
   return names
     .map((each) => [each, fields[each]])
     .filter(([, value]) => !seen.has(keyOf(value)) && seen.add(keyOf(value)));
-}
-
-function places(hit) {
-  if (!hit.by_vectors && !hit.by_words) return null;
-  const said = [
-    hit.by_vectors && t("hit.vectors", { place: hit.by_vectors }),
-    hit.by_words && t("hit.byword", { place: hit.by_words }),
-  ].filter(Boolean);
-  return el("span", { class: "places" }, said.join(" · "));
-}
-
-/** Return a grid for cards, in which the arrow keys go from one to the next. */
-export function grid(label, kind = "") {
-  const list = el("ul", { class: `grid ${kind}`, "aria-label": label, role: "list" });
-  list.addEventListener("keydown", (event) => {
-    const cards = [...list.querySelectorAll(":scope > .card > .open")];
-    const place = cards.indexOf(document.activeElement);
-    const step = place < 0 ? null : steps(cards)[event.key];
-    if (step === null || step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
-    const next = cards[Math.min(Math.max(place + step, 0), cards.length - 1)];
-    event.preventDefault();
-    next.focus();
-  });
-  return list;
 }
 
 function steps(cards) {

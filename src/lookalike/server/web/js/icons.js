@@ -17,6 +17,8 @@ export const PATHS = {
   open: "M9 5H5v14h14v-4M13 5h6v6M19 5l-9 9",
   filter: "M4 6h16M7 12h10M10 18h4",
   layers: "M12 4 3 9l9 5 9-5zM3 14l9 5 9-5",
+  folder: "M3 6h6l2 3h10v10H3z",
+  link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
   beside: "M4 5h7v14H4zM13 5h7v14h-7z",
   trash: "M5 7h14M9 7V4h6v3M7 7l1 13h8l1-13",
   download: "M12 4v11M7 11l5 5 5-5M5 20h14",

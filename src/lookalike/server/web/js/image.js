@@ -1,7 +1,7 @@
 // All that is known of one image, and what can be done with it.
 
-import { anomalySection } from "./anomaly.js";
-import { ask, givenUp } from "./api.js";
+import { Anomaly } from "./anomaly.js";
+import { ask } from "./api.js";
 import { app, here, mayWrite, useLatest } from "./app.js";
 import { Corrector } from "./correcting.js";
 import { Card, Grid } from "./hits.js";
@@ -15,7 +15,7 @@ import { partTerm } from "./question.js";
 import { go, link, read } from "./route.js";
 import { Stage } from "./stage.js";
 import { short, Value } from "./values.js";
-import { html, Node, useAnswer, useEffect, useId, useMemo, useSignal, useState } from "./view.js";
+import { html, useAnswer, useId, useState } from "./view.js";
 
 /** Milliseconds that an image is looked at before more is asked of it: that costs the server. */
 const LOOKED_AT = 400;
@@ -25,21 +25,11 @@ const NEIGHBOURS = 8;
 /** An image: its picture, and what is known of it. */
 export function About({ image }) {
   const layers = useLayers();
-  const signal = useSignal();
   const latest = useLatest(image);
-  const anomaly = useMemo(() => anomalySection(image.id, layers), [image.id]);
-  useEffect(() => {
-    pause(LOOKED_AT, signal).then(
-      () => anomaly.judge(signal),
-      (error) => {
-        if (!givenUp(error)) throw error;
-      },
-    );
-  }, []);
   return html`<div class="large">
       <${Stage} image=${image} layers=${layers} search=${(part) => searchPart(image.id, part)} />
       ${typeof image.time === "number" && html`<${Player} image=${image} />`}
-      <${Node} node=${anomaly.place} />
+      <${Anomaly} reference=${image.id} layers=${layers} wait=${LOOKED_AT} />
     </div>
     <div class="known">
       <${Actions} image=${image} />

@@ -1,10 +1,11 @@
 // Work that takes a while: it is started, watched, and can be cancelled.
 
-import { ask, at } from "./api.js";
+import { ask, at, givenUp } from "./api.js";
 import { app } from "./app.js";
-import { el, fill, labelled } from "./dom.js";
+import { Select } from "./controls.js";
 import { moment, number, t } from "./language.js";
-import { announce, problemBox, report } from "./notices.js";
+import { announce, ProblemBox, Waiting } from "./notices.js";
+import { html, useLayoutEffect, useState } from "./view.js";
 
 /** Milliseconds between two looks at a job: at first, and at most. */
 const FIRST = 200;
@@ -18,13 +19,13 @@ export function jobPath(id, ...parts) {
 }
 
 /** Start a job on the open collection: `what` is evaluations, audits, maps or indexings; files go with it. */
-export function startJob(what, asked, signal, files = []) {
+export function startJob(what, asked, files = []) {
   const path = at(app.collection.name, what);
-  if (!files.length) return ask("POST", path, { json: asked, signal });
+  if (!files.length) return ask("POST", path, { json: asked });
   const form = new FormData();
   form.append("query", JSON.stringify(asked));
   for (const file of files) form.append("image", file, file.name);
-  return ask("POST", path, { form, signal });
+  return ask("POST", path, { form });
 }
 
 /** Return the jobs of a kind on the open collection, the latest first. */
@@ -34,53 +35,6 @@ export async function jobsOf(kind, signal) {
   return jobs
     .filter((each) => each.kind === kind && each.collection === name)
     .sort((a, b) => (a.created < b.created ? 1 : -1));
-}
-
-/**
- * Show how far a job is until it is over.
- * @param place where; a button there cancels the job
- * @param id of the job
- * @param signal ends the watching, not the job
- * @returns the job as it ended
- */
-export async function watchJob(place, id, signal) {
-  const bar = el("progress", { "aria-label": t("job.progress") });
-  const text = el("span", { class: "job-text" });
-  const told = el("div", {});
-  const cancel = el(
-    "button",
-    { type: "button", onclick: () => cancelJob(id, cancel, told) },
-    t("job.cancel"),
-  );
-  fill(place, el("div", { class: "job" }, el("div", { class: "together" }, bar, cancel), text, told));
-  announce(t("job.started"));
-  let wait = FIRST;
-  for (;;) {
-    const job = await ask("GET", jobPath(id), { signal });
-    if (OVER.has(job.state)) {
-      announce(t(`job.${job.state}`));
-      return job;
-    }
-    if (job.total > 0) {
-      bar.max = job.total;
-      bar.value = job.done;
-      text.textContent = t("job.done.of", { done: job.done, total: job.total });
-    } else {
-      text.textContent = t(`job.${job.state}`);
-    }
-    await pause(wait, signal);
-    wait = Math.min(wait * 1.3, LONGEST);
-  }
-}
-
-async function cancelJob(id, button, told) {
-  button.disabled = true;
-  try {
-    await ask("DELETE", jobPath(id));
-  } catch (error) {
-    report(told, error);
-    button.disabled = false;
-  }
 }
 
 /** Wait for so many milliseconds; a signal ends it with its reason. */
@@ -94,34 +48,85 @@ export function pause(milliseconds, signal) {
   });
 }
 
-/**
- * Watch a job and then show what came of it.
- * @param place where
- * @param id of the job
- * @param signal ends it
- * @param show called with the job when it is done; it fills the place
- */
-export async function followJob(place, id, signal, show) {
-  try {
-    const job = await watchJob(place, id, signal);
-    if (job.state === "done") await show(job);
-    else if (job.state === "failed")
-      fill(place, problemBox({ status: job.problem?.status ?? 500, message: job.problem?.detail ?? "" }));
-    else fill(place, el("p", { class: "notice" }, t("job.cancelled")));
-  } catch (error) {
-    report(place, error, () => followJob(place, id, signal, show));
+/** Look at a job until it is over, and tell what is seen; `seen` says whether it was at work meanwhile. */
+async function watch(id, signal, tell) {
+  for (let wait = FIRST, seen = false; ; wait = Math.min(wait * 1.3, LONGEST)) {
+    const job = await ask("GET", jobPath(id), { signal });
+    const over = OVER.has(job.state);
+    if (over === seen) announce(t(over ? `job.${job.state}` : "job.started"));
+    tell({ ...job, seen });
+    if (over) return;
+    seen = true;
+    await pause(wait, signal);
   }
 }
 
-/** Return a list of earlier jobs to choose from; nothing where there is only one. */
-export function earlierJobs(jobs, current, choose) {
+/**
+ * A job: how far it is, and what came of it.
+ * @param id of the job
+ * @param fresh whether it was started just now
+ * @param ended called when it is over that was at work before, or was started just now
+ * @param children called with the job when it is done
+ */
+export function JobResult({ id, fresh = false, ended = () => {}, children }) {
+  const [{ job, error }, setState] = useState({ job: null, error: null });
+  const [tries, setTries] = useState(0);
+  useLayoutEffect(() => {
+    const under = new AbortController();
+    const tell = (found) => {
+      setState({ job: found, error: null });
+      if ((found.seen || fresh) && OVER.has(found.state)) ended(found);
+    };
+    watch(id, under.signal, tell).catch((problem) => {
+      if (givenUp(problem)) return;
+      setState({ job: null, error: problem });
+      if (problem.status === undefined) throw problem;
+    });
+    return () => under.abort();
+  }, [id, tries]);
+  if (error) return html`<${ProblemBox} error=${error} again=${() => setTries(tries + 1)} />`;
+  if (!job) return html`<${Waiting} />`;
+  if (job.state === "done") return children(job);
+  if (job.state === "cancelled") return html`<p class="notice">${t("job.cancelled")}</p>`;
+  if (job.state !== "failed") return html`<${Progress} job=${job} />`;
+  const { status = 500, detail = "" } = job.problem ?? {};
+  return html`<${ProblemBox} error=${{ status, message: detail }} />`;
+}
+
+/** How far a job is, with a button that cancels it. */
+export function Progress({ job }) {
+  const [{ asked, error }, setState] = useState({ asked: false, error: null });
+  const cancel = async () => {
+    setState({ asked: true, error: null });
+    try {
+      await ask("DELETE", jobPath(job.id));
+    } catch (problem) {
+      setState({ asked: false, error: problem });
+      if (problem.status === undefined) throw problem;
+    }
+  };
+  const bar = job.total > 0 ? { max: job.total, value: job.done } : {};
+  return html`<div class="job">
+    <div class="together">
+      <progress aria-label=${t("job.progress")} ...${bar}></progress>
+      <button type="button" disabled=${asked} onclick=${cancel}>${t("job.cancel")}</button>
+    </div>
+    <span class="job-text">
+      ${job.total > 0 ? t("job.done.of", { done: job.done, total: job.total }) : t(`job.${job.state}`)}
+    </span>
+    ${error && html`<${ProblemBox} error=${error} />`}
+  </div>`;
+}
+
+/** Earlier jobs to choose from; nothing where there is only one. */
+export function EarlierJobs({ jobs, current, choose }) {
   if (jobs.length < 2) return null;
-  const list = el(
-    "select",
-    { onchange: () => choose(list.value) },
-    jobs.map((each) => el("option", { value: each.id, selected: each.id === current }, describe(each))),
-  );
-  return labelled(t("job.earlier"), list);
+  return html`<${Select}
+    label=${t("job.earlier")}
+    options=${jobs.map((each) => [each.id, describe(each)])}
+    chosen=${current}
+    onchange=${(event) => choose(event.currentTarget.value)}
+  />`;
 }
 
 function describe(job) {
@@ -129,7 +134,5 @@ function describe(job) {
     job.asked.by,
     job.asked.k && `k = ${typeof job.asked.k === "number" ? number(job.asked.k) : job.asked.k}`,
   ];
-  return [moment(job.created), ...asked.filter(Boolean), job.state === "done" ? "" : t(`job.${job.state}`)]
-    .filter(Boolean)
-    .join(" · ");
+  return [moment(job.created), ...asked, job.state !== "done" && t(`job.${job.state}`)].filter(Boolean).join(" · ");
 }

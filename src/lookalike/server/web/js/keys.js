@@ -1,8 +1,8 @@
 // The key that the server may ask for. It goes into a cookie that no script can read.
 
 import { problemOf, send } from "./api.js";
-import { el, fill, fresh } from "./dom.js";
 import { t } from "./language.js";
+import { html, render, useEffect, useId, useLayoutEffect, useRef, useState } from "./view.js";
 
 let prompt = null;
 
@@ -19,53 +19,50 @@ export async function askForKey(signal) {
 }
 
 function shownPrompt() {
+  const place = document.body.appendChild(document.createElement("div"));
   return new Promise((resolve) => {
-    const title = fresh("key");
-    const said = el("p", { class: "notice bad", role: "alert", hidden: true });
-    const input = el("input", {
-      type: "password",
-      autocomplete: "current-password",
-      required: true,
-      id: fresh("key"),
-    });
-    const button = el("button", { class: "primary" }, t("key.send"));
-    const form = el(
-      "form",
-      {
-        method: "dialog",
-        onsubmit: async (event) => {
-          event.preventDefault();
-          button.disabled = true;
-          const refusal = await login(input.value);
-          button.disabled = false;
-          if (refusal === null) {
-            dialog.close();
-            dialog.remove();
-            resolve();
-            return;
-          }
-          fill(said, refusal);
-          said.hidden = false;
-          input.select();
-        },
-      },
-      el("h2", { id: title }, t("key.title")),
-      el("p", {}, t("key.why")),
-      el("label", { for: input.id }, t("key.label")),
-      input,
-      said,
-      el("div", { class: "actions" }, button),
-    );
-    // Without a key nothing can be shown, so Escape has nothing to go back to.
-    const dialog = el(
-      "dialog",
-      { class: "small", "aria-labelledby": title, oncancel: (event) => event.preventDefault() },
-      form,
-    );
-    document.body.append(dialog);
-    dialog.showModal();
-    input.focus();
+    const done = () => {
+      render(null, place);
+      place.remove();
+      resolve();
+    };
+    render(html`<${Prompt} done=${done} />`, place);
   });
+}
+
+function Prompt({ done }) {
+  const id = useId();
+  const dialog = useRef(null);
+  const input = useRef(null);
+  const [{ busy, refusal }, setState] = useState({ busy: false, refusal: null });
+  useLayoutEffect(() => {
+    dialog.current.showModal();
+    input.current.focus();
+  }, []);
+  useEffect(() => refusal && input.current.select(), [refusal]);
+  const send = async (event) => {
+    event.preventDefault();
+    setState({ busy: true, refusal: null });
+    const said = await login(input.current.value);
+    if (said === null) done();
+    else setState({ busy: false, refusal: said });
+  };
+  // Without a key nothing can be shown, so Escape has nothing to go back to.
+  return html`<dialog
+    ref=${dialog}
+    class="small"
+    aria-labelledby=${`${id}-title`}
+    oncancel=${(event) => event.preventDefault()}
+  >
+    <form method="dialog" onsubmit=${send}>
+      <h2 id=${`${id}-title`}>${t("key.title")}</h2>
+      <p>${t("key.why")}</p>
+      <label for=${id}>${t("key.label")}</label>
+      <input ref=${input} type="password" autocomplete="current-password" required id=${id} />
+      ${refusal && html`<p class="notice bad" role="alert">${refusal}</p>`}
+      <div class="actions"><button class="primary" disabled=${busy}>${t("key.send")}</button></div>
+    </form>
+  </dialog>`;
 }
 
 async function login(key) {

@@ -1,48 +1,8 @@
 // Layers over a picture, such as maps of what is odd in it, each switched on and off by a button and a key.
 
-import { el, icon, put } from "./dom.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { html, useCallback, useState } from "./view.js";
-
-/**
- * Return the buttons of a picture's layers, and what lays one over it.
- * @param subject the frame of the picture, or an element with it
- * @returns {buttons, add}: add takes {url, key, name, shown}: a drawing of the whole picture, the letter that
- *   switches it, what the button says, and whether it is on at first
- */
-export function layersOver(subject) {
-  const buttons = el("div", { class: "actions" });
-  const frame = subject.matches(".picture") ? subject : subject.querySelector(".picture");
-  const all = [];
-  const show = (chosen) => {
-    for (const { layer, button } of all) {
-      layer.hidden = layer !== chosen;
-      button.setAttribute("aria-pressed", String(layer === chosen));
-    }
-  };
-  const add = ({ url, key, name, shown }) => {
-    const layer = el("img", { class: "layer", src: url, alt: "", draggable: "false", hidden: true });
-    const button = el(
-      "button",
-      {
-        type: "button",
-        class: "chip",
-        "aria-pressed": "false",
-        "aria-keyshortcuts": key,
-        title: t("layer.key", { key: key.toUpperCase() }),
-        onclick: () => show(layer.hidden ? layer : null),
-      },
-      icon("layers"),
-      name,
-    );
-    all.push({ layer, button });
-    put(frame, layer);
-    put(buttons, button);
-    if (shown) show(layer);
-  };
-  return { buttons, add };
-}
 
 /**
  * The layers of a picture.

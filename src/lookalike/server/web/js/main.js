@@ -1,27 +1,28 @@
 // The page: its frame, and the view that the address names.
 
 import { whenLocked } from "./api.js";
-import { app, load, open } from "./app.js";
-import { showClassify } from "./classify.js";
+import { app, load, mayWrite, open } from "./app.js";
+import { Classify } from "./classify.js";
 import { Comparison } from "./comparison.js";
 import { Details } from "./details.js";
-import { showIndex } from "./indexing.js";
-import { showJudge } from "./judge.js";
+import { Index } from "./indexing.js";
+import { Judge } from "./judge.js";
 import { askForKey, signOut } from "./keys.js";
 import { language, LANGUAGES, number, speak, t } from "./language.js";
 import { listenForLayers } from "./layers.js";
+import { NewCollection } from "./new_collection.js";
 import { ProblemBox, Remark, Waiting } from "./notices.js";
 import { go, link, onMove, read } from "./route.js";
 import { Search } from "./search.js";
 import { short } from "./values.js";
-import { filled, html, render } from "./view.js";
+import { html, render } from "./view.js";
 
 /** Each is a component that takes what the address says: the parameters and the tab. */
 const VIEWS = {
   search: Search,
-  classify: filled(showClassify),
-  judge: filled(showJudge),
-  index: filled(showIndex),
+  classify: Classify,
+  judge: Judge,
+  index: Index,
 };
 
 const main = document.getElementById("main");
@@ -105,7 +106,8 @@ function Over({ params }) {
 function NoCollection() {
   return html`<h1>${t("nocollection")}</h1>
     <p>${t("nocollection.how")}</p>
-    <pre>lookalike index FOLDER</pre>`;
+    <pre>lookalike index FOLDER</pre>
+    ${mayWrite() && html`<section class="box"><h2>${t("new.title")}</h2><${NewCollection} /></section>`}`;
 }
 
 /** Show what the address says. */

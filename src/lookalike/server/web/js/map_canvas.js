@@ -1,6 +1,5 @@
 // The map as a drawing that can be moved, magnified and pointed at.
 
-import { el } from "./dom.js";
 import { t } from "./language.js";
 import { colours, shapeOf } from "./map_marks.js";
 import { MapView } from "./map_view.js";
@@ -20,12 +19,9 @@ const STEPS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], Arrow
  */
 export function mapCanvas({ points, wanted, point, open, begin, signal }) {
   const view = new MapView(points.x, points.y);
-  const canvas = el("canvas", {
-    tabindex: "0",
-    role: "application",
-    "aria-label": t("map.label"),
-    "aria-describedby": "map-how",
-  });
+  const canvas = document.createElement("canvas");
+  const about = { tabindex: "0", role: "application", "aria-label": t("map.label"), "aria-describedby": "map-how" };
+  for (const [name, value] of Object.entries(about)) canvas.setAttribute(name, value);
   let at = -1;
   let asked = false;
   const paint = () => {

@@ -1,5 +1,7 @@
 // The marks of the map: each label has a colour and a shape, so that nobody has to tell colours apart.
 
+import { html } from "./view.js";
+
 /** Shapes, 10 wide around 0, 0. */
 const SHAPES = [
   "M5 0A5 5 0 1 1 -5 0A5 5 0 1 1 5 0Z",
@@ -12,8 +14,6 @@ const SHAPES = [
 
 /** Colours in css/tokens.css, --mark-0 and so on. */
 const COLOURS = 8;
-
-const SVG = "http://www.w3.org/2000/svg";
 
 const paths = SHAPES.map((each) => new Path2D(each));
 
@@ -33,14 +33,9 @@ export function colours() {
   };
 }
 
-/** Return the mark of a label as a drawing, for the legend. */
-export function markDrawing(place) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", "-7 -7 14 14");
-  svg.setAttribute("class", `mark ${place < 0 ? "mark-none" : `mark-${place % COLOURS}`}`);
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", SHAPES[place < 0 ? 0 : place % SHAPES.length]);
-  svg.append(path);
-  return svg;
+/** The mark of a label by its place, as a drawing for the legend. */
+export function Mark({ label }) {
+  return html`<svg class=${`mark ${label < 0 ? "mark-none" : `mark-${label % COLOURS}`}`} viewBox="-7 -7 14 14" aria-hidden="true">
+    <path d=${SHAPES[label < 0 ? 0 : label % SHAPES.length]} />
+  </svg>`;
 }

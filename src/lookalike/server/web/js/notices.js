@@ -1,7 +1,5 @@
 // What the page says of what happens: to everyone by a box, to a screen reader by a live region.
 
-import { givenUp } from "./api.js";
-import { el, fill } from "./dom.js";
 import { t } from "./language.js";
 import { short } from "./values.js";
 import { html } from "./view.js";
@@ -19,69 +17,12 @@ export function announce(text) {
   });
 }
 
-/** Return a line of the server's own words, which are English whatever the language of the page. */
-export function said(text, tag = "p") {
-  return el(tag, { lang: "en", dir: "auto", class: "said" }, short(text, 2000));
-}
-
-/**
- * Return a box that says what went wrong.
- * @param error a Problem
- * @param again what to call to try once more; null where that is of no use
- */
-export function problemBox(error, again = null) {
-  return el(
-    "div",
-    { class: "notice bad", role: "alert" },
-    el("strong", {}, t(titleOf(error.status))),
-    said(error.message),
-    again && !FINAL.includes(error.status) && el("button", { type: "button", onclick: again }, t("problem.again")),
-  );
-}
-
 function titleOf(status) {
   if (!status) return "problem.noserver";
   if (status === 403) return "problem.forbidden";
   if (status === 404) return "problem.missing";
   if (status === 503) return "problem.busy";
   return status >= 500 ? "problem.server" : "problem.refused";
-}
-
-/** Return a box with a remark. */
-export function remark(text, kind = "") {
-  return el("div", { class: `notice ${kind}` }, text);
-}
-
-/** Return a line that says that something is under way. */
-export function waiting(text) {
-  return el("p", { class: "waiting" }, el("span", { class: "spinner", "aria-hidden": "true" }), text);
-}
-
-/**
- * Show what a request answers, or what went wrong, in a place.
- * @param place the element; it is marked as busy meanwhile
- * @param request called for a promise; it is called again where the visitor tries once more
- * @param show called with the answer; what it returns is shown
- */
-export async function showAnswer(place, request, show, wait = t("waiting")) {
-  place.setAttribute("aria-busy", "true");
-  fill(place, waiting(wait));
-  try {
-    const answer = await request();
-    fill(place, show(answer));
-  } catch (error) {
-    if (givenUp(error)) return;
-    report(place, error, () => showAnswer(place, request, show, wait));
-  } finally {
-    place.removeAttribute("aria-busy");
-  }
-}
-
-/** Show what went wrong in a place; an error that is none of the server's is one of ours, and goes on. */
-export function report(place, error, again = null) {
-  if (givenUp(error)) return;
-  if (error.status === undefined) throw error;
-  fill(place, problemBox(error, again));
 }
 
 /** A line of the server's own words, which are English whatever the language of the page. */

@@ -2,10 +2,9 @@
 
 import { problemOf, send } from "./api.js";
 import { here } from "./app.js";
-import { el } from "./dom.js";
 import { heldFile, isFile } from "./files.js";
 import { t } from "./language.js";
-import { said, Said } from "./notices.js";
+import { Said } from "./notices.js";
 import { short } from "./values.js";
 import { html, useEffect, useState } from "./view.js";
 
@@ -29,71 +28,6 @@ export function larger(id, longest) {
 /** Return the address of the file itself. */
 export function original(id) {
   return here("images", id, "original");
-}
-
-/** Return a player of the film that an image is a frame of, at the moment of the frame. */
-export function player(image) {
-  const unplayable = el("p", { class: "soft", hidden: true }, t("details.unplayable"));
-  const video = el("video", {
-    class: "film",
-    controls: true,
-    preload: "metadata",
-    "aria-label": short(image.name, 200),
-    src: `${here("images", image.id, "film")}#t=${image.time}`,
-    onerror: () => {
-      video.hidden = true;
-      unplayable.hidden = false;
-    },
-  });
-  return el("div", { class: "player" }, video, unplayable);
-}
-
-/**
- * Return the picture of an image, or of a file of the visitor, in a frame that has its size from the start.
- * @param image with id and name, or null for a file
- * @param options width in CSS pixels; reference: of a file; alt: what a screen reader says, by default the name;
- *   eager: fetch it at once, and not only when it comes near the window; why: say what the server says where
- *   there is none
- */
-export function picture(
-  image,
-  { width = 160, reference = null, alt = null, eager = false, why = false } = {},
-) {
-  const file = reference && isFile(reference) ? heldFile(reference) : null;
-  const name = alt ?? (file ? file.file.name : image.name);
-  const frame = el("span", { class: "picture" });
-  const address = file ? file.url : thumbnail(image.id, width);
-  const img = el("img", {
-    alt: short(name, 200),
-    loading: eager || file ? null : "lazy",
-    decoding: "async",
-    draggable: "false",
-    src: address,
-    onerror: () => {
-      frame.replaceChildren(missing(name));
-      if (why && !file) reason(address).then((text) => frame.firstChild.append(text));
-    },
-  });
-  frame.append(img);
-  return frame;
-}
-
-async function reason(address) {
-  try {
-    const response = await send("GET", address);
-    return response.ok ? "" : said((await problemOf(response)).message, "span");
-  } catch {
-    return "";
-  }
-}
-
-function missing(name) {
-  return el(
-    "span",
-    { class: "missing" },
-    el("span", { "aria-hidden": "true" }, t("picture.none")),
-    el("span", { class: "heard" }, `${t("picture.none")}: ${short(name, 200)}`),
-  );
 }
 
 /**

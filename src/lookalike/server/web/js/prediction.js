@@ -1,165 +1,160 @@
 // What one picture was classified as, with its evidence.
 
-import { anomalySection } from "./anomaly.js";
-import { mayWrite } from "./app.js";
-import { corrector } from "./correcting.js";
-import { el, fill, put } from "./dom.js";
-import { explanationSection } from "./explanation.js";
+import { Anomaly } from "./anomaly.js";
+import { mayWrite, useLatest } from "./app.js";
+import { Corrector } from "./correcting.js";
+import { Explanation } from "./explanation.js";
 import { isFile } from "./files.js";
-import { card, grid, openImage } from "./hits.js";
+import { Cards } from "./finding.js";
+import { openImage } from "./hits.js";
 import { decimal, percent, t } from "./language.js";
-import { layersOver } from "./layers.js";
-import { said } from "./notices.js";
-import { picture } from "./pictures.js";
-import { fileName, keyOf, short, shown } from "./values.js";
+import { LayerButtons, Layers, useLayers } from "./layers.js";
+import { Said } from "./notices.js";
+import { NewClass } from "./new_class.js";
+import { Picture } from "./pictures.js";
+import { FileName, keyOf, short, Value } from "./values.js";
+import { html } from "./view.js";
 
 /** Bars of the vote that are shown. */
 const BARS = 8;
 
 /**
- * Return a prediction as an article, and what asks for the rest of it.
- * @param prediction as the server gives it, or {name, skipped}
+ * A prediction, with its evidence and with what can be done about it.
+ * @param found the prediction as the server gives it, or {name, skipped}
  * @param reference of the picture: an id, or a file of the visitor
  * @param by the field of the label
  * @param image details of an image of the collection, whose label can be put right; null for a file
  * @param explain asks the server why, and returns its explanation
- * @returns {article, judge}: judge asks whether the picture is normal, until a signal ends it
  */
-export function predictionArticle(prediction, reference, by, image, explain) {
-  const article = el("article", { class: "prediction", "aria-label": short(prediction.name, 200) });
+export function Prediction({ found, reference, by, image, explain }) {
+  const layers = useLayers();
+  const { name, neighbours, skipped } = found;
+  const shown = { width: 240, reference, eager: true };
   const subject = isFile(reference)
-    ? picture(null, { width: 240, reference, alt: prediction.name, eager: true })
-    : el(
-        "button",
-        { type: "button", class: "bare", onclick: () => openImage(reference) },
-        picture({ id: reference, name: prediction.name }, { width: 240, eager: true }),
-      );
-  const name = fileName(prediction.name, 200);
-  const layers = layersOver(subject);
-  const side = el("div", { class: "subject" }, subject, layers.buttons, name);
-  if (prediction.skipped) {
-    const why = el(
-      "p",
-      { class: "notice bad" },
-      el("strong", {}, t("classify.skipped")),
-      said(prediction.skipped),
-    );
-    return { article: fill(article, side, el("div", { class: "verdict" }, why)), judge: () => {} };
-  }
-  const { place, judge } = anomalySection(reference, layers);
-  const { neighbours } = prediction;
-  const why = neighbours.length > 0 && explanationSection(explain, layers, neighbours);
-  fill(article, side, put(verdict(prediction, by, image), why, place), evidence(prediction, by));
-  return { article, judge };
+    ? html`<${Picture} image=${null} alt=${name} ...${shown}><${Layers} of=${layers} /><//>`
+    : html`<button type="button" class="bare" onclick=${() => openImage(reference)}>
+        <${Picture} image=${{ id: reference, name }} ...${shown}><${Layers} of=${layers} /><//>
+      </button>`;
+  return html`<article class="prediction" aria-label=${short(name, 200)}>
+    <div class="subject">
+      ${subject}
+      <${LayerButtons} of=${layers} />
+      <${FileName} name=${name} longest=${200} />
+    </div>
+    ${skipped
+      ? html`<div class="verdict">
+          <p class="notice bad"><strong>${t("classify.skipped")}</strong><${Said} text=${skipped} /></p>
+        </div>`
+      : html`<${Verdict} found=${found} by=${by} image=${image}>
+            ${isFile(reference) && html`<${NewClass} reference=${reference} by=${by} found=${found} />`}
+            ${neighbours.length > 0 &&
+            html`<${Explanation} explain=${explain} layers=${layers} neighbours=${neighbours} />`}
+            <${Anomaly} reference=${reference} layers=${layers} />
+          <//>
+          <section class="evidence">
+            <h3>${t("classify.evidence")}</h3>
+            ${neighbours.length
+              ? html`<${Cards} label=${t("classify.evidence")} images=${neighbours} width=${120} fields=${[by]} />`
+              : html`<p class="soft">${t("classify.none")}</p>`}
+          </section>`}
+  </article>`;
 }
 
-function verdict(found, by, image) {
+function Verdict({ found, by, image, children }) {
   const unknown = found.label === null;
   const copies = found.itself - (image ? 1 : 0);
-  return el(
-    "div",
-    { class: "verdict" },
-    el("p", { class: "asked" }, el("bdi", {}, short(by, 80))),
-    el(
-      "h2",
-      { class: `label ${unknown ? "unknown" : ""}` },
-      unknown ? t("classify.unknown") : shown(found.label, 200),
-    ),
-    unknown && (found.reason ? said(found.reason) : el("p", {}, t("classify.novotes"))),
-    found.caution && said(found.caution),
-    el(
-      "dl",
-      { class: "figures" },
+  return html`<div class="verdict">
+    <p class="asked"><bdi>${short(by, 80)}</bdi></p>
+    <${Label} found=${found} />
+    ${unknown && (found.reason ? html`<${Said} text=${found.reason} />` : html`<p>${t("classify.novotes")}</p>`)}
+    ${found.caution && html`<${Said} text=${found.caution} />`}
+    <${Figures} found=${found} />
+    ${found.votes.length > 0 && html`<${Bars} votes=${found.votes} />`}
+    ${found.label_set && html`<${LabelSet} labels=${found.label_set} />`}
+    ${copies > 0 && html`<p class="soft">${t("classify.itself", { count: copies })}</p>`}
+    ${image && html`<${Truth} image=${image} found=${found} by=${by} />`} ${children}
+  </div>`;
+}
+
+/** What it is called; a doubtful label is smaller, and has the runner-up beside it. */
+function Label({ found: { label, doubtful, usual_confidence: usual, votes } }) {
+  if (label === null) return html`<h2 class="label unknown">${t("classify.unknown")}</h2>`;
+  const runner = votes.find((each) => keyOf(each.label) !== keyOf(label));
+  if (!doubtful) return html`<h2 class="label"><${Value} value=${label} longest=${200} /></h2>`;
+  return html`<h2 class="label doubtful">
+      <${Value} value=${label} longest=${200} /> <span class="tag warn">${t("classify.doubtful")}</span>
+    </h2>
+    <p>
+      ${runner &&
+      html`${t("classify.runner")} <b><${Value} value=${runner.label} longest=${100} /></b> (${percent(runner.share, 0)}). `}
+      ${typeof usual === "number" && t("classify.below", { usual: percent(usual) })}
+    </p>`;
+}
+
+function Figures({ found }) {
+  const { confidence, label, neighbours, share, p_value: p } = found;
+  const figure = (name, value, why = null) =>
+    html`<div title=${why}>
+      <dt>${name}</dt>
+      <dd>${value}</dd>
+    </div>`;
+  const all = neighbours.length;
+  return html`<dl class="figures">
+    ${
       // Of a picture like no other, the confidence in the first vote says nothing.
-      found.confidence !== null &&
-        !unknown &&
-        figure(t("classify.confidence"), percent(found.confidence), t("classify.confidencewhy")),
-      found.neighbours.length > 0 &&
-        figure(
-          t("classify.share"),
-          t("classify.of", {
-            count: Math.round(found.share * found.neighbours.length),
-            all: found.neighbours.length,
-          }),
-        ),
-      found.p_value !== null &&
-        figure(t("classify.usual"), decimal(found.p_value, 3), t("classify.usualwhy")),
-    ),
-    found.votes.length > 0 && bars(found.votes),
-    found.label_set && labelSet(found.label_set),
-    copies > 0 && el("p", { class: "soft" }, t("classify.itself", { count: copies })),
-    image && truth(image, found, by),
-  );
+      confidence !== null &&
+      label !== null &&
+      figure(t("classify.confidence"), percent(confidence), t("classify.confidencewhy"))
+    }
+    ${all > 0 && figure(t("classify.share"), t("classify.of", { count: Math.round(share * all), all }))}
+    ${p !== null && figure(t("classify.usual"), decimal(p, 3), t("classify.usualwhy"))}
+  </dl>`;
 }
 
-function figure(name, value, why = null) {
-  return el("div", { title: why }, el("dt", {}, name), el("dd", {}, value));
+function Bars({ votes }) {
+  const rest = votes.length - BARS;
+  return html`<section class="votes">
+    <h3>${t("classify.votes")}</h3>
+    <ul role="list">
+      ${votes.slice(0, BARS).map(
+        ({ label, share }, place) => html`<li>
+          <span class="bar-name"><${Value} value=${label} longest=${60} /></span>
+          <span class=${`bar ${place ? "" : "first"}`} aria-hidden="true">
+            <span style=${{ "--part": String(share) }}></span>
+          </span>
+          <span class="bar-value">${percent(share, 0)}</span>
+        </li>`,
+      )}
+    </ul>
+    ${rest > 0 && html`<p class="soft">${t("rest", { count: rest })}</p>`}
+  </section>`;
 }
 
-function bars(votes) {
-  const rows = votes.slice(0, BARS).map(({ label, share }, place) => {
-    const bar = el("span", { class: `bar ${place ? "" : "first"}`, "aria-hidden": "true" }, el("span", {}));
-    bar.firstChild.style.setProperty("--part", String(share));
-    return el(
-      "li",
-      {},
-      el("span", { class: "bar-name" }, shown(label, 60)),
-      bar,
-      el("span", { class: "bar-value" }, percent(share, 0)),
-    );
-  });
-  const rest = votes.length - rows.length;
-  return el(
-    "section",
-    { class: "votes" },
-    el("h3", {}, t("classify.votes")),
-    el("ul", { role: "list" }, rows),
-    rest > 0 && el("p", { class: "soft" }, t("rest", { count: rest })),
-  );
-}
-
-function labelSet(labels) {
-  return el(
-    "p",
-    {},
-    t("classify.set"),
-    " ",
-    labels.length
-      ? labels.map((label) => el("span", { class: "tag" }, shown(label, 60)))
-      : el("span", { class: "soft" }, t("classify.emptyset")),
-  );
+function LabelSet({ labels }) {
+  return html`<p>
+    ${t("classify.set")}${" "}
+    ${labels.length
+      ? labels.map((label) => html`<span class="tag"><${Value} value=${label} longest=${60} /></span>`)
+      : html`<span class="soft">${t("classify.emptyset")}</span>`}
+  </p>`;
 }
 
 /** What the collection says the label is, and a way to put it right. */
-function truth(image, found, by) {
-  const current = el("p", { class: "current" });
-  const [winner] = found.votes;
-  const put = ({ fields }) => {
-    const contradicted = winner && by in fields && keyOf(winner.label) !== keyOf(fields[by]);
-    fill(
-      current,
-      by in fields ? shown(fields[by], 200) : t("value.none"),
-      contradicted && el("span", { class: "tag warn" }, t("classify.contradicted")),
-    );
-  };
-  put(image);
-  const label = mayWrite() ? t("correct.wrong") : null;
-  return el(
-    "section",
-    { class: "truth", "data-image": image.id, "onimage-changed": (event) => put(event.detail) },
-    el("h3", {}, t("classify.truth")),
-    current,
-    corrector({ id: image.id, field: by, value: image.fields[by] ?? null, label }),
-  );
-}
-
-function evidence(found, by) {
-  const list = grid(t("classify.evidence"), "row");
-  list.append(...found.neighbours.map((each) => card(each, { width: 120, fields: [by] })));
-  return el(
-    "section",
-    { class: "evidence" },
-    el("h3", {}, t("classify.evidence")),
-    found.neighbours.length ? list : el("p", { class: "soft" }, t("classify.none")),
-  );
+function Truth({ image, found: { votes }, by }) {
+  const { fields } = useLatest(image);
+  const [winner] = votes;
+  const contradicted = winner && by in fields && keyOf(winner.label) !== keyOf(fields[by]);
+  return html`<section class="truth" data-image=${image.id}>
+    <h3>${t("classify.truth")}</h3>
+    <p class="current">
+      ${by in fields ? html`<${Value} value=${fields[by]} longest=${200} />` : t("value.none")}
+      ${contradicted && html`<span class="tag warn">${t("classify.contradicted")}</span>`}
+    </p>
+    <${Corrector}
+      id=${image.id}
+      field=${by}
+      value=${image.fields[by] ?? null}
+      label=${mayWrite() ? t("correct.wrong") : null}
+    />
+  </section>`;
 }

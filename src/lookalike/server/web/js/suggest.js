@@ -1,83 +1,56 @@
 // What to label next: the images whose labels tell most, each with a way to label it.
 
 import { ask } from "./api.js";
-import { app, loadCollections, mayWrite } from "./app.js";
-import { corrector } from "./correcting.js";
-import { el, fill, labelled } from "./dom.js";
-import { subjectOf } from "./findings.js";
-import { card, grid } from "./hits.js";
+import { app, loadCollections } from "./app.js";
+import { Input } from "./controls.js";
+import { Corrector } from "./correcting.js";
+import { Cards, Finding, Subject } from "./finding.js";
 import { jobPath } from "./jobs.js";
 import { percent, t } from "./language.js";
+import { Answer } from "./notices.js";
+import { html, useAnswer } from "./view.js";
 
 export const suggest = {
   kind: "suggest",
   what: "suggestions",
   fieldless: true,
   anyField: true,
-  fields,
-  show,
+  Row: () =>
+    html`<${Input} label=${t("suggest.count")} name="count" type="number" chosen=${20} min="1" max="200" required />`,
+  asked: (data) => ({ count: Number(data.get("count")) }),
+  Show,
 };
 
-function fields() {
-  const count = el("input", { type: "number", value: 20, min: 1, max: 200, required: true });
-  return { row: labelled(t("suggest.count"), count), asked: () => ({ count: Number(count.value) }) };
+function Show({ job }) {
+  const answer = useAnswer(job.id, (signal) => ask("GET", jobPath(job.id, "suggestions"), { signal }));
+  return html`<${Answer} of=${answer}>
+    ${({ by, labelled: known, unlabelled: unknown, suggestions }) => html`<p>${t("suggest.summary", { known, unknown })}</p>
+      <section class="findings abreast broad box">
+        <h2>${t("suggest.title")}</h2>
+        <p class="soft">${t("suggest.all")}</p>
+        ${suggestions.map((each) => html`<${Suggestion} key=${each.image.id} found=${each} by=${by} />`)}
+        ${!suggestions.length && html`<p class="good">${t("suggest.nothing")}</p>`}
+      </section>`}
+  <//>`;
 }
 
-async function show(place, job, signal) {
-  const answer = await ask("GET", jobPath(job.id, "suggestions"), { signal });
-  const { by, labelled: known, unlabelled, suggestions } = answer;
-  fill(
-    place,
-    el("p", {}, t("suggest.summary", { known, unknown: unlabelled })),
-    el(
-      "section",
-      { class: "findings abreast broad box" },
-      el("h2", {}, t("suggest.title")),
-      el("p", { class: "soft" }, t("suggest.all")),
-      suggestions.map((each) => suggestion(each, by)),
-      !suggestions.length && el("p", { class: "good" }, t("suggest.nothing")),
-    ),
-  );
-  return () => {};
-}
-
-function suggestion({ image, covers, uncertainty, nearest }, by) {
-  const like = grid(t("suggest.nearest"), "row");
-  if (nearest) like.append(card(nearest, { width: 110, fields: [by] }));
-  return el(
-    "article",
-    { class: "finding" },
-    el(
-      "p",
-      { class: "claim" },
-      t("suggest.covers", { count: covers }),
-      " ",
-      uncertainty !== null &&
-        el("span", { class: "tag" }, t("suggest.uncertainty", { share: percent(uncertainty, 0) })),
-    ),
-    el("div", { class: "side" }, subjectOf(image, by)),
-    el(
-      "div",
-      { class: "side" },
-      mayWrite()
-        ? corrector({
-            id: image.id,
-            field: by,
-            value: image.fields[by] ?? null,
-            label: t("suggest.label"),
-            quick: true,
-            after: known(by),
-          })
-        : el("p", { class: "soft" }, t("write.readonly")),
-      nearest && el("h3", {}, t("suggest.nearest")),
-      nearest && like,
-    ),
-  );
-}
-
-/** Return what takes notice of a field that no image had before. */
-function known(by) {
-  return () => {
-    if (!app.collection.fields.includes(by)) loadCollections();
-  };
+function Suggestion({ found: { image, covers, uncertainty, nearest }, by }) {
+  const claim = html`${t("suggest.covers", { count: covers })}
+  ${uncertainty !== null &&
+  html` <span class="tag">${t("suggest.uncertainty", { share: percent(uncertainty, 0) })}</span>`}`;
+  // A field that no image had before is one that the page has to know of.
+  const after = () => app.collection.fields.includes(by) || loadCollections();
+  return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${image} fields=${[by]} />`}>
+    <${Corrector}
+      id=${image.id}
+      field=${by}
+      value=${image.fields[by] ?? null}
+      label=${t("suggest.label")}
+      quick
+      after=${after}
+    />
+    ${nearest &&
+    html`<h3>${t("suggest.nearest")}</h3>
+      <${Cards} label=${t("suggest.nearest")} images=${[nearest]} fields=${[by]} />`}
+  <//>`;
 }

@@ -1,6 +1,5 @@
 // Values of fields: true, 1 and "1" are three.
 
-import { el } from "./dom.js";
 import { t } from "./language.js";
 import { html } from "./view.js";
 
@@ -41,20 +40,6 @@ export function FileName({ name, longest }) {
   const parts = short(name, longest).split("/");
   const broken = parts.map((part, n) => (n ? html`/<wbr />${part}` : part));
   return html`<bdi class="name" title=${short(name, 2000)}>${broken}</bdi>`;
-}
-
-/** Return a value as an element: any script and direction, and no part of the text around it. */
-export function shown(value, longest = LONGEST) {
-  const whole = textOf(value);
-  const text = isFraction(value) ? String(Number(value.toPrecision(DIGITS))) : short(whole, longest);
-  return el("bdi", { class: "value", title: text === whole ? null : short(whole, 2000) }, text);
-}
-
-/** Return the name of a file as an element; it may be broken after each folder. */
-export function fileName(name, longest) {
-  const parts = short(name, longest).split("/");
-  const broken = parts.flatMap((part, n) => (n ? ["/", el("wbr"), part] : [part]));
-  return el("bdi", { class: "name", title: short(name, 2000) }, broken);
 }
 
 /**

@@ -74,31 +74,9 @@ export function useSignal() {
   return under.signal;
 }
 
-/** Return a component of a view that fills a place by itself: show(place, signal) returns what takes the address. */
-export function filled(show) {
-  return function Filled({ params, tab }) {
-    const place = useRef(null);
-    const update = useRef(null);
-    const signal = useSignal();
-    useLayoutEffect(() => {
-      update.current ??= show(place.current, signal);
-      update.current(params, tab);
-    });
-    return html`<div class="filled" ref=${place}></div>`;
-  };
-}
-
 /** A component around elements that something else made. */
 export function Node({ node }) {
   const place = useRef(null);
   useLayoutEffect(() => place.current.replaceChildren(node), [node]);
   return html`<div class="filled" ref=${place}></div>`;
-}
-
-/** Return an element with a component in it, for what is no component yet; it takes no place of its own. */
-export function rendered(content) {
-  const place = document.createElement("div");
-  place.className = "filled";
-  render(content, place);
-  return place;
 }
