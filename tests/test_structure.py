@@ -496,7 +496,7 @@ BESIDE = {
     "ingest.removals.disagree": "the answer where nobody is asked",
     "metric_learning.corrections": "a correction, what a record's metadata says of it, and limits of labels",
     "metric_learning.correction_table": "corrections that were read, and the type of a value that is typed",
-    "search.expressions.read_query": "the syntax of the command line",
+    "search.expressions": "the syntax of the command line",
     "search.query": "the terms of a query",
     "search.hits.Hit": "a value",
     "evaluation.calibration": "imported before the first request needs it",

@@ -700,7 +700,8 @@ class Collection:
                 them.
             where: only records that match.
             hybrid: find the words in labels, names and metadata too, and fuse both rankings.
-            min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection.
+            min_similarity: leave out what is less similar, −1 … 1; `auto` sets this against the collection;
+                of words alone it leaves out the weak hits.
             false_alarm: for `auto`: how often something may be found that is not there, 0 … 1.
             approximate: use the approximate index, if there is one.
             max_pixels: an image with more pixels is refused.
@@ -717,7 +718,9 @@ class Collection:
         options = SearchOptions(
             k, using, alternatives(where), hybrid, min_similarity, false_alarm, approximate, max_pixels
         )
-        return search(self._spaces, self._models, self.name, as_query(query), options, progress)
+        return search(
+            self._spaces, self._models, self.name, as_query(query), options, self._opened.cutoffs, progress
+        )
 
     def classifier(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lookalike.metric_learning.spaces import Spaces
+from lookalike.search.nonsense import NonsenseCutoffs
 
 if TYPE_CHECKING:
     from lookalike.embedders.models import Models
@@ -23,6 +24,7 @@ class Opened:
     """The store's URL as it was given, which may hold a password."""
     timeout: float = 0.0
     """Of the store, in seconds."""
+    cutoffs: NonsenseCutoffs = field(default_factory=NonsenseCutoffs)
     unnoted: str | None = None
     """Why it could not be noted which paths were indexed last; None where it was."""
 

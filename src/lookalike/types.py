@@ -233,6 +233,12 @@ class Prediction:
     """Held-out images of the winning label, which the confidence rests on; None where nobody judged it."""
     caution: str | None = None
     """Why the confidence rests on little, or is missing; None where it does not."""
+    usual: float | None = None
+    """The confidence that right answers with the label usually have at least; None where nobody judged it."""
+    doubtful: bool | None = None
+    """Whether the confidence is below that, or below ½; None where nobody judged it."""
+    runner_up: tuple[Scalar, float] | None = None
+    """Of a doubtful one, the label that comes next and its share of the vote; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

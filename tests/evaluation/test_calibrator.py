@@ -15,7 +15,7 @@ from conformal_clip_data import textile_simulated_root
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibration import held_out_scores
 from lookalike.evaluation.calibration_set import CalibrationSet, calibration_set_of
-from lookalike.evaluation.calibrator import Calibrator
+from lookalike.evaluation.calibrator import Calibrator, usual_confidence
 from lookalike.evaluation.confidence import images_and_right, shrunk
 from lookalike.evaluation.held_out_predictions import HeldOutPredictions, predict_held_out
 from lookalike.types import Neighbour, Record, Scalar
@@ -88,6 +88,29 @@ def test_what_is_below_the_threshold_is_unknown_with_its_reason() -> None:
     assert np.mean(given) > 0.85
 
 
+def test_an_answer_less_sure_than_is_usual_of_its_label_is_doubtful() -> None:
+    records, held = drawn()
+    made = calibration_set_of(held)
+    judge = Calibrator(made, false_alarm=0)
+    usual = usual_confidence(made)
+    for code in range(len(made.labels)):
+        sure = made.confidence[made.right & (made.truth == code)]
+        assert 0.02 < np.mean(sure < usual[code]) < 0.08
+    answers = [ask(judge, records, held, row) for row in range(len(held.rows))]
+    for answer in answers:
+        assert answer.usual == usual[held.labels.index(answer.label)]
+        assert answer.doubtful == (answer.confidence < max(answer.usual, 0.5))
+        assert answer.runner_up == (answer.votes[1] if answer.doubtful and len(answer.votes) > 1 else None)
+    doubtful = np.array([answer.doubtful for answer in answers])
+    assert 0 < doubtful.mean() < 0.5
+    assert held.right[~doubtful].mean() > held.right.mean() > held.right[doubtful].mean()
+    # Of few right answers nothing usual is known: it is that of all labels together.
+    few = np.flatnonzero(made.truth == 0)[5:]
+    less = replace(made, right=np.where(np.isin(np.arange(len(made.truth)), few), False, made.right))
+    assert usual_confidence(less)[0] == np.quantile(less.confidence[less.right], 0.05)
+    assert usual_confidence(replace(made, right=np.zeros_like(made.right))).tolist() == [0, 0, 0]
+
+
 def test_what_is_farther_than_all_held_out_images_is_unlike_anything() -> None:
     records, held = drawn()
     judge = Calibrator(calibration_set_of(held), false_alarm=0.01)
@@ -119,7 +142,8 @@ def test_a_label_of_few_exemplars_says_how_many_and_is_surer_of_nothing() -> Non
     few = np.flatnonzero(held.truth == 0)[3:]
     kept = np.setdiff1d(np.arange(len(held.truth)), few)
     made = calibration_set_of(held)
-    judge = Calibrator(replace(made, truth=made.truth[kept], right=made.right[kept]), false_alarm=0)
+    parts = {name: getattr(made, name)[kept] for name in ("truth", "right", "confidence")}
+    judge = Calibrator(replace(made, **parts), false_alarm=0)
     answers = [ask(judge, records, held, row) for row in np.flatnonzero(held.predicted == 0).tolist()]
     assert {answer.exemplars for answer in answers} == {3}
     assert all("few exemplars: 3 of q = True" in answer.caution for answer in answers)

@@ -23,6 +23,7 @@ from lookalike.search.background import background_vectors, image_cutoff, read_s
 from lookalike.search.background_texts import texts
 from lookalike.search.expressions import read_query
 from lookalike.search.fusion import fuse
+from lookalike.search.nonsense import nonsense_texts
 from lookalike.search.query import Image as ImageTerm
 from lookalike.search.query import RecordId, Text
 from lookalike.types import Vectors
@@ -467,3 +468,51 @@ def test_models_say_what_they_read(lookalike: CommandLine) -> None:
     assert found["efficientnet-lite0"]["capabilities"] == ["images", "texts"]
     assert found["efficientnet-lite0-inspect"]["capabilities"] == ["images"]
     assert "images, texts" in lookalike("models")[0]
+
+
+# Weak hits.
+
+
+def test_nonsense_finds_little_and_words_find_what_is_there(filled: Path, cache: Path) -> None:
+    """Other nonsense than that which the cutoff is set by."""
+    others = nonsense_texts(60, "others")
+    assert not set(others) & set(nonsense_texts())
+    with Database(f"sqlite:///{filled}", cache=cache) as database:
+        images = database["images"]
+
+        def strong(text: str) -> list[str]:
+            hits = images.search(Text(text), k=66).hits
+            assert all(hit.weak is not None for hit in hits)
+            assert [hit.weak for hit in hits] == sorted(bool(hit.weak) for hit in hits), "the last are weak"
+            return [Path(hit.record.uri).stem for hit in hits if not hit.weak]
+
+        assert sum(bool(strong(text)) for text in others) <= 3
+        found = [name in strong(text) for name, each in DRAWINGS.items() for text in each[:2]]
+        assert sum(found) >= 0.75 * len(found)
+        # `auto` leaves out what is weak, and no more; a number and a filter change nothing of it.
+        hits = images.search(Text("우산"), k=66).hits
+        auto = images.search(Text("우산"), k=66, min_similarity="auto")
+        assert auto.hits == [hit for hit in hits if not hit.weak]
+        assert auto.cutoff is not None
+        assert (auto.cutoff.rate, auto.cutoff.images, auto.cutoff.texts) == (None, 66, 300)
+        assert images.search(Text("우산"), k=66, min_similarity=-1).hits == hits
+        some = images.search(Text("우산"), where={"label": ["things"]}).hits
+        assert {hit.record.id: hit.weak for hit in some}.items() <= {
+            h.record.id: h.weak for h in hits
+        }.items()
+        # Sums of words have a cutoff of their own; with images in them nothing is told.
+        assert all(hit.weak is not None for hit in images.search(Text("우산") - Text("a cat")).hits)
+        first = RecordId(hits[0].record.id)
+        assert all(hit.weak is None for hit in images.search(Text("우산") + first).hits)
+        assert all(hit.weak is None for hit in images.search(first).hits)
+        # What the words match is not weak.
+        both = images.search(Text("umbrella keyboard"), k=66, hybrid=True).hits
+        assert not any(hit.weak for hit in both if hit.by_words is not None)
+
+
+def test_few_images_tell_nothing_of_words(ask: CommandLine, folder: Path) -> None:
+    ask("index", folder / "things", "-c", "little")
+    assert all("weak" not in line for line in search(ask, "우산", "-c", "little"))
+    assert {line["weak"] for line in search(ask, "우산", "-k", "66")} == {False, True}
+    out, _ = ask("search", "우산", "-k", "66")
+    assert "weak 0.0" in out or "weak -0.0" in out

@@ -259,7 +259,13 @@ class Classifier:
                 closest = plain_similarity(spaces, asked, vector, image.vector, among)
             prediction = self.calibrator(prediction, self.by, nearest_of, closest)
         used = collection.vector(using).approximation if approximate else None
-        return Classified(named_place(image.name), prediction, len(same), image, used)
+        answer = Classified(named_place(image.name), prediction, len(same), image, used)
+        if not prediction.doubtful or prediction.runner_up is not None:
+            return answer
+        # Nobody voted for another: it is the label of the nearest image that has another.
+        second = self.runners_up(answer, 1)
+        runner_up = (second[0].record.fields[self.by], 0.0) if second else None
+        return replace(answer, prediction=replace(prediction, runner_up=runner_up))
 
     @property
     def _promised(self) -> bool:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.sources.frames import Place
+    from lookalike.types import Prediction
 
 
 @click.command()
@@ -350,6 +351,11 @@ def _classified_line(answer: Classified, by: str) -> dict[str, object]:
         "confidence": prediction.confidence,
         "exemplars": prediction.exemplars,
         "caution": prediction.caution,
+        "usual": prediction.usual,
+        "doubtful": prediction.doubtful,
+        "runner_up": None
+        if prediction.runner_up is None
+        else dict(zip(("label", "share"), prediction.runner_up, strict=True)),
         "p_value": prediction.p_value,
         "reason": prediction.reason,
         **({} if prediction.label_set is None else {"label_set": list(prediction.label_set)}),
@@ -371,6 +377,8 @@ def _print_classified(answer: Classified, by: str) -> None:
     print_text(f"{display(answer.path)}: {by} = {label} ({votes} of {voters} neighbours){sure}")
     if prediction.reason is not None:
         print_text(f"  {prediction.reason}")
+    if prediction.doubtful and prediction.reason is None:
+        print_text(f"  doubtful: {_doubt(prediction, by)}")
     if prediction.caution is not None:
         print_text(f"  {prediction.caution}")
     if prediction.label_set is not None:
@@ -387,6 +395,20 @@ def _print_classified(answer: Classified, by: str) -> None:
             for rank, n in enumerate(prediction.neighbours, 1)
         ],
     )
+
+
+def _doubt(prediction: Prediction, by: str) -> str:
+    """Say why a prediction is doubtful, and what comes next."""
+    usual, next_one = prediction.usual or 0.0, prediction.runner_up
+    said = (
+        f"right answers of {by} = {text_of(prediction.label)} usually have at least {usual:.4f}"
+        if prediction.confidence is not None and prediction.confidence < usual
+        else "it is more probably wrong than right"
+    )
+    if next_one is None:
+        return said
+    votes = round(next_one[1] * len(prediction.neighbours))
+    return f"{said}; next is {text_of(next_one[0])} ({votes} of {len(prediction.neighbours)})"
 
 
 def _refuse_beside(option: str, *names: str) -> None:

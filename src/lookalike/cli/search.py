@@ -181,6 +181,8 @@ def _line(rank: int, hit: Hit, answer: SearchResult, *, approximate: bool, hybri
     line |= {"using": answer.using, "model": answer.model}
     if hybrid:
         line |= {"score": hit.score, "by_vectors": hit.by_vectors, "by_words": hit.by_words}
+    if hit.weak is not None:
+        line["weak"] = hit.weak
     if answer.cutoff is not None:
         line["min_similarity"] = answer.cutoff.similarity
     if approximate:
@@ -192,22 +194,26 @@ def _print(answer: SearchResult, *, approximate: bool, hybrid: bool) -> None:
     if approximate:
         print_how_searched(answer.approximation)
     cutoff = answer.cutoff
-    if cutoff is not None and cutoff.rate is not None:
+    if cutoff is not None and cutoff.images:
         against = f"{counted(cutoff.texts, 'text')} and " if cutoff.texts else ""
         against += counted(cutoff.images, "image")
-        rate = f"a false-alarm rate of {cutoff.rate:g}"
+        rate = "what nonsense finds" if cutoff.rate is None else f"a false-alarm rate of {cutoff.rate:g}"
         print_text(f"at least {cutoff.similarity:.4f} similar: set by {against} for {rate}")
     if not answer.hits and cutoff is not None:
         print_text(_nothing(answer))
         return
     rows = [
         (
-            *(rank, hit.similarity, *([_found_by(hit)] if hybrid else [])),
+            *(rank, _similarity(hit), *([_found_by(hit)] if hybrid else [])),
             *(short_path(hit.record.uri), describe(hit.record)),
         )
         for rank, hit in enumerate(answer.hits, 1)
     ]
     print_table(("", "similarity", *(["found by"] if hybrid else []), "image", "fields"), rows)
+
+
+def _similarity(hit: Hit) -> float | str | None:
+    return f"weak {hit.similarity:.4f}" if hit.weak and hit.similarity is not None else hit.similarity
 
 
 def _found_by(hit: Hit) -> str:

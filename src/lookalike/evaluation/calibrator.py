@@ -37,6 +37,33 @@ def check_promises(max_error: float | None, coverage: float | None, false_alarm:
         check_rate(false_alarm)
 
 
+USUAL = 0.05
+"""Part of the right held-out answers of a label that are less sure than usual."""
+LEAST_CONFIDENCE = 0.5
+"""Below it an answer is more probably wrong than right."""
+
+
+def usual_confidence(calibration_set: CalibrationSet) -> Scores:
+    """Return the confidence that right answers usually have at least, for each label.
+
+    It is the quantile `USUAL` of its right held-out answers, and of all labels' together where a label has
+    fewer than `FEW_EXEMPLARS`.
+
+    Args:
+        calibration_set: of the collection.
+
+    Returns:
+        Shape (labels,), 0 … 1; 0 where no answer was right.
+    """
+    right = calibration_set.right
+    sure, truth = calibration_set.confidence[right], calibration_set.truth[right]
+    found = np.full(len(calibration_set.labels), np.quantile(sure, USUAL) if len(sure) else 0.0)
+    counts = np.bincount(truth, minlength=len(found))
+    for code in np.flatnonzero(counts >= FEW_EXEMPLARS):
+        found[code] = np.quantile(sure[truth == code], USUAL)
+    return found
+
+
 class Calibrator:
     """Calibrates predictions for new images, and rejects those that break a promise."""
 
@@ -67,6 +94,7 @@ class Calibrator:
         self._images, self._right = images_and_right(
             calibration_set.truth, calibration_set.right, len(labels)
         )
+        self._usual = usual_confidence(calibration_set)
         self.false_alarm = false_alarm
         self.max_error = max_error
         self.coverage = coverage
@@ -136,6 +164,8 @@ class Calibrator:
         if self.thresholds is not None:
             similarities = np.array([[nearest([label]) for label in labels]], dtype=np.float32)
             label_set = self._label_set(similarities, self.thresholds, prediction, by)
+        usual = None if confidence is None else float(self._usual[self._codes[label_key(winner)]])
+        doubtful = None if confidence is None or usual is None else confidence < max(usual, LEAST_CONFIDENCE)
         return replace(
             prediction,
             label=None if reason else prediction.label,
@@ -145,6 +175,9 @@ class Calibrator:
             label_set=label_set,
             exemplars=exemplars,
             caution=caution,
+            usual=usual,
+            doubtful=doubtful,
+            runner_up=prediction.votes[1] if doubtful and len(prediction.votes) > 1 else None,
         )
 
     def _confidence(self, scores: Scores, label: Scalar, by: str) -> tuple[float | None, int, str | None]:

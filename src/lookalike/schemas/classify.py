@@ -68,6 +68,15 @@ class Prediction(ResponseModel):
         None, description="Held-out images of the first vote's label that the confidence rests on."
     )
     caution: str | None = Field(None, description="Why the confidence rests on little, or is missing.")
+    usual: float | None = Field(
+        None, description="The confidence that right answers with this label usually have at least."
+    )
+    doubtful: bool | None = Field(
+        None, description="Whether the confidence is below that, or below 0.5; null: not judged."
+    )
+    runner_up: Vote | None = Field(
+        None, description="Of a doubtful one, the label that comes next; its share may be 0."
+    )
     p_value: float | None = Field(description="How usual it is to have no nearer neighbour.")
     reason: str | None = Field(description="Why the label is unknown.")
     label_set: list[Value] | None = None

@@ -106,6 +106,11 @@ class Hit(Image):
     score: float | None = Field(None, description="What a hybrid search ranks by.")
     by_vectors: int | None = Field(None, description="Its place among the nearest, from 1.")
     by_words: int | None = Field(None, description="Its place among those whose words match, from 1.")
+    weak: bool | None = Field(
+        None,
+        description="Of a search by words alone: whether it is no more like them than what nonsense finds; "
+        "null: not told.",
+    )
 
 
 class Chain(ResponseModel):

@@ -49,14 +49,15 @@ FALSE_ALARM = 0.01
 SAMPLE = 10_000
 """Images that are looked at; the first by id are a random sample, as ids are digests."""
 
-_LEAST = 10
+LEAST = 10
 """Fewer images have no spread that could be told."""
 
-# The spread of a text's similarities is estimated as if that of the others were seen on so many images more:
-# from 20 pictures the texts that are there then stand out more often (0.72 of pairs of a text that is there
-# and one that is not are in order, 0.67 without; pictures of tuxpaint-stamps-default 2022.06.04), from 785
-# alike.
-_OTHERS = 20
+OTHERS = 20
+"""The spread of a text's similarities is estimated as if that of the others were seen on so many images more:
+from 20 pictures the texts that are there then stand out more often (0.72 of pairs of a text that is there
+and one that is not are in order, 0.67 without; pictures of tuxpaint-stamps-default 2022.06.04), from 785
+alike."""
+
 # Own images that are asked; the median of so many is known to a few per cent.
 _QUERIES = 500
 # Other images that exceed the cutoff of an own image at least: a quantile further out is chance.
@@ -71,7 +72,8 @@ class Cutoff:
 
     similarity: float
     rate: float | None = None
-    """The rate of false alarms it was set for; None where the user named the similarity."""
+    """The rate of false alarms it was set for; None where the user named the similarity, or it is where
+    nonsense ends."""
     images: int = 0
     """Images of the collection that it was set by."""
     texts: int = 0
@@ -93,7 +95,10 @@ def check_rate(rate: float) -> None:
 
 
 def background_vectors(
-    embedder: TextEmbedder, cache: Path, progress: Callable[[int, int], None] = lambda _done, _total: None
+    embedder: TextEmbedder,
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    listed: Sequence[str] | None = None,
 ) -> Vectors:
     """Return the vectors of the background texts, which are embedded once for each text side.
 
@@ -101,6 +106,7 @@ def background_vectors(
         embedder: the text side.
         cache: the user's cache folder.
         progress: called with texts done and texts to do, where they are embedded now.
+        listed: other texts; None: those of `background_texts`.
 
     Returns:
         float32 of shape (texts, dimension), each row of length 1.
@@ -108,7 +114,7 @@ def background_vectors(
     Raises:
         ExtraMissing: the text side needs a package that is not installed.
     """
-    listed = texts()
+    listed = texts() if listed is None else listed
 
     def build() -> bytes:
         parts = []
@@ -138,9 +144,9 @@ def read_sample(batches: Iterable[Vectors]) -> Vectors:
         count += len(taken[-1])
         if count == SAMPLE:
             break
-    if count < _LEAST:
+    if count < LEAST:
         raise Unanswerable(
-            f"{count} images are too few to tell what is unlike them (at least {_LEAST} are needed): "
+            f"{count} images are too few to tell what is unlike them (at least {LEAST} are needed): "
             f"name a number, --min-similarity 0.5 for example"
         )
     return np.concatenate(taken)
@@ -164,15 +170,14 @@ def text_cutoff(
         Unanswerable: all images are the same to all texts.
     """
     check_rate(rate)
-    asked = background if len(signs) == 1 else _sums(background, signs, len(background))
-    similarities = (signs[0] if len(signs) == 1 else 1) * asked @ sample.T
+    similarities = sums_of(background, signs) @ sample.T
     usual = float(similarities.var(axis=1).mean())
     if usual <= 0:
         raise Unanswerable("all images are the same to every text: there is nothing to tell apart")
 
     def standard(found: Vectors) -> Vectors:
         n = found.shape[1]
-        spread: Vectors = np.sqrt((n * found.var(axis=1) + _OTHERS * usual) / (n + _OTHERS))
+        spread: Vectors = np.sqrt((n * found.var(axis=1) + OTHERS * usual) / (n + OTHERS))
         return spread
 
     def quantile(found: Vectors) -> float:
@@ -234,8 +239,10 @@ def image_cutoff(
     return float(np.median(reached))
 
 
-def _sums(vectors: Vectors, signs: Sequence[int], count: int) -> Vectors:
-    """Return sums of vectors that are chosen at random, each of length 1, with the given signs."""
+def sums_of(vectors: Vectors, signs: Sequence[int]) -> Vectors:
+    """Return as many sums of vectors, chosen at random, each of length 1, with the given signs."""
+    if len(signs) == 1:
+        return signs[0] * vectors
     draws = np.random.default_rng(0)
-    chosen = np.array([draws.choice(len(vectors), len(signs), replace=False) for _ in range(count)])
+    chosen = np.array([draws.choice(len(vectors), len(signs), replace=False) for _ in range(len(vectors))])
     return normalise(np.tensordot(np.asarray(signs, np.float32), vectors[chosen], axes=(0, 1)))

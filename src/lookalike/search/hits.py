@@ -31,6 +31,9 @@ class Hit:
     """Its place among the nearest, from 1; None where it is not among them."""
     by_words: int | None = None
     """Its place among those whose words match, from 1; None where they do not, or were not asked."""
+    weak: bool | None = None
+    """Whether it is no more like the words than what nonsense finds, see `nonsense`; None where words were
+    not asked alone, or the collection is too small to tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,6 @@ def fused_hits(found: Sequence[Neighbour], by_words: Sequence[Record]) -> list[H
     records.update({each.record.id: each.record for each in found})
     similarities = {each.record.id: each.similarity for each in found}
     return [
-        Hit(records[one.id], similarities.get(one.id), one.score, *one.places)
+        Hit(records[one.id], similarities.get(one.id), one.score, one.places[0], one.places[1])
         for one in fuse([[each.record.id for each in found], [record.id for record in by_words]])
     ]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from lookalike.errors import InvalidArgument, SpaceMismatch, UnusableImage
+from lookalike.errors import InvalidArgument, SpaceMismatch, Unanswerable, UnusableImage
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.label_normalisation import kept_filter
 from lookalike.metric_learning.fitted import plain_of
 from lookalike.progress import silent
 from lookalike.search.background import (
     FALSE_ALARM,
+    LEAST,
     Cutoff,
     background_vectors,
     check_rate,
@@ -29,6 +30,7 @@ from lookalike.search.neighbours import (
     embed_texts,
     reading_vector,
 )
+from lookalike.search.nonsense import COUNT, NonsenseCutoff, NonsenseCutoffs, nonsense_cutoff, nonsense_texts
 from lookalike.search.query import Text
 from lookalike.stores.query import Query
 from lookalike.types import Skipped
@@ -100,6 +102,8 @@ class _Found:
     itself: list[str]
     """Ids of the records that are terms of the sum."""
     cutoff: Cutoff | None
+    weak: float | None
+    """The similarity below which hits are weak."""
 
 
 def search(
@@ -108,6 +112,7 @@ def search(
     name: str,
     query: Terms,
     options: SearchOptions,
+    cutoffs: NonsenseCutoffs,
     progress: Progress = silent,
 ) -> SearchResult:
     """Find the images of a collection that are most like a sum of images, records and texts.
@@ -123,6 +128,7 @@ def search(
         name: the collection.
         query: what is searched for.
         options: how.
+        cutoffs: what is kept of collections to tell which hits of words are weak.
         progress: called while background texts are embedded, with texts done and texts to do.
 
     Raises:
@@ -162,8 +168,10 @@ def search(
         by_words: list[Record] = []
         if options.hybrid:
             by_words = spaces.store.search_words(collection.name, words, depth + len(itself), where)
-        cutoff = _cutoff(spaces, models, collection, vector, summands, summed, options, progress)
-        return _Found(nearest, by_words, itself, cutoff)
+        weak = _nonsense(spaces, models, collection, vector, summands, cutoffs, progress)
+        cutoff = _cutoff(spaces, models, collection, vector, summands, summed, weak, options, progress)
+        limit = None if weak is None else weak.similarity(summed[0])
+        return _Found(nearest, by_words, itself, cutoff, limit)
 
     found, collection, vector = ask_vector(spaces.store, collection, using, ask)
     model = meant.space.embedder_fingerprint
@@ -172,8 +180,14 @@ def search(
         nearest = [each for each in nearest if each.similarity >= found.cutoff.similarity]
     by_words = [record for record in found.by_words if record.id not in set(found.itself)][:depth]
     hits = [Hit(each.record, each.similarity) for each in nearest]
+    if options.hybrid:
+        hits = fused_hits(nearest, by_words)[: options.k]
+    if found.weak is not None:
+        hits = [
+            replace(hit, weak=hit.by_words is None and (hit.similarity or 0) < found.weak) for hit in hits
+        ]
     return SearchResult(
-        fused_hits(nearest, by_words)[: options.k] if options.hybrid else hits,
+        hits,
         vector.approximation if options.approximate else None,
         models.text_embedder_of(collection, vector).vocabulary if texts else None,
         texts=texts,
@@ -185,6 +199,10 @@ def search(
         cutoff=found.cutoff,
         best=found.nearest[0].similarity if found.nearest else None,
     )
+
+
+def _is_weak(hit: Hit, limit: float) -> bool:
+    return hit.by_words is None and hit.similarity is not None and hit.similarity < limit
 
 
 def _embed(
@@ -234,6 +252,34 @@ def _itself(spaces: Spaces, collection: CollectionInfo, vectors: Sequence[PlainV
     return sorted({one for digest in digests for one in spaces.store.ids_by_digest(collection.name, digest)})
 
 
+def _nonsense(
+    spaces: Spaces,
+    models: Models,
+    collection: CollectionInfo,
+    vector: VectorInfo,
+    summands: Sequence[Summand],
+    cutoffs: NonsenseCutoffs,
+    progress: Progress,
+) -> NonsenseCutoff | None:
+    """Return what tells which hits of words are weak; None where there are others, or too few images."""
+    signs = [sign for sign, term in summands if isinstance(term, Text)]
+    if len(signs) < len(summands) or collection.count < LEAST:
+        return None
+
+    def make() -> NonsenseCutoff:
+        reader = models.text_embedder_of(collection, vector)
+        nonsense = background_vectors(reader, models.cache, progress, nonsense_texts())
+        sample = read_sample(vectors for _, vectors in spaces.store.scan(collection.name, using=vector.name))
+        if sample.shape[1] != nonsense.shape[1]:
+            raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
+        return nonsense_cutoff(nonsense, signs, sample, collection.count)
+
+    try:
+        return cutoffs.get(collection.name, vector.space, collection.count, signs, make)
+    except Unanswerable:  # all images are the same to every text
+        return None
+
+
 def _cutoff(
     spaces: Spaces,
     models: Models,
@@ -241,6 +287,7 @@ def _cutoff(
     vector: VectorInfo,
     summands: Sequence[Summand],
     summed: Vectors,
+    weak: NonsenseCutoff | None,
     options: SearchOptions,
     progress: Progress,
 ) -> Cutoff | None:
@@ -248,6 +295,8 @@ def _cutoff(
     least = options.min_similarity
     if least != "auto":
         return None if least is None else Cutoff(least)
+    if weak is not None and options.false_alarm is None:
+        return Cutoff(weak.similarity(summed[0]), None, weak.images, COUNT)
     rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
     scan = spaces.store.scan(collection.name, using=vector.name)
     sample = read_sample(vectors for _, vectors in scan)

@@ -201,6 +201,7 @@ class Service:
                 score=hit.score,
                 by_vectors=hit.by_vectors,
                 by_words=hit.by_words,
+                weak=hit.weak,
             )
             for hit, name in zip(hits, names, strict=True)
         ]

@@ -146,6 +146,11 @@ def _prediction(service: Service, answer: Classified, name: str | None) -> Predi
         confidence=found.confidence,
         exemplars=found.exemplars,
         caution=found.caution,
+        usual=found.usual,
+        doubtful=found.doubtful,
+        runner_up=None
+        if found.runner_up is None
+        else Vote(label=found.runner_up[0], share=found.runner_up[1]),
         p_value=found.p_value,
         reason=found.reason,
         label_set=None if found.label_set is None else list(found.label_set),
