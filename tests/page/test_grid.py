@@ -142,6 +142,9 @@ def test_the_order_is_chosen_and_stands_in_the_address(page: Visit) -> None:
     expect(order).to_have_value("newest")
     page.page.go_back()
     expect(order).to_have_value("id")
+    # A wrong address is told although the page is there already.
+    page.page.evaluate("location.hash = '#/nobody/search'")
+    expect(page.page.locator(".notice")).to_contain_text("There is no collection “nobody” here")
 
 
 def test_several_are_chosen_by_pointer(page: Visit) -> None:

@@ -320,6 +320,8 @@ def test_an_upload_that_is_no_image_gets_the_servers_line(
         expect(notice).to_contain_text("not an image")
         expect(notice).to_contain_text("<b>no image.jpg")
         assert notice.locator("b, script").count() == 0
+        # The same again would be refused again.
+        expect(notice.get_by_role("button")).to_have_count(0)
         page.go("classify")
         page.pick(file)
         expect(page.page.locator(".prediction .notice")).to_contain_text("not an image")
@@ -1103,13 +1105,22 @@ def test_axe_finds_nothing_that_shuts_people_out(
             assert found == [], where
 
         page.go()
-        check("search, empty")
+        for n in range(2):
+            page.cards.nth(n).locator(".open").click(modifiers=["Control"])
+        page.page.get_by_role("button", name="Label", exact=True).click()
+        check("all images, two of them chosen")
+        page.page.get_by_role("button", name="Compare").click()
+        expect(page.page.locator("dialog .beside")).to_be_visible()
+        check("comparison")
         page.go(q="cloth", f=json.dumps({"label": ["local"]}), hybrid=1)
         page.settled()
         check("search")
         page.cards.first.locator(".open").click()
         expect(page.page.locator("dialog .facts")).to_be_visible()
         page.page.locator("dialog").get_by_role("button", name="Change label").click()
+        page.page.locator("dialog").get_by_role("button", name="Search by a part").click()
+        page.page.keyboard.press("ArrowLeft")
+        expect(page.page.get_by_role("button", name="Search for this part")).to_be_visible()
         check("details")
         identity = page.ids()[0]
         page.go("classify")

@@ -72,7 +72,18 @@ export function Chosen({ selection, list }) {
   return html`<section class="chosen" aria-label=${t("select.title")}>
     ${count > 0 &&
     html`<div class="chosen-row">
-      <strong>${t("select.count", { count })}</strong>
+      <span class="together">
+        <button
+          type="button"
+          class="quiet"
+          aria-label=${t("select.none")}
+          title=${t("select.none")}
+          onclick=${selection.clear}
+        >
+          <${Icon} name="close" />
+        </button>
+        <strong>${t("select.count", { count })}</strong>
+      </span>
       <div class="actions">
         ${mayWrite() &&
         html`<button
@@ -120,15 +131,6 @@ export function Chosen({ selection, list }) {
         >
           ${t("select.all", { count: list.total })}
         </button>`}
-        <button
-          type="button"
-          class="quiet"
-          aria-label=${t("select.none")}
-          title=${t("select.none")}
-          onclick=${selection.clear}
-        >
-          <${Icon} name="close" />
-        </button>
       </div>
     </div>`}
     ${labelling &&
