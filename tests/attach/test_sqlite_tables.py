@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import pytest
 import lookalike
 from lookalike.stores.query import Query
 from lookalike.vectors.metric import normalise
-from tests.attach.foreign_tables import make_items, nearest
+from tests.attach.foreign_tables import Story, check_story, make_items, nearest, story  # noqa: F401 a fixture
 
 
 def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
@@ -39,3 +42,25 @@ def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
                 [cosine for _, cosine in expected], abs=1e-6
             )
     assert (tmp_path / "app.db").read_bytes() == before
+
+
+def test_the_table_of_the_first_story(story: Story, tmp_path: Path) -> None:  # noqa: F811 a fixture
+    with closing(sqlite3.connect(tmp_path / "plant.db")) as connection:
+        connection.execute(
+            "CREATE TABLE image_demo1 (image_id INTEGER PRIMARY KEY, metadata TEXT, embedding TEXT)"
+        )
+        rows = zip(story.ids, story.documents, story.vectors, strict=True)
+        connection.executemany(
+            "INSERT INTO image_demo1 VALUES (?, ?, ?)",
+            [(n, json.dumps(said), json.dumps(vector.tolist())) for n, said, vector in rows],
+        )
+        connection.execute(
+            "CREATE VIEW image_labels AS SELECT i.image_id, i.embedding,"
+            " json_extract(a.value, '$.attributes.part') AS part,"
+            " json_extract(a.value, '$.attributes.quality') AS quality,"
+            " json_extract(a.value, '$.attributes.defect') AS defect"
+            " FROM image_demo1 AS i, json_each(i.metadata, '$.annotations') AS a"
+        )
+        connection.commit()
+    with lookalike.open(f"sqlite:///{tmp_path}/plant.db", cache=tmp_path / "cache") as database:
+        check_story(database, story)

@@ -48,24 +48,27 @@ def open_store(url: str, timeout: float = TIMEOUT, *, cache: Path | None = None)
         return Store(backend)
     from lookalike.stores.attached.backend import AttachedBackend
     from lookalike.stores.attached.notes import AttachedNotes
+    from lookalike.stores.places import store_place
 
     open_database = partial(_open_foreign, _ATTACHING[scheme], url, timeout)
     return Store(
-        backend, AttachedBackend(backend.url, open_database, AttachedNotes(cache, url), backend.damage)
+        backend,
+        AttachedBackend(backend.url, open_database, AttachedNotes(cache, store_place(url)), backend.damage),
     )
 
 
 # What reads tables of others, by the scheme of the store's URL.
 _ATTACHING = {
     "sqlite": ("sqlite", "SqliteTables"),
+    "postgresql": ("postgres", "PostgresTables"),
+    "postgres": ("postgres", "PostgresTables"),
 }
 
 
 def _open_foreign(module: tuple[str, str], url: str, timeout: float) -> ForeignDatabase:
-    """Open a database whose tables are attached: `attached.MODULE.CLASS`, called as a back end is."""
-    opened: ForeignDatabase = getattr(import_module(f"lookalike.stores.attached.{module[0]}"), module[1])(
-        url, timeout
-    )
+    """Open a database whose tables are attached: a class in the `foreign_tables` of its room."""
+    tables = import_module(f"lookalike.stores.{module[0]}.foreign_tables")
+    opened: ForeignDatabase = getattr(tables, module[1])(url, timeout)
     return opened
 
 

@@ -97,7 +97,7 @@ def describe(
         metadata=metadata,
         digest=columns.digest,
         writable=writable,
-        details=vector.details,
+        details=(*vector.details, *_column(found, identity).details),
     )
 
 

@@ -12,7 +12,6 @@ from lookalike.errors import OutputFailed
 from lookalike.shared_json import change_entries, read_entries
 from lookalike.stores.attached.description import Attachment
 from lookalike.stores.checks import same_name
-from lookalike.stores.places import store_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +24,15 @@ NAME = "attached.json"
 class AttachedNotes:
     """What was attached of one store; threads and processes may share the file."""
 
-    def __init__(self, cache: Path, url: str) -> None:
+    def __init__(self, cache: Path, place: str) -> None:
         """Read nothing yet.
 
         Args:
             cache: the user's cache folder.
-            url: of the store.
+            place: of the store, see `places.store_place`.
         """
         self.path = cache / NAME
-        self._place = store_place(url)
+        self._place = place
         self._lock = threading.Lock()
         self._state: tuple[int, int, int] | None = None
         self._known: dict[str, Attachment] = {}

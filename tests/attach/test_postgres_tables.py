@@ -1,0 +1,283 @@
+"""Tables of others in PostgreSQL, made as pgvector's README, LangChain and Django make them."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import psycopg
+import pytest
+from numpy.typing import NDArray
+from psycopg.sql import SQL, Identifier
+
+import lookalike
+from lookalike.stores.query import Query
+from lookalike.vectors.metric import normalise
+from tests.attach.foreign_tables import COLORS, Story, check_story, nearest, numbers, story  # noqa: F401
+
+SCHEMA = f'상점 "{os.getpid()}"'
+"""With all that has to be quoted."""
+
+
+@pytest.fixture
+def owner(postgres_server: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the tables' owner, in a schema of its own."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(SCHEMA)))
+        connection.execute(SQL("SET search_path = {}, public").format(Identifier(SCHEMA)))
+        try:
+            yield connection
+        finally:
+            connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(SCHEMA)))
+
+
+@pytest.fixture
+def database(
+    postgres_server: str, owner: psycopg.Connection[Any], tmp_path: Path
+) -> Iterator[lookalike.Database]:
+    with lookalike.open(postgres_server, cache=tmp_path) as database:
+        yield database
+
+
+def text(vector: NDArray[Any]) -> str:
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"
+
+
+def ask(
+    database: lookalike.Database, name: str, queries: NDArray[Any], k: int = 5, **how: Any
+) -> list[list[tuple[str, float]]]:
+    found = database.store.nearest(name, Query(normalise(queries), k, **how))
+    return [[(hit.record.id, hit.similarity) for hit in hits] for hits in found]
+
+
+def agree(found: list[list[tuple[str, float]]], expected: list[list[tuple[str, float]]]) -> None:
+    for hits, known in zip(found, expected, strict=True):
+        assert [one for one, _ in hits] == [one for one, _ in known]
+        assert [one for _, one in hits] == pytest.approx([one for _, one in known], abs=1e-6)
+
+
+def test_the_readme_of_pgvector(owner: psycopg.Connection[Any], database: lookalike.Database) -> None:
+    owner.execute("CREATE TABLE items (id bigserial PRIMARY KEY, embedding vector(8))")
+    vectors = numbers(300)
+    with owner.cursor() as cursor:
+        cursor.executemany("INSERT INTO items (embedding) VALUES (%s)", [(text(one),) for one in vectors])
+    owner.execute("CREATE INDEX ON items USING hnsw (embedding vector_l2_ops)")
+    owner.execute("INSERT INTO items (embedding) VALUES (NULL), ('[0,0,0,0,0,0,0,0]')")
+    done = database.attach(f'"{SCHEMA.replace(chr(34), chr(34) * 2)}".items', space="theirs")
+    assert (done.attachment.id, done.attachment.vector, done.tally.records) == ("id", "embedding", 300)
+    assert {(one.reason, one.count, one.example) for one in done.tally.left_out} == {
+        ("no vector (NULL)", 1, "301"),
+        ("a vector of zeros", 1, "302"),
+    }
+    assert done.tally.remarks[0].count == 300
+    assert done.index is not None
+    assert "Euclidean distance, and 300 vectors are not of length 1" in done.index
+    queries, ids = numbers(5, seed=1), list(range(1, 301))
+    expected = [nearest(one, vectors, ids, 5) for one in queries]
+    agree(ask(database, "items", queries), expected)
+    agree(ask(database, "items", queries, approximate=True), expected)
+    # What its owner does is seen by the next question.
+    owner.execute("INSERT INTO items (embedding) VALUES (%s)", (text(queries[0] * 7),))
+    owner.execute("DELETE FROM items WHERE id = %s", (int(expected[1][0][0]),))
+    again = ask(database, "items", queries)
+    agree([again[0][:1]], [[("303", 1.0)]])
+    assert expected[1][0][0] not in [one for one, _ in again[1]]
+    assert database["items"].info().count == 300
+    assert owner.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'lookalike'").fetchone() == (0,)
+
+
+def test_an_index_by_the_cosine_serves_approximate_searches(
+    owner: psycopg.Connection[Any], database: lookalike.Database
+) -> None:
+    owner.execute(
+        'CREATE TABLE "Pictures of parts" (no integer PRIMARY KEY, "file Name" text,'
+        " label text, v halfvec(8))"
+    )
+    vectors = numbers(400).astype(np.float16).astype(np.float32)
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            'INSERT INTO "Pictures of parts" VALUES (%s, %s, %s, %s)',
+            [(n, f"{n}.jpg", COLORS[n % 3], text(one)) for n, one in enumerate(vectors)],
+        )
+    owner.execute('CREATE INDEX ON "Pictures of parts" USING hnsw (v halfvec_cosine_ops)')
+    owner.execute(
+        'CREATE VIEW seen AS SELECT no AS picture_id, v, label FROM "Pictures of parts" WHERE no >= 10'
+    )
+    for table, name, least in (("Pictures of parts", "parts", 0), ("seen", "seen", 10)):
+        done = database.attach(table, name, space="theirs")
+        assert done.index is None
+        measured = database[name].info().approximation
+        assert measured is not None
+        assert (measured.kind, measured.recall > 0.9) == ("hnsw", True)
+        assert dict(done.attachment.fields)["label"].column == "label"
+        queries, ids = numbers(4, seed=2), list(range(least, 400))
+        few = [n for n in ids if COLORS[n % 3] == "초록"]
+        expected = [nearest(one, vectors[few], few, 7) for one in queries]
+        where = {"label": ["초록"]}
+        agree(ask(database, name, queries, 7, where=where), expected)
+        found = ask(database, name, queries, 7, where=where, approximate=True)
+        assert [len(hits) for hits in found] == [7] * 4
+        assert (
+            sum(len(dict(one).keys() & dict(other)) for one, other in zip(found, expected, strict=True)) >= 24
+        )
+
+
+def test_langchain_s_tables(owner: psycopg.Connection[Any], database: lookalike.Database) -> None:
+    """As langchain-postgres 0.0.19 declares them to SQLAlchemy (vectorstores.py)."""
+    owner.execute(
+        "CREATE TABLE langchain_pg_collection (uuid UUID NOT NULL, name VARCHAR NOT NULL, cmetadata JSON,"
+        " PRIMARY KEY (uuid), UNIQUE (name))"
+    )
+    owner.execute(
+        "CREATE TABLE langchain_pg_embedding (id VARCHAR NOT NULL, collection_id UUID, embedding VECTOR,"
+        " document VARCHAR, cmetadata JSONB, PRIMARY KEY (id), FOREIGN KEY(collection_id)"
+        " REFERENCES langchain_pg_collection (uuid) ON DELETE CASCADE)"
+    )
+    owner.execute(
+        "CREATE INDEX ix_cmetadata_gin ON langchain_pg_embedding USING gin (cmetadata jsonb_path_ops)"
+    )
+    draws = np.random.default_rng(3)
+    kept = uuid.UUID(bytes=draws.bytes(16))
+    owner.execute("INSERT INTO langchain_pg_collection VALUES (%s, 'pictures', NULL)", (kept,))
+    vectors = numbers(90)
+    ids = [str(uuid.UUID(bytes=draws.bytes(16))) for _ in vectors]
+    ids[7] = "사진 7/a"
+    metadata = [{"source": f"{n}.jpg", "page": n % 4, "shown": n % 2 == 0} for n in range(90)]
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO langchain_pg_embedding VALUES (%s, %s, %s, %s, %s)",
+            [
+                (ids[n], kept, text(vectors[n]), "a long text " * 40, json.dumps(metadata[n]))
+                for n in range(90)
+            ],
+        )
+        cursor.execute("INSERT INTO langchain_pg_embedding VALUES ('other', %s, '[1,2,3]')", (kept,))
+    done = database.attach("langchain_pg_embedding", "lc", space="theirs", path="cmetadata:$.source")
+    assert {name: str(one) for name, one in done.attachment.fields} == {
+        "collection_id": "collection_id",
+        "page": 'cmetadata:$."page"',
+        "shown": 'cmetadata:$."shown"',
+        "source": 'cmetadata:$."source"',
+    }
+    assert [(one.reason, one.example) for one in done.tally.left_out] == [
+        ("a vector that has not 8 dimensions", "other")
+    ]
+    queries = numbers(3, seed=4)
+    page = [n for n in range(90) if n % 4 in (1, 3)]
+    named = [quote(ids[n], safe="") for n in page]
+    expected = [nearest(one, vectors[page], named, 6) for one in queries]
+    agree(ask(database, "lc", queries, 6, where={"page": [1, 3.0]}), expected)
+    (record,) = database["lc"].get(["%EC%82%AC%EC%A7%84%207%2Fa"])
+    assert (record.fields["page"], record.metadata, record.uri) == (3, metadata[7], "7.jpg")
+    assert database["lc"].search(lookalike.RecordId(record.id), k=1).hits
+
+
+def test_django_s_table(owner: psycopg.Connection[Any], database: lookalike.Database) -> None:
+    """As Django makes it of pgvector-python's `VectorField` and `HnswIndex`; vectors of length 1."""
+    owner.execute(
+        'CREATE TABLE "shop_item" ("id" bigint NOT NULL PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,'
+        ' "image" varchar(100) NOT NULL, "name" varchar(100) NOT NULL, "sold" boolean NOT NULL,'
+        ' "embedding" vector(8) NULL, "made" timestamptz NOT NULL DEFAULT now())'
+    )
+    owner.execute(
+        'CREATE INDEX "my_index" ON "shop_item" USING hnsw ("embedding" vector_ip_ops)'
+        " WITH (m = 16, ef_construction = 64)"
+    )
+    vectors = normalise(numbers(120))
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            'INSERT INTO "shop_item" ("image", "name", "sold", "embedding") VALUES (%s, %s, %s, %s)',
+            [(f"items/{n}.jpg", COLORS[n % 3], n % 2 == 0, text(one)) for n, one in enumerate(vectors)],
+        )
+    done = database.attach("shop_item", space="theirs", base=str(database.cache))
+    assert done.attachment.uri is not None
+    assert [name for name, _ in done.attachment.fields] == ["name", "sold"]
+    assert (done.index, done.tally.remarks) == (
+        None,
+        (),
+    )  # of length 1 the inner product orders as the cosine
+    queries, ids = numbers(3, seed=5), list(range(1, 121))
+    expected = [nearest(one, vectors, ids, 5) for one in queries]
+    agree(ask(database, "shop_item", queries), expected)
+    agree(ask(database, "shop_item", queries, approximate=True), expected)
+    (record,) = database["shop_item"].get(["2"])
+    assert record.uri == f"{database.cache.as_uri()}/items/1.jpg"
+    assert record.fields == {"name": "blue", "sold": False}
+
+
+def test_the_table_of_the_first_story(
+    story: Story,  # noqa: F811 a fixture
+    owner: psycopg.Connection[Any],
+    database: lookalike.Database,
+) -> None:
+    owner.execute(
+        "CREATE TABLE image_demo1 (image_id numeric PRIMARY KEY, metadata jsonb, embedding vector(144))"
+    )
+    rows = zip(story.ids, story.documents, story.vectors, strict=True)
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO image_demo1 VALUES (%s, %s, %s)",
+            [(n, json.dumps(said), text(vector)) for n, said, vector in rows],
+        )
+    columns = "part text PATH '$.part', quality text PATH '$.quality', defect text PATH '$.defect'"
+    of_annotations = f"JSON_TABLE(i.metadata, '$.annotations[*].attributes' COLUMNS ({columns})) AS a"
+    if owner.info.server_version < 170000:  # without JSON_TABLE
+        of_annotations = (
+            "jsonb_path_query(i.metadata, '$.annotations[*].attributes') AS o(j),"
+            " jsonb_to_record(o.j) AS a(part text, quality text, defect text)"
+        )
+    owner.execute(
+        "CREATE VIEW image_labels AS SELECT i.image_id, i.embedding, a.part, a.quality, a.defect"
+        f" FROM image_demo1 AS i, {of_annotations}"
+    )
+    check_story(database, story)
+
+
+def test_who_may_only_read_attaches(
+    owner: psycopg.Connection[Any], postgres_server: str, tmp_path: Path
+) -> None:
+    owner.execute(
+        "CREATE TABLE parts (id uuid, kind text, v vector(8)) PARTITION BY LIST (kind);"
+        "CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a');"
+        "CREATE TABLE parts_b PARTITION OF parts DEFAULT"
+    )
+    vectors, draws = numbers(40), np.random.default_rng(6)
+    ids = [str(uuid.UUID(bytes=draws.bytes(16))) for _ in vectors]
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO parts VALUES (%s, %s, %s)",
+            [(ids[n], "ab"[n % 2], text(one)) for n, one in enumerate(vectors)],
+        )
+    owner.execute("CREATE INDEX ON parts USING hnsw (v vector_cosine_ops)")
+    reader = f"reader_{os.getpid()}"
+    owner.execute(SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(Identifier(reader)))
+    parts = urlsplit(postgres_server)
+    url = parts._replace(netloc=f"{reader}:secret@{parts.netloc.rpartition('@')[2]}").geturl()
+    try:
+        with lookalike.open(url, cache=tmp_path) as database:
+            with pytest.raises(lookalike.TableNotFound, match="no table, view or column 'none'"):
+                database.attach("none", space="theirs")
+            with pytest.raises(lookalike.StoreDenied, match="may not be read"):
+                database.attach("parts", space="theirs")
+            owner.execute(
+                SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(SCHEMA), Identifier(reader))
+            )
+            owner.execute(SQL("GRANT SELECT ON parts TO {}").format(Identifier(reader)))
+            done = database.attach("parts", space="theirs", writable=True)
+            assert (done.found.kind, done.index, done.tally.records) == ("partitioned table", None, 40)
+            queries = numbers(3, seed=7)
+            expected = [nearest(one, vectors, ids, 5) for one in queries]
+            agree(ask(database, "parts", queries), expected)
+            agree(ask(database, "parts", queries, approximate=True), expected)
+            with pytest.raises(lookalike.StoreDenied):
+                database["parts"].remove(ids[0])
+    finally:
+        owner.execute(SQL("DROP OWNED BY {}").format(Identifier(reader)))
+        owner.execute(SQL("DROP ROLE {}").format(Identifier(reader)))
