@@ -106,6 +106,7 @@ function Similarity({ image }) {
     </span>
     <span class="heard">${t("hit.similarity")}</span>
     <span>${decimal(image.similarity, 3)}</span>
+    ${image.weak && html`<span class="tag weak" title=${t("hit.weak.what")}>${t("hit.weak")}</span>`}
   </span>`;
 }
 
