@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+import numpy as np
+
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
 from lookalike.embedders.models import DEFAULT_MODEL
@@ -53,8 +55,10 @@ from lookalike.sources.locations import full, location, picture_place, readable_
 from lookalike.sources.objects import Location, ObjectPath
 from lookalike.sources.uploads import Upload
 from lookalike.stores.checks import same_name
+from lookalike.stores.query import Query
 from lookalike.stores.registry import TIMEOUT
 from lookalike.types import Skipped, Space, VectorStatus
+from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,7 +88,7 @@ if TYPE_CHECKING:
     from lookalike.search.field_values import ValueCount
     from lookalike.search.hits import SearchResult
     from lookalike.search.listing import Listing, Order
-    from lookalike.search.query import Conditions, Terms
+    from lookalike.search.query import Conditions, Embedding, Terms
     from lookalike.search.search import LeastSimilarity
     from lookalike.stores.damage import Damage
     from lookalike.transfer.exports.export import ExportReport, Form, LineForm
@@ -94,6 +98,7 @@ if TYPE_CHECKING:
         Features,
         Fields,
         Metadata,
+        Neighbour,
         Record,
         Scalar,
         Vectors,
@@ -258,6 +263,10 @@ class Collection:
         noted = indexed_paths(self._models.cache, self._store.url)
         return noted.get(same_name(self.name), Indexed())
 
+    def scan_records(self, where: Conditions | None = None) -> Iterator[list[Record]]:
+        """Yield all matching records in order of id, at most 1,000 at a time; no vector is read."""
+        return self._store.scan_records(self.name, self._filter(where))
+
     def embedder(self, using: str | None = None, *, reading: bool = False) -> Embedder:
         """Return the embedder that a vector was made by, by default the default one.
 
@@ -374,6 +383,8 @@ class Collection:
         as_before: bool = False,
         max_pixels: int = MAX_PIXELS,
         frames: str | None = None,
+        path_base: str | Location | None = None,
+        index_name: str | None = None,
         manifest: str | Location | None = None,
         workers: Literal["ray"] | None = None,
         actors: int | None = None,
@@ -405,6 +416,10 @@ class Collection:
             max_pixels: images with more pixels are skipped.
             frames: which frames of films become images: `scene`, or `every:1s`, `every:500ms`, `every:2min`;
                 None: films are left out.
+            path_base: the folder that relative paths are relative to, as Elasticsearch's documents and
+                applications of it have them: one of the paths, or a folder above them; None: as before, or
+                each path.
+            index_name: a name for the collection's index; of Elasticsearch stores alone.
             manifest: a list, a table or an S3 Inventory that names the objects below the paths.
             workers: `ray`: the cluster of RAY_ADDRESS, or one of this machine alone, embeds and writes.
                 Records do not move with their files then, and nothing is pruned.
@@ -421,7 +436,8 @@ class Collection:
             RemovalUnconfirmed: more than a tenth of the collection would be removed, and nobody agreed.
             SpaceMismatch: the collection is of another embedder.
             InvalidArgument: the name cannot be used, there is no such encoding, or `group_by` is no regular
-                expression, or `frames` says none.
+                expression, or `frames` says none; `path_base` is above no path; the server takes no index of
+                that name, or has another.
             ExtraMissing: frames are to be taken, and PyAV is not installed; or Ray is not.
             LabelsInvalid: the labels cannot be read at all.
             ClusterError: there is no such cluster, or its processes end.
@@ -439,8 +455,8 @@ class Collection:
         sampling = None if frames is None else Sampling.parse(frames)
         options = IndexOptions(
             model, vector, levels, labels, group_by, encoding, prune, prune_empty, agree, verify, exclude,
-            include, as_before, max_pixels, sampling, None if manifest is None else full(location(manifest)),
-            machines,
+            include, as_before, max_pixels, None if path_base is None else location(path_base), index_name,
+            sampling, None if manifest is None else full(location(manifest)), machines,
         )  # fmt: skip
         report, self._opened.unnoted = index_collection(
             self._store, self._models, self.name, paths_of(paths), options, progress
@@ -721,6 +737,57 @@ class Collection:
         return search(
             self._spaces, self._models, self.name, as_query(query), options, self._opened.cutoffs, progress
         )
+
+    def nearest(
+        self,
+        vector: Vectors | Sequence[float],
+        *,
+        k: int = 10,
+        using: str | None = None,
+        where: Conditions | None = None,
+    ) -> list[Neighbour]:
+        """Find the records whose vectors are most like one that was computed elsewhere.
+
+        Args:
+            vector: of the space of the vector that is searched, of any length but 0.
+            k: how many.
+            using: the vector that is searched; None: the default one.
+            where: only records that match.
+
+        Returns:
+            The nearest by cosine similarity, most similar first, then by id.
+
+        Raises:
+            InvalidArgument: the numbers are no vector, or k is below 1.
+            SpaceMismatch: it has another dimension.
+        """
+        row = np.asarray(vector, np.float64)
+        if row.ndim != 1 or not np.isfinite(row).all() or not row.any():
+            raise InvalidArgument("a vector has finite numbers, which are not all 0")
+        unit = normalise((row / np.abs(row).max())[None].astype(np.float32))
+        (found,) = self._store.nearest(self.name, Query(unit, k, using, where=self._filter(where)))
+        return found
+
+    def project(self, embedding: Embedding, using: str | None = None) -> Vectors:
+        """Return what an embedder made of an image or a text as a vector of the collection: see `nearest`.
+
+        Args:
+            embedding: its features, by the embedder of that vector.
+            using: the vector; None: the default one.
+
+        Returns:
+            Shape (dimension,), of length 1.
+
+        Raises:
+            SpaceMismatch: the vector is of another embedder.
+        """
+        collection = self.info()
+        vector = collection.vector(using)
+        if embedding.made_by != vector.space.embedder_fingerprint:
+            raise SpaceMismatch(collection.name, str(vector.space), "those of another model")
+        plain = normalise(embedding.features[None])
+        row: Vectors = self._spaces.project(collection, vector, plain)[0]
+        return row
 
     def classifier(
         self,

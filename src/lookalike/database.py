@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from lookalike.stores.attached.attaching import Attached
     from lookalike.stores.attached.description import Attachment
     from lookalike.stores.damage import Damage
+    from lookalike.stores.documents import KeepsDocuments
     from lookalike.stores.store import Store
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.parity import Parity
@@ -114,12 +115,13 @@ class Database:
         """Return the handle of a collection, which need not be there yet: `index` makes it."""
         return Collection(self._opened, name)
 
-    def create(self, name: str, model: str) -> Collection:
+    def create(self, name: str, model: str, *, index_name: str | None = None) -> Collection:
         """Make an empty collection.
 
         Args:
             name: letters, digits, `_` and `-` of any script, at most 64.
             model: its embedder; its weights have to be on this machine.
+            index_name: a name for its index; of Elasticsearch stores alone.
 
         Raises:
             InvalidArgument: a name that cannot be used.
@@ -130,7 +132,15 @@ class Database:
             raise CollectionExists(self._store.collection(name).name)
         embedder = self.embedder(model)
         space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
-        return self[self._store.create(name, space).name]
+        documents = self.documents
+        if index_name is not None:
+            if documents is None:
+                raise InvalidArgument("an index name is for Elasticsearch stores, which have indexes")
+            documents.check_index_name(name, index_name)
+        made = self[self._store.create(name, space).name]
+        if documents is not None and index_name is not None:
+            documents.set_index_name(made.name, index_name)
+        return made
 
     def attach(
         self,
@@ -268,6 +278,11 @@ class Database:
     def store(self) -> Store:
         """The store itself, for what is not offered here; whoever writes to it answers for what it holds."""
         return self._store
+
+    @property
+    def documents(self) -> KeepsDocuments | None:
+        """The indexes of an Elasticsearch store, and the way to ask its server; None with other stores."""
+        return self._store.documents
 
     @property
     def url(self) -> str:
@@ -409,7 +424,11 @@ class Database:
         """
         from lookalike.transfer.copy import copy
 
-        return copy(self._store, target.store, name, prune=prune, progress=progress)
+        report = copy(self._store, target.store, name, prune=prune, progress=progress)
+        bases = self[name].indexed().bases if self.documents is None else self.documents.path_bases(name)
+        if target.documents is not None and bases:
+            target.documents.set_path_bases(name, bases)
+        return report
 
     def parity(
         self,

@@ -36,7 +36,7 @@ LOCAL = "127.0.0.1:8000"
 READING = re.compile(
     r"/v1/(login|embeddings|jobs/\{id\}|collections/\{name\}/"
     r"(search|browse|downloads|classify|anomaly|evaluations|audits|maps|drifts|suggestions))"
-    r"|/_ml/.*/_infer"
+    r"|/_ml/.*/_infer|/_msearch|/\{index\}/(_search|_msearch|_count)"
 )
 
 

@@ -100,6 +100,8 @@ ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/collections", {"name": "new", "model": "efficientnet-lite0"}),
     ("POST", "/v1/embeddings", {"input": "cloth", "model": "efficientnet-lite0"}),
     ("POST", "/_ml/trained_models/efficientnet-lite0/_infer", {"docs": [{"text_field": "cloth"}]}),
+    ("POST", f"/{COLLECTION}/_search", {"knn": {"field": "image_embedding", "query_vector": [1.0], "k": 1}}),
+    ("POST", f"/{COLLECTION}/_count", {"query": {"term": {"fields.label": "local"}}}),
     ("POST", "/v1/login", {"key": "x"}),
 ]
 

@@ -85,6 +85,18 @@ if TYPE_CHECKING:
     "films are left out.",
 )
 @click.option(
+    "--path-base",
+    metavar="FOLDER",
+    help="What relative paths of images are relative to, for applications over Elasticsearch: a folder above "
+    "PATH. [default: PATH]",
+)
+@click.option(
+    "--index-name",
+    metavar="NAME",
+    help="What applications call the collection's index, in a store on Elasticsearch. [default: "
+    "lookalike-COLLECTION]",
+)
+@click.option(
     "--manifest",
     metavar="FILE|URI",
     help="Take the objects below PATH from this list, and do not ask the server for one: a key a line, a CSV "
@@ -145,6 +157,8 @@ def index(
     vector: str | None,
     levels: str | None,
     frames: str | None,
+    path_base: str | None,
+    index_name: str | None,
     manifest: str | None,
     exclude: tuple[str, ...],
     include: tuple[str, ...],
@@ -187,6 +201,8 @@ def index(
                 include=include,
                 max_pixels=max_pixels,
                 frames=frames,
+                path_base=path_base,
+                index_name=index_name,
                 manifest=manifest,
                 workers=workers,
                 actors=actors,

@@ -24,16 +24,16 @@ _DEFAULTS = ServiceSettings()
 
 
 def _read_aliases(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+    _context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> tuple[tuple[str, str], ...]:
-    """Read names of models for names that exist."""
+    """Read further names, each for one that exists."""
     read = dict(value.partition("=")[::2] for value in values)
     for value in values:
-        alias, _, model = value.partition("=")
-        if not alias or not model:
-            raise click.BadParameter(f"{value!r}: write ALIAS=MODEL.")
-        if read[alias] != model:
-            raise click.BadParameter(f"{alias!r} is an alias of two models.")
+        alias, _, name = value.partition("=")
+        if not alias or not name:
+            raise click.BadParameter(f"{value!r}: write {option.metavar}.")
+        if read[alias] != name:
+            raise click.BadParameter(f"{alias!r} is an alias of two.")
     return tuple(read.items())
 
 
@@ -88,6 +88,14 @@ def _read_roots(
     callback=_read_aliases,
     metavar="ALIAS=MODEL",
     help="Answer to this name of a model too, as an application that is there already calls it.",
+)
+@click.option(
+    "--index-alias",
+    "index_aliases",
+    multiple=True,
+    callback=_read_aliases,
+    metavar="ALIAS=COLLECTION",
+    help="Answer Elasticsearch's requests for the index ALIAS from this collection.",
 )
 @click.option(
     "--root",

@@ -64,6 +64,11 @@ class IndexOptions:
     """Leave out, too, what was left out when the same paths were indexed last on this machine."""
     max_pixels: int = MAX_PIXELS
     """Images with more pixels are skipped."""
+    path_base: Location | None = None
+    """The folder that relative paths are relative to: one of the paths, or a folder above all of them. None:
+    as before, or each path itself."""
+    index_name: str | None = None
+    """A name for the collection's index, where the store is an Elasticsearch server."""
     frames: Sampling | None = None
     """Which frames of films are taken; None: films are left out."""
     manifest: Location | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
-from lookalike.errors import CollectionNotFound, PathNotFound
+from lookalike.errors import CollectionNotFound, InvalidArgument, PathNotFound
 from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.ingest.completion import complete_vectors
@@ -23,10 +23,11 @@ from lookalike.sources.locations import full, location_of
 from lookalike.sources.objects import ObjectPath
 from lookalike.sources.patterns import Patterns
 from lookalike.stores.checks import same_name
+from lookalike.stores.relative_paths import is_base, merged_bases
 from lookalike.types import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lookalike.embedders.models import Models
     from lookalike.ingest.index_options import IndexOptions
@@ -41,6 +42,10 @@ _FEW = 1000
 _LACKING = (
     f"more than {_FEW:,} records lack a vector that the collection declares: `lookalike index` without "
     "--workers ray completes it"
+)
+_NO_INDEXES = (
+    "an index name is for Elasticsearch stores; with another one, applications ask for the collection by its "
+    "name, or by that of `lookalike serve --index-alias NAME=COLLECTION`"
 )
 
 
@@ -82,10 +87,13 @@ def index_collection(
         group_by = {**noted.group_by, **group_by}
     frames = _frames(options, roots, noted)
 
+    bases = _bases(store, name, roots, options.path_base, noted)
+    begin = _document_names(store, name, options.index_name, bases)
+
     def note(there: Sequence[Location]) -> str | None:
         gone = _left(store, name, paths)
         how = {path: str(sampling) for path, sampling in frames.items()}
-        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by, how)
+        return remember_indexed(models.cache, store.url, name, there, patterns, gone, group_by, how, bases)
 
     try:
         if options.machines is None:
@@ -100,12 +108,15 @@ def index_collection(
                 folders=noted.folders,
                 group_by=group_by,
                 frames=frames,
+                begin=begin,
             )
         else:
             from lookalike.ingest.cluster.driver import index_on_cluster
 
             report = index_on_cluster(
-                store, models, name, roots, encoders, options, options.machines, patterns, group_by, progress
+                *(store, models, name, roots, encoders, options, options.machines, patterns, group_by),
+                progress,
+                begin,
             )
     except PathNotFound:
         if options.prune:
@@ -122,6 +133,52 @@ def index_collection(
     if options.machines is None and report.embedded >= 0.9 * report.images:
         note_speed(models.cache, split_name(embedder.name)[0], report.embedded, report.seconds)
     return report, unnoted
+
+
+def _document_names(
+    store: Store, name: str, index_name: str | None, bases: Mapping[str, str]
+) -> Callable[[], None]:
+    """Return what names index and paths for those who read the records as documents, once there are some.
+
+    Raises:
+        InvalidArgument: the index cannot be called so.
+    """
+    documents = store.documents
+    if documents is None:
+        if index_name is not None:
+            raise InvalidArgument(_NO_INDEXES)
+        return lambda: None
+    if index_name is not None:
+        documents.check_index_name(name, index_name)
+
+    def begin() -> None:
+        documents.set_path_bases(name, bases)
+        if index_name is not None:
+            documents.set_index_name(name, index_name)
+
+    return begin
+
+
+def _bases(
+    store: Store, name: str, roots: Sequence[Location], named: Location | None, noted: Indexed
+) -> dict[str, str]:
+    """Return what relative paths are relative to, when some paths have been indexed.
+
+    Raises:
+        InvalidArgument: the folder that was named is not above all of them.
+    """
+    known: Mapping[str, str] = noted.bases
+    if store.documents is not None:
+        with suppress(CollectionNotFound):
+            known = store.documents.path_bases(name) or known
+    folders = [str(root if isinstance(root, ObjectPath) or root.is_dir() else root.parent) for root in roots]
+    base = None if named is None else str(full(named))
+    for folder in folders:
+        if base is not None and not is_base(base, folder):
+            raise InvalidArgument(
+                f"path base {base}: it is neither {folder} nor a folder above it, which paths are relative to"
+            )
+    return merged_bases(known, folders, base)
 
 
 def _beside(before: Patterns | None, options: IndexOptions) -> Patterns:

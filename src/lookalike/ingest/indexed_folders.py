@@ -44,6 +44,9 @@ class Indexed:
     frames: Mapping[Location, str] = field(default_factory=dict)
     """Which frames of films were taken below which path then; without it films were left out."""
 
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """What relative paths are relative to: see `stores.relative_paths`."""
+
     @property
     def paths(self) -> tuple[Location, ...]:
         """All of it: what `index` is given to bring the collection up to date."""
@@ -59,6 +62,7 @@ def remember_indexed(
     gone: Sequence[Location] = (),
     group_by: Mapping[Location, str] | None = None,
     frames: Mapping[Location, str] | None = None,
+    bases: Mapping[str, str] | None = None,
 ) -> str | None:
     """Note that paths were indexed, and forget those that are gone.
 
@@ -72,6 +76,7 @@ def remember_indexed(
         gone: paths that do not exist any more, and whose records were removed or have moved.
         group_by: the regular expression that makes fields of the paths below which of the paths.
         frames: which frames of films are taken below which of the paths.
+        bases: what relative paths are relative to from now on; None: as before.
 
     Returns:
         Why it could not be noted; None where all is well.
@@ -107,6 +112,7 @@ def remember_indexed(
             for path, how in {**kept_frames, **(frames or {})}.items()
             if path in folders or path in files
         }
+        noted["bases"] = dict(known.bases if bases is None else bases)
         return {**notes, place: {**collections, key: noted}}
 
     return change_entries(_path(cache), add, _WAIT_S)
@@ -183,6 +189,7 @@ def _indexed(noted: object) -> Indexed:
         _patterns(_object(_object(noted).get("patterns"))),
         texts("group_by"),
         texts("frames"),
+        {str(root): base for root, base in texts("bases").items()},
     )
 
 

@@ -21,7 +21,7 @@ from lookalike.stores.stamp_table import read_stamps
 from lookalike.types import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.embedding import Encoder
@@ -47,6 +47,7 @@ def index(
     folders: Sequence[Location] = (),
     group_by: Mapping[Location, str] | None = None,
     frames: Mapping[Location, Sampling] | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> IndexReport:
     """Bring a collection up to date with the images below some paths.
 
@@ -72,6 +73,7 @@ def index(
         folders: those that were indexed before, whose labels single files have.
         group_by: what makes fields of the paths below which of the paths, where `options` do not say.
         frames: which frames of films are taken below which of the paths, where `options` do not say.
+        begin: called when the collection is there, before any record is written.
 
     Returns:
         What became of every file.
@@ -97,6 +99,7 @@ def index(
     if not found.wanted:
         store.collection(name)  # must be there: nothing can be put into a new one
     declare(store, name, encoders[0].space, options.vector)
+    begin()
     stamps = read_stamps(store, name)
     steps = StepProgress(progress)
     run = IndexRun(

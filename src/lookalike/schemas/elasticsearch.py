@@ -108,6 +108,26 @@ class TrainedModelConfigs(ResponseModel):
     trained_model_configs: list[TrainedModelConfig]
 
 
+class ElasticCount(RequestModel):
+    """What is counted."""
+
+    query: dict[str, Any] | None = Field(
+        None, description="Of Elasticsearch's query language; all by default."
+    )
+
+
+class ElasticSearch(ElasticCount):
+    """A search, as far as every store answers it; an Elasticsearch server takes more."""
+
+    knn: dict[str, Any] | list[dict[str, Any]] | None = Field(
+        None, description="field, query_vector or query_vector_builder, k, num_candidates, filter."
+    )
+    size: int | None = None
+    fields: list[str | dict[str, Any]] | None = None
+    min_score: float | None = None
+    track_total_hits: bool | int | None = None
+
+
 class Cause(ResponseModel):
     """An exception, as Elasticsearch names it."""
 

@@ -28,6 +28,7 @@ from lookalike.server.routes import (
     collections,
     downloads,
     drift,
+    elastic_search,
     elasticsearch,
     embeddings,
     evaluate,
@@ -69,6 +70,7 @@ _ROUTERS = (
     embeddings.router,
     models.router,
     elasticsearch.router,
+    elastic_search.router,
     service_routes.router,
     health.router,
     images.router,
@@ -84,6 +86,7 @@ _ROUTERS = (
     map_routes.router,
     index.router,
     vectors.router,
+    elastic_search.heads,
 )
 
 

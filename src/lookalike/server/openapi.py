@@ -9,10 +9,11 @@ from pydantic.json_schema import models_json_schema
 
 from lookalike.schemas.anomaly import AnomalyQuery
 from lookalike.schemas.classify import ClassifyQuery
+from lookalike.schemas.elasticsearch import ElasticCount, ElasticSearch
 from lookalike.schemas.search import SearchQuery
 
-# They come as JSON or as a part of a multipart request, which FastAPI does not see.
-_QUESTIONS = (SearchQuery, ClassifyQuery, AnomalyQuery)
+# They come as JSON or as a part of a multipart request, or are passed on; FastAPI does not see them.
+_QUESTIONS = (SearchQuery, ClassifyQuery, AnomalyQuery, ElasticSearch, ElasticCount)
 _PLACE = "#/components/schemas/{model}"
 
 

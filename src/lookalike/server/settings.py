@@ -23,6 +23,8 @@ class Settings:
     """Models that embeddings may be asked of, beside those of the collections."""
     aliases: tuple[tuple[str, str], ...] = ()
     """Further names of models, as (name, model): what an application that is there already calls one."""
+    index_aliases: tuple[tuple[str, str], ...] = ()
+    """Further names of collections as indexes of Elasticsearch, as (name, collection)."""
     roots: tuple[Location, ...] = ()
     """Folders, and prefixes of objects, whose pictures may be shown, beside those that `index` was given on
     this machine; clients may have them indexed, and any folder below them."""

@@ -29,6 +29,7 @@ from lookalike.stores.checks import (
     vector_name,
 )
 from lookalike.stores.damage import Fault, StructureFault
+from lookalike.stores.documents import KeepsDocuments
 from lookalike.stores.entry import with_default, with_finished, with_vector, without_vector
 from lookalike.stores.recall import QUERIES, measure_recall
 from lookalike.stores.sql import SECONDS
@@ -116,6 +117,11 @@ class Store:
     def problems(self) -> list[str]:
         """What went on without being as it should be, one line each: an index that cannot be kept, say."""
         return [*self._backend.problems, *(() if self._attached is None else self._attached.problems)]
+
+    @property
+    def documents(self) -> KeepsDocuments | None:
+        """What it can do for programs that read its records as documents; None where they are none."""
+        return self._backend if isinstance(self._backend, KeepsDocuments) else None
 
     # Collections
 

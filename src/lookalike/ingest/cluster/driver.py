@@ -35,7 +35,7 @@ from lookalike.stores.sqlite.address import file_path
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lookalike.embedders.models import Models
     from lookalike.ingest.cluster.ray_cluster import RayCluster, Room
@@ -70,6 +70,7 @@ def index_on_cluster(
     patterns: Mapping[Location, Patterns],
     group_by: Mapping[Location, str],
     progress: Progress,
+    begin: Callable[[], None] = lambda: None,
 ) -> IndexReport:
     """Bring a collection up to date with what is below some roots, by the workers of a cluster of Ray.
 
@@ -87,6 +88,7 @@ def index_on_cluster(
         patterns: what is left out below which root.
         group_by: what makes fields of the paths below which root.
         progress: told with images done and images to do.
+        begin: called when the collection is there, before any record is written.
 
     Raises:
         InvalidArgument: something that only one machine does is asked for.
@@ -110,6 +112,7 @@ def index_on_cluster(
             )
         listings = _look_through(roots, patterns, options, progress)
         declare(store, name, encoders[0].space, options.vector)
+        begin()
         room = cluster.room(machines.actors, gpu=models.device != "cpu")
         labels = {listing.root: listing.labels for listing in listings}
         plan = Plan(

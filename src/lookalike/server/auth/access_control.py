@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, Request
 
 from lookalike.errors import InvalidArgument
+from lookalike.server.http.elastic_requests import asks_elastic
 from lookalike.server.http.problems import Refused, answer_problem
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class AccessControl:
         state["may"] = "write" if self._sessions is None else "read"
         method, path = scope["method"], scope["path"]
         reads = method in ("GET", "HEAD")
-        if reads and path in _OPEN:
+        if reads and path in _OPEN and not (path == "/" and asks_elastic(scope)):
             return
         said = _client_headers(scope)
         host = said.get(b"host")

@@ -11,18 +11,19 @@ https://www.elastic.co/guide/en/elasticsearch/reference/8.19/common-options.html
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from fastapi.responses import JSONResponse, Response
 
 from lookalike.schemas.elasticsearch import Cause, ElasticError, ElasticProblem
 from lookalike.schemas.embeddings import OpenAIError, OpenAIProblem
 from lookalike.schemas.values import Problem
+from lookalike.server.http.elastic_requests import ELASTIC_HEADERS, is_elastic
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
 
 _OPENAI = ("/v1/embeddings", "/v1/models")
-_ELASTIC = ("/_ml",)
-
-ELASTIC_HEADERS = {"X-Elastic-Product": "Elasticsearch"}
-"""Without it, Elastic's clients (since 8.0) do not believe an answer."""
 
 # What OpenAI calls errors that we have other names for.
 _OPENAI_CODES = {
@@ -35,18 +36,20 @@ _ELASTIC_TYPES = {
     403: "security_exception",
     404: "resource_not_found_exception",
 }
+_ELASTIC_KINDS = {"IndexNotFound": "index_not_found_exception"}
 
 
-def in_client_format(path: str, response: Response) -> Response:
+def in_client_format(scope: Scope, response: Response) -> Response:
     """Translate a problem into the error format that clients of a path expect.
 
     Args:
-        path: of the request's address.
+        scope: of the request.
         response: a problem, or anything else, which stays as it is; so does a problem of another path.
     """
     if response.media_type != "application/problem+json":
         return response
-    shape = _openai if _is(path, _OPENAI) else _elastic if _is(path, _ELASTIC) else None
+    path = scope["path"]
+    shape = _openai if _is(path, _OPENAI) else _elastic if is_elastic(scope) else None
     if shape is None:
         return response
     problem = Problem.model_validate(json.loads(bytes(response.body)))
@@ -80,7 +83,7 @@ def _openai(problem: Problem, status: int, headers: dict[str, str]) -> Response:
 
 
 def _elastic(problem: Problem, status: int, headers: dict[str, str]) -> Response:
-    kind = _ELASTIC_TYPES.get(status, "status_exception")
+    kind = _ELASTIC_KINDS.get(problem.error, _ELASTIC_TYPES.get(status, "status_exception"))
     error = ElasticError(
         type=kind, reason=problem.detail, root_cause=[Cause(type=kind, reason=problem.detail)]
     )

@@ -155,7 +155,7 @@ def _without_folder(error: LookalikeError) -> str:
 
 async def answer_problem(error: LookalikeError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer an ASGI request with an error, in the format that its client expects."""
-    await in_client_format(scope["path"], problem_of(error))(scope, receive, send)
+    await in_client_format(scope, problem_of(error))(scope, receive, send)
 
 
 def answer_with_problems(app: FastAPI) -> None:
@@ -163,11 +163,11 @@ def answer_with_problems(app: FastAPI) -> None:
 
     @app.exception_handler(LookalikeError)
     async def ours(request: Request, error: LookalikeError) -> Response:
-        return in_client_format(request.scope["path"], problem_of(error))
+        return in_client_format(request.scope, problem_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return in_client_format(request.scope["path"], invalid_request(error.errors()))
+        return in_client_format(request.scope, invalid_request(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -176,7 +176,7 @@ def answer_with_problems(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
             headers |= _allowed(request)
-        return in_client_format(request.scope["path"], problem(error.status_code, said, name, headers))
+        return in_client_format(request.scope, problem(error.status_code, said, name, headers))
 
 
 def _allowed(request: Request) -> dict[str, str]:

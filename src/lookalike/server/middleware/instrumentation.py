@@ -79,7 +79,7 @@ class Instrumentation:
             # Where a part of the answer is out, it ends here: uvicorn then cuts the connection.
             if status == _LEFT:
                 answer = problem(500, "something went wrong here, and the log says what", "InternalError")
-                await in_client_format(scope["path"], answer)(scope, receive, enveloped)
+                await in_client_format(scope, answer)(scope, receive, enveloped)
         finally:
             self._metrics.in_flight -= 1
             seconds = time.perf_counter() - began

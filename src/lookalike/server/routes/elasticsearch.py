@@ -27,7 +27,7 @@ from lookalike.schemas.elasticsearch import (
     TrainedModelStats,
 )
 from lookalike.schemas.embeddings import MOST_INPUTS
-from lookalike.server.http.error_formats import ELASTIC_HEADERS
+from lookalike.server.http.elastic_requests import ELASTIC_HEADERS
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.embedding_inputs import embed_inputs, numbers
 from lookalike.server.routes.models import ModelNotServed, callable_models, served_model, served_models
@@ -76,7 +76,7 @@ async def all_configurations(service: InjectedService, response: Response) -> Tr
 async def stats(model: str, service: InjectedService, response: Response) -> TrainedModelsStats:
     """Tell whether a model is started, which applications ask before they use it."""
     response.headers.update(ELASTIC_HEADERS)
-    return await service.store_pool.run(lambda: _stats(service, {model: _found(service, model)[1]}))
+    return await service.store_pool.run(lambda: _stats(service, {model: found_model(service, model)[1]}))
 
 
 # No path, which would take the calls above and below it, too: an id of Elasticsearch has no slash.
@@ -84,7 +84,7 @@ async def stats(model: str, service: InjectedService, response: Response) -> Tra
 async def configuration(model: str, service: InjectedService, response: Response) -> TrainedModelConfigs:
     """Describe a model, which applications ask to find out whether it is there."""
     response.headers.update(ELASTIC_HEADERS)
-    await service.store_pool.run(lambda: _found(service, model))
+    await service.store_pool.run(lambda: found_model(service, model))
     return _configurations([model])
 
 
@@ -127,7 +127,7 @@ def elastic_ids(name: str) -> set[str]:
     return ids | {each[-_LONGEST_ID:] for each in ids}
 
 
-def _found(service: Service, asked: str) -> tuple[str, str]:
+def found_model(service: Service, asked: str) -> tuple[str, str]:
     """Return the name for clients and the name that opens a model of any of its names; blocks."""
     try:
         return served_model(service, asked)
@@ -149,7 +149,7 @@ async def _infer(
     field = json.dumps(asked.inference_config.text_embedding.results_field)
     try:
         async with asyncio.timeout(_seconds(timeout)):
-            public, name = await service.store_pool.run(lambda: _found(service, model))
+            public, name = await service.store_pool.run(lambda: found_model(service, model))
             vectors = await embed_inputs(request, service, public, name, inputs)
             return await service.store_pool.run(
                 lambda: [f"{{{field}:{numbers(vector)}}}" for vector in vectors]

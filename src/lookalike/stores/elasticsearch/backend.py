@@ -19,6 +19,7 @@ from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.elasticsearch.errors import IndexGone
 from lookalike.stores.elasticsearch.filters import matching
 from lookalike.stores.elasticsearch.pages import pages
+from lookalike.stores.elasticsearch.passage import ElasticsearchPassage
 from lookalike.stores.elasticsearch.records import (
     RECORD_FIELDS,
     STAMP_FIELDS,
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
 
     from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, Hits, StampRow
     from lookalike.stores.damage import StructureFault
+    from lookalike.stores.documents import DocumentIndex
     from lookalike.stores.elasticsearch.catalog import Listing
+    from lookalike.stores.elasticsearch.passage import PassedAnswer
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.query import Query
+    from lookalike.stores.relative_paths import Bases
     from lookalike.stores.stored import StoredLabels, StoredRecord
     from lookalike.types import Approximation, Record, Space, Table, VectorInfo, Vectors, Where
 
@@ -79,11 +83,13 @@ class ElasticsearchBackend:
         self.problems: list[str] = []
         self._kind = address.approximate
         self._client = ElasticsearchClient(address, timeout)
+        self._passage = ElasticsearchPassage(address, timeout)
         self._catalog = ElasticsearchCatalog(self._client, address, timeout)
         self._collections = ElasticsearchCollections(self._client, self._catalog, address)
 
     def close(self) -> None:
         self._client.close()
+        self._passage.close()
 
     # The catalogue
 
@@ -129,7 +135,7 @@ class ElasticsearchBackend:
             while True:
                 given = give(entry)
                 self._catalog.add_fields(entry.key, {name for one in records for name in one.labels.fields})
-                put_documents(self._client, self._catalog.alias(entry.key), records, given)
+                put_documents(self._client, self._catalog.alias(entry.key), records, given, listing.bases)
                 now = self._catalog.by_key(entry.key) if records else None
                 if now is None or _numbers(now.entry) == _numbers(entry):
                     return
@@ -308,6 +314,28 @@ class ElasticsearchBackend:
             return listing._replace(entry=replace(listing.entry, vectors=vectors))
 
         return self._catalog.change_one(entry.key, edit)
+
+    # What others read: see `KeepsDocuments`
+
+    def indexes(self) -> list[DocumentIndex]:
+        return self._collections.indexes()
+
+    def check_index_name(self, name: str, index: str) -> None:
+        self._collections.check_index_name(name, index)
+
+    def set_index_name(self, name: str, index: str) -> None:
+        self._collections.set_index_name(name, index)
+
+    def path_bases(self, name: str) -> dict[str, str]:
+        return dict(self._catalog.find(name).bases)
+
+    def set_path_bases(self, name: str, bases: Bases) -> None:
+        self._collections.set_path_bases(name, bases)
+
+    def pass_on(
+        self, method: str, path: str, body: bytes | None, params: Mapping[str, str], lines: bool = False
+    ) -> PassedAnswer:
+        return self._passage.send(method, path, body, params, lines)
 
     # Looking after
 

@@ -12,6 +12,7 @@ import json
 import time
 import uuid
 from dataclasses import astuple
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lookalike.errors import CollectionNotFound, StoreBusy, StoreCorrupt
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
+    from lookalike.stores.relative_paths import Bases
 
 _T = TypeVar("_T")
 
@@ -54,6 +56,10 @@ class Listing(NamedTuple):
     """The number of a vector that was given last: the next one is new."""
     metrics: Mapping[int, Metric]
     """Of the vectors that have one, by number."""
+    index_name: str | None = None
+    """The alias that a person gave to its index, beside ours."""
+    bases: Bases = MappingProxyType({})
+    """What the relative paths in its documents are relative to."""
 
 
 class ElasticsearchCatalog:
@@ -303,7 +309,8 @@ def _listings(text: str | None) -> dict[str, Listing]:
         )
         metrics = {one["number"]: Metric(*one["metric"]) for one in row["vectors"] if one["metric"]}
         entry = Entry(row["key"], row["name"], vectors, row["default"])
-        found[same_name(entry.name)] = Listing(entry, row["last"], metrics)
+        more = (row.get("index_name"), row.get("bases", {}))
+        found[same_name(entry.name)] = Listing(entry, row["last"], metrics, *more)
     return found
 
 
@@ -315,6 +322,8 @@ def _listings_text(listings: Iterable[Listing]) -> str:
                 "key": listing.entry.key,
                 "last": listing.last,
                 "default": listing.entry.default,
+                "index_name": listing.index_name,
+                "bases": dict(listing.bases),
                 "vectors": [
                     {
                         "number": one.number,

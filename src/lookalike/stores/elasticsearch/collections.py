@@ -22,10 +22,13 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreDenied,
 )
+from lookalike.file_names import display
 from lookalike.stores.checks import same_name
+from lookalike.stores.documents import DocumentIndex
 from lookalike.stores.elasticsearch.address import KINDS
 from lookalike.stores.elasticsearch.catalog import Listing, existing
 from lookalike.stores.elasticsearch.errors import IndexGone
+from lookalike.stores.elasticsearch.records import place_documents
 from lookalike.stores.elasticsearch.schema import (
     EMBEDDING,
     MOST_DIMENSIONS,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from lookalike.stores.elasticsearch.address import ElasticsearchAddress
     from lookalike.stores.elasticsearch.catalog import ElasticsearchCatalog
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
+    from lookalike.stores.relative_paths import Bases
     from lookalike.types import Space, VectorInfo
 
 _T = TypeVar("_T")
@@ -57,6 +61,8 @@ _MISSING = 404
 _ATTEMPTS = 20
 # Bytes in the name of an index or alias, at most (Elastic's reference of index creation).
 _NAME_BYTES = 255
+# What it does not have (Elastic's reference of index creation).
+_NO_INDEX = frozenset('\\/*?"<>| ,#:')
 
 
 class ElasticsearchCollections:
@@ -305,6 +311,58 @@ class ElasticsearchCollections:
                     f"the server; restore it, or delete the collection",
                 )
 
+    def indexes(self) -> list[DocumentIndex]:
+        """Return the index of every collection, by the collection's name."""
+        found = []
+        for listing in self._catalog.listings().values():
+            name, key = listing.entry.name, listing.entry.key
+            index = self._catalog.data_index(key)
+            names = [index, self._catalog.alias(key), self._readable_alias(name)]
+            names += [] if listing.index_name is None else [listing.index_name]
+            found.append(DocumentIndex(name, index, tuple(names)))
+        return sorted(found)
+
+    def check_index_name(self, name: str, index: str) -> None:
+        """Refuse a name for the index of a collection: see `KeepsDocuments`."""
+        _check_index_name(index, self._address.prefix)
+        listing = self._catalog.listings().get(same_name(name))
+        ours = None if listing is None else self._catalog.data_index(listing.entry.key)
+        found = self._client.request("GET", f"/{quote(index, safe='')}/_alias", allow=(_MISSING,))
+        others = set() if found.status == _MISSING else set(found.body) - {ours}
+        if others:
+            what = "an index" if index in others else "an alias or a data stream"
+            raise InvalidArgument(
+                f"the server has {what} {index} already, which is not of the collection {name!r}: name its "
+                f"index otherwise"
+            )
+
+    def set_index_name(self, name: str, index: str) -> None:
+        """Give the index of a collection a further name: see `KeepsDocuments`."""
+        self.check_index_name(name, index)
+
+        def act(listing: Listing) -> None:
+            data = self._catalog.data_index(listing.entry.key)
+            actions: list[dict[str, dict[str, Any]]] = [{"add": {"index": data, "alias": index}}]
+            if listing.index_name not in (None, index):
+                actions.append({"remove": {"index": data, "alias": listing.index_name, "must_exist": False}})
+            self._client.request("POST", "/_aliases", {"actions": actions})
+            self._catalog.change_one(listing.entry.key, lambda one: one._replace(index_name=index))
+
+        self.at(name, act)
+
+    def set_path_bases(self, name: str, bases: Bases) -> None:
+        """Make the relative paths of documents relative to other folders: see `KeepsDocuments`."""
+
+        def act(listing: Listing) -> None:
+            key = listing.entry.key
+            if dict(listing.bases) != dict(bases):
+                # First the documents: what a kill interrupts, the same call completes.
+                self.refresh(listing.entry)
+                place_documents(self._client, self._catalog.alias(key), bases)
+                self._catalog.change_one(key, lambda one: one._replace(bases=dict(bases)))
+
+        self.at(name, act)
+
     def _check_alias(self, name: str) -> None:
         """Refuse a name whose readable alias is the name of somebody's index.
 
@@ -354,15 +412,17 @@ class ElasticsearchCollections:
         listings = self._catalog.listings()
         while True:
             wanted = {
-                (self._catalog.data_index(one.entry.key), self._readable_alias(one.entry.name))
+                (self._catalog.data_index(one.entry.key), alias)
                 for one in listings.values()
+                for alias in (self._readable_alias(one.entry.name), one.index_name)
+                if alias is not None
             }
             found = self._client.request("GET", f"/{self._address.prefix}.*.data/_alias").body
             have = {
                 (index, alias)
                 for index, one in found.items()
                 for alias in one["aliases"]
-                if alias.startswith(f"{self._address.prefix}-")
+                if alias.startswith(f"{self._address.prefix}-") or (index, alias) in wanted
             }
             wanted = {(index, alias) for index, alias in wanted if index in found}
             actions = [{"remove": {"index": index, "alias": alias}} for index, alias in sorted(have - wanted)]
@@ -393,6 +453,27 @@ class ElasticsearchCollections:
         if old:
             for abandoned in old - {one.entry.key for one in self._catalog.listings().values()}:
                 self._delete_index(abandoned)
+
+
+def _check_index_name(index: str, prefix: str) -> None:
+    """Refuse a name that the server would refuse, or that could be taken for one of ours.
+
+    Raises:
+        InvalidArgument: it is one.
+    """
+    wrong = None
+    if not index or index.startswith(("-", "_", "+", ".")):
+        wrong = "begins with a letter or a digit"
+    elif index != index.lower():
+        wrong = "has no capitals"
+    elif not index.isprintable() or any(sign in index for sign in _NO_INDEX):
+        wrong = f"has no space and none of {' '.join(sorted(_NO_INDEX - {' '}))}"
+    elif len(index.encode()) > _NAME_BYTES:
+        wrong = f"has at most {_NAME_BYTES} bytes"
+    elif index.startswith((f"{prefix}.", f"{prefix}-")):
+        wrong = f"does not begin as our own do ({prefix}. and {prefix}-)"
+    if wrong is not None:
+        raise InvalidArgument(f"{display(index)!r} cannot name an index: the name of one {wrong}")
 
 
 def _check_dimension(space: Space) -> None:

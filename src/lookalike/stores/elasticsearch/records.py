@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -12,7 +11,9 @@ from lookalike.checksums import vector_checksum
 from lookalike.stores.batches import chunks
 from lookalike.stores.elasticsearch.connection import action_lines
 from lookalike.stores.elasticsearch.filters import field_tokens
+from lookalike.stores.elasticsearch.pages import pages
 from lookalike.stores.elasticsearch.schema import VECTORS_FIELD, WORDS_FIELD, vector_field
+from lookalike.stores.relative_paths import relative_path
 from lookalike.stores.sql import sql_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lookalike.stores.backend import RecordRow, StampRow, VectorRow
     from lookalike.stores.elasticsearch.connection import ElasticsearchClient
     from lookalike.stores.entry import VectorEntry
+    from lookalike.stores.relative_paths import Bases
     from lookalike.stores.stored import StoredLabels, StoredRecord
     from lookalike.types import Vectors
 
@@ -54,19 +56,22 @@ _DIGITS = 9
 _EXACT_TEN = 22
 
 
-def document(record: StoredRecord, vectors: Sequence[tuple[VectorEntry, Vectors]]) -> dict[str, Any]:
+def document(
+    record: StoredRecord, vectors: Sequence[tuple[VectorEntry, Vectors]], bases: Bases
+) -> dict[str, Any]:
     """Return the document of a record.
 
     Args:
         record: what is kept of it.
         vectors: each float32 of shape (dimension,).
+        bases: what its relative path is relative to.
     """
     file = record.record
-    path = unquote(file.uri) if record.path is None else record.path
+    path = relative_path(file.uri, bases)
     made: dict[str, Any] = {
         "image_id": file.id,
-        "image_name": sql_text(path.rpartition("/")[2]),
-        "relative_path": sql_text(path.lstrip("/")),
+        "image_name": path.rpartition("/")[2],
+        "relative_path": path,
         "uri": file.uri,
         "digest": file.digest,
         "size": file.size,
@@ -183,6 +188,7 @@ def put_documents(
     index: str,
     records: Sequence[StoredRecord],
     given: Sequence[tuple[VectorEntry, Vectors]],
+    bases: Bases,
 ) -> None:
     """Write the documents of records, whole and whatever was there before.
 
@@ -191,13 +197,14 @@ def put_documents(
         index: the alias of the collection's index.
         records: what is kept of them.
         given: each vector, float32 of shape (records, dimension).
+        bases: what relative paths are relative to.
     """
     client.bulk(
         index,
         (
             action_lines(
                 {"index": {"_id": record.id}},
-                document(record, [(vector, numbers[row]) for vector, numbers in given]),
+                document(record, [(vector, numbers[row]) for vector, numbers in given], bases),
             )
             for row, record in enumerate(records)
         ),
@@ -234,6 +241,29 @@ def relabel_documents(
         return [_label_fields(str(hit["_source"].get("uri")), new[hit["_id"]]) for hit in hits]
 
     update_documents(client, index, list(new), ["uri"], change)
+
+
+def place_documents(client: ElasticsearchClient, index: str, bases: Bases) -> None:
+    """Make the relative paths of documents relative to other folders, where they are not yet.
+
+    Args:
+        client: where it asks.
+        index: the alias of the collection's index.
+        bases: what they are relative to.
+    """
+
+    def placed(hit: dict[str, Any]) -> dict[str, Any] | None:
+        path = relative_path(str(hit["_source"].get("uri")), bases)
+        if hit["_source"].get("relative_path") == path:
+            return None
+        return {"image_name": path.rpartition("/")[2], "relative_path": path}
+
+    def change(hits: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        return [placed(hit) for hit in hits]
+
+    source = ["uri", "relative_path"]
+    for hits in pages(client, index, [], source):
+        update_documents(client, index, [hit["_id"] for hit in hits if placed(hit)], source, change)
 
 
 def fill_documents(
