@@ -332,7 +332,7 @@ def test_a_picture_is_classified_with_votes_and_neighbours(page: Visit, photogra
     page.pick(photograph)
     page.settled()
     answer = page.page.locator(".prediction")
-    expect(answer.locator(".verdict .label")).to_have_text(re.compile("^(global|local|nominal)$"))
+    expect(answer.locator(".verdict .label > .value")).to_have_text(re.compile("^(global|local|nominal)$"))
     expect(answer).to_contain_text("1 image of the very same bytes had no vote")
     expect(answer.locator(".figures")).to_contain_text("%")
     shares = [int(each.rstrip("%")) for each in answer.locator(".votes .bar-value").all_text_contents()]
