@@ -218,6 +218,7 @@ function Remarks({ answer }) {
     also(t("search.approximated", { ...approximation, recall: decimal(approximation.recall, 3) }));
   if (cutoff) also(t("search.cutat", { similarity: decimal(cutoff.similarity, 3) }));
   if (left) also(t("search.leftout", { count: left }));
+  if (answer.hits.length && answer.hits.every(({ weak }) => weak)) also(t("search.allweak"));
   return lines.length > 0 && html`<ul class="remarks">${lines}</ul>`;
 }
 

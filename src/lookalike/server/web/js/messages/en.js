@@ -71,6 +71,8 @@ export const en = {
   "search.read": "Do not show this again",
   "hit.weak": "weak",
   "hit.weak.what": "No more like the words than what words without a meaning find",
+  "search.allweak":
+    "None of these stands out: they are no more like the words than what words without a meaning find.",
   "search.cutat": "Only what has a similarity of at least {similarity}.",
   "search.leftout": {
     one: "{count} image is part of the question, and was left out.",

@@ -69,6 +69,8 @@ export const ko = {
   "search.read": "다시 보지 않기",
   "hit.weak": "약함",
   "hit.weak.what": "뜻 없는 말로 찾은 것만큼만 비슷합니다",
+  "search.allweak":
+    "뚜렷한 결과가 없습니다. 뜻 없는 말로 찾은 것만큼만 비슷합니다.",
   "search.cutat": "유사도가 {similarity} 이상인 것만 보여 줍니다.",
   "search.leftout": { other: "질문에 쓰인 이미지 {count}개는 결과에서 뺐습니다." },
   "search.unread":
