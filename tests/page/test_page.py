@@ -497,12 +497,16 @@ def test_the_page_speaks_korean_to_those_who_want_it(
         expect(page.page.locator(".views [aria-current]")).to_have_text("검색")
         page.search("천")
         expect(page.page.locator(".results .status")).to_contain_text("가장 닮은 이미지 24개")
-        # The server's own words stay English, and say so to a screen reader.
-        expect(page.page.locator(".remarks li").first).to_have_attribute("lang", "en")
+        # What the model knows is said with its name, until that has been read.
+        note = page.page.locator(".remarks li", has_text="efficientnet-lite0")
+        expect(note).to_contain_text("영어나 한국어 이름")
+        note.get_by_role("button", name="다시 보지 않기").click()
+        expect(note).to_have_count(0)
         with Database(store, cache=cache) as database:
             database["textile"].fit("label")
             page.search("옷감")
-            expect(page.page.locator(".remarks li").nth(1)).to_contain_text("맞추기 전의 벡터에서")
+            expect(page.page.locator(".remarks li")).to_contain_text(["맞추기 전의 벡터에서"])
+            expect(note).to_have_count(0)
             database["textile"].undo_fit()
         page.page.get_by_label("언어").select_option("en")
         expect(page.page.locator(".views [aria-current]")).to_have_text("Search")
