@@ -15,7 +15,11 @@ from hypothesis import settings
 from lookalike.cli import main
 from tests.contracts.exceptions import CANNOT
 from tests.desk import desk  # noqa: F401 a fixture
-from tests.servers.elasticsearch import elasticsearch_home, elasticsearch_server  # noqa: F401 fixtures
+from tests.servers.elasticsearch import (  # noqa: F401 fixtures
+    elasticsearch_home,
+    elasticsearch_server,
+    elasticsearch_that_stops,
+)
 from tests.servers.postgres import postgres_server, postgres_url  # noqa: F401 fixtures
 from tests.servers.s3 import bucket, s3_server  # noqa: F401 fixtures
 from tests.service import (  # noqa: F401 fixtures

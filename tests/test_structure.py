@@ -503,6 +503,7 @@ BESIDE = {
     "search.hits.Hit": "a value",
     "evaluation.calibration": "imported before the first request needs it",
     "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
+    "audit.reconsideration": "suspects whose evidence has changed since a job was done",
     "audit.findings.audit_lines": "an audit as JSON lines, of the command line and the page",
     "drift.drift.drift_lines": "a comparison as JSON lines, of the command line",
     "active_learning.suggest.suggestion_lines": "suggestions as JSON lines, of the command line",

@@ -1077,6 +1077,19 @@ class Collection:
             read=read or read_file, progress=progress,
         )  # fmt: skip
 
+    def reconsider(self, audit: Audit) -> Audit:
+        """Judge the suspects of an audit again where their own label or their evidence has changed since.
+
+        Args:
+            audit: of this collection, whose neighbours stay; how they are labelled now counts.
+
+        Returns:
+            The audit with its suspects in their order of now, without those that are gone or have no label.
+        """
+        from lookalike.audit.reconsideration import reconsidered
+
+        return reconsidered(audit, lambda ids: {record.id: record for record in self.get(ids)})
+
     def drift(
         self,
         new: Paths | Iterable[str | Place | Image] | None = None,

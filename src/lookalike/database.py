@@ -192,7 +192,7 @@ class Database:
 
         tables = self._store.attached
         found = tables.find(table)
-        kept = attachable_name(found.table) if name is None else name
+        kept = attachable_name(found) if name is None else name
         columns = Columns(id, vector, path, _base_uri(base), fields or {}, metadata, digest)
         attachment = describe(
             found, kept, columns, lambda dimension: self._space_of(model, space, dimension), writable=writable

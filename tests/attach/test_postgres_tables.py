@@ -17,9 +17,17 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier
 
 import lookalike
-from lookalike.stores.query import Query
 from lookalike.vectors.metric import normalise
-from tests.attach.foreign_tables import COLORS, Story, check_story, nearest, numbers, story  # noqa: F401
+from tests.attach.foreign_tables import (
+    COLORS,
+    Story,
+    agree,
+    ask,
+    check_story,
+    nearest,
+    numbers,
+    story,  # noqa: F401 a fixture
+)
 
 SCHEMA = f'상점 "{os.getpid()}"'
 """With all that has to be quoted."""
@@ -48,19 +56,6 @@ def database(
 
 def text(vector: NDArray[Any]) -> str:
     return "[" + ",".join(map(repr, vector.tolist())) + "]"
-
-
-def ask(
-    database: lookalike.Database, name: str, queries: NDArray[Any], k: int = 5, **how: Any
-) -> list[list[tuple[str, float]]]:
-    found = database.store.nearest(name, Query(normalise(queries), k, **how))
-    return [[(hit.record.id, hit.similarity) for hit in hits] for hits in found]
-
-
-def agree(found: list[list[tuple[str, float]]], expected: list[list[tuple[str, float]]]) -> None:
-    for hits, known in zip(found, expected, strict=True):
-        assert [one for one, _ in hits] == [one for one, _ in known]
-        assert [one for _, one in hits] == pytest.approx([one for _, one in known], abs=1e-6)
 
 
 def test_the_readme_of_pgvector(owner: psycopg.Connection[Any], database: lookalike.Database) -> None:

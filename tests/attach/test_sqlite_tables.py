@@ -44,6 +44,22 @@ def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "app.db").read_bytes() == before
 
 
+def test_its_owners_sql_is_answered(tmp_path: Path) -> None:
+    vectors = normalise(make_items(tmp_path / "app.db"))
+    before = (tmp_path / "app.db").read_bytes()
+    with lookalike.open(f"sqlite:///{tmp_path}/app.db", cache=tmp_path / "cache") as database:
+        database.attach("items", "goods", space="theirs")
+        for name in ("goods", "items"):
+            assert database.sql(f"SELECT count(*), min(item_id) FROM {name}").rows == [(60, 1)]
+        alike = "SELECT cosine_similarity(a.embedding, b.embedding) FROM items a, goods b"
+        ((found,),) = database.sql(f"{alike} WHERE a.item_id = 1 AND b.item_id = 2").rows
+        assert found == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-6)
+        for statement in ("DELETE FROM items", "DROP VIEW goods", "CREATE TABLE other (a)", "no SQL"):
+            with pytest.raises(lookalike.QueryRefused):
+                database.sql(statement)
+    assert (tmp_path / "app.db").read_bytes() == before
+
+
 def test_the_table_of_the_first_story(story: Story, tmp_path: Path) -> None:  # noqa: F811 a fixture
     with closing(sqlite3.connect(tmp_path / "plant.db")) as connection:
         connection.execute(

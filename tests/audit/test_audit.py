@@ -15,6 +15,7 @@ from conformal_clip_data import textile_simulated_root
 
 from lookalike.audit.audit import audit, contradictions
 from lookalike.audit.findings import DEVIATION, SMALL, Audit, audit_lines
+from lookalike.database import Database
 from lookalike.embedders.builtin import efficientnet_lite_inspect
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.registry import open_embedder
@@ -22,7 +23,7 @@ from lookalike.errors import FieldNotFound, InvalidArgument, Unanswerable
 from lookalike.evaluation.held_out_predictions import predict_held_out
 from lookalike.ingest.embedding import EmbeddedFile, embed_files
 from lookalike.metric_learning.fitted import refit_with
-from lookalike.types import Record, Scalar, Vectors
+from lookalike.types import Record, Scalar, Space, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors.metric import FittedMetric, fit_metric, normalise
 from lookalike.vectors.vote import Codes
@@ -262,3 +263,36 @@ def test_it_tells_how_far_it_is_and_finds_the_same(fitted: bool) -> None:
 
     with pytest.raises(InterruptedError):
         audit(records, vectors, "label", progress=stop, **options)
+
+
+def test_suspects_are_judged_again_when_their_evidence_was_put_right(tmp_path: Path) -> None:
+    vectors = normalise(np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32))
+    records = [
+        Record(f"{place:032x}", f"file:///{place}.jpg", f"{place:064x}", {"label": "ab"[place % 2]}, {}, 1, 1)
+        for place in range(40)
+    ]
+    space = Space("made-up", "0" * 64, 8)
+    with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path) as database:
+        database.store.create("parts", space)
+        database.store.put("parts", records, {space: vectors})
+        parts = database["parts"]
+        found = parts.audit("label", k=1)
+        suspect = found.contradicted[0]
+        assert parts.reconsider(found) == found
+        evidence = suspect.neighbours[0].record.id
+        parts.correct(evidence, {"label": suspect.label})
+        again = {each.record.id: each for each in parts.reconsider(found).suspects}
+        assert len(again) == 40
+        assert not again[suspect.record.id].contradicted
+        assert again[suspect.record.id].suggested == suspect.label
+        assert again[evidence].label == suspect.label
+        # Whoever had it for evidence is judged by it as it is now, and nobody else is.
+        for each in found.suspects:
+            now = again[each.record.id]
+            voters = [voter.record.id for voter in each.neighbours]
+            if evidence in voters:
+                assert now.contradicted == (suspect.label != now.label)
+            elif each.record.id != evidence:
+                assert now == each
+        parts.remove(evidence)
+        assert len(parts.reconsider(found).suspects) == 39

@@ -789,6 +789,17 @@ def test_the_audits_suspects_are_confirmed_or_corrected(page: Visit, store: str,
     expect(wrong.locator(".decision")).to_contain_text(f"Corrected, was {label}")
     expect(wrong.locator(".subject .tag")).to_have_text(suggested or "?")
     assert fields_of(store, cache, second)["label"] == suggested
+    # What it was evidence of is judged again, and the page says what is said of it by now.
+    job = re.search(r"job=(\w+)", page.page.url)
+    assert job
+    answer = page.page.request.get(f"{page.url}/v1/jobs/{job[1]}/audit?list=suspects&limit=200").json()
+    now = {each["image"]["id"]: each["suggested"] for each in answer["suspects"]}
+    assert answer["total"] == len(now)
+    for each in suspects.or_(page.page.locator(".finding", has_text="Nothing speaks against")).all():
+        identity = each.locator(".subject .card").get_attribute("data-image") or ""
+        if identity not in (first, second):
+            claimed = now.get(identity)
+            expect(each).to_contain_text(f"more like {claimed}" if claimed else "Nothing speaks against")
     # Whoever looks at the audit again sees what became of them.
     page.page.reload()
     page.page.locator("[aria-pressed=true]", has_text="Suspect").wait_for()

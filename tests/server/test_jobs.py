@@ -40,6 +40,7 @@ from tests.service import COLLECTION, InProcess, in_process, until
 Typed = Callable[..., list[dict[str, Any]]]
 
 MANY = 12_000
+FEWER = 3_000
 # Of these, so many comparisons take minutes.
 LONG = {"by": "label", "k": "auto", "repeats": 10}
 BASE = f"/v1/collections/{COLLECTION}"
@@ -100,7 +101,7 @@ def same(found: Any, expected: Any) -> bool:
 
 @pytest.fixture(scope="module")
 def many_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a collection that takes seconds to judge; not to be written to."""
+    """A store with a collection that takes seconds to judge, and a part of it; not to be written to."""
     path = tmp_path_factory.mktemp("many") / "many.db"
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 100, MANY)
@@ -113,7 +114,10 @@ def many_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             uri = f"file:///many/{place:05}.png"
             fields: dict[str, Scalar] = {"label": code, "same": "all"}
             records.append(Record(record_id(uri), uri, f"{place:064x}", fields, {}, 1, 1))
-        store.put("many", records, {space: normalise(vectors.astype(np.float32))})
+        unit = normalise(vectors.astype(np.float32))
+        store.put("many", records, {space: unit})
+        store.create("fewer", space)
+        store.put("fewer", records[:FEWER], {space: unit[:FEWER]})
         store.create("empty", Space("nobody", "0" * 64, 128))
     return path
 
@@ -341,6 +345,27 @@ def test_suspects_that_people_have_settled_come_last_and_what_is_gone_is_left_ou
     assert [each["contradicted"] for each in every["suspects"]] == [True] * 16 + [False] * 42
 
 
+def test_after_a_correction_the_stale_opposite_is_not_offered(service: InProcess) -> None:
+    job = done(service, "audits", {"by": "label", "k": 1})
+    before = got(service, f"{job}/audit", limit=200)
+    suspect = before["suspects"][0]
+    evidence = suspect["neighbours"][0]["id"]
+    assert suspect["suggested"] == suspect["neighbours"][0]["fields"]["label"]
+    path = f"{BASE}/images/{evidence}"
+    assert service.client.patch(path, json={"fields": {"label": suspect["label"]}}).status_code == 200
+    after = got(service, f"{job}/audit", limit=200)
+    offered = {each["image"]["id"]: each for each in after["suspects"]}
+    assert suspect["image"]["id"] not in offered
+    assert all(each["contradicted"] or each["changed"] for each in after["suspects"])
+    same = [each for each in before["suspects"] if evidence not in [hit["id"] for hit in each["neighbours"]]]
+    same = [each for each in same if each["image"]["id"] != evidence]
+    assert same == [offered[each["image"]["id"]] for each in same]
+    every = got(service, f"{job}/audit", limit=200, all=True)["suspects"]
+    (again,) = (each for each in every if each["image"]["id"] == suspect["image"]["id"])
+    assert (again["contradicted"], again["suggested"]) == (False, suspect["label"])
+    assert len(every) == 60
+
+
 def test_a_map_is_that_of_the_report(service: InProcess) -> None:
     found = got(service, f"{done(service, 'maps', {'by': 'label'})}/map")
     MapAnswer.model_validate(found)
@@ -517,13 +542,13 @@ def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
 
 def test_jobs_run_one_after_another_and_can_be_cancelled(many: InProcess) -> None:
     first = start(many, "evaluations", LONG, "many")
-    others = [start(many, "audits", {"by": "label", "k": k}, "many") for k in range(1, MOST_WAITING + 1)]
+    others = [start(many, "audits", {"by": "label", "k": k}, "fewer") for k in range(1, MOST_WAITING + 1)]
     until(lambda: look(many, first)["done"] > 0)
     assert look(many, first)["state"] == "running"
     assert {look(many, job)["state"] for job in others} == {"waiting"}
     # The same question has the same job, whether it runs or waits.
     assert start(many, "evaluations", {**LONG, "folds": 5}, "MANY") == first
-    assert start(many, "audits", {"by": "label", "k": 3}, "many") == others[2]
+    assert start(many, "audits", {"by": "label", "k": 3}, "FEWER") == others[2]
     full = many.client.post("/v1/collections/many/maps", json={})
     assert full.status_code == 503
     assert int(full.headers["retry-after"]) > 0
@@ -697,14 +722,14 @@ def test_the_last_jobs_that_ended_are_kept(service: InProcess) -> None:
 
 def test_what_is_kept_of_a_job_is_small(many: InProcess) -> None:
     """A hundred bytes an image where five vote, whatever it took."""
-    evaluation = many.database["many"].evaluate("label", near_duplicates=False)
-    found = many.database["many"].audit("label")
+    evaluation = many.database["fewer"].evaluate("label", near_duplicates=False)
+    found = many.database["fewer"].audit("label")
     for act in (lambda: evaluation_result(evaluation), lambda: audit_result(found)):
         tracemalloc.start()
         kept = act()
         size = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        assert 60 * MANY < size < 200 * MANY
+        assert 60 * FEWER < size < 200 * FEWER
         del kept
 
 

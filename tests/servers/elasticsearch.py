@@ -84,11 +84,6 @@ class Node:
         """Host and port, as a URL has them."""
         return f"127.0.0.1:{self.port}"
 
-    def run(self, program: str, *words: str) -> None:
-        """Run one of the programs that come with the server."""
-        command = [str(self._home / "bin" / program), *words]
-        subprocess.run(command, env=self._environment(), check=True, capture_output=True, timeout=60)
-
     def launch(self) -> None:
         """Start it; on the second call with the data that it had."""
         if os.geteuid() == 0:  # as root it refuses to run
@@ -282,5 +277,15 @@ def elasticsearch_server(request: pytest.FixtureRequest) -> Iterator[str]:
     try:
         with running(home, "shared") as node:
             yield f"elasticsearch+http://{node.host}/"
+    except Unavailable as error:
+        pytest.skip(f"Elasticsearch: {error}")
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_that_stops(elasticsearch_home: Path) -> Iterator[Node]:
+    """A node that tests kill, and start again; what they put there they name by prefixes of their own."""
+    try:
+        with running(elasticsearch_home, "stopping") as node:
+            yield node
     except Unavailable as error:
         pytest.skip(f"Elasticsearch: {error}")

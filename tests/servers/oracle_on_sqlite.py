@@ -37,6 +37,8 @@ _REWRITTEN = (
     (r"FETCH (?:EXACT |APPROX )?FIRST (:\w+) ROWS ONLY(?: WITH TARGET ACCURACY 95)?", r"LIMIT \1"),
     (r"FETCH FIRST ROW ONLY", "LIMIT 1"),
     (r"(VECTOR_DISTANCE\(.*?, .*?), COSINE\)", r"\1)"),
+    (r"\bt\.ORA_ROWSCN\b", "1"),
+    (r"FETCH FIRST (\d+) ROWS ONLY", r"LIMIT \1"),
     (r"SCORE\(1\)", "CONTAINS(w.words, :words, 1)"),
     (
         r"JSON_TABLE\((:\w+), '\$\[\*\]' COLUMNS \(value_key VARCHAR2\(32\) PATH '\$'\)\) j",
@@ -78,6 +80,10 @@ class SqliteConnection(RecordingConnection):
         self.sqlite.execute("PRAGMA synchronous = OFF")
         self.sqlite.create_function("CONTAINS", 3, _contains)
         self.sqlite.create_function("VECTOR_DISTANCE", 2, _distance)
+        self.sqlite.create_function("VECTOR_NORM", 1, lambda one: one and math.sqrt(_numbers(one)[1]))
+        self.sqlite.create_function("VECTOR_DIMENSION_COUNT", 1, lambda one: one and len(one) // 4)
+        self.sqlite.create_function("TO_CHAR", 1, str)
+        self.sqlite.create_function("SYS_CONTEXT", 2, lambda *_: "PLANT")
 
     def cursor(self) -> SqliteCursor:
         return SqliteCursor(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import os
 import random
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +42,6 @@ from tests.servers.elasticsearch import (
     Node,
     Unavailable,
     free_port,
-    running,
 )
 from tests.stores.interrupted_fits import complete_fit, fit_endlessly
 from tests.stores.test_elasticsearch_store import PREFIX, ask, no_catalogue_stays, url
@@ -78,6 +79,13 @@ reader:
 """
 
 
+def _hashed(password: str) -> str:
+    """Return what `elasticsearch-users`, which takes seconds, writes for a password (Elastic's `Hasher`)."""
+    salt, rounds = os.urandom(32), 1000
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds, 32)
+    return f"{{PBKDF2}}{rounds}${b64encode(salt).decode()}${b64encode(key).decode()}"
+
+
 @pytest.fixture(scope="module")
 def secured(elasticsearch_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """A node with TLS, users and roles."""
@@ -112,8 +120,9 @@ def secured(elasticsearch_home: Path, tmp_path_factory: pytest.TempPathFactory) 
     for name in ("key.pem", "certificate.pem"):
         shutil.copy(folder / name, node.config / name)
     (node.config / "roles.yml").write_text(ROLES)
-    for user in ("writer", "reader"):
-        node.run("elasticsearch-users", "useradd", user, "-p", "s:cret word", "-r", user)
+    users = ("writer", "reader")
+    (node.config / "users").write_text("".join(f"{user}:{_hashed('s:cret word')}\n" for user in users))
+    (node.config / "users_roles").write_text("".join(f"{user}:{user}\n" for user in users))
     try:
         node.launch()
         node.wait()
@@ -279,43 +288,43 @@ def test_a_full_disk_and_a_block_on_writing_are_told_apart(store: Store, url: st
 
 
 def test_a_node_that_is_killed_and_started_again_has_all_that_was_acknowledged(
-    elasticsearch_home: Path,
+    elasticsearch_that_stops: Node,
 ) -> None:
-    with running(elasticsearch_home, "restarted") as node:
-        url = f"elasticsearch+http://{node.host}/?shards=1&replicas=0"
-        with open_store(url) as store:
-            store.create("parts", SPACE, metric=b"metric")
-            acknowledged: list[str] = []
-            failed: list[LookalikeError] = []
+    node = elasticsearch_that_stops
+    url = f"elasticsearch+http://{node.host}/?shards=1&replicas=0&prefix=restarted"
+    with open_store(url) as store:
+        store.create("parts", SPACE, metric=b"metric")
+        acknowledged: list[str] = []
+        failed: list[LookalikeError] = []
 
-            def write() -> None:
-                with open_store(url, timeout=5) as writer:
-                    while not failed:
-                        rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
-                        try:
-                            put(writer, "parts", rows, corners(10))
-                        except LookalikeError as error:
-                            failed.append(error)
-                        else:
-                            acknowledged.extend(one.id for one in rows)
+        def write() -> None:
+            with open_store(url, timeout=5) as writer:
+                while not failed:
+                    rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
+                    try:
+                        put(writer, "parts", rows, corners(10))
+                    except LookalikeError as error:
+                        failed.append(error)
+                    else:
+                        acknowledged.extend(one.id for one in rows)
 
-            thread = threading.Thread(target=write)
-            thread.start()
-            while len(acknowledged) < 200:
-                time.sleep(0.02)
-            node.kill()
-            thread.join()
-            assert isinstance(failed[0], StoreUnreachable)
-            said(lambda: store.collection("parts"), StoreUnreachable)
-            node.launch()
-            node.wait()
-            # The same store goes on; what was asked while shards come up waits for them.
-            assert len(store.get("parts", acknowledged)) == len(acknowledged)
-            rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
-            put(store, "parts", rows, corners(10))  # the one that failed, again
-            assert store.collection("parts").count == len(acknowledged) + 10
-            assert len(nearest(store, "parts", CORNERS[:1], 100_000)[0]) == len(acknowledged) + 10
-            assert store.metric("parts") == b"metric"
+        thread = threading.Thread(target=write)
+        thread.start()
+        while len(acknowledged) < 200:
+            time.sleep(0.02)
+        node.kill()
+        thread.join()
+        assert isinstance(failed[0], StoreUnreachable)
+        said(lambda: store.collection("parts"), StoreUnreachable)
+        node.launch()
+        node.wait()
+        # The same store goes on; what was asked while shards come up waits for them.
+        assert len(store.get("parts", acknowledged)) == len(acknowledged)
+        rows = [record(f"{len(acknowledged)}-{row}", {"n": row}) for row in range(10)]
+        put(store, "parts", rows, corners(10))  # the one that failed, again
+        assert store.collection("parts").count == len(acknowledged) + 10
+        assert len(nearest(store, "parts", CORNERS[:1], 100_000)[0]) == len(acknowledged) + 10
+        assert store.metric("parts") == b"metric"
 
 
 def test_a_kill_between_any_two_steps_of_a_fit_leaves_no_record_half_there(url: str) -> None:

@@ -115,6 +115,28 @@ def test_candidates_hold_the_nearest_even_where_all_lie_close_together(
         assert all(len(some) == 100 for some in only)
 
 
+def test_queries_farther_away_than_any_neighbour_have_more_candidates() -> None:
+    """As sentences are, whose vectors lie beside those of all pictures."""
+    random = np.random.default_rng(0)
+    centres = random.standard_normal((40, 1280), dtype=np.float32)
+    near = centres[random.integers(40, size=5_000)] + 0.4 * random.standard_normal((5_000, 1280), np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    vectors, queries = near[:4_900], near[4_900:]
+    beside = random.standard_normal(1280, dtype=np.float32)
+    far = (0.1 * queries + 0.99 * beside / np.linalg.norm(beside)).astype(np.float32)
+    far /= np.linalg.norm(far, axis=1, keepdims=True)
+    shortlist = Shortlist.around(find_centres(vectors[:2_000], len(vectors)))
+    shortlist.add(np.arange(len(vectors)), vectors)
+    known = np.arange(0, len(vectors), 25)
+    neighbours = nearest_rows(vectors[known], vectors, 11)[0][:, 1:]
+    shortlist.calibrate(vectors[known], known, list(neighbours))
+    for asked in (queries, far):
+        found = shortlist.search(asked, shortlist.candidate_count(10))
+        exact = nearest_rows(asked, vectors, 10)[0]
+        there = [np.isin(best, some).mean() for best, some in zip(exact, found, strict=True)]
+        assert np.mean(there) >= 0.99
+
+
 def test_what_is_removed_is_not_found_and_its_number_can_come_again() -> None:
     vectors = tight(2_000)
     made = filled(vectors)

@@ -26,7 +26,7 @@ from lookalike.testing.stores import FIELDS, SPACE, STRANGE_TEXTS, corners, rand
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import parity
 from lookalike.types import Scalar, Space
-from tests.servers.elasticsearch import running
+from tests.servers.elasticsearch import Node
 from tests.servers.postgres import PASSWORD, postgres_process
 from tests.unmeasured import unmeasured
 
@@ -243,14 +243,14 @@ def own_postgres() -> Iterator[Server]:
 
 
 @pytest.fixture
-def own_elasticsearch(elasticsearch_home: Path) -> Iterator[Server]:
-    with running(elasticsearch_home, f"own-{uuid.uuid4().hex[:6]}") as node:
+def own_elasticsearch(elasticsearch_that_stops: Node) -> Server:
+    node = elasticsearch_that_stops
 
-        def start() -> None:
-            node.launch()
-            node.wait()
+    def start() -> None:
+        node.launch()
+        node.wait()
 
-        yield Server(f"elasticsearch+http://{node.host}/?shards=1&replicas=0", node.kill, start)
+    return Server(f"elasticsearch+http://{node.host}/?shards=1&replicas=0&prefix=own", node.kill, start)
 
 
 @pytest.fixture(params=SERVERS)

@@ -96,7 +96,7 @@ class SearchAnswer(ResponseModel):
     using: str = Field(description="The vector that was searched.", examples=["image"])
     model: str | None = Field(
         None,
-        description="Of that vector, where texts went there because the default vector's reads none.",
+        description="Of that vector, where texts were searched for.",
         examples=["efficientnet-lite0"],
     )
     left_out: int = Field(0, description="Images that are terms of a sum themselves.")

@@ -35,8 +35,8 @@ Where: TypeAlias = Annotated[
 Id: TypeAlias = Annotated[
     str,
     Field(
-        pattern="^[0-9a-f]{32}$",
-        description="Of an image in a collection.",
+        pattern="^[!-~]{1,512}$",
+        description="Of an image in a collection: 32 hexadecimal digits; of an attached table the row's own.",
         examples=["9f86d081884c7d659a2feaa0c55ad015"],
     ),
 ]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lookalike.search.query import Box, Term, Terms
 
 _SIGNS = {"+": 1, "-": -1}
+ID_PREFIX = "id:"
+"""Begins an argument that is an id, of whatever form: `id:7` is the row 7 of an attached table."""
+
 _ID = re.compile("[0-9a-f]{32}")
 
 
@@ -91,6 +94,8 @@ def _term(word: str) -> Term:
         return Image(word)
     if _ID.fullmatch(word):
         return RecordId(word)
+    if word.startswith(ID_PREFIX) and len(word) > len(ID_PREFIX) and len(word.split()) == 1:
+        return RecordId(word.removeprefix(ID_PREFIX))
     if _written_as_path(word):
         error = PathNotFound(word)
         error.args = (f"{error}; --text says that these are words",)

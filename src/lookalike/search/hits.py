@@ -71,7 +71,7 @@ class SearchResult:
         """The remarks by what they are about, for whoever says them in another language."""
         said: dict[RemarkKind, str] = {}
         if self.vocabulary is not None:
-            said["vocabulary"] = self.vocabulary
+            said["vocabulary"] = f"words are read by {self.model}. {self.vocabulary}"
         if self.unread is not None:
             said["unread"] = (
                 f"searched by the vector {self.using!r}, of {self.model}: the model of {self.unread!r}, the "

@@ -123,7 +123,7 @@ class RecordId(_Single):
     """An image of the collection."""
 
     id: str
-    """32 hexadecimal digits."""
+    """32 hexadecimal digits; of an attached table that of the row."""
     box: Box | None = None
     """The region that is meant, for which its file is read; None: all of it."""
 

@@ -17,6 +17,7 @@ from lookalike.server.http.responses import JsonResponse
 from lookalike.server.middleware.body_limits import BodyLimits, MemoryBudget
 from lookalike.server.middleware.instrumentation import Instrumentation
 from lookalike.server.middleware.metrics import Metrics
+from lookalike.server.middleware.translation import Translation
 from lookalike.server.openapi import DescribedApp
 from lookalike.server.readiness import Readiness
 from lookalike.server.routes import (
@@ -151,6 +152,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
             expose_headers=["Location", "Retry-After", "X-Request-Id"],
         )
+    app.add_middleware(Translation)
     app.add_middleware(Instrumentation, metrics=app.state.metrics)
 
 

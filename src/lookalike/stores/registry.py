@@ -62,6 +62,7 @@ _ATTACHING = {
     "sqlite": ("sqlite", "SqliteTables"),
     "postgresql": ("postgres", "PostgresTables"),
     "postgres": ("postgres", "PostgresTables"),
+    "oracle": ("oracle", "OracleTables"),
 }
 
 

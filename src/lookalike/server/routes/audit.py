@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Response
 
+from lookalike.audit.reconsideration import Judged, judged_by
 from lookalike.errors import InvalidArgument, UnusableImage
 from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.metric_learning.corrections import is_confirmed
@@ -161,19 +162,30 @@ def _suspects(service: Service, collection: str, kept: AuditResult, page: slice,
     by = kept.summary.by
     if by is None:
         return Suspects(summary=kept.summary, total=0, suspects=[])
-    first = read_records(service, collection, map(kept.votes.image, range(kept.contradicted)))
+    first = read_records(service, collection, kept.votes.on(range(kept.contradicted)))
     places = [place for place in range(kept.contradicted) if kept.votes.image(place) in first]
+    before = dict(zip(kept.votes.rows.tolist(), kept.labels, strict=True))
+    judged: dict[int, Judged] = {}
 
-    def changed(record: Record, place: int) -> bool:
-        now = label_of(record, by)
-        return now is None or label_key(now) != label_key(kept.labels[place])
+    def judge(place: int, records: dict[str, Record]) -> Judged:
+        """Return what speaks against a label, by the labels of now where the evidence has changed."""
+        if place not in judged:
+            then = Judged(kept.suggested[place], kept.scores[place], place < kept.contradicted)
+            again = kept.votes.changed(place, records, by, before)
+            judged[place] = then if again is None else judged_by(kept.labels[place], again, by)
+        return judged[place]
 
-    def settled(place: int) -> bool:
-        record = first[kept.votes.image(place)]
-        return is_confirmed(record, by) or changed(record, place)
+    # What nothing speaks against any more is no suspect; what was put right itself is told as settled.
+    places = [
+        place
+        for place in places
+        if judge(place, first).contradicted or _is_settled(first[kept.votes.image(place)], kept, place, by)
+    ]
+    gone = set(range(kept.contradicted)) - set(places)
 
-    places.sort(key=settled)
+    places.sort(key=lambda place: _is_settled(first[kept.votes.image(place)], kept, place, by))
     if every:
+        places += sorted(place for place in gone if kept.votes.image(place) in first)
         places += range(kept.contradicted, len(kept.labels))
     total, places = len(places), places[page]
     records = read_records(service, collection, kept.votes.on(places))
@@ -185,15 +197,24 @@ def _suspects(service: Service, collection: str, kept: AuditResult, page: slice,
                 Suspect(
                     image=service.image(record),
                     label=kept.labels[place],
-                    suggested=kept.suggested[place],
-                    score=kept.scores[place],
-                    contradicted=place < kept.contradicted,
+                    suggested=judge(place, records).suggested,
+                    score=judge(place, records).score,
+                    contradicted=judge(place, records).contradicted,
                     confirmed=is_confirmed(record, by),
-                    changed=changed(record, place),
+                    changed=_has_changed(record, kept, place, by),
                     neighbours=kept.votes.hits(service, place, records),
                 )
             )
     return Suspects(summary=kept.summary, total=total, suspects=found)
+
+
+def _has_changed(record: Record, kept: AuditResult, place: int, by: str) -> bool:
+    now = label_of(record, by)
+    return now is None or label_key(now) != label_key(kept.labels[place])
+
+
+def _is_settled(record: Record, kept: AuditResult, place: int, by: str) -> bool:
+    return is_confirmed(record, by) or _has_changed(record, kept, place, by)
 
 
 def _duplicates(service: Service, collection: str, kept: AuditResult, page: slice) -> DuplicateGroups:

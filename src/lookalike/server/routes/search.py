@@ -178,10 +178,9 @@ def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> Se
         false_alarm=query.false_alarm,
         approximate=query.approximate,
     )
-    model = None
-    if answer.unread is not None:
-        model = shown_model(service, answer.model)
-        answer = replace(answer, model=model)  # where it lies on this machine is nobody else's business
+    # Where it lies on this machine is nobody else's business.
+    answer = replace(answer, model=shown_model(service, answer.model))
+    model = answer.model if answer.texts else None
     hits = answer.hits[query.offset : query.offset + query.k]
     return SearchAnswer(
         hits=service.hits(hits),

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.types import Neighbour
+from lookalike.vectors.vote import label_key, label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lookalike.schemas.values import Hit
     from lookalike.server.service import Service
-    from lookalike.types import Record
+    from lookalike.types import Record, Scalar
     from lookalike.vectors.nearest import Rows, Similarities
 
     Places = NDArray[np.int32]
@@ -78,6 +79,30 @@ class Votes:
         """Return the ids of some of the images, and of all that voted on them."""
         some = np.concatenate([self.rows[places], self.neighbours[places].ravel()])
         return [self.ids[row] for row in np.unique(some[some >= 0]).tolist()]
+
+    def changed(
+        self, place: int, records: Mapping[str, Record], by: str, before: Mapping[int, Scalar]
+    ) -> list[Neighbour] | None:
+        """Return those that voted on an image as they are now; None where they have the labels that they had.
+
+        Args:
+            place: of the image.
+            records: as they are now, by id; one that is missing is gone.
+            by: the field that holds the label.
+            before: the labels that images had, by their places in the list of ids.
+        """
+        found, same = [], True
+        pairs = zip(self.neighbours[place].tolist(), self.similarities[place].tolist(), strict=True)
+        for row, similarity in pairs:
+            if row < 0:
+                continue
+            record = records.get(self.ids[row])
+            if record is not None:
+                found.append(Neighbour(record, similarity))
+            now = None if record is None else label_of(record, by)
+            if row in before and (now is None or label_key(now) != label_key(before[row])):
+                same = False
+        return None if same else found
 
     def image(self, place: int) -> str:
         """Return the id of an image."""

@@ -101,9 +101,9 @@ def describe(
     )
 
 
-def attachable_name(table: str) -> str:
+def attachable_name(found: FoundTable) -> str:
     """Return the name of a collection for a table: its own, with _ for what cannot be in it."""
-    own = table.rpartition(".")[2].strip('"')
+    own = found.spelt(found.table.rpartition(".")[2].strip('"'))
     return "".join(c if c.isalnum() or c in "_-" else "_" for c in own)[:NAME_LENGTH] or "table"
 
 
@@ -197,7 +197,7 @@ def _guessed_fields(
             continue
         if _is_long(row.get(column.name) for row in found.sample):
             continue
-        name = label_text(column.name)
+        name = label_text(found.spelt(column.name))
         if name and name not in names:
             names.add(name)
             yield name, Source(column.name)

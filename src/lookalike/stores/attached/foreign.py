@@ -53,6 +53,12 @@ class FoundTable:
     columns: tuple[Column, ...]
     sample: list[dict[str, Any]] = field(default_factory=list)
     """A few of its rows: values of Python, JSON read, vectors left out."""
+    in_capitals: bool = False
+    """Whether names in capitals are those that people write in small letters, as in Oracle."""
+
+    def spelt(self, name: str) -> str:
+        """Return a name as people write it."""
+        return name.lower() if self.in_capitals and name.isascii() and name.isupper() else name
 
 
 @dataclass(frozen=True, slots=True)

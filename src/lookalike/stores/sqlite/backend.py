@@ -216,8 +216,9 @@ class SqliteBackend:
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         with self._reading(name) as (connection, entry):
             rows = connection.execute(
-                "SELECT id FROM lookalike_records WHERE collection = ? AND digest = ? ORDER BY id",
-                (entry.key, digest),
+                "SELECT id FROM lookalike_records WHERE collection = :collection"
+                " AND substr(digest, 1, 10) = substr(:digest, 1, 10) AND digest = :digest ORDER BY id",
+                {"collection": entry.key, "digest": digest},
             )
             return [identity for (identity,) in rows]
 

@@ -35,6 +35,8 @@ from lookalike.stores.sqlite.address import file_path
 from lookalike.stores.sqlite.encoding import quoted, stored_text
 from lookalike.stores.sqlite.errors import store_error
 from lookalike.stores.sqlite.matrix import SqliteMatrix, rows_of
+from lookalike.stores.sqlite.schema import APPLICATION_ID
+from lookalike.stores.sqlite.sql import answer_on
 from lookalike.stores.verification import fields_match
 from lookalike.uris import file_uri
 from lookalike.vectors.nearest import nearest_rows
@@ -118,7 +120,22 @@ class SqliteTables:
         return SqliteTable(self, attachment)
 
     def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table | None:
-        return None
+        with self.errors():
+            connection = self._connect("mode=ro")
+            try:
+                if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
+                    connection.close()
+                    return None  # the store itself answers, with all tables of its file
+                names = {name.lower() for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+                connection.execute("PRAGMA temp_store = MEMORY")
+                for each in attachments:
+                    if each.name.lower() not in names:
+                        view = f"CREATE TEMP VIEW {quoted(each.name)} AS SELECT * FROM {quoted(each.table)}"  # noqa: S608 quoted names
+                        connection.execute(view)
+            except BaseException:
+                connection.close()
+                raise
+        return answer_on(connection, statement, seconds, self.errors)
 
     def close(self) -> None:
         with self._lock:

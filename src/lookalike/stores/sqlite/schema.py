@@ -73,7 +73,8 @@ TABLES = (
         labels_checksum BLOB NOT NULL,
         UNIQUE (collection, id)
     )""",
-    "CREATE INDEX lookalike_records_digest ON lookalike_records (collection, digest, id)",
+    # The beginning of a digest tells nearly all apart, and a batch writes to a fifth of the pages.
+    "CREATE INDEX lookalike_records_digest ON lookalike_records (collection, substr(digest, 1, 10))",
     """CREATE TABLE lookalike_fields (
         field INTEGER PRIMARY KEY AUTOINCREMENT,
         collection INTEGER NOT NULL,

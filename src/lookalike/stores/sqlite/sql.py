@@ -24,6 +24,7 @@ from lookalike.types import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -77,6 +78,31 @@ def answer(file: SqliteFile, statement: str, seconds: float, damage: DamageLog) 
         except BaseException:
             connection.close()
             raise
+    try:
+        return answer_on(connection, statement, seconds, file.errors)
+    finally:
+        _note(file, faults, damage)
+
+
+def answer_on(
+    connection: sqlite3.Connection,
+    statement: str,
+    seconds: float,
+    errors: Callable[[], AbstractContextManager[None]],
+) -> Table:
+    """Answer one statement that only reads on a connection, which is closed then.
+
+    Args:
+        connection: of this statement alone, usable from another thread.
+        statement: SQL.
+        seconds: after which it is stopped.
+        errors: turns what sqlite3 raises into a StoreError.
+
+    Raises:
+        QueryRefused: it does not parse, fails, would write, or is more than one statement.
+        QueryStopped: it takes longer, or its answer is too large to be held.
+        StoreError: the store cannot be read.
+    """
     work = _Work(connection, statement)
     # A thread of its own: what SQLite computes in one call (a pattern, say) can neither be interrupted nor
     # lets Python see Ctrl-C. It is left to itself then, and ends with the process if not before.
@@ -88,12 +114,11 @@ def answer(file: SqliteFile, statement: str, seconds: float, damage: DamageLog) 
     finally:
         work.end()
         thread.join(_END_SECONDS)
-        _note(file, faults, damage)
     if work.table is not None:
         return work.table
     if late or work.failure is None:
         raise too_long(seconds)
-    with file.errors():
+    with errors():
         raise work.failure
 
 

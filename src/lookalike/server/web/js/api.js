@@ -1,6 +1,6 @@
 // Requests to the server that this page came from, and to no other.
 
-import { t } from "./language.js";
+import { language, t } from "./language.js";
 
 let unlock = null;
 
@@ -26,21 +26,28 @@ export class Problem extends Error {
  * @returns the answer's JSON; null where there is none
  * @throws Problem; AbortError where the signal was used
  */
-export async function ask(method, path, { json, form, signal } = {}) {
+export async function ask(method, path, options = {}) {
+  const response = await answered(method, path, options);
+  return response.status === 204 ? null : await response.json();
+}
+
+/** Ask the server for a file: the same, but for what comes back, a Blob. */
+export async function askFile(method, path, options = {}) {
+  return (await answered(method, path, options)).blob();
+}
+
+async function answered(method, path, options) {
   for (;;) {
-    const response = await send(method, path, { json, form, signal });
-    if (response.status === 401) {
-      await unlock(signal);
-      continue;
-    }
-    if (!response.ok) throw await problemOf(response);
-    return response.status === 204 ? null : await response.json();
+    const response = await send(method, path, options);
+    if (response.ok) return response;
+    if (response.status !== 401) throw await problemOf(response);
+    await unlock(options.signal);
   }
 }
 
 /** Send a request once and return the response, whatever its status. */
 export async function send(method, path, { json, form, signal } = {}) {
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "Accept-Language": language() };
   if (json !== undefined) headers["Content-Type"] = "application/json";
   try {
     return await fetch(path, {

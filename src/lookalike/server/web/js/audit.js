@@ -9,7 +9,7 @@ import { number, t } from "./language.js";
 import { Answer, Said } from "./notices.js";
 import { Rest, usePages } from "./paging.js";
 import { change } from "./route.js";
-import { html, useAnswer } from "./view.js";
+import { html, useAnswer, useRef, useState } from "./view.js";
 
 export const audit = {
   kind: "audit",
@@ -23,6 +23,8 @@ export const audit = {
 };
 
 const PAGE = 20;
+/** Entries that the server gives at once. */
+const MOST = 200;
 
 /** The lists of an audit: how many the summary counts, null where none were looked for, and the component of one
  * entry (One) or of some (Some). */
@@ -77,7 +79,7 @@ function Lists({ job, summary, wanted }) {
   return html`<p>
       ${summary.by === null
         ? t("audit.summary.unlabelled", { count: images })
-        : html`${t("audit.summary", { contradicted, judged, images })} ${t("evaluation.method")}
+        : html`${t("audit.summary", { contradicted, judged, images })} ${t("evaluation.method")}${" "}
             <${Said} text=${summary.method} tag="span" />`}
     </p>
     <div class="chips" role="group" aria-label=${t("audit.lists")}>
@@ -103,15 +105,45 @@ function Lists({ job, summary, wanted }) {
     </section>`;
 }
 
+/**
+ * What is said of suspects since some were settled, which are evidence of others.
+ * @returns {latest, settled}: latest gives an entry as it is now, `gone` where nothing speaks against it any more;
+ *   settled is called with the id of an image that was confirmed or corrected
+ */
+function useLatestSuspects(job) {
+  const [now, setNow] = useState(null);
+  const acted = useRef(new Set());
+  const latest = (found) => {
+    // What was settled here says itself what became of it.
+    if (!now || !found.image || acted.current.has(found.image.id)) return found;
+    return now.found.get(found.image.id) ?? { ...found, gone: now.whole };
+  };
+  const settled = async (id) => {
+    acted.current.add(id);
+    try {
+      const { total, suspects } = await ask("GET", pathOf(job, "suspects", { limit: MOST }));
+      setNow({ found: new Map(suspects.map((each) => [each.image.id, each])), whole: total <= MOST });
+    } catch (error) {
+      // What is shown stays as it was.
+      if (error.status === undefined) throw error;
+    }
+  };
+  return { latest, settled };
+}
+
 function Entries({ job, name }) {
   const list = usePages(`${job.id} ${name}`, (pages, signal) =>
     ask("GET", pathOf(job, name, { offset: pages * PAGE, limit: PAGE }), { signal }),
   );
   const { One, Some } = LISTS[name];
   const total = list.pages[0]?.total;
+  const { latest, settled } = useLatestSuspects(job);
   const shown = ({ summary, [name]: some }) =>
     One
-      ? some.map((each) => html`<${One} key=${each.image?.id} found=${each} summary=${summary} settled=${() => {}} />`)
+      ? some.map(
+          (each) =>
+            html`<${One} key=${each.image?.id} found=${latest(each)} summary=${summary} settled=${settled} />`,
+        )
       : html`<${Some} some=${some} summary=${summary} />`;
   return html`<div>
       ${total === 0 ? html`<p class="good">${t("audit.nothing")}</p>` : list.pages.map(shown)}

@@ -68,8 +68,8 @@ function Pictures({ job, asked: { title, query }, by }) {
 /** One image beside the neighbours that voted on it. */
 function Judged({ image, by }) {
   const wrong = keyOf(image.label) !== keyOf(image.predicted);
-  const claim = html`${t("finding.is")} <b><${Value} value=${image.label} longest=${60} /></b> · ${t("finding.voted")}
-    <b class=${wrong ? "bad" : "good"}><${Value} value=${image.predicted} longest=${60} /></b>
+  const claim = html`${t("finding.is")} <b><${Value} value=${image.label} longest=${60} /></b> · ${t("finding.voted")}${" "}
+    <b class=${wrong ? "bad" : "good"}><${Value} value=${image.predicted} longest=${60} /></b>${" "}
     <span class="tag">${t("finding.share", { share: percent(image.share, 0) })}</span>`;
   return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${image} fields=${[]} />`}>
     <${Cards} label=${t("classify.evidence")} images=${image.neighbours} fields=${[by]} />

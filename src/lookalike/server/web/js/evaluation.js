@@ -124,7 +124,7 @@ function Method({ summary }) {
     <h2>${t("evaluation.how")}</h2>
     <ul class="plain">
       <li>
-        ${t("evaluation.method")} <${Said} text=${summary.method} tag="span" />, k = ${number(k)} ·
+        ${t("evaluation.method")} <${Said} text=${summary.method} tag="span" />, k = ${number(k)} ·${" "}
         <bdi>${short(by, 80)}</bdi>
       </li>
       ${lines.filter(Boolean).map((each) => html`<li>${each}</li>`)}

@@ -17,14 +17,16 @@ function fieldsOf(by, ...more) {
 
 /** A label that its neighbours contradict, with buttons to confirm or correct it; `settled` is called then. */
 export function Suspect({ found, summary: { by }, settled }) {
-  const claim = html`${t("finding.is")} <b><${Value} value=${found.label} longest=${60} /></b> · ${t("finding.suggested")}
-    <b class="bad"><${Value} value=${found.suggested} longest=${60} /></b>
+  const claim = html`${t("finding.is")} <b><${Value} value=${found.label} longest=${60} /></b> · ${t("finding.suggested")}${" "}
+    <b class="bad"><${Value} value=${found.suggested} longest=${60} /></b>${" "}
     <span class="tag" title=${t("finding.scorewhy")}>${t("finding.score", { score: decimal(found.score, 3) })}</span>`;
   return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${found.image} fields=${[by]} />`}>
     <${Cards} label=${t("classify.evidence")} images=${found.neighbours} fields=${[by]} />
-    ${mayWrite()
-      ? html`<${Decision} found=${found} by=${by} settled=${settled} />`
-      : html`<p class="soft">${t("write.readonly")}</p>`}
+    ${found.gone
+      ? html`<p class="good" role="status"><${Icon} name="check" />${t("audit.gone")}</p>`
+      : mayWrite()
+        ? html`<${Decision} found=${found} by=${by} settled=${settled} />`
+        : html`<p class="soft">${t("write.readonly")}</p>`}
   <//>`;
 }
 
@@ -104,7 +106,7 @@ export function Duplicates({ found, summary: { by, split } }) {
 /** An image that is unlike all others, with the one that is nearest. */
 export function Outlier({ found, summary: { by } }) {
   const fields = fieldsOf(by);
-  const claim = html`${found.label !== null && html`<b><${Value} value=${found.label} longest=${60} /></b>`}
+  const claim = html`${found.label !== null && html`<b><${Value} value=${found.label} longest=${60} /></b> `}
     <span class="tag">${t("audit.deviation", { deviation: decimal(found.deviation, 1) })}</span>`;
   return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${found.image} fields=${fields} />`}>
     <p class="soft">${t("audit.nearest")}</p>

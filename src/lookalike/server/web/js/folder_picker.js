@@ -32,7 +32,7 @@ export function FolderPicker({ place: { root, path }, go, children }) {
     ...(root === null ? [] : [[root, { root, path: "" }]]),
     ...parts.map((part, n) => [part, { root, path: parts.slice(0, n + 1).join("/") }]),
   ];
-  return html`<div class="picker">
+  return html`<div class="stack">
     <nav class="chips" aria-label=${t("folder.where")} tabindex="-1" ref=${head}>
       ${steps.map(
         ([name, to], n) => html`<button

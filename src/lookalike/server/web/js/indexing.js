@@ -2,8 +2,9 @@
 
 import { ask } from "./api.js";
 import { Adding } from "./adding.js";
-import { app, loadCollections, mayWrite } from "./app.js";
+import { app, here, loadCollections, mayWrite } from "./app.js";
 import { Check, Select } from "./controls.js";
+import { DownloadLink } from "./download.js";
 import { FolderPicker } from "./folder_picker.js";
 import { JobResult, jobPath, jobsOf, startJob } from "./jobs.js";
 import { bytes, decimal, number, seconds, t } from "./language.js";
@@ -26,6 +27,7 @@ export function Index() {
     <section class="box">
       <h2><bdi>${short(name, 100)}</bdi></h2>
       <${Facts} collection=${app.collection} />
+      <span class="actions"><${DownloadLink} href=${here("export")} /></span>
     </section>
     ${mayWrite() ? html`<${Jobs} empty=${count === 0} />` : html`<p class="notice">${t("write.readonly")}</p>`}
     <${Adding} changed=${loadCollections} />

@@ -112,7 +112,7 @@ export function Progress({ job }) {
       <button type="button" disabled=${asked} onclick=${cancel}>${t("job.cancel")}</button>
     </div>
     <span class="job-text">
-      ${job.total > 0 ? t("job.done.of", { done: job.done, total: job.total }) : t(`job.${job.state}`)}
+      ${job.total > 0 ? t("job.done.of", { done: Math.min(job.done, job.total), total: job.total }) : t(`job.${job.state}`)}
     </span>
     ${error && html`<${ProblemBox} error=${error} />`}
   </div>`;

@@ -29,7 +29,8 @@ export function NewCollection() {
       if (problem.status === undefined) throw problem;
     }
   };
-  return html`<p class="soft">${t("new.what")}</p>
+  return html`<div class="stack">
+    <p class="soft">${t("new.what")}</p>
     <${Answer} of=${models}>
       ${({ data }) => {
         const usable = data.filter((each) => !each.problem);
@@ -52,5 +53,6 @@ export function NewCollection() {
           </p>`}`;
       }}
     <//>
-    ${error && html`<${ProblemBox} error=${error} />`}`;
+    ${error && html`<${ProblemBox} error=${error} />`}
+  </div>`;
 }

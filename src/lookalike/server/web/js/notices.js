@@ -27,7 +27,7 @@ function titleOf(status) {
 
 /** A line of the server's own words, which are English whatever the language of the page. */
 export function Said({ text, tag = "p", children }) {
-  return html`<${tag} class="said" lang="en" dir="auto">${short(text, 2000)}${children}<//>`;
+  return html`<${tag} class="said" lang=${/[가-힣]/.test(text) ? "ko" : "en"} dir="auto">${short(text, 2000)}${children}<//>`;
 }
 
 /** A box that says what went wrong: `error` is a Problem; `again` tries once more, where that is of use. */

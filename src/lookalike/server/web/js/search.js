@@ -14,6 +14,7 @@ import { listed } from "./listing.js";
 import { announce, ProblemBox, Remark, Said, Waiting } from "./notices.js";
 import { bodyOf, filtersOf, filtersText, isAsked, isForgotten, PAGE, PAGES, pageOf } from "./question.js";
 import { change, go, read } from "./route.js";
+import { SearchTools } from "./saved.js";
 import { useSelection } from "./selection.js";
 import { addTerm, searchFrom, Terms } from "./terms.js";
 import { textOf } from "./values.js";
@@ -44,6 +45,7 @@ export function Search({ params }) {
       </details>
       <div>
         <${FilterChips} where=${where} choose=${choose} />
+        <${SearchTools} key=${key} params=${params} />
         ${!asked
           ? html`<${Browse} params=${params} where=${where} />`
           : isForgotten(params)

@@ -1,4 +1,4 @@
-"""Vectors at a bit a number in cells: they say quickly who may be near a query, and the exact vectors decide.
+"""Vectors at a bit or two a number, in cells: they say who may be near a query, and the exact vectors decide.
 
 A vector is in the cell of the nearest of many centres, and a query is compared with those of the nearest
 cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There it is known by the
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import isqrt
+from math import inf, isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,16 +33,23 @@ KIND = "ivf-rabitq"
 # As many are always compared: it takes less than the rest of a search.
 _LEAST_COMPARED = 20_000
 # Candidates a query, at least and at most; where all vectors are compared, at least the third.
-_FEWEST, _MOST, _FEWEST_OF_ALL = 60, 1000, 100
+_FEWEST, _MOST, _FEWEST_OF_ALL = 30, 1000, 100
 # The part of known neighbours that is to lie in the cells, and the part of these that is to be a candidate.
 _IN_CELLS, _AMONG_CANDIDATES = 0.997, 0.999
+# Where the nearest are farther away than the vectors' own neighbours are, as those of sentences are and those
+# that a filter leaves, codes tell them apart less well: so many times more are compared, and as many times
+# more are candidates. Of 300,000, and queries as far away as sentences, 0.95 of the neighbours were among the
+# candidates so.
+_FARTHER = 6
 # Cells a root of the number of vectors. Of a million, 4 took as long to search and twice as long to make.
 _CELLS_A_ROOT = 2
 _LEAST_A_CELL = 64
 _SAMPLE_A_CELL = 32
 _ROUNDS = 6
-# The error of a code falls with the root of its bits, so short vectors get more bits a number.
-_CODE_BITS = 512
+# The error of a code falls with its numbers and with the bits of each, so short vectors get more bits. Of
+# 300,000 of 512 numbers, two bits took as long to search as one, with 30 candidates instead of 74; four took
+# 1.6 times as long.
+_CODE_BITS = 1024
 _MOST_BITS = 8
 # Times as many vectors as when it was made: then their cells are too large.
 _OUTGROWN = 4
@@ -67,6 +74,8 @@ class Effort:
     """Part of the vectors that a query is compared with, 0 … 1."""
     candidates: int = _FEWEST_OF_ALL
     """How many of these are decided about by the exact vectors."""
+    reach: float = inf
+    """The squared distance, as codes tell it, within which nearly all vectors have ten others."""
     calibrated_on: int = 0
     """How many vectors there were when this was found."""
 
@@ -163,11 +172,11 @@ class Shortlist:
         Args:
             queries: float32 of shape (queries, dimension).
             count: numbers a query, at least 1; the more there are, the more are compared.
-            allowed: only these numbers, rising, none twice, all of which it has. As many of them are compared
-                as without: in more cells.
+            allowed: only these numbers, rising, none twice, all of which it has. The fewer, the larger the
+                part of them that is compared: in more cells.
 
         Returns:
-            Numbers, of shape (queries, count), or narrower where fewer are there.
+            Numbers, of shape (queries, at least count), or narrower where fewer are there.
 
         Raises:
             KeyError: it does not have one that is allowed.
@@ -180,15 +189,17 @@ class Shortlist:
         if not count or not len(queries):
             return np.empty((len(queries), count), np.int64)
         wider = max(1.0, count / self.effort.candidates) ** 0.5
-        compared = max(_LEAST_COMPARED, count, self.effort.share * wider * len(self))
+        # Of a part f of the vectors the nearest lie as far away as 1 / f times as many of all do: as where
+        # more are asked for, the root of that is taken in more cells.
+        part = (there / len(self)) ** 0.5
+        compared = part * max(_LEAST_COMPARED, self.effort.share * wider * len(self))
         rotated = _rotated(queries)
         distances = self._distances(rotated)
-        cells = np.argsort(distances, axis=1)
-        held = matching.sizes[cells]
-        looked_at = (np.cumsum(held, axis=1) - held < compared) & (held > 0)
-        width = int(np.flatnonzero(looked_at.any(axis=0))[-1]) + 1
-        cells = np.where(looked_at, cells, -1)[:, :width]
-        return self._search(rotated, count, np.ascontiguousarray(cells), distances, matching.selector)
+        numbers, away = self._look(rotated, distances, count, compared, matching)
+        if (away[:, min(K, count) - 1] > self.effort.reach).any():
+            count = min(_FARTHER * count, there)
+            numbers, _ = self._look(rotated, distances, count, _FARTHER * compared, matching)
+        return numbers
 
     def calibrate(
         self, queries: Vectors, numbers: NDArray[np.int64], neighbours: Sequence[NDArray[np.int64]]
@@ -209,8 +220,10 @@ class Shortlist:
             places = np.argsort(cells, axis=1)
             ahead = [before[row, places[row, self._cells[some]]] for row, some in enumerate(neighbours)]
             share = min(1.0, float(_quantile(ahead, _IN_CELLS) + 1) / len(self))
-        self.effort = Effort(share, min(_MOST, len(self)), len(self))
-        found = self.search(queries, _MOST)
+        rotated = _rotated(queries)
+        compared = max(_LEAST_COMPARED, share * len(self))
+        matching = _Matching(self._sizes, None)
+        found, away = self._look(rotated, self._distances(rotated), min(_MOST, len(self)), compared, matching)
         ranks = []
         for row, number, some in zip(found, numbers, neighbours, strict=True):
             others = row[row != number]
@@ -220,9 +233,10 @@ class Shortlist:
             # One that is in no cell looked at is no reason for more candidates.
             ranks.append(by_number[at[there]])
         fewest = _FEWEST_OF_ALL if few else _FEWEST
-        self.effort = Effort(
-            share, max(fewest, min(_MOST, int(_quantile(ranks, _AMONG_CANDIDATES)) + 1)), len(self)
-        )
+        candidates = max(fewest, min(_MOST, int(_quantile(ranks, _AMONG_CANDIDATES)) + 1))
+        # Each has itself beside the ten.
+        reach = float(away[:, min(K, away.shape[1] - 1)].max()) if away.size else inf
+        self.effort = Effort(share, candidates, reach, len(self))
 
     def to_bytes(self) -> bytes:
         """Return all of it as bytes, for `from_bytes` of the same engine."""
@@ -254,19 +268,35 @@ class Shortlist:
         distances += self._lengths + 1
         return distances
 
-    def _search(
-        self, rotated: Vectors, count: int, cells: NDArray[np.int64], distances: Vectors, selector: Any
-    ) -> NDArray[np.int64]:
-        """Return who seems nearest among those in some cells, -1 for none, of which there are enough."""
+    def _look(
+        self, rotated: Vectors, distances: Vectors, count: int, compared: float, matching: _Matching
+    ) -> tuple[NDArray[np.int64], Vectors]:
+        """Return who seems nearest, and how far away, among at least so many in the nearest cells.
+
+        Args:
+            rotated: queries, float32 of shape (at least 1, dimension).
+            distances: of each from every centre, squared.
+            count: numbers a query, as many at least match.
+            compared: vectors that match, in the cells that are looked at.
+            matching: which ones match.
+
+        Returns:
+            Numbers, and squared distances as codes tell them, both of shape (queries, count).
+        """
         faiss = _faiss()
         pointer = faiss.swig_ptr
+        cells = np.argsort(distances, axis=1)
+        held = matching.sizes[cells]
+        looked_at = (np.cumsum(held, axis=1) - held < max(count, compared)) & (held > 0)
+        width = int(np.flatnonzero(looked_at.any(axis=0))[-1]) + 1
+        cells = np.ascontiguousarray(np.where(looked_at, cells, -1)[:, :width])
         to_centres = np.take_along_axis(distances, np.maximum(cells, 0), axis=1)
         away = np.empty((len(rotated), count), np.float32)
         numbers = np.empty((len(rotated), count), np.int64)
-        how = faiss.IVFSearchParameters(nprobe=cells.shape[1], sel=selector)
+        how = faiss.IVFSearchParameters(nprobe=width, sel=matching.selector)
         given = len(rotated), pointer(rotated), count, pointer(cells), pointer(to_centres)
         self._index.search_preassigned_c(*given, pointer(away), pointer(numbers), False, how)
-        return numbers
+        return numbers, away
 
     def _note(self, numbers: NDArray[np.int64], cells: NDArray[Any]) -> None:
         spare = int(numbers.max()) + 1 - len(self._cells)
