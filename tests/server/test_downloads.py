@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from typing import Any
 
 from lookalike.server.routes.downloads import _paths
 from tests.service import COLLECTION, InProcess
@@ -57,5 +58,10 @@ def test_names_in_an_archive_stay_below_it_and_are_unlike() -> None:
 
 
 def test_nothing_and_another_address_are_refused(service: InProcess) -> None:
-    for asked in ({"ids": []}, {"ids": ["a"], "address": "javascript:alert(1)"}, {"ids": ["a"] * 10_001}):
+    refused: list[dict[str, Any]] = [
+        {"ids": []},
+        {"ids": ["a"], "address": "javascript:alert(1)"},
+        {"ids": ["a"] * 10_001},
+    ]
+    for asked in refused:
         assert service.client.post(ADDRESS, json=asked).status_code == 422

@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["images"])
 
-_FILES = {
+_FILES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             **CSV[200]["content"],
