@@ -86,7 +86,10 @@ HEAVY = {
     "pathspec": {"sources/patterns.py"},
     "psycopg": {"stores/postgres/connection.py"},
     "oracledb": {"stores/oracle/connection.py"},
-    "pyarrow": {"labels/tables/parquet.py", "sources/manifests.py", "transfer/exports/parquet.py"},
+    "pyarrow": {
+        *("labels/tables/parquet.py", "sources/manifests.py", "transfer/exports/parquet.py"),
+        "transfer/imports/",
+    },
     "python_multipart": {"server/http/multipart.py"},
     "pythonjsonlogger": {"server/logs.py"},
     "sentence_transformers": {"embedders/torch/sentence_transformers_models.py"},

@@ -26,7 +26,7 @@ from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.suggest import SuggestQuery
-from lookalike.search.query import Image, RecordId, Text, alternatives, as_query
+from lookalike.search.query import Image, RecordId, Text, Vector, alternatives, as_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -607,6 +607,8 @@ def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]
     sign, term = summand
     if isinstance(term, Text):
         return {"text": term.text, "sign": sign}
+    if isinstance(term, Vector):
+        return {"vector": [float(number) for number in term.numbers], "sign": sign}
     region = {} if term.box is None else {"box": tuple(term.box)}
     if isinstance(term, RecordId):
         return {"id": term.id, "sign": sign, **region}
