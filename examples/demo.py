@@ -15,6 +15,7 @@ from conformal_clip_data import textile_simulated_root
 FOLDER = Path("demo")
 IMAGES = FOLDER / "textile"
 KNOWN = FOLDER / "known"
+STORIES = FOLDER / "stories"
 NEW = ("nominal/textile_0008.jpg", "local/textile_0001.jpg", "global/textile_0008.jpg")
 
 
@@ -33,7 +34,7 @@ def run(*words: str) -> None:
 
 
 def link_images() -> None:
-    """Make demo/textile, with all photographs, and demo/known, with all but three."""
+    """Make demo/textile, with all photographs, demo/known, with all but three, and demo/stories, with few."""
     FOLDER.mkdir(exist_ok=True)
     source = Path(textile_simulated_root())
     IMAGES.unlink(missing_ok=True)
@@ -44,6 +45,14 @@ def link_images() -> None:
         if name.as_posix() not in NEW:
             (KNOWN / name.parent).mkdir(parents=True, exist_ok=True)
             (KNOWN / name).symlink_to(path)
+    few = {STORIES / "new.jpg": source / "global" / "textile_0021.jpg"}
+    for folder in ("global", "local", "nominal"):
+        for path in sorted((source / folder).iterdir())[:20]:
+            few[STORIES / "textile" / folder / path.name] = path
+    for link, path in few.items():  # what a reader made beside them stays
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path)
 
 
 def main() -> None:

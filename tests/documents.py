@@ -4,7 +4,8 @@ A block's language says what becomes of it:
 
     console     commands after `$ `, each with its output; `lookalike …` runs here, anything else in a shell;
                 `lookalike serve … &` is a process until the document ends, and answers at `SERVICE`
-    python      runs, all blocks of a document in one namespace; a `text` block right after it is its output
+    python      runs, all blocks of a document in one namespace; a `text` block right after it is its output;
+                `SERVICE` is where the process answers that was started before
     sql         is answered by `lookalike sql`; a `text` block right after it is its output; a name behind the
                 language is that of the statement
     csv, json, xml, text  with a path behind the language: is written to that path
@@ -157,7 +158,7 @@ class Terminal:
             server = server_process(Path.cwd(), *shlex.split(command.removesuffix("&"))[2:], ready=True)
             self.service = self.servers.enter_context(server).url
             return ""
-        command = command.replace(SERVICE, self.service)
+        command = command.replace(SERVICE, self.service).replace("\\\n", "")
         words = [] if _SHELL & set(re.sub(r"'[^']*'", "", command)) else shlex.split(command)
         if words[:1] == ["lookalike"]:
             return self.lookalike(*words[1:])
@@ -198,7 +199,8 @@ class Terminal:
         elif block.language == "python":
             shown = io.StringIO()
             with contextlib.redirect_stdout(shown):
-                exec(compile(block.text, f"line {block.line}", "exec"), self.namespace)
+                text = block.text.replace(SERVICE, self.service)
+                exec(compile(text, f"line {block.line}", "exec"), self.namespace)
             outputs.append((block.text, block.output or "", shown.getvalue()))
         elif block.argument:
             Path(block.argument).parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         CollectionExists,
         CollectionNotFound,
         DecodingStopped,
+        EmbedderUnknown,
         ExtraMissing,
         FieldNotFound,
         FolderEmpty,
@@ -82,11 +83,12 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.search.hits import Hit, SearchResult
     from lookalike.search.neighbours import PlainVector
-    from lookalike.search.query import Image, RecordId, Terms, Text
+    from lookalike.search.query import Image, RecordId, Terms, Text, Vector
     from lookalike.stores.attached.attaching import Attached
     from lookalike.stores.attached.description import Attachment
     from lookalike.transfer.copy import CopyReport
     from lookalike.transfer.exports.export import ExportReport
+    from lookalike.transfer.imports.vector_import import ImportReport
     from lookalike.transfer.parity import Parity
     from lookalike.types import (
         Approximation,
@@ -129,6 +131,7 @@ __all__ = [
     "Database",
     "DecodingStopped",
     "Drift",
+    "EmbedderUnknown",
     "Evaluation",
     "Explainer",
     "Explanation",
@@ -141,6 +144,7 @@ __all__ = [
     "Hit",
     "Image",
     "ImageNotFound",
+    "ImportReport",
     "IndexReport",
     "InvalidArgument",
     "LabelsInvalid",
@@ -188,6 +192,7 @@ __all__ = [
     "Text",
     "Unanswerable",
     "UnusableImage",
+    "Vector",
     "VectorIncomplete",
     "VectorInfo",
     "VectorNotFound",
@@ -231,8 +236,10 @@ _HOMES = {
     "Terms": "search.query",
     "RecordId": "search.query",
     "Text": "search.query",
+    "Vector": "search.query",
     "CopyReport": "transfer.copy",
     "ExportReport": "transfer.exports.export",
+    "ImportReport": "transfer.imports.vector_import",
     "Parity": "transfer.parity",
     "Approximation": "types",
     "CollectionInfo": "types",

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from lookalike.search.search import LeastSimilarity
     from lookalike.stores.damage import Damage
     from lookalike.transfer.exports.export import ExportReport, Form, LineForm
+    from lookalike.transfer.imports.vector_import import ImportReport
     from lookalike.types import (
         Approximation,
         CollectionInfo,
@@ -462,6 +463,70 @@ class Collection:
             self._store, self._models, self.name, paths_of(paths), options, progress
         )
         return report
+
+    def import_vectors(
+        self,
+        path: str | Path,
+        *,
+        model: str | None = None,
+        space: str | None = None,
+        id: str | None = None,  # noqa: A002 as it is called in tables
+        uri: str | None = None,
+        vector: str | None = None,
+        fields: Mapping[str, str] | None = None,
+        metadata: str | None = None,
+        digest: str | None = None,
+        ids: str | Path | None = None,
+        base: str | Path | None = None,
+        pictures: str | Path | None = None,
+        encoding: str | None = None,
+        name: str | None = None,
+        dry_run: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        progress: Progress = silent,
+    ) -> ImportReport:
+        """Take vectors that others computed, from a file or folder; the collection is made if it is missing.
+
+        What is not said of the columns is guessed, and told. The same import again changes nothing, and goes
+        on where one was interrupted; labels that people have put right since stay.
+
+        Args:
+            path: Parquet, Arrow, Feather, .npy, CSV, JSON or JSON lines; or a folder of clip-retrieval,
+                FiftyOne or Hugging Face's datasets.
+            model: the embedder that the vectors were made by; its weights have to be on this machine. Where
+                there are pictures and no vectors, it embeds them.
+            space: instead, a name for an embedder that is unknown here: then vectors answer, and neither
+                pictures nor texts can be asked for.
+            id: the column that names the rows.
+            uri: the column of the pictures' paths or URIs.
+            vector: the column of vectors; `emb_*` for columns that have a number each.
+            fields: of each field a column.
+            metadata: the column that is kept as metadata.
+            digest: the column with the SHA-256 of the pictures.
+            ids: of a .npy, the file that names its rows: .npy, .txt, or a table with more columns.
+            base: the folder, or `s3://bucket/prefix`, that paths are relative to; None: the file's own.
+            pictures: a folder into which pictures are written that are in the file; None: they are not kept.
+            encoding: of CSV that is not UTF-8; None to guess.
+            name: of the vector in the collection; None: the file's, or `image`.
+            dry_run: look at the first rows only.
+            max_pixels: images with more pixels are skipped, where they are embedded.
+            progress: called with rows done and rows to do, where the file tells that.
+
+        Raises:
+            PathNotFound: a file is not there.
+            InvalidArgument: it cannot be read, a column is not there, or nobody says what made the vectors.
+            SpaceMismatch: the collection has other vectors.
+            ModelNotFound, WeightsMissing, ExtraMissing: of the embedder, or of what reads the file.
+        """
+        from lookalike.transfer.imports.columns import Wanted
+        from lookalike.transfer.imports.vector_import import ImportOptions, import_vectors
+
+        wanted = Wanted(id, uri, vector, metadata, digest, fields or {})
+        options = ImportOptions(
+            model, space, wanted, None if ids is None else Path(ids), None if base is None else str(base),
+            None if pictures is None else Path(pictures), encoding, name, dry_run, max_pixels,
+        )  # fmt: skip
+        return import_vectors(self._store, self._models, self.name, Path(path), options, progress)
 
     def check_indexable(self) -> None:
         """Refuse a collection that cannot be indexed again here, before the work begins.

@@ -14,6 +14,7 @@
     │   └── ModelNotFound      no embedder of that name
     ├── Unanswerable           the data cannot answer the question: one class only, say
     │   ├── CollectionEmpty
+    │   ├── EmbedderUnknown    vectors of a model that nobody has named: no picture can be embedded
     │   ├── MemoryTooSmall     not all records fit into memory, and the question needs them there
     │   └── FolderEmpty        nothing is where records say that files are: a disk that is not mounted?
     ├── LabelsInvalid          a label file that cannot be read at all
@@ -183,6 +184,18 @@ class CollectionEmpty(Unanswerable):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"collection {name!r} is empty; `lookalike index PATH` fills it")
+
+
+class EmbedderUnknown(Unanswerable):
+    """A picture or words for vectors of which nobody has said by which embedder they were made."""
+
+    def __init__(self, collection: str, space: str) -> None:
+        self.collection = collection
+        self.space = space
+        super().__init__(
+            f"the vectors of {collection!r} are of the space {space!r}, whose model lookalike does "
+            f"not know: ask by a vector or by an image of the collection; no picture or text can be compared"
+        )
 
 
 class FolderEmpty(Unanswerable):

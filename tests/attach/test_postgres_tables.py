@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier
 
 import lookalike
+from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
 from tests.attach.foreign_tables import (
     COLORS,
@@ -171,6 +172,8 @@ def test_langchain_s_tables(owner: psycopg.Connection[Any], database: lookalike.
     agree(ask(database, "lc", queries, 6, where={"page": [1, 3.0]}), expected)
     (record,) = database["lc"].get(["%EC%82%AC%EC%A7%84%207%2Fa"])
     assert (record.fields["page"], record.metadata, record.uri) == (3, metadata[7], "7.jpg")
+    answer = database.sql("SELECT page, count(*), max(vector_dims(vector)) FROM lc GROUP BY page ORDER BY 1")
+    assert answer.rows[:2] == [("0", 23, 8), ("1", 23, 8)]
     assert database["lc"].search(lookalike.RecordId(record.id), k=1).hits
 
 
@@ -276,3 +279,18 @@ def test_who_may_only_read_attaches(
     finally:
         owner.execute(SQL("DROP OWNED BY {}").format(Identifier(reader)))
         owner.execute(SQL("DROP ROLE {}").format(Identifier(reader)))
+
+
+class TestPostgresTable(AttachedTableContract):
+    @pytest.fixture
+    def make_table(self, owner: psycopg.Connection[Any], postgres_server: str, tmp_path: Path) -> MakeTable:
+        def make(rows: Rows) -> lookalike.Database:
+            owner.execute("CREATE TABLE parts (id integer PRIMARY KEY, labels jsonb, v vector(4))")
+            with owner.cursor() as cursor:
+                cursor.executemany(
+                    "INSERT INTO parts VALUES (%s, %s, %s)",
+                    [(int(one), json.dumps(fields), text(v)) for one, (fields, v) in rows.items()],
+                )
+            return lookalike.open(postgres_server, cache=tmp_path)
+
+        return make

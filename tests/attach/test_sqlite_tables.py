@@ -6,14 +6,27 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import lookalike
+from lookalike.cli import main
 from lookalike.stores.query import Query
+from lookalike.stores.sqlite import foreign_tables
+from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
-from tests.attach.foreign_tables import Story, check_story, make_items, nearest, story  # noqa: F401 a fixture
+from tests.attach.foreign_tables import (
+    Story,
+    agree,
+    ask,
+    check_story,
+    make_items,
+    nearest,
+    numbers,
+    story,  # noqa: F401 a fixture
+)
 
 
 def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
@@ -80,3 +93,130 @@ def test_the_table_of_the_first_story(story: Story, tmp_path: Path) -> None:  # 
         connection.commit()
     with lookalike.open(f"sqlite:///{tmp_path}/plant.db", cache=tmp_path / "cache") as database:
         check_story(database, story)
+
+
+def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(tmp_path / "odd.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute('CREATE TABLE "이상한 ""표" (uuid TEXT, "la bel" TEXT, v TEXT, picture TEXT)')
+        good = numbers(30, 4)
+        rows: list[tuple[Any, ...]] = [
+            (f"{n:02d}", "ab"[n % 2], json.dumps(one.tolist()), f"../{n}.jpg") for n, one in enumerate(good)
+        ]
+        rows += [
+            ("none", "a", None, None),
+            ("short", "a", "[1, 2, 3]", None),
+            ("zero", "a", "[0, 0, 0, 0]", None),
+            ("nan", "a", "[0, NaN, 0, 0]", None),
+            ("no list", "a", "[0, ", None),
+            (None, "a", "[1, 0, 0, 0]", None),
+            ("07", "b", "[1, 0, 0, 0]", None),
+            ("탱크/1", "b", "[0, 0, 0, 2]", "https://example.com/a b.jpg"),
+        ]
+        connection.executemany('INSERT INTO "이상한 ""표" VALUES (?, ?, ?, ?)', rows)
+        options = ["--store", f"sqlite:///{tmp_path}/odd.db", "--cache", str(tmp_path / "cache")]
+        pictures = tmp_path / "pictures"
+        pictures.mkdir()
+        more = ["-c", "odd", "--space", "theirs", "--base", str(pictures), "--path", "picture"]
+        assert main(["attach", '이상한 "표', "--format", "jsonl", "--dry-run", *more, *options]) == 0
+        said = capsys.readouterr()
+        line = json.loads(said.out)
+        assert (line["type"], line["records"], line["fields"]) == ("found", 31, {"la bel": "la bel"})
+        assert {(one["reason"], one["rows"], one["id"]) for one in line["left_out"]} == {
+            ("no vector (NULL)", 1, "none"),
+            ("a vector that has not 4 dimensions", 1, "short"),
+            ("a vector of zeros", 1, "zero"),
+            ("a vector with numbers that are not finite", 1, "nan"),
+            ("a vector that cannot be read as json", 1, "no list"),
+            ("an id that can be none: NULL, bytes, or longer than 512 characters", 1, "NULL"),
+            ("an id that another row has; one of these rows is the record", 1, "07"),
+        }
+        assert line["remarks"][0]["rows"] == 31
+        assert "1 row has a vector of zeros (the id zero, say)" in said.err
+        assert main(["info", "-c", "odd", *options]) == 1  # nothing was attached
+        assert main(["attach", '이상한 "표', *more, *options]) == 0
+        capsys.readouterr()
+        assert main(["search", "id:%ED%83%B1%ED%81%AC%2F1", "-c", "odd", "--format", "jsonl", *options]) == 0
+        first = json.loads(capsys.readouterr().out.splitlines()[0])
+        assert (first["id"], first["uri"]) == ("%ED%83%B1%ED%81%AC%2F1", "https://example.com/a%20b.jpg")
+        with lookalike.open(options[1], cache=options[3]) as database:
+            odd = database["odd"]
+            ids = [f"{n:02d}" for n in range(30)]
+            queries = numbers(4, 4, seed=9)
+            assert [record.uri for record in odd.get(["03"])] == [(tmp_path / "3.jpg").as_uri()]
+            for where, rows_of in (({}, range(30)), ({"la bel": ["a"]}, range(0, 30, 2))):
+                chosen = list(rows_of)
+                everyone = [*(ids[n] for n in chosen), *([] if where else ["%ED%83%B1%ED%81%AC%2F1"])]
+                vectors = np.vstack([good[chosen], *([] if where else [[0, 0, 0, 2.0]])])
+                expected = [nearest(one, vectors, everyone, 6) for one in queries]
+                agree(ask(database, "odd", queries, 6, where=where), expected)
+                with (
+                    pytest.MonkeyPatch.context() as patch
+                ):  # they do not fit into memory, and are read in blocks
+                    patch.setattr(foreign_tables, "kept_bytes", lambda: 0)
+                    patch.setattr(foreign_tables, "_BLOCK_BYTES", 100)
+                    with lookalike.open(options[1], cache=options[3]) as small:
+                        agree(ask(small, "odd", queries, 6, where=where), expected)
+            table = database.sql(
+                "SELECT count(*), max(cosine_similarity(vector, vector)), sum(id = uuid) FROM odd"
+            )
+            assert table.rows == [(38, 1.0, 37)]
+            # What the owner changes is seen, and by whoever has searched before.
+            connection.execute(
+                """UPDATE "이상한 ""표" SET v = '[9, 0, 0, 0]', "la bel" = 'c' WHERE uuid = '04'"""
+            )
+            connection.execute("""DELETE FROM "이상한 ""표" WHERE uuid IN ('05', 'none')""")
+            ((first_now, *_),) = ask(database, "odd", np.array([[1, 0, 0, 0]], np.float32))
+            agree([[first_now]], [[("04", 1.0)]])
+            assert (odd.info().count, odd.get(["05"]), odd.get(["04"])[0].fields) == (30, [], {"la bel": "c"})
+            assert [one.id for one in database.store.search_words("odd", "c", 5)] == ["04"]
+            assert [finding.collection for finding in database.check().findings] == ["odd"] * 6
+        assert main(["delete", "odd", "--yes", *options]) == 1
+        assert "lookalike detach odd" in capsys.readouterr().err
+        assert main(["detach", "odd", *options]) == 0
+        assert main(["search", "id:04", "-c", "odd", *options]) == 1
+        assert connection.execute('SELECT count(*) FROM "이상한 ""표"').fetchone() == (36,)
+
+
+def test_numbers_of_8_and_2_bytes(tmp_path: Path) -> None:
+    vectors = normalise(numbers(20, 6))
+    with closing(sqlite3.connect(tmp_path / "wide.db")) as connection:
+        for name, kind in (("wide", np.float64), ("narrow", np.float16)):
+            connection.execute(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, v BLOB, w BLOB)")
+            rows = [(n, one.astype(kind).tobytes(), one.tobytes()) for n, one in enumerate(vectors)]
+            connection.executemany(f"INSERT INTO {name} VALUES (?, ?, ?)", rows)
+        connection.commit()
+    with lookalike.open(f"sqlite:///{tmp_path}/wide.db", cache=tmp_path / "cache") as database:
+        with pytest.raises(lookalike.InvalidArgument, match="say --vector v or w"):
+            database.attach("wide", space="theirs")
+        with pytest.raises(lookalike.InvalidArgument, match="--model"):
+            database.attach("wide", vector="v")
+        for name, kind in (("wide", np.float64), ("narrow", np.float16)):
+            database.attach(name, space="theirs", vector="v")
+            kept = vectors.astype(kind)
+            agree(
+                ask(database, name, vectors[:3]),
+                [nearest(one, kept, list(range(20)), 5) for one in vectors[:3]],
+            )
+        # A copy is a collection of its own, which can all that they can.
+        with lookalike.open(f"sqlite:///{tmp_path}/own.db", cache=tmp_path / "cache") as own:
+            assert database.copy("wide", own).verified
+            expected = [nearest(one, vectors, list(range(20)), 5) for one in vectors[:3]]
+            agree(ask(own, "wide", vectors[:3]), expected)
+            assert own["wide"].delete().count == 20
+
+
+class TestSqliteTable(AttachedTableContract):
+    @pytest.fixture
+    def make_table(self, tmp_path: Path) -> MakeTable:
+        def make(rows: Rows) -> lookalike.Database:
+            with closing(sqlite3.connect(tmp_path / "theirs.db")) as connection:
+                connection.execute("CREATE TABLE parts (id INTEGER PRIMARY KEY, labels TEXT, v BLOB)")
+                connection.executemany(
+                    "INSERT INTO parts VALUES (?, ?, ?)",
+                    [(one, json.dumps(fields), v.tobytes()) for one, (fields, v) in rows.items()],
+                )
+                connection.commit()
+            return lookalike.open(f"sqlite:///{tmp_path}/theirs.db", cache=tmp_path)
+
+        return make

@@ -317,6 +317,15 @@ def test_what_was_indexed_is_indexed_again(writing: Client) -> None:
     indexed.wait()
     report = indexed.indexing()
     assert report.images == report.unchanged + report.relabelled == 60
+    (root,) = writing.folders().folders
+    below = writing.folders(root.name).folders
+    assert [each.path for each in below] == ["global", "local", "nominal"]
+    assert writing.folders(root.name, "local").images == 20
+    one = writing[COLLECTION].index(root.name, "local")
+    one.wait()
+    assert one.indexing().images == 20
+    with pytest.raises(ResourceNotFound):
+        writing.folders(root.name, "..")
 
 
 def test_a_job_that_fails_says_why(client: Client) -> None:

@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 
 from lookalike.cli import main
+from lookalike.database import Database
 from lookalike.integrity import uploads_check
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.registry import open_store
 from lookalike.testing.stores import flipped
 from lookalike.uris import file_uri, record_id
+from tests.attach.foreign_tables import make_items
 from tests.conftest import CommandLine
 
 PART = 1000
@@ -515,3 +517,19 @@ def test_a_bit_anywhere_is_noticed_or_changes_no_answer(
         assert code or out == answer, bit
         noticed += code != 0
     assert noticed > len(sound) // 16384 // 4
+
+
+def test_rows_of_others_that_are_no_records_are_for_their_owner_to_mend(tmp_path: Path, cache: Path) -> None:
+    file = tmp_path / "app.db"
+    make_items(file, 9)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("UPDATE items SET embedding = NULL WHERE item_id IN (3, 4)")
+        connection.execute("UPDATE items SET embedding = x'00' WHERE item_id = 5")
+        connection.commit()
+    with Database(f"sqlite:///{file}", cache=cache) as database:
+        database.attach("items", space="theirs")
+        found = {finding.damage: finding.todo for finding in database.check().findings}
+    assert len(found) == 2
+    assert "items: 2 rows: no vector (NULL) (id 3, say)" in found
+    assert any(damage.startswith("items: 1 row: ") for damage in found)
+    assert set(found.values()) == {"it is left out; whoever writes the table can mend it"}

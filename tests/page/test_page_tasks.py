@@ -79,7 +79,7 @@ def indexed(browser: Browser, site: Server) -> None:
         expect(roots).to_have_text(["out", "한국 사진"])
         expect(page.page.get_by_role("navigation", name="Where we are")).to_be_focused()
         expect(roots.first).to_be_disabled()
-        expect(page.page.locator(".folders")).to_contain_text("a link that leads out")
+        expect(page.page.locator(".folders")).to_contain_text("A link leads out of what may be indexed")
         roots.nth(1).click()
         expect(roots).to_have_text(sorted(LABELS))
         page.page.get_by_role("button", name="Index this folder").click()

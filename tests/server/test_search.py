@@ -201,8 +201,8 @@ def test_pages_put_together_are_one_long_list(
 REFUSED: list[tuple[dict[str, Any], int, int, str]] = [
     ({}, 0, 400, "nothing to search for"),
     ({"terms": []}, 0, 400, "nothing to search for"),
-    ({"terms": [{}]}, 0, 422, "a term is one of text, id and image"),
-    ({"terms": [{"text": "a", "id": "0" * 32}]}, 0, 422, "a term is one of text, id and image"),
+    ({"terms": [{}]}, 0, 422, "a term is one of text, id, image and vector"),
+    ({"terms": [{"text": "a", "id": "0" * 32}]}, 0, 422, "a term is one of text, id, image and vector"),
     ({"terms": [{"text": ""}]}, 0, 422, "terms/0/text"),
     ({"terms": [{"text": "   "}]}, 0, 400, ""),
     ({"terms": [{"text": "a" * 10_001}]}, 0, 422, "terms/0/text"),
@@ -236,6 +236,17 @@ REFUSED: list[tuple[dict[str, Any], int, int, str]] = [
     ({"terms": [{"image": 0}, {"image": 0, "sign": -1}]}, 1, 400, "cancel each other out"),
     ({"size": 10}, 1, 422, "size"),
 ]
+
+
+def test_a_vector_that_was_computed_elsewhere_finds_its_neighbours(service: InProcess) -> None:
+    records, vectors = service.database[COLLECTION].read()
+    query = {"terms": [{"vector": (3 * vectors[7]).tolist()}], "k": 3}
+    found = service.ask("search", query)["hits"]
+    by_id = service.ask("search", {"terms": [{"id": records[7].id}], "k": 3})["hits"]
+    assert [hit["id"] for hit in found] == [hit["id"] for hit in by_id]
+    assert found[0]["id"] == records[7].id
+    for wrong in ([1.0], [0.0] * vectors.shape[1]):
+        assert service.ask("search", {"terms": [{"vector": wrong}]}, status=400)["error"] == "InvalidArgument"
 
 
 def test_what_cannot_be_answered_is_refused_with_the_reason(

@@ -51,6 +51,7 @@ SECTIONS = {
         "detach": "Forget an attached table; nothing in it is changed.",
         "sql": "Answer one SQL STATEMENT that only reads.",
         "copy": "Copy a collection from the store FROM into the store TO.",
+        "import": "Take vectors that others computed, from files.",
         "export": "Write a collection as a table, as COCO or ImageFolder.",
         "parity": "Ask several stores the same, and compare the answers.",
         "default": "Make the vector NAME of a collection the default one.",

@@ -124,9 +124,10 @@ def search(
 ) -> None:
     """Find the images most like an image, a text, or a sum.
 
-    A TERM is an image file, the id of an image of the collection, or else words: "a red car". Terms are
-    added and subtracted with + and -, each a word of its own: "red car" + a.jpg - "at night". Exact search by
-    cosine similarity (−1 … 1), most similar first, unless --approximate asks for another.
+    A TERM is an image file, the id of an image of the collection, a .npy with one vector, or else words: "a
+    red car". Terms are added and subtracted with + and -, each a word of its own: "red car" + a.jpg - "at
+    night". Exact search by cosine similarity (−1 … 1), most similar first, unless --approximate asks for
+    another.
     """
     asked = read_query(terms, text=text)
     if box is not None:

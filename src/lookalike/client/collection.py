@@ -17,6 +17,7 @@ from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
 from lookalike.schemas.changes import Changed, Labels, Removal, Undone
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
+from lookalike.schemas.downloads import DownloadQuery
 from lookalike.schemas.drift import DriftQuery
 from lookalike.schemas.evaluate import EvaluateQuery
 from lookalike.schemas.images import Added, Correction, ImageDetails
@@ -25,7 +26,7 @@ from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.suggest import SuggestQuery
-from lookalike.search.query import Image, RecordId, Text, alternatives, as_query
+from lookalike.search.query import Image, RecordId, Text, Vector, alternatives, as_query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -334,6 +335,26 @@ class RemoteCollection:
             raise InvalidArgument("there is nothing to undo")
         return self._connection.request(Undone, "POST", *self._path, "undo", change.undo.id)
 
+    def download(
+        self,
+        ids: Sequence[str],
+        format: Literal["csv", "zip"] = "csv",  # noqa: A002 as the contract calls it
+        *,
+        address: str | None = None,
+    ) -> bytes:
+        """Return a file with what is known of some images.
+
+        Args:
+            ids: of the images, 10,000 at most.
+            format: `csv`: a row for each, a column for each field; `zip`: that, and a link for each.
+            address: where the service is reached, for the links; by default as it was reached here.
+
+        Raises:
+            InvalidArgument: no image, or too many.
+        """
+        asked = build_query(DownloadQuery, {"ids": list(ids), "format": format, "address": address})
+        return self._connection.send("POST", *self._path, "downloads", body=asked).content
+
     def remove(self, identity: str) -> None:
         """Take an image out of a collection; a writing key is needed."""
         self._connection.send("DELETE", *self._path, "images", identity, again=False)
@@ -586,6 +607,8 @@ def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]
     sign, term = summand
     if isinstance(term, Text):
         return {"text": term.text, "sign": sign}
+    if isinstance(term, Vector):
+        return {"vector": [float(number) for number in term.numbers], "sign": sign}
     region = {} if term.box is None else {"box": tuple(term.box)}
     if isinstance(term, RecordId):
         return {"id": term.id, "sign": sign, **region}

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.protocol import TextEmbedder
 from lookalike.embedders.ranged import ranged_name, split_name, with_range
-from lookalike.embedders.registry import cards, groups_of, known_cards, open_embedder
-from lookalike.errors import ModelNotFound, SpaceMismatch, Unanswerable
+from lookalike.embedders.registry import cards, families, groups_of, known_cards, open_embedder
+from lookalike.embedders.unknown import is_unknown
+from lookalike.errors import EmbedderUnknown, ModelNotFound, SpaceMismatch, Unanswerable
 from lookalike.types import Space
 
 if TYPE_CHECKING:
@@ -119,8 +120,11 @@ class Models:
 
         Raises:
             SpaceMismatch: it was made by another version of it.
+            EmbedderUnknown: nobody has said which embedder that is.
         """
         made = (vector or collection.vector()).space
+        if is_unknown(made):
+            raise EmbedderUnknown(collection.name, made.embedder)
         embedder = self.embedder(made.embedder)
         if made.embedder_fingerprint != embedder.fingerprint:
             space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
@@ -171,7 +175,7 @@ class Models:
     def groups(self, model: str) -> tuple[slice, ...]:
         """Return the ranges of columns that belong together in the features of an embedder."""
         plain, _ = split_name(model)
-        if ":" in plain:
+        if ":" in plain and plain.partition(":")[0] in families():
             return groups_of(self.embedder(model))
         card = cards().get(plain)
         return () if card is None else card.groups

@@ -25,8 +25,16 @@ def unknown_space(name: str, dimension: int) -> Space:
         raise InvalidArgument(f"a space has a name of 1 to {_LENGTH} characters")
     if name in cards() or (":" in name and name.partition(":")[0] in families()):
         raise InvalidArgument(f"{name!r} names a model: say --model {name} if the vectors are of it")
-    fingerprint = hashlib.sha256(f"an unknown embedder: {name}".encode()).hexdigest()
-    return Space(name, fingerprint, dimension)
+    return Space(name, _fingerprint(name), dimension)
+
+
+def is_unknown(space: Space) -> bool:
+    """Tell whether a space is that of an embedder which is known by a name only."""
+    return space.embedder_fingerprint == _fingerprint(space.embedder)
+
+
+def _fingerprint(name: str) -> str:
+    return hashlib.sha256(f"an unknown embedder: {name}".encode()).hexdigest()
 
 
 _LENGTH = 200

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from lookalike.embedders.models import DEFAULT_MODEL
 from lookalike.embedders.ranged import ranged_name, split_name
 from lookalike.embedders.speeds import note_speed
-from lookalike.errors import CollectionNotFound, InvalidArgument, PathNotFound
+from lookalike.embedders.unknown import is_unknown
+from lookalike.errors import CollectionNotFound, EmbedderUnknown, InvalidArgument, PathNotFound
 from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.ingest.completion import complete_vectors
@@ -218,6 +219,9 @@ def _encoders(store: Store, models: Models, name: str, options: IndexOptions) ->
     collection = None
     with suppress(CollectionNotFound):
         collection = store.collection(name)
+    for vector in () if collection is None else collection.vectors:
+        if is_unknown(vector.space):
+            raise EmbedderUnknown(name, vector.space.embedder)
     model = options.model
     if model is None and collection is not None:
         using = options.vector if options.vector in [each.name for each in collection.vectors] else None

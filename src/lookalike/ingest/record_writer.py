@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lookalike.errors import SpaceMismatch
 from lookalike.metric_learning.fitted import fitting_of
+from lookalike.stores.checks import ROUNDING
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ class RecordWriter:
         Args:
             records: no id twice.
             features: by the fingerprint of each embedder that the collection has vectors of: shape
-                (records, dimension), in the order of the records, of length 1 or not.
+                (records, dimension), in the order of the records, of length 1 or not; those that are, as far
+                as float32 goes, are kept bit by bit.
 
         Raises:
             CollectionNotFound: it was deleted meanwhile.
@@ -56,7 +60,7 @@ class RecordWriter:
 
     def _vectors(self, collection: CollectionInfo, features: Mapping[str, Features]) -> dict[Space, Vectors]:
         """Return a vector of each declared space for each row of features."""
-        plain = {fingerprint: normalise(rows) for fingerprint, rows in features.items()}
+        plain = {fingerprint: unit_rows(rows) for fingerprint, rows in features.items()}
         found = {}
         for vector in collection.vectors:
             rows = plain.get(vector.space.embedder_fingerprint)
@@ -70,3 +74,14 @@ class RecordWriter:
         if vector.space not in self._fittings:
             self._fittings[vector.space] = fitting_of(self._store, collection, vector)
         return self._fittings[vector.space]
+
+
+def unit_rows(rows: Features) -> Vectors:
+    """Return rows of length 1: those that are already, bit by bit."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    off = np.abs(lengths - 1) > ROUNDING
+    if not off.any():
+        return rows
+    unit = rows.copy()
+    unit[off] = normalise(rows[off])
+    return unit

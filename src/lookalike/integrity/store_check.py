@@ -115,7 +115,8 @@ class _StoreCheck:
                 name == fault.collection and one in fault.reason for name, one in self._without_vector
             ):
                 continue
-            finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=_RESTORE)
+            todo = fault.todo or _RESTORE
+            finding = Finding(self._store.url, fault.reason, fault.collection, fault.id, todo=todo)
             if fault.collection is not None and fault.id is not None:
                 finding = replace(finding, todo="`lookalike check --repair` writes it anew")
                 records = self._store.get(fault.collection, [fault.id]) if self._repair else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field, StrictBool
 
@@ -23,12 +23,18 @@ class AllowedFolder(RequestModel):
     )
 
 
+FolderProblem: TypeAlias = Literal["outside", "closed", "unnameable"]
+
+
 class FolderEntry(ResponseModel):
     """A folder in another, or a root."""
 
     name: str
     path: str = Field(description="Below its root; empty of a root itself.")
-    problem: str | None = Field(description="Why it cannot be indexed; null where it can.")
+    problem: FolderProblem | None = Field(
+        description="Why it cannot be indexed: a link leads out of its root, the service may not read it, or "
+        "its name is no UTF-8; null where it can."
+    )
 
 
 class Folders(ResponseModel):

@@ -21,13 +21,19 @@ Region: TypeAlias = Annotated[
 
 
 class Term(RequestModel):
-    """A picture, an image of the collection, or a text; added, or taken away."""
+    """A picture, an image of the collection, a text or a vector; added, or taken away."""
 
     text: str | None = Field(None, min_length=1, max_length=10_000, examples=["a red car"])
     id: Id | None = None
     image: DataUrl | int | None = Field(
         None,
         description="A picture; in a multipart request, the place of the `image` part that has it, from 0.",
+    )
+    vector: list[float] | None = Field(
+        None,
+        min_length=1,
+        max_length=65_536,
+        description="A vector of the collection's space that was computed elsewhere, of any length but 0.",
     )
     sign: Literal[1, -1] = 1
     box: Region | None = Field(
@@ -38,12 +44,12 @@ class Term(RequestModel):
     )
 
     @model_validator(mode="after")
-    def _one_of_three(self) -> Self:
-        if sum(each is not None for each in (self.text, self.id, self.image)) != 1:
-            raise ValueError("a term is one of text, id and image")
+    def _one_of_four(self) -> Self:
+        if sum(each is not None for each in (self.text, self.id, self.image, self.vector)) != 1:
+            raise ValueError("a term is one of text, id, image and vector")
         if self.box is not None and self.part is not None:
             raise ValueError("a region is given as box or as part, not as both")
-        if self.text is not None and (self.box is not None or self.part is not None):
+        if self.id is None and self.image is None and (self.box is not None or self.part is not None):
             raise ValueError("a region is of a picture or an image, and not of a text")
         return self
 

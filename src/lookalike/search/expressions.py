@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument, PathNotFound
-from lookalike.search.query import Image, RecordId, Sum, Summand, Text
+from lookalike.search.query import Image, RecordId, Sum, Summand, Text, Vector
 from lookalike.sources.files import SUFFIXES
 from lookalike.sources.frames import named_frame
 from lookalike.sources.objects import is_object
@@ -29,8 +29,8 @@ def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
     """Read terms with `+` or `-` between them, each a word of its own.
 
     A term is the image file of that name, if there is one, or the object that `s3://…` names, or the frame
-    that `film.mp4#t=12.5` names; else the id of
-    a record, if it is 32 hexadecimal digits; else a text, unless it is written as a path: with a separator
+    that `film.mp4#t=12.5` names, or the vector in a `.npy`; else the id of a record, if it is 32 hexadecimal
+    digits; else a text, unless it is written as a path: with a separator
     and no space, or with the end of an image's name.
 
     Args:
@@ -73,12 +73,12 @@ def within_box(query: Terms, box: Box) -> Terms:
     Raises:
         InvalidArgument: it has no image, or several.
     """
-    pictures = [term for _, term in query.summands if not isinstance(term, Text)]
+    pictures = [term for _, term in query.summands if not isinstance(term, Text | Vector)]
     if len(pictures) != 1:
         raise InvalidArgument(f"a box is a region of one image, and the query has {len(pictures)}")
     return Sum(
         tuple(
-            Summand(sign, term if isinstance(term, Text) else replace(term, box=box))
+            Summand(sign, term if isinstance(term, Text | Vector) else replace(term, box=box))
             for sign, term in query.summands
         )
     )
@@ -90,6 +90,8 @@ def _term(word: str) -> Term:
         return Image(word)
     if (frame := named_frame(word)) is not None and os.path.isfile(frame[0]):  # noqa: PTH113 - as said
         return Image(word)
+    if word.endswith(".npy") and os.path.isfile(word):  # noqa: PTH113 - as said
+        return Vector(_read_vector(word))
     if os.path.exists(word) and not (os.path.isdir(word) and _is_bare(word)):  # noqa: PTH110, PTH112 - as said
         return Image(word)
     if _ID.fullmatch(word):
@@ -101,6 +103,20 @@ def _term(word: str) -> Term:
         error.args = (f"{error}; --text says that these are words",)
         raise error
     return Text(word)
+
+
+def _read_vector(path: str) -> list[float]:
+    """Return the one vector in a file of NumPy."""
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidArgument(f"{path} is no vector of NumPy: {error}") from error
+    if found.dtype.kind not in "fiu" or found.size != max(found.shape, default=0):
+        raise InvalidArgument(f"{path} holds {found.dtype} of shape {found.shape}, and no one vector")
+    listed: list[float] = found.ravel().tolist()
+    return listed
 
 
 def _is_bare(word: str) -> bool:

@@ -16,6 +16,7 @@ from lookalike.errors import (
     CollectionEmpty,
     FieldNotFound,
     ImageNotFound,
+    InvalidArgument,
     SpaceMismatch,
     UnusableImage,
     VectorNotFound,
@@ -25,7 +26,7 @@ from lookalike.images.limits import MAX_PIXELS
 from lookalike.images.regions import check_box, crop
 from lookalike.ingest.embedding import MAX_BYTES, embed_files
 from lookalike.metric_learning.fitted import plain_of, plain_vector
-from lookalike.search.query import Embedding, Image, RecordId, Text
+from lookalike.search.query import Embedding, Image, RecordId, Text, Vector
 from lookalike.sources.locations import content, picture_place, readable_location
 from lookalike.sources.uploads import Upload
 from lookalike.stores.query import Query
@@ -130,7 +131,7 @@ def embed_images(
     models: Models,
     collection: CollectionInfo,
     vector: VectorInfo,
-    images: Iterable[Image | RecordId | Skipped],
+    images: Iterable[Image | RecordId | Vector | Skipped],
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[PlainVector | Skipped]:
     """Make plain vectors of images, many at a time.
@@ -140,8 +141,8 @@ def embed_images(
         models: with the embedder of the vector.
         collection: as the store has it.
         vector: a plain one of the collection, whose embedder is asked.
-        images: files, uploads, images that were embedded before, and records, or regions of them; what was
-            skipped before stays so.
+        images: files, uploads, images that were embedded before, records, or regions of them, and vectors;
+            what was skipped before stays so.
         max_pixels: images with more pixels are skipped.
 
     Yields:
@@ -150,6 +151,7 @@ def embed_images(
     Raises:
         ImageNotFound: no record has that id.
         SpaceMismatch: an image was embedded by another model, or the collection by another version of its.
+        InvalidArgument: a vector has other dimensions, or no direction.
     """
     levels = split_name(vector.space.embedder)[1]
     whole = (_region(spaces, collection, each, max_pixels, levels) for each in images)
@@ -165,6 +167,8 @@ def embed_images(
         for each in group:
             if isinstance(each, RecordId):
                 yield recorded_vector(spaces, models, collection, vector, each.id)
+            elif isinstance(each, Vector):
+                yield _given(vector, each)
             elif isinstance(each, Image) and each.embedding is not None:
                 yield _embedded(collection, vector, str(each.picture), each.embedding)
             elif isinstance(each, Skipped):
@@ -174,12 +178,12 @@ def embed_images(
 def _region(
     spaces: Spaces,
     collection: CollectionInfo,
-    image: Image | RecordId | Skipped,
+    image: Image | RecordId | Vector | Skipped,
     max_pixels: int,
     levels: Range,
-) -> Image | RecordId | Skipped:
+) -> Image | RecordId | Vector | Skipped:
     """Return the region of an image that is meant as an image of its own; a whole one as it is."""
-    if isinstance(image, Skipped) or image.box is None:
+    if isinstance(image, Skipped | Vector) or image.box is None:
         return image
     check_box(image.box)
     record: Record | None = None
@@ -281,6 +285,22 @@ def recorded_vector(
     for record, row in zip(records, vectors[vector.space], strict=True):
         return PlainVector(uri_text(record.uri), row, record.digest)
     raise ImageNotFound(collection.name, identity)
+
+
+def _given(vector: VectorInfo, term: Vector) -> PlainVector:
+    """Return a vector that was computed elsewhere, of length 1."""
+    try:
+        with np.errstate(over="ignore"):
+            numbers = np.asarray(term.numbers, np.float64).astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"a vector is a list of numbers: {error}") from error
+    if numbers.shape != (vector.space.dimension,):
+        raise InvalidArgument(
+            f"a vector of shape {numbers.shape} cannot be compared with {vector.name!r}: {vector.space}"
+        )
+    if not np.isfinite(numbers).all() or not numbers.any():
+        raise InvalidArgument("a vector of zeros, or with numbers that are not finite, has no direction")
+    return PlainVector("the vector", normalise(numbers[None])[0], None)
 
 
 def _embedded(collection: CollectionInfo, vector: VectorInfo, name: str, embedding: Embedding) -> PlainVector:

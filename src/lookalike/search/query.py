@@ -1,4 +1,4 @@
-"""What is searched for: texts, images and records, added to each other and taken away.
+"""What is searched for: texts, images, records and vectors, added to each other and taken away.
 
     Text("red car") - Image("a.jpg")
 
@@ -128,7 +128,15 @@ class RecordId(_Single):
     """The region that is meant, for which its file is read; None: all of it."""
 
 
-Term: TypeAlias = Text | Image | RecordId
+@dataclass(frozen=True, slots=True)
+class Vector(_Single):
+    """A vector of the collection's space, of any length but 0, that was computed elsewhere."""
+
+    numbers: Sequence[float]
+    """As many as the vectors of the collection have."""
+
+
+Term: TypeAlias = Text | Image | RecordId | Vector
 
 
 Conditions: TypeAlias = "Mapping[str, Value | Sequence[Value]]"

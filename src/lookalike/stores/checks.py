@@ -28,9 +28,9 @@ RESERVED = ("lookalike_", "sqlite_")
 """Beginnings of names that belong to our own tables and to SQLite's (sqlite.org/fileformat2.html, 2.6)."""
 
 LENGTH_TOLERANCE = 1e-4
-# float32 rounding leaves a normalised vector this close to length 1; what is further off is normalised again,
-# so that a dot product is a cosine to 1e-5 in every store.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
+"""float32 leaves a normalised vector this close to length 1; what is further off is normalised again, so that
+a dot product is a cosine to 1e-5 in every store."""
 _INT64 = 1 << 63
 _VECTOR_NAME = re.compile(f"[a-z][a-z0-9_-]{{0,{NAME_LENGTH - 1}}}")
 
@@ -163,7 +163,7 @@ def unit_vectors(collection: str, space: Space, vectors: Vectors, count: int | N
     wrong = np.flatnonzero(~(off <= LENGTH_TOLERANCE))  # negated, so that NaN is wrong
     if wrong.size:
         raise InvalidArgument(f"vector {wrong[0]} has length {lengths[wrong[0]]:.6g}, it must be 1")
-    again = off > _ROUNDING
+    again = off > ROUNDING
     if again.any():
         vectors = vectors.copy()
         vectors[again] = vectors[again] / lengths[again, None]

@@ -36,6 +36,8 @@ class StructureFault(NamedTuple):
     id: str | None
     """Of the record whose labels are repeated wrongly; `relabel` with what it has mends that."""
     reason: str
+    todo: str = ""
+    """What is to be done, where it is not what is done for stores of ours."""
 
 
 @dataclass(frozen=True, slots=True)

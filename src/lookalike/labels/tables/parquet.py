@@ -39,7 +39,7 @@ def read_parquet(path: Location) -> list[dict[str, Any]]:
                 raise Unusable(f"two columns of one name: the columns are {', '.join(schema.names)}")
             names = [field.name for field in schema if not _is_binary(pa.types, field.type)]
             rows: list[dict[str, Any]] = file.read(columns=names).to_pylist()
-            return [_plain(row) for row in rows]
+            return [plain(row) for row in rows]
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = (str(error).splitlines() or ["no Parquet file"])[0]
         raise Unusable(f"cannot be read as Parquet: {reason}") from error
@@ -52,12 +52,12 @@ def _is_binary(types: Any, kind: Any) -> bool:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return `value` as JSON has it."""
     if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -15,7 +15,7 @@ from lookalike.images.regions import WHOLE, check_box, crop
 from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
 from lookalike.schemas.values import Hit, Unusable
-from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text
+from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text, Vector
 from lookalike.server.http.csv_answers import CSV, FORMAT, columns_of, csv_response, csv_text, row_of
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
@@ -156,6 +156,8 @@ async def _embedded(
             terms.append(Summand(each.sign, Text(each.text, Embedding(next(rows), made_by))))
         elif each.id is not None:
             terms.append(Summand(each.sign, RecordId(each.id)))
+        elif each.vector is not None:
+            terms.append(Summand(each.sign, Vector(each.vector)))
     return Sum(tuple(terms))
 
 

@@ -22,11 +22,9 @@ from lookalike.sources.patterns import Patterns, left_out_folder
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from lookalike.schemas.index import FolderProblem
     from lookalike.sources.objects import Location
 
-_OUTSIDE = "a link that leads out of what the service may index"
-_CLOSED = "the service may not read it"
-_UNNAMEABLE = "its name is no UTF-8: `lookalike index` takes it"
 # What a pattern of .gitignore takes for more than itself.
 _SPECIAL = re.compile(r"[\\*?\[\] ]")
 
@@ -35,7 +33,7 @@ class Entry(NamedTuple):
     """A folder in another."""
 
     name: str
-    problem: str | None
+    problem: FolderProblem | None
     """Why it cannot be chosen; None where it can."""
 
 
@@ -85,7 +83,9 @@ class AllowedFolders:
         if isinstance(found, ObjectPath):
             return found
         if not _is_below(str(found), top):
-            raise Refused(403, f"{path!r} is or lies behind {_OUTSIDE}")
+            raise Refused(
+                403, f"{path!r} is or lies behind a link that leads out of what the service may index"
+            )
         if not os.path.isdir(found):  # noqa: PTH112 Path.is_dir raises where a name is too long
             raise _missing()
         return found
@@ -164,14 +164,14 @@ def _level_of_files(folder: Path, top: Location) -> Level:
     return _sorted(folders, images, films)
 
 
-def _entry(entry: os.DirEntry[str], top: Location) -> tuple[str, str | None]:
+def _entry(entry: os.DirEntry[str], top: Location) -> tuple[str, FolderProblem | None]:
     try:
         entry.name.encode()
     except UnicodeEncodeError:
-        return os.fsencode(entry.name).decode("utf-8", "replace"), _UNNAMEABLE
+        return os.fsencode(entry.name).decode("utf-8", "replace"), "unnameable"
     if not _is_below(entry.path, top):
-        return entry.name, _OUTSIDE
-    return entry.name, None if os.access(entry.path, os.R_OK | os.X_OK) else _CLOSED
+        return entry.name, "outside"
+    return entry.name, None if os.access(entry.path, os.R_OK | os.X_OK) else "closed"
 
 
 def _level_of_objects(folder: ObjectPath) -> Level:

@@ -155,6 +155,10 @@ def _identity(found: FoundTable, name: str | None, vector: str) -> str:
         some = [each.name for each in others if fits(each)]
         if len(some) == 1:
             return some[0]
+    if not others:
+        raise InvalidArgument(
+            f"{found.table} has no column that could name its rows: attach a view of it that has one"
+        )
     raise InvalidArgument(
         f"{found.table} has no one column that names its rows: say --id "
         f"{_one_of(each.name for each in others)}"

@@ -331,7 +331,11 @@ class AttachedBackend:
         """Return which rows of attached tables are no records, and what else is to be known of them."""
         return [
             StructureFault(
-                each.name, None, f"{each.table}: {one.count:,} rows: {one.reason} (id {one.example}, say)"
+                each.name,
+                None,
+                f"{each.table}: {'1 row' if one.count == 1 else f'{one.count:,} rows'}: {one.reason}"
+                f" (id {one.example}, say)",
+                "it is left out; whoever writes the table can mend it",
             )
             for each in self.notes.all().values()
             for one in self.tally(each).left_out

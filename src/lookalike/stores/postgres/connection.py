@@ -36,7 +36,7 @@ except ImportError as missing:
     raise ExtraMissing("PostgreSQL", "postgres") from missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from lookalike.stores.postgres.address import PostgresAddress
 
@@ -209,14 +209,20 @@ class PostgresServer:
         """
         return self._run(_WRITE, work)
 
-    def begin_alone(self) -> Transaction:
+    def begin_alone(self, before: Sequence[Composed] = ()) -> Transaction:
         """Begin a read-only transaction on a connection of its own, which the caller closes.
+
+        Args:
+            before: statements that are executed first, and left out where the server refuses them.
 
         Raises:
             StoreError: the class that fits what the server says.
         """
         connection = self._connect()
         try:
+            for statement in before:
+                with suppress(Error):
+                    connection.execute(statement)
             return self._begin(connection, _READ)
         except Error as error:
             connection.close()

@@ -34,7 +34,10 @@ from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.connection import SQL, Composed, Identifier, Literal, PostgresServer, Wire
 from lookalike.stores.postgres.encoding import binary_vectors, read_vectors
 from lookalike.stores.postgres.filters import matching
+from lookalike.stores.postgres.sql import answer
+from lookalike.stores.postgres.views import view_name
 from lookalike.stores.reranking import approximate_nearest, exact_nearest
+from lookalike.stores.view_columns import ColumnNames
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -109,8 +112,16 @@ class PostgresTables:
     def open(self, attachment: Attachment) -> PostgresTable:
         return PostgresTable(self, attachment)
 
-    def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table | None:
-        return None
+    def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table:
+        """Answer a statement: for which each attached table is a view of the name of its collection."""
+        columns = self.server.read(lambda transaction: _columns_of(transaction.connection, attachments))
+        views = [
+            SQL("CREATE TEMP VIEW {} AS {}").format(
+                Identifier(view_name(each.name)), PostgresTable(self, each).view(names)
+            )
+            for each, names in zip(attachments, columns, strict=True)
+        ]
+        return answer(self.server, statement, seconds, views)
 
     def close(self) -> None:
         self.server.close()
@@ -172,6 +183,19 @@ def _find(connection: Connection, names: Sequence[str], written: str) -> FoundTa
         (left_out,),
     ).fetchall()
     return FoundTable(table, _KINDS[kind], tuple(found), [json.loads(text) for (text,) in sample])
+
+
+def _columns_of(connection: Connection, attachments: Sequence[Attachment]) -> list[list[str]]:
+    """Return the names of the columns of some tables; none of one that has gone."""
+    found = []
+    for each in attachments:
+        rows = connection.execute(
+            "SELECT attname FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+            " AND NOT attisdropped ORDER BY attnum",
+            (each.table,),
+        ).fetchall()
+        found.append([name for (name,) in rows])
+    return found
 
 
 def _usual_dimension(connection: Connection, table: Identifier, column: str) -> int | None:
@@ -393,6 +417,22 @@ class PostgresTable:
                 ]
 
         return self._server.read(asked)
+
+    def view(self, names: Sequence[str]) -> Composed:
+        """Return the table with its own columns, and those of a collection that it has not."""
+        of, taken = self._of, ColumnNames(names)
+        columns: dict[str, Composed | SQL] = {"id": self._text_id(), "vector": self._vector}
+        if of.uri is not None:
+            columns["path"] = self._text_of(of.uri)
+        if of.metadata is not None:
+            columns["metadata"] = SQL("t.{}").format(Identifier(of.metadata))
+        columns |= {name: self._text_of(source) for name, source in of.fields}
+        more = [
+            SQL(", {} AS {}").format(value, Identifier(name))
+            for name, value in columns.items()
+            if taken.take(name) == name
+        ]
+        return SQL("SELECT t.*{} FROM {} AS t").format(SQL("").join(more), self._table)
 
     def _select(
         self, columns: Sequence[Composed | SQL], where: Where | None = None, having: str | None = None

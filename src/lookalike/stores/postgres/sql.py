@@ -21,9 +21,9 @@ from lookalike.stores.sql import AnswerLimit, too_long
 from lookalike.types import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from lookalike.stores.postgres.connection import PostgresServer
+    from lookalike.stores.postgres.connection import Composed, PostgresServer
 
 # Volatile because they answer otherwise each time, not because they do something.
 _HARMLESS = frozenset(
@@ -51,13 +51,14 @@ _MOST_MILLISECONDS = 2**31 - 1
 _SERVER = ("53", "57P", "58", "XX")
 
 
-def answer(server: PostgresServer, statement: str, seconds: float) -> Table:
+def answer(server: PostgresServer, statement: str, seconds: float, views: Sequence[Composed] = ()) -> Table:
     """Answer one statement on a connection of its own that can only read.
 
     Args:
         server: the store's.
         statement: SQL.
         seconds: after which it is stopped.
+        views: statements that make temporary views before; those that this user may not make are left out.
 
     Raises:
         QueryRefused: it does not parse, fails, would write, or is more than one statement.
@@ -67,7 +68,7 @@ def answer(server: PostgresServer, statement: str, seconds: float) -> Table:
     if "\0" in statement or not _encodable(statement):
         raise QueryRefused("a statement is text without NUL characters that UTF-8 can encode")
     deadline = time.monotonic() + seconds + _MARGIN
-    with closing(server.begin_alone().connection) as connection:
+    with closing(server.begin_alone(views).connection) as connection:
         try:
             milliseconds = max(1, min(round(seconds * 1000), _MOST_MILLISECONDS))
             connection.execute(f"SET LOCAL statement_timeout = {milliseconds:d}".encode())

@@ -29,15 +29,16 @@ from lookalike.stores.attached.foreign_vectors import (
     Counts,
     read_vectors,
 )
-from lookalike.stores.attached.json_paths import field_value, values_at
+from lookalike.stores.attached.json_paths import field_value, read_path, values_at
 from lookalike.stores.batches import chunks
 from lookalike.stores.sqlite.address import file_path
 from lookalike.stores.sqlite.encoding import quoted, stored_text
 from lookalike.stores.sqlite.errors import store_error
 from lookalike.stores.sqlite.matrix import SqliteMatrix, rows_of
 from lookalike.stores.sqlite.schema import APPLICATION_ID
-from lookalike.stores.sqlite.sql import answer_on
+from lookalike.stores.sqlite.sql import answer_on, make_verified_views
 from lookalike.stores.verification import fields_match
+from lookalike.stores.view_columns import ColumnNames
 from lookalike.uris import file_uri
 from lookalike.vectors.nearest import nearest_rows
 
@@ -119,19 +120,17 @@ class SqliteTables:
     def open(self, attachment: Attachment) -> SqliteTable:
         return SqliteTable(self, attachment)
 
-    def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table | None:
+    def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table:
+        """Answer a statement, for which each attached table is a view of the name of its collection."""
         with self.errors():
             connection = self._connect("mode=ro")
             try:
-                if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
-                    connection.close()
-                    return None  # the store itself answers, with all tables of its file
-                names = {name.lower() for (name,) in connection.execute("SELECT name FROM sqlite_master")}
                 connection.execute("PRAGMA temp_store = MEMORY")
+                if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
+                    make_verified_views(connection, {})
+                connection.create_function("lookalike_at", 2, _value_at, deterministic=True)
                 for each in attachments:
-                    if each.name.lower() not in names:
-                        view = f"CREATE TEMP VIEW {quoted(each.name)} AS SELECT * FROM {quoted(each.table)}"  # noqa: S608 quoted names
-                        connection.execute(view)
+                    _make_view(connection, each)
             except BaseException:
                 connection.close()
                 raise
@@ -300,8 +299,11 @@ class SqliteTable:
             for some in chunks([found.keys[place] for place in places], _TOGETHER):
                 rows = connection.execute(self._select([self._of.vector], len(some)), some).fetchall()
                 read = read_vectors([row[1] for row in rows], self._written, self._dimension)
-                there += [str(row_id(rows[place][0])) for place in read.rows]
-                parts.append(read.vectors)
+                first: dict[str, int] = {}
+                for at, place in enumerate(read.rows):
+                    first.setdefault(str(row_id(rows[place][0])), at)  # of rows of one id
+                there += first
+                parts.append(read.vectors[list(first.values())])
         return there, np.concatenate(parts)
 
     def nearest(self, queries: Vectors, query: Query) -> list[list[tuple[str, float]]]:
@@ -433,8 +435,10 @@ class SqliteTable:
                 kept.append(at)
                 keys.append(some[number][0])
                 rows.append(self._row(identity, some[number], place_of, read.vectors[at]))
+            there = {read.rows[at] for at in kept}
             for number in read.not_unit:
-                remarks.add(NOT_UNIT, some[number][0])
+                if number in there:
+                    remarks.add(NOT_UNIT, some[number][0])
             total += len(kept)
             if 4 * self._dimension * total <= room:
                 parts.append(read.vectors[kept])
@@ -472,6 +476,46 @@ class SqliteTable:
         version = int.from_bytes(content_checksum(vector.tobytes()), "big") >> 1
         said = None if place is None else str(place)
         return ForeignRow(identity, said, fields, {}, version, digest if isinstance(digest, str) else None)
+
+
+def _value_at(content: object, path: str) -> Scalar | None:
+    """Return what is at a path in the JSON of a column: the function `lookalike_at` of SQL."""
+    return field_value(values_at(_document(content), read_path(path)))
+
+
+def _make_view(connection: sqlite3.Connection, of: Attachment) -> None:
+    """Make the view of an attached table: its own columns, and those of a collection that it has not."""
+    rows = connection.execute(f"PRAGMA table_xinfo({quoted(of.table)})").fetchall()
+    names = ColumnNames(row[1] for row in rows)
+    written = cast("Written", of.detail("written") or "float32")
+
+    def vector(content: object) -> bytes | None:
+        found = read_vectors([content], written, of.space.dimension)
+        return found.vectors[0].tobytes() if found.rows else None
+
+    function = f"lookalike_vector_{content_checksum(repr(of).encode()).hex()}"
+    connection.create_function(function, 1, vector, deterministic=True)
+
+    def at(source: Source) -> str:
+        column = f"t.{quoted(source.column)}"
+        return column if source.path is None else f"lookalike_at({column}, {text_literal(source.path)})"
+
+    columns = {"id": f"CAST(t.{quoted(of.id)} AS TEXT)", "vector": f"{function}(t.{quoted(of.vector)})"}
+    if of.uri is not None:
+        columns["path"] = at(of.uri)
+    if of.metadata is not None:
+        columns["metadata"] = f"t.{quoted(of.metadata)}"
+    columns |= {name: at(source) for name, source in of.fields}
+    more = [f", {value} AS {quoted(name)}" for name, value in columns.items() if names.take(name) == name]
+    connection.execute(f"DROP VIEW IF EXISTS temp.{quoted(of.name)}")
+    connection.execute(
+        f"CREATE TEMP VIEW {quoted(of.name)} AS SELECT t.*{''.join(more)} FROM main.{quoted(of.table)} AS t"  # noqa: S608
+    )
+
+
+def text_literal(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _end(connection: sqlite3.Connection) -> None:
@@ -541,19 +585,31 @@ def _vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
         usual = max(sorted(set(lengths)), key=lengths.count)
         if usual % 4 or not usual or 2 * lengths.count(usual) < len(lengths):
             return None, "float32"
-        # Numbers of 8 bytes read as 4 make nonsense: exponents all over.
-        for written, kind in TYPES.items():
-            fits = usual % np.dtype(kind).itemsize == 0
-            sound = [np.frombuffer(one, kind) for one in values if fits and len(one) == usual]
-            if sound and _look_like_numbers(np.concatenate(sound)):
-                return len(sound[0]), cast("Written", written)
-        return usual // 4, "float32"
+        # Numbers of 8 or 2 bytes read as 4 make nonsense; vectors of length 1 are those of length 1.
+        read = {written: _numbers_of(values, usual, kind) for written, kind in TYPES.items()}
+        unit = (written for written, some in read.items() if some is not None and _are_unit(some))
+        sound = (written for written, some in read.items() if some is not None and _look_like_numbers(some))
+        found = next(unit, None) or next(sound, "float32")
+        return usual // np.dtype(TYPES[found]).itemsize, cast("Written", found)
     if values and all(isinstance(value, str) and value.lstrip()[:1] == "[" for value in values):
         lists = [found for value in values if isinstance(found := _document(value), list)]
         lengths = [len(one) for one in lists if all(isinstance(number, int | float) for number in one)]
         if lengths and 2 * len(lengths) >= len(values) and max(lengths) > 1:
             return max(sorted(set(lengths)), key=lengths.count), "json"
     return None, "float32"
+
+
+def _numbers_of(values: Sequence[bytes], size: int, kind: str) -> NDArray[Any] | None:
+    """Return the vectors that have so many bytes, as numbers of a kind; None where that cannot be."""
+    if size % np.dtype(kind).itemsize:
+        return None
+    return np.stack([np.frombuffer(one, kind) for one in values if len(one) == size])
+
+
+def _are_unit(vectors: NDArray[Any]) -> bool:
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    return bool(np.mean(np.abs(lengths - 1) < 0.01) > 0.9)  # noqa: PLR2004, RUF100
 
 
 def _look_like_numbers(numbers: NDArray[Any]) -> bool:

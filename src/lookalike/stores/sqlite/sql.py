@@ -74,7 +74,7 @@ def answer(file: SqliteFile, statement: str, seconds: float, damage: DamageLog) 
     if stored is not None:
         try:
             with file.errors():
-                _verify_vectors(connection, faults)
+                make_verified_views(connection, faults)
         except BaseException:
             connection.close()
             raise
@@ -182,7 +182,7 @@ def _note(file: SqliteFile, faults: dict[tuple[str, str], str], damage: DamageLo
         damage.note(name, [Fault(identity, uri, reason)])
 
 
-def _verify_vectors(connection: sqlite3.Connection, faults: dict[tuple[str, str], str]) -> None:
+def make_verified_views(connection: sqlite3.Connection, faults: dict[tuple[str, str], str]) -> None:
     """Put views before those of the collections, for this connection only, whose vectors are verified.
 
     Only a statement that asks for vectors reads and verifies them.

@@ -65,7 +65,7 @@ function Folders({ found: { root, folders }, open }) {
         >
           <${Icon} name="folder" /><bdi>${short(name, 120)}</bdi>
         </button>
-        ${problem !== null && html`<span class="soft" lang="en">${problem}</span>`}
+        ${problem !== null && html`<span class="soft">${t(`folder.problem.${problem}`)}</span>`}
       </li>`,
     )}
   </ul>`;

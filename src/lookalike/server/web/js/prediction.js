@@ -77,7 +77,7 @@ function Verdict({ found, by, image, children }) {
 }
 
 /** What it is called; a doubtful label is smaller, and has the runner-up beside it. */
-function Label({ found: { label, doubtful, usual, runner_up: runner } }) {
+function Label({ found: { label, doubtful, confidence, usual, runner_up: runner } }) {
   if (label === null) return html`<h2 class="label unknown">${t("classify.unknown")}</h2>`;
   if (!doubtful) return html`<h2 class="label"><${Value} value=${label} longest=${200} /></h2>`;
   return html`<h2 class="label doubtful">
@@ -86,7 +86,9 @@ function Label({ found: { label, doubtful, usual, runner_up: runner } }) {
     <p>
       ${runner &&
       html`${t("classify.runner")} <b><${Value} value=${runner.label} longest=${100} /></b> (${percent(runner.share, 0)}). `}
-      ${usual !== null && t("classify.below", { usual: percent(usual) })}
+      ${usual !== null && confidence < usual
+        ? t("classify.below", { usual: percent(usual) })
+        : t("classify.half")}
     </p>`;
 }
 

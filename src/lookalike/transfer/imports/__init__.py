@@ -1,0 +1,1 @@
+"""Vectors that others computed, read from their files and kept as records."""

@@ -1,0 +1,135 @@
+"""Tables in JSON: lines, or one list of objects, of which no more than a few are held."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
+from lookalike.transfer.exports.columns import VECTOR
+from lookalike.transfer.imports.blocks import MOST_ROWS, Block
+from lookalike.transfer.imports.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import TextIO
+
+# Characters that are read at once.
+_CHUNK = 1 << 20
+
+
+def json_table(path: Path, key: str | None = None) -> Table:
+    """Return the table in JSON lines, or in a list of objects.
+
+    Args:
+        path: the file, in UTF-8.
+        key: the member of the document that is the list; None: the document is, or has lines.
+    """
+
+    def blocks() -> Iterator[Block]:
+        start = 0
+        some: list[dict[str, Any]] = []
+        for item in _items(path, key):
+            some.append(_flat(item))
+            if len(some) == MOST_ROWS:
+                yield _block(start, some)
+                start += len(some)
+                some = []
+        if some:
+            yield _block(start, some)
+
+    return Table("JSON", path.parent, blocks, path.name)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of `lookalike export` with a column for each vector; any other as it is."""
+    vectors = row.get("vectors")
+    if not isinstance(vectors, dict) or "fields" not in row:
+        return row
+    others = {name: value for name, value in row.items() if name not in ("vectors", "prediction")}
+    return {**others, **{VECTOR + name: vector for name, vector in vectors.items()}}
+
+
+def _block(start: int, rows: Sequence[dict[str, Any]]) -> Block:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Block(start, len(rows), {name: [row.get(name) for row in rows] for name in names})
+
+
+def _items(path: Path, key: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a list, or of lines.
+
+    Raises:
+        InvalidArgument: it is no UTF-8, no JSON, or holds other things.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            window = _Window(file)
+            if key is not None and not window.skip_to(key):
+                raise InvalidArgument(f"{display(path)} has no list {key!r}")
+            for item in window.values():
+                if not isinstance(item, dict):
+                    raise InvalidArgument(f"{display(path)} holds {type(item).__name__}, and no objects")
+                yield item
+    except UnicodeDecodeError as error:
+        raise InvalidArgument(f"{display(path)} is no UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(f"{display(path)} is no JSON: {error}") from error
+
+
+class _Window:
+    """The part of a JSON text that is held, and where in it the next value begins."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._held = ""
+        self._place = 0
+        self._ended = False
+        self._decoder = json.JSONDecoder()
+
+    def skip_to(self, key: str) -> bool:
+        """Go to the list that a member of the outer object is; tell whether there is one."""
+        while True:
+            at = self._held.find(f'"{key}"')
+            bracket = self._held.find("[", at) if at >= 0 else -1
+            if bracket >= 0:
+                self._place = bracket
+                return True
+            if self._ended:
+                return False
+            self._more()
+
+    def values(self) -> Iterator[Any]:
+        """Yield the values of a list, or of lines, to the end of either.
+
+        Raises:
+            ValueError: what follows is no JSON.
+        """
+        while self._next():
+            try:
+                value, self._place = self._decoder.raw_decode(self._held, self._place)
+            except ValueError:
+                if self._ended:
+                    raise
+                self._more()
+            else:
+                yield value
+
+    def _next(self) -> bool:
+        """Go to the next value; tell whether there is one."""
+        while True:
+            while self._place < len(self._held) and self._held[self._place] in "[, \t\r\n":
+                self._place += 1
+            if self._place < len(self._held):
+                return self._held[self._place] != "]"
+            if self._ended:
+                return False
+            self._more()
+
+    def _more(self) -> None:
+        """Read as much again as is held, so that a large value is not tried too often."""
+        rest = self._held[self._place :]
+        piece = self._file.read(max(_CHUNK, len(rest)))
+        self._ended = not piece
+        self._held, self._place = rest + piece, 0
