@@ -87,7 +87,7 @@ class NonsenseCutoff:
     height: float
     """The standardised similarity that a hit must exceed."""
     least: float
-    """What a hit must reach at any rate: 0, as what points away is not alike, unless texts were taken away."""
+    """What a hit must reach in any case: 0, what points away is not alike; −1 where texts are taken away."""
 
     def similarity(self, query: Vectors) -> float:
         """Return the similarity that the hits of a text, or of a sum of texts, must reach.
