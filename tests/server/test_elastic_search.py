@@ -467,7 +467,7 @@ def folder(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_paths_are_relative_to_what_was_indexed_or_named(
     store: str, folder: Path, tmp_path: Path, cache: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = f"sqlite:///{tmp_path}/a.db"
+    url = f"sqlite:///{tmp_path}/{uuid.uuid4().hex}.db"  # what was indexed is noted in the cache
     if store == "elasticsearch":
         server = request.getfixturevalue("elasticsearch_server")
         url = f"{server}?prefix=t{uuid.uuid4().hex[:12]}&shards=1&replicas=0"

@@ -62,6 +62,8 @@ _ATTACHING = {
     "sqlite": ("sqlite", "SqliteTables"),
     "postgresql": ("postgres", "PostgresTables"),
     "postgres": ("postgres", "PostgresTables"),
+    "elasticsearch+http": ("elasticsearch", "ElasticsearchTables"),
+    "elasticsearch+https": ("elasticsearch", "ElasticsearchTables"),
     "oracle": ("oracle", "OracleTables"),
 }
 

@@ -54,11 +54,9 @@ def index_named(service: Service, asked: str) -> Index:
         known = [(Index(one.name, None), (f"{_PREFIX}{same_name(one.name)}",)) for one in service.served()]
     else:
         served = [same_name(name) for name in service.settings.collections]
-        known = [
-            (Index(one.collection, one.key), one.names)
-            for one in documents.indexes()
-            if not served or same_name(one.collection) in served
-        ]
+        ours = [(Index(one.collection, one.key), one.names) for one in documents.indexes()]
+        theirs = [(Index(one.name, one.table), (one.table,)) for one in service.database.attached()]
+        known = [each for each in ours + theirs if not served or same_name(each[0].collection) in served]
     meant = dict(service.settings.index_aliases).get(asked, asked)
     for index, _ in known:
         if same_name(index.collection) == same_name(meant):

@@ -34,7 +34,7 @@ def _browse(service: Service, name: str, query: BrowseQuery) -> BrowseAnswer:
             fields={
                 field: value for field, value in record.fields.items() if wanted is None or field in wanted
             },
-            time=_iso(taken),
+            time=iso_time(taken),
             confidence=confidence,
         )
         for record, shown, taken, confidence in zip(records, names, listing.times(records), sure, strict=True)
@@ -47,10 +47,11 @@ def _browse(service: Service, name: str, query: BrowseQuery) -> BrowseAnswer:
     return BrowseAnswer(images=images, total=len(listing), version=version, groups=groups)
 
 
-def _iso(seconds: float | None) -> str | None:
+def iso_time(seconds: float | None) -> str | None:
+    """Return seconds since 1970 in ISO 8601, UTC; None where they are unknown or of a year beyond 9999."""
     if seconds is None:
         return None
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}Z"
-    except (OverflowError, ValueError, OSError):  # a year beyond 9999
+    except (OverflowError, ValueError, OSError):
         return None

@@ -289,7 +289,8 @@ async def _vector(request: Request, service: Service, collection: str, field: st
     def project() -> Vectors:
         asked = service.database[collection]
         kind = next((each for each in _KINDS if field.endswith(each)), "")
-        using = vector_of(field.removesuffix(kind), asked.info())
+        theirs = [one.vector for one in service.database.attached() if one.name == collection]
+        using = None if field in theirs else vector_of(field.removesuffix(kind), asked.info())
         return asked.project(Embedding(row, service.database.embedder(name).fingerprint), using)
 
     return await service.store_pool.run(project)
