@@ -346,6 +346,15 @@ class Store:
         self._of(name).put(name, stored, lambda entry: entry.given(checked))
         self.damage.forget(name, [record.id for record in records])
 
+    def check_takes_records(self, name: str) -> None:
+        """Refuse new records of an attached table, before the work that they take.
+
+        Raises:
+            StoreReadOnly: the collection is one.
+        """
+        if self._attached is not None and self._attached.has(name):
+            self._attached.refuse_rows(name)
+
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids, all or none; unknown ids are ignored.
 
