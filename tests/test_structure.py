@@ -504,6 +504,7 @@ BESIDE = {
     "search.expressions": "the syntax of the command line",
     "search.query": "the terms of a query",
     "search.hits.Hit": "a value",
+    "search.listing.moment": "when a picture was taken, as its record says",
     "evaluation.calibration": "imported before the first request needs it",
     "evaluation.evaluation.evaluation_lines": "an evaluation as JSON lines, of the command line and the page",
     "audit.reconsideration": "suspects whose evidence has changed since a job was done",

@@ -443,6 +443,7 @@ class Collection:
             LabelsInvalid: the labels cannot be read at all.
             ClusterError: there is no such cluster, or its processes end.
         """
+        self._store.check_takes_records(self.name)
         if workers is None and actors is not None:
             raise InvalidArgument("actors are of workers='ray' (--workers ray)")
         if actors is not None and actors < 1:
@@ -532,8 +533,10 @@ class Collection:
         """Refuse a collection that cannot be indexed again here, before the work begins.
 
         Raises:
+            StoreReadOnly: it is a table of others.
             SpaceMismatch: it was made by another version of an embedder.
         """
+        self._store.check_takes_records(self.name)
         collection = self.info()
         for vector in collection.vectors:
             self._models.embedder_of(collection, vector)
@@ -577,6 +580,7 @@ class Collection:
 
     def add_embedded(self, pictures: Sequence[Picture]) -> list[Record]:
         """Add pictures that one of the collection's embedders has embedded; new features are kept."""
+        self._store.check_takes_records(self.name)
         fresh: dict[str, dict[str, Features]] = {}
         for each in pictures:
             if not each.file.cached:

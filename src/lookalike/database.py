@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lookalike.search.query import Conditions
     from lookalike.stores.attached.attaching import Attached
     from lookalike.stores.attached.description import Attachment
+    from lookalike.stores.attached.foreign import Tally
     from lookalike.stores.damage import Damage
     from lookalike.stores.documents import KeepsDocuments
     from lookalike.stores.store import Store
@@ -227,9 +228,20 @@ class Database:
         forget_indexed(self.cache, self.url, attachment.name)
         return attachment.table
 
+    def tally(self, name: str) -> Tally:
+        """Count the rows of an attached table: those that are records, and those that are left out, and why.
+
+        Raises:
+            CollectionNotFound: no table is attached under that name.
+        """
+        tables = self._store.attached
+        return tables.tally(tables.attachment(name))
+
     def attached(self) -> list[Attachment]:
         """Return which tables of others are attached, by the names of their collections."""
-        return sorted(self._store.attached.notes.all().values(), key=lambda one: one.name)
+        with suppress(InvalidArgument):  # a store that attaches none
+            return sorted(self._store.attached.notes.all().values(), key=lambda one: one.name)
+        return []
 
     def _space_of(self, model: str | None, space: str | None, dimension: int | None) -> Space:
         if (model is None) is (space is None):

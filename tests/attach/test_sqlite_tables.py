@@ -13,6 +13,7 @@ import pytest
 
 import lookalike
 from lookalike.cli import main
+from lookalike.server.settings import Settings
 from lookalike.stores.query import Query
 from lookalike.stores.sqlite import foreign_tables
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
@@ -27,6 +28,7 @@ from tests.attach.foreign_tables import (
     numbers,
     story,  # noqa: F401 a fixture
 )
+from tests.service import in_process
 
 
 def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
@@ -171,6 +173,13 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
             assert (odd.info().count, odd.get(["05"]), odd.get(["04"])[0].fields) == (30, [], {"la bel": "c"})
             assert [one.id for one in database.store.search_words("odd", "c", 5)] == ["04"]
             assert [finding.collection for finding in database.check().findings] == ["odd"] * 6
+        capsys.readouterr()
+        assert main(["info", "-c", "odd", *options]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert 'attached the table 이상한 "표, it is only read' in told
+        assert "left out 1 row: a vector of zeros (the id zero, say)" in told
+        assert main(["index", str(pictures), "-c", "odd", *options]) == 1
+        assert "whose owner inserts its rows" in capsys.readouterr().err
         assert main(["delete", "odd", "--yes", *options]) == 1
         assert "lookalike detach odd" in capsys.readouterr().err
         assert main(["detach", "odd", *options]) == 0
@@ -220,3 +229,33 @@ class TestSqliteTable(AttachedTableContract):
             return lookalike.open(f"sqlite:///{tmp_path}/theirs.db", cache=tmp_path)
 
         return make
+
+
+def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
+    vectors = make_items(tmp_path / "app.db")
+    url = f"sqlite:///{tmp_path}/app.db"
+    with lookalike.open(url, cache=tmp_path) as database:
+        database.attach("items", space="theirs", writable=True)
+    with in_process(url, tmp_path, Settings()) as service:
+        client = service.client
+        (shown,) = client.get("/v1/collections").json()["collections"]
+        assert (shown["name"], shown["count"]) == ("items", 60)
+        found = client.post("/v1/collections/items/search", json={"terms": [{"id": "7"}], "k": 3}).json()
+        expected = nearest(vectors[6], vectors, list(range(1, 61)), 3)
+        assert [hit["id"] for hit in found["hits"]] == [one for one, _ in expected]
+        judged = client.post(
+            "/v1/collections/items/classify", json={"by": "color", "ids": ["7"], "k": 3}
+        ).json()
+        assert judged["predictions"][0]["votes"]
+        changed = client.patch("/v1/collections/items/images/7", json={"fields": {"color": "검정"}})
+        assert changed.status_code == 200, changed.text
+        with closing(sqlite3.connect(tmp_path / "app.db")) as owner:
+            assert owner.execute("SELECT color FROM items WHERE item_id = 7").fetchone() == ("검정",)
+            owner.execute(
+                "INSERT INTO items (item_id, color, embedding) VALUES (99, 'red', ?)", (vectors[6].tobytes(),)
+            )
+            owner.commit()
+        again = client.post("/v1/collections/items/search", json={"terms": [{"id": "7"}], "k": 2}).json()
+        assert {hit["id"] for hit in again["hits"]} == {"7", "99"}
+        assert client.delete("/v1/collections/items/images/99").status_code == 204
+        assert client.get("/v1/collections/items/images/99").status_code == 404

@@ -62,6 +62,8 @@ NEEDS = {
     "index some --approximate": "approximate",
     "copy sqlite:///here.db sqlite:///there.db --approximate": "approximate",
     "index table": "parquet",
+    "import table/metadata.parquet --space ours": "parquet",
+    "export out.parquet": "parquet",
     "index some table --collection both": "parquet",
     "search 'a red car'": "text",
     "classify some/a/0.png --labels red,green": "text",

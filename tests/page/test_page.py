@@ -320,6 +320,8 @@ def test_an_upload_that_is_no_image_gets_the_servers_line(
         expect(notice).to_contain_text("not an image")
         expect(notice).to_contain_text("<b>no image.jpg")
         assert notice.locator("b, script").count() == 0
+        # The same again would be refused again.
+        expect(notice.get_by_role("button")).to_have_count(0)
         page.go("classify")
         page.pick(file)
         expect(page.page.locator(".prediction .notice")).to_contain_text("not an image")
@@ -330,7 +332,7 @@ def test_a_picture_is_classified_with_votes_and_neighbours(page: Visit, photogra
     page.pick(photograph)
     page.settled()
     answer = page.page.locator(".prediction")
-    expect(answer.locator(".verdict .label")).to_have_text(re.compile("^(global|local|nominal)$"))
+    expect(answer.locator(".verdict .label > .value")).to_have_text(re.compile("^(global|local|nominal)$"))
     expect(answer).to_contain_text("1 image of the very same bytes had no vote")
     expect(answer.locator(".figures")).to_contain_text("%")
     shares = [int(each.rstrip("%")) for each in answer.locator(".votes .bar-value").all_text_contents()]
@@ -495,12 +497,16 @@ def test_the_page_speaks_korean_to_those_who_want_it(
         expect(page.page.locator(".views [aria-current]")).to_have_text("검색")
         page.search("천")
         expect(page.page.locator(".results .status")).to_contain_text("가장 닮은 이미지 24개")
-        # The server's own words stay English, and say so to a screen reader.
-        expect(page.page.locator(".remarks li").first).to_have_attribute("lang", "en")
+        # What the model knows is said with its name, until that has been read.
+        note = page.page.locator(".remarks li", has_text="efficientnet-lite0")
+        expect(note).to_contain_text("영어나 한국어 이름")
+        note.get_by_role("button", name="다시 보지 않기").click()
+        expect(note).to_have_count(0)
         with Database(store, cache=cache) as database:
             database["textile"].fit("label")
             page.search("옷감")
-            expect(page.page.locator(".remarks li").nth(1)).to_contain_text("맞추기 전의 벡터에서")
+            expect(page.page.locator(".remarks li")).to_contain_text(["맞추기 전의 벡터에서"])
+            expect(note).to_have_count(0)
             database["textile"].undo_fit()
         page.page.get_by_label("언어").select_option("en")
         expect(page.page.locator(".views [aria-current]")).to_have_text("Search")
@@ -1114,13 +1120,22 @@ def test_axe_finds_nothing_that_shuts_people_out(
             assert found == [], where
 
         page.go()
-        check("search, empty")
+        for n in range(2):
+            page.cards.nth(n).locator(".open").click(modifiers=["Control"])
+        page.page.get_by_role("button", name="Label", exact=True).click()
+        check("all images, two of them chosen")
+        page.page.get_by_role("button", name="Compare").click()
+        expect(page.page.locator("dialog .beside")).to_be_visible()
+        check("comparison")
         page.go(q="cloth", f=json.dumps({"label": ["local"]}), hybrid=1)
         page.settled()
         check("search")
         page.cards.first.locator(".open").click()
         expect(page.page.locator("dialog .facts")).to_be_visible()
         page.page.locator("dialog").get_by_role("button", name="Change label").click()
+        page.page.locator("dialog").get_by_role("button", name="Search by a part").click()
+        page.page.keyboard.press("ArrowLeft")
+        expect(page.page.get_by_role("button", name="Search for this part")).to_be_visible()
         check("details")
         identity = page.ids()[0]
         page.go("classify")

@@ -35,7 +35,7 @@ LOCAL = "127.0.0.1:8000"
 # What may be asked with POST and DELETE and changes no collection: see docs/service.md.
 READING = re.compile(
     r"/v1/(login|embeddings|jobs/\{id\}|collections/\{name\}/"
-    r"(search|browse|classify|anomaly|evaluations|audits|maps|drifts|suggestions))"
+    r"(search|browse|downloads|classify|anomaly|evaluations|audits|maps|drifts|suggestions))"
     r"|/_ml/.*/_infer|/_msearch|/\{index\}/(_search|_msearch|_count)"
 )
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from lookalike.server.caches.listings import SECONDS, ListingCache
-from tests.service import COLLECTION, InProcess
+from lookalike.server.caches.thumbnail_file import ThumbnailFile
+from lookalike.server.routes import image_files
+from lookalike.server.settings import Settings
+from tests.service import COLLECTION, InProcess, in_process
 
 
 def test_pages_put_together_are_the_collection(service: InProcess) -> None:
@@ -94,3 +100,51 @@ def test_a_region_of_an_image_or_of_a_picture_is_the_query(service: InProcess, s
         service.ask("search", {"terms": [{"id": first, **wrong}]}, status=400)
     service.ask("search", {"terms": [{"text": "cloth", "box": [0, 0, 5, 5]}]}, status=422)
     service.ask("search", {"terms": [{"id": "1" * 32, "box": [0, 0, 5, 5]}]}, status=404)
+
+
+def test_thumbnails_are_made_ahead_and_kept_on_disk(
+    store_url: str, cache: Path, tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(service: InProcess, identity: str) -> bytes:
+        answer = service.client.get(f"/v1/collections/{COLLECTION}/images/{identity}/thumbnail")
+        assert answer.status_code == 200
+        return answer.content
+
+    with in_process(store_url, cache, Settings(roots=(pictures,))) as service:
+        service.service.thumbnail_file = ThumbnailFile(tmp_path)
+        first = service.ask("browse", {"limit": 1, "offset": 30})["images"][0]["id"]
+        service.service.thumbnail_maker._thread.shutdown(wait=True)
+        assert service.service.thumbnails.size > 0
+        picture = shown(service, first)
+        with sqlite3.connect(tmp_path / "thumbnails.db") as kept:
+            assert kept.execute("SELECT count(*) FROM thumbnails").fetchone() == (60,)
+    monkeypatch.setattr(image_files, "thumbnails", None)  # nothing is made any more
+    with in_process(store_url, cache, Settings(roots=(pictures,))) as service:
+        service.service.thumbnail_file = ThumbnailFile(tmp_path)
+        assert shown(service, first) == picture
+
+
+def test_the_file_of_thumbnails_stays_below_its_bound(tmp_path: Path) -> None:
+    file = ThumbnailFile(tmp_path, 1 << 20)
+    full = [file.full]
+    for number in range(200):
+        file.put((number,), bytes([number]) * 10_000)
+        if number:
+            assert file.get((number,)) == bytes([number]) * 10_000
+    assert [*full, file.full] == [False, True]
+    assert 50 < sum(file.get((number,)) is not None for number in range(200)) < 120
+    with sqlite3.connect(tmp_path / "thumbnails.db") as kept:
+        kept.execute("UPDATE thumbnails SET picture = x'00'")
+    assert file.get((199,)) is None, "a damaged one is none"
+    file.close()
+    (tmp_path / "thumbnails.db").write_bytes(b"no database" * 1000)
+    file = ThumbnailFile(tmp_path)
+    file.put((1,), b"x")
+    assert file.get((1,)) == b"x"
+    file.close()
+    blocked = tmp_path / "a file"
+    blocked.touch()
+    nowhere = ThumbnailFile(blocked)
+    nowhere.put((1,), b"x")
+    assert nowhere.get((1,)) is None
+    assert nowhere.full

@@ -49,7 +49,7 @@ def test_a_filter_or_ids_choose(service: InProcess) -> None:
         ({"where": '{"nosuch": [1]}'}, 400),
         ({"id": ["0" * 32]}, 404),
         ({"id": ["0" * 32], "where": '{"label": ["local"]}'}, 400),
-        ({"id": ["../x"]}, 422),
+        ({"id": ["../x"]}, 404),
         ({"format": "parquet"}, 422),
     ],
 )

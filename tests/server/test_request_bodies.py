@@ -83,6 +83,7 @@ def ask(asked: tuple[InProcess, Told], method: str, path: str, **how: Any) -> An
 ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", f"/v1/collections/{COLLECTION}/search", {"terms": [{"text": "cloth"}], "k": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/browse", {"order": "label", "by": "label", "limit": 2}),
+    ("POST", f"/v1/collections/{COLLECTION}/downloads", {"ids": [IMAGE], "format": "zip"}),
     ("POST", f"/v1/collections/{COLLECTION}/classify", {"by": "label", "images": [], "k": 2}),
     ("POST", f"/v1/collections/{COLLECTION}/anomaly", {"images": [], "overlay": True}),
     ("POST", f"/v1/collections/{COLLECTION}/evaluations", {"by": "label"}),

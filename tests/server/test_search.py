@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lookalike.embedders.unknown import unknown_space
 from lookalike.schemas.search import MOST_TERMS, SearchAnswer
-from tests.service import COLLECTION, MIXED, InProcess, Server, data_url
+from lookalike.stores.registry import open_store
+from lookalike.types import Record
+from lookalike.vectors.metric import normalise
+from tests.service import COLLECTION, MIXED, InProcess, Server, data_url, until
 
 Typed = Callable[..., list[dict[str, Any]]]
 
@@ -247,6 +253,26 @@ def test_a_vector_that_was_computed_elsewhere_finds_its_neighbours(service: InPr
     assert found[0]["id"] == records[7].id
     for wrong in ([1.0], [0.0] * vectors.shape[1]):
         assert service.ask("search", {"terms": [{"vector": wrong}]}, status=400)["error"] == "InvalidArgument"
+
+
+def test_vectors_of_an_unknown_model_are_served(
+    make_service: Callable[..., InProcess], store_url: str
+) -> None:
+    vectors = np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
+    with open_store(store_url) as store:
+        space = unknown_space("theirs", 6)
+        store.create("foreign", space)
+        records = [
+            Record(f"row-{n}", f"row:x/{n}", f"row-{n}", {"label": "ab"[n % 2]}, {}, 0, 0) for n in range(9)
+        ]
+        store.put("foreign", records, {space: normalise(vectors)})
+    service = make_service(collections=("foreign",))
+    until(lambda: service.client.get("/readyz").status_code == 200)
+    ask = partial(service.client.post, "/v1/collections/foreign/search")
+    for term in ({"id": "row-4"}, {"vector": vectors[4].tolist()}):
+        assert ask(json={"terms": [term], "k": 1}).json()["hits"][0]["id"] == "row-4"
+    refused = ask(json={"terms": [{"text": "a red car"}]})
+    assert (refused.status_code, refused.json()["error"]) == (409, "EmbedderUnknown")
 
 
 def test_what_cannot_be_answered_is_refused_with_the_reason(

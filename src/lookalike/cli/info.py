@@ -21,6 +21,8 @@ from lookalike.file_names import display
 
 if TYPE_CHECKING:
     from lookalike.metric_learning.fitted import Fitting
+    from lookalike.stores.attached.description import Attachment
+    from lookalike.stores.attached.foreign import Tally
     from lookalike.types import VectorStatus
 
 
@@ -39,6 +41,8 @@ def info(settings: Settings, collection: str, form: str) -> None:
         values = {**{field: [] for field in found.fields}, **handle.values()}
         since = handle.added_since_fit()
         url = database.url
+        table = next((one for one in database.attached() if one.name == found.name), None)
+        tally = None if table is None else database.tally(found.name)
     if form == "jsonl":
         print_line(
             {
@@ -48,6 +52,8 @@ def info(settings: Settings, collection: str, form: str) -> None:
                 **collection_line(found),
                 "vectors": [_vector_line(each) for each in vectors],
                 "approximation": approximation_line(found.approximation),
+                **({} if table is None else {"table": table.table, "writable": table.writable}),
+                **({} if tally is None else {"left_out": {one.reason: one.count for one in tally.left_out}}),
             }
         )
         if fitting is not None:
@@ -73,6 +79,7 @@ def info(settings: Settings, collection: str, form: str) -> None:
             ("fingerprint", found.space.embedder_fingerprint),
             ("metric", found.space.metric_fingerprint),
             *(_fit_rows(fitting, since) if fitting is not None else ()),
+            *(_table_rows(table, tally) if table is not None and tally is not None else ()),
             ("cache", settings.cache),
         ],
     )
@@ -85,6 +92,15 @@ def info(settings: Settings, collection: str, form: str) -> None:
         rows.append((field, images, len(counts), shown + (", …" if len(counts) > 5 else "")))
     if rows:
         print_table(("field", "images", "values", "most frequent"), rows)
+
+
+def _table_rows(table: Attachment, tally: Tally) -> list[tuple[str, str]]:
+    changes = "corrections and removals are written" if table.writable else "it is only read"
+    left_out = (
+        ("left out", f"{counted(one.count, 'row')}: {one.reason} (the id {one.example}, say)")
+        for one in tally.left_out
+    )
+    return [("attached", f"the table {table.table}, {changes}"), *left_out]
 
 
 def _vector_line(status: VectorStatus) -> dict[str, object]:

@@ -17,6 +17,7 @@ from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
 from lookalike.schemas.changes import Changed, Labels, Removal, Undone
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
 from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
+from lookalike.schemas.downloads import DownloadQuery
 from lookalike.schemas.drift import DriftQuery
 from lookalike.schemas.evaluate import EvaluateQuery
 from lookalike.schemas.images import Added, Correction, ImageDetails
@@ -333,6 +334,26 @@ class RemoteCollection:
         if change.undo is None:
             raise InvalidArgument("there is nothing to undo")
         return self._connection.request(Undone, "POST", *self._path, "undo", change.undo.id)
+
+    def download(
+        self,
+        ids: Sequence[str],
+        format: Literal["csv", "zip"] = "csv",  # noqa: A002 as the contract calls it
+        *,
+        address: str | None = None,
+    ) -> bytes:
+        """Return a file with what is known of some images.
+
+        Args:
+            ids: of the images, 10,000 at most.
+            format: `csv`: a row for each, a column for each field; `zip`: that, and a link for each.
+            address: where the service is reached, for the links; by default as it was reached here.
+
+        Raises:
+            InvalidArgument: no image, or too many.
+        """
+        asked = build_query(DownloadQuery, {"ids": list(ids), "format": format, "address": address})
+        return self._connection.send("POST", *self._path, "downloads", body=asked).content
 
     def remove(self, identity: str) -> None:
         """Take an image out of a collection; a writing key is needed."""

@@ -20,6 +20,11 @@ class ImageDetails(Image):
         None,
         description="Of a frame of a film, when it appears: seconds from the beginning. `…/film` is the film",
     )
+    taken: str | None = Field(
+        None,
+        description="When it was taken, else when its file was written, in ISO 8601, UTC; null: unknown.",
+        examples=["2026-11-29T22:12:59Z"],
+    )
     corrected: dict[str, Value | None] = Field(
         {},
         description="Fields that a person has put right, with the value that was delivered; null: there was "

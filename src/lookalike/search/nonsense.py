@@ -86,6 +86,8 @@ class NonsenseCutoff:
     """The variance of similarities to one text, as is usual of texts that mean nothing."""
     height: float
     """The standardised similarity that a hit must exceed."""
+    least: float
+    """What a hit must reach in any case: 0, what points away is not alike; −1 where texts are taken away."""
 
     def similarity(self, query: Vectors) -> float:
         """Return the similarity that the hits of a text, or of a sum of texts, must reach.
@@ -95,7 +97,7 @@ class NonsenseCutoff:
         """
         variance = float(query @ self.covariance @ query)
         spread = math.sqrt((self.images * max(variance, 0.0) + OTHERS * self.usual) / (self.images + OTHERS))
-        return float(query @ self.mean) + self.height * spread
+        return max(self.least, float(query @ self.mean) + self.height * spread)
 
 
 def nonsense_cutoff(
@@ -133,7 +135,8 @@ def nonsense_cutoff(
     mean = sample.mean(axis=0)
     centred = sample - mean
     covariance = centred.T @ centred / len(sample)
-    return NonsenseCutoff(len(sample), mean, covariance, usual, reached + _MARGIN)
+    least = 0.0 if min(signs) > 0 else -1.0
+    return NonsenseCutoff(len(sample), mean, covariance, usual, reached + _MARGIN, least)
 
 
 class NonsenseCutoffs:

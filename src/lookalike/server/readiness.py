@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from lookalike.embedders.protocol import TextEmbedder
-from lookalike.errors import CollectionEmpty, ExtraMissing, InvalidArgument, LookalikeError
-from lookalike.search.query import Embedding, Text
+from lookalike.errors import CollectionEmpty, EmbedderUnknown, ExtraMissing, InvalidArgument, LookalikeError
+from lookalike.search.query import Embedding, Text, Vector
 from lookalike.search.query import Image as Picture
 from lookalike.server.http.problems import Refused
 
@@ -164,7 +164,11 @@ def warm(service: Service, collection: CollectionInfo) -> list[str]:
     """
     handle = service.database[collection.name]
     made_by = {collection.space.embedder_fingerprint}
-    queries = _queries(service, handle.embedder())
+    queries: list[Picture | Text | Vector]
+    try:
+        queries = [*_queries(service, handle.embedder())]
+    except EmbedderUnknown:  # vectors and its own images can be asked for
+        queries = [Vector([1.0] * collection.space.dimension)]
     for query in queries:
         with suppress(CollectionEmpty, InvalidArgument):
             handle.search(query, k=1)

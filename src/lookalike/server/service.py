@@ -18,6 +18,7 @@ from lookalike.server.caches.classifiers import ClassifierCache
 from lookalike.server.caches.embedders import EmbedderCache
 from lookalike.server.caches.field_counts import FieldCountCache
 from lookalike.server.caches.listings import ListingCache
+from lookalike.server.caches.thumbnail_file import ThumbnailFile
 from lookalike.server.caches.thumbnails import ThumbnailCache
 from lookalike.server.caches.undo import UndoCache
 from lookalike.server.storage.allowed_folders import AllowedFolders
@@ -26,6 +27,7 @@ from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.server.workers.embedding_queue import MOST_LONG, EmbeddingQueue
 from lookalike.server.workers.jobs import Jobs
 from lookalike.server.workers.thread_pool import ThreadPool
+from lookalike.server.workers.thumbnail_maker import ThumbnailMaker
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Service:
         self.listings = ListingCache(database)
         self.undo = UndoCache(self.delete_added)
         self.thumbnails = ThumbnailCache()
+        self.thumbnail_file = ThumbnailFile(database.cache)
+        self.thumbnail_maker = ThumbnailMaker()
         self.uploads = None if settings.uploads is None else UploadFolder(settings.uploads)
         self.classifiers = ClassifierCache(database)
         self.embedders = EmbedderCache(database, self.store_pool, self.collection)
@@ -89,6 +93,7 @@ class Service:
         self.jobs.abort()
         self.classifiers.abort()
         self.listings.abort()
+        self.thumbnail_maker.abort()
         self.embedding_queue.abort()
         for pool in self._pools:
             pool.abort()
@@ -106,10 +111,12 @@ class Service:
         self.jobs.close()
         self.classifiers.close()
         self.listings.close()
+        self.thumbnail_maker.close()
         self.embedding_queue.close()
         for pool in self._pools:
             pool.close()
         self.undo.close()
+        self.thumbnail_file.close()
         self._products.restore_original_limits()
 
     def changed(self, name: str, ids: Sequence[str] | None = None) -> None:

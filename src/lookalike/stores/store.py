@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -346,6 +347,15 @@ class Store:
         self._of(name).put(name, stored, lambda entry: entry.given(checked))
         self.damage.forget(name, [record.id for record in records])
 
+    def check_takes_records(self, name: str) -> None:
+        """Refuse new records of an attached table, before the work that they take.
+
+        Raises:
+            StoreReadOnly: the collection is one.
+        """
+        if self._attached is not None and self._attached.has(name):
+            self._attached.refuse_rows(name)
+
     def relabel(self, name: str, labels: Sequence[tuple[str, Fields, Metadata]]) -> None:
         """Replace fields and metadata of the records with these ids, all or none; unknown ids are ignored.
 
@@ -636,6 +646,8 @@ class Store:
             return _kept(entry, built.vector.info.space)
 
         _, ids = self._of(name).matching(name, None)
+        if self._of(name) is not self._backend:  # ids of others follow one another, ours are digests
+            ids.sort(key=lambda one: hashlib.sha256(one.encode()).digest())
         rows = self._of(name).read(name, ids[:QUERIES], lambda entry: [choose(entry)])
         if rows is None or not rows.vectors[0]:
             raise CollectionEmpty(built.entry.name)

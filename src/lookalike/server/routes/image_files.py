@@ -97,10 +97,10 @@ async def thumbnail(
     headers = {"ETag": f'"{record.digest}-{size}"', "Cache-Control": _CACHED}
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
-    picture = await service.image_pool.run(lambda: _small(service, collection, record, int(size)))
+    picture = await service.image_pool.run(lambda: small(service, collection, record, int(size)))
     if picture is None:
         picture = await service.slow_image_pool.run(
-            lambda: _small(service, collection, record, int(size), take_long=True)
+            lambda: small(service, collection, record, int(size), take_long=True)
         )
     return Response(picture, headers=headers, media_type="image/webp")
 
@@ -224,16 +224,25 @@ def disposition(name: str, suffix: str) -> str:
     return f"inline; filename=\"{ascii_only}\"; filename*=UTF-8''{quote(stem, safe='!#$&+-.^_`|~')}"
 
 
-def _small(
+def small(
     service: Service, collection: CollectionInfo, record: Record, size: int, *, take_long: bool = False
 ) -> bytes | None:
-    """Return an image small; None where that may take long, and it must not."""
+    """Return an image small, from memory, from disk, or made now; None where that may take too long.
+
+    Raises:
+        Refused: it is not to be read here, is gone, or has changed since it was indexed.
+        UnusableImage: it cannot be decoded.
+    """
     _, levels = split_name(collection.space.embedder)
     with service.roots.open(collection.name, record) as file:
         key: tuple[str | int, ...] = record.digest, size, str(levels), *_check_size(file, record)
         known = service.thumbnails.get(key)
         if known is not None:
             return known
+        kept = service.thumbnail_file.get(key)
+        if kept is not None:
+            service.thumbnails.put(key, kept)
+            return kept
         if split_frame(record.uri):
             if not take_long:
                 return None
@@ -246,6 +255,7 @@ def _small(
         return None
     (picture,) = thumbnails(data, display(service.roots.name(record)), [size], quality=QUALITY, levels=levels)
     service.thumbnails.put(key, picture)
+    service.thumbnail_file.put(key, picture)
     return picture
 
 

@@ -18,12 +18,14 @@ from lookalike.labels.labelling import Label
 from lookalike.metric_learning.corrections import MOST_FIELDS, check_labels, delivered, marks_of
 from lookalike.schemas.images import Added, Correction, ImageDetails
 from lookalike.schemas.values import Id, Unusable, Value
+from lookalike.search.listing import moment
 from lookalike.server.auth.access_control import WriteAccess
 from lookalike.server.http.json_limits import check_json_size
 from lookalike.server.http.multipart import Part, read_parts
 from lookalike.server.http.problems import Refused
 from lookalike.server.http.request_bodies import form_schema, invalid_part, media_type
 from lookalike.server.http.responses import json_response
+from lookalike.server.routes.browse import iso_time
 from lookalike.server.routes.changes import undo_of
 from lookalike.server.service import InjectedService, Service
 from lookalike.server.storage.upload_folder import UploadFolder
@@ -150,6 +152,7 @@ def details(service: Service, record: Record) -> ImageDetails:
         digest=record.digest,
         size=record.size,
         time=None if (frame := split_frame(record.uri)) is None else float(frame[1]),
+        taken=iso_time(moment(record)),
         corrected=dict(marks.corrected),
         confirmed=sorted(marks.confirmed),
     )

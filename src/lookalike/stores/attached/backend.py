@@ -189,18 +189,22 @@ class AttachedBackend:
     # Records
 
     def put(self, name: str, records: Sequence[StoredRecord], give: Give) -> None:
+        if records:
+            self.refuse_rows(name)
+
+    def refuse_rows(self, name: str) -> None:
         """Refuse new rows: what else they need, only their owner knows.
 
         Raises:
-            StoreReadOnly: there are records to put.
+            StoreReadOnly: always.
         """
         attachment = self.attachment(name)
-        if records:
-            raise StoreReadOnly(
-                self.url,
-                f"{attachment.name!r} is the table {attachment.table} of others, whose owner "
-                f"inserts its rows and their vectors; `lookalike embed` computes some",
-            )
+        raise StoreReadOnly(
+            self.url,
+            f"{attachment.name!r} is the table {attachment.table} of others, whose owner inserts its rows "
+            f"and their vectors (`lookalike embed` computes some; --writable allows to change labels and to "
+            f"remove rows); `lookalike copy` makes a collection of its own of it",
+        )
 
     def fill(self, name: str, choose: Choose, records: Sequence[Record], vectors: Vectors) -> int:
         choose(self.entry(name))

@@ -16,6 +16,7 @@ export const app = {
 
 let values = null;
 let normal = null;
+let revision = 0;
 
 /** Fetch what the page has to know before it can show anything. */
 export async function load() {
@@ -26,7 +27,7 @@ export async function load() {
 /** Fetch the collections anew: images have come or gone. */
 export async function loadCollections() {
   app.collections = (await ask("GET", "/v1/collections")).collections;
-  values = null;
+  forgetValues();
   normal = null;
   if (app.collection) open(app.collection.name);
   document.dispatchEvent(new Event("collections-changed"));
@@ -79,6 +80,12 @@ export function fieldValues() {
 /** Forget the values: an image has another one now. */
 export function forgetValues() {
   values = null;
+  revision += 1;
+}
+
+/** Return a number that is another when the values may be others. */
+export function valuesRevision() {
+  return revision;
 }
 
 /** Return the field that labels are taken from: the one that was chosen last, or the likeliest. */

@@ -39,15 +39,15 @@ export function Browse({ params, where }) {
     ${total === 0 && html`<${Remark}>${t("search.nothing")}<//>`}
     ${total > 0 &&
     html`<${Gallery}
-        label=${t("browse.all")}
+      label=${t("browse.all")}
         list=${list}
         selection=${selection}
         caption=${note ? 84 : 62}
         kind="browsed"
         heading=${order === "label" ? (group) => html`<${Heading} group=${group} />` : null}
         note=${note}
-      />
-      <${Chosen} selection=${selection} list=${list} />`}
+      />`}
+    <${Chosen} selection=${selection} list=${list} />
   </section>`;
 }
 

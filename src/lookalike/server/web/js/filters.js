@@ -1,11 +1,11 @@
 // Filters: only images whose fields have one of the chosen values.
 
-import { fieldValues, labelField } from "./app.js";
+import { fieldValues, labelField, valuesRevision } from "./app.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { Answer } from "./notices.js";
 import { keyOf, readings, short, textOf, Value } from "./values.js";
-import { html, useAnswer, useId, useState } from "./view.js";
+import { html, useAnswer, useId, useListener, useReducer, useState } from "./view.js";
 
 /** Fields whose values are shown at first. */
 const OPEN = 3;
@@ -16,9 +16,11 @@ const OPEN = 3;
  * @param choose called with the filters as they are to be
  */
 export function Filters({ where, choose }) {
-  const answer = useAnswer("values", fieldValues);
+  const [, redraw] = useReducer((n) => n + 1, 0);
+  useListener("image-changed", redraw);
+  const answer = useAnswer(`values ${valuesRevision()}`, fieldValues);
   return html`<div class="filter-fields">
-    <${Answer} of=${answer}>
+    <${Answer} of=${{ ...answer, busy: answer.busy && !answer.answer }}>
       ${(values) => {
         const label = labelField();
         const fields = [...values.values()]

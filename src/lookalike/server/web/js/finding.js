@@ -1,8 +1,12 @@
 // A finding: what is claimed of an image, beside the images that speak for it.
 
+import { Chosen } from "./chosen.js";
+import { Gallery } from "./gallery.js";
 import { Card, Grid } from "./hits.js";
 import { t } from "./language.js";
-import { html } from "./view.js";
+import { listed } from "./listing.js";
+import { useSelection } from "./selection.js";
+import { html, useMemo } from "./view.js";
 
 /**
  * A finding.
@@ -25,12 +29,26 @@ export function Subject({ image, fields = null, width = 140 }) {
   return html`<${Cards} label=${t("finding.image")} images=${[image]} kind="row subject" width=${width} fields=${fields} />`;
 }
 
-/** Images in a row, with some of their fields; `note` gives a figure of each. */
-export function Cards({ label, images, fields = null, width = 110, kind = "row", note = () => null }) {
+/** Images in a row, with some of their fields. */
+export function Cards({ label, images, fields = null, width = 110, kind = "row" }) {
   return html`<${Grid} label=${label} kind=${kind}>
-    ${images.map(
-      (each, n) =>
-        html`<${Card} key=${each.id} image=${each} width=${width} fields=${fields} note=${note(n)} />`,
-    )}
+    ${images.map((each) => html`<${Card} key=${each.id} image=${each} width=${width} fields=${fields} />`)}
   <//>`;
+}
+
+/** Images of which some can be chosen; `note` gives a figure of each. */
+export function Choice({ label, images, fields = null, note = null }) {
+  const list = useMemo(() => listed(images), [images]);
+  const selection = useSelection(label, list);
+  return html`<${Gallery}
+      label=${label}
+      list=${list}
+      selection=${selection}
+      least=${130}
+      caption=${note ? 84 : 62}
+      kind="browsed"
+      fields=${fields}
+      note=${note}
+    />
+    <${Chosen} selection=${selection} list=${list} />`;
 }

@@ -2,13 +2,13 @@
 
 import { mayWrite } from "./app.js";
 import { Around, changeImage, Corrector } from "./correcting.js";
-import { Cards, Finding, Subject } from "./finding.js";
+import { Cards, Choice, Finding, Subject } from "./finding.js";
 import { Icon } from "./icons.js";
 import { decimal, number, percent, t } from "./language.js";
 import { announce, ProblemBox, Said } from "./notices.js";
 import { LabelTable } from "./tables.js";
 import { short, textOf, Value } from "./values.js";
-import { html, useState } from "./view.js";
+import { html, useMemo, useState } from "./view.js";
 
 /** Of an audit by a field, that is shown beside its images; of one without, their first ones. */
 function fieldsOf(by, ...more) {
@@ -95,10 +95,9 @@ export function Duplicates({ found, summary: { by, split } }) {
   const claim = html`${t("audit.alike", { count: found.count, similarity: decimal(found.similarity, 3) })}
   ${notes.map((each) => html` <span class="tag warn">${t(`audit.${each}`)}</span>`)}`;
   return html`<${Finding} claim=${claim}>
-    <${Cards}
+    <${Choice}
       label=${t("audit.duplicates")}
       images=${found.images}
-      width=${130}
       fields=${fieldsOf(by, ...(split ? [split] : []))}
     />
   <//>`;
@@ -135,10 +134,12 @@ function Kind({ kind: { kind, measure, below, above, some }, by }) {
     below !== null && t("audit.below", { value: bound(below) }),
     above !== null && t("audit.above", { value: bound(above) }),
   ].filter(Boolean);
-  const note = (place) => decimal(some[place].value, Math.abs(some[place].value) < 100 ? 3 : 0);
+  const values = new Map(some.map(({ image, value }) => [image.id, value]));
+  const images = useMemo(() => some.map((each) => each.image), [some]);
+  const note = ({ id }) => decimal(values.get(id), Math.abs(values.get(id)) < 100 ? 3 : 0);
   return html`<${Finding} claim=${html`<b>${name}</b> <span class="tag">${bounds.join(" · ")}</span>`}>
     <div class="soft"><${Said} text=${measure} /></div>
-    <${Cards} label=${name} images=${some.map((each) => each.image)} width=${130} fields=${fieldsOf(by)} note=${note} />
+    <${Choice} label=${name} images=${images} fields=${fieldsOf(by)} note=${note} />
   <//>`;
 }
 

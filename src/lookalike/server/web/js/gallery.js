@@ -110,7 +110,7 @@ export function Gallery({
             ${Array.from({ length: row.to - row.from }, (_, n) => {
               const image = list.at(row.from + n);
               return html`<${Cell}
-                key=${image?.id ?? row.from + n}
+                key=${row.from + n}
                 image=${image}
                 index=${row.from + n}
                 column=${n + 1}

@@ -79,7 +79,10 @@ export function CardFace({ image, width, fields, note }) {
     <span class="about">
       ${image.similarity !== undefined && html`<${Similarity} image=${image} />`}
       ${note && html`<span class="similarity">${note}</span>`}
-      <span class="tags"><${Tags} fields=${latest.fields} wanted=${fields} /></span>
+      <span class="tags">
+        ${image.weak && html`<span class="tag weak" title=${t("hit.weak.what")}>${t("hit.weak")}</span>`}
+        <${Tags} fields=${latest.fields} wanted=${fields} />
+      </span>
       <${FileName} name=${image.name} longest=${120} />
       <${Places} image=${image} />
     </span>`;

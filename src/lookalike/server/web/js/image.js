@@ -2,8 +2,9 @@
 
 import { Anomaly } from "./anomaly.js";
 import { ask } from "./api.js";
-import { app, here, mayWrite, useLatest } from "./app.js";
+import { app, here, labelField, mayWrite, useLatest } from "./app.js";
 import { Corrector } from "./correcting.js";
+import { Explanation } from "./explanation.js";
 import { Card, Grid } from "./hits.js";
 import { Icon } from "./icons.js";
 import { pause } from "./jobs.js";
@@ -27,9 +28,10 @@ export function About({ image }) {
   const layers = useLayers();
   const latest = useLatest(image);
   return html`<div class="large">
-      <${Stage} image=${image} layers=${layers} />
+      <${Stage} image=${image} layers=${layers} search=${(part) => searchPart(image.id, part)} />
       ${typeof image.time === "number" && html`<${Player} image=${image} />`}
       <${Anomaly} reference=${image.id} layers=${layers} wait=${LOOKED_AT} />
+      ${labelField() !== null && html`<${Evidence} id=${image.id} layers=${layers} />`}
     </div>
     <div class="known">
       <${Actions} image=${image} />
@@ -42,6 +44,18 @@ export function About({ image }) {
       </details>`}
     </div>
     <${Neighbours} image=${image} />`;
+}
+
+/** Why its neighbours name the image as they do, as a layer. */
+function Evidence({ id, layers }) {
+  const [neighbours, setNeighbours] = useState([]);
+  const explain = async (signal) => {
+    const json = { by: labelField(), ids: [id], explain: true };
+    const { predictions } = await ask("POST", here("classify"), { json, signal });
+    setNeighbours(predictions[0].neighbours ?? []);
+    return predictions[0].explanation ?? predictions[0];
+  };
+  return html`<${Explanation} explain=${explain} layers=${layers} neighbours=${neighbours} />`;
 }
 
 /** A picture of the visitor, of which nothing is known. */

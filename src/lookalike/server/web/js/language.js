@@ -110,7 +110,8 @@ export function bytes(value) {
   return number(value, {
     style: "unit",
     unit: units[place],
-    unitDisplay: "short",
+    // The short form of a byte is "byte", however many there are.
+    unitDisplay: place ? "short" : "long",
     maximumFractionDigits: place ? 1 : 0,
   });
 }

@@ -4,6 +4,9 @@ import { t } from "./language.js";
 import { short } from "./values.js";
 import { html } from "./view.js";
 
+/** Refusals of what was asked itself: the same again would be refused again. */
+const FINAL = [400, 403, 404, 413, 415, 422];
+
 /** Let a screen reader say a text when it has finished what it says. */
 export function announce(text) {
   const region = document.getElementById("announcements");
@@ -32,7 +35,9 @@ export function ProblemBox({ error, again = null }) {
   return html`<div class="notice bad" role="alert">
     <strong>${t(titleOf(error.status))}</strong>
     <${Said} text=${error.message} />
-    ${again && html`<button type="button" onclick=${again}>${t("problem.again")}</button>`}
+    ${again &&
+    !FINAL.includes(error.status) &&
+    html`<button type="button" onclick=${again}>${t("problem.again")}</button>`}
   </div>`;
 }
 

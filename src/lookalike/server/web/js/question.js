@@ -1,7 +1,7 @@
 // What is searched for, as it stands in the address, and as the server takes it.
 //
 // q: words, in which + and - standing alone are signs; p: a picture with its sign, an image's id or a file of
-// the visitor; f: filters as JSON; k, hybrid, cutoff, near: the options.
+// the visitor, and before it [left,top,right,bottom] where a part of it is meant; f: filters as JSON; k, hybrid, cutoff, near: the options.
 
 import { heldFile, isFile } from "./files.js";
 
@@ -86,9 +86,12 @@ export function isForgotten(params) {
  */
 export function bodyOf(params, offset) {
   const files = [];
-  const pictures = pictureTerms(params).map(({ sign, reference }) =>
-    isFile(reference) ? { image: files.push(heldFile(reference).file) - 1, sign } : { id: reference, sign },
-  );
+  const pictures = pictureTerms(params).map(({ sign, reference, part }) => ({
+    ...(isFile(reference) ? { image: files.push(heldFile(reference).file) - 1 } : { id: reference }),
+    sign,
+    // From the left, from the top, width and height.
+    ...(part && { part: [part.left, part.top, part.right - part.left, part.bottom - part.top] }),
+  }));
   const words = wordTerms(params.get("q") ?? "");
   const query = {
     terms: [...pictures, ...words],

@@ -9,7 +9,7 @@ import { hold } from "./files.js";
 import { FilterChips, Filters } from "./filters.js";
 import { Gallery } from "./gallery.js";
 import { Icon } from "./icons.js";
-import { decimal, seconds, t } from "./language.js";
+import { decimal, remember, remembered, seconds, t } from "./language.js";
 import { listed } from "./listing.js";
 import { announce, ProblemBox, Remark, Said, Waiting } from "./notices.js";
 import { bodyOf, filtersOf, filtersText, isAsked, isForgotten, PAGE, PAGES, pageOf } from "./question.js";
@@ -24,6 +24,8 @@ import { html, useAnswer, useEffect, useId, useMemo, useRef, useState } from "./
 const DEEPEST = 10_000 - 1001;
 /** Kinds of the server's remarks that the page says in its own language; what a model says of itself is English. */
 const SAID_HERE = ["unread", "plain", "recall"];
+/** How the built-in models' remark on their vocabulary begins, which the page says in its own language. */
+const OWN = "It knows everyday things";
 
 /** The view; `params` are those of the address. */
 export function Search({ params }) {
@@ -140,9 +142,12 @@ function Results({ params, question }) {
     const answer = await ask("POST", here("search"), { ...bodyOf(params, 0), signal });
     return { ...answer, question, took: (performance.now() - begun) / 1000 };
   });
-  const rest = useRest(params, first);
   const { answer, busy, error, again } = first;
-  const list = useMemo(() => listed([...(answer?.hits ?? []), ...rest.hits]), [answer, rest.hits]);
+  const rest = useRest(params, first);
+  const list = useMemo(
+    () => ({ ...listed([...(answer?.hits ?? []), ...rest.hits]), renew: again }),
+    [answer, rest.hits],
+  );
   const hits = list.total;
   const selection = useSelection(question, list);
   const said = answer && t(rest.more ? "search.first" : "search.all", { count: hits });
@@ -161,9 +166,9 @@ function Results({ params, question }) {
               kind=${busy ? "stale" : ""}
               caption=${answer.hits[0].by_vectors || answer.hits[0].by_words ? 122 : 104}
               actions=${ACTIONS()}
-            />
-            <${Chosen} selection=${selection} list=${list} />`
+            />`
         : html`<${Nothing} answer=${answer} params=${params} />`}
+      <${Chosen} selection=${selection} list=${list} />
       ${rest.more && !busy && html`<${More} rest=${rest} />`}`}
   </section>`;
 }
@@ -203,17 +208,42 @@ function More({ rest: { next, busy, error } }) {
 
 function Remarks({ answer }) {
   const { remarks, remark_kinds: kinds, approximation, cutoff, left_out: left } = answer;
-  const lines = remarks.map((each, place) =>
-    SAID_HERE.includes(kinds[place])
-      ? html`<li>${t(`search.${kinds[place]}`, answer)}</li>`
-      : html`<${Said} text=${each} tag="li" />`,
-  );
+  const lines = remarks.map((each, place) => {
+    const kind = kinds[place];
+    if (kind === "vocabulary") return html`<${Vocabulary} key=${kind} text=${each} model=${answer.model} />`;
+    return SAID_HERE.includes(kind)
+      ? html`<li>${t(`search.${kind}`, answer)}</li>`
+      : html`<${Said} text=${each} tag="li" />`;
+  });
   const also = (text) => lines.push(html`<li>${text}</li>`);
   if (approximation)
     also(t("search.approximated", { ...approximation, recall: decimal(approximation.recall, 3) }));
   if (cutoff) also(t("search.cutat", { similarity: decimal(cutoff.similarity, 3) }));
   if (left) also(t("search.leftout", { count: left }));
+  if (answer.hits.length && answer.hits.every(({ weak }) => weak)) also(t("search.allweak"));
   return lines.length > 0 && html`<ul class="remarks">${lines}</ul>`;
+}
+
+/** What the model knows that reads the words; who has read it need not see it again. */
+function Vocabulary({ text, model }) {
+  const name = model ?? app.collection.model;
+  const kept = `lookalike.vocabulary.${name}`;
+  const [read, setRead] = useState(remembered(kept) !== null);
+  if (read) return null;
+  const dismiss = () => {
+    remember(kept, "read");
+    setRead(true);
+  };
+  return html`<li class="dismissed">
+    <span>
+      ${text.startsWith(OWN)
+        ? t("search.vocabulary", { model: name })
+        : html`${t("search.model", { model: name })} <${Said} text=${text} tag="span" />`}
+    </span>
+    <button type="button" class="quiet" aria-label=${t("search.read")} title=${t("search.read")} onclick=${dismiss}>
+      <${Icon} name="close" />
+    </button>
+  </li>`;
 }
 
 function Nothing({ answer, params }) {

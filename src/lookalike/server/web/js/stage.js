@@ -19,16 +19,26 @@ const LEAST = 0.02;
 /** Where a part begins that is chosen by keys. */
 const MIDDLE = { left: 0.25, top: 0.25, right: 0.75, bottom: 0.75 };
 
+const between = (value, low = 0, high = 1) => Math.min(Math.max(value, low), high);
+const bound = (value, most) => between(value, -most, most);
+
 /** Join zoom and pan to an element inside a frame: returns {scale, zoom}. */
 function useZoom(frame, inside, still) {
   const panzoom = useRef(null);
   const [scale, setScale] = useState(1);
   useLayoutEffect(() => {
     const element = inside.current;
+    // The library's own limits measure the picture while it still moves, and so let it be lost.
+    const within = (_, { x, y, scale: by }) => {
+      const most = (side) => (side * (by - 1)) / (2 * by);
+      const [across, down] = [bound(x, most(element.clientWidth)), bound(y, most(element.clientHeight))];
+      element.style.transform = `scale(${by}) translate(${across}px, ${down}px)`;
+      if (across !== x || down !== y) made.pan(across, down, { force: true, silent: true });
+    };
     const made = Panzoom(element, {
       maxScale: MOST,
       minScale: 1,
-      contain: "outside",
+      setTransform: within,
       panOnlyWhenZoomed: true,
       cursor: "default",
       // A finger scrolls the page as long as the picture is not enlarged.
@@ -177,8 +187,6 @@ function useSharper(image, longest) {
   return sharp;
 }
 
-const bound = (value, low = 0, high = 1) => Math.min(Math.max(value, low), high);
-
 /** The rectangle that is dragged over a picture, or moved by keys. */
 function Part({ part, change, search }) {
   const ground = useRef(null);
@@ -187,7 +195,7 @@ function Part({ part, change, search }) {
   useLayoutEffect(() => box.current.focus({ preventScroll: true }), []);
   const at = (event) => {
     const { left, top, width, height } = ground.current.getBoundingClientRect();
-    return { x: bound((event.clientX - left) / width), y: bound((event.clientY - top) / height) };
+    return { x: between((event.clientX - left) / width), y: between((event.clientY - top) / height) };
   };
   const begin = (event) => {
     if (event.button) return;
@@ -240,9 +248,9 @@ function Part({ part, change, search }) {
 function moved({ left, top, right, bottom }, [across, down], resize) {
   const [x, y] = [across * NUDGE, down * NUDGE];
   if (resize) {
-    return { left, top, right: bound(right + x, left + LEAST), bottom: bound(bottom + y, top + LEAST) };
+    return { left, top, right: between(right + x, left + LEAST), bottom: between(bottom + y, top + LEAST) };
   }
-  const [dx, dy] = [bound(x, -left, 1 - right), bound(y, -top, 1 - bottom)];
+  const [dx, dy] = [between(x, -left, 1 - right), between(y, -top, 1 - bottom)];
   return { left: left + dx, top: top + dy, right: right + dx, bottom: bottom + dy };
 }
 

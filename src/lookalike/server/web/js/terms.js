@@ -4,8 +4,8 @@ import { heldFile, isFile } from "./files.js";
 import { openImage } from "./hits.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
-import { Picture } from "./pictures.js";
-import { pictureTerms } from "./question.js";
+import { Picture, thumbnail } from "./pictures.js";
+import { partTerm, pictureTerms } from "./question.js";
 import { change, go, read } from "./route.js";
 import { short } from "./values.js";
 import { html } from "./view.js";
@@ -18,32 +18,36 @@ export function Terms({ params }) {
   return html`<ul class="terms" aria-label=${t("terms.label")} role="list">
     ${terms.map(
       (term, place) =>
-        html`<${Term} key=${term.reference} term=${term} place=${place} several=${several} />`,
+        html`<${Term} key=${partTerm("", term.part, term.reference)} term=${term} place=${place} several=${several} />`,
     )}
   </ul>`;
 }
 
-function Term({ term: { sign, reference }, place, several }) {
+function Term({ term: { sign, reference, part }, place, several }) {
   const file = isFile(reference) ? heldFile(reference) : null;
   const image = isFile(reference) ? null : { id: reference, name: reference };
   const name = short(file ? file.file.name : t("terms.image"), 60);
   const minus = sign < 0 ? "minus" : "";
   const picture =
     (file || image) &&
-    html`<${Picture} image=${image} width=${96} reference=${reference} alt=${name} eager />`;
+    (part
+      ? html`<${PartOf} address=${file ? file.url : thumbnail(reference, 128)} part=${part} name=${name} />`
+      : html`<${Picture} image=${image} width=${96} reference=${reference} alt=${name} eager />`);
+  const turned = partTerm(minus ? "+" : "-", part, reference);
   return html`<li class=${`term ${minus}`}>
     ${(several || minus) &&
     html`<button
       type="button"
       class=${`sign ${minus}`}
       aria-label=${t(minus ? "terms.isminus" : "terms.isplus", { name })}
-      onclick=${() => replace(place, `${minus ? "+" : "-"}${reference}`)}
+      onclick=${() => replace(place, turned)}
     >
       <${Icon} name=${minus || "plus"} />
     </button>`}
-    ${image
-      ? html`<button type="button" class="bare" onclick=${() => openImage(reference)}>${picture}</button>`
-      : picture}
+    ${picture &&
+    html`<button type="button" class="bare" title=${t("terms.look")} onclick=${() => openImage(reference)}>
+      ${picture}
+    </button>`}
     ${file &&
     html`<bdi class="name">${name}</bdi>
       <a
@@ -62,6 +66,16 @@ function Term({ term: { sign, reference }, place, several }) {
       <${Icon} name="close" />
     </button>
   </li>`;
+}
+
+/** A picture with the part of it that is meant. */
+function PartOf({ address, part: { left, top, right, bottom }, name }) {
+  const sides = { left, top, width: right - left, height: bottom - top };
+  const style = Object.fromEntries(Object.entries(sides).map(([side, each]) => [side, `${100 * each}%`]));
+  return html`<span class="framed">
+    <img src=${address} alt=${t("terms.part", { name })} draggable=${false} />
+    <span class="region" style=${style}></span>
+  </span>`;
 }
 
 function classifyLink(reference) {

@@ -1,0 +1,90 @@
+"""The route that gives chosen images as a file: a table, or an archive of links."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from lookalike.schemas.downloads import DownloadQuery
+from lookalike.server.http.csv_answers import CSV, csv_response, csv_text
+from lookalike.server.service import InjectedService, Service
+from lookalike.uris import uri_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+router = APIRouter(tags=["images"])
+
+_FILES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            **CSV[200]["content"],
+            "application/zip": {"schema": {"type": "string", "format": "binary"}},
+        }
+    }
+}
+# What Windows lets no name have, and a name may be 255 bytes long nearly everywhere.
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"\\|?*\x7f]')
+_LONGEST = 200
+
+
+@router.post("/v1/collections/{name}/downloads", response_class=Response, responses=_FILES)
+async def download(name: str, query: DownloadQuery, request: Request, service: InjectedService) -> Response:
+    """Give images with their fields as a table, or as an archive of links; unknown ids are left out."""
+    address = query.address or str(request.base_url).rstrip("/")
+    return await service.store_pool.run(lambda: _download(service, name, query, address))
+
+
+def _download(service: Service, name: str, query: DownloadQuery, address: str) -> Response:
+    handle = service.database[service.collection(name).name]
+    found = {record.id: record for record in handle.get(list(dict.fromkeys(query.ids)))}
+    records = [found[each] for each in dict.fromkeys(query.ids) if each in found]
+    names = service.roots.names(records)
+    links = [
+        f"{address}/v1/collections/{quote(name, '')}/images/{quote(each.id, '')}/original" for each in records
+    ]
+    fields = sorted({field for record in records for field in record.fields})
+    columns = ["id", "name", "uri", "link", *(f"fields.{field}" for field in fields)]
+    rows = [
+        {
+            "id": record.id,
+            "name": shown,
+            "uri": uri_text(record.uri),
+            "link": link,
+            **{f"fields.{field}": value for field, value in record.fields.items()},
+        }
+        for record, shown, link in zip(records, names, links, strict=True)
+    ]
+    table = csv_text(columns, rows, head=True)
+    if query.format == "csv":
+        return csv_response("images", table)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.csv", table)
+        for path, link in zip(_paths(names), links, strict=True):
+            # What Windows, macOS and most desktops open with the browser.
+            archive.writestr(path, f"[InternetShortcut]\r\nURL={link}\r\n")
+    headers = {"Content-Disposition": 'attachment; filename="images.zip"'}
+    return Response(file.getvalue(), headers=headers, media_type="application/zip")
+
+
+def _paths(names: Iterable[str]) -> list[str]:
+    """Return a path in the archive for each name: below its folder, and each once."""
+    taken: set[str] = set()
+    paths = []
+    for name in names:
+        clean = _NOT_IN_NAMES.sub("_", name.encode("utf-8", "replace").decode())
+        parts = [part[-_LONGEST:].rstrip(". ") or "_" for part in PurePosixPath(clean).parts if part != "/"]
+        path, number = "/".join(parts) or "_", 1
+        while f"{path}.url".casefold() in taken:
+            number += 1
+            path = f"{'/'.join(parts) or '_'}-{number}"
+        taken.add(f"{path}.url".casefold())
+        paths.append(f"{path}.url")
+    return paths

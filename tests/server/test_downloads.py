@@ -1,0 +1,67 @@
+"""Chosen images as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from typing import Any
+
+from lookalike.server.routes.downloads import _paths
+from tests.service import COLLECTION, InProcess
+
+ADDRESS = f"/v1/collections/{COLLECTION}/downloads"
+
+
+def rows_of(content: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+def test_a_table_has_the_chosen_in_their_order_with_their_fields(service: InProcess) -> None:
+    hits = service.client.post(
+        f"/v1/collections/{COLLECTION}/browse", json={"order": "id", "limit": 3}
+    ).json()["images"]
+    ids = [hits[2]["id"], hits[0]["id"], "0" * 32, hits[2]["id"]]
+    answer = service.client.post(ADDRESS, json={"ids": ids})
+    assert answer.headers["content-disposition"] == 'attachment; filename="images.csv"'
+    rows = rows_of(answer.content)
+    assert [row["id"] for row in rows] == [hits[2]["id"], hits[0]["id"]]
+    assert [row["name"] for row in rows] == [hits[2]["name"], hits[0]["name"]]
+    assert [row["fields.label"] for row in rows] == [hits[2]["fields"]["label"], hits[0]["fields"]["label"]]
+    path = rows[0]["link"].removeprefix("http://127.0.0.1:8000")
+    assert path.startswith("/v1/")
+    assert service.client.get(path).content
+
+
+def test_an_archive_has_the_table_and_a_link_for_each(service: InProcess) -> None:
+    hits = service.client.post(
+        f"/v1/collections/{COLLECTION}/browse", json={"order": "id", "limit": 2}
+    ).json()["images"]
+    asked = {"ids": [each["id"] for each in hits], "format": "zip", "address": "https://images.example.org"}
+    answer = service.client.post(ADDRESS, json=asked)
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        rows = rows_of(archive.read("images.csv"))
+        for row, each in zip(rows, hits, strict=True):
+            assert row["link"] == (
+                f"https://images.example.org/v1/collections/{COLLECTION}/images/{each['id']}/original"
+            )
+            assert archive.read(f"{each['name']}.url").decode().splitlines()[1] == f"URL={row['link']}"
+
+
+def test_names_in_an_archive_stay_below_it_and_are_unlike() -> None:
+    names = ["a/b.png", "A/B.png", "/../../etc/x", "C:\\one?.png", "", ".", "한글/사진 1.jpg", "a\ud800b"]
+    assert _paths(names) == [
+        "a/b.png.url", "A/B.png-2.url", "_/_/etc/x.url", "C__one_.png.url", "_.url", "_-2.url",
+        "한글/사진 1.jpg.url", "a?b.url".replace("?", "_"),
+    ]  # fmt: skip
+
+
+def test_nothing_and_another_address_are_refused(service: InProcess) -> None:
+    refused: list[dict[str, Any]] = [
+        {"ids": []},
+        {"ids": ["a"], "address": "javascript:alert(1)"},
+        {"ids": ["a"] * 10_001},
+    ]
+    for asked in refused:
+        assert service.client.post(ADDRESS, json=asked).status_code == 422
