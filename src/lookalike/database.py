@@ -438,8 +438,10 @@ class Database:
 
         report = copy(self._store, target.store, name, prune=prune, progress=progress)
         bases = self[name].indexed().bases if self.documents is None else self.documents.path_bases(name)
-        if target.documents is not None and bases:
+        if bases and target.documents is not None:
             target.documents.set_path_bases(name, bases)
+        elif bases:
+            remember_indexed(target.cache, target.url, name, [], bases=bases)
         return report
 
     def parity(
