@@ -117,7 +117,7 @@ def options(command: click.Command) -> list[click.Parameter]:
 @pytest.mark.parametrize("command", list(map(group.load, group.COMMANDS)), ids=list(group.COMMANDS))
 def test_every_command_is_documented_with_its_options_and_no_others(command: click.Command) -> None:
     prose = re.sub(r"^```.*?^```$", "", section(str(command.name)), flags=re.MULTILINE | re.DOTALL)
-    known = {name for option in options(command) for name in option.opts}
+    known = {name for option in options(command) for name in (*option.opts, *option.secondary_opts)}
     for option in options(command):
         assert any(f"`{name}" in prose for name in option.opts), option.opts
     assert set(re.findall(r"`(--?[a-z][a-z-]*)", prose)) <= known

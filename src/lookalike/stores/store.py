@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -645,6 +646,8 @@ class Store:
             return _kept(entry, built.vector.info.space)
 
         _, ids = self._of(name).matching(name, None)
+        if self._of(name) is not self._backend:  # ids of others follow one another, ours are digests
+            ids.sort(key=lambda one: hashlib.sha256(one.encode()).digest())
         rows = self._of(name).read(name, ids[:QUERIES], lambda entry: [choose(entry)])
         if rows is None or not rows.vectors[0]:
             raise CollectionEmpty(built.entry.name)
