@@ -66,7 +66,6 @@ _SEARCH, _COUNT = (
     {"requestBody": {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}}
     for name in (ElasticSearch.__name__, ElasticCount.__name__)
 )
-_LINES = {"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
 
 
 class _RootRoute(APIRoute):
@@ -123,7 +122,7 @@ async def search_everything() -> Response:
     raise InvalidArgument("[index] name the index: patterns and _all are not answered here")
 
 
-@router.get("/{index}/_search", include_in_schema=False)
+@router.get("/{index}/_search", response_model=None, responses=_ANSWER)
 @router.post("/{index}/_search", response_model=None, openapi_extra=_SEARCH, responses=_ANSWER)
 async def search(index: str, request: Request, service: InjectedService) -> Response:
     """Search an index by `knn`, or for what matches a `query`."""
@@ -135,19 +134,19 @@ async def search(index: str, request: Request, service: InjectedService) -> Resp
     return await _pass_on(service, found, "_search", forwarding.text(passed), params)
 
 
-@router.post("/_msearch", response_model=None, openapi_extra=_LINES, responses=_ANSWER)
+@router.post("/_msearch", include_in_schema=False)
 async def search_several(request: Request, service: InjectedService) -> Response:
     """Answer several searches, each of which names its index."""
     return await _search_several(request, service, None)
 
 
-@router.post("/{index}/_msearch", response_model=None, openapi_extra=_LINES, responses=_ANSWER)
+@router.post("/{index}/_msearch", include_in_schema=False)
 async def search_several_of(index: str, request: Request, service: InjectedService) -> Response:
     """Answer several searches, of this index where they name none."""
     return await _search_several(request, service, index)
 
 
-@router.get("/{index}/_count", include_in_schema=False)
+@router.get("/{index}/_count", response_model=None, responses=_ANSWER)
 @router.post("/{index}/_count", response_model=None, openapi_extra=_COUNT, responses=_ANSWER)
 async def count(index: str, request: Request, service: InjectedService) -> Response:
     """Count the documents that match a query."""
@@ -177,7 +176,7 @@ async def mapping(index: str, request: Request, service: InjectedService) -> Res
 
 
 @router.head("/{index}/_doc/{identity}", include_in_schema=False)
-@router.get("/{index}/_doc/{identity}", response_model=None, responses=_ANSWER)
+@router.get("/{index}/_doc/{identity}", response_model=None, responses={**_ANSWER, 404: _ANSWER[200]})
 async def document(index: str, identity: str, request: Request, service: InjectedService) -> Response:
     """Return one document."""
     found = _only(await _indexes(service, index))
