@@ -86,6 +86,20 @@ def ids(hits: Any) -> list[str]:
 # What is asked.
 
 
+def test_images_are_listed_in_an_order_and_searched_with_in_part(client: Client, files: list[Path]) -> None:
+    textile = client[COLLECTION]
+    found = textile.browse("label", by="label", offset=19, limit=2, fields=["label"])
+    assert [image.fields for image in found.images] == [{"label": "global"}, {"label": "local"}]
+    assert found.total == len(files)
+    assert textile.browse(where={"label": "local"}, limit=0).total == 20
+    with pytest.raises(InvalidArgument, match="by a field"):
+        textile.browse("label")
+    whole = textile.search(Image(files[0]), k=1).hits[0]
+    part = textile.search(Image(files[0], box=(0, 0, 64, 64)), k=1).hits[0]
+    assert (whole.similarity or 0) > 0.999 > (part.similarity or 0)
+    assert textile.search(RecordId(whole.id, box=(0, 0, 64, 64)), k=1).hits[0].similarity == part.similarity
+
+
 def test_collections_are_described(client: Client) -> None:
     (collection,) = client.collections()
     assert (collection.name, collection.count, collection.model) == (COLLECTION, 60, MODEL)
