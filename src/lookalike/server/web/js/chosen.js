@@ -1,6 +1,6 @@
 // What can be done with the images that are chosen.
 
-import { ask, problemOf, send } from "./api.js";
+import { ask, askFile } from "./api.js";
 import { app, here, labelField, loadCollections, mayWrite } from "./app.js";
 import { Combobox } from "./controls.js";
 import { useKnownValues } from "./correcting.js";
@@ -152,9 +152,7 @@ export function Chosen({ selection, list }) {
 /** Let the browser save a file of what is known of images. */
 async function takeAlong(ids, format) {
   const json = { ids, format, address: location.origin };
-  const response = await send("POST", here("downloads"), { json });
-  if (!response.ok) throw await problemOf(response);
-  save(await response.blob(), `${short(app.collection.name, 60)}.${format}`);
+  save(await askFile("POST", here("downloads"), { json }), `${short(app.collection.name, 60)}.${format}`);
 }
 
 /** Change all images of some ids: {changed, undo}, the ids of what undoes it. */

@@ -20,7 +20,7 @@ export function Filters({ where, choose }) {
   const [, redraw] = useReducer((n) => n + 1, 0);
   useListener("image-changed", redraw);
   const answer = useAnswer(`values ${valuesRevision()}`, fieldValues);
-  return html`<div class="filter-fields">
+  return html`<div>
     <${Answer} of=${{ ...answer, busy: answer.busy && !answer.answer }}>
       ${(values) => {
         const label = labelField();

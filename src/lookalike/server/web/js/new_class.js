@@ -39,7 +39,7 @@ export function NewClass({ reference, by, found }) {
       <${Icon} name="check" />${t("newclass.done")}
       <button type="button" class="link" onclick=${() => openImage(image.id)}>${t("newclass.open")}</button>
     </p>`;
-  return html`<details class="newclass" open=${found.label === null}>
+  return html`<details open=${found.label === null}>
     <summary>${t("newclass.title")}</summary>
     <form class="corrector" onsubmit=${send}>
       <label for=${id}>${t("newclass.label", { field: short(by, 60) })}</label>
