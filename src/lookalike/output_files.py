@@ -56,21 +56,9 @@ def check_new_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; one that is there is replaced, a device or pipe is written to.
-
-    Raises:
-        InvalidArgument: see `check_file`.
-        OutputFailed: it cannot be written.
-    """
-    check_file(path)
-    try:
-        if _is_special(path):
-            with path.open("wb") as file:
-                file.write(content)
-            return
-        replace_file(Path(os.path.realpath(path)), content)  # of a link, what it leads to is replaced
-    except OSError as error:
-        raise OutputFailed(str(path), error.strerror or str(error)) from error
+    """Write a file whole or not at all; see `new_file`."""
+    with new_file(path) as file:
+        file.write(content)
 
 
 @contextmanager
@@ -95,7 +83,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             with path.open("wb") as file:
                 yield file
             return
-        with _part(Path(os.path.realpath(path))) as file:
+        with _part(Path(os.path.realpath(path))) as file:  # of a link, what it leads to is replaced
             yield file
     except OSError as error:
         raise OutputFailed(str(path), error.strerror or str(error)) from error

@@ -177,7 +177,7 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
         assert main(["info", "-c", "odd", *options]) == 0
         told = " ".join(capsys.readouterr().out.split())
         assert 'attached the table 이상한 "표, it is only read' in told
-        assert "left out 1 row: a vector of zeros (the id zero, say)" in told
+        assert "left out 1 row has a vector of zeros (the id zero, say)" in told
         assert main(["index", str(pictures), "-c", "odd", *options]) == 1
         assert "whose owner inserts its rows" in capsys.readouterr().err
         assert main(["delete", "odd", "--yes", *options]) == 1

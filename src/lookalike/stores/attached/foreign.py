@@ -68,10 +68,14 @@ class LeftOut:
     """Rows that are no records, and why; or that are, and what is to be known of them."""
 
     reason: str
-    """In words that follow "3 rows: "."""
+    """In words that follow "3 rows have"."""
     count: int
     example: str
     """The id of one of them."""
+
+    def __str__(self) -> str:
+        rows = "1 row has" if self.count == 1 else f"{self.count:,} rows have"
+        return f"{rows} {self.reason} (the id {self.example}, say)"
 
 
 @dataclass(frozen=True, slots=True)

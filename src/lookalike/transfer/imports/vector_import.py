@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sqlite3
 from contextlib import suppress
@@ -35,6 +34,7 @@ from lookalike.metric_learning.corrections import delivered_again
 from lookalike.output_files import replace_file
 from lookalike.progress import silent
 from lookalike.sources.folders import file_status, file_time
+from lookalike.sources.locations import folder_uri
 from lookalike.sources.uploads import Upload
 from lookalike.stores.attached.description import row_id
 from lookalike.stores.attached.foreign_vectors import (
@@ -54,7 +54,7 @@ from lookalike.transfer.exports.columns import mixed_value
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns
 from lookalike.transfer.imports.folders import open_table
 from lookalike.types import OWN_KEY, Record, Skipped, Space
-from lookalike.uris import file_uri, local_path, object_text, object_uri, record_id
+from lookalike.uris import file_uri, local_path, place_uri, record_id
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ _VERIFIED = 8
 # The same model on another runtime is nearer than this; another model, or another preprocessing, is not.
 _ALIKE = 0.99
 _SHA_256 = re.compile("[0-9A-Fa-f]{64}")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_IN_URIS = "/!$&'()*+,;=:@%?#[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +210,7 @@ class _Import:
         self._rows = self._added = self._updated = self._unchanged = self._verified = 0
         self._similarity: float | None = None
         self._remarks = [*table.remarks, *columns.remarks]
-        base = options.base or str(table.base)
-        self._base = base if object_text(base) is not None else str(Path(base).expanduser().absolute())
+        self._base = folder_uri(options.base or table.base)
 
     def settle_spaces(self, first: Block) -> None:
         """Find out which space each vector is of.
@@ -428,7 +425,7 @@ class _Import:
             if written is None and data is None:
                 written = path
             if written is not None:
-                found.append(_picture_uri(written, self._base))
+                found.append(place_uri(written, self._base))
             elif data is not None and self._options.pictures is not None:
                 found.append(file_uri(self._kept_picture(data)))
             else:
@@ -620,23 +617,6 @@ def _dimension(block: Block, columns: tuple[str, ...]) -> int:
             f"no vector can be read in {columns[0]!r}: say which column has them (--vector)"
         )
     return max(set(lengths), key=lambda length: (lengths.count(length), length))
-
-
-def _picture_uri(place: str, base: str) -> str:
-    """Return the URI of a picture.
-
-    Args:
-        place: an absolute or relative path, or a URI.
-        base: the absolute folder, or `s3://bucket/prefix`, that paths are relative to.
-    """
-    written = object_text(place)
-    if written is not None:
-        return place if object_uri(written) == place else object_uri(place)
-    if _URI.match(place):
-        return quote(place.encode("utf-8", "surrogatepass"), safe=_IN_URIS)
-    if object_text(base) is not None and not place.startswith("/"):
-        return object_uri(f"{base.rstrip('/')}/{place}")
-    return file_uri(Path(os.path.normpath(Path(base) / place)))
 
 
 def _stamp(uri: str) -> tuple[str | None, int, int]:
