@@ -10,8 +10,8 @@ from fastapi import Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from lookalike.output_files import plain_cell
 from lookalike.schemas.values import Hit, Image
-from lookalike.transfer.exports.spreadsheets import plain_cell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence

@@ -8,8 +8,8 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from lookalike.output_files import plain_cell
 from lookalike.transfer.exports.columns import CONFIDENCE, PREDICTED, VECTOR, field_columns
-from lookalike.transfer.exports.spreadsheets import plain_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
