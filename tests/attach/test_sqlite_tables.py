@@ -28,7 +28,7 @@ from tests.attach.foreign_tables import (
     numbers,
     story,  # noqa: F401 a fixture
 )
-from tests.service import in_process
+from tests.service import InProcess, in_process, until
 
 
 def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
@@ -231,6 +231,16 @@ class TestSqliteTable(AttachedTableContract):
         return make
 
 
+def job_of(service: InProcess, what: str, query: dict[str, Any]) -> str:
+    """Have a job done, and return where it is."""
+    started = service.client.post(f"/v1/collections/items/{what}", json=query)
+    assert started.status_code == 202, started.text
+    place = started.headers["location"]
+    until(lambda: service.client.get(place).json()["finished"] is not None)
+    assert service.client.get(place).json()["state"] == "done", service.client.get(place).text
+    return place
+
+
 def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
     vectors = make_items(tmp_path / "app.db")
     url = f"sqlite:///{tmp_path}/app.db"
@@ -247,6 +257,13 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
             "/v1/collections/items/classify", json={"by": "color", "ids": ["7"], "k": 3}
         ).json()
         assert judged["predictions"][0]["votes"]
+        kept = job_of(service, "evaluations", {"by": "color", "k": 3})
+        images = client.get(f"{kept}/evaluation/images", params={"limit": 100}).json()["images"]
+        assert sorted(int(each["id"]) for each in images) == list(range(1, 61))
+        judged = {hit["id"] for each in images if each["id"] == "7" for hit in each["neighbours"]}
+        assert judged == {one for one, _ in nearest(vectors[6], vectors, list(range(1, 61)), 4)} - {"7"}
+        kept = job_of(service, "audits", {"by": "color"})
+        assert client.get(f"{kept}/audit", params={"list": "suspects"}).status_code == 200
         changed = client.patch("/v1/collections/items/images/7", json={"fields": {"color": "검정"}})
         assert changed.status_code == 200, changed.text
         with closing(sqlite3.connect(tmp_path / "app.db")) as owner:
