@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# What makes a spreadsheet calculate a cell: https://owasp.org/www-community/attacks/CSV_Injection.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
 def check_file(path: Path, what: str = "the file") -> None:
     """Refuse a file that cannot be written, before the work is done.
 
@@ -170,3 +174,13 @@ def _check_folder(folder: Path, path: Path) -> None:
     free = space.f_bfree if os.geteuid() == 0 else space.f_bavail
     if space.f_blocks and not free:  # some file systems do not know how large they are
         raise OutputFailed(str(path), os.strerror(errno.ENOSPC))
+
+
+def plain_cell(value: object) -> object:
+    """Return a value as no spreadsheet calculates it: a text that looks like a formula has a quotation mark.
+
+    At the beginning it says that a text follows, and is not shown by most.
+    """
+    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
+        return f"'{value}"
+    return value

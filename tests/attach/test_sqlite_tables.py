@@ -278,3 +278,46 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
         assert {hit["id"] for hit in again["hits"]} == {"7", "99"}
         assert client.delete("/v1/collections/items/images/99").status_code == 204
         assert client.get("/v1/collections/items/images/99").status_code == 404
+
+
+def test_a_row_that_is_no_record_is_not_changed_with_one(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "twice.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (code TEXT, label TEXT, v BLOB)")
+        rows = [(code, "a", one.tobytes()) for code, one in zip("aabc", numbers(4, 8), strict=True)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        with lookalike.open(f"sqlite:///{tmp_path}/twice.db", cache=tmp_path / "cache") as database:
+            database.attach("t", id="code", space="theirs", writable=True)
+            for change in (
+                lambda: database["t"].remove(["b", "a"]),
+                lambda: database["t"].correct("a", {"label": "b"}),
+            ):
+                with pytest.raises(lookalike.Unanswerable, match="several rows have the id 'a'"):
+                    change()
+            assert connection.execute("SELECT code || label FROM t").fetchall() == [
+                ("aa",), ("aa",), ("ba",), ("ca",)
+            ]  # fmt: skip
+            assert database["t"].remove(["b"]) == 1
+            database["t"].correct("c", {"label": "b"})
+        assert connection.execute("SELECT code, label FROM t").fetchall() == [
+            ("a", "a"), ("a", "a"), ("c", "b")
+        ]  # fmt: skip
+
+
+def test_what_is_no_json_is_not_written_over(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "text.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, label TEXT, about TEXT, v BLOB)")
+        about = ['{"a": 1}', "by hand", '"text"', "null", "", None]
+        rows = [("a", said, one.tobytes()) for said, one in zip(about, numbers(6, 8), strict=True)]
+        with lookalike.open(f"sqlite:///{tmp_path}/text.db", cache=tmp_path / "cache") as database:
+            connection.execute("INSERT INTO t VALUES (1, ?, ?, ?)", rows[0])
+            database.attach("t", space="theirs", writable=True)
+            connection.executemany("INSERT INTO t VALUES (NULL, ?, ?, ?)", rows[1:])
+            for identity in ("2", "3"):
+                with pytest.raises(lookalike.InvalidArgument, match="no JSON object"):
+                    database["t"].correct(identity, {"label": "b"})
+            for identity in ("1", "4", "5", "6"):
+                database["t"].correct(identity, {"label": "b"})
+        after = connection.execute("SELECT label, about FROM t ORDER BY id").fetchall()
+        assert [label for label, _ in after] == ["b", "a", "a", "b", "b", "b"]
+        assert [text for _, text in after[1:3]] == about[1:3]
+        assert json.loads(after[0][1])["a"] == 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lookalike.errors import InvalidArgument, TableNotFound, Unanswerable
 from lookalike.stores.attached.description import ForeignRow, id_value, row_id
-from lookalike.stores.attached.foreign import Column, FoundTable, Tally
+from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NO_VECTOR,
@@ -340,11 +340,12 @@ class OracleTable:
                     if nested and not is_text:
                         sizes[f"value{place}"] = "json"
                 settings = ", ".join(f"{name} = :value{place:d}" for place, name in enumerate(names))
-                session.execute(
+                changed = session.execute(
                     f"UPDATE {self._table} SET {settings} WHERE {quoted(self._of.id)} = :id",  # noqa: S608
                     binds,
                     sizes or None,
                 )
+                check_rows(self._of.table, changed, [identity])
             session.commit()
 
     def remove(self, ids: Sequence[str]) -> int:
@@ -352,7 +353,8 @@ class OracleTable:
         with self._server.session() as session:
             for some in chunks(self._keys(ids), TOGETHER):
                 condition, binds = in_list(quoted(self._of.id), "id", some)
-                removed += session.execute(f"DELETE FROM {self._table} WHERE {condition}", binds)  # noqa: S608
+                changed = session.execute(f"DELETE FROM {self._table} WHERE {condition}", binds)  # noqa: S608
+                removed += check_rows(self._of.table, changed, list(map(str, some)))
             session.commit()
         return removed
 

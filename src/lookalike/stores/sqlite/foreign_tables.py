@@ -20,7 +20,7 @@ from lookalike.checksums import content_checksum
 from lookalike.errors import InvalidArgument, StoreError, StoreUnreachable, TableNotFound, Unanswerable
 from lookalike.memory import kept_bytes
 from lookalike.stores.attached.description import ForeignRow, row_id
-from lookalike.stores.attached.foreign import Column, FoundTable, Tally
+from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NOT_UNIT,
@@ -331,23 +331,31 @@ class SqliteTable:
                     continue  # gone meanwhile
                 values = []
                 for (column, work), content in zip(change.items(), row[1:], strict=True):
-                    value = work(document_in(content) if self._is_json(column) else content)
+                    value = work(_kept_document(content) if self._is_json(column) else content)
                     is_nested = isinstance(value, dict | list)
                     values.append(json.dumps(value, ensure_ascii=False) if is_nested else value)
                 settings = ", ".join(f"{quoted(column)} = ?" for column in change)
                 table, identity = quoted(self._of.table), quoted(self._of.id)
-                connection.execute(
+                changed = connection.execute(
                     f"UPDATE {table} SET {settings} WHERE {identity} = ?",  # noqa: S608 quoted names
                     (*values, key),
                 )
+                check_rows(self._of.table, changed.rowcount, [found.ids[place]])
 
     def remove(self, ids: Sequence[str]) -> int:
         found = self._read()
-        keys = [(found.keys[place],) for place in rows_of(found.ids, ids)]
+        places = rows_of(found.ids, ids)
         table, identity = quoted(self._of.table), quoted(self._of.id)
         with self._database.writing() as connection:
             statement = f"DELETE FROM {table} WHERE {identity} = ?"  # noqa: S608 quoted names
-            return sum(connection.execute(statement, key).rowcount for key in keys)
+            return sum(
+                check_rows(
+                    self._of.table,
+                    connection.execute(statement, (found.keys[place],)).rowcount,
+                    [found.ids[place]],
+                )
+                for place in places
+            )
 
     def _is_json(self, column: str) -> bool:
         of = self._of
@@ -509,6 +517,13 @@ def _end(connection: sqlite3.Connection) -> None:
 
 def _some(column: str | None) -> list[str]:
     return [] if column is None else [column]
+
+
+def _kept_document(content: object) -> Any:
+    """Return the JSON of a text that is to be changed; what is none as it is, not to be written over."""
+    found = document_in(content)
+    said_nothing = content is None or str(content).strip() in ("", "null")
+    return content if found is None and not said_nothing else found
 
 
 def _object(content: object) -> dict[str, Any]:
