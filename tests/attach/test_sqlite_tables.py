@@ -264,6 +264,8 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
         assert judged == {one for one, _ in nearest(vectors[6], vectors, list(range(1, 61)), 4)} - {"7"}
         kept = job_of(service, "audits", {"by": "color"})
         assert client.get(f"{kept}/audit", params={"list": "suspects"}).status_code == 200
+        newest = client.post("/v1/collections/items/browse", json={"order": "newest", "limit": 60}).json()
+        assert {each["time"] for each in newest["images"]} == {None}
         changed = client.patch("/v1/collections/items/images/7", json={"fields": {"color": "검정"}})
         assert changed.status_code == 200, changed.text
         with closing(sqlite3.connect(tmp_path / "app.db")) as owner:
