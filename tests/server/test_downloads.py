@@ -55,6 +55,10 @@ def test_names_in_an_archive_stay_below_it_and_are_unlike() -> None:
         "a/b.png.url", "A/B.png-2.url", "_/_/etc/x.url", "C__one_.png.url", "_.url", "_-2.url",
         "한글/사진 1.jpg.url", "a?b.url".replace("?", "_"),
     ]  # fmt: skip
+    # A name in UTF-8 has 255 bytes at most, and many may have one name.
+    many = _paths([f"{'한' * 84}.jpg"] * 10_000)
+    assert len(set(many)) == 10_000
+    assert max(len(each.encode()) for each in many) <= 255
 
 
 def test_nothing_and_another_address_are_refused(service: InProcess) -> None:
