@@ -55,7 +55,8 @@ def _download(service: Service, name: str, query: DownloadQuery, address: str) -
         {
             "id": record.id,
             "name": shown,
-            "uri": uri_text(record.uri),
+            # Where files lie on this machine is not told.
+            "uri": None if record.uri.startswith("file:") else uri_text(record.uri),
             "link": link,
             **{f"fields.{field}": value for field, value in record.fields.items()},
         }
