@@ -332,3 +332,21 @@ def test_what_is_no_json_is_not_written_over(tmp_path: Path) -> None:
         assert [label for label, _ in after] == ["b", "a", "a", "b", "b", "b"]
         assert [text for _, text in after[1:3]] == about[1:3]
         assert json.loads(after[0][1])["a"] == 1
+
+
+def test_a_column_that_has_gone_is_no_text(tmp_path: Path) -> None:
+    """SQLite reads "label" as the text 'label' where there is no such column: every row would have it."""
+    with closing(sqlite3.connect(tmp_path / "gone.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (code TEXT, label TEXT, v BLOB)")
+        connection.execute("INSERT INTO t VALUES ('code', 'a', ?)", (numbers(1, 8)[0].tobytes(),))
+        with lookalike.open(f"sqlite:///{tmp_path}/gone.db", cache=tmp_path / "cache") as database:
+            database.attach("t", id="code", space="theirs", writable=True)
+            table = database["t"]
+            assert dict(table.record("code").fields) == {"label": "a"}
+            for column in ("label", "code"):
+                connection.execute(f"ALTER TABLE t RENAME COLUMN {column} TO other")
+                for ask in (lambda: table.record("code"), lambda: table.remove(["code"])):
+                    with pytest.raises(lookalike.StoreError, match=f"no such column: t.{column}"):
+                        ask()
+                connection.execute(f"ALTER TABLE t RENAME COLUMN other TO {column}")
+            assert table.remove(["code"]) == 1

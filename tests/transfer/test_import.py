@@ -625,3 +625,17 @@ def test_a_broken_line_is_told_before_the_file_is_read_to_its_end(tmp_path: Path
         assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 2
     finally:
         tracemalloc.stop()
+
+
+def test_lines_of_export_that_others_have_changed_are_told(db: Database, tmp_path: Path) -> None:
+    line: dict[str, Any] = {"id": "a", "uri": "file:///a.png", "path": "/a.png", "digest": None}
+    line |= {"size": "12", "modified_ns": 2, "fields": {"label": "b"}, "vectors": {"image": [1.5, 2.0]}}
+    path = tmp_path / "a.jsonl"
+    for changed in ({"size": "much"}, {"modified_ns": 2**63}, {"fields": "label"}, {"size": [1]}):
+        path.write_text(json.dumps(line) + "\n" + json.dumps({**line, "id": "b", **changed}))
+        with pytest.raises(InvalidArgument, match=f"row 2: '{next(iter(changed))}' is .*writes otherwise"):
+            db["lines"].import_vectors(path, space="s")
+    path.write_text(json.dumps({**line, "uri": 5, "digest": 7}))
+    assert db["lines"].import_vectors(path, space="s").added == 1
+    (record,) = db["lines"].read()[0]
+    assert (record.digest, record.size) == ("row-a", 12)

@@ -335,7 +335,7 @@ class SqliteTable:
                     is_nested = isinstance(value, dict | list)
                     values.append(json.dumps(value, ensure_ascii=False) if is_nested else value)
                 settings = ", ".join(f"{quoted(column)} = ?" for column in change)
-                table, identity = quoted(self._of.table), quoted(self._of.id)
+                table, identity = quoted(self._of.table), self._qualified(self._of.id)
                 changed = connection.execute(
                     f"UPDATE {table} SET {settings} WHERE {identity} = ?",  # noqa: S608 quoted names
                     (*values, key),
@@ -345,7 +345,7 @@ class SqliteTable:
     def remove(self, ids: Sequence[str]) -> int:
         found = self._read()
         places = rows_of(found.ids, ids)
-        table, identity = quoted(self._of.table), quoted(self._of.id)
+        table, identity = quoted(self._of.table), self._qualified(self._of.id)
         with self._database.writing() as connection:
             statement = f"DELETE FROM {table} WHERE {identity} = ?"  # noqa: S608 quoted names
             return sum(
@@ -379,9 +379,13 @@ class SqliteTable:
 
     def _select(self, columns: Sequence[str], count: int = 0) -> str:
         """Return the statement that reads the id and these columns, of all rows or of `count` ids."""
-        named = ", ".join(map(quoted, (self._of.id, *columns)))
-        which = f" WHERE {quoted(self._of.id)} IN ({', '.join('?' * count)})" if count else ""
+        named = ", ".join(map(self._qualified, (self._of.id, *columns)))
+        which = f" WHERE {self._qualified(self._of.id)} IN ({', '.join('?' * count)})" if count else ""
         return f"SELECT {named} FROM {quoted(self._of.table)}{which}"  # noqa: S608 quoted names and marks
+
+    def _qualified(self, column: str) -> str:
+        """Return a column with its table: a quoted name alone is a text for SQLite where it has gone."""
+        return f"{quoted(self._of.table)}.{quoted(column)}"
 
     def _metadata(self, keys: Sequence[Any]) -> dict[str, dict[str, Any]]:
         assert self._of.metadata is not None  # noqa: S101 looked at by whoever calls

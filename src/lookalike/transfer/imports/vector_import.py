@@ -21,13 +21,14 @@ import numpy as np
 
 from lookalike.embedders.unknown import unknown_space
 from lookalike.errors import CollectionNotFound, InvalidArgument, OutputFailed, SpaceMismatch, UnusableImage
+from lookalike.file_names import display
 from lookalike.images.formats import format_of
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.declaration import check_vector_name, declare
 from lookalike.ingest.embedding import MAX_BYTES, embed_files, read_digest
 from lookalike.ingest.record_writer import RecordWriter, unit_rows
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.fields import scalar
+from lookalike.labels.fields import INTEGERS, scalar
 from lookalike.labels.labelling import Label
 from lookalike.labels.tables.parquet import plain
 from lookalike.metric_learning.corrections import delivered_again
@@ -418,8 +419,8 @@ class _Import:
         images = self._images(block)
         found = []
         for row, (place, (data, path)) in enumerate(zip(places, images, strict=True)):
-            if columns.stamped and place:
-                found.append(str(place))
+            if columns.stamped and isinstance(place, str) and place:
+                found.append(place)
                 continue
             written = place if isinstance(place, str) and place else None
             if written is None and data is None:
@@ -477,7 +478,10 @@ class _Import:
         for row in rows:
             identity, uri, data = ids[row] or "", uris[row], images[row][0]
             if whole is not None:
-                own: dict[str, Scalar] = dict(whole[row] or {})
+                said = whole[row] or {}
+                if not isinstance(said, dict):
+                    raise self._miswritten(block, row, columns.whole or "", said)
+                own: dict[str, Scalar] = dict(said)
             else:
                 values = {name: self._value(name, listed[row]) for name, listed in fields.items()}
                 own = {name: value for name, value in values.items() if value is not None}
@@ -486,7 +490,11 @@ class _Import:
             digest = None if digests is None else digests[row]
             stamp: tuple[str | None, int, int] = (None, 0, 0)
             if sizes is not None and times is not None:
-                stamp = (digest, int(sizes[row] or 0), int(times[row] or 0))
+                size, time = (
+                    self._whole(block, row, name, listed[row] or 0)
+                    for name, listed in (("size", sizes), ("modified_ns", times))
+                )
+                stamp = (digest if isinstance(digest, str) else None, size, time)
             elif embedded is not None:
                 stamp = (embedded[row].digest, embedded[row].size, embedded[row].modified_ns)
             elif data is not None:
@@ -514,6 +522,20 @@ class _Import:
                 raise OutputFailed(str(path), error.strerror or str(error)) from error
         status = path.stat()
         return status.st_size, file_time(status)
+
+    def _whole(self, block: Block, row: int, column: str, value: object) -> int:
+        """Return a size or time as `lookalike export` wrote it."""
+        with suppress(TypeError, ValueError, OverflowError):
+            if (found := int(value)) in INTEGERS:  # type: ignore[call-overload]
+                return int(found)
+        raise self._miswritten(block, row, column, value)
+
+    def _miswritten(self, block: Block, row: int, column: str, value: object) -> InvalidArgument:
+        shown = display(repr(value)[:80])
+        return InvalidArgument(
+            f"{self._table.name}, row {block.start + row + 1:,}: {column!r} is {shown}, which "
+            f"`lookalike export` writes otherwise"
+        )
 
     def _value(self, name: str, value: object) -> Scalar | None:
         """Return the value of a field."""
