@@ -28,6 +28,7 @@ from tests.attach.foreign_tables import (
     numbers,
     story,  # noqa: F401 a fixture
 )
+from tests.drawings import drawn
 from tests.service import InProcess, in_process, until
 
 
@@ -244,8 +245,11 @@ def job_of(service: InProcess, what: str, query: dict[str, Any]) -> str:
 def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
     vectors = make_items(tmp_path / "app.db")
     url = f"sqlite:///{tmp_path}/app.db"
+    (tmp_path / "pictures" / "a").mkdir(parents=True)
+    picture = tmp_path / "pictures" / "a" / "6.jpg"
+    drawn("balloon").convert("RGB").save(picture)
     with lookalike.open(url, cache=tmp_path) as database:
-        database.attach("items", space="theirs", writable=True)
+        database.attach("items", space="theirs", writable=True, base=tmp_path / "pictures")
     with in_process(url, tmp_path, Settings()) as service:
         client = service.client
         (shown,) = client.get("/v1/collections").json()["collections"]
@@ -264,6 +268,13 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
         assert judged == {one for one, _ in nearest(vectors[6], vectors, list(range(1, 61)), 4)} - {"7"}
         kept = job_of(service, "audits", {"by": "color"})
         assert client.get(f"{kept}/audit", params={"list": "suspects"}).status_code == 200
+        of_7 = "/v1/collections/items/images/7"
+        assert client.get(f"{of_7}/original").content == picture.read_bytes()
+        before = client.get(f"{of_7}/thumbnail")
+        assert before.status_code == 200, before.text
+        drawn("umbrella").convert("RGB").save(picture)  # by its owner
+        assert client.get(f"{of_7}/thumbnail").content not in (b"", before.content)
+        assert client.get("/v1/collections/items/images/8/thumbnail").status_code == 404
         newest = client.post("/v1/collections/items/browse", json={"order": "newest", "limit": 60}).json()
         assert {each["time"] for each in newest["images"]} == {None}
         changed = client.patch("/v1/collections/items/images/7", json={"fields": {"color": "검정"}})
