@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -172,15 +172,16 @@ def import_vectors(
         check_vector_name(options.vector)
     columns = find_columns(table, first, options.columns, options.vector or VECTOR)
     run = _Import(store, models, name, table, columns, options)
-    run.settle_spaces(first)
-    if options.dry_run:
-        run.look(first)
-    else:
-        run.declare()
-        for block in table.open():
-            run.take(block)
-            done = block.start + block.count
-            progress(done, max(done, table.total or 0))
+    with closing(run):
+        run.settle_spaces(first)
+        if options.dry_run:
+            run.look(first)
+        else:
+            run.declare()
+            for block in table.open():
+                run.take(block)
+                done = block.start + block.count
+                progress(done, max(done, table.total or 0))
     return run.report()
 
 
@@ -212,6 +213,10 @@ class _Import:
         self._similarity: float | None = None
         self._remarks = [*table.remarks, *columns.remarks]
         self._base = folder_uri(options.base or table.base)
+
+    def close(self) -> None:
+        """Give back what is on disk."""
+        self._seen.close()
 
     def settle_spaces(self, first: Block) -> None:
         """Find out which space each vector is of.
@@ -621,6 +626,10 @@ class _Seen:
         self._table.execute("PRAGMA journal_mode = OFF")
         self._table.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
         self._table.execute("BEGIN")
+
+    def close(self) -> None:
+        """Forget them."""
+        self._table.close()
 
     def add(self, identity: str) -> bool:
         """Note an id, and tell whether it is new."""
