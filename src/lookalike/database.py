@@ -27,11 +27,11 @@ from lookalike.opened import Opened
 from lookalike.progress import silent
 from lookalike.search.neighbours import embed_paths
 from lookalike.search.query import alternatives
-from lookalike.sources.locations import location
+from lookalike.sources.locations import folder_uri, location_of
 from lookalike.stores.registry import TIMEOUT, check_approximate, open_store
 from lookalike.stores.sql import SECONDS
 from lookalike.types import Space
-from lookalike.uris import file_uri, object_text, object_uri
+from lookalike.uris import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -211,8 +211,8 @@ class Database:
                 self._store.build_index(attachment.name)
         except Unanswerable as error:
             reason = str(error)
-        if base is not None:
-            remember_indexed(self.cache, self.url, attachment.name, [location(str(base))])
+        if attachment.base is not None and (folder := location_of(attachment.base)) is not None:
+            remember_indexed(self.cache, self.url, attachment.name, [folder])
         collection = self._store.collection(attachment.name)
         return Attached(tables.attachment(attachment.name), found, tally, collection, reason)
 
@@ -493,12 +493,11 @@ def _base_uri(base: str | Path | None) -> str | None:
     """
     if base is None:
         return None
-    if object_text(str(base)) is not None:
-        return f"{object_uri(str(base)).rstrip('/')}/"
-    folder = Path(str(base).removeprefix("file://")).expanduser().absolute()
-    if not folder.is_dir():
+    uri = folder_uri(base)
+    folder = local_path(uri)
+    if folder is not None and not folder.is_dir():
         raise PathNotFound(str(base))
-    return f"{file_uri(folder).rstrip('/')}/"
+    return uri
 
 
 def open(  # noqa: A001 - it is called lookalike.open

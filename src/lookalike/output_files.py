@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# What makes a spreadsheet calculate a cell: https://owasp.org/www-community/attacks/CSV_Injection.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
 def check_file(path: Path, what: str = "the file") -> None:
     """Refuse a file that cannot be written, before the work is done.
 
@@ -56,21 +60,9 @@ def check_new_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; one that is there is replaced, a device or pipe is written to.
-
-    Raises:
-        InvalidArgument: see `check_file`.
-        OutputFailed: it cannot be written.
-    """
-    check_file(path)
-    try:
-        if _is_special(path):
-            with path.open("wb") as file:
-                file.write(content)
-            return
-        replace_file(Path(os.path.realpath(path)), content)  # of a link, what it leads to is replaced
-    except OSError as error:
-        raise OutputFailed(str(path), error.strerror or str(error)) from error
+    """Write a file whole or not at all; see `new_file`."""
+    with new_file(path) as file:
+        file.write(content)
 
 
 @contextmanager
@@ -95,7 +87,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             with path.open("wb") as file:
                 yield file
             return
-        with _part(Path(os.path.realpath(path))) as file:
+        with _part(Path(os.path.realpath(path))) as file:  # of a link, what it leads to is replaced
             yield file
     except OSError as error:
         raise OutputFailed(str(path), error.strerror or str(error)) from error
@@ -182,3 +174,13 @@ def _check_folder(folder: Path, path: Path) -> None:
     free = space.f_bfree if os.geteuid() == 0 else space.f_bavail
     if space.f_blocks and not free:  # some file systems do not know how large they are
         raise OutputFailed(str(path), os.strerror(errno.ENOSPC))
+
+
+def plain_cell(value: object) -> object:
+    """Return a value as no spreadsheet calculates it: a text that looks like a formula has a quotation mark.
+
+    At the beginning it says that a text follows, and is not shown by most.
+    """
+    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
+        return f"'{value}"
+    return value

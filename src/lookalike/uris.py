@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import re
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
@@ -83,6 +84,28 @@ def object_text(uri: str) -> str | None:
     return f"{scheme}://{unquote(rest)}" if parted and scheme in OBJECT_SCHEMES else None
 
 
+def place_uri(place: str, base: str | None = None) -> str:
+    """Return the URI of a picture that the table of somebody else names.
+
+    Args:
+        place: an absolute or relative path, an object as people write it, or a URI.
+        base: the URI of the folder that relative paths are relative to; None: they stay relative.
+    """
+    written = object_text(place)
+    if written is not None:  # as URIs are, or as people write them
+        return place if object_uri(written) == place else object_uri(place)
+    text = place.encode("utf-8", "surrogatepass")
+    if _SCHEME.match(place):
+        return quote(text, safe=f"{_IN_KEYS}%?#[]")
+    above = "file:///" if place.startswith("/") else base
+    if above is None:
+        return quote(text)
+    scheme, _, rest = above.partition("://")
+    host, _, folder = rest.partition("/")
+    path = f"{folder}/{quote(text, safe='/' if scheme == 'file' else _IN_KEYS)}".lstrip("/")
+    return f"{scheme}://{host}{posixpath.normpath(f'/{path}')}"
+
+
 def uri_text(uri: str) -> str:
     """Return what a URI names as text, for people: a path on this machine, or an object; a frame of either.
 
@@ -98,6 +121,7 @@ def uri_text(uri: str) -> str:
     return text if frame is None else frame_uri(text, frame[1])
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _FRAME = re.compile(r"([^#]+)#t=(\d{1,12}(?:\.\d{1,3})?)", re.DOTALL)
 # What RFC 3986 lets stand in a path as it is, of which `~` is quoted by nobody.
 _IN_KEYS = "/!$&'()*+,;=:@"

@@ -62,10 +62,12 @@ def ask(
     return [[(hit.record.id, hit.similarity) for hit in hits] for hits in found]
 
 
-def agree(found: list[list[tuple[str, float]]], expected: list[list[tuple[str, float]]]) -> None:
+def agree(
+    found: list[list[tuple[str, float]]], expected: list[list[tuple[str, float]]], within: float = 1e-6
+) -> None:
     for hits, known in zip(found, expected, strict=True):
         assert [one for one, _ in hits] == [one for one, _ in known]
-        assert [one for _, one in hits] == pytest.approx([one for _, one in known], abs=1e-6)
+        assert [one for _, one in hits] == pytest.approx([one for _, one in known], abs=within)
 
 
 class Story:

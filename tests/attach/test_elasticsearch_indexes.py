@@ -11,15 +11,13 @@ import elasticsearch
 import numpy as np
 import pytest
 from elasticsearch.helpers import bulk
-from numpy.typing import NDArray
 
 import lookalike
 from lookalike.cli import main
 from lookalike.server.app import make_app
 from lookalike.server.settings import Settings
-from lookalike.stores.query import Query
 from lookalike.vectors.metric import normalise
-from tests.attach.foreign_tables import COLORS, nearest, numbers
+from tests.attach.foreign_tables import COLORS, agree, ask, nearest, numbers
 from tests.listening import listening
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
@@ -112,19 +110,6 @@ def changes(es: elasticsearch.Elasticsearch) -> Any:
     )
 
 
-def ask(
-    database: lookalike.Database, name: str, queries: NDArray[Any], k: int = 5, **how: Any
-) -> list[list[tuple[str, float]]]:
-    found = database.store.nearest(name, Query(normalise(queries), k, **how))
-    return [[(hit.record.id, hit.similarity) for hit in hits] for hits in found]
-
-
-def agree(found: list[list[tuple[str, float]]], expected: list[list[tuple[str, float]]]) -> None:
-    for hits, known in zip(found, expected, strict=True):
-        assert [one for one, _ in hits] == [one for one, _ in known]
-        assert [one for _, one in hits] == pytest.approx([one for _, one in known], abs=1e-5)
-
-
 QUERIES = numbers(3, DIMENSION, seed=1)
 IDS = [str(n) for n in range(COUNT)]
 
@@ -148,7 +133,7 @@ def test_every_kind_of_vector_answers_as_numpy(
     assert (done.attachment.id, done.tally.records) == ("_id", COUNT)
     assert [(one.reason, one.count) for one in done.tally.left_out] == [("no vector (NULL)", 1)]
     assert sum(one.count for one in done.tally.remarks) == (0 if field == "v_dot" else COUNT)
-    agree(ask(database, "theirs", QUERIES), [nearest(one, vectors, IDS, 5) for one in QUERIES])
+    agree(ask(database, "theirs", QUERIES), [nearest(one, vectors, IDS, 5) for one in QUERIES], 1e-5)
     assert database["theirs"].info().count == COUNT
     if reason is not None:
         assert reason in str(done.index)
@@ -158,7 +143,7 @@ def test_every_kind_of_vector_answers_as_numpy(
     assert measured.recall > 0.8
     found = ask(database, "theirs", QUERIES, approximate=True)
     known = dict(nearest(QUERIES[0], vectors, IDS, COUNT))
-    agree([found[0]], [[(one, known[one]) for one, _ in found[0]]])
+    agree([found[0]], [[(one, known[one]) for one, _ in found[0]]], 1e-5)
 
 
 def test_fields_and_filters_are_what_documents_say(database: lookalike.Database, tmp_path: Path) -> None:
@@ -176,7 +161,7 @@ def test_fields_and_filters_are_what_documents_say(database: lookalike.Database,
     }  # fmt: skip
     among = [n for n in range(COUNT) if n % 3 == 2 and n % 2]
     found = ask(database, "theirs", QUERIES, where={"color": ["초록"], "meta.sold": [False]})
-    agree(found, [nearest(one, VECTORS[among], [IDS[n] for n in among], 5) for one in QUERIES])
+    agree(found, [nearest(one, VECTORS[among], [IDS[n] for n in among], 5) for one in QUERIES], 1e-5)
     assert {each.value: each.images for each in theirs.values()["color"]} == dict.fromkeys(COLORS, COUNT // 3)
     with pytest.raises(lookalike.StoreReadOnly, match="--writable"):
         theirs.correct("7", {"color": "red"})
@@ -191,7 +176,7 @@ def test_nested_vectors_are_records_of_their_own(database: lookalike.Database) -
     assert "nested" in str(done.index)
     ids = [f"{n // 2}[{n % 2}]" for n in range(2 * COUNT)]
     queries = numbers(3, 8, seed=2)
-    agree(ask(database, "passages", queries), [nearest(one, PASSAGES, ids, 5) for one in queries])
+    agree(ask(database, "passages", queries), [nearest(one, PASSAGES, ids, 5) for one in queries], 1e-5)
     (record,) = database["passages"].get(["8[1]"])
     assert record.fields == {"color": COLORS[2], "part": "1"}
 
@@ -222,11 +207,11 @@ def test_what_its_owner_does_is_seen_by_the_next_question(
             assert "several indexes" in str(done.index)
             ids = [str(n) for n in range(20)]
             query = vectors[3:4] - vectors[7:8]
-            agree(ask(database, "both", query, k=3), [nearest(query[0], vectors, ids, 3)])
+            agree(ask(database, "both", query, k=3), [nearest(query[0], vectors, ids, 3)], 1e-5)
             es.index(index=stream, id="new", document={"v": query[0].tolist()}, refresh=True)
             assert ask(database, "both", query, k=1)[0][0][0] == "new"
             es.delete(index=stream, id="new", refresh=True)
-            agree(ask(database, "both", query, k=3), [nearest(query[0], vectors, ids, 3)])
+            agree(ask(database, "both", query, k=3), [nearest(query[0], vectors, ids, 3)], 1e-5)
             es.indices.delete(index=backing)
             assert database["both"].info().count == 11
             es.indices.delete(index=stream)

@@ -28,7 +28,8 @@ from tests.attach.foreign_tables import (
     numbers,
     story,  # noqa: F401 a fixture
 )
-from tests.service import in_process
+from tests.drawings import drawn
+from tests.service import InProcess, in_process, until
 
 
 def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
         assert main(["info", "-c", "odd", *options]) == 0
         told = " ".join(capsys.readouterr().out.split())
         assert 'attached the table 이상한 "표, it is only read' in told
-        assert "left out 1 row: a vector of zeros (the id zero, say)" in told
+        assert "left out 1 row has a vector of zeros (the id zero, say)" in told
         assert main(["index", str(pictures), "-c", "odd", *options]) == 1
         assert "whose owner inserts its rows" in capsys.readouterr().err
         assert main(["delete", "odd", "--yes", *options]) == 1
@@ -231,11 +232,24 @@ class TestSqliteTable(AttachedTableContract):
         return make
 
 
+def job_of(service: InProcess, what: str, query: dict[str, Any]) -> str:
+    """Have a job done, and return where it is."""
+    started = service.client.post(f"/v1/collections/items/{what}", json=query)
+    assert started.status_code == 202, started.text
+    place = started.headers["location"]
+    until(lambda: service.client.get(place).json()["finished"] is not None)
+    assert service.client.get(place).json()["state"] == "done", service.client.get(place).text
+    return place
+
+
 def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
     vectors = make_items(tmp_path / "app.db")
     url = f"sqlite:///{tmp_path}/app.db"
+    (tmp_path / "pictures" / "a").mkdir(parents=True)
+    picture = tmp_path / "pictures" / "a" / "6.jpg"
+    drawn("balloon").convert("RGB").save(picture)
     with lookalike.open(url, cache=tmp_path) as database:
-        database.attach("items", space="theirs", writable=True)
+        database.attach("items", space="theirs", writable=True, base=tmp_path / "pictures")
     with in_process(url, tmp_path, Settings()) as service:
         client = service.client
         (shown,) = client.get("/v1/collections").json()["collections"]
@@ -247,6 +261,22 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
             "/v1/collections/items/classify", json={"by": "color", "ids": ["7"], "k": 3}
         ).json()
         assert judged["predictions"][0]["votes"]
+        kept = job_of(service, "evaluations", {"by": "color", "k": 3})
+        images = client.get(f"{kept}/evaluation/images", params={"limit": 100}).json()["images"]
+        assert sorted(int(each["id"]) for each in images) == list(range(1, 61))
+        judged = {hit["id"] for each in images if each["id"] == "7" for hit in each["neighbours"]}
+        assert judged == {one for one, _ in nearest(vectors[6], vectors, list(range(1, 61)), 4)} - {"7"}
+        kept = job_of(service, "audits", {"by": "color"})
+        assert client.get(f"{kept}/audit", params={"list": "suspects"}).status_code == 200
+        of_7 = "/v1/collections/items/images/7"
+        assert client.get(f"{of_7}/original").content == picture.read_bytes()
+        before = client.get(f"{of_7}/thumbnail")
+        assert before.status_code == 200, before.text
+        drawn("umbrella").convert("RGB").save(picture)  # by its owner
+        assert client.get(f"{of_7}/thumbnail").content not in (b"", before.content)
+        assert client.get("/v1/collections/items/images/8/thumbnail").status_code == 404
+        newest = client.post("/v1/collections/items/browse", json={"order": "newest", "limit": 60}).json()
+        assert {each["time"] for each in newest["images"]} == {None}
         changed = client.patch("/v1/collections/items/images/7", json={"fields": {"color": "검정"}})
         assert changed.status_code == 200, changed.text
         with closing(sqlite3.connect(tmp_path / "app.db")) as owner:
@@ -259,3 +289,64 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
         assert {hit["id"] for hit in again["hits"]} == {"7", "99"}
         assert client.delete("/v1/collections/items/images/99").status_code == 204
         assert client.get("/v1/collections/items/images/99").status_code == 404
+
+
+def test_a_row_that_is_no_record_is_not_changed_with_one(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "twice.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (code TEXT, label TEXT, v BLOB)")
+        rows = [(code, "a", one.tobytes()) for code, one in zip("aabc", numbers(4, 8), strict=True)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        with lookalike.open(f"sqlite:///{tmp_path}/twice.db", cache=tmp_path / "cache") as database:
+            database.attach("t", id="code", space="theirs", writable=True)
+            for change in (
+                lambda: database["t"].remove(["b", "a"]),
+                lambda: database["t"].correct("a", {"label": "b"}),
+            ):
+                with pytest.raises(lookalike.Unanswerable, match="several rows have the id 'a'"):
+                    change()
+            assert connection.execute("SELECT code || label FROM t").fetchall() == [
+                ("aa",), ("aa",), ("ba",), ("ca",)
+            ]  # fmt: skip
+            assert database["t"].remove(["b"]) == 1
+            database["t"].correct("c", {"label": "b"})
+        assert connection.execute("SELECT code, label FROM t").fetchall() == [
+            ("a", "a"), ("a", "a"), ("c", "b")
+        ]  # fmt: skip
+
+
+def test_what_is_no_json_is_not_written_over(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "text.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, label TEXT, about TEXT, v BLOB)")
+        about = ['{"a": 1}', "by hand", '"text"', "null", "", None]
+        rows = [("a", said, one.tobytes()) for said, one in zip(about, numbers(6, 8), strict=True)]
+        with lookalike.open(f"sqlite:///{tmp_path}/text.db", cache=tmp_path / "cache") as database:
+            connection.execute("INSERT INTO t VALUES (1, ?, ?, ?)", rows[0])
+            database.attach("t", space="theirs", writable=True)
+            connection.executemany("INSERT INTO t VALUES (NULL, ?, ?, ?)", rows[1:])
+            for identity in ("2", "3"):
+                with pytest.raises(lookalike.InvalidArgument, match="no JSON object"):
+                    database["t"].correct(identity, {"label": "b"})
+            for identity in ("1", "4", "5", "6"):
+                database["t"].correct(identity, {"label": "b"})
+        after = connection.execute("SELECT label, about FROM t ORDER BY id").fetchall()
+        assert [label for label, _ in after] == ["b", "a", "a", "b", "b", "b"]
+        assert [text for _, text in after[1:3]] == about[1:3]
+        assert json.loads(after[0][1])["a"] == 1
+
+
+def test_a_column_that_has_gone_is_no_text(tmp_path: Path) -> None:
+    """SQLite reads "label" as the text 'label' where there is no such column: every row would have it."""
+    with closing(sqlite3.connect(tmp_path / "gone.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (code TEXT, label TEXT, v BLOB)")
+        connection.execute("INSERT INTO t VALUES ('code', 'a', ?)", (numbers(1, 8)[0].tobytes(),))
+        with lookalike.open(f"sqlite:///{tmp_path}/gone.db", cache=tmp_path / "cache") as database:
+            database.attach("t", id="code", space="theirs", writable=True)
+            table = database["t"]
+            assert dict(table.record("code").fields) == {"label": "a"}
+            for column in ("label", "code"):
+                connection.execute(f"ALTER TABLE t RENAME COLUMN {column} TO other")
+                for ask in (lambda: table.record("code"), lambda: table.remove(["code"])):
+                    with pytest.raises(lookalike.StoreError, match=f"no such column: t.{column}"):
+                        ask()
+                connection.execute(f"ALTER TABLE t RENAME COLUMN other TO {column}")
+            assert table.remove(["code"]) == 1

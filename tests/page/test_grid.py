@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 
 from lookalike.database import Database
 from lookalike.types import Record
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
 from tests.drawings import drawn
-from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
+from tests.page.page_visits import Visit, visit
 from tests.service import Server, server_process
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -28,17 +28,6 @@ MANY = 3_000
 """Images of the collection: many times what a window shows."""
 DRAWN = ("balloon", "umbrella", "keyboard")
 """Labels of those that there are pictures of."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    expect.set_options(timeout=WAIT)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +219,7 @@ def test_the_chosen_are_compared_taken_along_and_searched_for(page: Visit) -> No
     names = chosen(page)
     bar(page).get_by_role("button", name="Compare").click()
     dialog = page.page.locator("dialog[open]")
-    assert dialog.locator("thead .name").all_text_contents() == names
+    expect(dialog.locator("thead .name")).to_have_text(names)
     expect(dialog.locator("tr.differs")).to_contain_text("balloon")
     page.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)

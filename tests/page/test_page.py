@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conformal_clip_data import textile_simulated_root
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from lookalike.database import Database
 from lookalike.server.auth.keys import add_key, new_key
@@ -26,7 +26,7 @@ from lookalike.uris import record_id
 from tests.drawings import drawn
 from tests.film_files import film
 from tests.mean_colours import picture
-from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
+from tests.page.page_visits import WAIT, Visit, visit
 from tests.servers.s3 import Bucket
 from tests.service import Server, server_process
 
@@ -54,18 +54,6 @@ FILES = {
     "balloon": "🎈.png",
     "crossword": '&amp; "quoted".png',
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    # A busy machine takes its time.
-    expect.set_options(timeout=WAIT)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

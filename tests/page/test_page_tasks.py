@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 
 from lookalike.database import Database
 from tests.drawings import drawn
-from tests.page.page_visits import ARGUMENTS, CHROMIUM, WAIT, Visit, visit
+from tests.page.page_visits import Visit, visit
 from tests.service import Server, server_process
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -21,17 +21,6 @@ pytestmark = pytest.mark.xdist_group("page")
 NAME = "부품"
 LABELS = ("umbrella", "keyboard", "crossword")
 EACH = 3
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    expect.set_options(timeout=WAIT)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -28,17 +28,8 @@ from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import Chain
 from tests.evaluations import evaluate
+from tests.page.page_visits import ARGUMENTS, CHROMIUM
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-gpu",
-    "--disable-quic",
-]
 NASTY = "<b onclick='alert(1)'>\"결함\"</b></script><script>alert(2)</script>"
 LABELS = ("정상", NASTY, "x" * 10_000)
 

@@ -12,6 +12,9 @@ import pytest
 
 from lookalike.server.auth.keys import new_key
 from lookalike.server.settings import Settings
+from lookalike.server.storage.allowed_folders import AllowedFolders
+from lookalike.sources.files import find
+from lookalike.sources.patterns import Patterns
 from tests.mean_colours import save
 from tests.server.test_jobs import done, ended, got, start
 from tests.server.test_object_images import png
@@ -180,3 +183,21 @@ def test_a_bucket_is_listed_and_indexed_as_a_folder_is(make_service: Make, bucke
     assert got(service, f"{job}/indexing")["added"] == 1
     (record,) = service.database["objects"].read()[0]
     assert service.client.get(f"/v1/collections/objects/images/{record.id}/original").content == png(1)
+
+
+def test_no_link_leads_out_by_its_name_or_by_another_folder(tmp_path: Path) -> None:
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    save(secret / "secret.png", 1)
+    for number, name in enumerate(("x/a.png", "aside/b.png", "far/c.png", "near/d.png"), 2):
+        save(root / name, number)
+    bytes_of_cp949 = os.fsdecode("부품".encode("cp949"))
+    for name in ("tab\t", "line\n", "wide\u3000", "╬╟░┐", bytes_of_cp949, "two  ", "!a", "#b", "*"):
+        (root / "x" / name).symlink_to(secret)
+    (root / "x" / "aside").symlink_to(root / "aside")
+    (root / "aside" / "far").symlink_to(root / "far")
+    (root / "far" / "out").symlink_to(secret)
+    (root / "x" / "near").symlink_to(root / "near")
+    (root / "x" / "itself").symlink_to(root / "x")
+    outside = AllowedFolders([root]).links_outside("root", root / "x")
+    found = find(root / "x", Patterns(outside))
+    assert sorted(str(each.relative_to(root)) for each in found.images) == ["x/a.png", "x/near/d.png"]

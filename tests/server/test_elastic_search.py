@@ -21,6 +21,7 @@ from lookalike.database import Database
 from lookalike.errors import InvalidArgument
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
+from lookalike.server.elastic import answers
 from lookalike.server.elastic.forwarding import passed_header, passed_search
 from lookalike.server.settings import Settings
 from tests.documents import blocks
@@ -151,6 +152,10 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "source": False,
     },
     "everything": {"query": {"match_all": {}}, "size": 60, "source": ["relative_path"]},
+    "least score of all": {"query": {"match_all": {"_name": "nosuch"}}, "min_score": 1.5},
+    "sizes with a fraction": {
+        "query": {"terms": {"size": [n + 0.5 for n in range(21000, 22000)], "_name": "nosuch"}}
+    },
     "a part of the answer": {"knn": knn(), "filter_path": "hits.hits._id,hits.total"},
 }
 
@@ -245,6 +250,24 @@ def test_a_document_is_found_by_its_id(clients: dict[str, elasticsearch.Elastics
         assert not es.exists(index=COLLECTION, id="nosuch")
         with pytest.raises(elasticsearch.NotFoundError):
             es.get(index=COLLECTION, id="../_search")
+
+
+@pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])
+def test_an_id_is_no_step_of_a_path(web: httpx.Client, addresses: dict[str, str], store: str) -> None:
+    for identity in ("%2e%2e", "%2E", "..%00"):
+        answer = web.get(f"{addresses[store]}/{COLLECTION}/_doc/{identity}")
+        assert (answer.status_code, answer.json().get("found")) == (404, False), answer.text
+
+
+def test_few_that_match_are_found_far_away(
+    clients: dict[str, elasticsearch.Elasticsearch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is far from the question is not looked for among neighbours that memory has to hold."""
+    asked: dict[str, Any] = {"knn": knn(k=3, filter={"prefix": {"relative_path": "nomi"}}), "size": 3}
+    before = clients["sqlite"].search(index=COLLECTION, **asked)["hits"]
+    monkeypatch.setattr(answers, "MOST_HITS", 3)
+    assert clients["sqlite"].search(index=COLLECTION, **asked)["hits"] == before
+    assert len(before["hits"]) == 3
 
 
 REFUSED: dict[str, dict[str, Any]] = {

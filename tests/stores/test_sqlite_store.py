@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from lookalike.stores.sqlite import blocks, search
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.sqlite.catalog import existing_entry
+from lookalike.stores.sqlite.change_log import MOST, ChangeLog
 from lookalike.stores.sqlite.matrix import SqliteMatrix
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.store import Store
@@ -982,3 +984,18 @@ def test_what_the_catalogue_says_of_vectors_is_verified(store: Store, file: Path
             reader.collection("parts")
         file.write_bytes(content)
     assert len(store.collection("parts").vectors) == 2
+
+
+def test_what_a_long_import_changed_does_not_fill_memory() -> None:
+    log, what = ChangeLog(), ("collection", 1)
+    tracemalloc.start()
+    try:
+        for revision in range(100):
+            first = revision * MOST
+            log.note({what: revision}, {what: revision + 1}, range(first, first + MOST))
+        assert tracemalloc.get_traced_memory()[0] < 2 << 20
+    finally:
+        tracemalloc.stop()
+    assert log.since(what, 99, 100) == set(range(99 * MOST, 100 * MOST))
+    assert log.since(what, 98, 100) is None
+    assert log.since(what, 1, 100) is None

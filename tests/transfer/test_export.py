@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -218,6 +219,20 @@ def test_pictures_of_one_name_stay_apart(db: Database, tmp_path: Path) -> None:
     db["more"].export(tmp_path / "folder", form="imagefolder", by="part")
     names = {each.name.casefold() for each in (tmp_path / "folder" / "7").iterdir()}
     assert names == {"x.png", "x-2.png", "x-3.png", f"{'한' * 70}.png"}
+    # A label may have the name of the file that says what the folders are.
+    db["more"].correct(record.id, {"part": "METADATA.csv"})
+    report = db["more"].export(tmp_path / "other", form="imagefolder", by="part")
+    assert {each.name for each in (tmp_path / "other").iterdir()} == {"7", "metadata.csv", "METADATA-2.csv"}
+    assert (report.images, report.skipped) == (4, ())
+
+
+def test_a_table_that_a_service_sends_has_no_formulas(db: Database) -> None:
+    ids = [record.id for record in db["parts"].read()[0][:2]]
+    db["parts"].correct(ids[0], {"label": "=1+1", "count": -3})
+    for name_of, label in ((lambda record: f"@{record.id}", "'=1+1"), (None, "=1+1")):
+        text = b"".join(db["parts"].export_lines("csv", ids=ids, name_of=name_of)).decode("utf-8-sig")
+        row = next(csv.DictReader(io.StringIO(text, newline="")))
+        assert (row["label"], row["count"], row.get("name", f"'@{ids[0]}")) == (label, "-3", f"'@{ids[0]}")
 
 
 def test_what_cannot_be_is_told_before(db: Database, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ from lookalike import (
 )
 from lookalike.cli import main
 from lookalike.testing.stores import random_vectors
+from lookalike.transfer.imports.json_tables import json_table
 from lookalike.types import Record, Space
 from lookalike.uris import file_uri, record_id, uri_path
 from tests.mean_colours import MeanColours, picture, save
@@ -406,6 +408,9 @@ def test_what_cannot_be_a_record_is_counted_with_an_example(db: Database, tmp_pa
         ("a.csv", 'id,v\n1,"[1.5, 2]"\n', {"space": "s", "model": "mean-colours"}, "not both"),
         ("a.json", '[{"id": 1, "v": [1.5, 2]}, 7]', {"space": "s"}, "holds int, and no objects"),
         ("a.jsonl", '{"id": 1, "v": [1.5, 2]}\n{"id"', {"space": "s"}, "is no JSON"),
+        ("a.json", '[{"id": 1, "v": [1.5, 2]},\n', {"space": "s"}, "ends within the list"),
+        ("a.json", '[{"id": 1, "v": [1.5, 2]}]\n[{"id": 2}]', {"space": "s"}, "follows the end of the list"),
+        ("a.jsonl", '{"id": 1, "v": [1.5, 2]}\n]\n{"id": 2}', {"space": "s"}, "is no JSON"),
         ("a.parquet", "no parquet", {"space": "s"}, "cannot be read"),
         ("a.arrow", "no arrow at all", {"space": "s"}, "cannot be read"),
         ("a.npy", "no npy", {"space": "s"}, "is no matrix of NumPy"),
@@ -599,3 +604,38 @@ def test_the_command_tells_what_it_took(
     np.save(tmp_path / "query.npy", vectors[5])
     assert main(["search", str(tmp_path / "query.npy"), "-k", "1", "--format", "jsonl", *where]) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "part%20005"
+
+
+def test_a_number_that_is_none_costs_its_row_alone(db: Database, tmp_path: Path) -> None:
+    rows = [{"id": f"r{n:04d}", **{f"emb_{k}": n + k + 0.5 for k in range(8)}} for n in range(120)]
+    rows[110]["emb_3"] = "n/a"
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = db["wide"].import_vectors(tmp_path / "a.jsonl", space="s")
+    assert [(each.count, each.example) for each in report.left_out] == [(1, "r0110")]
+    assert (report.rows, report.added) == (120, 119)
+
+
+def test_a_broken_line_is_told_before_the_file_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "v": [1.5, 2]\n' + f'{{"v": [1.5, {"2" * 1000}]}}\n' * 20_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArgument, match="is no JSON"):
+            next(iter(json_table(path).open()))
+        assert tracemalloc.get_traced_memory()[1] < path.stat().st_size / 2
+    finally:
+        tracemalloc.stop()
+
+
+def test_lines_of_export_that_others_have_changed_are_told(db: Database, tmp_path: Path) -> None:
+    line: dict[str, Any] = {"id": "a", "uri": "file:///a.png", "path": "/a.png", "digest": None}
+    line |= {"size": "12", "modified_ns": 2, "fields": {"label": "b"}, "vectors": {"image": [1.5, 2.0]}}
+    path = tmp_path / "a.jsonl"
+    for changed in ({"size": "much"}, {"modified_ns": 2**63}, {"fields": "label"}, {"size": [1]}):
+        path.write_text(json.dumps(line) + "\n" + json.dumps({**line, "id": "b", **changed}))
+        with pytest.raises(InvalidArgument, match=f"row 2: '{next(iter(changed))}' is .*writes otherwise"):
+            db["lines"].import_vectors(path, space="s")
+    path.write_text(json.dumps({**line, "uri": 5, "digest": 7}))
+    assert db["lines"].import_vectors(path, space="s").added == 1
+    (record,) = db["lines"].read()[0]
+    assert (record.digest, record.size) == ("row-a", 12)

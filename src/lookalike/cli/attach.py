@@ -93,8 +93,7 @@ def attach(
     else:
         print_table(("", ""), _rows(done))
     for one in (*done.tally.left_out, *done.tally.remarks):
-        rows = "1 row has" if one.count == 1 else f"{one.count:,} rows have"
-        warn(f"{rows} {one.reason} (the id {one.example}, say)", quiet=settings.quiet)
+        warn(str(one), quiet=settings.quiet)
 
 
 def _field(text: str) -> tuple[str, str]:

@@ -116,7 +116,7 @@ def import_(
     for remark in report.remarks:
         warn(remark, quiet=settings.quiet)
     for one in report.counted:
-        warn(f"{_rows(one.count)} {one.reason} (the id {one.example}, say)", quiet=settings.quiet)
+        warn(str(one), quiet=settings.quiet)
     if report.doubtful:
         warn(
             f"{model} gives other vectors of these pictures: the least similarity of {report.verified} is "
@@ -135,10 +135,6 @@ def _field(text: str) -> tuple[str, str]:
     if not name or (parted and not column):
         raise InvalidArgument(f"--field {text!r}: write NAME=COLUMN")
     return name, column or name
-
-
-def _rows(count: int) -> str:
-    return "1 row has" if count == 1 else f"{count:,} rows have"
 
 
 def _print(report: ImportReport, *, dry_run: bool) -> None:

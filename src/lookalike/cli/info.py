@@ -96,10 +96,7 @@ def info(settings: Settings, collection: str, form: str) -> None:
 
 def _table_rows(table: Attachment, tally: Tally) -> list[tuple[str, str]]:
     changes = "corrections and removals are written" if table.writable else "it is only read"
-    left_out = (
-        ("left out", f"{counted(one.count, 'row')}: {one.reason} (the id {one.example}, say)")
-        for one in tally.left_out
-    )
+    left_out = (("left out", str(one)) for one in tally.left_out)
     return [("attached", f"the table {table.table}, {changes}"), *left_out]
 
 

@@ -88,12 +88,12 @@ def restore_snapshot(store: Store, snapshot: Snapshot, since: Mapping[str, Recor
     name = snapshot.collection
     now = {one.id: one for one in store.get(name, snapshot.ids)}
     agreed = [one for one in snapshot.ids if since is None or now.get(one) == since.get(one)]
+    among, ids = set(agreed), sorted(snapshot.records)
     rows = [
         row
-        for row, one in enumerate(sorted(snapshot.records))
-        if one in set(agreed) and (one not in now or _file(now[one]) != _file(snapshot.records[one]))
+        for row, one in enumerate(ids)
+        if one in among and (one not in now or _file(now[one]) != _file(snapshot.records[one]))
     ]
-    ids = sorted(snapshot.records)
     lost = {ids[row] for row in rows}
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]

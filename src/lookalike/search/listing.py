@@ -210,8 +210,12 @@ def moment(record: Record) -> float | None:
 
 
 def _written(record: Record) -> float | None:
-    """Return when the file of a record was written; None of an object, whose stamp is no time."""
-    if record.modified_ns < 0:
+    """Return when the file of a record was written.
+
+    None of an object, whose stamp is no time, and of a file that nobody looked at: of imported vectors, or of
+    a row of others, whose stamp is the version of its vector.
+    """
+    if record.modified_ns < 0 or not record.size:
         return None
     frame = split_frame(record.uri)
     return record.modified_ns / 1e9 + (0.0 if frame is None else float(frame[1]))

@@ -11,7 +11,7 @@ from lookalike.sources.files import absolute
 from lookalike.sources.folders import file_content
 from lookalike.sources.frames import FramePath, named_frame, place_of
 from lookalike.sources.objects import ObjectPath, is_object, object_of, object_path
-from lookalike.uris import local_path
+from lookalike.uris import file_uri, local_path, object_uri
 
 if TYPE_CHECKING:
     from lookalike.sources.frames import Place
@@ -28,6 +28,22 @@ def location(text: str | Location) -> Location:
     if isinstance(text, ObjectPath):
         return text
     return object_path(text) if isinstance(text, str) and is_object(text) else Path(text)
+
+
+def folder_uri(folder: str | Path) -> str:
+    """Return the URI, with a slash at its end, of a folder or prefix that a person names.
+
+    Args:
+        folder: a path, also below `~`, `s3://bucket/prefix`, or a `file:` URI.
+
+    Raises:
+        InvalidArgument: it begins as the name of an object does, and is none.
+    """
+    text = str(folder)
+    if is_object(text):
+        return f"{object_uri(str(object_path(text)))}/"
+    path = local_path(text) or Path(text).expanduser()
+    return f"{file_uri(absolute(path)).rstrip('/')}/"
 
 
 def picture_place(text: str | Place) -> Place:

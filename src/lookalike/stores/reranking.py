@@ -1,4 +1,4 @@
-"""Exact order from a server's candidates: the same similarities and the same ties in every store.
+"""Exact order of a server's candidates, or of vectors in blocks: similarities and ties as in every store.
 
 A server's own similarities are sums in float32, in an order of its own. Here those of the candidates are
 computed again from their vectors, as `ranking` does it for vectors in memory, so that two stores agree to the
@@ -7,6 +7,7 @@ last bit.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from lookalike.vectors.nearest import MARGIN, nearest_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from lookalike.types import Vectors
 
@@ -91,3 +92,37 @@ def rerank(query: Vectors, candidates: Candidates) -> list[tuple[str, float]]:
     order = sorted(range(len(ids)), key=ids.__getitem__)
     rows, similarities = nearest_rows(query[None], vectors[np.array(order)], len(ids))
     return [(ids[order[row]], float(value)) for row, value in zip(rows[0], similarities[0], strict=True)]
+
+
+def nearest_of_blocks(
+    queries: Vectors, k: int, blocks: Iterable[Candidates], exclude: Sequence[Collection[str]] | None
+) -> list[list[tuple[str, float]]]:
+    """Return the exact nearest neighbours of each query among vectors that come in blocks, each held once.
+
+    Args:
+        queries: float32 of shape (queries, dimension), each row of length 1.
+        k: neighbours per query, at least 1.
+        blocks: no id twice; rising ids are quicker.
+        exclude: for each query, ids that are left out.
+
+    Returns:
+        A list a query, ids and similarities by falling similarity, then by rising id.
+    """
+    best: list[list[tuple[str, float]]] = [[] for _ in queries]
+    for given, vectors in blocks:
+        order = sorted(range(len(given)), key=given.__getitem__)
+        ids = [given[row] for row in order]
+        rising = vectors if ids == given else vectors[np.array(order, np.intp)]
+        left_out = None if exclude is None else [rows_of(ids, some) for some in exclude]
+        rows, similarities = nearest_rows(queries, rising, min(k, max(1, len(ids))), left_out)
+        found = zip(rows.tolist(), similarities.tolist(), strict=True)
+        for place, (near, values) in enumerate(found):
+            more = [(ids[row], value) for row, value in zip(near, values, strict=True) if row >= 0]
+            best[place] = sorted(best[place] + more, key=lambda hit: (-hit[1], hit[0]))[:k]
+    return best
+
+
+def rows_of(ids: Sequence[str], wanted: Collection[str]) -> list[int]:
+    """Return the places in the sorted `ids` of those that are wanted."""
+    places = ((bisect_left(ids, identity), identity) for identity in wanted)
+    return [row for row, identity in places if row < len(ids) and ids[row] == identity]

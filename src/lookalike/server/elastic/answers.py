@@ -10,6 +10,10 @@ import numpy as np
 from lookalike.errors import InvalidArgument, SpaceMismatch
 from lookalike.server.elastic.documents import document, fields_of, mapping, picked, vector_of
 from lookalike.server.elastic.filters import EVERYTHING
+from lookalike.server.elastic.questions import MOST_HITS
+from lookalike.types import Neighbour
+from lookalike.vectors.metric import normalise
+from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from lookalike.server.elastic.filters import Filter
     from lookalike.server.elastic.questions import Knn, Picked, SearchQuestion
     from lookalike.stores.relative_paths import Bases
-    from lookalike.types import Neighbour, Record, Vectors
+    from lookalike.types import Record, Vectors
 
 SHARDS = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
 
@@ -48,9 +52,11 @@ def search(
         count, shown = len(found), found[question.start : first]
     else:
         count, shown = 0, []
-        for record in _matching(collection, question.query, bases):
+        score = question.query.score or 0.0
+        enough = question.least is None or score >= question.least
+        for record in _matching(collection, question.query, bases) if enough else ():
             if question.start <= count < first:
-                shown.append((record, question.query.score or 0.0))
+                shown.append((record, score))
             count += 1
         found = shown
     hits: dict[str, Any] = {}
@@ -137,8 +143,30 @@ def _nearest(
         if len(matching) == knn.k or len(neighbours) < width:
             break
         width *= _WIDER
+        if width > MOST_HITS:  # so many would not be held in memory
+            matching = _scanned(collection, knn, vector, using, bases)
+            break
     least = -1.0 if knn.similarity is None else knn.similarity
     return [(one.record, _score(one, knn.boost)) for one in matching if one.similarity >= least]
+
+
+def _scanned(
+    collection: Collection, knn: Knn, vector: Vectors | list[float], using: str | None, bases: Bases
+) -> list[Neighbour]:
+    """Return the nearest of the records that match, of which a thousand are held at a time."""
+    row = np.asarray(vector, np.float64)
+    query = normalise((row / np.abs(row).max())[None].astype(np.float32))
+    best: list[Neighbour] = []
+    for records, vectors in collection.scan(knn.filter.where or None, using=using):
+        places = [place for place, record in enumerate(records) if knn.filter(record, bases)]
+        if places:
+            (rows,), (similarities,) = nearest_rows(query, vectors[places], min(knn.k, len(places)))
+            best += [
+                Neighbour(records[places[place]], similarity)
+                for place, similarity in zip(rows.tolist(), similarities.tolist(), strict=True)
+            ]
+            best = sorted(best, key=lambda one: (-one.similarity, one.record.id))[: knn.k]
+    return best
 
 
 def _score(neighbour: Neighbour, boost: float) -> float:

@@ -150,7 +150,8 @@ def boost(kind: str, body: Mapping[str, Any]) -> float:
 def _equal(name: str, wanted: Sequence[Scalar], score: float | None) -> Filter:
     """Return the filter of a field that has one of some values."""
     if name in NUMBERS:
-        found = {_whole(name, value) for value in wanted}
+        # A number with a fraction is that of no file.
+        found = {_whole(name, value) for value in wanted if not (isinstance(value, float) and value % 1)}
         return Filter(lambda record, source: bool(found & set(values(record, source, name))), score=score)
     texts = {_text(value) for value in wanted}
 

@@ -10,6 +10,7 @@ from fastapi import Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from lookalike.output_files import plain_cell
 from lookalike.schemas.values import Hit, Image
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema":
 _BLOCK = 500
 # Spreadsheets of old take a file for UTF-8 only where it begins so; what reads UTF-8 leaves it out.
 _MARK = "\ufeff"
-# What makes a spreadsheet calculate a cell: https://owasp.org/www-community/attacks/CSV_Injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Row: TypeAlias = "Mapping[str, object]"
 
@@ -122,9 +121,4 @@ async def csv_of_pages(
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
-        # A quotation mark at the beginning says that a text follows, and is not shown by most.
-        return f"'{value}"
-    return value
+    return str(value).lower() if isinstance(value, bool) else plain_cell(value)

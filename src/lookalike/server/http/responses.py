@@ -58,9 +58,9 @@ def not_modified(if_none_match: str | None, headers: Mapping[str, str]) -> Respo
 
     Args:
         if_none_match: the request's header.
-        headers: of the answer, `ETag` among them.
+        headers: of the answer, `ETag` among them where it has one.
     """
     known = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
-    if headers["ETag"] in known or "*" in known:
+    if "ETag" in headers and (headers["ETag"] in known or "*" in known):
         return Response(status_code=304, headers=headers)
     return None

@@ -182,7 +182,9 @@ async def document(index: str, identity: str, request: Request, service: Injecte
     found = _only(await _indexes(service, index))
     params = _params(request)
     if found.key is not None:
-        path = f"_doc/{quote(identity, safe='')}"
+        # As they are, . and .. would be steps of a path, and the index itself be asked for.
+        escaped = quote(identity, safe="") if identity not in (".", "..") else identity.replace(".", "%2E")
+        path = f"_doc/{escaped}"
         return await _pass_on(service, [found], path, None, params, request.method)
     check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
     source = read_source({}, params)

@@ -50,6 +50,7 @@ _CHUNK = 256 << 10
 _LONGEST_NAME = 150  # characters of a file's name: below 255 bytes for nearly everybody's file system
 _CACHED = "private, no-cache"  # kept by the browser alone, which asks each time whether it still holds
 
+_SHA_256 = re.compile("[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
@@ -94,7 +95,7 @@ async def thumbnail(
 ) -> Response:
     """Show an image small: WebP, upright, never enlarged."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
-    headers = {"ETag": f'"{record.digest}-{size}"', "Cache-Control": _CACHED}
+    headers = _cached(record, f"{record.digest}-{size}")
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
     picture = await service.image_pool.run(lambda: small(service, collection, record, int(size)))
@@ -121,7 +122,7 @@ async def original(
 ) -> Response:
     """Give the file of an image, byte by byte as it was indexed; a frame of a film as JPEG."""
     collection, record = await service.store_pool.run(lambda: service.record(name, id))
-    headers = {"ETag": f'"{record.digest}"', "Cache-Control": _CACHED}
+    headers = _cached(record, record.digest)
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
     if split_frame(record.uri):
@@ -129,13 +130,13 @@ async def original(
         jpeg = await service.image_pool.run(lambda: as_jpeg(frame))
         headers["Content-Disposition"] = disposition(service.roots.name(record), ".jpg")
         return Response(jpeg, headers=headers, media_type="image/jpeg")
-    file, kind = await service.image_pool.run(lambda: open_image(service, collection.name, record))
+    file, kind, size = await service.image_pool.run(lambda: open_image(service, collection.name, record))
     headers |= {
-        "Content-Length": str(record.size),
+        "Content-Length": str(size),
         "Content-Disposition": disposition(service.roots.name(record), kind.suffix),
         "X-Content-Type-Options": "nosniff",
     }
-    return _File(file, record.size, headers, kind.media_type)
+    return _File(file, size, headers, kind.media_type)
 
 
 @router.get(
@@ -235,7 +236,8 @@ def small(
     """
     _, levels = split_name(collection.space.embedder)
     with service.roots.open(collection.name, record) as file:
-        key: tuple[str | int, ...] = record.digest, size, str(levels), *_check_size(file, record)
+        length, state = _check_size(file, record)
+        key: tuple[str | int, ...] = record.digest, size, str(levels), *state
         known = service.thumbnails.get(key)
         if known is not None:
             return known
@@ -248,9 +250,8 @@ def small(
                 return None
             data = _frame_of(file, record, service.roots.name(record))
         else:
-            data = file.read(record.size + 1)
-    if hashlib.sha256(data).hexdigest() != record.digest:
-        raise _changed()
+            data = file.read(length + 1)
+    _check_digest(hashlib.sha256(data).hexdigest(), record)
     if not take_long and may_take_long(data, size):
         return None
     (picture,) = thumbnails(data, display(service.roots.name(record)), [size], quality=QUALITY, levels=levels)
@@ -259,22 +260,23 @@ def small(
     return picture
 
 
-def open_image(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format]:
-    """Open the file of an image; the caller closes it.
+def open_image(service: Service, collection: str, record: Record) -> tuple[BufferedReader, Format, int]:
+    """Open the file of an image, which the caller closes, and return it with its format and its bytes.
 
     Raises:
         Refused: it is not to be read here, is gone, or has changed since it was indexed.
     """
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record))
-        _check_size(file, record)
+        size, _ = _check_size(file, record)
         kind = format_of(file.read(SIGNED_BYTES))
         file.seek(0)
-        if kind is None or hashlib.file_digest(file, "sha256").hexdigest() != record.digest:
+        if kind is None:
             raise _changed()
+        _check_digest(hashlib.file_digest(file, "sha256").hexdigest(), record)
         file.seek(0)
         opened.pop_all()
-    return file, kind
+    return file, kind, size
 
 
 def read_image(service: Service, collection: str, record: Record) -> Upload | Unusable:
@@ -283,13 +285,13 @@ def read_image(service: Service, collection: str, record: Record) -> Upload | Un
     try:
         if split_frame(record.uri):
             return Upload(shown, _frame(service, collection, record))
-        file, _ = open_image(service, collection, record)
+        file, _, size = open_image(service, collection, record)
     except Refused as error:
         return Unusable(name=shown, skipped=str(error))
     except UnusableImage as error:
         return Unusable(name=shown, skipped=error.reason)
     with file:
-        return Upload(shown, file.read(record.size))
+        return Upload(shown, file.read(size))
 
 
 def _open_film(service: Service, collection: str, record: Record) -> BufferedReader:
@@ -330,10 +332,23 @@ def _frame_of(file: BufferedReader, record: Record, name: str) -> bytes:
         return film.frame(place.moment).picture
 
 
-def _check_size(file: BufferedReader, record: Record) -> tuple[int, ...]:
-    """Refuse a file of another size than was indexed; return what changes whenever the file does.
+def _cached(record: Record, tag: str) -> dict[str, str]:
+    """Return headers that let a browser keep a picture; no ETag where only the file tells what it is."""
+    return {"Cache-Control": _CACHED} | ({"ETag": f'"{tag}"'} if record.size else {})
 
-    A file system or a server sets it, and nobody else can.
+
+def _check_digest(found: str, record: Record) -> None:
+    """Refuse a file with other bytes than were indexed; of a row of others nobody may know their digest."""
+    if found != record.digest and (record.size or _SHA_256.fullmatch(record.digest)):
+        raise _changed()
+
+
+def _check_size(file: BufferedReader, record: Record) -> tuple[int, tuple[int, ...]]:
+    """Refuse a file of another size than was indexed; a row of others does not say how large its file is.
+
+    Returns:
+        The bytes of the file, and what changes whenever it does: a file system or a server sets that, and
+        nobody else can.
     """
     found: os.stat_result | ObjectStatus
     if isinstance(file.raw, ObjectFile):
@@ -342,9 +357,10 @@ def _check_size(file: BufferedReader, record: Record) -> tuple[int, ...]:
     else:
         found = os.fstat(file.fileno())
         state = found.st_dev, found.st_ino, found.st_ctime_ns
-    if found.st_size != record.size or (record.size > MAX_BYTES and not split_frame(record.uri)):
+    size = found.st_size
+    if size != (record.size or size) or (size > MAX_BYTES and not split_frame(record.uri)):
         raise _changed()
-    return state
+    return size, state
 
 
 def _changed() -> Refused:

@@ -28,28 +28,24 @@ if TYPE_CHECKING:
 MOST_NEIGHBOURS = 50
 """Neighbours that are kept of each image, the most similar ones."""
 
-_ID = 16
-
 
 class Ids:
-    """A list of record ids, 16 bytes each."""
+    """A list of record ids in one piece of memory, each with 8 bytes beside its own."""
 
     def __init__(self, ids: Iterable[str]) -> None:
-        """Keep ids.
-
-        Args:
-            ids: of 32 hexadecimal digits.
-        """
-        self._bytes = b"".join(bytes.fromhex(each) for each in ids)
+        """Keep ids."""
+        parts = [each.encode() for each in ids]
+        self._ends = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        self._bytes = b"".join(parts)
 
     def __getitem__(self, place: int) -> str:
-        if not 0 <= place < len(self._bytes) // _ID:
+        if not 0 <= place < len(self._ends) - 1:
             raise IndexError(place)
-        return self._bytes[_ID * place : _ID * (place + 1)].hex()
+        return self._bytes[self._ends[place] : self._ends[place + 1]].decode()
 
     def first(self, most: int) -> list[str]:
         """Return the first of them."""
-        return [self[place] for place in range(min(most, len(self._bytes) // _ID))]
+        return [self[place] for place in range(min(most, len(self._ends) - 1))]
 
 
 @dataclass(frozen=True, slots=True)

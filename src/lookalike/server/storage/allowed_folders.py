@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import SourceError, outcome
+from lookalike.file_names import readable
 from lookalike.images.film_sampling import FILM_SUFFIXES
 from lookalike.server.http.problems import Refused
 from lookalike.sources.files import SUFFIXES
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # What a pattern of .gitignore takes for more than itself.
 _SPECIAL = re.compile(r"[\\*?\[\] ]")
+# At the end of a pattern they would be cut off, escaped or not.
+_BLANK = re.compile(r"[^\S ]")
 
 
 class Entry(NamedTuple):
@@ -112,11 +115,9 @@ class AllowedFolders:
         top = self._roots[root]
         if isinstance(folder, ObjectPath):
             return []
-        return [
-            "/" + _SPECIAL.sub(r"\\\g<0>", os.path.relpath(each, folder))
-            for each in _links(folder)
-            if not _is_below(each, top)
-        ]
+        found = [os.path.relpath(each, folder) for each in _links(folder) if _leads_out(each, folder, top)]
+        # As `Patterns` compares names: as people read them.
+        return ["/" + _BLANK.sub("?", _SPECIAL.sub(r"\\\g<0>", readable(each))) for each in found]
 
 
 def _missing() -> Refused:
@@ -140,6 +141,26 @@ def _endings(root: Location) -> list[str]:
 
 def _is_below(path: str, top: Location) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+
+
+def _leads_out(link: str, folder: Path, top: Location) -> bool:
+    """Tell whether a link leads out of a root: itself, or by way of another folder of the root.
+
+    Args:
+        link: below `folder`.
+        folder: all links of which are looked at anyway.
+        top: the root.
+    """
+    todo, seen = [link], set[str]()
+    while todo:
+        found = os.path.realpath(todo.pop())
+        if found in seen or _is_below(found, folder):
+            continue
+        if not _is_below(found, top):
+            return True
+        seen.add(found)
+        todo += _links(Path(found))
+    return False
 
 
 def _links(folder: Path) -> Iterator[str]:

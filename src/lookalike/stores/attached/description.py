@@ -12,7 +12,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.stores.attached.json_paths import read_path, write_path
 from lookalike.stores.checks import ID_LENGTH
 from lookalike.types import Approximation, Record, Space, VectorInfo
-from lookalike.uris import object_text, object_uri
+from lookalike.uris import place_uri
 
 if TYPE_CHECKING:
     from lookalike.stores.attached.json_paths import Step
@@ -179,32 +179,5 @@ def uri_of(attachment: Attachment, identity: str, place: str | None) -> str:
         place: an absolute or relative path, or a URI, as it stands in the row.
     """
     if not place:
-        return f"row:{quote(attachment.table, safe=_IN_KEYS)}/{identity}"
-    written = object_text(place)
-    if written is not None:  # as URIs are, or as people write them
-        return place if object_uri(written) == place else object_uri(place)
-    text = place.encode("utf-8", "surrogatepass")
-    if _URI.match(place):
-        return quote(text, safe=f"{_IN_KEYS}%?#[]")
-    if place.startswith("/"):
-        return f"file://{quote(text)}"
-    if attachment.base is None:
-        return quote(text)
-    is_file = attachment.base.startswith("file:")
-    return _joined(attachment.base, quote(text, safe="/" if is_file else _IN_KEYS))
-
-
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_IN_KEYS = "/!$&'()*+,;=:@"
-
-
-def _joined(base: str, path: str) -> str:
-    """Return the URI of a relative path below a folder; `.` and `..` are what they are in paths."""
-    parts = base.rstrip("/").split("/")
-    most = parts.index("", 1) + 2 if "" in parts[1:] else 1  # scheme and host stay
-    for part in path.split("/"):
-        if part == "..":
-            del parts[max(most, len(parts) - 1) :]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+        return f"row:{quote(attachment.table)}/{identity}"
+    return place_uri(place, attachment.base)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from lookalike.errors import Unanswerable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
@@ -66,10 +68,14 @@ class LeftOut:
     """Rows that are no records, and why; or that are, and what is to be known of them."""
 
     reason: str
-    """In words that follow "3 rows: "."""
+    """In words that follow "3 rows have"."""
     count: int
     example: str
     """The id of one of them."""
+
+    def __str__(self) -> str:
+        rows = "1 row has" if self.count == 1 else f"{self.count:,} rows have"
+        return f"{rows} {self.reason} (the id {self.example}, say)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,29 @@ class Tally:
     """The others, by reason."""
     remarks: tuple[LeftOut, ...] = ()
     """Of those that are records: vectors whose length is not 1, say."""
+
+
+def check_rows(table: str, changed: int, ids: Sequence[str]) -> int:
+    """Refuse a change, before it is committed, that met other rows than those that are records.
+
+    Args:
+        table: as its owner calls it.
+        changed: how many rows the database changed.
+        ids: of the records that are meant.
+
+    Returns:
+        `changed`.
+
+    Raises:
+        Unanswerable: several rows have one of the ids.
+    """
+    if changed > len(set(ids)):
+        several = f"the id {ids[0]!r}" if len(set(ids)) == 1 else "one of these ids"
+        raise Unanswerable(
+            f"{table}: several rows have {several}, and one of them is the record: nothing is changed. "
+            f"`lookalike attach --id` names a column that each row has a value of its own in"
+        )
+    return changed
 
 
 class ForeignTable(Protocol):
@@ -136,11 +165,18 @@ class ForeignTable(Protocol):
 
         Args:
             changes: by id and column, what makes the new value of the one that is there in the transaction.
+
+        Raises:
+            Unanswerable: see `check_rows`.
         """
         ...
 
     def remove(self, ids: Sequence[str]) -> int:
-        """Delete the rows with these ids, all or none, and return how many there were."""
+        """Delete the rows with these ids, all or none, and return how many there were.
+
+        Raises:
+            Unanswerable: see `check_rows`.
+        """
         ...
 
 

@@ -87,6 +87,16 @@ def _stepped(value: object, step: Step) -> Iterator[object]:
         yield value[step]
 
 
+def document_in(content: object) -> Any:
+    """Return the JSON in a column that is text; None where it is none. What is no text is there as it is."""
+    if not isinstance(content, str | bytes):
+        return content
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
 def field_value(values: Iterable[object]) -> Scalar | None:
     """Return what was found at a path as the value of a field; None where there is none.
 

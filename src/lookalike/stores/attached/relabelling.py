@@ -65,9 +65,13 @@ def _with_value(document: Any, *, steps: Sequence[Step], value: Any) -> Any:
     """Return a JSON document with a value in each place that a path leads to; None takes it away.
 
     Raises:
-        InvalidArgument: it leads nowhere.
+        InvalidArgument: it leads nowhere, or there is something that is no object and no list.
     """
-    made = deepcopy(document) if isinstance(document, dict | list) else {}
+    if document is not None and not isinstance(document, dict | list):
+        raise InvalidArgument(
+            f"the row has no JSON object, but {display(str(document)[:80])!r}: it stays as it is"
+        )
+    made = {} if document is None else deepcopy(document)
     *before, last = steps
     places = [made]
     for step in before:

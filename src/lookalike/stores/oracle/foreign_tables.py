@@ -13,11 +13,9 @@ from array import array
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from lookalike.errors import InvalidArgument, TableNotFound, Unanswerable
 from lookalike.stores.attached.description import ForeignRow, id_value, row_id
-from lookalike.stores.attached.foreign import Column, FoundTable, Tally
+from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NO_VECTOR,
@@ -28,16 +26,15 @@ from lookalike.stores.attached.foreign_vectors import (
     Counts,
     read_vectors,
 )
-from lookalike.stores.attached.json_paths import field_value, values_at
+from lookalike.stores.attached.json_paths import document_in, field_value, values_at
 from lookalike.stores.batches import chunks
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.stores.oracle.connection import OracleServer
 from lookalike.stores.oracle.encoding import vector_bind
 from lookalike.stores.oracle.filters import TOGETHER, in_list
 from lookalike.stores.oracle.search import ACCURACY
-from lookalike.stores.reranking import approximate_nearest, exact_nearest
+from lookalike.stores.reranking import approximate_nearest, exact_nearest, nearest_of_blocks
 from lookalike.stores.verification import fields_match
-from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -167,7 +164,7 @@ class OracleTables:
         columns = [_as_json(each, [row.get(each.name) for row in sample]) for each in columns]
         documents = {each.name for each in columns if each.kind == "json"}
         sample = [
-            {name: _document(value) if name in documents else value for name, value in row.items()}
+            {name: document_in(value) if name in documents else value for name, value in row.items()}
             for row in sample
         ]
         return FoundTable(own, kind.lower(), tuple(columns), sample, in_capitals=True)
@@ -277,7 +274,7 @@ class OracleTable:
             said = dict(zip(columns, map(_value, values), strict=True))
             fields = {name: found for name, source in of.fields if (found := _at(said, source)) is not None}
             place = None if of.uri is None else _at(said, of.uri)
-            metadata = None if of.metadata is None else _document(said[of.metadata])
+            metadata = None if of.metadata is None else document_in(said[of.metadata])
             digest = None if of.digest is None else said[of.digest]
             yield ForeignRow(
                 identity,
@@ -294,7 +291,8 @@ class OracleTable:
 
     def nearest(self, queries: Vectors, query: Query) -> list[list[tuple[str, float]]]:
         if query.where or query.having is not None:
-            return self._nearest_among(self.ids(query.where, query.having), queries, query)
+            blocks = map(self.vectors, chunks(self.ids(query.where, query.having), _BLOCK))
+            return nearest_of_blocks(queries, query.k, blocks, query.exclude)
 
         def exact(rows: Sequence[int], count: int) -> list[Candidates]:
             return [self._candidates(queries, query, row, count, approximate=False) for row in rows]
@@ -334,7 +332,7 @@ class OracleTable:
                 for place, (work, found) in enumerate(zip(change.values(), rows[0], strict=True)):
                     before = _value(found)
                     is_text = isinstance(before, str)
-                    value = work(_document(before) if is_text and _is_object(before) else before)
+                    value = work(document_in(before) if is_text and _is_object(before) else before)
                     nested = isinstance(value, dict | list)
                     binds[f"value{place}"] = (
                         json.dumps(value, ensure_ascii=False) if nested and is_text else value
@@ -342,11 +340,12 @@ class OracleTable:
                     if nested and not is_text:
                         sizes[f"value{place}"] = "json"
                 settings = ", ".join(f"{name} = :value{place:d}" for place, name in enumerate(names))
-                session.execute(
+                changed = session.execute(
                     f"UPDATE {self._table} SET {settings} WHERE {quoted(self._of.id)} = :id",  # noqa: S608
                     binds,
                     sizes or None,
                 )
+                check_rows(self._of.table, changed, [identity])
             session.commit()
 
     def remove(self, ids: Sequence[str]) -> int:
@@ -354,7 +353,8 @@ class OracleTable:
         with self._server.session() as session:
             for some in chunks(self._keys(ids), TOGETHER):
                 condition, binds = in_list(quoted(self._of.id), "id", some)
-                removed += session.execute(f"DELETE FROM {self._table} WHERE {condition}", binds)  # noqa: S608
+                changed = session.execute(f"DELETE FROM {self._table} WHERE {condition}", binds)  # noqa: S608
+                removed += check_rows(self._of.table, changed, list(map(str, some)))
             session.commit()
         return removed
 
@@ -397,28 +397,6 @@ class OracleTable:
         kept = [place for place, identity in enumerate(ids) if identity not in left_out]
         return [ids[place] for place in kept], vectors[kept]
 
-    def _nearest_among(
-        self, ids: Sequence[str], queries: Vectors, query: Query
-    ) -> list[list[tuple[str, float]]]:
-        """Return who is nearest among some records, whose vectors are read."""
-        best: list[list[tuple[str, float]]] = [[] for _ in queries]
-        left_out = None if query.exclude is None else [frozenset(each) for each in query.exclude]
-        for some in chunks(ids, _BLOCK):
-            names, vectors = self.vectors(some)
-            order = sorted(range(len(names)), key=names.__getitem__)
-            names = [names[place] for place in order]
-            excluded = (
-                None
-                if left_out is None
-                else [[row for row, one in enumerate(names) if one in each] for each in left_out]
-            )
-            k = min(query.k, max(1, len(names)))
-            rows, values = nearest_rows(queries, vectors[np.array(order, np.intp)], k, excluded)
-            for place, (near, similar) in enumerate(zip(rows.tolist(), values.tolist(), strict=True)):
-                more = [(names[row], value) for row, value in zip(near, similar, strict=True) if row >= 0]
-                best[place] = sorted(best[place] + more, key=lambda hit: (-hit[1], hit[0]))[: query.k]
-        return best
-
     def _read(self, rows: Sequence[tuple[Any, ...]]) -> tuple[list[str], Vectors]:
         different: dict[str, Any] = {}
         for text, vector in rows:
@@ -447,15 +425,6 @@ def _is_object(value: object) -> bool:
     return isinstance(value, str) and value.lstrip()[:1] == "{"
 
 
-def _document(value: object) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _as_json(column: Column, values: Sequence[object]) -> Column:
     there = [value for value in values if value is not None]
     is_json = column.kind == "text" and there and all(_is_object(one) for one in there)
@@ -466,5 +435,5 @@ def _at(said: Mapping[str, Any], source: Source) -> Any:
     value = said[source.column]
     if source.path is None:
         return field_value([value])
-    found = values_at(_document(value), source.steps)
+    found = values_at(document_in(value), source.steps)
     return field_value(cast("list[object]", [_value(one) for one in found]))

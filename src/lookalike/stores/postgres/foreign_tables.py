@@ -16,7 +16,7 @@ import numpy as np
 
 from lookalike.errors import InvalidArgument, StoreDenied, TableNotFound, Unanswerable
 from lookalike.stores.attached.description import ForeignRow, id_value, row_id
-from lookalike.stores.attached.foreign import Column, FoundTable, Tally
+from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NO_VECTOR,
@@ -372,7 +372,7 @@ class PostgresTable:
                     else str(one)
                     for one in made
                 ]
-                connection.execute(
+                changed = connection.execute(
                     SQL("UPDATE {} AS t SET {} WHERE {}").format(
                         self._table,
                         SQL(", ").join(SQL("{} = %s").format(Identifier(column)) for column in change),
@@ -380,6 +380,7 @@ class PostgresTable:
                     ),
                     [*bound, self._keys([identity])],
                 )
+                check_rows(self._of.table, changed.rowcount, [identity])
 
         self._server.write(update)
 
@@ -387,7 +388,11 @@ class PostgresTable:
         def remove(transaction: Transaction) -> int:
             statement = SQL("DELETE FROM {} AS t WHERE {}").format(self._table, self._among())
             return sum(
-                transaction.connection.execute(statement, [self._keys(some)]).rowcount
+                check_rows(
+                    self._of.table,
+                    transaction.connection.execute(statement, [self._keys(some)]).rowcount,
+                    some,
+                )
                 for some in chunks(ids, _TOGETHER)
             )
 

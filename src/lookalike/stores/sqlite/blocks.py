@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.stores.damage import Fault
-from lookalike.stores.sqlite.matrix import rows_of, verified
+from lookalike.stores.reranking import nearest_of_blocks
+from lookalike.stores.sqlite.matrix import verified
 from lookalike.stores.sqlite.records import record_keys, select_vectors
 from lookalike.stores.verification import LOST_VECTOR
-from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,19 +54,13 @@ def nearest_in_blocks(
     Returns:
         A list a query, by falling similarity, then by rising id.
     """
-    best: list[list[tuple[str, float]]] = [[] for _ in queries]
-    if matches is None:
-        matches = _all_numbers(connection, entry)
+    numbers = _all_numbers(connection, entry) if matches is None else matches
     step = max(1, _BLOCK_BYTES // (4 * vector.info.space.dimension))
-    for start in range(0, len(matches), step):
-        ids, vectors = _block(connection, entry, vector, matches[start : start + step], damage)
-        left_out = None if exclude is None else [rows_of(ids, some) for some in exclude]
-        rows, similarities = nearest_rows(queries, vectors, min(k, max(1, len(ids))), left_out)
-        found = zip(rows.tolist(), similarities.tolist(), strict=True)
-        for place, (some, values) in enumerate(found):
-            more = [(ids[row], value) for row, value in zip(some, values, strict=True) if row >= 0]
-            best[place] = sorted(best[place] + more, key=lambda hit: (-hit[1], hit[0]))[:k]
-    return best
+    blocks = (
+        _block(connection, entry, vector, numbers[start : start + step], damage)
+        for start in range(0, len(numbers), step)
+    )
+    return nearest_of_blocks(queries, k, blocks, exclude)
 
 
 def _all_numbers(connection: sqlite3.Connection, entry: Entry) -> Numbers:

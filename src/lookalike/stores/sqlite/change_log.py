@@ -17,6 +17,9 @@ What: TypeAlias = tuple[str, int]
 MOST = 1000
 """Records that are noted of a collection at once: where more changed, all are read again."""
 
+# Numbers of records that are kept of a collection or a vector: an import would fill memory with its own.
+_KEPT = 10 * MOST
+
 
 class _Change(NamedTuple):
     before: int
@@ -54,6 +57,8 @@ class ChangeLog:
                     known.clear()
                 elif revision != earlier:
                     known.append(_Change(earlier, revision, frozenset(numbers)))
+                    while sum(len(change.numbers) for change in known) > _KEPT:
+                        known.popleft()
 
     def since(self, what: What, revision: int | None, now: int | None) -> set[int] | None:
         """Return the numbers of the records that changed between two revisions; None where that is unknown.

@@ -20,7 +20,7 @@ from lookalike.checksums import content_checksum
 from lookalike.errors import InvalidArgument, StoreError, StoreUnreachable, TableNotFound, Unanswerable
 from lookalike.memory import kept_bytes
 from lookalike.stores.attached.description import ForeignRow, row_id
-from lookalike.stores.attached.foreign import Column, FoundTable, Tally
+from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NOT_UNIT,
@@ -29,18 +29,18 @@ from lookalike.stores.attached.foreign_vectors import (
     Counts,
     read_vectors,
 )
-from lookalike.stores.attached.json_paths import field_value, read_path, values_at
+from lookalike.stores.attached.json_paths import document_in, field_value, read_path, values_at
 from lookalike.stores.batches import chunks
+from lookalike.stores.reranking import nearest_of_blocks, rows_of
 from lookalike.stores.sqlite.address import file_path
 from lookalike.stores.sqlite.encoding import quoted, stored_text
 from lookalike.stores.sqlite.errors import store_error
-from lookalike.stores.sqlite.matrix import SqliteMatrix, rows_of
+from lookalike.stores.sqlite.matrix import SqliteMatrix
 from lookalike.stores.sqlite.schema import APPLICATION_ID
 from lookalike.stores.sqlite.sql import answer_on, make_verified_views
 from lookalike.stores.verification import fields_match
 from lookalike.stores.view_columns import ColumnNames
 from lookalike.uris import file_uri
-from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -312,7 +312,9 @@ class SqliteTable:
         if found.vectors is not None:
             matrix = SqliteMatrix(None, 0, found.ids, np.arange(len(found.ids)), found.vectors)
             return matrix.nearest(queries, query.k, places, query.exclude)
-        return self._nearest_in_blocks(found, queries, query, places)
+        ids = found.ids if places is None else [found.ids[place] for place in places]
+        blocks = map(self.vectors, chunks(ids, max(1, _BLOCK_BYTES // (4 * self._dimension))))
+        return nearest_of_blocks(queries, query.k, blocks, query.exclude)
 
     def index(self) -> str:
         raise Unanswerable(
@@ -329,45 +331,35 @@ class SqliteTable:
                     continue  # gone meanwhile
                 values = []
                 for (column, work), content in zip(change.items(), row[1:], strict=True):
-                    value = work(_document(content) if self._is_json(column) else content)
+                    value = work(_kept_document(content) if self._is_json(column) else content)
                     is_nested = isinstance(value, dict | list)
                     values.append(json.dumps(value, ensure_ascii=False) if is_nested else value)
                 settings = ", ".join(f"{quoted(column)} = ?" for column in change)
-                table, identity = quoted(self._of.table), quoted(self._of.id)
-                connection.execute(
+                table, identity = quoted(self._of.table), self._qualified(self._of.id)
+                changed = connection.execute(
                     f"UPDATE {table} SET {settings} WHERE {identity} = ?",  # noqa: S608 quoted names
                     (*values, key),
                 )
+                check_rows(self._of.table, changed.rowcount, [found.ids[place]])
 
     def remove(self, ids: Sequence[str]) -> int:
         found = self._read()
-        keys = [(found.keys[place],) for place in rows_of(found.ids, ids)]
-        table, identity = quoted(self._of.table), quoted(self._of.id)
+        places = rows_of(found.ids, ids)
+        table, identity = quoted(self._of.table), self._qualified(self._of.id)
         with self._database.writing() as connection:
             statement = f"DELETE FROM {table} WHERE {identity} = ?"  # noqa: S608 quoted names
-            return sum(connection.execute(statement, key).rowcount for key in keys)
+            return sum(
+                check_rows(
+                    self._of.table,
+                    connection.execute(statement, (found.keys[place],)).rowcount,
+                    [found.ids[place]],
+                )
+                for place in places
+            )
 
     def _is_json(self, column: str) -> bool:
         of = self._of
         return column == of.metadata or any(one.column == column and one.path for _, one in of.fields)
-
-    def _nearest_in_blocks(
-        self, found: _Snapshot, queries: Vectors, query: Query, places: NDArray[np.int64] | None
-    ) -> list[list[tuple[str, float]]]:
-        """Return who is nearest, from vectors that are read in blocks."""
-        ids = found.ids if places is None else [found.ids[place] for place in places]
-        best: list[list[tuple[str, float]]] = [[] for _ in queries]
-        for some in chunks(ids, max(1, _BLOCK_BYTES // (4 * self._dimension))):
-            there, vectors = self.vectors(some)
-            order = sorted(range(len(there)), key=there.__getitem__)
-            names = [there[place] for place in order]
-            left_out = None if query.exclude is None else [rows_of(names, each) for each in query.exclude]
-            k = min(query.k, max(1, len(names)))
-            rows, similarities = nearest_rows(queries, vectors[np.array(order, np.intp)], k, left_out)
-            for place, (near, values) in enumerate(zip(rows.tolist(), similarities.tolist(), strict=True)):
-                more = [(names[row], value) for row, value in zip(near, values, strict=True) if row >= 0]
-                best[place] = sorted(best[place] + more, key=lambda hit: (-hit[1], hit[0]))[: query.k]
-        return best
 
     def _matching(
         self, found: _Snapshot, where: Where | None, having: str | None
@@ -387,9 +379,13 @@ class SqliteTable:
 
     def _select(self, columns: Sequence[str], count: int = 0) -> str:
         """Return the statement that reads the id and these columns, of all rows or of `count` ids."""
-        named = ", ".join(map(quoted, (self._of.id, *columns)))
-        which = f" WHERE {quoted(self._of.id)} IN ({', '.join('?' * count)})" if count else ""
+        named = ", ".join(map(self._qualified, (self._of.id, *columns)))
+        which = f" WHERE {self._qualified(self._of.id)} IN ({', '.join('?' * count)})" if count else ""
         return f"SELECT {named} FROM {quoted(self._of.table)}{which}"  # noqa: S608 quoted names and marks
+
+    def _qualified(self, column: str) -> str:
+        """Return a column with its table: a quoted name alone is a text for SQLite where it has gone."""
+        return f"{quoted(self._of.table)}.{quoted(column)}"
 
     def _metadata(self, keys: Sequence[Any]) -> dict[str, dict[str, Any]]:
         assert self._of.metadata is not None  # noqa: S101 looked at by whoever calls
@@ -466,7 +462,7 @@ class SqliteTable:
             if source.path is None:
                 return field_value([content])
             if source.column not in documents:
-                documents[source.column] = _document(content)
+                documents[source.column] = document_in(content)
             return field_value(values_at(documents[source.column], source.steps))
 
         fields = {name: found for name, source in self._of.fields if (found := value(source)) is not None}
@@ -480,7 +476,7 @@ class SqliteTable:
 
 def _value_at(content: object, path: str) -> Scalar | None:
     """Return what is at a path in the JSON of a column: the function `lookalike_at` of SQL."""
-    return field_value(values_at(_document(content), read_path(path)))
+    return field_value(values_at(document_in(content), read_path(path)))
 
 
 def _make_view(connection: sqlite3.Connection, of: Attachment) -> None:
@@ -527,23 +523,20 @@ def _some(column: str | None) -> list[str]:
     return [] if column is None else [column]
 
 
-def _document(content: object) -> Any:
-    """Return the JSON of a text; None where it is none."""
-    if not isinstance(content, str | bytes):
-        return content
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
+def _kept_document(content: object) -> Any:
+    """Return the JSON of a text that is to be changed; what is none as it is, not to be written over."""
+    found = document_in(content)
+    said_nothing = content is None or str(content).strip() in ("", "null")
+    return content if found is None and not said_nothing else found
 
 
 def _object(content: object) -> dict[str, Any]:
-    found = _document(content)
+    found = document_in(content)
     return found if isinstance(found, dict) else {}
 
 
 def _shown(value: object, kind: Kind) -> Any:
-    return _document(value) if kind == "json" else value
+    return document_in(value) if kind == "json" else value
 
 
 def _column(name: str, declared: str, values: Sequence[Any], *, unique: bool) -> Column:
@@ -563,7 +556,7 @@ def _kind(value: object) -> Kind:
     if isinstance(value, int | float):
         return "number"
     if isinstance(value, str):
-        return "json" if value.lstrip()[:1] == "{" and isinstance(_document(value), dict) else "text"
+        return "json" if value.lstrip()[:1] == "{" and isinstance(document_in(value), dict) else "text"
     return "other"
 
 
@@ -592,7 +585,7 @@ def _vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
         found = next(unit, None) or next(sound, "float32")
         return usual // np.dtype(TYPES[found]).itemsize, cast("Written", found)
     if values and all(isinstance(value, str) and value.lstrip()[:1] == "[" for value in values):
-        lists = [found for value in values if isinstance(found := _document(value), list)]
+        lists = [found for value in values if isinstance(found := document_in(value), list)]
         lengths = [len(one) for one in lists if all(isinstance(number, int | float) for number in one)]
         if lengths and 2 * len(lengths) >= len(values) and max(lengths) > 1:
             return max(sorted(set(lengths)), key=lengths.count), "json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from lookalike.memory import kept_bytes
 from lookalike.stores.damage import Fault
+from lookalike.stores.reranking import rows_of
 from lookalike.stores.sqlite.catalog import vector_revision
 from lookalike.stores.sqlite.change_log import MOST, of_vector
 from lookalike.stores.sqlite.records import Keys, record_keys, select_vectors
@@ -253,9 +253,3 @@ def verified(connection: sqlite3.Connection, columns: VectorColumns, dimension: 
 def _uri(connection: sqlite3.Connection, number: int) -> str | None:
     row = connection.execute("SELECT uri FROM lookalike_records WHERE record = ?", (number,)).fetchone()
     return row[0] if row is not None and isinstance(row[0], str) else None
-
-
-def rows_of(ids: list[str], wanted: Collection[str]) -> list[int]:
-    """Return the places in the sorted `ids` of those that are wanted."""
-    places = ((bisect_left(ids, identity), identity) for identity in wanted)
-    return [row for row, identity in places if row < len(ids) and ids[row] == identity]

@@ -48,7 +48,7 @@ def write_image_folder(
     Raises:
         OSError: it cannot be written.
     """
-    folders = _Names()
+    folders = _Names(TABLE)
     by_label: dict[Hashable, tuple[str, _Names]] = {}
     renamed: list[str] = []
     skipped: list[Skipped] = []
@@ -105,8 +105,10 @@ def _encoded(sign: str) -> str:
 class _Names:
     """Names in one folder, each once, whether or not the file system tells cases apart."""
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
+    def __init__(self, *taken: str) -> None:
+        self._taken = {name.casefold() for name in taken}
+        self._last: dict[str, int] = {}
+        """The last number that each name got: a hundred thousand may have one name."""
 
     def of(self, name: str) -> str:
         """Return a name, cut where it is too long, with a number where it is taken."""
@@ -114,9 +116,11 @@ class _Names:
         if len(name.encode()) > _LONGEST:
             digest = hashlib.sha256(name.encode()).hexdigest()[:8]
             stem = stem.encode()[: _LONGEST - len(suffix.encode()) - 9].decode(errors="ignore") + f"-{digest}"
-        number, free = 1, stem + suffix
+        wanted = free = stem + suffix
+        number = self._last.get(wanted.casefold(), 1)
         while free.casefold() in self._taken:
             number += 1
             free = f"{stem}-{number}{suffix}"
+        self._last[wanted.casefold()] = number
         self._taken.add(free.casefold())
         return free

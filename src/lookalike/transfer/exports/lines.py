@@ -8,10 +8,11 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from lookalike.output_files import plain_cell
 from lookalike.transfer.exports.columns import CONFIDENCE, PREDICTED, VECTOR, field_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lookalike.transfer.exports.rows import Rows
     from lookalike.types import Scalar
@@ -26,7 +27,8 @@ def csv_lines(rows: Rows) -> Iterator[bytes]:
     """Yield a table as CSV (RFC 4180) in UTF-8 with a byte order mark, which spreadsheets look for.
 
     A row for each record: `id`, `uri`, `path`, `digest`, a column for each field, what was predicted, and a
-    vector as a list of JSON. A field that a record lacks is empty; metadata is not there.
+    vector as a list of JSON. A field that a record lacks is empty; metadata is not there. What a service
+    sends, whose names and labels are other people's, has no formulas: see `plain_cell`.
     """
     predictions = rows.predictions
     told = [] if predictions is None else [PREDICTED + predictions.by, CONFIDENCE + predictions.by]
@@ -35,7 +37,11 @@ def csv_lines(rows: Rows) -> Iterator[bytes]:
     fields = field_columns(rows.collection.fields, (*columns, *told, *vectors))
     written = io.StringIO(newline="")
     writer = csv.writer(written)
-    writer.writerow([*columns, *fields.values(), *told, *vectors])
+
+    def write(line: Iterable[object]) -> None:
+        writer.writerow(line if rows.name_of is None else map(plain_cell, line))
+
+    write([*columns, *fields.values(), *told, *vectors])
     yield _MARK + _taken(written)
     for batch in rows.batches():
         for at, record in enumerate(batch.records):
@@ -45,7 +51,7 @@ def csv_lines(rows: Rows) -> Iterator[bytes]:
                 found = predictions.of.get(record.id)
                 line += ["", ""] if found is None else [_cell(found.label), _cell(found.confidence)]
             line += [json.dumps(batch.vectors[each.name][at].tolist()) for each in rows.vectors]
-            writer.writerow(line)
+            write(line)
         yield _taken(written)
 
 

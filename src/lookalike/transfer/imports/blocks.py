@@ -54,7 +54,15 @@ class Block:
 
 def _numbers(column: Any) -> NDArray[Any]:
     values = column if isinstance(column, list) else column.to_pylist()
-    return np.array([np.nan if value in (None, "") else value for value in values], np.float64)
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def _number(value: object) -> float:
+    """Return a number; NaN, which no vector may hold, for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return np.nan
 
 
 def _from_arrow(array: Any) -> list[NDArray[np.float32] | str | None]:

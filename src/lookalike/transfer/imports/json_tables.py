@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Characters that are read at once.
 _CHUNK = 1 << 20
+# Longer than what of JSON, but texts, cannot be read when it is cut off: \uD834\uDD1E, -Infinity.
+_TOKEN = 16
 
 
 def json_table(path: Path, key: str | None = None) -> Table:
@@ -68,7 +70,7 @@ def _items(path: Path, key: str | None) -> Iterator[dict[str, Any]]:
             window = _Window(file)
             if key is not None and not window.skip_to(key):
                 raise InvalidArgument(f"{display(path)} has no list {key!r}")
-            for item in window.values():
+            for item in window.values(alone=key is None):
                 if not isinstance(item, dict):
                     raise InvalidArgument(f"{display(path)} holds {type(item).__name__}, and no objects")
                 yield item
@@ -86,6 +88,7 @@ class _Window:
         self._held = ""
         self._place = 0
         self._ended = False
+        self._in_list = False
         self._decoder = json.JSONDecoder()
 
     def skip_to(self, key: str) -> bool:
@@ -100,29 +103,45 @@ class _Window:
                 return False
             self._more()
 
-    def values(self) -> Iterator[Any]:
+    def values(self, *, alone: bool) -> Iterator[Any]:
         """Yield the values of a list, or of lines, to the end of either.
 
+        Args:
+            alone: whether nothing may follow the list.
+
         Raises:
-            ValueError: what follows is no JSON.
+            ValueError: what follows is no JSON, or the list has no end.
         """
         while self._next():
             try:
                 value, self._place = self._decoder.raw_decode(self._held, self._place)
-            except ValueError:
-                if self._ended:
+            except json.JSONDecodeError as error:
+                # Wrong amid what is held is wrong whatever follows: the rest is not read for that.
+                cut = len(self._held) - error.pos < _TOKEN or error.msg.startswith("Unterminated string")
+                if self._ended or not cut:
                     raise
                 self._more()
             else:
                 yield value
+        if not self._in_list:
+            return
+        if self._place >= len(self._held):
+            raise ValueError("the file ends within the list")
+        self._place += 1
+        while alone and not self._ended:
+            if self._held[self._place :].strip():
+                raise ValueError("something follows the end of the list")
+            self._place = len(self._held)
+            self._more()
 
     def _next(self) -> bool:
         """Go to the next value; tell whether there is one."""
         while True:
             while self._place < len(self._held) and self._held[self._place] in "[, \t\r\n":
+                self._in_list = self._in_list or self._held[self._place] == "["
                 self._place += 1
             if self._place < len(self._held):
-                return self._held[self._place] != "]"
+                return not self._in_list or self._held[self._place] != "]"
             if self._ended:
                 return False
             self._more()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sqlite3
 from contextlib import suppress
@@ -22,19 +21,21 @@ import numpy as np
 
 from lookalike.embedders.unknown import unknown_space
 from lookalike.errors import CollectionNotFound, InvalidArgument, OutputFailed, SpaceMismatch, UnusableImage
+from lookalike.file_names import display
 from lookalike.images.formats import format_of
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.declaration import check_vector_name, declare
 from lookalike.ingest.embedding import MAX_BYTES, embed_files, read_digest
 from lookalike.ingest.record_writer import RecordWriter, unit_rows
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.fields import scalar
+from lookalike.labels.fields import INTEGERS, scalar
 from lookalike.labels.labelling import Label
 from lookalike.labels.tables.parquet import plain
 from lookalike.metric_learning.corrections import delivered_again
 from lookalike.output_files import replace_file
 from lookalike.progress import silent
 from lookalike.sources.folders import file_status, file_time
+from lookalike.sources.locations import folder_uri
 from lookalike.sources.uploads import Upload
 from lookalike.stores.attached.description import row_id
 from lookalike.stores.attached.foreign_vectors import (
@@ -54,7 +55,7 @@ from lookalike.transfer.exports.columns import mixed_value
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns
 from lookalike.transfer.imports.folders import open_table
 from lookalike.types import OWN_KEY, Record, Skipped, Space
-from lookalike.uris import file_uri, local_path, object_text, object_uri, record_id
+from lookalike.uris import file_uri, local_path, place_uri, record_id
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
@@ -77,8 +78,6 @@ _VERIFIED = 8
 # The same model on another runtime is nearer than this; another model, or another preprocessing, is not.
 _ALIKE = 0.99
 _SHA_256 = re.compile("[0-9A-Fa-f]{64}")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
-_IN_URIS = "/!$&'()*+,;=:@%?#[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +211,7 @@ class _Import:
         self._rows = self._added = self._updated = self._unchanged = self._verified = 0
         self._similarity: float | None = None
         self._remarks = [*table.remarks, *columns.remarks]
-        base = options.base or str(table.base)
-        self._base = base if object_text(base) is not None else str(Path(base).expanduser().absolute())
+        self._base = folder_uri(options.base or table.base)
 
     def settle_spaces(self, first: Block) -> None:
         """Find out which space each vector is of.
@@ -421,14 +419,14 @@ class _Import:
         images = self._images(block)
         found = []
         for row, (place, (data, path)) in enumerate(zip(places, images, strict=True)):
-            if columns.stamped and place:
-                found.append(str(place))
+            if columns.stamped and isinstance(place, str) and place:
+                found.append(place)
                 continue
             written = place if isinstance(place, str) and place else None
             if written is None and data is None:
                 written = path
             if written is not None:
-                found.append(_picture_uri(written, self._base))
+                found.append(place_uri(written, self._base))
             elif data is not None and self._options.pictures is not None:
                 found.append(file_uri(self._kept_picture(data)))
             else:
@@ -480,7 +478,10 @@ class _Import:
         for row in rows:
             identity, uri, data = ids[row] or "", uris[row], images[row][0]
             if whole is not None:
-                own: dict[str, Scalar] = dict(whole[row] or {})
+                said = whole[row] or {}
+                if not isinstance(said, dict):
+                    raise self._miswritten(block, row, columns.whole or "", said)
+                own: dict[str, Scalar] = dict(said)
             else:
                 values = {name: self._value(name, listed[row]) for name, listed in fields.items()}
                 own = {name: value for name, value in values.items() if value is not None}
@@ -489,7 +490,11 @@ class _Import:
             digest = None if digests is None else digests[row]
             stamp: tuple[str | None, int, int] = (None, 0, 0)
             if sizes is not None and times is not None:
-                stamp = (digest, int(sizes[row] or 0), int(times[row] or 0))
+                size, time = (
+                    self._whole(block, row, name, listed[row] or 0)
+                    for name, listed in (("size", sizes), ("modified_ns", times))
+                )
+                stamp = (digest if isinstance(digest, str) else None, size, time)
             elif embedded is not None:
                 stamp = (embedded[row].digest, embedded[row].size, embedded[row].modified_ns)
             elif data is not None:
@@ -517,6 +522,20 @@ class _Import:
                 raise OutputFailed(str(path), error.strerror or str(error)) from error
         status = path.stat()
         return status.st_size, file_time(status)
+
+    def _whole(self, block: Block, row: int, column: str, value: object) -> int:
+        """Return a size or time as `lookalike export` wrote it."""
+        with suppress(TypeError, ValueError, OverflowError):
+            if (found := int(value)) in INTEGERS:  # type: ignore[call-overload]
+                return int(found)
+        raise self._miswritten(block, row, column, value)
+
+    def _miswritten(self, block: Block, row: int, column: str, value: object) -> InvalidArgument:
+        shown = display(repr(value)[:80])
+        return InvalidArgument(
+            f"{self._table.name}, row {block.start + row + 1:,}: {column!r} is {shown}, which "
+            f"`lookalike export` writes otherwise"
+        )
 
     def _value(self, name: str, value: object) -> Scalar | None:
         """Return the value of a field."""
@@ -620,23 +639,6 @@ def _dimension(block: Block, columns: tuple[str, ...]) -> int:
             f"no vector can be read in {columns[0]!r}: say which column has them (--vector)"
         )
     return max(set(lengths), key=lambda length: (lengths.count(length), length))
-
-
-def _picture_uri(place: str, base: str) -> str:
-    """Return the URI of a picture.
-
-    Args:
-        place: an absolute or relative path, or a URI.
-        base: the absolute folder, or `s3://bucket/prefix`, that paths are relative to.
-    """
-    written = object_text(place)
-    if written is not None:
-        return place if object_uri(written) == place else object_uri(place)
-    if _URI.match(place):
-        return quote(place.encode("utf-8", "surrogatepass"), safe=_IN_URIS)
-    if object_text(base) is not None and not place.startswith("/"):
-        return object_uri(f"{base.rstrip('/')}/{place}")
-    return file_uri(Path(os.path.normpath(Path(base) / place)))
 
 
 def _stamp(uri: str) -> tuple[str | None, int, int]:

@@ -2,14 +2,15 @@
 
 import { givenUp } from "./api.js";
 import { app, fieldValues, labelField } from "./app.js";
+import { Combobox } from "./controls.js";
 import { DropZone, PickButton } from "./drop.js";
 import { openImage } from "./hits.js";
 import { Icon } from "./icons.js";
 import { bytes, t } from "./language.js";
 import { announce, Said } from "./notices.js";
 import { upload, whyNoUploads } from "./uploads.js";
-import { short, textOf, valueOf } from "./values.js";
-import { html, useAnswer, useId, useRef, useSignal, useState } from "./view.js";
+import { short, valueOf } from "./values.js";
+import { html, useAnswer, useRef, useSignal, useState } from "./view.js";
 
 /** Pictures that are on their way at once. */
 const AT_ONCE = 2;
@@ -104,14 +105,10 @@ function Upload({ of: { file, sending, result } }) {
 
 /** The fields that every added picture gets. */
 function Fields({ rows, setRows, valuesOf }) {
-  const id = useId();
   const put = (place, changes) => setRows(rows.map((each, n) => (n === place ? { ...each, ...changes } : each)));
-  const box = (place, name, list) => html`<input
-    type="text"
-    list=${list}
+  const box = (place, name, values) => html`<${Combobox}
+    values=${values}
     value=${rows[place][name]}
-    dir="auto"
-    autocomplete="off"
     aria-label=${t(`add.${name}`)}
     placeholder=${t(`add.${name}`)}
     oninput=${(event) => put(place, { [name]: event.currentTarget.value })}
@@ -120,16 +117,10 @@ function Fields({ rows, setRows, valuesOf }) {
   const isNew = label?.value && !valuesOf(label.field).some((each) => String(each) === label.value);
   return html`<fieldset>
     <legend>${t("add.fields")}</legend>
-    <datalist id=${`${id}-fields`}>
-      ${app.collection.fields.map((each) => html`<option value=${each}></option>`)}
-    </datalist>
     <div class="field-rows">
       ${rows.map(
         ({ field }, place) => html`<div class="together" key=${place}>
-          ${box(place, "field", `${id}-fields`)} ${box(place, "value", `${id}-${place}`)}
-          <datalist id=${`${id}-${place}`}>
-            ${valuesOf(field).map((each) => html`<option value=${textOf(each)}></option>`)}
-          </datalist>
+          ${box(place, "field", app.collection.fields)} ${box(place, "value", valuesOf(field))}
           <button
             type="button"
             class="quiet"

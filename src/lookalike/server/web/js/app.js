@@ -78,7 +78,7 @@ export function fieldValues() {
 }
 
 /** Forget the values: an image has another one now. */
-export function forgetValues() {
+function forgetValues() {
   values = null;
   revision += 1;
 }

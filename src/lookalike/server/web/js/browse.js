@@ -2,14 +2,15 @@
 
 import { app, chooseLabelField, labelField } from "./app.js";
 import { Chosen } from "./chosen.js";
+import { fieldOptions, Select } from "./controls.js";
 import { Gallery } from "./gallery.js";
 import { moment, percent, t } from "./language.js";
 import { useListing } from "./listing.js";
 import { ProblemBox, Remark, Waiting } from "./notices.js";
 import { change } from "./route.js";
 import { useSelection } from "./selection.js";
-import { short, Value } from "./values.js";
-import { html, useId } from "./view.js";
+import { Value } from "./values.js";
+import { html } from "./view.js";
 
 const ORDERS = ["label", "time", "newest", "uncertain", "id"];
 /** Those that are by a field. */
@@ -40,41 +41,32 @@ export function Browse({ params, where }) {
     ${total > 0 &&
     html`<${Gallery}
       label=${t("browse.all")}
-        list=${list}
-        selection=${selection}
-        caption=${note ? 84 : 62}
-        kind="browsed"
-        heading=${order === "label" ? (group) => html`<${Heading} group=${group} />` : null}
-        note=${note}
-      />`}
+      list=${list}
+      selection=${selection}
+      caption=${note ? 84 : 62}
+      kind="browsed"
+      heading=${order === "label" ? (group) => html`<${Heading} group=${group} />` : null}
+      note=${note}
+    />`}
     <${Chosen} selection=${selection} list=${list} />
   </section>`;
 }
 
 function Orders({ order, orders, by }) {
-  const [name, field] = [useId(), useId()];
+  const chosenBy = ({ currentTarget: { value } }) => {
+    chooseLabelField(value);
+    change({ by: value });
+  };
   return html`<div class="option-list">
-    <span class="choice">
-      <label for=${name}>${t("browse.order")}</label>
-      <select id=${name} value=${order} onchange=${(event) => change({ order: event.currentTarget.value })}>
-        ${orders.map((each) => html`<option value=${each}>${t(`browse.${each}`)}</option>`)}
-      </select>
-    </span>
+    <${Select}
+      label=${t("browse.order")}
+      options=${orders.map((each) => [each, t(`browse.${each}`)])}
+      chosen=${order}
+      onchange=${(event) => change({ order: event.currentTarget.value })}
+    />
     ${BY_FIELD.includes(order) &&
     app.collection.fields.length > 1 &&
-    html`<span class="choice">
-      <label for=${field}>${t("browse.by")}</label>
-      <select
-        id=${field}
-        value=${by}
-        onchange=${(event) => {
-          chooseLabelField(event.currentTarget.value);
-          change({ by: event.currentTarget.value });
-        }}
-      >
-        ${app.collection.fields.map((each) => html`<option value=${each}>${short(each, 60)}</option>`)}
-      </select>
-    </span>`}
+    html`<${Select} label=${t("browse.by")} options=${fieldOptions()} chosen=${by} onchange=${chosenBy} />`}
   </div>`;
 }
 

@@ -1,14 +1,15 @@
 // What can be done with the images that are chosen.
 
-import { ask, problemOf, send } from "./api.js";
+import { ask, askFile } from "./api.js";
 import { app, here, labelField, loadCollections, mayWrite } from "./app.js";
+import { Combobox } from "./controls.js";
 import { useKnownValues } from "./correcting.js";
 import { save } from "./download.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { announce, ProblemBox } from "./notices.js";
 import { change, go, read } from "./route.js";
-import { short, textOf, valueOf } from "./values.js";
+import { short, valueOf } from "./values.js";
 import { html, useEffect, useId, useRef, useState } from "./view.js";
 
 /** Images that one question may be made of: MOST_TERMS of the server. */
@@ -151,9 +152,7 @@ export function Chosen({ selection, list }) {
 /** Let the browser save a file of what is known of images. */
 async function takeAlong(ids, format) {
   const json = { ids, format, address: location.origin };
-  const response = await send("POST", here("downloads"), { json });
-  if (!response.ok) throw await problemOf(response);
-  save(await response.blob(), `${short(app.collection.name, 60)}.${format}`);
+  save(await askFile("POST", here("downloads"), { json }), `${short(app.collection.name, 60)}.${format}`);
 }
 
 /** Change all images of some ids: {changed, undo}, the ids of what undoes it. */
@@ -188,34 +187,22 @@ function Labelling({ busy, give }) {
   };
   return html`<form class="actions labelling" onsubmit=${send}>
     <label for=${name}>${t("select.field")}</label>
-    <input
-      type="text"
+    <${Combobox}
       id=${name}
-      list=${`${name}-fields`}
+      values=${app.collection.fields}
       required
-      dir="auto"
-      autocomplete="off"
       value=${field}
       oninput=${(event) => setField(event.currentTarget.value)}
     />
-    <datalist id=${`${name}-fields`}>
-      ${app.collection.fields.map((each) => html`<option value=${each}></option>`)}
-    </datalist>
     <label for=${value}>${t("select.value")}</label>
-    <input
-      ref=${input}
-      type="text"
+    <${Combobox}
+      box=${input}
       id=${value}
-      list=${`${value}-values`}
+      values=${known}
       required
-      dir="auto"
-      autocomplete="off"
       value=${typed}
       oninput=${(event) => setTyped(event.currentTarget.value)}
     />
-    <datalist id=${`${value}-values`}>
-      ${known.map((each) => html`<option value=${textOf(each)}>${short(textOf(each), 60)}</option>`)}
-    </datalist>
     <button class="primary" disabled=${busy}>${t("select.give")}</button>
   </form>`;
 }

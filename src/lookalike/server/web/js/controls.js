@@ -2,7 +2,7 @@
 
 import { app } from "./app.js";
 import { t } from "./language.js";
-import { short } from "./values.js";
+import { short, textOf } from "./values.js";
 import { html, useId } from "./view.js";
 
 /** A control with its label before it, and a unit after it; `children` is called with the id that it has to have. */
@@ -28,12 +28,28 @@ export function Select({ label, options, chosen = null, ...props }) {
   <//>`;
 }
 
-/** A box to type in: `chosen` is what stands in it at first, `unit` what stands after it. */
-export function Input({ label, unit = null, chosen = "", ...props }) {
+/**
+ * A box to type in.
+ * @param label before it
+ * @param unit after it
+ * @param chosen what stands in it at first
+ * @param values that are offered, where there are such
+ */
+export function Input({ label, unit = null, chosen = "", values = null, ...props }) {
   const first = "value" in props ? {} : { defaultValue: chosen };
   return html`<${Labelled} label=${label} unit=${unit}>
-    ${(id) => html`<input id=${id} autocomplete="off" ...${first} ...${props} />`}
+    ${(id) =>
+      values
+        ? html`<${Combobox} id=${id} values=${values} ...${first} ...${props} />`
+        : html`<input id=${id} autocomplete="off" ...${first} ...${props} />`}
   <//>`;
+}
+
+/** A box for a text: `values` are offered, and any other can be typed; `box` is a ref of it. */
+export function Combobox({ values, box = null, ...props }) {
+  const list = useId();
+  return html`<input type="text" ref=${box} list=${list} dir="auto" autocomplete="off" ...${props} />
+    <datalist id=${list}>${values.map((each) => html`<option value=${textOf(each)}></option>`)}</datalist>`;
 }
 
 /** A box for a share of a hundred, above 0 and below 100, which may stay empty. */

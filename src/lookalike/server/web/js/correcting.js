@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { fieldValues, here, imageChanged, mayWrite } from "./app.js";
+import { Combobox } from "./controls.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { announce, ProblemBox } from "./notices.js";
@@ -107,24 +108,16 @@ export function Corrector({ id, field, value, label, quick = false, focus = fals
         )}
     </span>`}
     <span class="together">
-      <input
-        ref=${(input) => focus && typed === "" && !told && input?.focus()}
-        type="text"
+      <${Combobox}
+        box=${(input) => focus && typed === "" && !told && input?.focus()}
         id=${name}
-        list=${`${name}-values`}
+        values=${known.filter((each) => keyOf(each) !== keyOf(current))}
         required
-        autocomplete="off"
-        dir="auto"
         value=${typed}
         oninput=${(event) => setTyped(event.currentTarget.value)}
       />
       <button class="primary" disabled=${busy}>${t(value === null ? "correct.give" : "correct.do")}</button>
     </span>
-    <datalist id=${`${name}-values`}>
-      ${known
-        .filter((each) => keyOf(each) !== keyOf(current))
-        .map((each) => html`<option value=${textOf(each)}></option>`)}
-    </datalist>
     <div class="told" role="status">${told}</div>
   </form>`;
 }

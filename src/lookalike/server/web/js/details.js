@@ -48,7 +48,7 @@ export function Details({ id }) {
     const label = t(step < 0 ? "details.before" : "details.after");
     return html`<button
       type="button"
-      class="quiet turn"
+      class="quiet"
       aria-label=${label}
       title=${label}
       hidden=${!hasBeside(id, step)}

@@ -12,8 +12,8 @@ import { decimal, number, percent, t } from "./language.js";
 import { Answer, Said } from "./notices.js";
 import { Picture } from "./pictures.js";
 import { LabelTable, Tile } from "./tables.js";
-import { FileName, short, textOf, Value, valueOf } from "./values.js";
-import { html, useAnswer, useId, useState } from "./view.js";
+import { FileName, short, Value, valueOf } from "./values.js";
+import { html, useAnswer, useState } from "./view.js";
 
 /** Pictures of the visitor that were compared, by their names: a reload forgets them. */
 const sent = new Map();
@@ -23,7 +23,6 @@ let known = [];
 export const drift = { kind: "drift", what: "drifts", unlabelled: true, Row, More, asked, Show };
 
 function Row({ files, choose }) {
-  const list = useId();
   const options = fieldOptions();
   const [field, setField] = useState(options[0]?.[0]);
   known = useKnownValues(field);
@@ -40,8 +39,7 @@ function Row({ files, choose }) {
       disabled=${disabled}
       onchange=${(event) => setField(event.currentTarget.value)}
     />
-    <${Input} label=${t("drift.value")} name="value" type="text" list=${list} required dir="auto" disabled=${disabled} />
-    <datalist id=${list}>${known.map((each) => html`<option value=${textOf(each)}></option>`)}</datalist>
+    <${Input} label=${t("drift.value")} name="value" values=${known} required disabled=${disabled} />
     ${t("drift.or")} <${PickButton} label=${t("drift.pick")} take=${picked} />
     ${disabled &&
     html`<span class="together">

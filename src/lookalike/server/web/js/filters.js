@@ -1,10 +1,11 @@
 // Filters: only images whose fields have one of the chosen values.
 
 import { fieldValues, labelField, valuesRevision } from "./app.js";
+import { Combobox } from "./controls.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { Answer } from "./notices.js";
-import { keyOf, readings, short, textOf, Value } from "./values.js";
+import { keyOf, readings, short, Value } from "./values.js";
 import { html, useAnswer, useId, useListener, useReducer, useState } from "./view.js";
 
 /** Fields whose values are shown at first. */
@@ -19,7 +20,7 @@ export function Filters({ where, choose }) {
   const [, redraw] = useReducer((n) => n + 1, 0);
   useListener("image-changed", redraw);
   const answer = useAnswer(`values ${valuesRevision()}`, fieldValues);
-  return html`<div class="filter-fields">
+  return html`<div>
     <${Answer} of=${{ ...answer, busy: answer.busy && !answer.answer }}>
       ${(values) => {
         const label = labelField();
@@ -80,18 +81,12 @@ function Other({ field, distinct, values, where, choose }) {
   };
   return html`<form class="together" onsubmit=${add}>
     <label for=${name} class="heard">${t("filter.other", { field: short(field, 80) })}</label>
-    <input
-      type="text"
+    <${Combobox}
       id=${name}
-      list=${`${name}-values`}
-      autocomplete="off"
-      dir="auto"
+      values=${values.map(({ value }) => value)}
       value=${typed}
       oninput=${(event) => setTyped(event.currentTarget.value)}
     />
-    <datalist id=${`${name}-values`}>
-      ${values.map(({ value }) => html`<option value=${textOf(value)}></option>`)}
-    </datalist>
     <button>${t("filter.add")}</button>
     <p class="soft">${t("filter.more", { count: distinct })}</p>
   </form>`;

@@ -136,7 +136,7 @@ const at = ({ top }) => ({ transform: `translateY(${top}px)` });
 function Cell({ image, index, column, width, reached, chosen, selection, drawn, fields, note, actions }) {
   const common = { role: "gridcell", "aria-colindex": column, "data-index": index };
   if (!image) {
-    return html`<div class="card awaited" ...${common}>
+    return html`<div class="card" ...${common}>
       <button type="button" class="open" tabindex=${reached ? 0 : -1} aria-label=${t("waiting")} aria-busy="true">
         <span class="picture"></span>
       </button>

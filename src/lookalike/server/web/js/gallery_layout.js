@@ -1,7 +1,7 @@
 // Where the cells of a grid lie that is drawn only where it is seen: all rows of one kind are of one height.
 
 /** Pixels between cells. */
-export const GAP = 10;
+const GAP = 10;
 /** Pixels of a heading above the images of a group. */
 const HEAD = 44;
 /** More groups have no headings: nearly every image would have its own. */

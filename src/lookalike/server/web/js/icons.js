@@ -2,7 +2,7 @@
 
 import { html } from "./view.js";
 
-export const PATHS = {
+const PATHS = {
   before: "M15 5l-7 7 7 7",
   after: "M9 5l7 7-7 7",
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14M16.2 16.2 21 21",

@@ -94,7 +94,7 @@ export function JobResult({ id, fresh = false, ended = () => {}, children }) {
 }
 
 /** How far a job is, with a button that cancels it. */
-export function Progress({ job }) {
+function Progress({ job }) {
   const [{ asked, error }, setState] = useState({ asked: false, error: null });
   const cancel = async () => {
     setState({ asked: true, error: null });

@@ -11,7 +11,7 @@ import { map } from "./map.js";
 import { ProblemBox, Remark } from "./notices.js";
 import { change, link } from "./route.js";
 import { suggest } from "./suggest.js";
-import { html, useAnswer, useId, useState } from "./view.js";
+import { html, useAnswer, useState } from "./view.js";
 
 /** The tabs: each with its `kind` of job; the name under which it is started (`what`); `Row` and `More`, components
  * for its form; `asked`, which makes a question of the form and of files; and `Show`, a component that takes the
@@ -88,15 +88,11 @@ function Field({ unlabelled }) {
 
 /** A field that is there, or a new one. */
 function AnyField() {
-  const list = useId();
   return html`<${Input}
-      label=${t("classify.by")}
-      name="by"
-      type="text"
-      chosen=${labelField() ?? "label"}
-      list=${list}
-      required
-      dir="auto"
-    />
-    <datalist id=${list}>${app.collection.fields.map((each) => html`<option value=${each}></option>`)}</datalist>`;
+    label=${t("classify.by")}
+    name="by"
+    chosen=${labelField() ?? "label"}
+    values=${app.collection.fields}
+    required
+  />`;
 }

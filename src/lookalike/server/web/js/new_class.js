@@ -1,6 +1,7 @@
 // A picture that was asked about becomes an example: of a label that is known, or the first of a new class.
 
 import { loadCollections } from "./app.js";
+import { Combobox } from "./controls.js";
 import { useKnownValues } from "./correcting.js";
 import { heldFile } from "./files.js";
 import { openImage } from "./hits.js";
@@ -8,7 +9,7 @@ import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { announce, ProblemBox, Said } from "./notices.js";
 import { upload, whyNoUploads } from "./uploads.js";
-import { short, textOf, valueOf } from "./values.js";
+import { short, valueOf } from "./values.js";
 import { html, useId, useState } from "./view.js";
 
 /** A form that adds a picture of the visitor with a label; nothing for who can add none. */
@@ -38,24 +39,20 @@ export function NewClass({ reference, by, found }) {
       <${Icon} name="check" />${t("newclass.done")}
       <button type="button" class="link" onclick=${() => openImage(image.id)}>${t("newclass.open")}</button>
     </p>`;
-  return html`<details class="newclass" open=${found.label === null}>
+  return html`<details open=${found.label === null}>
     <summary>${t("newclass.title")}</summary>
     <form class="corrector" onsubmit=${send}>
       <label for=${id}>${t("newclass.label", { field: short(by, 60) })}</label>
       <span class="together">
-        <input
-          type="text"
+        <${Combobox}
           id=${id}
-          list=${`${id}-values`}
+          values=${known}
           required
-          dir="auto"
-          autocomplete="off"
           value=${typed}
           oninput=${(event) => setTyped(event.currentTarget.value)}
         />
         <button disabled=${busy}><${Icon} name="plus" />${t(isNew ? "newclass.new" : "newclass.add")}</button>
       </span>
-      <datalist id=${`${id}-values`}>${known.map((each) => html`<option value=${textOf(each)}></option>`)}</datalist>
       ${told && html`<div class="told bad" role="status">${told}</div>`}
     </form>
   </details>`;

@@ -10,7 +10,7 @@ export const PAGES = [12, 24, 48, 96];
 export const PAGE = 24;
 
 /** Return the words of a text as terms: "red car - at night" is one that is added and one that is taken away. */
-export function wordTerms(text) {
+function wordTerms(text) {
   const terms = [];
   let sign = 1;
   let words = [];

@@ -4,6 +4,7 @@ import { ask } from "./api.js";
 import { app, here } from "./app.js";
 import { Browse } from "./browse.js";
 import { Chosen } from "./chosen.js";
+import { Check, Select } from "./controls.js";
 import { DropZone, PickButton } from "./drop.js";
 import { hold } from "./files.js";
 import { FilterChips, Filters } from "./filters.js";
@@ -101,28 +102,21 @@ function Asker({ params, take }) {
 }
 
 function Options({ params }) {
-  const size = useId();
   const index = app.collection.approximation;
-  const flag = (name, label, on = "1") => html`<label class="choice">
-    <input
-      type="checkbox"
+  const flag = (name, label, on = "1") =>
+    html`<${Check}
+      label=${label}
       checked=${params.has(name)}
       onchange=${(event) => change({ [name]: event.currentTarget.checked ? on : null })}
-    />
-    ${label}
-  </label>`;
+    />`;
+  const sizes = PAGES.map((each) => [each, t("search.page", { count: each })]);
   const sized = (event) => change({ k: event.currentTarget.value === String(PAGE) ? null : event.currentTarget.value });
   const used = ["hybrid", "cutoff", "near"].some((each) => params.has(each));
   const [open, setOpen] = useState(used);
   return html`<details class="options" open=${open || used} ontoggle=${(event) => setOpen(event.currentTarget.open)}>
     <summary>${t("options")}</summary>
     <div class="option-list">
-      <span class="choice">
-        <label for=${size}>${t("search.size")}</label>
-        <select id=${size} value=${pageOf(params)} onchange=${sized}>
-          ${PAGES.map((each) => html`<option value=${each}>${t("search.page", { count: each })}</option>`)}
-        </select>
-      </span>
+      <${Select} label=${t("search.size")} options=${sizes} chosen=${pageOf(params)} onchange=${sized} />
       ${app.collection.texts && flag("hybrid", t("search.hybrid"))} ${flag("cutoff", t("search.cutoff"), "auto")}
       ${index && flag("near", t("search.approximate", { recall: decimal(index.recall, 3) }))}
     </div>
