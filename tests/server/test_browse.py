@@ -148,3 +148,15 @@ def test_the_file_of_thumbnails_stays_below_its_bound(tmp_path: Path) -> None:
     nowhere.put((1,), b"x")
     assert nowhere.get((1,)) is None
     assert nowhere.full
+
+
+def test_what_nobody_looks_through_does_not_fill_memory(service: InProcess) -> None:
+    cache = ListingCache(service.database)
+    try:
+        for number in range(20):
+            cache.changed(COLLECTION, [f"{number}-{each}" for each in range(1000)])
+        (waiting,) = cache._changed.values()
+        assert sum(len(each or ()) for each in waiting) <= 5_000
+        assert None in waiting
+    finally:
+        cache.close()

@@ -8,6 +8,7 @@ import zipfile
 from typing import Any
 
 from lookalike.server.routes.downloads import _paths
+from lookalike.uris import uri_path
 from tests.service import COLLECTION, InProcess
 
 ADDRESS = f"/v1/collections/{COLLECTION}/downloads"
@@ -26,6 +27,8 @@ def test_a_table_has_the_chosen_in_their_order_with_their_fields(service: InProc
     assert answer.headers["content-disposition"] == 'attachment; filename="images.csv"'
     rows = rows_of(answer.content)
     assert [row["id"] for row in rows] == [hits[2]["id"], hits[0]["id"]]
+    place = str(uri_path(service.database[COLLECTION].record(ids[0]).uri).parent)
+    assert place not in answer.text
     assert [row["name"] for row in rows] == [hits[2]["name"], hits[0]["name"]]
     assert [row["fields.label"] for row in rows] == [hits[2]["fields"]["label"], hits[0]["fields"]["label"]]
     path = rows[0]["link"].removeprefix("http://127.0.0.1:8000")
@@ -55,6 +58,10 @@ def test_names_in_an_archive_stay_below_it_and_are_unlike() -> None:
         "a/b.png.url", "A/B.png-2.url", "_/_/etc/x.url", "C__one_.png.url", "_.url", "_-2.url",
         "한글/사진 1.jpg.url", "a?b.url".replace("?", "_"),
     ]  # fmt: skip
+    # A name in UTF-8 has 255 bytes at most, and many may have one name.
+    many = _paths([f"{'한' * 84}.jpg"] * 10_000)
+    assert len(set(many)) == 10_000
+    assert max(len(each.encode()) for each in many) <= 255
 
 
 def test_nothing_and_another_address_are_refused(service: InProcess) -> None:

@@ -91,7 +91,11 @@ class ListingCache:
     def changed(self, name: str, ids: Sequence[str] | None = None) -> None:
         """Take it that records of a collection have changed: these, or (None) any."""
         with self._told:
-            self._changed.setdefault(same_name(name), []).append(ids)
+            waiting = self._changed.setdefault(same_name(name), [])
+            waiting.append(ids)
+            # Nobody may look through it for months.
+            if ids is None or sum(len(some or ()) for some in waiting) > _MOST_CHANGED:
+                waiting[:] = [None]
 
     def abort(self) -> None:
         """Begin to make no order anew, and end the one that is being made."""

@@ -31,7 +31,7 @@ _FILES: dict[int | str, dict[str, Any]] = {
 }
 # What Windows lets no name have, and a name may be 255 bytes long nearly everywhere.
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"\\|?*\x7f]')
-_LONGEST = 200
+_LONGEST = 240
 
 
 @router.post("/v1/collections/{name}/downloads", response_class=Response, responses=_FILES)
@@ -55,7 +55,8 @@ def _download(service: Service, name: str, query: DownloadQuery, address: str) -
         {
             "id": record.id,
             "name": shown,
-            "uri": uri_text(record.uri),
+            # Where files lie on this machine is not told.
+            "uri": None if record.uri.startswith("file:") else uri_text(record.uri),
             "link": link,
             **{f"fields.{field}": value for field, value in record.fields.items()},
         }
@@ -77,14 +78,22 @@ def _download(service: Service, name: str, query: DownloadQuery, address: str) -
 def _paths(names: Iterable[str]) -> list[str]:
     """Return a path in the archive for each name: below its folder, and each once."""
     taken: set[str] = set()
+    last: dict[str, int] = {}  # of each name: ten thousand may be called alike
     paths = []
     for name in names:
         clean = _NOT_IN_NAMES.sub("_", name.encode("utf-8", "replace").decode())
-        parts = [part[-_LONGEST:].rstrip(". ") or "_" for part in PurePosixPath(clean).parts if part != "/"]
-        path, number = "/".join(parts) or "_", 1
-        while f"{path}.url".casefold() in taken:
+        parts = [_part(part) for part in PurePosixPath(clean).parts if part != "/"]
+        wanted = path = "/".join(parts) or "_"
+        number = last.get(wanted.casefold(), 1)
+        while path.casefold() in taken:
             number += 1
-            path = f"{'/'.join(parts) or '_'}-{number}"
-        taken.add(f"{path}.url".casefold())
+            path = f"{wanted}-{number}"
+        last[wanted.casefold()] = number
+        taken.add(path.casefold())
         paths.append(f"{path}.url")
     return paths
+
+
+def _part(name: str) -> str:
+    """Return the name of a file or folder, its end where it is too long."""
+    return name.encode()[-_LONGEST:].decode(errors="ignore").rstrip(". ") or "_"
