@@ -61,23 +61,31 @@ class Space:
         return f"{self.embedder} ({self.dimension} dimensions, fingerprint {fingerprint}{metric})"
 
 
+ROW = "row-"
+"""Begins what stands for the digest of a row of others, whose file nobody has read; its id follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One image of a collection; its vector travels beside it, as a row of a matrix."""
 
     id: str
-    """`record_id(uri)`: 32 hexadecimal digits."""
+    """`record_id(uri)`, 32 hexadecimal digits; of attached and imported rows that of the row."""
     uri: str
     """`file_uri(path)`, or that of an object: plain ASCII, whatever the name."""
     digest: str
-    """SHA-256 of the file's bytes, 64 hexadecimal digits."""
+    """SHA-256 of the file's bytes, 64 hexadecimal digits; see `ROW`."""
     fields: Fields
     metadata: Metadata
     size: int
-    """Bytes in the file when it was read."""
+    """Bytes in the file when it was read; 0 where nobody has read it."""
     modified_ns: int
     """The file's time of modification when it was read, in nanoseconds since 1970; of an object a number
     below 0, made of its ETag and version: see `sources.source.Status`."""
+
+    def is_file(self, digest: str) -> bool:
+        """Tell whether a file with this SHA-256 is its picture; of a row of others, any that is there is."""
+        return digest == self.digest or self.digest.startswith(ROW)
 
 
 @dataclass(frozen=True, slots=True)

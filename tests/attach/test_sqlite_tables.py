@@ -275,6 +275,10 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
         drawn("umbrella").convert("RGB").save(picture)  # by its owner
         assert client.get(f"{of_7}/thumbnail").content not in (b"", before.content)
         assert client.get("/v1/collections/items/images/8/thumbnail").status_code == 404
+        with lookalike.open(url, cache=tmp_path) as database:
+            looked = database["items"].audit(look=True).pictures
+            assert looked is not None
+            assert looked.measured == 1
         newest = client.post("/v1/collections/items/browse", json={"order": "newest", "limit": 60}).json()
         assert {each["time"] for each in newest["images"]} == {None}
         changed = client.patch("/v1/collections/items/images/7", json={"fields": {"color": "검정"}})

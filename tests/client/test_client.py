@@ -381,7 +381,7 @@ def test_what_this_side_knows_to_be_wrong_is_not_sent(client: Client, tmp_path: 
         client[COLLECTION].search(Text("a car"), k=0)
     assert not isinstance(error.value, ServiceError)
     with pytest.raises(InvalidArgument, match="terms/0/id"):
-        client[COLLECTION].search(RecordId("nosuch"))
+        client[COLLECTION].search(RecordId("no such"))
     with pytest.raises(InvalidArgument, match=r"^the question: .* at most 20,000"):
         client[COLLECTION].search(Text("a car"), where={"label": [str(number) for number in range(20_000)]})
     with pytest.raises(PathNotFound, match=r"nosuch\.png"):

@@ -530,6 +530,6 @@ def test_rows_of_others_that_are_no_records_are_for_their_owner_to_mend(tmp_path
         database.attach("items", space="theirs")
         found = {finding.damage: finding.todo for finding in database.check().findings}
     assert len(found) == 2
-    assert "items: 2 rows: no vector (NULL) (id 3, say)" in found
-    assert any(damage.startswith("items: 1 row: ") for damage in found)
+    assert "items: 2 rows have no vector (NULL) (the id 3, say)" in found
+    assert any(damage.startswith("items: 1 row has ") for damage in found)
     assert set(found.values()) == {"it is left out; whoever writes the table can mend it"}

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ def test_a_picture_that_is_added_is_kept_searched_and_shown(writable: InProcess,
         "digest": digest,
         "size": len(content),
         "time": None,
+        "taken": datetime.fromtimestamp(int(path.stat().st_mtime), UTC).isoformat().replace("+00:00", "Z"),
         "corrected": {},
         "confirmed": [],
     }

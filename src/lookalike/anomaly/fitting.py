@@ -307,7 +307,7 @@ def read_patches(
     with closing(embed_files(there, embedder, no_cache(embedder), max_pixels=max_pixels)) as files:
         for record, path in paths:
             found = Skipped(uri_text(record.uri), ELSEWHERE) if path is None else next(files)
-            if isinstance(found, EmbeddedFile) and found.digest != record.digest:
+            if isinstance(found, EmbeddedFile) and not record.is_file(found.digest):
                 found = Skipped(str(found.path), CHANGED)
             yield record, found
 

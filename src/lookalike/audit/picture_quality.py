@@ -25,6 +25,7 @@ from lookalike.ingest.embedding import MAX_BYTES
 from lookalike.progress import silent
 from lookalike.sources.locations import content, readable_location
 from lookalike.sources.objects import ObjectPath
+from lookalike.types import ROW
 from lookalike.uris import uri_text
 from lookalike.vectors.exclusions import LeftOut
 
@@ -180,7 +181,8 @@ def _measure(
     for record in records:
         if record.digest in known:
             continue
-        numbers = kept.get(record.digest)
+        # What stands for a digest says nothing of the bytes, which may be others by the next audit.
+        numbers = None if record.digest.startswith(ROW) else kept.get(record.digest)
         if numbers is None:
             missing.append(record)
         else:
@@ -201,7 +203,7 @@ def _measure(
                 # As they are kept: the next audit says the same to the last digit.
                 fresh[record.digest] = np.array(found, np.float32)
                 known[record.digest] = Quality(*fresh[record.digest].tolist())
-            kept.put(fresh)
+            kept.put({digest: one for digest, one in fresh.items() if not digest.startswith(ROW)})
     progress(total, total)
     # A copy that is gone was measured with the other one, as it is where the measures were kept before.
     return known, [each for each in unread if each.record.digest not in known]
@@ -211,7 +213,7 @@ def _read(record: Record, read: Read) -> Quality | str:
     """Return the measures of a picture, or why there are none."""
     try:
         data = read(record)
-        if hashlib.sha256(data).hexdigest() != record.digest:
+        if not record.is_file(hashlib.sha256(data).hexdigest()):
             return "the file is another than was indexed: index again"
         return measure(data, uri_text(record.uri))
     except UnusableImage as error:

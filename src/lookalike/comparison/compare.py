@@ -226,7 +226,7 @@ def _embed(
         step(1)
         if isinstance(file, Skipped):
             lost.setdefault(record.id, file.reason)
-        elif file.digest != record.digest:
+        elif not record.is_file(file.digest):
             lost.setdefault(record.id, CHANGED)
         else:
             found[record.id] = file.features

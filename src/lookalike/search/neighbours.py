@@ -200,7 +200,7 @@ def _region(
         place = picture_place(image.picture)
     try:
         data = content(place, MAX_BYTES).data
-        if record is not None and hashlib.sha256(data).hexdigest() != record.digest:
+        if record is not None and not record.is_file(hashlib.sha256(data).hexdigest()):
             return Skipped(str(place), "has changed since it was indexed")
         return Image(crop(data, str(place), image.box, max_pixels=max_pixels, levels=levels))
     except UnusableImage as error:

@@ -191,8 +191,8 @@ class Store:
             CollectionExists: another collection has it.
         """
         new, of = collection_name(new), self._of(name)
-        of.entry(name)
         if self._attached is not None and same_name(new) != same_name(name):
+            of.entry(name)
             with suppress(CollectionNotFound, StoreForeign):
                 raise CollectionExists(self._of(new).entry(new).name)
         of.rename(name, new)

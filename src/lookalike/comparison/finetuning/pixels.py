@@ -86,7 +86,7 @@ def read_pixels(
             return ELSEWHERE
         try:
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() != record.digest:
+            if not record.is_file(hashlib.sha256(content).hexdigest()):
                 return CHANGED
             image = decoding.decode(content, str(path), at_least=preprocessing.input_size, levels=levels)
         except UnusableImage as error:

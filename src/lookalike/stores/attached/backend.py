@@ -337,8 +337,7 @@ class AttachedBackend:
             StructureFault(
                 each.name,
                 None,
-                f"{each.table}: {'1 row' if one.count == 1 else f'{one.count:,} rows'}: {one.reason}"
-                f" (id {one.example}, say)",
+                f"{each.table}: {one}",
                 "it is left out; whoever writes the table can mend it",
             )
             for each in self.notes.all().values()

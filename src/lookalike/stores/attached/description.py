@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from lookalike.errors import InvalidArgument
 from lookalike.stores.attached.json_paths import read_path, write_path
 from lookalike.stores.checks import ID_LENGTH
-from lookalike.types import Approximation, Record, Space, VectorInfo
+from lookalike.types import ROW, Approximation, Record, Space, VectorInfo
 from lookalike.uris import place_uri
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def made_of(attachment: Attachment, row: ForeignRow) -> Record:
         row.id,
         uri_of(attachment, row.id, row.place),
         # Nobody knows whether two pictures are one file: no two rows are said to be.
-        digest or f"row-{row.id}"[:ID_LENGTH],
+        digest or f"{ROW}{row.id}"[:ID_LENGTH],
         row.fields,
         row.metadata,
         0,

@@ -243,8 +243,17 @@ class SqliteFile:
 
     def _first_read(self, connection: sqlite3.Connection) -> int:
         """Return the version of the schema, having waited for a lock."""
-        self._patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1")
-        return stored_version(connection, self.url)
+        # In one transaction: between two statements another process may make our tables, and what is asked in
+        # several would be of another program.
+        alone = not connection.in_transaction
+        if alone:
+            connection.execute("BEGIN")
+        try:
+            self._patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1")
+            return stored_version(connection, self.url)
+        finally:
+            if alone:
+                _roll_back(connection)
 
     def _begin(self, connection: sqlite3.Connection, how: str) -> None:
         self._patiently(connection, how)

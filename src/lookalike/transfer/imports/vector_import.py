@@ -54,7 +54,7 @@ from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns
 from lookalike.transfer.imports.folders import open_table
-from lookalike.types import OWN_KEY, Record, Skipped, Space
+from lookalike.types import OWN_KEY, ROW, Record, Skipped, Space
 from lookalike.uris import file_uri, local_path, place_uri, record_id
 from lookalike.vectors.metric import normalise
 
@@ -512,7 +512,7 @@ class _Import:
                 stamp = (stamp[0], *self._keep(data))
             # Nobody knows whether two pictures are one file: no two rows are said to be.
             found.append(
-                Record(identity, uri, stamp[0] or f"row-{identity}"[:ID_LENGTH], own, document, *stamp[1:])
+                Record(identity, uri, stamp[0] or f"{ROW}{identity}"[:ID_LENGTH], own, document, *stamp[1:])
             )
         return found
 
