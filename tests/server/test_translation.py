@@ -135,7 +135,7 @@ def test_answers_are_said_in_the_language_that_was_asked_for(service: InProcess)
     there = service.client.post(f"{path}/search", json=query, headers=wants).json()
     assert here["remarks"][0].startswith("words are read by efficientnet-lite0. It knows everyday things")
     assert here["model"] == "efficientnet-lite0"
-    assert there["remarks"][0].startswith("단어는 efficientnet-lite0이(가) 읽습니다. 일상의 사물을")
+    assert there["remarks"][0].startswith("말을 읽는 모델은 efficientnet-lite0입니다. 일상의 사물을")
     assert {**there, "remarks": here["remarks"]} == here
     # Refused before any route, and what is no JSON.
     assert "메서드를 받지 않습니다" in service.client.put(path, headers=wants).json()["detail"]

@@ -25,7 +25,7 @@ function titleOf(status) {
   return status >= 500 ? "problem.server" : "problem.refused";
 }
 
-/** A line of the server's own words, which are English whatever the language of the page. */
+/** A line of the server's own words, in the language of the page as far as the server speaks it. */
 export function Said({ text, tag = "p", children }) {
   return html`<${tag} class="said" lang=${/[가-힣]/.test(text) ? "ko" : "en"} dir="auto">${short(text, 2000)}${children}<//>`;
 }

@@ -23,10 +23,8 @@ import { html, useAnswer, useEffect, useId, useMemo, useRef, useState } from "./
 
 /** Images as deep as which the server lets one page: `DEEPEST` in its schemas, less a page. */
 const DEEPEST = 10_000 - 1001;
-/** Kinds of the server's remarks that the page says in its own language; what a model says of itself is English. */
+/** Kinds of the server's remarks that the page says in words of its own. */
 const SAID_HERE = ["unread", "plain", "recall"];
-/** How the built-in models' remark on their vocabulary begins, which the page says in its own language. */
-const OWN = "It knows everyday things";
 
 /** The view; `params` are those of the address. */
 export function Search({ params }) {
@@ -229,11 +227,7 @@ function Vocabulary({ text, model }) {
     setRead(true);
   };
   return html`<li class="dismissed">
-    <span>
-      ${text.startsWith(OWN)
-        ? t("search.vocabulary", { model: name })
-        : html`${t("search.model", { model: name })} <${Said} text=${text} tag="span" />`}
-    </span>
+    <${Said} text=${text} tag="span" />
     <button type="button" class="quiet" aria-label=${t("search.read")} title=${t("search.read")} onclick=${dismiss}>
       <${Icon} name="close" />
     </button>

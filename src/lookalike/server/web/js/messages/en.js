@@ -65,9 +65,6 @@ export const en = {
   "search.approximate": "Use the index: faster, finds {recall} of the nearest",
   "search.approximated":
     "Approximate: the index {kind} found {recall} of the {k} nearest when it was measured.",
-  "search.vocabulary":
-    "The words are read by {model}. It knows everyday things by their English or Korean names, other languages less well, and no places, people, numbers, colours or relations between things.",
-  "search.model": "The words are read by {model}.",
   "search.read": "Do not show this again",
   "hit.weak": "weak",
   "hit.weak.what": "No more like the words than what words without a meaning find",

@@ -63,9 +63,6 @@ export const ko = {
   "search.cutoff": "닮지 않은 것은 빼기",
   "search.approximate": "색인 사용: 더 빠르지만 가장 가까운 것 중 {recall}만 찾음",
   "search.approximated": "근사 검색: 측정 당시 {kind} 색인은 가장 가까운 {k}개 중 {recall}을(를) 찾았습니다.",
-  "search.vocabulary":
-    "말을 읽는 모델은 {model}입니다. 일상적인 사물은 영어나 한국어 이름으로 알고, 다른 언어는 덜 알며, 장소, 사람, 숫자, 색, 사물 사이의 관계는 모릅니다.",
-  "search.model": "말을 읽는 모델은 {model}입니다.",
   "search.read": "다시 보지 않기",
   "hit.weak": "약함",
   "hit.weak.what": "뜻 없는 말로 찾은 것만큼만 비슷합니다",
