@@ -142,6 +142,15 @@ def test_the_file_of_thumbnails_stays_below_its_bound(tmp_path: Path) -> None:
     file.put((1,), b"x")
     assert file.get((1,)) == b"x"
     file.close()
+    with sqlite3.connect(tmp_path / "thumbnails.db", isolation_level=None) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("UPDATE thumbnails SET used = 0")
+        locked = ThumbnailFile(tmp_path, wait=0)
+        assert locked.get((1,)) is None, "another has it"
+    other.close()
+    file = ThumbnailFile(tmp_path)
+    assert file.get((1,)) == b"x", "and it is still there"
+    file.close()
     blocked = tmp_path / "a file"
     blocked.touch()
     nowhere = ThumbnailFile(blocked)

@@ -32,12 +32,13 @@ class ThumbnailFile:
     work goes on without it.
     """
 
-    def __init__(self, cache: Path, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, cache: Path, most_bytes: int = MOST_BYTES, *, wait: float = 5.0) -> None:
         """Open it; it is made if it is missing.
 
         Args:
             cache: the user's cache folder.
             most_bytes: of the file.
+            wait: for another process that has it locked, in seconds.
         """
         self._most = most_bytes
         self._lock = threading.Lock()
@@ -46,10 +47,14 @@ class ThumbnailFile:
         with suppress(OSError, sqlite3.Error):
             cache.mkdir(parents=True, exist_ok=True)
             try:
-                self._connection = _opened(path)
-            except sqlite3.DatabaseError:  # damaged: it is begun anew
-                path.unlink(missing_ok=True)
-                self._connection = _opened(path)
+                self._connection = _opened(path, wait)
+            except sqlite3.DatabaseError as error:
+                # Damaged, it is begun anew; one that another process has locked is left alone.
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                    raise
+                for end in ("", "-wal", "-shm"):
+                    path.with_name(path.name + end).unlink(missing_ok=True)
+                self._connection = _opened(path, wait)
 
     @property
     def full(self) -> bool:
@@ -116,8 +121,8 @@ class ThumbnailFile:
         return int((pages - free) * size)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+def _opened(path: Path, wait: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=wait, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = OFF")  # what a loss of power takes is made again
     connection.execute(_SCHEMA)
