@@ -142,6 +142,7 @@ def test_the_file_of_thumbnails_stays_below_its_bound(tmp_path: Path) -> None:
     file.put((1,), b"x")
     assert file.get((1,)) == b"x"
     file.close()
+    kept.close()
     with sqlite3.connect(tmp_path / "thumbnails.db", isolation_level=None) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("UPDATE thumbnails SET used = 0")
