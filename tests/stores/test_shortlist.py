@@ -93,7 +93,7 @@ def filled(vectors: Vectors) -> Shortlist:
 
 
 def found_by(made: Shortlist, queries: Vectors, **how: Any) -> list[set[int]]:
-    return [set(row.tolist()) for row in made.search(queries, 100, **how) - 10]
+    return [set((row - 10).tolist()) for row in made.search(queries, 100, **how)]
 
 
 def test_candidates_hold_the_nearest_even_where_all_lie_close_together(
@@ -135,6 +135,8 @@ def test_queries_farther_away_than_any_neighbour_have_more_candidates() -> None:
         exact = nearest_rows(asked, vectors, 10)[0]
         there = [np.isin(best, some).mean() for best, some in zip(exact, found, strict=True)]
         assert np.mean(there) >= 0.99
+    found = shortlist.search(np.stack([queries[0], far[0]]), 20)
+    assert [len(one) for one in found] == [20, 120], "those beside them have no more"
 
 
 def test_what_is_removed_is_not_found_and_its_number_can_come_again() -> None:
@@ -148,7 +150,7 @@ def test_what_is_removed_is_not_found_and_its_number_can_come_again() -> None:
     assert 0 in found_by(made, vectors[:1])[0]
     with pytest.raises(KeyError):
         made.search(vectors[:1], 5, np.array([11]))
-    assert made.search(vectors[:1], 5, np.empty(0, np.int64)).shape == (1, 0)
+    assert [len(one) for one in made.search(vectors[:1], 5, np.empty(0, np.int64))] == [0]
 
 
 @pytest.mark.parametrize("dimension", [1, 4, 9, 64])
@@ -156,8 +158,8 @@ def test_any_dimension_and_equal_vectors_and_one_alone(dimension: int) -> None:
     vector = np.eye(1, dimension, dtype=np.float32)
     for count in (1, 300):
         made = filled(np.repeat(vector, count, axis=0))
-        assert made.search(vector, count + 5).shape == (1, count)
-    assert Shortlist.around(vector).search(vector, 3).shape == (1, 0)
+        assert [len(one) for one in made.search(vector, count + 5)] == [count]
+    assert [len(one) for one in Shortlist.around(vector).search(vector, 3)] == [0]
 
 
 # Beside the database

@@ -70,7 +70,7 @@ def nearest_candidates(
         numbers = shortlist.search(queries, shortlist.candidate_count(k) + _spare(exclude), matches)
     except KeyError as error:
         raise StrayCandidate from error
-    wanted = np.unique(numbers)
+    wanted = np.unique(np.concatenate([np.empty(0, np.int64), *numbers]))
     ids: list[str] = []
     parts = [np.empty((0, queries.shape[1]), np.float32)]
     sound, faults = [np.empty(0, bool)], []

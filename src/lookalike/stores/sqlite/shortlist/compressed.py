@@ -166,7 +166,7 @@ class Shortlist:
 
     def search(
         self, queries: Vectors, count: int, allowed: NDArray[np.int64] | None = None
-    ) -> NDArray[np.int64]:
+    ) -> list[NDArray[np.int64]]:
         """Return who seems nearest to each query, the nearest first.
 
         Args:
@@ -176,7 +176,7 @@ class Shortlist:
                 part of them that is compared: in more cells.
 
         Returns:
-            Numbers, of shape (queries, at least count), or narrower where fewer are there.
+            For each query at least `count` numbers, or fewer where fewer are there.
 
         Raises:
             KeyError: it does not have one that is allowed.
@@ -184,10 +184,10 @@ class Shortlist:
         matching = _Matching(self._sizes, None) if allowed is None else self._matching(allowed)
         there = int(matching.sizes.sum())
         if allowed is not None and there <= count:
-            return np.broadcast_to(allowed, (len(queries), there))
+            return [allowed] * len(queries)
         count = min(count, there)
         if not count or not len(queries):
-            return np.empty((len(queries), count), np.int64)
+            return [np.empty(0, np.int64)] * len(queries)
         wider = max(1.0, count / self.effort.candidates) ** 0.5
         # Of a part f of the vectors the nearest lie as far away as 1 / f times as many of all do: as where
         # more are asked for, the root of that is taken in more cells.
@@ -196,10 +196,14 @@ class Shortlist:
         rotated = _rotated(queries)
         distances = self._distances(rotated)
         numbers, away = self._look(rotated, distances, count, compared, matching)
-        if (away[:, min(K, count) - 1] > self.effort.reach).any():
+        found = list(numbers)
+        far = np.flatnonzero(away[:, min(K, count) - 1] > self.effort.reach)
+        if len(far):
             count = min(_FARTHER * count, there)
-            numbers, _ = self._look(rotated, distances, count, _FARTHER * compared, matching)
-        return numbers
+            numbers, _ = self._look(rotated[far], distances[far], count, _FARTHER * compared, matching)
+            for place, more in zip(far, numbers, strict=True):
+                found[place] = more
+        return found
 
     def calibrate(
         self, queries: Vectors, numbers: NDArray[np.int64], neighbours: Sequence[NDArray[np.int64]]
