@@ -2,47 +2,23 @@
 
 import { ask } from "./api.js";
 import { here } from "./app.js";
-import { Icon } from "./icons.js";
+import { Dialog } from "./dialog.js";
 import { t } from "./language.js";
 import { Answer } from "./notices.js";
 import { Picture } from "./pictures.js";
-import { change, leave } from "./route.js";
+import { change } from "./route.js";
 import { FileName, keyOf, short, Value } from "./values.js";
-import { html, useAnswer, useId, useLayoutEffect, useRef } from "./view.js";
+import { html, useAnswer, useRef } from "./view.js";
 
 /** The dialog that compares images, by their ids. */
 export function Comparison({ ids }) {
   const dialog = useRef(null);
-  const title = useId();
   const answer = useAnswer(ids.join(" "), (signal) =>
     Promise.all(ids.map((id) => ask("GET", here("images", id), { signal }))),
   );
-  useLayoutEffect(() => {
-    dialog.current.showModal();
-    return () => dialog.current?.close();
-  }, []);
-  return html`<dialog
-    class="details"
-    ref=${dialog}
-    tabindex="-1"
-    autofocus
-    aria-labelledby=${title}
-    oncancel=${(event) => {
-      event.preventDefault();
-      leave("compare");
-    }}
-    onclick=${(event) => event.target === dialog.current && leave("compare")}
-  >
-    <div class="inside">
-      <div class="head">
-        <h2 id=${title}>${t("compare.title", { count: ids.length })}</h2>
-        <button type="button" class="quiet" aria-label=${t("close")} onclick=${() => leave("compare")}>
-          <${Icon} name="close" />
-        </button>
-      </div>
-      <${Answer} of=${answer}>${(images) => html`<${Beside} images=${images} />`}<//>
-    </div>
-  </dialog>`;
+  return html`<${Dialog} place=${dialog} over="compare" title=${t("compare.title", { count: ids.length })}>
+    <${Answer} of=${answer}>${(images) => html`<${Beside} images=${images} />`}<//>
+  <//>`;
 }
 
 function Beside({ images }) {

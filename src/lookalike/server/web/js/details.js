@@ -2,32 +2,26 @@
 
 import { ask } from "./api.js";
 import { here } from "./app.js";
+import { Dialog } from "./dialog.js";
 import { heldFile, isFile } from "./files.js";
 import { Icon } from "./icons.js";
 import { About, AboutFile } from "./image.js";
 import { t } from "./language.js";
 import { Answer } from "./notices.js";
-import { change, leave } from "./route.js";
+import { change } from "./route.js";
 import { beside, hasBeside, reveal } from "./sequence.js";
 import { short } from "./values.js";
-import { html, useAnswer, useId, useLayoutEffect, useRef } from "./view.js";
+import { html, useAnswer, useLayoutEffect, useRef } from "./view.js";
 
 /** The dialog of the image that the address names; `id` is that of an image, or a file of the visitor. */
 export function Details({ id }) {
   const dialog = useRef(null);
-  const title = useId();
   const file = isFile(id) ? heldFile(id) : null;
   const answer = useAnswer(isFile(id) ? null : id, (signal) => ask("GET", here("images", id), { signal }));
   const last = useRef(id);
   last.current = id;
-  useLayoutEffect(() => {
-    dialog.current.showModal();
-    // The browser gives the focus back to what had it before; the image that was looked at last is better.
-    return () => {
-      dialog.current?.close();
-      reveal(last.current);
-    };
-  }, []);
+  // The browser gives the focus back to what had it before; the image that was looked at last is better.
+  const closed = () => reveal(last.current);
   // The button at the end of the list is gone, and the keys are to go on.
   useLayoutEffect(() => {
     const focused = document.activeElement;
@@ -58,36 +52,18 @@ export function Details({ id }) {
     </button>`;
   };
   const name = file?.file.name ?? (answer.busy ? null : answer.answer?.name);
-  // Escape goes the same way as the button: the address is what decides. The focus is on all of it at first, so
-  // that a screen reader begins with its name.
-  return html`<dialog
-    class="details"
-    ref=${dialog}
-    tabindex="-1"
-    autofocus
-    aria-labelledby=${title}
-    oncancel=${(event) => {
-      event.preventDefault();
-      leave("image");
-    }}
-    onclick=${(event) => event.target === dialog.current && leave("image")}
+  return html`<${Dialog}
+    place=${dialog}
+    over="image"
+    title=${name ? short(name, 300) : t("details.title")}
+    buttons=${[button(-1), button(1)]}
+    closed=${closed}
     onkeydown=${keyed}
   >
-    <div class="inside">
-      <div class="head">
-        <h2 id=${title} dir="auto">${name ? short(name, 300) : t("details.title")}</h2>
-        <div class="together">
-          ${button(-1)} ${button(1)}
-          <button type="button" class="quiet" aria-label=${t("close")} onclick=${() => leave("image")}>
-            <${Icon} name="close" />
-          </button>
-        </div>
-      </div>
-      <div class="content">
-        ${isFile(id)
-          ? file && html`<${AboutFile} key=${id} reference=${id} />`
-          : html`<${Answer} of=${answer}>${(image) => html`<${About} key=${image.id} image=${image} />`}<//>`}
-      </div>
+    <div class="content">
+      ${isFile(id)
+        ? file && html`<${AboutFile} key=${id} reference=${id} />`
+        : html`<${Answer} of=${answer}>${(image) => html`<${About} key=${image.id} image=${image} />`}<//>`}
     </div>
-  </dialog>`;
+  <//>`;
 }

@@ -217,17 +217,18 @@ class Shortlist:
         """
         few = len(self) <= _LEAST_COMPARED
         share = 1.0
+        rotated = _rotated(queries)
+        distances = self._distances(rotated)
         if not few:
-            cells = np.argsort(self._distances(_rotated(queries)), axis=1)
+            cells = np.argsort(distances, axis=1)
             held = self._sizes[cells]
             before = np.cumsum(held, axis=1) - held
             places = np.argsort(cells, axis=1)
             ahead = [before[row, places[row, self._cells[some]]] for row, some in enumerate(neighbours)]
             share = min(1.0, float(_quantile(ahead, _IN_CELLS) + 1) / len(self))
-        rotated = _rotated(queries)
         compared = max(_LEAST_COMPARED, share * len(self))
         matching = _Matching(self._sizes, None)
-        found, away = self._look(rotated, self._distances(rotated), min(_MOST, len(self)), compared, matching)
+        found, away = self._look(rotated, distances, min(_MOST, len(self)), compared, matching)
         ranks = []
         for row, number, some in zip(found, numbers, neighbours, strict=True):
             others = row[row != number]
