@@ -24,6 +24,7 @@ from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
+from lookalike.memory import VARIABLE
 from lookalike.sources.objects import Location
 from lookalike.sources.patterns import Patterns
 from lookalike.types import Record, Skipped
@@ -64,9 +65,7 @@ def index_by_tasks(desk: Desk, *roots: Location, most: int = 3, **options: Any) 
         for task in listing.tasks(most):
             done = worker.index(pickle.loads(pickle.dumps(task)))
             total.add(listing.root, pickle.loads(pickle.dumps(done)))
-        total.report.left_out += listing.left_out
-        total.report.remarks += [*listing.remarks, *listing.unread(*total.labels_of(listing.root))]
-        total.keep("skipped", listing.skipped)
+        total.add_listing(listing)
     total.end(sum(listing.images for listing in listings))
     return total.report
 
@@ -111,6 +110,51 @@ BESIDE = {
     "b/1.png.json": json.dumps({"label": "tank"}),
     "4.json": "no JSON",
 }
+COCO = {
+    **dict.fromkeys(["train/1.png", "train/2.png", "val/1.png", "val/3.png", "4.png"], ""),
+    "annotations/instances_train.json": json.dumps(
+        {
+            "images": [
+                {"id": 1, "file_name": "train/1.png"},
+                {"id": 2, "file_name": "2.png"},
+                {"id": 3, "file_name": "val/1.png"},
+                {"id": 9, "file_name": "gone.png"},
+            ],
+            "annotations": [
+                {"id": n, "image_id": image, "category_id": category, "bbox": [0, 0, 1, 1]}
+                for n, (image, category) in enumerate([(1, 1), (1, 2), (2, 1), (3, 2), (9, 1)])
+            ],
+            "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "부표"}],
+        }
+    ),
+}
+OTHER_TABLE = {
+    **dict.fromkeys(["1.png", "2.png", "3.png"], ""),
+    "labels.csv": "image,class\n1.png,car\n2.png,bus\nc/9.png,bus\n",
+}
+VOC = {
+    **dict.fromkeys([f"JPEGImages/{n}.png" for n in range(4)], ""),
+    **{
+        f"Annotations/{n}.xml": f"<annotation><filename>{n}.png</filename>"
+        f"<object><name>{name}</name></object></annotation>"
+        for n, name in enumerate(("ship", "tank", "선박"))
+    },
+    "Annotations/elsewhere.xml": "<annotation><filename>elsewhere.png</filename></annotation>",
+    "ImageSets/Main/train.txt": "0\n1\n",
+}
+YOLO = {
+    **dict.fromkeys(["images/train/1.png", "images/train/2.png", "images/val/1.png", "images/val/3.png"], ""),
+    "labels/train/1.txt": "0 0.5 0.5 0.1 0.1\n1 0.5 0.5 0.2 0.2\n",
+    "labels/train/2.txt": "1 0.5 0.5 0.1 0.1\n",
+    "labels/val/1.txt": "7 0.5 0.5 0.1 0.1\n",
+    "data.yaml": "names: [ship, tank]\n",
+}
+JSON_ELSEWHERE = {
+    **dict.fromkeys(["원천/배/1.png", "원천/배/2.png", "원천/차/1.png"], ""),
+    "라벨/배/1.json": json.dumps({"label": "ship"}),
+    "라벨/차/1.json": json.dumps({"label": "car"}),
+    "라벨/차/9.json": json.dumps({"label": "none"}),
+}
 MASKS = dict.fromkeys(
     [
         *(f"test/broken/{n:03}.png" for n in range(3)),
@@ -131,10 +175,23 @@ MASKS = dict.fromkeys(
         (FOLDERS, {"exclude": ["car"], "include": ["*.png"], "group_by": "(?P<number>[0-9])"}),
         (TABLE, {}),
         (BESIDE, {}),
+        (COCO, {}),
+        (COCO, {"labels": "table", "exclude": ["/val"]}),
+        (COCO, {"labels": "folders"}),
+        (OTHER_TABLE, {}),
+        (FOLDERS | {"labels.csv": "image,class\nloose.png,car\n"}, {}),
+        (VOC, {}),
+        (YOLO, {}),
+        (YOLO, {"labels": "yolo"}),
+        (JSON_ELSEWHERE, {}),
         (MASKS, {}),
         (MASKS, {"include": ["ground_truth", "broken"]}),
     ],
-    ids=["folders", "none", "patterns", "table", "beside", "masks", "included masks"],
+    ids=[
+        *("folders", "none", "patterns", "table", "beside", "coco", "coco without a folder"),
+        *("coco, not used", "another table", "another table, not used", "voc", "yolo", "yolo named"),
+        *("json elsewhere", "masks", "included masks"),
+    ],
 )
 def test_tasks_make_the_records_that_one_machine_makes(
     desk: Desk, other: Desk, tmp_path: Path, names: Any, options: dict[str, Any]
@@ -147,7 +204,10 @@ def test_tasks_make_the_records_that_one_machine_makes(
     one = index(desk.store, "parts", [root], [encoder], IndexOptions(**options), patterns)
     many = index_by_tasks(other, root, **options)
     assert contents(other) == contents(desk)
-    for name in ("added", "updated", "unchanged", "embedded", "labels", "left_out", "labels_failed"):
+    for name in (
+        *("added", "updated", "unchanged", "embedded", "labels", "left_out", "labels_failed"),
+        *("label_trouble", "other_files"),
+    ):
         assert getattr(many, name) == getattr(one, name), name
     assert sorted(map(str, many.skipped)) == sorted(map(str, one.skipped))
     assert sorted(many.unlabelled) == sorted(one.unlabelled)
@@ -172,13 +232,15 @@ def test_a_second_run_writes_what_differs_and_keeps_what_people_put_right(desk: 
 
 
 def test_rows_and_json_files_that_find_no_picture_are_counted(
-    desk: Desk, other: Desk, tmp_path: Path
+    desk: Desk, other: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = "elsewhere/9.png,hull,1\n2.png,deck,1\n"
     table = fill(tmp_path / "table", TABLE | {"metadata.csv": TABLE["metadata.csv"] + rows})
     texts = [each.text for each in index_by_tasks(desk, table).remarks]
     assert texts == ["2 of 6 rows of its tables name no picture by its path: not used"]
     beside = fill(tmp_path / "beside", BESIDE | {"elsewhere/1.json": "{}"})
+    # Where there is memory for it, all are read as on one machine: they may be of pictures elsewhere.
+    monkeypatch.setenv(VARIABLE, "1KiB")
     texts = [each.text for each in index_by_tasks(other, beside).remarks]
     assert "1 of 5 JSON files lie beside no picture of their name: not read" in texts
 
@@ -207,21 +269,36 @@ def test_objects_of_a_listing_and_of_a_manifest_are_made_tasks_of(
 
 
 @pytest.mark.parametrize(
-    ("files", "options", "said"),
-    [
-        ({"1.png": "", "labels.csv": "image,class\n1.png,car\n"}, {}, "labels.csv"),
-        ({"1.png": "", "1.xml": "<annotation><filename>1.png</filename></annotation>"}, {}, "XML"),
-        ({"1.png": ""}, {"labels": "yolo"}, "--labels yolo is not read with --workers ray"),
-        ({"1.png": ""}, {"labels": "neither"}, "no labels 'neither'"),
-        ({"1.png": ""}, {"manifest": Path("m.csv")}, "--manifest names objects"),
-    ],
-    ids=["table", "xml", "yolo", "neither", "manifest"],
+    ("files", "said"),
+    [(OTHER_TABLE, "tables of another name, or COCO"), (VOC, "XML"), (YOLO, "YOLO")],
+    ids=["table", "xml", "yolo"],
 )
-def test_what_is_not_done_on_many_machines_is_refused_before_the_work(
-    desk: Desk, tmp_path: Path, files: dict[str, str], options: dict[str, Any], said: str
+def test_labels_that_take_more_memory_than_there_is_are_refused_before_the_work(
+    desk: Desk, tmp_path: Path, files: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = fill(tmp_path / "pictures", files)
-    with pytest.raises(InvalidArgument, match=said):
+    monkeypatch.setenv(VARIABLE, "1KiB")
+    with pytest.raises(InvalidArgument, match=f"its labels are {said}, which are matched with all"):
+        index_by_tasks(desk, root)
+    assert desk.embedder.embedded == 0
+    assert index_by_tasks(desk, root, labels="none").added
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"labels": "neither"}, "no labels 'neither'"),
+        ({"labels": "yolo"}, "no text file is called as an image is"),
+        ({"labels": "xml"}, "no XML file is there"),
+        ({"manifest": Path("m.csv")}, "--manifest names objects"),
+    ],
+    ids=["neither", "yolo", "xml", "manifest"],
+)
+def test_what_is_refused_on_one_machine_is_refused_before_the_work(
+    desk: Desk, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    root = fill(tmp_path / "pictures", {"1.png": ""})
+    with pytest.raises((InvalidArgument, LabelsInvalid), match=said):
         index_by_tasks(desk, root, **options)
     assert desk.embedder.embedded == 0
 

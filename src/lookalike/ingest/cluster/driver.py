@@ -143,11 +143,7 @@ def index_on_cluster(
         finally:
             crew.end()
     for listing in listings:
-        total.keep("skipped", listing.skipped)
-        report.beyond["skipped"] = report.beyond.get("skipped", 0) + listing.more_skipped
-        report.remarks += [*listing.remarks, *listing.unread(*total.labels_of(listing.root))]
-        report.left_out += listing.left_out
-        report.other_files += listing.other_files
+        total.add_listing(listing)
     total.end(images)
     report.seconds = time.monotonic() - started
     return report

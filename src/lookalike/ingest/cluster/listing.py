@@ -1,6 +1,7 @@
 """The survey of a run on many machines: what is below each root, in pages, and where its labels stand.
 
-What is kept grows with the folders and label tables, and not with the images.
+What is kept grows with the folders and label tables, and not with the images; but where labels name images in
+other folders, as COCO's do: those are read as on one machine, if there is memory for it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from lookalike.labels.image_names import directories_below
 from lookalike.labels.reading import MODES, read_labels
 from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.labels.tables.sheets import is_table
-from lookalike.sources.files import SUFFIXES, Listing
+from lookalike.memory import usable_memory
+from lookalike.sources.files import SUFFIXES, Listing, find
 from lookalike.sources.manifests import manifest_pages
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.other_files import other_file_remarks
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from lookalike.ingest.index_options import IndexOptions
     from lookalike.labels.image_names import Directories
-    from lookalike.labels.labelling import Label, Labelling
+    from lookalike.labels.labelling import Label
     from lookalike.sources.objects import Location
     from lookalike.types import Skipped
 
@@ -48,10 +50,9 @@ _OTHERS_SAMPLED = 200
 _IMAGES_SAMPLED = 1000
 # Tables called metadata that may lie below one root.
 _TABLES = 10_000
-_ELSEWHERE = (
-    "with --workers ray, which reads folders' names, tables called metadata.csv, .tsv, .jsonl or .parquet, "
-    "and JSON files beside their pictures"
-)
+# Bytes of an image, or of another file, while labels are matched with all images: 4,100 were measured, of
+# COCO's, with an annotation of 20 points each (docs/scale.md).
+_MATCHED_BYTES = 5_000
 
 
 @dataclass(slots=True)
@@ -72,6 +73,16 @@ class _Sight:
     replaced: bool = False
     left_out: Tally = field(default_factory=Tally)
     """By masks and patterns."""
+
+    @property
+    def files(self) -> int:
+        """How many there are."""
+        return self.images + self.other_files
+
+    def json_beside(self) -> bool:
+        """Tell whether each JSON file that was sampled lies beside an image that is called as it is."""
+        stems = {_stem(image) for image in self.sampled}
+        return all(_stem(path) in stems for path in self.others.get(".json", ()))
 
 
 class RootListing:
@@ -123,13 +134,20 @@ class RootListing:
             raise Unanswerable(f"no image below {display(str(root))}{self._left_out_text(seen)}")
         self.images = seen.images
         """That are to be indexed."""
+        self._manifest_place = options.manifest
         self.left_out = merged([*self._listing.left_out, *seen.left_out.counted()])
         self.skipped = [*self._listing.skipped, *self._unnamed]
         self.more_skipped = self._listing.more_skipped
         self.other_files = seen.other_files
         self._json_files = seen.json_files
         self.remarks: list[Remark] = []
-        self.labels, self._folders = self._find_labels(seen, options.labels, options.encoding)
+        self.unused: list[Skipped] = []
+        """Labels that cannot be used, or are not, where they were not left to the workers."""
+        self.told_apart: Sequence[Location] = ()
+        """As in `IndexReport`, likewise."""
+        self._by_folder: Mapping[Directories, Label] = {}
+        self._by_image: Mapping[Location, Label] = {}
+        self.labels = self._find_labels(seen, options.labels, options.encoding)
         """Where the labels stand."""
         some = [path for paths in seen.others.values() for path in paths]
         self.remarks += other_file_remarks(sorted(some))
@@ -144,12 +162,13 @@ class RootListing:
             images = self._wanted(page.images, Tally())
             for at in range(0, len(images), most):
                 some = images[at : at + most]
-                directories = {directories_below(self.root, image) for image in some} if self._folders else ()
-                yield Task(
-                    self.root,
-                    some,
-                    {each: self._folders[each] for each in directories if each in self._folders},
-                )
+                labels = {image: label for image in some if (label := self._label(image)) is not None}
+                yield Task(self.root, some, labels)
+
+    def _label(self, image: Location) -> Label | None:
+        if self._by_folder:
+            return self._by_folder.get(directories_below(self.root, image))
+        return self._by_image.get(image)
 
     def unread(self, used: int, rows: int) -> list[Remark]:
         """Return what to say of rows of tables, or JSON files, that no picture was found for.
@@ -159,7 +178,7 @@ class RootListing:
             rows: of all tables; 0 where there are none.
         """
         there = self._json_files if self.labels.mode == "json" else rows
-        if used >= there:
+        if used >= there or self.labels.given:
             return []
         if self.labels.mode == "json":
             text = f"{there - used:,} of {there:,} JSON files lie beside no picture of their name: not read"
@@ -253,49 +272,62 @@ class RootListing:
         left_out = merged([*self._listing.left_out, *seen.left_out.counted()])
         return "".join(f"; {each.count:,} left out: {each.reason}" for each in left_out)
 
-    def _find_labels(
-        self, seen: _Sight, mode: str, encoding: str | None
-    ) -> tuple[LabelPlan, Mapping[Directories, Label]]:
-        """Return where labels stand, and what the folders say where it is they."""
+    def _find_labels(self, seen: _Sight, mode: str, encoding: str | None) -> LabelPlan:
+        """Return where labels stand; those that are not read by the workers are read here."""
         if mode not in MODES:
             raise InvalidArgument(f"no labels {mode!r}: one of {', '.join(MODES)}")
-        if mode in ("xml", "yolo"):
-            raise InvalidArgument(f"--labels {mode} is not read {_ELSEWHERE}")
         if mode == "none":
-            return LabelPlan("none"), {}
+            return LabelPlan("none", given=True, expected=False)
         if mode in ("auto", "table") and seen.tables:
-            return LabelPlan("table", sorted(seen.tables)), {}
+            return LabelPlan("table", tables=sorted(seen.tables))
         if mode == "folders":
-            return self._by_folders(seen)
+            return self._read_folders(seen)
         if mode == "json" and not seen.json_files:
             raise LabelsInvalid(display(str(self.root)), "no JSON file is there")
-        if mode == "json":
-            return self._by_json(seen), {}
-        found = self._sample(seen, mode, encoding)
-        if found.mode == "json":
-            return self._by_json(seen), {}
-        if found.mode in ("table", "xml", "yolo"):
-            what = found.skipped or found.remarks
-            example = f" ({what[0].path})" if what else ""
-            form = "tables of another name, or COCO" if found.mode == "table" else found.mode.upper()
+        found = mode
+        if mode in ("auto", "table"):
+            # The labels of some images are read as on one machine, to see where they stand.
+            others = sorted(path for paths in seen.others.values() for path in paths)
+            sample = read_labels(self.root, sorted(set(seen.sampled)), others, mode, encoding)
+            found, self.unused = sample.mode, sample.skipped
+        if found in ("folders", "none"):
+            return self._read_folders(seen)
+        if found == "json" and (seen.json_beside() or not self._is_room(seen)):
+            self.unused = []
+            return LabelPlan("json", appended=seen.appended, replaced=seen.replaced)
+        if not self._is_room(seen):
+            needed = seen.files * _MATCHED_BYTES
+            form = "tables of another name, or COCO" if found == "table" else found.upper()
             raise InvalidArgument(
-                f"{display(str(self.root))}: its labels are {form}{display(example)}, which are not read "
-                f"{_ELSEWHERE}; --labels folders or --labels none disregards them"
+                f"{display(str(self.root))}: its labels are {form}, which are matched with all "
+                f"{seen.images:,} images at once: that takes some {needed / 2**30:.1f} GiB of memory, and "
+                f"{usable_memory() / 2**30:.1f} GiB may be taken. A table metadata.csv whose file_name is "
+                "the path is read by the workers; --labels folders or --labels none disregards them"
             )
-        return self._by_folders(seen)
+        return self._read_all(mode, encoding)
 
-    def _sample(self, seen: _Sight, mode: str, encoding: str | None) -> Labelling:
-        """Read the labels of some images, as on one machine: to see where they stand."""
-        others = sorted(path for paths in seen.others.values() for path in paths)
-        return read_labels(self.root, sorted(set(seen.sampled)), others, mode, encoding)
+    def _is_room(self, seen: _Sight) -> bool:
+        return seen.files * _MATCHED_BYTES <= usable_memory()
 
-    def _by_folders(self, seen: _Sight) -> tuple[LabelPlan, Mapping[Directories, Label]]:
+    def _read_all(self, mode: str, encoding: str | None) -> LabelPlan:
+        """Read all labels here, as on one machine."""
+        root, place = self.root, self._manifest_place
+        named = None
+        if place is not None and isinstance(root, ObjectPath):
+            named = list(dict.fromkeys(path for page in manifest_pages(place, root, []) for path in page))
+        found = find(root, self._patterns, named)
+        labelling = read_labels(root, found.images, found.others, mode, encoding)
+        self._by_image, self.told_apart = labelling.labels, labelling.told_apart
+        self.unused = labelling.skipped
+        self.remarks += labelling.remarks
+        self.remarks += similar_label_remarks(label.fields for label in labelling.labels.values())
+        return LabelPlan(labelling.mode, given=True, expected=labelling.expected or bool(labelling.labels))
+
+    def _read_folders(self, seen: _Sight) -> LabelPlan:
         labels, remarks = folder_labels(seen.directories)
         self.remarks += [*remarks, *similar_label_remarks(label.fields for label in labels.values())]
-        return LabelPlan("folders" if labels else "none"), labels
-
-    def _by_json(self, seen: _Sight) -> LabelPlan:
-        return LabelPlan("json", (), appended=seen.appended, replaced=seen.replaced)
+        self._by_folder = labels
+        return LabelPlan("folders" if labels else "none", given=True, expected=bool(labels))
 
 
 def _listed(root: ObjectPath, skip: Callable[[str], None]) -> Iterator[Sequence[ObjectPath]]:

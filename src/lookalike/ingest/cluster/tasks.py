@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lookalike.embedders.protocol import Device
     from lookalike.errors import LookalikeError
     from lookalike.ingest.index_report import IndexReport
-    from lookalike.labels.image_names import Directories
     from lookalike.labels.labelling import Label
     from lookalike.sources.objects import Location
 
@@ -27,7 +26,11 @@ class LabelPlan:
     """Where the labels below one root stand."""
 
     mode: str
-    """folders, table, json or none."""
+    """folders, table, json, xml, yolo or none."""
+    given: bool = False
+    """Whether the driver has read them, and tasks have those of their images."""
+    expected: bool = True
+    """Whether it is told of an image that it has none."""
     tables: Sequence[Location] = ()
     """Files called metadata."""
     appended: bool = False
@@ -69,8 +72,8 @@ class Task:
 
     root: Location
     images: Sequence[Location]
-    labels: Mapping[Directories, Label] = field(default_factory=dict)
-    """Of their directories, where the folders are the labels."""
+    labels: Mapping[Location, Label] = field(default_factory=dict)
+    """Of those that the driver has read the labels of."""
 
 
 @dataclass(frozen=True, slots=True)

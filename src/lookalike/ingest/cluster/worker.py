@@ -135,7 +135,7 @@ class BatchWorker:
         wanted = {image: labelling.labels.get(image, _NO_LABEL) for image in task.images}
         report.skipped += labelling.skipped
         report.remarks += labelling.remarks
-        if labelling.labels or labelling.expected or task.labels:
+        if labelling.expected:
             report.unlabelled += map(str, labelling.unlabelled)
         report.told_apart += map(str, labelling.told_apart)
         assumed = {}
