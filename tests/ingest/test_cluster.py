@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,20 @@ import numpy as np
 import pytest
 
 from lookalike.embedders.models import Models
-from lookalike.errors import InvalidArgument, LabelsInvalid, PathNotFound, SourceUnreachable, Unanswerable
+from lookalike.errors import (
+    FolderEmpty,
+    InvalidArgument,
+    LabelsInvalid,
+    LookalikeError,
+    PathNotFound,
+    RemovalUnconfirmed,
+    SourceUnreachable,
+    Unanswerable,
+)
 from lookalike.images.film_sampling import Sampling
 from lookalike.ingest.cluster.driver import Waiting, after_loss, index_on_cluster
 from lookalike.ingest.cluster.listing import RootListing
+from lookalike.ingest.cluster.pruning import Pruning
 from lookalike.ingest.cluster.report import LISTED, ReportSum
 from lookalike.ingest.cluster.tasks import Failure, Plan, Task
 from lookalike.ingest.cluster.worker import BatchWorker
@@ -24,10 +35,14 @@ from lookalike.ingest.embedding import Encoder
 from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.indexing import index
+from lookalike.ingest.removals import Removal, disagree
 from lookalike.memory import VARIABLE
+from lookalike.metric_learning.corrections import corrected
 from lookalike.sources.objects import Location
 from lookalike.sources.patterns import Patterns
+from lookalike.stores.id_table import IdTable
 from lookalike.types import Record, Skipped
+from lookalike.uris import record_id
 from tests.desk import Desk
 from tests.mean_colours import save
 from tests.servers.s3 import Bucket
@@ -39,7 +54,11 @@ def index_by_tasks(desk: Desk, *roots: Location, most: int = 3, **options: Any) 
     """Index as driver and workers do, a worker after the other, with everything pickled on its way."""
     exclude, include = options.get("exclude", ()), options.get("include", ())
     chosen = IndexOptions(**options)
-    listings = [RootListing(root, Patterns(exclude, include), chosen, lambda _seen: None) for root in roots]
+    met = IdTable() if chosen.prune else None
+    listings = [
+        RootListing(root, Patterns(exclude, include), chosen, lambda _seen: None, met) for root in roots
+    ]
+    pruning = None if met is None else Pruning(desk.store, "parts", listings, met, chosen)
     encoder = Encoder(desk.embedder, desk.cache)
     declare(desk.store, "parts", encoder.space, None)
     plan = Plan(
@@ -66,6 +85,9 @@ def index_by_tasks(desk: Desk, *roots: Location, most: int = 3, **options: Any) 
             done = worker.index(pickle.loads(pickle.dumps(task)))
             total.add(listing.root, pickle.loads(pickle.dumps(done)))
         total.add_listing(listing)
+    if pruning is not None:
+        total.report.removed += pruning.remove()
+        total.report.remarks += pruning.remarks()
     total.end(sum(listing.images for listing in listings))
     return total.report
 
@@ -245,6 +267,109 @@ def test_rows_and_json_files_that_find_no_picture_are_counted(
     assert "1 of 5 JSON files lie beside no picture of their name: not read" in texts
 
 
+def three_folders(root: Path) -> Path:
+    return fill(root, {f"{label}/{n}.png": "" for label in ("good", "bad", "선박") for n in range(5)})
+
+
+def test_what_is_gone_is_pruned_as_on_one_machine(desk: Desk, other: Desk, tmp_path: Path) -> None:
+    root, beside = three_folders(tmp_path / "pictures"), three_folders(tmp_path / "beside")
+    for each in (desk, other):
+        each.index(root, beside)
+    (root / "good" / "1.png").unlink()
+    shutil.rmtree(root / "선박")
+    (beside / "good" / "1.png").unlink()
+    shutil.rmtree(beside / "bad")
+    save(root / "new" / "1.png", 100)
+    # A link is there, even where it leads nowhere.
+    (root / "bad" / "2.png").unlink()
+    (root / "bad" / "2.png").symlink_to(tmp_path / "elsewhere.png")
+    agreed: list[Removal] = []
+    one = desk.index(root, beside / "bad", prune=True, agree=lambda removal: not agreed.append(removal))
+    many = index_by_tasks(
+        other, root, beside / "bad", prune=True, agree=lambda removal: not agreed.append(removal)
+    )
+    assert (many.removed, many.added, many.unchanged) == (one.removed, one.added, one.unchanged) == (11, 1, 8)
+    assert contents(other) == contents(desk)
+    assert agreed[0] == agreed[1] == Removal("parts", 11, 30)
+
+
+def drop_some(root: Path) -> None:
+    shutil.rmtree(root / "good")
+
+
+def empty(root: Path) -> None:
+    for picture in root.rglob("*.png"):
+        picture.unlink()
+
+
+def unmount(root: Path) -> None:
+    root.rename(root.with_name("disk"))
+    root.symlink_to(root.with_name("nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [(drop_some, RemovalUnconfirmed), (empty, FolderEmpty), (unmount, PathNotFound)],
+    ids=["a third", "empty", "a link that leads nowhere"],
+)
+def test_what_pruning_refuses_on_one_machine_is_refused_before_the_work(
+    desk: Desk, tmp_path: Path, change: Callable[[Path], None], error: type[LookalikeError]
+) -> None:
+    root = three_folders(tmp_path / "pictures")
+    desk.index(root)
+    change(root)
+    with pytest.raises(error) as one:
+        desk.index(root, prune=True, agree=disagree)
+    before = desk.embedder.embedded
+    with pytest.raises(error) as many:
+        index_by_tasks(desk, root, prune=True)
+    assert str(many.value) == str(one.value)
+    assert (len(contents(desk)), desk.embedder.embedded) == (15, before)
+    with pytest.raises(PathNotFound, match="there is nothing to prune"):
+        index_by_tasks(desk, tmp_path / "never", prune=True)
+
+
+def test_what_people_put_right_goes_with_a_file_before_its_old_record_is_pruned(
+    desk: Desk, tmp_path: Path
+) -> None:
+    root = three_folders(tmp_path / "pictures")
+    index_by_tasks(desk, root)
+    moved, gone = (record_id((root / "good" / name).as_uri()) for name in ("1.png", "2.png"))
+    for record in desk.store.get("parts", [moved, gone]):
+        label = corrected(record, {"label": "scratch", "seen": "twice"})
+        desk.store.relabel("parts", [(record.id, label.fields, label.metadata)])
+    (root / "good" / "1.png").rename(root / "bad" / "9.png")
+    (root / "good" / "2.png").unlink()
+    report = index_by_tasks(desk, root, prune=True, agree=lambda _removal: True)
+    assert (report.added, report.removed) == (1, 2)
+    assert "labels that people put right went with 1 files" in report.remarks[-1].text
+    (record,) = desk.store.get("parts", [record_id((root / "bad" / "9.png").as_uri())])
+    # The label differs by its folder since: that counts; what it says nothing of stays.
+    assert record.fields == {"label": "bad", "seen": "twice"}
+    assert index_by_tasks(desk, root).unchanged == 14
+
+
+def test_objects_are_pruned_below_the_prefix_and_not_for_a_manifest_that_lacks_them(
+    desk: Desk, tmp_path: Path, bucket: Bucket
+) -> None:
+    names = [f"{prefix}/{n} %+.png" for prefix in ("parts", "others") for n in range(3)]
+    bucket.put({name: save(tmp_path / "one.png", n).read_bytes() for n, name in enumerate(names)})
+    parts, others = bucket.path("parts"), bucket.path("others")
+    index_by_tasks(desk, parts, others)
+    bucket.delete(names[0], names[3])
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"key\n{names[1]}\n")
+    agree = {"prune": True, "agree": lambda _removal: True}
+    assert index_by_tasks(desk, parts, manifest=manifest, **agree).removed == 1
+    assert sorted(contents(desk)) == [(others / f"{n} %+.png").as_uri() for n in range(3)] + [
+        (parts / f"{n} %+.png").as_uri() for n in (1, 2)
+    ]
+    bucket.delete(*names[1:3])
+    with pytest.raises(FolderEmpty):
+        index_by_tasks(desk, parts, **agree)
+    assert index_by_tasks(desk, parts, prune_empty=True, **agree).removed == 2
+
+
 def test_objects_of_a_listing_and_of_a_manifest_are_made_tasks_of(
     desk: Desk, other: Desk, tmp_path: Path, bucket: Bucket
 ) -> None:
@@ -361,12 +486,10 @@ def test_a_task_that_workers_are_lost_over_is_halved_until_one_image_is_left(tmp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"prune": True}, "run it without --workers ray"),
-        ({"prune_empty": True}, "run it without --workers ray"),
         ({"frames": Sampling.parse("scene")}, "films are indexed without --workers ray"),
         ({"vector": "other"}, "a further one is made without --workers ray"),
     ],
-    ids=["prune", "prune empty", "frames", "as"],
+    ids=["frames", "as"],
 )
 def test_what_takes_one_machine_is_refused_before_a_cluster_is_started(
     desk: Desk, tmp_path: Path, options: dict[str, Any], said: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from lookalike.errors import (
     StoreUnreachable,
 )
 from lookalike.ingest.cluster.listing import PATIENCE, RootListing
+from lookalike.ingest.cluster.pruning import Pruning
 from lookalike.ingest.cluster.ray_cluster import WorkerLost, connected
 from lookalike.ingest.cluster.report import ReportSum
 from lookalike.ingest.cluster.tasks import Failure, Plan, Task, TaskReport
@@ -31,6 +32,7 @@ from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.removals import is_below
 from lookalike.ingest.run import BATCH_RECORDS
 from lookalike.sources.patterns import Patterns
+from lookalike.stores.id_table import IdTable
 from lookalike.stores.sqlite.address import file_path
 from lookalike.types import Skipped
 
@@ -74,8 +76,8 @@ def index_on_cluster(
 ) -> IndexReport:
     """Bring a collection up to date with what is below some roots, by the workers of a cluster of Ray.
 
-    Each image is brought up to date as `indexing.index` does, and labelled as there where `listing` finds the
-    labels; no record moves with its file, and none is removed.
+    Each image is brought up to date as `indexing.index` does, and labelled as there; no record moves with its
+    file. What is gone is removed at the end: see `pruning`.
 
     Args:
         store: where the collection lives; workers open it themselves.
@@ -93,8 +95,10 @@ def index_on_cluster(
     Raises:
         InvalidArgument: something that only one machine does is asked for.
         ClusterError: there is no cluster, or its workers end before they do anything.
-        PathNotFound: a path is not there.
-        Unanswerable: there is no image below one.
+        PathNotFound: a path is not there, and there is nothing to prune below it.
+        Unanswerable: there is no image below one, and nothing to prune.
+        FolderEmpty: see `indexing.index`.
+        RemovalUnconfirmed: see `indexing.index`.
         SpaceMismatch: see `indexing.index`.
         LabelsInvalid: see `indexing.index`.
         SourceError: pictures cannot be listed, or not be read for five minutes.
@@ -110,7 +114,12 @@ def index_on_cluster(
                 f"{store.url} is a file of one machine: name a server that all can reach (--store), or leave "
                 "RAY_ADDRESS away"
             )
-        listings = _look_through(roots, patterns, options, progress)
+        met = IdTable() if options.prune or options.prune_empty else None
+        listings = _look_through(roots, patterns, options, progress, met)
+        pruning = None
+        if met is not None:
+            with closing(met):
+                pruning = Pruning(store, name, listings, met, options)
         declare(store, name, encoders[0].space, options.vector)
         begin()
         room = cluster.room(machines.actors, gpu=models.device != "cpu")
@@ -142,6 +151,9 @@ def index_on_cluster(
             _work(crew, tasks, total, progress, images)
         finally:
             crew.end()
+    if pruning is not None:
+        report.removed += pruning.remove()
+        report.remarks += pruning.remarks()
     for listing in listings:
         total.add_listing(listing)
     total.end(images)
@@ -162,10 +174,6 @@ def _check(
         InvalidArgument: it is asked for.
         SpaceMismatch: the collection has no vector of the model.
     """
-    if options.prune or options.prune_empty:
-        raise InvalidArgument(
-            "--prune needs all names at once: run it without --workers ray, when all is indexed"
-        )
     if options.frames is not None:
         raise InvalidArgument("--frames: films are indexed without --workers ray")
     for at, root in enumerate(roots):
@@ -183,13 +191,13 @@ def _look_through(
     patterns: Mapping[Location, Patterns],
     options: IndexOptions,
     progress: Progress,
+    met: IdTable | None,
 ) -> list[RootListing]:
     listings: list[RootListing] = []
     for root in roots:
         before = sum(one.images for one in listings)
-        listings.append(
-            RootListing(root, patterns.get(root, Patterns()), options, partial(_tell_seen, progress, before))
-        )
+        tell = partial(_tell_seen, progress, before)
+        listings.append(RootListing(root, patterns.get(root, Patterns()), options, tell, met))
     return listings
 
 

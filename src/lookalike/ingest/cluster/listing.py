@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument, LabelsInvalid, PathNotFound, SourceUnreachable, Unanswerable
 from lookalike.file_names import display
 from lookalike.ingest.cluster.tasks import LabelPlan, Task
+from lookalike.ingest.removals import Disk
 from lookalike.labels.folders import folder_labels
 from lookalike.labels.image_names import directories_below
 from lookalike.labels.reading import MODES, read_labels
@@ -29,6 +30,7 @@ from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.other_files import other_file_remarks
 from lookalike.sources.patterns import MaskSearch, Patterns, Tally, merged
 from lookalike.types import Remark
+from lookalike.uris import record_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from lookalike.labels.image_names import Directories
     from lookalike.labels.labelling import Label
     from lookalike.sources.objects import Location
+    from lookalike.stores.id_table import IdTable
     from lookalike.types import Skipped
 
 # Pictures named as masks are that are told apart: a kilobyte each is kept.
@@ -89,7 +92,12 @@ class RootListing:
     """What is below one root: looked through once for its labels and their number, and then made tasks of."""
 
     def __init__(
-        self, root: Location, patterns: Patterns, options: IndexOptions, progress: Callable[[int], None]
+        self,
+        root: Location,
+        patterns: Patterns,
+        options: IndexOptions,
+        progress: Callable[[int], None],
+        met: IdTable | None = None,
     ) -> None:
         """Look through all that is there.
 
@@ -98,9 +106,11 @@ class RootListing:
             patterns: what the user leaves out there.
             options: of the run.
             progress: told with the images that were seen so far.
+            met: gets the ids that the records of all files have, or would have, where some are to be pruned:
+                then there need be no image, and the root may be gone.
 
         Raises:
-            PathNotFound: there is nothing.
+            PathNotFound: there is nothing; where some are to be pruned, it is not certain that it is gone.
             Unanswerable: there is no image.
             InvalidArgument: it is a single file; labels stand where they are not looked for on many machines.
             LabelsInvalid: there are none where they were asked for.
@@ -109,15 +119,21 @@ class RootListing:
         self.root = root
         self._patterns = patterns
         self._progress = progress
+        self._met = met
+        self._manifest_place = options.manifest
         self._unnamed: list[Skipped] = []
         self._listing = Listing(root, patterns, self._manifest(options.manifest))
         self._masks = MaskSearch(str(root), patterns)
-        if isinstance(root, Path):
-            if not root.exists():
-                raise PathNotFound(display(root))
-            if not root.is_dir():
-                raise _single(root)
-        seen = self._look(noting=True)
+        self.remarks: list[Remark] = []
+        self.unused: list[Skipped] = []
+        """Labels that cannot be used, or are not, where they were not left to the workers."""
+        self.told_apart: Sequence[Location] = ()
+        """As in `IndexReport`, likewise."""
+        self._by_folder: Mapping[Directories, Label] = {}
+        self._by_image: Mapping[Location, Label] = {}
+        self.gone = isinstance(root, Path) and self._is_gone(root)
+        """Whether nothing is there."""
+        seen = _Sight() if self.gone else self._look(noting=True)
         if self._masks.candidates > _MASKS:
             raise InvalidArgument(
                 f"{display(str(root))}: {self._masks.candidates:,} pictures are named as masks are, more "
@@ -128,26 +144,19 @@ class RootListing:
             for page in self._listing.pages():
                 self._masks.look(map(str, page.images))
             seen = self._look(noting=False)
-        if not seen.images:
-            if isinstance(root, ObjectPath) and not seen.other_files and root.is_file():
-                raise _single(root)
+        nothing = not seen.images and not seen.other_files
+        if nothing and isinstance(root, ObjectPath) and root.is_file():
+            raise _single(root)
+        if not seen.images and met is None:
             raise Unanswerable(f"no image below {display(str(root))}{self._left_out_text(seen)}")
         self.images = seen.images
         """That are to be indexed."""
-        self._manifest_place = options.manifest
         self.left_out = merged([*self._listing.left_out, *seen.left_out.counted()])
         self.skipped = [*self._listing.skipped, *self._unnamed]
         self.more_skipped = self._listing.more_skipped
         self.other_files = seen.other_files
         self._json_files = seen.json_files
-        self.remarks: list[Remark] = []
-        self.unused: list[Skipped] = []
-        """Labels that cannot be used, or are not, where they were not left to the workers."""
-        self.told_apart: Sequence[Location] = ()
-        """As in `IndexReport`, likewise."""
-        self._by_folder: Mapping[Directories, Label] = {}
-        self._by_image: Mapping[Location, Label] = {}
-        self.labels = self._find_labels(seen, options.labels, options.encoding)
+        self.labels = self._find_labels(seen, options.labels if seen.images else "none", options.encoding)
         """Where the labels stand."""
         some = [path for paths in seen.others.values() for path in paths]
         self.remarks += other_file_remarks(sorted(some))
@@ -158,7 +167,7 @@ class RootListing:
         Args:
             most: images of a task.
         """
-        for page in self._listing.pages():
+        for page in self._listing.pages() if self.images else ():
             images = self._wanted(page.images, Tally())
             for at in range(0, len(images), most):
                 some = images[at : at + most]
@@ -186,6 +195,21 @@ class RootListing:
             text = f"{there - used:,} of {there:,} rows of its tables name no picture by its path: not used"
         return [Remark(str(self.root), text)]
 
+    def _is_gone(self, root: Path) -> bool:
+        """Tell whether a folder is gone, where that is no reason to refuse it."""
+        if root.is_dir():
+            return False
+        if root.exists():
+            raise _single(root)
+        if self._met is None:
+            raise PathNotFound(display(root))
+        if not Disk().is_gone(root):
+            raise PathNotFound(
+                display(root),
+                "for a link on the way leads nowhere: is a disk not mounted? Nothing was removed",
+            )
+        return True
+
     def _manifest(
         self, place: Location | None
     ) -> Callable[[Callable[[str], None]], Iterator[Sequence[ObjectPath]]] | None:
@@ -206,6 +230,8 @@ class RootListing:
         """Go through the listing, and see what is there."""
         seen = _Sight()
         for page in self._listing.pages():
+            if noting and self._met is not None:
+                self._met.update(record_id(path.as_uri()) for path in (*page.images, *page.others))
             if noting:
                 self._masks.note(map(str, page.images))
                 images = self._without_patterns(page.images, seen.left_out)
