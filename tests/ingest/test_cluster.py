@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from lookalike.embedders.feature_cache import FeatureCache
 from lookalike.embedders.models import Models
 from lookalike.errors import (
     FolderEmpty,
@@ -21,14 +22,15 @@ from lookalike.errors import (
     PathNotFound,
     RemovalUnconfirmed,
     SourceUnreachable,
+    SpaceMismatch,
     Unanswerable,
 )
 from lookalike.images.film_sampling import Sampling
-from lookalike.ingest.cluster.driver import Waiting, after_loss, index_on_cluster
+from lookalike.ingest.cluster.driver import Waiting, after_loss, frame_stamps, index_on_cluster, lacking
 from lookalike.ingest.cluster.listing import RootListing
 from lookalike.ingest.cluster.pruning import Pruning
 from lookalike.ingest.cluster.report import LISTED, ReportSum
-from lookalike.ingest.cluster.tasks import Failure, Plan, Task
+from lookalike.ingest.cluster.tasks import Completion, Failure, Plan, Task
 from lookalike.ingest.cluster.worker import BatchWorker
 from lookalike.ingest.declaration import declare
 from lookalike.ingest.embedding import Encoder
@@ -44,23 +46,28 @@ from lookalike.stores.id_table import IdTable
 from lookalike.types import Record, Skipped
 from lookalike.uris import record_id
 from tests.desk import Desk
-from tests.mean_colours import save
+from tests.film_files import GREEN, RED, film
+from tests.mean_colours import MeanColours, save
 from tests.servers.s3 import Bucket
 
 pytestmark = pytest.mark.xdist_group("s3")
 
 
-def index_by_tasks(desk: Desk, *roots: Location, most: int = 3, **options: Any) -> IndexReport:
+def index_by_tasks(
+    desk: Desk, *roots: Location, most: int = 3, encoders: Sequence[Encoder] = (), **options: Any
+) -> IndexReport:
     """Index as driver and workers do, a worker after the other, with everything pickled on its way."""
     exclude, include = options.get("exclude", ()), options.get("include", ())
     chosen = IndexOptions(**options)
     met = IdTable() if chosen.prune else None
+    frames = {} if chosen.frames is None else dict.fromkeys(roots, chosen.frames)
     listings = [
-        RootListing(root, Patterns(exclude, include), chosen, lambda _seen: None, met) for root in roots
+        RootListing(root, Patterns(exclude, include), chosen, lambda _seen: None, met, films=root in frames)
+        for root in roots
     ]
     pruning = None if met is None else Pruning(desk.store, "parts", listings, met, chosen)
-    encoder = Encoder(desk.embedder, desk.cache)
-    declare(desk.store, "parts", encoder.space, None)
+    encoders = encoders or [Encoder(desk.embedder, desk.cache)]
+    declare(desk.store, "parts", encoders[0].space, chosen.vector)
     plan = Plan(
         store=None,
         store_name="",
@@ -77,13 +84,18 @@ def index_by_tasks(desk: Desk, *roots: Location, most: int = 3, **options: Any) 
         encoding=chosen.encoding,
         labels={listing.root: listing.labels for listing in listings},
         group_by={} if chosen.group_by is None else dict.fromkeys(roots, chosen.group_by),
+        frames=frames,
     )
-    worker = BatchWorker(pickle.loads(pickle.dumps(plan)), desk.store, [encoder])
+    worker = BatchWorker(pickle.loads(pickle.dumps(plan)), desk.store, encoders)
     total = ReportSum(IndexReport("parts"))
+    known = frame_stamps(desk.store, "parts", frozenset(frames))
+    tasks: list[Task | Completion] = []
     for listing in listings:
-        for task in listing.tasks(most):
-            done = worker.index(pickle.loads(pickle.dumps(task)))
-            total.add(listing.root, pickle.loads(pickle.dumps(done)))
+        tasks += listing.tasks(most, known)
+    for task in [*tasks, *lacking(desk.store, "parts", most)]:
+        done = worker.do(pickle.loads(pickle.dumps(task)))
+        total.add(task, pickle.loads(pickle.dumps(done)))
+    for listing in listings:
         total.add_listing(listing)
     if pruning is not None:
         total.report.removed += pruning.remove()
@@ -284,10 +296,13 @@ def test_what_is_gone_is_pruned_as_on_one_machine(desk: Desk, other: Desk, tmp_p
     (root / "bad" / "2.png").unlink()
     (root / "bad" / "2.png").symlink_to(tmp_path / "elsewhere.png")
     agreed: list[Removal] = []
-    one = desk.index(root, beside / "bad", prune=True, agree=lambda removal: not agreed.append(removal))
-    many = index_by_tasks(
-        other, root, beside / "bad", prune=True, agree=lambda removal: not agreed.append(removal)
-    )
+
+    def agree(removal: Removal) -> bool:
+        agreed.append(removal)
+        return True
+
+    one = desk.index(root, beside / "bad", prune=True, agree=agree)
+    many = index_by_tasks(other, root, beside / "bad", prune=True, agree=agree)
     assert (many.removed, many.added, many.unchanged) == (one.removed, one.added, one.unchanged) == (11, 1, 8)
     assert contents(other) == contents(desk)
     assert agreed[0] == agreed[1] == Removal("parts", 11, 30)
@@ -359,7 +374,7 @@ def test_objects_are_pruned_below_the_prefix_and_not_for_a_manifest_that_lacks_t
     bucket.delete(names[0], names[3])
     manifest = tmp_path / "manifest.csv"
     manifest.write_text(f"key\n{names[1]}\n")
-    agree = {"prune": True, "agree": lambda _removal: True}
+    agree: dict[str, Any] = {"prune": True, "agree": lambda _removal: True}
     assert index_by_tasks(desk, parts, manifest=manifest, **agree).removed == 1
     assert sorted(contents(desk)) == [(others / f"{n} %+.png").as_uri() for n in range(3)] + [
         (parts / f"{n} %+.png").as_uri() for n in (1, 2)
@@ -368,6 +383,58 @@ def test_objects_are_pruned_below_the_prefix_and_not_for_a_manifest_that_lacks_t
     with pytest.raises(FolderEmpty):
         index_by_tasks(desk, parts, **agree)
     assert index_by_tasks(desk, parts, prune_empty=True, **agree).removed == 2
+
+
+def test_films_are_indexed_as_on_one_machine(desk: Desk, other: Desk, tmp_path: Path) -> None:
+    root = fill(tmp_path / "pictures", {"line/1.png": "", "other/2.png": ""})
+    film(root / "line" / "a.mp4")
+    film(root / "other" / "긴 %#1.mkv", [RED, GREEN], codec="ffv1", pixels="yuv420p10le")
+    (root / "other" / "broken.mp4").write_bytes(b"none")
+    second, scene = Sampling.parse("every:1s"), Sampling.parse("scene")
+    for sampling in (second, second, scene):
+        one = desk.index(root, frames=sampling)
+        many = index_by_tasks(other, root, frames=sampling, labels="folders")
+        assert contents(other) == contents(desk)
+        for name in ("added", "updated", "unchanged", "removed", "films", "embedded"):
+            assert getattr(many, name) == getattr(one, name), name
+        assert list(map(str, many.skipped)) == list(map(str, one.skipped))
+    assert len(contents(desk)) == 2 + 3 + 2
+    # Without --frames, films are left out, and their frames stay where some are pruned.
+    assert index_by_tasks(other, root, labels="folders", prune=True).removed == 0
+    (root / "line" / "a.mp4").unlink()
+    report = index_by_tasks(
+        other, root, frames=scene, labels="folders", prune=True, agree=lambda _removal: True
+    )
+    assert (report.removed, len(contents(other))) == (3, 4)
+
+
+def test_a_further_vector_is_made_of_all_images_as_on_one_machine(desk: Desk, tmp_path: Path) -> None:
+    root = three_folders(tmp_path / "pictures")
+    beside = tmp_path / "beside"
+    save(beside / "1.png", 50)
+    index_by_tasks(desk, root, beside)
+    second = MeanColours()
+    second.fingerprint = "c1" * 32
+    cache = FeatureCache(tmp_path / "second", second.fingerprint, second.dimension)
+    encoders = [Encoder(second, cache), Encoder(desk.embedder, desk.cache)]
+    save(root / "new" / "1.png", 100)
+    (beside / "1.png").unlink()
+    report = index_by_tasks(desk, root, encoders=encoders, vector="second")
+    assert (report.added, report.unchanged) == (1, 15)
+    space = encoders[0].space
+    # All but the one whose picture is gone.
+    assert desk.store.lacking("parts", space) == [record_id((beside / "1.png").as_uri())]
+    embedded = second.embedded
+    assert embedded == 16
+    desk.store.remove("parts", desk.store.lacking("parts", space))
+    desk.store.finish_vector("parts", space)
+    for records, vectors in desk.store.scan_vectors("parts"):
+        assert len(records) == 16
+        first, other = vectors.values()
+        assert np.array_equal(first, other)
+    assert index_by_tasks(desk, root, encoders=encoders, vector="second").unchanged == 16
+    assert second.embedded == embedded
+    cache.close()
 
 
 def test_objects_of_a_listing_and_of_a_manifest_are_made_tasks_of(
@@ -446,7 +513,7 @@ def test_a_folder_that_a_machine_lacks_ends_the_run_and_skips_no_picture(desk: D
     plan = Plan(
         *(None, "", 1.0, "parts", [], [], "", None, "cpu", 1, 1000, False, None),
         {root: listing.labels},
-        {},
+        *({}, {}),
     )
     root.rename(tmp_path / "elsewhere")
     with pytest.raises(PathNotFound, match="all machines need it at the same place"):
@@ -477,32 +544,21 @@ def test_a_task_that_workers_are_lost_over_is_halved_until_one_image_is_left(tmp
             lost += 1
             again += after_loss(waiting, total)
         else:
-            done += waiting.task.images
+            done += cast("Task", waiting.task).images
     assert sorted(map(str, done)) == sorted(str(image) for image in images if image != bad)
     assert [each.path for each in total.report.skipped] == [str(bad)]
     assert lost == 6
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"frames": Sampling.parse("scene")}, "films are indexed without --workers ray"),
-        ({"vector": "other"}, "a further one is made without --workers ray"),
-    ],
-    ids=["frames", "as"],
-)
-def test_what_takes_one_machine_is_refused_before_a_cluster_is_started(
-    desk: Desk, tmp_path: Path, options: dict[str, Any], said: str
-) -> None:
+def test_what_cannot_be_is_refused_before_a_cluster_is_started(desk: Desk, tmp_path: Path) -> None:
     root = fill(tmp_path / "pictures", {"1.png": ""})
     desk.index(root)
     desk.embedder.fingerprint = "c1" * 32
     encoders = [Encoder(desk.embedder, desk.cache)]
-    more: Any = Machines("sqlite:///none.db", 1.0), {}, {}, lambda _done, _total: None
+    more: Any = Machines("sqlite:///none.db", 1.0), {}, {}, {}, lambda _done, _total: None
     models = Models(tmp_path / "cache")
-    chosen = IndexOptions(**options)
-    with pytest.raises(InvalidArgument, match=said):
-        index_on_cluster(desk.store, models, "parts", [root], encoders, chosen, *more)
+    with pytest.raises(SpaceMismatch):
+        index_on_cluster(desk.store, models, "parts", [root], encoders, IndexOptions(), *more)
     roots = [root, root / "inner"]
     with pytest.raises(InvalidArgument, match="lies in another that is named"):
         index_on_cluster(desk.store, models, "new", roots, encoders, IndexOptions(), *more)

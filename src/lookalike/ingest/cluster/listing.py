@@ -25,10 +25,12 @@ from lookalike.labels.similar_labels import similar_label_remarks
 from lookalike.labels.tables.sheets import is_table
 from lookalike.memory import usable_memory
 from lookalike.sources.files import SUFFIXES, Listing, find
+from lookalike.sources.frames import is_film
 from lookalike.sources.manifests import manifest_pages
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.other_files import other_file_remarks
 from lookalike.sources.patterns import MaskSearch, Patterns, Tally, merged
+from lookalike.stores.batches import chunks
 from lookalike.types import Remark
 from lookalike.uris import record_id
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from lookalike.labels.labelling import Label
     from lookalike.sources.objects import Location
     from lookalike.stores.id_table import IdTable
+    from lookalike.stores.stamp_table import StampTable
     from lookalike.types import Skipped
 
 # Pictures named as masks are that are told apart: a kilobyte each is kept.
@@ -98,6 +101,8 @@ class RootListing:
         options: IndexOptions,
         progress: Callable[[int], None],
         met: IdTable | None = None,
+        *,
+        films: bool = False,
     ) -> None:
         """Look through all that is there.
 
@@ -108,6 +113,7 @@ class RootListing:
             progress: told with the images that were seen so far.
             met: gets the ids that the records of all files have, or would have, where some are to be pruned:
                 then there need be no image, and the root may be gone.
+            films: whether films are taken, too.
 
         Raises:
             PathNotFound: there is nothing; where some are to be pruned, it is not certain that it is gone.
@@ -122,7 +128,8 @@ class RootListing:
         self._met = met
         self._manifest_place = options.manifest
         self._unnamed: list[Skipped] = []
-        self._listing = Listing(root, patterns, self._manifest(options.manifest))
+        self._listing = Listing(root, patterns, self._manifest(options.manifest), films=films)
+        self._films = films
         self._masks = MaskSearch(str(root), patterns)
         self.remarks: list[Remark] = []
         self.unused: list[Skipped] = []
@@ -161,18 +168,26 @@ class RootListing:
         some = [path for paths in seen.others.values() for path in paths]
         self.remarks += other_file_remarks(sorted(some))
 
-    def tasks(self, most: int) -> Iterator[Task]:
-        """Yield all images in tasks, a page being read when it is needed.
+    def tasks(self, most: int, frames: StampTable | None = None) -> Iterator[Task]:
+        """Yield all images in tasks, a page being read when it is needed; a film is a task of its own.
 
         Args:
             most: images of a task.
+            frames: the stamps of frames that the collection has.
         """
         for page in self._listing.pages() if self.images else ():
             images = self._wanted(page.images, Tally())
-            for at in range(0, len(images), most):
-                some = images[at : at + most]
-                labels = {image: label for image in some if (label := self._label(image)) is not None}
-                yield Task(self.root, some, labels)
+            films = list(filter(is_film, images)) if self._films else []
+            for film in films:
+                known = {} if frames is None else frames.beginning(f"{film.as_uri()}#")
+                yield Task(self.root, [film], self._labels([film]), known)
+            if films:
+                images = [image for image in images if not is_film(image)]
+            for some in chunks(images, most):
+                yield Task(self.root, some, self._labels(some))
+
+    def _labels(self, images: Sequence[Location]) -> dict[Location, Label]:
+        return {image: label for image in images if (label := self._label(image)) is not None}
 
     def _label(self, image: Location) -> Label | None:
         if self._by_folder:
@@ -341,7 +356,7 @@ class RootListing:
         named = None
         if place is not None and isinstance(root, ObjectPath):
             named = list(dict.fromkeys(path for page in manifest_pages(place, root, []) for path in page))
-        found = find(root, self._patterns, named)
+        found = find(root, self._patterns, named, films=self._films)
         labelling = read_labels(root, found.images, found.others, mode, encoding)
         self._by_image, self.told_apart = labelling.labels, labelling.told_apart
         self.unused = labelling.skipped

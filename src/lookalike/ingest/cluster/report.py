@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from lookalike.ingest.cluster.tasks import Task
 from lookalike.ingest.index_report import IndexReport, label_trouble
 from lookalike.types import Remark
 
@@ -12,14 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lookalike.ingest.cluster.listing import RootListing
-    from lookalike.ingest.cluster.tasks import TaskReport
+    from lookalike.ingest.cluster.tasks import Completion, TaskReport
     from lookalike.sources.objects import Location
     from lookalike.types import Skipped
 
 LISTED = 1000
 """Of what is counted, so many are named."""
 
-_COUNTS = ("added", "updated", "relabelled", "unchanged", "verified", "differing", "embedded")
+_COUNTS = (
+    *("added", "updated", "relabelled", "unchanged", "removed", "verified", "differing", "embedded", "films"),
+)
 _LISTS = ("skipped", "unlabelled", "told_apart", "overruled")
 
 
@@ -47,8 +50,8 @@ class ReportSum:
         self._unnamed = 0
         self._remarks: dict[Remark, None] = {}
 
-    def add(self, root: Location, done: TaskReport) -> None:
-        """Take what became of one task below a root."""
+    def add(self, task: Task | Completion, done: TaskReport) -> None:
+        """Take what became of one task."""
         one = done.report
         for name in _COUNTS:
             setattr(self.report, name, getattr(self.report, name) + getattr(one, name))
@@ -64,8 +67,9 @@ class ReportSum:
         for remark in one.remarks:
             if len(self._remarks) < LISTED:
                 self._remarks[remark] = None
-        self._used[root] += done.used
-        self._rows[root] = done.rows
+        if isinstance(task, Task):
+            self._used[task.root] += done.used
+            self._rows[task.root] = done.rows
         self.problems.update(dict.fromkeys(done.problems))
 
     def add_listing(self, listing: RootListing) -> None:

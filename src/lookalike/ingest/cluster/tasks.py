@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.protocol import Device
     from lookalike.errors import LookalikeError
+    from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.index_report import IndexReport
     from lookalike.labels.labelling import Label
     from lookalike.sources.objects import Location
+    from lookalike.types import Space, Stamp
 
 STORE = "LOOKALIKE_STORE"
 """The variable that workers take the store's URL from, where it holds a password."""
@@ -64,6 +66,8 @@ class Plan:
     labels: Mapping[Location, LabelPlan]
     """By root."""
     group_by: Mapping[Location, str]
+    frames: Mapping[Location, Sampling]
+    """Which frames of films are taken below which root; of others films are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,18 @@ class Task:
     images: Sequence[Location]
     labels: Mapping[Location, Label] = field(default_factory=dict)
     """Of those that the driver has read the labels of."""
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    """Of the frames that the collection has of films among them, by URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Records that lack a vector which the collection declares."""
+
+    images: Sequence[str]
+    """Their ids."""
+    space: Space
+    """Of the vector."""
 
 
 @dataclass(frozen=True, slots=True)
