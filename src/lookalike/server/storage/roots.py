@@ -105,7 +105,7 @@ class Roots:
             path = None if named is None else _real(named)
         except ValueError as error:  # a name that no file can have, in a store made elsewhere
             raise _outside() from error
-        if path is None:
+        if named is None or path is None:
             raise _outside()
         known, key = self._now(), same_name(collection)
         # A root may be a link too, and lead elsewhere by now: so it is followed each time.
