@@ -100,6 +100,24 @@ def test_nothing_but_films_below_what_was_indexed_is_given(
         assert service.client.get(address(forged, "/original")).status_code in (403, 409, 422), path
 
 
+def test_a_frame_behind_a_link_is_shown_and_its_film_is_not(
+    service: InProcess, root: Path, tmp_path: Path
+) -> None:
+    """A frame has a digest; of a film only size and time are known, which whoever lays a link can read."""
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "b.mp4"
+    link.symlink_to(root / "a" / "하나.mp4")
+    service.database[MINE].index(tmp_path / "links", frames="every:1s")
+    one = service.database[MINE].read()[0][1]
+    for what, status in (("/original", 200), ("/thumbnail", 200), ("/film", 403)):
+        assert service.client.get(address(one, what)).status_code == status, what
+    link.unlink()
+    film(tmp_path / "other.mp4", codec="libx264", seconds=1)
+    link.symlink_to(tmp_path / "other.mp4")
+    for what in ("/original", "/thumbnail", "/film"):
+        assert service.client.get(address(one, what)).status_code == 403, what
+
+
 def test_a_film_that_changed_is_not_shown(service: InProcess, frames: dict[str, Record], root: Path) -> None:
     film(root / "a" / "하나.mp4", codec="libx264", seconds=1)
     for what in ("/film", "/thumbnail", "/original"):
