@@ -108,7 +108,7 @@ def test_a_frame_behind_a_link_is_shown_and_its_film_is_not(
     link = tmp_path / "links" / "b.mp4"
     link.symlink_to(root / "a" / "하나.mp4")
     service.database[MINE].index(tmp_path / "links", frames="every:1s")
-    one = service.database[MINE].read()[0][1]
+    one = service.database[MINE].vectors.read()[0][1]
     for what, status in (("/original", 200), ("/thumbnail", 200), ("/film", 403)):
         assert service.client.get(address(one, what)).status_code == status, what
     link.unlink()

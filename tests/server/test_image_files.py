@@ -302,7 +302,7 @@ def test_a_link_shows_no_file_that_is_no_picture(service: InProcess, tmp_path: P
     said = hashlib.sha256(content).hexdigest() if digest == "file" else f"{ROW}7"
     uri = file_uri(link)
     made = Record(record_id(uri), uri, said, {}, {}, len(content), 1)
-    info, vectors = service.database[MINE].info(), service.database[MINE].read()[1]
+    info, vectors = service.database[MINE].info(), service.database[MINE].vectors.read()[1]
     service.database.store.put(MINE, [made], {info.space: vectors[:1]})
     statuses = {
         what: service.client.get(address(made, what)).status_code for what in ("original", "thumbnail")
