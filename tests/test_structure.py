@@ -44,6 +44,7 @@ ROOMS = (
     ("search", "classification", "comparison", "audit", "drift", "active_learning", "transfer"),
     ("report", "integrity"),
     ("opened",),
+    ("handles",),
     ("collection",),
     ("database",),
     ("",),

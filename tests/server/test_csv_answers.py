@@ -28,7 +28,7 @@ def rows(service: InProcess, path: str, **query: Any) -> list[dict[str, str]]:
 
 
 def test_mistakes_are_all_in_the_file_whatever_the_page(service: InProcess) -> None:
-    records, _ = service.database[COLLECTION].read()
+    records, _ = service.database[COLLECTION].vectors.read()
     for record in records[:3]:
         service.database.store.relabel(COLLECTION, [(record.id, {**record.fields, "label": EVIL}, {})])
     job = done(service, "evaluations", {"by": "label"})

@@ -36,13 +36,13 @@ MINE = "mine"
 
 
 def some(service: InProcess) -> Record:
-    return service.database[COLLECTION].read()[0][0]
+    return service.database[COLLECTION].vectors.read()[0][0]
 
 
 def index(service: InProcess, *folders: Path, name: str = MINE) -> dict[str, Record]:
     """Index folders without labels, and return the records by the names of their files."""
     service.database[name].index(folders, labels="none")
-    return {path_of(one).name: one for one in service.database[name].read()[0]}
+    return {path_of(one).name: one for one in service.database[name].vectors.read()[0]}
 
 
 def path_of(one: Record) -> Path:
@@ -302,7 +302,7 @@ def test_a_link_shows_no_file_that_is_no_picture(service: InProcess, tmp_path: P
     said = hashlib.sha256(content).hexdigest() if digest == "file" else f"{ROW}7"
     uri = file_uri(link)
     made = Record(record_id(uri), uri, said, {}, {}, len(content), 1)
-    info, vectors = service.database[MINE].info(), service.database[MINE].read()[1]
+    info, vectors = service.database[MINE].info(), service.database[MINE].vectors.read()[1]
     service.database.store.put(MINE, [made], {info.space: vectors[:1]})
     statuses = {
         what: service.client.get(address(made, what)).status_code for what in ("original", "thumbnail")
@@ -371,7 +371,7 @@ def test_a_record_alone_opens_no_file(service: InProcess, tmp_path: Path) -> Non
         for uri in uris
     ]
     collection = service.database.store.collection(MINE)
-    vectors = service.database[MINE].read()[1].repeat(len(made), axis=0)
+    vectors = service.database[MINE].vectors.read()[1].repeat(len(made), axis=0)
     service.database.store.put(MINE, made, {collection.space: vectors})
     for one in made:
         refused(service, one, 403)
@@ -386,7 +386,7 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         save(folder / "good" / f"{number}.png", number)
     lookalike("index", folder, "--collection", MINE)
     with in_process(lookalike.store, cache, Settings()) as service:
-        one = service.database[MINE].read()[0][0]
+        one = service.database[MINE].vectors.read()[0][0]
         assert service.client.get(address(one, "original")).status_code == 200
         shown = service.client.get(f"/v1/collections/{MINE}/images/{one.id}").json()
         assert shown["name"] == f"good/{path_of(one).name}"
@@ -394,9 +394,9 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         # While it runs, another process indexes a folder, and deletes the collection.
         save(tmp_path / "more" / "9.png", 9)
         lookalike("index", tmp_path / "more", "--collection", MINE)
-        (other,) = [each for each in service.database[MINE].read()[0] if each.uri.endswith("/9.png")]
+        (other,) = [each for each in service.database[MINE].vectors.read()[0] if each.uri.endswith("/9.png")]
         assert service.client.get(address(other, "thumbnail")).status_code == 200
-        records, vectors = service.database[MINE].read()
+        records, vectors = service.database[MINE].vectors.read()
         space = service.database.store.collection(MINE).space
         lookalike("delete", MINE, "--yes")
         assert service.client.get(address(one, "original")).status_code == 404
@@ -461,11 +461,11 @@ def test_a_single_file_that_was_indexed_is_shown_and_not_its_neighbours(
 ) -> None:
     file, neighbour = save(tmp_path / "mine" / "a.png", 1), save(tmp_path / "mine" / "b.png", 2)
     service.database[MINE].index([file], labels="none")
-    (one,) = service.database[MINE].read()[0]
+    (one,) = service.database[MINE].vectors.read()[0]
     assert service.client.get(address(one, "original")).content == file.read_bytes()
     service.database["all"].index([neighbour.parent], labels="none")
     forget_indexed(service.database.cache, service.database.url, "all")
-    for each in service.database["all"].read()[0]:
+    for each in service.database["all"].vectors.read()[0]:
         refused(service, each, 403, "all")
 
 

@@ -44,7 +44,7 @@ async def download(name: str, query: DownloadQuery, request: Request, service: I
 
 def _download(service: Service, name: str, query: DownloadQuery, address: str) -> Response:
     handle = service.database[service.collection(name).name]
-    found = {record.id: record for record in handle.get(list(dict.fromkeys(query.ids)))}
+    found = {record.id: record for record in handle.records.get(list(dict.fromkeys(query.ids)))}
     records = [found[each] for each in dict.fromkeys(query.ids) if each in found]
     names = service.roots.names(records)
     links = [

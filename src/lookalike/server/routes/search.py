@@ -141,7 +141,7 @@ async def _embedded(
         files = iter(await service.embedding_queue.pictures(pictures, model.embedder, model.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
     if model is not None and texts:
-        reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
+        reader = await service.store_pool.run(lambda: service.database[name].vectors.text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
     made_by = "" if model is None else model.embedder.fingerprint
     terms: list[Summand] = []
