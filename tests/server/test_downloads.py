@@ -39,12 +39,12 @@ def test_a_table_has_the_chosen_in_their_order_with_their_fields(service: InProc
 
 def test_labels_are_put_right_in_the_table_and_read_back(service: InProcess, tmp_path: Path) -> None:
     collection = service.database[COLLECTION]
-    first, second = collection.read()[0][:2]
+    first, second = collection.vectors.read()[0][:2]
     for name in ("id", "name", "field.id"):
         service.database.store.relabel(
             COLLECTION, [(each.id, {**each.fields, name: "-1"}, {}) for each in (first, second)]
         )
-        first, second = collection.get([first.id, second.id])
+        first, second = collection.records.get([first.id, second.id])
     answer = service.client.post(ADDRESS, json={"ids": [first.id, second.id]})
     head, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
     assert head[:4] == ["id", "name", "uri", "link"]
@@ -55,9 +55,9 @@ def test_labels_are_put_right_in_the_table_and_read_back(service: InProcess, tmp
     table = tmp_path / "images.csv"
     with table.open("w", newline="") as file:
         csv.writer(file).writerows([head, *rows])
-    said = collection.read_corrections(table, fields=["label", "id", "name", "field.id"])
+    said = collection.corrections.read(table, fields=["label", "id", "name", "field.id"])
     assert said.skipped == []
-    done = collection.correct_all(said.corrections)
+    done = collection.corrections.apply(said.corrections)
     changes = {each.after.id: each.changes for each in done}
     assert changes == {
         first.id: {} if first.fields["label"] == "global" else {"label": (first.fields["label"], "global")},

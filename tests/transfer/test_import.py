@@ -594,7 +594,7 @@ def test_fields_that_are_called_as_columns_are_read_back(
         )
         (tmp_path / f"out.{form}").write_bytes(b"".join(lines))
         db["to"].import_vectors(tmp_path / f"out.{form}", model="some-model", base="/a")
-        before, after = db["from"].read(), db["to"].read()
+        before, after = db["from"].vectors.read(), db["to"].vectors.read()
     assert [(one.id, one.uri, one.fields) for one in after[0]] == [
         (one.id, one.uri, one.fields) for one in before[0]
     ]
