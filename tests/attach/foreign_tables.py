@@ -130,7 +130,7 @@ def check_story(database: lookalike.Database, story: Story) -> None:
             assert evaluation.evaluated == 219
             assert evaluation.accuracy == pytest.approx(story.accuracy(by, "part"))
     demo = database["image_demo1"]
-    (record,) = demo.get([str(story.ids[5])])
+    (record,) = demo.records.get([str(story.ids[5])])
     assert record.metadata == story.documents[5]
     assert {each.value: each.images for each in demo.values()["quality"]} == {
         name: story.labels("quality").count(name) for name in ("양품", "불량")
@@ -138,9 +138,9 @@ def check_story(database: lookalike.Database, story: Story) -> None:
     # A correction goes to the place in the JSON that the label was read from, and into the view with it.
     wrong = "양품" if record.fields["quality"] == "불량" else "불량"
     demo.correct(record.id, {"quality": wrong})
-    (now,) = database["image_labels"].get([record.id])
+    (now,) = database["image_labels"].records.get([record.id])
     assert now.fields == {**record.fields, "quality": wrong}
-    (again,) = demo.get([record.id])
+    (again,) = demo.records.get([record.id])
     assert again.metadata["annotations"][0]["attributes"]["quality"] == wrong
     assert again.metadata["images"] == story.documents[5]["images"]
     with pytest.raises(lookalike.StoreReadOnly, match="--writable"):

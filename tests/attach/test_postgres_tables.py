@@ -172,7 +172,7 @@ def test_langchain_s_tables(owner: psycopg.Connection[Any], database: lookalike.
     named = [quote(ids[n], safe="") for n in page]
     expected = [nearest(one, vectors[page], named, 6) for one in queries]
     agree(ask(database, "lc", queries, 6, where={"page": [1, 3.0]}), expected)
-    (record,) = database["lc"].get(["%EC%82%AC%EC%A7%84%207%2Fa"])
+    (record,) = database["lc"].records.get(["%EC%82%AC%EC%A7%84%207%2Fa"])
     assert (record.fields["page"], record.metadata, record.uri) == (3, metadata[7], "7.jpg")
     answer = database.sql("SELECT page, count(*), max(vector_dims(vector)) FROM lc GROUP BY page ORDER BY 1")
     assert answer.rows[:2] == [("0", 23, 8), ("1", 23, 8)]
@@ -207,7 +207,7 @@ def test_django_s_table(owner: psycopg.Connection[Any], database: lookalike.Data
     expected = [nearest(one, vectors, ids, 5) for one in queries]
     agree(ask(database, "shop_item", queries), expected)
     agree(ask(database, "shop_item", queries, approximate=True), expected)
-    (record,) = database["shop_item"].get(["2"])
+    (record,) = database["shop_item"].records.get(["2"])
     assert record.uri == f"{database.cache.as_uri()}/items/1.jpg"
     assert record.fields == {"name": "blue", "sold": False}
 

@@ -146,7 +146,7 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
             odd = database["odd"]
             ids = [f"{n:02d}" for n in range(30)]
             queries = numbers(4, 4, seed=9)
-            assert [record.uri for record in odd.get(["03"])] == [(tmp_path / "3.jpg").as_uri()]
+            assert [record.uri for record in odd.records.get(["03"])] == [(tmp_path / "3.jpg").as_uri()]
             for where, rows_of in (({}, range(30)), ({"la bel": ["a"]}, range(0, 30, 2))):
                 chosen = list(rows_of)
                 everyone = [*(ids[n] for n in chosen), *([] if where else ["%ED%83%B1%ED%81%AC%2F1"])]
@@ -171,7 +171,11 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
             connection.execute("""DELETE FROM "이상한 ""표" WHERE uuid IN ('05', 'none')""")
             ((first_now, *_),) = ask(database, "odd", np.array([[1, 0, 0, 0]], np.float32))
             agree([[first_now]], [[("04", 1.0)]])
-            assert (odd.info().count, odd.get(["05"]), odd.get(["04"])[0].fields) == (30, [], {"la bel": "c"})
+            assert (odd.info().count, odd.records.get(["05"]), odd.records.get(["04"])[0].fields) == (
+                30,
+                [],
+                {"la bel": "c"},
+            )
             assert [one.id for one in database.store.search_words("odd", "c", 5)] == ["04"]
             assert [finding.collection for finding in database.check().findings] == ["odd"] * 6
         capsys.readouterr()

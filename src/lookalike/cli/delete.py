@@ -32,8 +32,8 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | 
             raise InvalidArgument("either some images are deleted, or with --using a vector of all")
         if images:
             wanted = [id_of(image) for image in images]
-            there = {record.id for record in collection.get(wanted)}
-            there |= {damage.id for damage in collection.damage()}
+            there = {record.id for record in collection.records.get(wanted)}
+            there |= {damage.id for damage in collection.records.damage()}
             for image, key in zip(images, wanted, strict=True):
                 if key not in there:
                     raise InvalidArgument(
@@ -43,7 +43,7 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | 
             print_text(f"{counted(removed, 'record')} deleted from {found.name}")
             return
         if using is not None:
-            collection.drop_vector(using)
+            collection.vectors.drop(using)
             print_text(f"the vector {using} of {found.name} is deleted")
             return
         if not yes:

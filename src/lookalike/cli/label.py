@@ -107,11 +107,11 @@ def label(
         if table is None:
             said = _of_images(handle, images, values, unset, confirm, undo)
         else:
-            said = handle.read_corrections(table, fields=fields, encoding=encoding)
+            said = handle.corrections.read(table, fields=fields, encoding=encoding)
             info = handle.info()
             kept = tuple(kept_name(name, info) for name in confirm)
             said.corrections[:] = [Correction(each.id, each.fields, kept) for each in said.corrections]
-        done = handle.correct_all(said.corrections, dry_run=dry_run)
+        done = handle.corrections.apply(said.corrections, dry_run=dry_run)
         name = handle.info().name
     (_print_lines if form == "jsonl" else _print)(name, done, said, dry_run=dry_run)
     return 0 if said.corrections else 1
@@ -154,7 +154,7 @@ def _of_images(
         raise InvalidArgument(f"{display(twice[0])} is named twice: one --set, --unset or --undo for a field")
     changes |= dict.fromkeys(removed)
     wanted = {id_of(str(path)): str(path) for path in read_paths(images)}
-    there = {record.id: marks_of(record).corrected for record in handle.get(list(wanted))}
+    there = {record.id: marks_of(record).corrected for record in handle.records.get(list(wanted))}
     for identity, image in wanted.items():
         if identity not in there:
             raise InvalidArgument(f"not in collection {info.name!r}: {display(image)}; nothing was changed")

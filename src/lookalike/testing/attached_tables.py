@@ -66,7 +66,9 @@ class AttachedTableContract:
         assert store.collection("PARTS") == info
         assert store.lacking("parts", info.space) == []
         assert store.metric("parts") is None
-        assert [(each.vector.name, each.lacking) for each in attached["parts"].vectors()] == [("image", 0)]
+        assert [(each.vector.name, each.lacking) for each in attached["parts"].vectors.status()] == [
+            ("image", 0)
+        ]
 
     def test_records_are_given_in_the_order_asked(self, store: Store, rows: Rows) -> None:
         asked = ["3", "none", "\0", "12", "탱크", "3", str(10**30), "0"]
