@@ -328,7 +328,7 @@ def test_vectors_that_are_not_pgvector_s(
                     ask(database, table, vectors[:2]),
                     [nearest(one, vectors, list(labels), 5) for one in vectors[:2]],
                 )
-                (record,) = database[table].get(["7"])
+                (record,) = database[table].records.get(["7"])
                 assert (record.fields, record.metadata) == ({"label": COLORS[1], "n": 7}, {"n": 7})
                 # What its owner does is seen by the next question, and so is what is put right here.
                 theirs.execute(f"DELETE FROM {table} WHERE id = 7")
@@ -400,7 +400,7 @@ def test_columns_of_every_type(owner: psycopg.Connection[Any], database: lookali
     ]  # fmt: skip
     fields = {name: str(source) for name, source in guessed.fields} | columns | {"k": "more:$.k[*]"}
     database.attach("물건", id="b", space="theirs", fields=fields, writable=True)
-    (record,) = database["물건"].get(["3"])
+    (record,) = database["물건"].records.get(["3"])
     assert record.fields == {
         "a": 1, "mood": "행복", "ok": True, "count": 3, "price": 0.75, "tags": "p, q", "code": "ab",
         "half": 1, "day": "2024-01-02", "at": record.fields["at"], "k": "x, y",
@@ -493,13 +493,11 @@ class TestPostgresTable(AttachedTableContract):
     def make_table(self, owner: psycopg.Connection[Any], postgres_server: str, tmp_path: Path) -> MakeTable:
         def make(rows: Rows) -> lookalike.Database:
             owner.execute(f"CREATE TABLE parts (id integer PRIMARY KEY, labels jsonb, v {self.VECTOR})")
+            write: Callable[[NDArray[Any]], Any] = KINDS.get(self.VECTOR, text)
             with owner.cursor() as cursor:
                 cursor.executemany(
                     "INSERT INTO parts VALUES (%s, %s, %s)",
-                    [
-                        (int(one), json.dumps(fields), KINDS.get(self.VECTOR, text)(v))
-                        for one, (fields, v) in rows.items()
-                    ],
+                    [(int(one), json.dumps(fields), write(v)) for one, (fields, v) in rows.items()],
                 )
             return lookalike.open(postgres_server, cache=tmp_path)
 
