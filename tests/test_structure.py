@@ -31,7 +31,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     (
         *("version", "telemetry", "checksums", "errors", "output_files", "file_names", "uris"),
-        *("label_normalisation", "memory", "plugins", "types", "progress", "shared_json"),
+        *("label_normalisation", "memory", "plugins", "types", "progress", "shared_json", "column_names"),
     ),
     ("vectors", "images"),
     ("sources",),
