@@ -14,8 +14,8 @@ import pytest
 import lookalike
 from lookalike.cli import main
 from lookalike.server.settings import Settings
+from lookalike.stores.attached import kept_rows
 from lookalike.stores.query import Query
-from lookalike.stores.sqlite import foreign_tables
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
 from tests.attach.foreign_tables import (
@@ -156,8 +156,8 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
                 with (
                     pytest.MonkeyPatch.context() as patch
                 ):  # they do not fit into memory, and are read in blocks
-                    patch.setattr(foreign_tables, "kept_bytes", lambda: 0)
-                    patch.setattr(foreign_tables, "_BLOCK_BYTES", 100)
+                    patch.setattr(kept_rows, "kept_bytes", lambda: 0)
+                    patch.setattr(kept_rows, "_BLOCK_BYTES", 100)
                     with lookalike.open(options[1], cache=options[3]) as small:
                         agree(ask(small, "odd", queries, 6, where=where), expected)
             table = database.sql(

@@ -40,7 +40,7 @@ from lookalike import (
     Vector,
 )
 from lookalike.cli import main
-from lookalike.testing.stores import random_vectors
+from lookalike.testing.samples import random_vectors
 from lookalike.transfer.imports.json_tables import json_table
 from lookalike.types import Record, Space
 from lookalike.uris import file_uri, record_id, uri_path
