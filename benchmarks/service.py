@@ -335,7 +335,7 @@ def main() -> None:
         cache, url = folder / "cache", f"sqlite:///{folder}/bench.db"
         with Database(url, cache=cache) as database:
             database[NAME].index([root])
-            real = normalise(database[NAME].read(plain=True)[1])
+            real = normalise(database[NAME].vectors.read(plain=True)[1])
         with serving(url, cache, folder) as server, direct(url, cache, NAME, BY, pictures) as pipeline:
             requests(server, pipeline, pictures)
             embeddings(server, pipeline, pictures)

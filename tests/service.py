@@ -232,7 +232,7 @@ def fill(url: str, cache: Path, pictures: Path) -> None:
     """Index the photographs into a new store, and give them the field `mixed`."""
     with Database(url, cache=cache) as database:
         database[COLLECTION].index([pictures])
-        records, _ = database[COLLECTION].read()
+        records, _ = database[COLLECTION].vectors.read()
         labels = [
             (record.id, {**record.fields, "mixed": MIXED[place % len(MIXED)]}, record.metadata)
             for place, record in enumerate(records)

@@ -309,7 +309,7 @@ def test_what_only_later_rows_have_is_taken_or_told(tmp_path: Path) -> None:
         assert [(each.reason, each.example) for each in report.left_out] == [("no vector (NULL)", "1001")]
         assert report.remarks == ("columns that come after 1,000 rows are not taken: other",)
         assert report.columns["fields"] == "label"
-        (late,) = db["parts"].scan_records(where={"label": "late"})
+        (late,) = db["parts"].records.scan(where={"label": "late"})
         assert [record.id for record in late] == ["1000"]
 
 

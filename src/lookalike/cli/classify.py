@@ -223,10 +223,10 @@ def _scores(
     handle: Collection, paths: Sequence[Place], max_pixels: int, *, quiet: bool
 ) -> Iterator[Anomaly | None]:
     """Hold images against normal ones, where the collection knows what is normal: more evidence."""
-    if not handle.knows_normal():
+    if not handle.anomaly.is_fitted():
         yield from repeat(None)
     try:
-        scorer = handle.anomaly_scorer(max_pixels=max_pixels)
+        scorer = handle.anomaly.scorer(max_pixels=max_pixels)
     except (Unanswerable, WeightsMissing, StoreCorrupt) as error:
         warn(f"not held against normal pictures: {error}", quiet=quiet)
         yield from repeat(None)

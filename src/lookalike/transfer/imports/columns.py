@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.column_names import column_field
 from lookalike.errors import InvalidArgument
 from lookalike.images.formats import format_of
 from lookalike.label_normalisation import label_text
 from lookalike.labels.fields import scalar
 from lookalike.stores.attached.attaching import json_fields
 from lookalike.stores.attached.description import Source, read_source
+from lookalike.stores.attached.foreign_vectors import TYPES, vector_form
 from lookalike.stores.attached.json_paths import document_in, write_path
-from lookalike.transfer.exports.columns import CONFIDENCE, PREDICTED, VECTOR
-from lookalike.transfer.imports.vector_cells import FEWEST, bytes_type, is_cut_off, is_vector
+from lookalike.transfer.exports.columns import CONFIDENCE, OWN, PREDICTED, VECTOR
+from lookalike.transfer.imports.vector_cells import FEWEST, is_cut_off, is_vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from lookalike.transfer.imports.blocks import Block
     from lookalike.transfer.imports.table import Table
@@ -136,16 +139,18 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
         found = (folded[each] for each in guesses if each in folded and kinds[folded[each]] in of)
         return next(found, None)
 
-    own = names[:4] == ["id", "uri", "path", "digest"]
+    # As `lookalike export` writes it, and as the service sends it, which says no places of its machine.
+    sent = names[:2] == ["id", "name"] and any(name.startswith(VECTOR) for name in names)
+    own = sent or names[:4] == ["id", "uri", "path", "digest"]
     identity = named(wanted.id, _IDS, "text", "number")
-    place = named(wanted.uri, _PLACES, "text")
+    place = "name" if sent and wanted.uri is None else named(wanted.uri, _PLACES, "text")
     image = next((name for name in names if kinds[name] == "image"), None)
-    metadata = named(wanted.metadata, _METADATA, "json", "text")
-    digest = named(wanted.digest, _DIGESTS, "text")
+    metadata = named(wanted.metadata, () if sent else _METADATA, "json", "text")
+    digest = named(wanted.digest, () if sent else _DIGESTS, "text")
     if own and "fields" in names and "label" not in names:  # JSON lines of `lookalike export`
         there = {name.removeprefix(VECTOR): (name,) for name in names if name.startswith(VECTOR)}
         return Columns(
-            *(identity, place, None, there, {}, {}, frozenset(), "fields", metadata, (), digest, True)
+            *(identity, place, None, there, {}, {}, frozenset(), "fields", metadata, (), digest, not sent)
         )
     if table.index in kinds and identity is None and (place is None or kinds[table.index] == "text"):
         identity = table.index
@@ -159,12 +164,13 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
     vectors = {found[0].removeprefix(VECTOR) if own and len(found) == 1 else vector: found} if found else {}
     taken |= {each for columns in wide.values() for each in columns} | set(found)
     if own:
-        taken |= {"path", *_predicted(names)}
+        taken |= {*_predicted(names), *(() if sent else ("path",))}
     left = {name: kind for name, kind in kinds.items() if name not in taken}
     if wanted.fields:
         fields = {label_text(name): _column(names, column) for name, column in wanted.fields.items()}
     else:
-        fields = _fields(first, left, metadata)
+        reserved = {name for name in taken if name is not None}.union(() if sent else OWN) if own else set()
+        fields = _fields(first, left, metadata, reserved)
     more = tuple(name for name, kind in left.items() if kind in ("json", "long"))
     lost = [name for name, kind in left.items() if kind in ("bytes", "vector", "cut off")]
     remarks = (f"columns that are not taken: {_some(lost)}",) if lost else ()
@@ -180,7 +186,7 @@ def _bytes_of(first: Block, found: Sequence[str]) -> str:
     if len(found) != 1 or isinstance(first.columns.get(found[0]), np.ndarray):
         return "<f4"
     some = [value for value in first.values(found[0])[:_SAMPLE] if isinstance(value, bytes)]
-    return bytes_type(some)
+    return TYPES.get(vector_form(some)[1], "<f4")
 
 
 def _no_vectors(table: Table, kinds: Mapping[str, str]) -> InvalidArgument:
@@ -193,9 +199,19 @@ def _no_vectors(table: Table, kinds: Mapping[str, str]) -> InvalidArgument:
     )
 
 
-def _fields(first: Block, left: Mapping[str, str], metadata: str | None) -> dict[str, str]:
-    """Return the columns that can be labels, and what in the metadata can be."""
-    fields = {label_text(name): name for name, kind in left.items() if kind in _LABELS and label_text(name)}
+def _fields(
+    first: Block, left: Mapping[str, str], metadata: str | None, reserved: AbstractSet[str]
+) -> dict[str, str]:
+    """Return the columns that can be labels, and what in the metadata can be.
+
+    Args:
+        first: the first rows.
+        left: the columns that are nothing else, and what they hold.
+        metadata: the column that has it.
+        reserved: of a table of `lookalike export`, what no field is called there: see `column_field`.
+    """
+    named = {name: label_text(column_field(name, reserved) if reserved else name) for name in left}
+    fields = {named[name]: name for name, kind in left.items() if kind in _LABELS and named[name]}
     for name, source in [] if metadata is None else _within(first, metadata):
         if name not in fields and len(fields) < _MOST_FIELDS:
             fields[name] = source

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 FEWEST = 8
@@ -24,9 +22,6 @@ _CALL = re.compile(r"(?:\w+\.)?(?:array|tensor)\s*\((.*?)(?:,\s*\w+=[^\[\]]*)?\)
 # And each number in a list of NumPy's: np.float32(0.1).
 _SCALAR = re.compile(r"(?:\w+\.)?float(?:16|32|64)\(([^()]*)\)")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
-_TYPES = ("<f4", "<f8", "<f2")
-# What the numbers of vectors are, and how many of them: bytes in the wrong width hardly ever are so.
-_LEAST, _MOST, _MOSTLY = 1e-12, 1e6, 0.98
 _HEXADECIMAL = re.compile(r"\\x((?:[0-9A-Fa-f]{2})+)")
 
 
@@ -108,22 +103,6 @@ def is_vector(value: object, *, named: bool) -> bool:
 def is_cut_off(value: object) -> bool:
     """Tell whether a text is a vector that NumPy has shortened by dots, as it does above 1,000 numbers."""
     return isinstance(value, str) and "..." in value and value.lstrip()[:1] in ("[", "a")
-
-
-def bytes_type(values: Sequence[bytes]) -> str:
-    """Return NumPy's name of the type of the numbers in bytes, little-endian ones of 4, 8 or 2 bytes each.
-
-    Numbers that are read in a width in which they were not written are nonsense: very large or
-    very small ones.
-    """
-    for kind in _TYPES:
-        some = [np.frombuffer(one, kind) for one in values if one and not len(one) % np.dtype(kind).itemsize]
-        with np.errstate(all="ignore"):
-            sizes = np.abs(np.concatenate([np.empty(0), *some]))
-            plain = (sizes == 0) | ((sizes > _LEAST) & (sizes < _MOST))
-        if len(some) == len(values) and bool(np.mean(plain) > _MOSTLY if len(plain) else False):
-            return kind
-    return _TYPES[0]
 
 
 def _are_numbers(found: list[Any], *, named: bool) -> bool:

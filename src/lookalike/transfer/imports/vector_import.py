@@ -360,7 +360,7 @@ class _Import:
         """Return the records of some rows, and the vectors of each embedder."""
         self._rows += block.count
         later = [name for name in block.columns if name not in self._known]
-        if later and not self._columns.stamped:
+        if later and not self._columns.stamped and self._columns.whole is None:
             guess = not self._options.columns.fields
             self._columns = with_later(self._columns, block, later, guess=guess)
         self._known.update(later)
