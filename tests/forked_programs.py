@@ -25,7 +25,7 @@ _FORKS.set_forkserver_preload(
         "lookalike.stores.elasticsearch.backend",
         "lookalike.stores.postgres.backend",
         "lookalike.stores.sqlite.backend",
-        "lookalike.testing.stores",
+        "lookalike.testing.samples",
     ]
 )
 

@@ -33,7 +33,7 @@ from lookalike.metric_learning.locks import only_one
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import record
+from lookalike.testing.samples import record
 from lookalike.types import (
     PLAIN_METRIC,
     Record,

@@ -24,7 +24,7 @@ from PIL import Image
 from lookalike.database import Database
 from lookalike.server.auth.keys import new_key
 from lookalike.server.caches import field_counts
-from lookalike.testing.stores import STRANGE_TEXTS
+from lookalike.testing.samples import STRANGE_TEXTS
 from lookalike.types import Record
 from lookalike.uris import file_uri, record_id, uri_path
 from tests.mean_colours import picture, save

@@ -15,7 +15,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
@@ -40,7 +40,7 @@ from lookalike import (
     Vector,
 )
 from lookalike.cli import main
-from lookalike.testing.stores import random_vectors
+from lookalike.testing.samples import random_vectors
 from lookalike.transfer.imports.json_tables import json_table
 from lookalike.types import Record, Space
 from lookalike.uris import file_uri, record_id, uri_path
@@ -569,6 +569,36 @@ def test_what_export_writes_import_reads_back(tmp_path: Path, form: str, data: s
             for one in before[0]
         ]
         assert after[1].tobytes() == before[1].tobytes()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("sent", [False, True])
+def test_fields_that_are_called_as_columns_are_read_back(
+    tmp_path: Path, form: Literal["csv", "jsonl"], *, sent: bool
+) -> None:
+    """What `lookalike export` writes, and what the service sends, whose rows have a name for a place."""
+    space = Space("some-model", "ab" * 32, 5)
+    names = ["id", "uri", "path", "name", "metadata", "digest", "field.id", "field.field.id", "label", "size"]
+    records = [
+        Record(
+            f"id-{n}", f"file:///a/{n}.jpg", f"{n:064x}", {name: f"{name} {n}" for name in names}, {}, 9, 9
+        )
+        for n in range(3)
+    ]
+    with lookalike.open(f"sqlite:///{tmp_path}/store.db", cache=tmp_path) as db:
+        db.use(NamedModel())
+        db.store.create("from", space)
+        db.store.put("from", records, {space: random_vectors(3, 5, 1)})
+        lines = db["from"].export_lines(
+            form, vectors=True, name_of=(lambda one: one.uri.rpartition("/")[2]) if sent else None
+        )
+        (tmp_path / f"out.{form}").write_bytes(b"".join(lines))
+        db["to"].import_vectors(tmp_path / f"out.{form}", model="some-model", base="/a")
+        before, after = db["from"].vectors.read(), db["to"].vectors.read()
+    assert [(one.id, one.uri, one.fields) for one in after[0]] == [
+        (one.id, one.uri, one.fields) for one in before[0]
+    ]
+    assert after[1] == pytest.approx(before[1], abs=1e-6)
 
 
 FIELDS_VALUES = (

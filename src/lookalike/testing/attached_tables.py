@@ -18,7 +18,7 @@ from lookalike.errors import SpaceMismatch, StoreReadOnly
 from lookalike.stores.query import Query
 from lookalike.stores.store import Store
 from lookalike.stores.verification import fields_match
-from lookalike.testing.stores import CORNERS, FIELDS, record
+from lookalike.testing.samples import CORNERS, FIELDS, record
 from lookalike.types import Fields, Neighbour, Scalar, Vectors, Where
 from lookalike.vectors.nearest import nearest_rows
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.column_names import column_field
 from lookalike.errors import InvalidArgument
 from lookalike.images.formats import format_of
 from lookalike.label_normalisation import label_text
 from lookalike.labels.fields import scalar
-from lookalike.transfer.exports.columns import CONFIDENCE, PREDICTED, VECTOR
+from lookalike.transfer.exports.columns import CONFIDENCE, OWN, PREDICTED, VECTOR
 from lookalike.transfer.imports.blocks import Block, read_text
 
 if TYPE_CHECKING:
@@ -122,19 +123,21 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
         found = (folded[each] for each in guesses if each in folded and kinds[folded[each]] in of)
         return next(found, None)
 
-    own = names[:4] == ["id", "uri", "path", "digest"]
+    # As `lookalike export` writes it, and as the service sends it, which says no places of its machine.
+    sent = names[:2] == ["id", "name"] and any(name.startswith(VECTOR) for name in names)
+    own = sent or names[:4] == ["id", "uri", "path", "digest"]
     identity = named(wanted.id, _IDS, "text", "number")
-    place = named(wanted.uri, _PLACES, "text")
+    place = "name" if sent and wanted.uri is None else named(wanted.uri, _PLACES, "text")
     image = next((name for name in names if kinds[name] == "image"), None)
-    metadata = named(wanted.metadata, _METADATA, "json", "text")
-    digest = named(wanted.digest, _DIGESTS, "text")
+    metadata = named(wanted.metadata, () if sent else _METADATA, "json", "text")
+    digest = named(wanted.digest, () if sent else _DIGESTS, "text")
     whole = "fields" if own and "fields" in names and "label" not in names else None
     vectors: dict[str, tuple[str, ...]] = {}
     taken = {identity, place, image, metadata, digest}
     if whole is not None:  # JSON lines of `lookalike export`
         there = {name.removeprefix(VECTOR): (name,) for name in names if name.startswith(VECTOR)}
         return Columns(
-            *(identity, place, None, there, {}, {}, frozenset(), whole, metadata, (), digest, True)
+            *(identity, place, None, there, {}, {}, frozenset(), whole, metadata, (), digest, not sent)
         )
     found = _vector(names, kinds, wide, wanted.vector, taken)
     if found:
@@ -143,12 +146,13 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
         raise InvalidArgument(f"{table.name} has no column of vectors nor of pictures: {_listed(kinds)}")
     taken |= {each for columns in wide.values() for each in columns} | set(found)
     if own:
-        taken |= {"path", *_predicted(names)}
+        taken |= {*_predicted(names), *(() if sent else ("path",))}
+    reserved = {name for name in taken if name is not None}.union(() if sent else OWN)
     if wanted.fields:
         fields = {label_text(name): _column(names, column) for name, column in wanted.fields.items()}
     else:
         fields = {
-            label_text(name): name
+            label_text(column_field(name, reserved) if own else name): name
             for name in names
             if name not in taken and kinds[name] in ("text", "number", "boolean") and label_text(name)
         }
