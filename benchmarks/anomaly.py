@@ -151,18 +151,18 @@ def measure_network(data: DataSet, database: lookalike.Database, folder: Path, n
     parts = database[data.name]
     good, *kinds = data.classes
     started = time.process_time()
-    report = parts.fit_anomaly({"label": good}, network=network)
+    report = parts.anomaly.fit({"label": good}, network=network)
     what = f"{data.name}, {network}: memory of {report.pictures} normal pictures, MB"
     figure(what, f"{report.size / 1e6:.1f}")
     figure("  its fit, CPU seconds", f"{time.process_time() - started:.0f}")
-    found, _ = parts.evaluate_anomalies(folder / "real", good=good, false_alarm=0.05)
+    found, _ = parts.anomaly.evaluate(folder / "real", good=good, false_alarm=0.05)
     bound = BOUNDS[data.name]
     reached = found.image_auroc.value >= bound
     figure(f"  {' and '.join(kinds)}: image AUROC", spread(found.image_auroc), f"at least {bound}", reached)
     for one in found.kinds:
         figure(f"  {one.kind}", f"{one.auroc:.3f}")
     figure("  false alarms, 0.05 promised", f"{found.false_alarms / found.normal:.2f}")
-    found, _ = parts.evaluate_anomalies(folder / "pasted", good=good, false_alarm=0.05)
+    found, _ = parts.anomaly.evaluate(folder / "pasted", good=good, false_alarm=0.05)
     figure("  pasted defects: image AUROC", spread(found.image_auroc))
     for what, measured, least in (
         ("pixel AUROC", found.pixel_auroc, 0.95),
@@ -180,8 +180,8 @@ def measure_network(data: DataSet, database: lookalike.Database, folder: Path, n
 
 def cost(database: lookalike.Database, files: list[Path], network: str) -> None:
     """Compare the CPU time of a scored picture with that of the inspection embedder, taken in turn."""
-    database["textile"].fit_anomaly({"label": "nominal"}, network=network)
-    scorer = database["textile"].anomaly_scorer()
+    database["textile"].anomaly.fit({"label": "nominal"}, network=network)
+    scorer = database["textile"].anomaly.scorer()
     embedder = database.embedder(INSPECT)
     list(scorer.score(files[:1]))
     spent = {"scored": 0.0, "embedded": 0.0}

@@ -104,7 +104,7 @@ class _Pipeline:
     def __init__(self, database: Database, collection: str, by: str, pictures: Sequence[bytes]) -> None:
         self._collection = database[collection]
         self._classifier = self._collection.classifier(by)
-        self._model = self._collection.embedder()
+        self._model = self._collection.vectors.embedder()
         self._uploads = [Upload(f"{number}.jpg", data) for number, data in enumerate(pictures)]
         self._decoded = [
             decoding.decode(each.data, each.name, at_least=self._model.input_size)

@@ -82,7 +82,7 @@ def work(operation: str, file: str, cache: str) -> str:
                 found = database.store.nearest(NAME, Query(queries, 10, approximate=near))
                 return f"{len(found)} queries"
             case "read":
-                return f"{len(parts.read()[0]):,} records"
+                return f"{len(parts.vectors.read()[0]):,} records"
             case "build":
                 return f"recall {database.store.build_index(NAME).recall:.3f}"
             case "classify":

@@ -137,7 +137,7 @@ def main() -> None:
         cache = folder / "cache"
         with Database(f"sqlite:///{folder}/few.db", cache=cache) as database:
             database["textile"].index([root])
-            real = normalise(database["textile"].read(plain=True)[1])
+            real = normalise(database["textile"].vectors.read(plain=True)[1])
         url = f"sqlite:///{folder}/large.db"
         fill_large(url, cache, real)
         with serving(url, cache, folder) as server, sync_playwright() as playwright:

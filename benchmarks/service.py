@@ -321,7 +321,7 @@ def large(cache: Path, folder: Path, real: Vectors, pictures: Sequence[bytes]) -
 @contextmanager
 def serving(url: str, cache: Path, folder: Path) -> Iterator[Server]:
     """Run the service on a store, and wait until it is warm."""
-    with server_process(folder, "--store", url, "--cache", cache, ready=True) as server:
+    with server_process(folder, "--store", url, "--cache", cache, ready=True, afresh=True) as server:
         yield server
         assert server.stop() == 0
 
@@ -335,7 +335,7 @@ def main() -> None:
         cache, url = folder / "cache", f"sqlite:///{folder}/bench.db"
         with Database(url, cache=cache) as database:
             database[NAME].index([root])
-            real = normalise(database[NAME].read(plain=True)[1])
+            real = normalise(database[NAME].vectors.read(plain=True)[1])
         with serving(url, cache, folder) as server, direct(url, cache, NAME, BY, pictures) as pipeline:
             requests(server, pipeline, pictures)
             embeddings(server, pipeline, pictures)

@@ -101,7 +101,7 @@ def weak_hits(model: EfficientNetLite0, found: list[Stamp], drawings: Vectors, c
     words = normalise(model.embed_texts(list(right)))
     with lookalike.open(f"sqlite:///{cache / 'words.db'}", cache=cache) as database:
         database["textile"].index(textile_simulated_root())
-        _, textile = database["textile"].read()
+        _, textile = database["textile"].vectors.read()
     some = np.sort(np.random.default_rng(0).choice(len(drawings), 309, replace=False))
     for what, sample in (("stamps", drawings), ("309 stamps", drawings[some]), ("textile", textile)):
         cutoff = nonsense_cutoff(nonsense, [1], sample, len(sample))

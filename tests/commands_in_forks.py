@@ -19,9 +19,10 @@ from lookalike.cli.group import COMMANDS, load
 
 SECONDS = 120
 
-# These take longer to import this than to work; nothing here begins a thread, which a fork would lose.
+# Commands take longer to import these than to work; nothing here begins a thread, which a fork would lose.
+MODULES = ("lookalike.database", "lookalike.stores.sqlite.backend", "lookalike.embedders.onnx.embedder")
 JUDGING = {"fit", "evaluate", "audit", "compare"}
-SLOW_MODULES = ("sklearn.linear_model", "sklearn.model_selection")
+MODULES_OF_JUDGING = ("scipy.stats", "sklearn.linear_model", "sklearn.model_selection")
 
 
 def run(words: list[str], out: int, err: int) -> None:
@@ -54,9 +55,9 @@ def content(file: int) -> str:
 for name in COMMANDS:
     load(name)
 command_lines: list[list[str]] = json.loads(os.environ["COMMANDS"])
-if any(words[0] in JUDGING and words[-1] != "--help" for words in command_lines):
-    for name in SLOW_MODULES:
-        importlib.import_module(name)
+judging = any(words[0] in JUDGING and words[-1] != "--help" for words in command_lines)
+for name in (*MODULES, *(MODULES_OF_JUDGING if judging else ())):
+    importlib.import_module(name)
 results = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 for words in command_lines:
     out, err = os.memfd_create("out"), os.memfd_create("err")

@@ -47,7 +47,7 @@ def named(hits: list[lookalike.Hit]) -> list[str]:
 def test_a_handle_needs_no_collection_and_what_asks_it_says_so(db: Database) -> None:
     handle = db["nosuch"]
     assert repr(handle) == f"Collection({db.url!r}, 'nosuch')"
-    for ask in (handle.info, handle.read, handle.fitting, lambda: handle.search(b"")):
+    for ask in (handle.info, handle.vectors.read, handle.fitting, lambda: handle.search(b"")):
         with pytest.raises(CollectionNotFound):
             ask()
     made = db.create("nosuch", model=MeanColours.name)
@@ -68,7 +68,7 @@ def test_a_filter_has_values_or_lists_of_them(db: Database, tmp_path: Path) -> N
     for where in ({"label": "good"}, {"label": ["good"]}, {"label": ("good", "nosuch")}):
         found = db["parts"].search(query, k=12, where=where)
         assert {hit.record.fields["label"] for hit in found.hits} == {"good"}
-        assert len(found.hits) == len(db["parts"].read(where)[0]) == 6
+        assert len(found.hits) == len(db["parts"].vectors.read(where)[0]) == 6
 
 
 def test_a_path_bytes_a_record_and_an_embedded_image_find_the_same(db: Database, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_terms_are_added_and_taken_away(db: Database, tmp_path: Path) -> None:
     assert found.itself == 2
     vectors = {each.name: each.vector for each in db.embed([one, other], MeanColours.name) if each.name}  # type: ignore[union-attr]
     query = vectors[str(one)].astype(np.float64) - vectors[str(other)]
-    records, rows = db["parts"].read()
+    records, rows = db["parts"].vectors.read()
     expected = dict(
         zip((record.id for record in records), rows @ (query / np.linalg.norm(query)), strict=True)
     )
@@ -177,12 +177,12 @@ def test_values_are_counted_the_most_frequent_first(db: Database, tmp_path: Path
 
 def test_a_fit_is_known_and_read_around(db: Database, tmp_path: Path) -> None:
     assert db["parts"].fitting() is None
-    plain = db["parts"].read()[1]
+    plain = db["parts"].vectors.read()[1]
     report = db["parts"].fit(by="label")
     fitting = db["parts"].fitting()
     assert fitting is not None
     assert (fitting.by, report.images) == ("label", 12)
-    np.testing.assert_array_equal(db["parts"].read(plain=True)[1], plain)
+    np.testing.assert_array_equal(db["parts"].vectors.read(plain=True)[1], plain)
     assert db["parts"].added_since_fit() == 0
     db["parts"].add(save(tmp_path / "new.png", 100))
     assert db["parts"].added_since_fit() == 1
@@ -201,15 +201,15 @@ def test_a_check_reads_all_that_is_kept(db: Database) -> None:
     report = db.check()
     assert (report.findings, report.records, report.features, report.pictures) == ([], 12, 12, None)
     assert db.problems == []
-    assert db.damage() == db["parts"].damage() == []
+    assert db.damage() == db["parts"].records.damage() == []
 
 
 def test_sql_and_records_of_a_file(db: Database) -> None:
     assert db.sql("SELECT count(*) FROM parts").rows == [(12,)]
-    record = db["parts"].read()[0][0]
+    record = db["parts"].vectors.read()[0][0]
     assert db.records_of(record.digest) == [record]
     assert json.dumps(dict(record.fields))
-    assert sorted(db["parts"].uris()) == sorted(each.uri for each in db["parts"].read()[0])
+    assert sorted(db["parts"].records.uris()) == sorted(each.uri for each in db["parts"].vectors.read()[0])
     assert [card.name for card in db.models()][:1] == ["efficientnet-lite0"]
 
 
@@ -227,7 +227,7 @@ def test_a_region_is_an_image_of_its_own(db: Database, tmp_path: Path) -> None:
         assert (named([best]), round(best.similarity or 0, 6)) == (["3.png"], 1)
     # Of a record its file is read; and terms add up as others do.
     parts.add(path)
-    (added,) = (one for one in parts.read()[0] if one.uri.endswith("collage.png"))
+    (added,) = (one for one in parts.vectors.read()[0] if one.uri.endswith("collage.png"))
     region = lookalike.RecordId(added.id, box=box)
     assert named(parts.search(region).hits)[0] == "3.png"
     assert parts.search(region + lookalike.Image(path)).hits
@@ -250,22 +250,22 @@ def test_a_region_is_an_image_of_its_own(db: Database, tmp_path: Path) -> None:
 def test_what_was_done_to_records_is_undone_bit_for_bit(db: Database) -> None:
     parts = db["parts"]
     parts.fit("label")
-    parts.correct(parts.read()[0][3].id, {"label": "odd"}, ["label"])
-    records, vectors = parts.read()
-    _, plain = parts.read(using="image")
+    parts.correct(parts.vectors.read()[0][3].id, {"label": "odd"}, ["label"])
+    records, vectors = parts.vectors.read()
+    _, plain = parts.vectors.read(using="image")
     ids = [one.id for one in records[:5]]
-    before = parts.snapshot(ids)
+    before = parts.records.snapshot(ids)
     assert parts.remove(ids) == 5
-    assert parts.restore(before) == (5, 0)
-    assert parts.read()[0] == records
-    assert np.array_equal(parts.read()[1], vectors)
-    assert np.array_equal(parts.read(using="image")[1], plain)
+    assert parts.records.restore(before) == (5, 0)
+    assert parts.vectors.read()[0] == records
+    assert np.array_equal(parts.vectors.read()[1], vectors)
+    assert np.array_equal(parts.vectors.read(using="image")[1], plain)
     # Labels alone; what came since is removed, and what somebody else has changed since stays.
-    labels = parts.snapshot([*ids, "0" * 32], labels_only=True)
+    labels = parts.records.snapshot([*ids, "0" * 32], labels_only=True)
     after = {one.id: parts.correct(one.id, {"label": "new"}) for one in records[:5]}
     parts.correct(ids[0], {"label": "newer"})
-    assert parts.restore(labels, after) == (4, 1)
-    assert parts.get(ids)[1:] == records[1:5]
-    assert parts.get(ids)[0].fields["label"] == "newer"
-    assert parts.restore(labels) == (1, 0)
-    assert parts.read()[0] == records
+    assert parts.records.restore(labels, after) == (4, 1)
+    assert parts.records.get(ids)[1:] == records[1:5]
+    assert parts.records.get(ids)[0].fields["label"] == "newer"
+    assert parts.records.restore(labels) == (1, 0)
+    assert parts.vectors.read()[0] == records

@@ -31,7 +31,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     (
         *("version", "telemetry", "checksums", "errors", "output_files", "file_names", "uris"),
-        *("label_normalisation", "memory", "plugins", "types", "progress", "shared_json"),
+        *("label_normalisation", "memory", "plugins", "types", "progress", "shared_json", "column_names"),
     ),
     ("vectors", "images"),
     ("sources",),
@@ -44,6 +44,7 @@ ROOMS = (
     ("search", "classification", "comparison", "audit", "drift", "active_learning", "transfer"),
     ("report", "integrity"),
     ("opened",),
+    ("handles",),
     ("collection",),
     ("database",),
     ("",),
@@ -255,6 +256,15 @@ INHERITED = {
     # Of schemas: the settings and the bound of all requests and answers, which pydantic inherits, and the
     # fields of an image, which every answer that shows one has.
     "lookalike.schemas.values",
+    # The contract of a store is one suite, of a class for each subject: so pytest puts a suite together.
+    *(
+        f"lookalike.testing.store_contract.{subject}"
+        for subject in ("collections", "vectors", "records", "search")
+    ),
+    *(
+        f"lookalike.testing.store_contract.{subject}"
+        for subject in ("words", "damage", "sharing", "sequences")
+    ),
 }
 
 

@@ -78,6 +78,10 @@ if TYPE_CHECKING:
         WeightsMissing,
     )
     from lookalike.evaluation.evaluation import Evaluation
+    from lookalike.handles.anomaly import AnomalyDetection
+    from lookalike.handles.corrections import Corrections
+    from lookalike.handles.records import Records
+    from lookalike.handles.vectors import NamedVectors
     from lookalike.ingest.index_report import IndexReport
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.metric_learning.fitting import FitReport
@@ -111,6 +115,7 @@ __version__ = VERSION
 
 __all__ = [
     "Anomaly",
+    "AnomalyDetection",
     "AnomalyEvaluation",
     "AnomalyScorer",
     "Approximation",
@@ -128,6 +133,7 @@ __all__ = [
     "CollectionNotFound",
     "Comparison",
     "CopyReport",
+    "Corrections",
     "Database",
     "DecodingStopped",
     "Drift",
@@ -153,6 +159,7 @@ __all__ = [
     "MemoryTooSmall",
     "ModelNotFound",
     "Named",
+    "NamedVectors",
     "Neighbour",
     "NotFound",
     "OutputFailed",
@@ -165,6 +172,7 @@ __all__ = [
     "QueryStopped",
     "Record",
     "RecordId",
+    "Records",
     "Remark",
     "RemovalUnconfirmed",
     "SearchResult",
@@ -226,6 +234,10 @@ _HOMES = {
     "Drift": "drift.drift",
     "open": "database",
     "Evaluation": "evaluation.evaluation",
+    "AnomalyDetection": "handles.anomaly",
+    "Corrections": "handles.corrections",
+    "Records": "handles.records",
+    "NamedVectors": "handles.vectors",
     "IndexReport": "ingest.index_report",
     "Fitting": "metric_learning.fitted",
     "FitReport": "metric_learning.fitting",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from lookalike.classification.classifier import Classifier, ClassifyOptions
 from lookalike.classification.zero_shot import TEMPLATES, ZeroShotClassifier
@@ -17,70 +13,61 @@ from lookalike.errors import (
     CollectionNotFound,
     ImageNotFound,
     InvalidArgument,
-    SpaceMismatch,
     UnusableImage,
-    VectorNotFound,
 )
+from lookalike.handles.arguments import (
+    Classifiable,
+    Paths,
+    files_or_images,
+    images_of,
+    one_for_each,
+    paths_of,
+    pictures_of,
+)
+from lookalike.handles.corrections import Corrections
+from lookalike.handles.records import Records
+from lookalike.handles.vectors import NamedVectors
 from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.adding import Picture, add
 from lookalike.ingest.cluster.ray_cluster import check_installed
-from lookalike.ingest.completion import complete_vectors
-from lookalike.ingest.declaration import check_vector_name, declare, is_declared
 from lookalike.ingest.embedding import embed_files
 from lookalike.ingest.index_options import IndexOptions, Machines
 from lookalike.ingest.indexed_collection import index_collection
 from lookalike.ingest.indexed_folders import Indexed, forget_indexed, indexed_paths
 from lookalike.ingest.removals import disagree
-from lookalike.ingest.snapshots import restore_snapshot, take_snapshot
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.labels.labelling import Label
 from lookalike.metric_learning import fitting
-from lookalike.metric_learning.correction_table import read_corrections
-from lookalike.metric_learning.corrections import correct, correct_all
-from lookalike.metric_learning.drawing import read_evenly
-from lookalike.metric_learning.fitted import plain_vector, read
-from lookalike.metric_learning.locks import only_one
+from lookalike.metric_learning.corrections import Correction
+from lookalike.metric_learning.fitted import plain_vector
 from lookalike.progress import silent
 from lookalike.search.field_values import count_values
 from lookalike.search.film_frames import embed_film
 from lookalike.search.listing import ListingOptions, list_records
-from lookalike.search.neighbours import reading_vector
 from lookalike.search.query import Image, RecordId, alternatives, as_query
 from lookalike.search.search import SearchOptions, search
-from lookalike.sources.files import absolute
-from lookalike.sources.frames import FramePath, Place
-from lookalike.sources.locations import full, location, picture_place, readable_location
-from lookalike.sources.objects import Location, ObjectPath
-from lookalike.sources.uploads import Upload
+from lookalike.sources.locations import full, location, readable_location
 from lookalike.stores.checks import same_name
-from lookalike.stores.query import Query
-from lookalike.stores.registry import TIMEOUT
-from lookalike.types import Skipped, Space, VectorStatus
-from lookalike.vectors.metric import normalise
+from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lookalike.active_learning.suggest import Suggestions
-    from lookalike.anomaly.evaluation import AnomalyEvaluation
-    from lookalike.anomaly.fitting import MemoryReport
-    from lookalike.anomaly.scoring import Anomaly, AnomalyScorer
+    from lookalike.anomaly.scoring import Anomaly
     from lookalike.audit.findings import Audit
     from lookalike.classification.classifier import Classified
     from lookalike.classification.explanation import Explainer, Explanation
     from lookalike.comparison.comparison import Comparison
     from lookalike.drift.drift import Drift
-    from lookalike.embedders.protocol import Embedder
     from lookalike.evaluation.evaluation import Evaluation
     from lookalike.evaluation.held_out_predictions import Ks
+    from lookalike.handles.anomaly import AnomalyDetection
     from lookalike.images.levels import Range
     from lookalike.ingest.index_report import IndexReport
     from lookalike.ingest.removals import Agree
-    from lookalike.ingest.snapshots import Restored, Snapshot
-    from lookalike.metric_learning.correction_table import CorrectionTable
-    from lookalike.metric_learning.corrections import Corrected, Correction
     from lookalike.metric_learning.fitted import Fitting
     from lookalike.metric_learning.fitting import FitReport
     from lookalike.opened import Opened
@@ -88,34 +75,22 @@ if TYPE_CHECKING:
     from lookalike.search.field_values import ValueCount
     from lookalike.search.hits import SearchResult
     from lookalike.search.listing import Listing, Order
-    from lookalike.search.query import Conditions, Embedding, Terms
+    from lookalike.search.query import Conditions, Terms
     from lookalike.search.search import LeastSimilarity
-    from lookalike.stores.damage import Damage
+    from lookalike.sources.frames import Place
+    from lookalike.sources.objects import Location
+    from lookalike.sources.uploads import Upload
     from lookalike.transfer.exports.export import ExportReport, Form, LineForm
     from lookalike.transfer.imports.vector_import import ImportReport
     from lookalike.types import (
-        Approximation,
         CollectionInfo,
         Features,
         Fields,
         Metadata,
-        Neighbour,
         Record,
         Scalar,
-        Vectors,
         Where,
     )
-
-    Paths = str | Place | Iterable[str | Place]
-    """One path, or several."""
-
-_OnePlace: TypeAlias = str | Path | ObjectPath | FramePath
-
-Classifiable: TypeAlias = "str | Place | bytes | Image | RecordId | Skipped"
-"""An image as it can be classified: a path, bytes, an image of the collection; what was skipped stays so."""
-
-
-_T = TypeVar("_T")
 
 
 class Collection:
@@ -140,31 +115,35 @@ class Collection:
     def __repr__(self) -> str:
         return f"Collection({self._store.url!r}, {self.name!r})"
 
+    # Its parts
+
+    @property
+    def records(self) -> Records:
+        """Its records, without their vectors; and snapshots of them, by which changes are undone."""
+        return Records(self._opened, self.name)
+
+    @property
+    def vectors(self) -> NamedVectors:
+        """Its vectors, by name: to read, to search by numbers, to add and drop; and their embedders."""
+        return NamedVectors(self._opened, self.name)
+
+    @property
+    def corrections(self) -> Corrections:
+        """Corrections of its labels, many at once or from a table; for one image there is `correct`."""
+        return Corrections(self._opened, self.name)
+
+    @property
+    def anomaly(self) -> AnomalyDetection:
+        """Anomaly detection: good parts teach what is normal, and images are scored by that."""
+        from lookalike.handles.anomaly import AnomalyDetection
+
+        return AnomalyDetection(self._opened, self.name)
+
     # What it holds
 
     def info(self) -> CollectionInfo:
         """Return what the store says of it: its space, how many records it has, and their fields."""
         return self._store.collection(self.name)
-
-    def vectors(self) -> list[VectorStatus]:
-        """Return its named vectors in order of declaration, how many records lack each, and what it takes."""
-        collection = self.info()
-        found = []
-        for vector in collection.vectors:
-            lacking = 0
-            if not vector.ready:
-                try:
-                    lacking = len(self._store.lacking(self.name, vector.space))
-                except SpaceMismatch:  # dropped meanwhile
-                    continue
-            there = max(0, collection.count - lacking)
-            default = vector.ready and vector.name == collection.default
-            found.append(VectorStatus(vector, default, lacking, 4 * vector.space.dimension * there))
-        return found
-
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the records with these ids, in the order asked, without those that are not there."""
-        return self._store.get(self.name, ids)
 
     def record(self, identity: str) -> Record:
         """Return one record.
@@ -175,49 +154,6 @@ class Collection:
         for record in self._store.get(self.name, [identity]):
             return record
         raise ImageNotFound(self.info().name, identity)
-
-    def scan(
-        self, where: Conditions | None = None, *, using: str | None = None
-    ) -> Iterator[tuple[list[Record], Vectors]]:
-        """Yield all matching records with one vector of each, in order of id, at most 1,000 at a time.
-
-        Args:
-            where: only records that match.
-            using: the vector; None: the default one.
-        """
-        return self._store.scan(self.name, self._filter(where), using=using)
-
-    def read(
-        self,
-        where: Conditions | None = None,
-        *,
-        using: str | None = None,
-        plain: bool = False,
-        most: int | None = None,
-        progress: Progress = silent,
-    ) -> tuple[list[Record], Vectors]:
-        """Return records and one vector of each, in order of id.
-
-        Args:
-            where: only records that match.
-            using: the vector; None: the default one.
-            plain: instead of a fitted vector the one that it was made of; of all records.
-            most: at most so many of all records, evenly spaced; None: all.
-            progress: called with records read and records to read.
-
-        Returns:
-            The records; and float32 of shape (records, dimension), each row of length 1.
-
-        Raises:
-            MemoryTooSmall: they do not fit into memory.
-        """
-        collection = self.info()
-        if plain:
-            return self._spaces.read_plain(collection, using, progress)
-        vector = collection.vector(using)
-        if most is not None and where is None and collection.count > most:
-            return read_evenly(self._store, collection, vector, most, progress)
-        return read(self._store, collection, vector, self._filter(where), progress)
 
     def values(self) -> dict[str, list[ValueCount]]:
         """Count the values of every field: fields by name, each with its values, the most frequent first."""
@@ -251,48 +187,10 @@ class Collection:
         options = ListingOptions(order, by, alternatives(where))
         return list_records(self._spaces, self._models, self.name, options, progress)
 
-    def uris(self) -> list[str]:
-        """Return the URI of every record."""
-        return [uri for uri, _ in self._store.scan_stamps(self.name)]
-
-    def damage(self) -> list[Damage]:
-        """Return the records that were found damaged since the store was opened; no answer has them."""
-        return self._store.damage.found(self.name)
-
     def indexed(self) -> Indexed:
         """Return which folders and files were indexed into it on this machine."""
         noted = indexed_paths(self._models.cache, self._store.url)
         return noted.get(same_name(self.name), Indexed())
-
-    def scan_records(self, where: Conditions | None = None) -> Iterator[list[Record]]:
-        """Yield all matching records in order of id, at most 1,000 at a time; no vector is read."""
-        return self._store.scan_records(self.name, self._filter(where))
-
-    def embedder(self, using: str | None = None, *, reading: bool = False) -> Embedder:
-        """Return the embedder that a vector was made by, by default the default one.
-
-        Args:
-            using: the name of the vector.
-            reading: for a search with texts, which may go to a vector of another embedder: see `search`.
-
-        Raises:
-            VectorNotFound: it has none of that name.
-            Unanswerable: no embedder of its vectors reads texts.
-            SpaceMismatch: it was made by another version of the embedder.
-        """
-        found = self.info()
-        vector = reading_vector(self._models, found, using) if reading else found.vector(using)
-        return self._models.embedder_of(found, vector)
-
-    def text_embedder(self, using: str | None = None) -> TextEmbedder:
-        """Return the embedder that texts are read by: see `search`.
-
-        Raises:
-            VectorNotFound: it has no vector of that name.
-            Unanswerable: no embedder of its vectors reads texts; the line says which do.
-        """
-        collection = self.info()
-        return self._models.text_embedder_of(collection, reading_vector(self._models, collection, using))
 
     def export(
         self,
@@ -567,9 +465,9 @@ class Collection:
             UnusableImage: one cannot be used; then none is added.
             InvalidArgument: labels that no image may have.
         """
-        embedder = self.embedder()
+        embedder = self.vectors.embedder()
         files = [full(path) for path in paths_of(paths)]
-        labels = map(Label, _of_each(fields, len(files)), _of_each(metadata, len(files)))
+        labels = map(Label, one_for_each(fields, len(files)), one_for_each(metadata, len(files)))
         embedded = embed_files(files, embedder, self._models.features(embedder), max_pixels=max_pixels)
         pictures = []
         for file, label in zip(embedded, labels, strict=True):
@@ -608,77 +506,11 @@ class Collection:
             InvalidArgument: a value is none that a field can have.
             StoreBusy: another process puts labels right for too long.
         """
-        with self._correcting():
-            return correct(self._store, self.name, identity, fields or {}, tuple(confirm))
-
-    def correct_all(self, corrections: Iterable[Correction], *, dry_run: bool = False) -> list[Corrected]:
-        """Put the labels of many images right, or confirm them: see `correct`.
-
-        Args:
-            corrections: at most one for each image; nothing is written before all were found right.
-            dry_run: only tell what would become of them.
-
-        Returns:
-            The records as they were and as they are now, in order.
-
-        Raises:
-            ImageNotFound: no record has one of the ids.
-            InvalidArgument: a value is none that a field can have, or two corrections of one image.
-            StoreBusy: another process puts labels right for too long.
-        """
-        with nullcontext() if dry_run else self._correcting():
-            return correct_all(self._store, self.name, corrections, dry_run=dry_run)
-
-    def read_corrections(
-        self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
-    ) -> CorrectionTable:
-        """Read corrections from a table with a row for each image, for `correct_all`.
-
-        Args:
-            table: CSV, TSV, JSON Lines or Parquet, of any encoding and separator; a column names the images,
-                by their paths or ids.
-            fields: the columns that are taken, which may be new fields; none: those that are fields of the
-                collection.
-            encoding: of a text that is no Unicode by its marks; None to guess.
-
-        Raises:
-            LabelsInvalid: it cannot be read, names no image, or has none of the fields.
-            InvalidArgument: there is no such encoding.
-            ExtraMissing: a Parquet file, and no pyarrow to read it.
-        """
-        values = {name: [each.value for each in counts] for name, counts in self.values().items()}
-        stamps = self._store.stamps(self.name)
-        return read_corrections(absolute(Path(table)), self.info(), stamps, values, fields, encoding)
+        return self.corrections.apply([Correction(identity, fields or {}, tuple(confirm))])[0].after
 
     def remove(self, ids: str | Sequence[str]) -> int:
         """Remove records, by one id or several, and return how many there were; no image file is touched."""
         return self._store.remove(self.name, [ids] if isinstance(ids, str) else ids)
-
-    def snapshot(self, ids: str | Iterable[str], *, labels_only: bool = False) -> Snapshot:
-        """Read records as they are, with all their vectors, so that what is done to them next can be undone.
-
-        Args:
-            ids: one id or several; also of records that are not there, which `restore` removes.
-            labels_only: read no vectors: enough to undo what is done to fields.
-        """
-        wanted = [ids] if isinstance(ids, str) else ids
-        return take_snapshot(self._store, self.info().name, wanted, labels_only=labels_only)
-
-    def restore(self, snapshot: Snapshot, since: Mapping[str, Record] | None = None) -> Restored:
-        """Make records as they were when a snapshot of them was taken: labels, and vectors bit for bit.
-
-        Args:
-            snapshot: of this collection.
-            since: the records as they were left then, by id: those that are otherwise now stay so. None: all
-                become as they were.
-
-        Returns:
-            How many were made so, and how many were left.
-
-        Raises:
-            SpaceMismatch: records are gone, and the collection has vectors of another model since.
-        """
-        return restore_snapshot(self._store, snapshot, since)
 
     def delete(self) -> CollectionInfo:
         """Delete the collection, and return it as it was; no image file is touched."""
@@ -686,79 +518,6 @@ class Collection:
         self._store.delete(self.name)
         forget_indexed(self._models.cache, self._store.url, deleted.name)
         return deleted
-
-    def check_vector(self, vector: str, model: str) -> None:
-        """Refuse a further vector that cannot be added, before the work begins: see `add_vector`."""
-        embedder = self._models.embedder(model)
-        space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
-        check_vector_name(vector)
-        is_declared(self.info(), space, vector)
-
-    def add_vector(self, vector: str, model: str, *, progress: Progress = silent) -> VectorStatus:
-        """Give every image a further vector, of another embedder, from kept features or from its file.
-
-        Interrupted at any moment, it leaves a collection that answers as before, and that the same call or
-        the next `index` completes. Images that are added meanwhile have it already.
-
-        Args:
-            vector: its name: 1 … 64 of a-z, 0-9, `_` and `-`, of which the first is a letter.
-            model: the embedder; its weights have to be on this machine.
-            progress: called with images embedded and images to embed.
-
-        Returns:
-            The vector; not ready where images lack it, because their files are not there as they were.
-
-        Raises:
-            SpaceMismatch: another vector has that name.
-            InvalidArgument: the name cannot be used, or the collection has these vectors under another.
-            ModelNotFound, WeightsMissing, ExtraMissing: of the embedder.
-        """
-        self.check_vector(vector, model)
-        embedder = self._models.embedder(model)
-        space = Space(embedder.name, embedder.fingerprint, embedder.dimension)
-        declare(self._store, self.name, space, vector)
-        complete_vectors(self._store, self.name, self._models, progress)
-        for each in self.vectors():
-            if each.vector.space == space:
-                return each
-        raise VectorNotFound(self.name, vector, [])  # dropped meanwhile
-
-    def drop_vector(self, using: str) -> CollectionInfo:
-        """Drop a vector of all records, and return the collection.
-
-        Where it was the default one, the first declared that is left becomes that.
-
-        Raises:
-            VectorNotFound: it has none of that name.
-            InvalidArgument: no other is there, or one was fitted to it.
-        """
-        collection = self.info()
-        named = [vector for vector in collection.vectors if vector.name == using]
-        if not named:
-            collection.vector(using)
-        for vector in named:
-            collection = self._store.drop_vector(self.name, vector.space)
-        return collection
-
-    def set_default(self, using: str) -> CollectionInfo:
-        """Make a vector the default one, and return the collection.
-
-        Raises:
-            VectorNotFound: it has no such vector, or records lack it still.
-        """
-        return self._store.set_default(self.name, using)
-
-    def build_index(self, using: str | None = None) -> Approximation:
-        """Build the approximate index of a vector, or bring it up to date, and measure how much it finds.
-
-        Args:
-            using: the vector; None: the default one.
-
-        Raises:
-            ExtraMissing: the store needs a package for it that is not installed.
-            Unanswerable: the collection is empty, or its vectors are too long for the store's indexes.
-        """
-        return self._spaces.build_index(self.info(), using)
 
     # What is asked of it
 
@@ -806,57 +565,6 @@ class Collection:
         return search(
             self._spaces, self._models, self.name, as_query(query), options, self._opened.cutoffs, progress
         )
-
-    def nearest(
-        self,
-        vector: Vectors | Sequence[float],
-        *,
-        k: int = 10,
-        using: str | None = None,
-        where: Conditions | None = None,
-    ) -> list[Neighbour]:
-        """Find the records whose vectors are most like one that was computed elsewhere.
-
-        Args:
-            vector: of the space of the vector that is searched, of any length but 0.
-            k: how many.
-            using: the vector that is searched; None: the default one.
-            where: only records that match.
-
-        Returns:
-            The nearest by cosine similarity, most similar first, then by id.
-
-        Raises:
-            InvalidArgument: the numbers are no vector, or k is below 1.
-            SpaceMismatch: it has another dimension.
-        """
-        row = np.asarray(vector, np.float64)
-        if row.ndim != 1 or not np.isfinite(row).all() or not row.any():
-            raise InvalidArgument("a vector has finite numbers, which are not all 0")
-        unit = normalise((row / np.abs(row).max())[None].astype(np.float32))
-        (found,) = self._store.nearest(self.name, Query(unit, k, using, where=self._filter(where)))
-        return found
-
-    def project(self, embedding: Embedding, using: str | None = None) -> Vectors:
-        """Return what an embedder made of an image or a text as a vector of the collection: see `nearest`.
-
-        Args:
-            embedding: its features, by the embedder of that vector.
-            using: the vector; None: the default one.
-
-        Returns:
-            Shape (dimension,), of length 1.
-
-        Raises:
-            SpaceMismatch: the vector is of another embedder.
-        """
-        collection = self.info()
-        vector = collection.vector(using)
-        if embedding.made_by != vector.space.embedder_fingerprint:
-            raise SpaceMismatch(collection.name, str(vector.space), "those of another model")
-        plain = normalise(embedding.features[None])
-        row: Vectors = self._spaces.project(collection, vector, plain)[0]
-        return row
 
     def classifier(
         self,
@@ -1006,7 +714,7 @@ class Collection:
                 raise UnusableImage(image.id, "it is no file on this machine")
             source: Place | Upload = path
         else:
-            source = Upload("image", image) if isinstance(image, bytes) else picture_place(image)
+            (source,) = pictures_of(image)
         (answer,) = classifier.classify(images_of(image))
         found = (
             answer
@@ -1157,7 +865,7 @@ class Collection:
         """
         from lookalike.audit.reconsideration import reconsidered
 
-        return reconsidered(audit, lambda ids: {record.id: record for record in self.get(ids)})
+        return reconsidered(audit, lambda ids: {record.id: record for record in self.records.get(ids)})
 
     def drift(
         self,
@@ -1202,10 +910,7 @@ class Collection:
             alternatives(new_where), alternatives(where), by, group, using, labels, group_by, false_alarm,
             seed=seed,
         )  # fmt: skip
-        if new is None or isinstance(new, _OnePlace):
-            images: list[Location | Image] = [] if new is None else [*paths_of(new)]
-        else:
-            images = [each if isinstance(each, Image) else paths_of(each)[0] for each in new]
+        images = files_or_images(new)
         return compare_with_collection(self._spaces, self._models, self.name, images, options, progress)
 
     def suggest(
@@ -1295,7 +1000,7 @@ class Collection:
         groups = self._models.groups(plain_vector(collection, using).space.embedder)
         return fitting.fit(
             self._store, self.name, kept_name(by, collection), using=using, groups=groups,
-            locks=self._locks, progress=progress,
+            locks=self._opened.locks, progress=progress,
         )  # fmt: skip
 
     def undo_fit(self) -> int:
@@ -1305,7 +1010,7 @@ class Collection:
             InvalidArgument: it is not fitted.
             StoreBusy: a fit of the collection is running.
         """
-        return fitting.undo_fit(self._store, self.name, locks=self._locks)
+        return fitting.undo_fit(self._store, self.name, locks=self._opened.locks)
 
     def added_since_fit(self) -> int:
         """Return how many images are in it now that were not when it was fitted; 0 where it is not fitted."""
@@ -1316,97 +1021,6 @@ class Collection:
             record.digest not in found.digests
             for records in self._store.scan_records(self.name)
             for record in records
-        )
-
-    def fit_anomaly(
-        self,
-        normal: Conditions,
-        *,
-        group: str | None = None,
-        network: str = "efficientnet-lite0",
-        progress: Progress = silent,
-    ) -> MemoryReport:
-        """Learn from pictures of good parts what is normal, and keep that with the collection.
-
-        Args:
-            normal: which images are of good parts.
-            group: a field; images of one value of it are never compared when distances are calibrated;
-                `series`, where there is no such field: images of one series, as they are found. Without it,
-                the report's `warning` tells where there are series.
-            network: whose patches are compared: `efficientnet-lite0`, or `vit-small`, which another package
-                brings and which takes longer.
-            progress: called with images done and images to do.
-
-        Raises:
-            FieldNotFound: no record has a field of `normal`, or `group`.
-            ModelNotFound: there is no such network.
-            Unanswerable: fewer than five normal pictures can be read, or fall into fewer groups.
-            WeightsMissing: the package with the network's weights is not installed.
-        """
-        from lookalike.anomaly.fitting import fit_memory
-
-        where = alternatives(normal) or {}
-        return fit_memory(
-            self._store, self._models, self.name, where, group=group, network=network, progress=progress
-        )
-
-    def undo_fit_anomaly(self) -> None:
-        """Forget what is normal.
-
-        Raises:
-            Unanswerable: that was not learned.
-        """
-        from lookalike.anomaly.fitting import forget_memory
-
-        forget_memory(self._store, self.name)
-
-    def knows_normal(self) -> bool:
-        """Tell whether it has learned what is normal: see `fit_anomaly`."""
-        from lookalike.anomaly.fitting import kept_memory
-
-        return kept_memory(self._store, self.info()) is not None
-
-    def anomaly_scorer(
-        self, *, false_alarm: float | None = None, max_pixels: int = MAX_PIXELS
-    ) -> AnomalyScorer:
-        """Prepare to score images by how unlike normal ones they are; the memory is read once.
-
-        Args:
-            false_alarm: part of normal pictures that may be called anomalous, above 0 and below 1; None:
-                0.01, or the lowest that so few normal pictures can promise.
-            max_pixels: images with more pixels are skipped.
-
-        Raises:
-            InvalidArgument: a rate out of its range, or lower than the normal pictures can promise.
-            Unanswerable: nothing was learned of what is normal: see `fit_anomaly`.
-        """
-        from lookalike.anomaly.scoring import AnomalyScorer
-
-        return AnomalyScorer(
-            self._store, self._models, self.name, false_alarm=false_alarm, max_pixels=max_pixels
-        )
-
-    def anomalies(
-        self,
-        images: str | Path | bytes | Iterable[str | Path | bytes],
-        *,
-        false_alarm: float | None = None,
-        max_pixels: int = MAX_PIXELS,
-    ) -> Iterator[Anomaly | Skipped]:
-        """Score images by how unlike normal ones they are, and where: see `anomaly_scorer`.
-
-        Args:
-            images: paths or bytes.
-            false_alarm: part of normal pictures that may be called anomalous.
-            max_pixels: images with more pixels are skipped.
-
-        Yields:
-            One value for each image, in order.
-        """
-        scorer = self.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
-        several = [images] if isinstance(images, _OnePlace | bytes) else images
-        return scorer.score(
-            Upload("image", each) if isinstance(each, bytes) else picture_place(each) for each in several
         )
 
     def overlay(
@@ -1439,86 +1053,9 @@ class Collection:
         voter = readable_location(found.pair.voter.uri) if beside and found.pair else None
         return explanation_overlay(image, found, voter, max_pixels=max_pixels, levels=levels)
 
-    def evaluate_anomalies(
-        self,
-        folder: str | Path | None = None,
-        *,
-        good: str = "good",
-        masks: str | Path | None = None,
-        false_alarm: float | None = None,
-        progress: Progress = silent,
-    ) -> tuple[AnomalyEvaluation, list[Skipped]]:
-        """Measure how well defects are told from normal pictures, and how well they are found.
-
-        A normal picture that the memory was made of is judged by the others.
-
-        Args:
-            folder: with a folder of images for each kind of defect, `test/KIND/NAME` as MVTec AD has it;
-                None: the collection's own images, normal where they match what the memory was made of.
-            good: in `folder`, the name of the folder of normal images.
-            masks: a folder with masks, `KIND/NAME`; None: where MVTec AD has them, `ground_truth`, or beside
-                the images.
-            false_alarm: part of normal pictures that may be called anomalous.
-            progress: called with images done and images to do.
-
-        Returns:
-            The figures, and the images that could not be read.
-
-        Raises:
-            PathNotFound: there is no such folder.
-            Unanswerable: nothing was learned of what is normal; or all images are normal, or none is.
-            UnusableImage: a mask cannot be read.
-        """
-        from lookalike.anomaly.samples import evaluate_samples
-
-        return evaluate_samples(
-            self.anomaly_scorer(false_alarm=false_alarm), self._store, self.name,
-            None if folder is None else Path(folder), good, None if masks is None else Path(masks), progress,
-        )  # fmt: skip
-
     def fitting(self, using: str | None = None) -> Fitting | None:
         """Return the fit of a vector, by default of the default one; None for a plain one."""
         return self._spaces.fitting(self.info(), using)
 
-    def _correcting(self) -> AbstractContextManager[None]:
-        """Return what keeps two corrections apart: each reads what it writes back."""
-        return only_one(self._store, self.name, "correction", self._locks, wait=TIMEOUT)
-
-    @property
-    def _locks(self) -> Path:
-        return self._models.cache / "locks"
-
     def _filter(self, where: Conditions | None) -> Where | None:
         return kept_filter(alternatives(where), self.info())
-
-
-def images_of(images: Classifiable | Iterable[Classifiable]) -> Iterator[Image | RecordId | Skipped]:
-    """Yield images as terms: what is a path, or bytes, is an image."""
-    several = [images] if isinstance(images, _OnePlace | bytes | Image | RecordId | Skipped) else images
-    for each in several:
-        if isinstance(each, ObjectPath | FramePath):
-            yield Image(str(each))
-        else:
-            yield Image(each) if isinstance(each, str | Path | bytes) else each
-
-
-def paths_of(paths: Paths) -> list[Location]:
-    """Return one path, or several, as a list: `s3://bucket/prefix` names objects.
-
-    Raises:
-        InvalidArgument: one is a frame, or begins as the name of an object does and is none.
-    """
-    several = [paths] if isinstance(paths, _OnePlace) else list(paths)
-    if any(isinstance(path, FramePath) for path in several):
-        raise InvalidArgument("one frame of a film is no file: name the film")
-    return [location(path) for path in several if not isinstance(path, FramePath)]
-
-
-def _of_each(given: Mapping[str, _T] | Sequence[Mapping[str, _T]], count: int) -> list[Mapping[str, _T]]:
-    if isinstance(given, Mapping):
-        return [given] * count
-    if not given:
-        return [{}] * count
-    if len(given) != count:
-        raise InvalidArgument(f"labels of {len(given)} images are given for {count}")
-    return list(given)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import platformdirs
 
-from lookalike.collection import Collection, paths_of
+from lookalike.collection import Collection
 from lookalike.embedders.models import DEFAULT_MODEL, Models
 from lookalike.embedders.registry import known_cards
 from lookalike.embedders.unknown import unknown_space
@@ -21,6 +21,7 @@ from lookalike.errors import (
     StoreForeign,
     Unanswerable,
 )
+from lookalike.handles.arguments import paths_of
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, notes_state, remember_indexed
 from lookalike.opened import Opened
@@ -36,9 +37,9 @@ from lookalike.uris import local_path
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from lookalike.collection import Paths
     from lookalike.embedders.feature_cache import FeatureCache
     from lookalike.embedders.protocol import Card, Device, Embedder
+    from lookalike.handles.arguments import Paths
     from lookalike.ingest.indexed_folders import Indexed
     from lookalike.integrity.finding import Finding
     from lookalike.integrity.machine import Examined

@@ -9,6 +9,8 @@ from lookalike.metric_learning.spaces import Spaces
 from lookalike.search.nonsense import NonsenseCutoffs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lookalike.embedders.models import Models
     from lookalike.stores.store import Store
 
@@ -27,6 +29,11 @@ class Opened:
     cutoffs: NonsenseCutoffs = field(default_factory=NonsenseCutoffs)
     unnoted: str | None = None
     """Why it could not be noted which paths were indexed last; None where it was."""
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the locks that keep two apart that do one work on a collection."""
+        return self.models.cache / "locks"
 
     def __post_init__(self) -> None:
         self.spaces = Spaces(self.store)

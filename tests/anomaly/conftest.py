@@ -40,6 +40,6 @@ def db(folder: Path, cache: Path) -> Iterator[Database]:
     with lookalike.open(f"sqlite:///{folder}/parts.db", cache=cache, device="cpu") as database:
         database.use(MeanColours())
         database["parts"].index(folder / "test", model=MeanColours.name)
-        report = database["parts"].fit_anomaly({"label": "good"})
+        report = database["parts"].anomaly.fit({"label": "good"})
         assert (report.pictures, report.lots, report.left_out) == (NORMAL, NORMAL, ())
         yield database

@@ -28,7 +28,7 @@ from tests.mean_colours import MeanColours, save
 
 
 def score(database: Database, *images: Path | bytes, false_alarm: float | None = None) -> list[Anomaly]:
-    found = list(database["parts"].anomalies(images, false_alarm=false_alarm))
+    found = list(database["parts"].anomaly.score(images, false_alarm=false_alarm))
     assert all(isinstance(each, Anomaly) for each in found)
     return found  # type: ignore[return-value]
 
@@ -66,7 +66,7 @@ def test_the_same_pictures_elsewhere_teach_the_same(
     with lookalike.open(f"sqlite:///{tmp_path}/parts.db", cache=cache, device="cpu") as other:
         other.use(MeanColours())
         other["parts"].index(tmp_path / "moved", model=MeanColours.name)
-        other["parts"].fit_anomaly({"label": "good"})
+        other["parts"].anomaly.fit({"label": "good"})
         for image in (folder / "test" / "spot").iterdir():
             (here,), (there,) = score(db, image), score(other, image)
             assert (there.score, there.threshold, there.boxes) == (here.score, here.threshold, here.boxes)
@@ -97,7 +97,7 @@ def test_odd_pictures_are_scored_or_told(db: Database, tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG no picture")
     names = ["grey.png", "nosuch.png", "deep.png", "broken.png", "line.png", "dot.png"]
-    found = list(db["parts"].anomalies([tmp_path / name for name in names]))
+    found = list(db["parts"].anomaly.score([tmp_path / name for name in names]))
     assert [isinstance(each, Skipped) for each in found] == [False, True, False, True, False, False]
     for name, each in zip(names, found, strict=True):
         assert Path(each.path).name == name
@@ -107,41 +107,41 @@ def test_odd_pictures_are_scored_or_told(db: Database, tmp_path: Path) -> None:
 
 
 def test_evaluate_measures_the_collection_or_a_folder(db: Database, folder: Path) -> None:
-    found, skipped = db["parts"].evaluate_anomalies(false_alarm=0.1)
+    found, skipped = db["parts"].anomaly.evaluate(false_alarm=0.1)
     assert (found.normal, found.defective, found.masks, skipped) == (NORMAL, 4, 2, [])
     assert found.image_auroc.value == 1
     assert found.peak_on_defect is not None
     assert found.peak_on_defect.value == 1
     assert {kind.kind: kind.images for kind in found.kinds} == {"spot": 2, "weave": 2}
-    again, _ = db["parts"].evaluate_anomalies(folder, false_alarm=0.1)
+    again, _ = db["parts"].anomaly.evaluate(folder, false_alarm=0.1)
     # In another order of the images.
     assert again == found
-    elsewhere, _ = db["parts"].evaluate_anomalies(folder, masks=folder / "ground_truth", false_alarm=0.1)
+    elsewhere, _ = db["parts"].anomaly.evaluate(folder, masks=folder / "ground_truth", false_alarm=0.1)
     assert elsewhere == again
     with pytest.raises(Unanswerable, match=r"no normal image: .* found are spot \(2\): --good NAME"):
-        db["parts"].evaluate_anomalies(folder / "test" / "spot")
+        db["parts"].anomaly.evaluate(folder / "test" / "spot")
     with pytest.raises(Unanswerable, match="no defective image"):
-        db["parts"].evaluate_anomalies(folder / "test" / "good")
+        db["parts"].anomaly.evaluate(folder / "test" / "good")
     (folder / "empty").mkdir()
     with pytest.raises(Unanswerable, match="no images to evaluate"):
-        db["parts"].evaluate_anomalies(folder / "empty")
+        db["parts"].anomaly.evaluate(folder / "empty")
 
 
 def test_what_cannot_be_learned_is_told_and_changes_nothing(db: Database) -> None:
     parts = db["parts"]
     before = kept_memory(db.store, parts.info())
     with pytest.raises(FieldNotFound):
-        parts.fit_anomaly({"colour": "red"})
+        parts.anomaly.fit({"colour": "red"})
     with pytest.raises(FieldNotFound):
-        parts.fit_anomaly({"label": "good"}, group="part")
+        parts.anomaly.fit({"label": "good"}, group="part")
     with pytest.raises(Unanswerable, match="0 pictures of 'parts' match label=perfect"):
-        parts.fit_anomaly({"label": "perfect"})
+        parts.anomaly.fit({"label": "perfect"})
     with pytest.raises(Unanswerable, match="2 pictures of 'parts' match label=spot"):
-        parts.fit_anomaly({"label": "spot"})
+        parts.anomaly.fit({"label": "spot"})
     with pytest.raises(Unanswerable, match="in 1 lots"):
-        parts.fit_anomaly({"label": "good"}, group="label")
+        parts.anomaly.fit({"label": "good"}, group="label")
     with pytest.raises(InvalidArgument, match="12 normal pictures can promise"):
-        parts.anomaly_scorer(false_alarm=0.01)
+        parts.anomaly.scorer(false_alarm=0.01)
     assert kept_memory(db.store, parts.info()) == before
 
 
@@ -177,13 +177,13 @@ def test_without_a_memory_it_is_told_how_to_make_one(tmp_path: Path, cache: Path
             save(tmp_path / "pictures" / "good" / f"{seed}.png", seed)
         parts = database["parts"]
         parts.index(tmp_path / "pictures", model=MeanColours.name)
-        for ask in (parts.anomaly_scorer, parts.evaluate_anomalies, parts.undo_fit_anomaly):
+        for ask in (parts.anomaly.scorer, parts.anomaly.evaluate, parts.anomaly.undo_fit):
             with pytest.raises(Unanswerable, match="anomaly fit --normal"):
                 ask()
         save(tmp_path / "pictures" / "good" / "0.png", 90)
         (tmp_path / "pictures" / "good" / "1.png").unlink()
         with pytest.raises(Unanswerable, match=r"4 normal pictures .* can be read"):
-            parts.fit_anomaly({"label": "good"})
+            parts.anomaly.fit({"label": "good"})
 
 
 def test_a_memory_is_copied_renamed_forgotten_and_its_damage_noticed(
@@ -195,22 +195,22 @@ def test_a_memory_is_copied_renamed_forgotten_and_its_damage_noticed(
         assert db.copy("parts", other).verified
         (found,) = score(other, path)
         assert (found.score, found.boxes) == (before.score, before.boxes)
-        other["parts"].undo_fit_anomaly()
+        other["parts"].anomaly.undo_fit()
         with pytest.raises(Unanswerable):
-            other["parts"].anomaly_scorer()
+            other["parts"].anomaly.scorer()
         assert db.copy("parts", other).verified
         info = other["parts"].info()
         data = kept_memory(other.store, info) or b""
         assert data == kept_memory(db.store, db["parts"].info())
         keep_memory(other.store, info, data.replace(b"memory 2", b"memory 1", 1))
         with pytest.raises(Unanswerable, match="made by another version of lookalike"):
-            other["parts"].anomaly_scorer()
+            other["parts"].anomaly.scorer()
         keep_memory(other.store, info, data[:-1])
         with pytest.raises(StoreCorrupt, match="memory of normal pictures of parts does not read"):
-            other["parts"].anomaly_scorer()
+            other["parts"].anomaly.scorer()
         keep_memory(other.store, info, data)
         other.store.rename("parts", "new")
-        assert other["new"].anomaly_scorer().threshold == before.threshold
+        assert other["new"].anomaly.scorer().threshold == before.threshold
 
 
 def test_a_fit_that_is_stopped_leaves_what_was_there(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_a_fit_that_is_stopped_leaves_what_was_there(db: Database, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "learn", killed)
         with pytest.raises(Killed):
-            db["parts"].fit_anomaly({"label": "good"})
+            db["parts"].anomaly.fit({"label": "good"})
     assert kept_memory(db.store, db["parts"].info()) == before
 
 
@@ -237,7 +237,7 @@ def test_a_fit_that_is_killed_leaves_what_was_there(db: Database, folder: Path, 
         "from tests.mean_colours import MeanColours\n"
         "with lookalike.open(sys.argv[1], cache=sys.argv[2]) as db:\n"
         "    db.use(MeanColours())\n"
-        "    db['parts'].fit_anomaly({'label': 'good'}, progress=lambda *a: print(*a, flush=True))\n"
+        "    db['parts'].anomaly.fit({'label': 'good'}, progress=lambda *a: print(*a, flush=True))\n"
     )
     for after in (1, NORMAL + 2):
         words = [sys.executable, "-c", program, db.url, str(cache)]

@@ -26,8 +26,10 @@ def test_the_service_says_what_python_says(db: Database, folder: Path, tmp_path:
         tmp_path / "broken.jpg",
         min((folder / "test" / "good").iterdir()),
     ]
-    (identity,) = [record.id for record in db["parts"].read()[0] if record.uri.endswith("/spot/0.png")]
-    expected = list(db["parts"].anomalies(paths, false_alarm=0.1))
+    (identity,) = [
+        record.id for record in db["parts"].vectors.read()[0] if record.uri.endswith("/spot/0.png")
+    ]
+    expected = list(db["parts"].anomaly.score(paths, false_alarm=0.1))
     with listening(make_app(db, Settings(max_images=4))) as address, Client(address) as client:
         answer = client["parts"].anomalies(paths, false_alarm=0.1, overlay=True)
         assert (answer.false_alarm, answer.normal) == (0.1, 12)

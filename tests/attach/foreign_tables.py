@@ -130,7 +130,7 @@ def check_story(database: lookalike.Database, story: Story) -> None:
             assert evaluation.evaluated == 219
             assert evaluation.accuracy == pytest.approx(story.accuracy(by, "part"))
     demo = database["image_demo1"]
-    (record,) = demo.get([str(story.ids[5])])
+    (record,) = demo.records.get([str(story.ids[5])])
     assert record.metadata == story.documents[5]
     assert {each.value: each.images for each in demo.values()["quality"]} == {
         name: story.labels("quality").count(name) for name in ("양품", "불량")
@@ -138,9 +138,9 @@ def check_story(database: lookalike.Database, story: Story) -> None:
     # A correction goes to the place in the JSON that the label was read from, and into the view with it.
     wrong = "양품" if record.fields["quality"] == "불량" else "불량"
     demo.correct(record.id, {"quality": wrong})
-    (now,) = database["image_labels"].get([record.id])
+    (now,) = database["image_labels"].records.get([record.id])
     assert now.fields == {**record.fields, "quality": wrong}
-    (again,) = demo.get([record.id])
+    (again,) = demo.records.get([record.id])
     assert again.metadata["annotations"][0]["attributes"]["quality"] == wrong
     assert again.metadata["images"] == story.documents[5]["images"]
     with pytest.raises(lookalike.StoreReadOnly, match="--writable"):
@@ -154,3 +154,42 @@ def check_story(database: lookalike.Database, story: Story) -> None:
     assert demo.search(lookalike.RecordId(str(story.ids[6])), k=3).hits
     assert "image_demo1" in database.detach("image_demo1").lower()
     assert [one.name for one in database.attached()] == ["image_labels"]
+
+
+def check_answers(
+    database: lookalike.Database, name: str, vectors: NDArray[Any], labels: dict[str, str], by: str
+) -> None:
+    """Hold what is searched, classified, evaluated and audited against NumPy.
+
+    Args:
+        database: with the collection.
+        name: of the collection.
+        vectors: of its records, in the order of `labels`.
+        labels: what each id has in the field `by`.
+        by: a field.
+    """
+    ids, collection = list(labels), database[name]
+    agree(
+        ask(database, name, vectors[:2] + 0.1, 4),
+        [nearest(one + 0.1, vectors, ids, 4) for one in vectors[:2]],
+        1e-5,
+    )
+    wide = normalise(vectors.astype(np.float32)).astype(np.float64)
+    cosines = wide @ wide.T
+    np.fill_diagonal(cosines, -np.inf)
+    best = [ids[place] for place in cosines.argmax(axis=1)]
+    found = collection.search(lookalike.RecordId(ids[3]), k=2).hits
+    assert [hit.record.id for hit in found] == [ids[3], best[3]]
+    (judged,) = collection.classify(lookalike.RecordId(ids[3]), by, k=1)
+    assert isinstance(judged, lookalike.Classified)
+    voted = judged.prediction
+    assert ([each.record.id for each in voted.neighbours], voted.votes) == (
+        [best[3]],
+        ((labels[best[3]], 1.0),),
+    )
+    evaluation = collection.evaluate(by=by, k=1, near_duplicates=False)
+    assert evaluation.evaluated == len(ids)
+    right = sum(labels[one] == labels[other] for one, other in zip(ids, best, strict=True))
+    assert evaluation.accuracy == pytest.approx(right / len(ids))
+    audit = collection.audit(by)
+    assert (audit.images, {each.record.id for each in audit.suspects} <= set(ids)) == (len(ids), True)

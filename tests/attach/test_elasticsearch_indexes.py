@@ -153,7 +153,7 @@ def test_fields_and_filters_are_what_documents_say(database: lookalike.Database,
         "passages.part": "passages.part", "even": 'labels:$."even"', "kind": 'labels:$."kind"',
     }  # fmt: skip
     theirs = database["theirs"]
-    (record,) = theirs.get(["7"])
+    (record,) = theirs.records.get(["7"])
     assert record.uri == (tmp_path / "a" / "7.jpg").as_uri()
     assert record.fields == {
         "color": COLORS[1], "meta.price": 3.5, "meta.sold": False, "passages.part": "0, 1", "even": "1",
@@ -177,7 +177,7 @@ def test_nested_vectors_are_records_of_their_own(database: lookalike.Database) -
     ids = [f"{n // 2}[{n % 2}]" for n in range(2 * COUNT)]
     queries = numbers(3, 8, seed=2)
     agree(ask(database, "passages", queries), [nearest(one, PASSAGES, ids, 5) for one in queries], 1e-5)
-    (record,) = database["passages"].get(["8[1]"])
+    (record,) = database["passages"].records.get(["8[1]"])
     assert record.fields == {"color": COLORS[2], "part": "1"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier
 
 import lookalike
+from lookalike.stores.attached import kept_rows
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
 from tests.attach.foreign_tables import (
@@ -24,6 +25,7 @@ from tests.attach.foreign_tables import (
     Story,
     agree,
     ask,
+    check_answers,
     check_story,
     nearest,
     numbers,
@@ -170,7 +172,7 @@ def test_langchain_s_tables(owner: psycopg.Connection[Any], database: lookalike.
     named = [quote(ids[n], safe="") for n in page]
     expected = [nearest(one, vectors[page], named, 6) for one in queries]
     agree(ask(database, "lc", queries, 6, where={"page": [1, 3.0]}), expected)
-    (record,) = database["lc"].get(["%EC%82%AC%EC%A7%84%207%2Fa"])
+    (record,) = database["lc"].records.get(["%EC%82%AC%EC%A7%84%207%2Fa"])
     assert (record.fields["page"], record.metadata, record.uri) == (3, metadata[7], "7.jpg")
     answer = database.sql("SELECT page, count(*), max(vector_dims(vector)) FROM lc GROUP BY page ORDER BY 1")
     assert answer.rows[:2] == [("0", 23, 8), ("1", 23, 8)]
@@ -205,7 +207,7 @@ def test_django_s_table(owner: psycopg.Connection[Any], database: lookalike.Data
     expected = [nearest(one, vectors, ids, 5) for one in queries]
     agree(ask(database, "shop_item", queries), expected)
     agree(ask(database, "shop_item", queries, approximate=True), expected)
-    (record,) = database["shop_item"].get(["2"])
+    (record,) = database["shop_item"].records.get(["2"])
     assert record.uri == f"{database.cache.as_uri()}/items/1.jpg"
     assert record.fields == {"name": "blue", "sold": False}
 
@@ -281,16 +283,226 @@ def test_who_may_only_read_attaches(
         owner.execute(SQL("DROP ROLE {}").format(Identifier(reader)))
 
 
+ODD = ("NULL", "'{}'", "'{1,2,3}'", "'{0,0,0,0,0,0,0,0}'", "'{1,NULL,3,4,5,6,7,8}'", "'{NaN,2,3,4,5,6,7,8}'")
+KINDS: dict[str, Callable[[NDArray[Any]], Any]] = {
+    "real[]": lambda one: one.tolist(),
+    "double precision[]": lambda one: one.astype(float).tolist(),
+    "numeric[]": lambda one: [str(number) for number in one],
+    "jsonb": text,
+    "json": text,
+    "text": text,
+    "bytea": lambda one: one.astype(np.float64).tobytes(),
+}
+
+
+def test_vectors_that_are_not_pgvector_s(
+    owner: psycopg.Connection[Any], postgres_server: str, tmp_path: Path
+) -> None:
+    """In a database that has no pgvector, and the tables of whoever gets by without it."""
+    vectors, name = numbers(40), f"plain_{os.getpid()}"
+    owner.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+    url = urlsplit(postgres_server)._replace(path=f"/{name}").geturl()
+    labels = {str(n): COLORS[n % 3] for n in range(40)}
+    try:
+        with (
+            psycopg.connect(url, autocommit=True) as theirs,
+            lookalike.open(url, cache=tmp_path) as database,
+        ):
+            for number, (kind, write) in enumerate(KINDS.items()):
+                table = f"t{number}"
+                theirs.execute(
+                    f"CREATE TABLE {table} (id int PRIMARY KEY, label text, about jsonb, v {kind})"
+                )
+                with theirs.cursor() as cursor:
+                    cursor.executemany(
+                        f"INSERT INTO {table} VALUES (%s, %s, %s, %s)",
+                        [(n, COLORS[n % 3], f'{{"n": {n}}}', write(one)) for n, one in enumerate(vectors)],
+                    )
+                done = database.attach(table, space="theirs", writable=True)
+                assert (done.attachment.vector, done.tally.records) == ("v", 40)
+                assert dict(done.attachment.fields).keys() == {"label", "n"}
+                assert f"kept as {kind}; search stays exact" in str(done.index)
+                if kind in ("real[]", "text"):
+                    check_answers(database, table, vectors, labels, "label")
+                agree(
+                    ask(database, table, vectors[:2]),
+                    [nearest(one, vectors, list(labels), 5) for one in vectors[:2]],
+                )
+                (record,) = database[table].records.get(["7"])
+                assert (record.fields, record.metadata) == ({"label": COLORS[1], "n": 7}, {"n": 7})
+                # What its owner does is seen by the next question, and so is what is put right here.
+                theirs.execute(f"DELETE FROM {table} WHERE id = 7")
+                database[table].correct("8", {"label": "흰색"})
+                assert database[table].info().count == 39
+                red = [n for n in range(40) if n % 3 == 0]
+                few = ask(database, table, vectors[:2], 5, where={"label": ["red", "흰색"]})
+                agree(few, [nearest(one, vectors[[*red, 8]], [*red, 8], 5) for one in vectors[:2]])
+                assert database[table].remove(["8"]) == 1
+            for value in ODD:
+                theirs.execute(f"INSERT INTO t0 SELECT max(id) + 1, 'odd', '[]', {value} FROM t0")
+            theirs.execute("INSERT INTO t0 VALUES (99, 'odd', NULL, '{{1,2,3,4},{5,6,7,8}}')")
+            done = database.attach("t0", space="theirs")
+            assert {(one.reason, one.example) for one in done.tally.left_out} == {
+                ("no vector (NULL)", "40"), ("a vector that has not 8 dimensions", "41"),
+                ("a vector of zeros", "43"), ("a vector that cannot be read as numbers", "44"),
+                ("a vector with numbers that are not finite", "45"),
+            }  # fmt: skip
+            with pytest.MonkeyPatch.context() as patch:  # they do not fit into memory, and are read in blocks
+                patch.setattr(kept_rows, "kept_bytes", lambda: 0)
+                patch.setattr(kept_rows, "_BLOCK_BYTES", 100)
+                database.attach("t1", space="theirs")
+                ids = [n for n in range(40) if n not in (7, 8)]
+                agree(
+                    ask(database, "t1", vectors[:2]),
+                    [nearest(one, vectors[ids], ids, 5) for one in vectors[:2]],
+                )
+            theirs.execute("CREATE VIEW seen AS SELECT id, v, label FROM t1 WHERE id < 5")
+            assert database.attach("seen", id="id", space="theirs").tally.records == 5
+            theirs.execute("DELETE FROM t1 WHERE id = 3")
+            assert database["seen"].info().count == 4
+            assert database.sql("SELECT count(*), max(cardinality(v)) FROM seen").rows == [(4, 8)]
+            # One without any row takes its dimension from the model.
+            theirs.execute("CREATE TABLE empty (id int PRIMARY KEY, v real[])")
+            with pytest.raises(lookalike.InvalidArgument, match="it is empty"):
+                database.attach("empty", space="theirs")
+    finally:
+        owner.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def test_columns_of_every_type(owner: psycopg.Connection[Any], database: lookalike.Database) -> None:
+    owner.execute(
+        "CREATE TYPE mood AS ENUM ('sad', '행복'); CREATE DOMAIN embedding AS vector(8);"
+        'CREATE TABLE "물건" (a int, b text, mood mood, ok bool, count int, price numeric(10, 2), day date,'
+        " at timestamptz, tags text[], box real[], code char(5), half int GENERATED ALWAYS AS (count / 2)"
+        ' STORED, more jsonb, bits bit(8), few sparsevec(8), "V" embedding, PRIMARY KEY (a, b))'
+    )
+    vectors = numbers(30)
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO \"물건\" VALUES (1, %s, %s, %s, %s, %s, '2024-01-02', '2024-01-02 10:00Z', %s,"
+            " '{1,2,3,4}', 'ab', DEFAULT, '{\"k\": [\"x\", \"y\"]}', B'00000000', '{1:1}/8', %s)",
+            [
+                (f"{n}", ("sad", "행복")[n % 2], n % 3 == 0, n, n / 4, ["q", "p", "q"], text(one))
+                for n, one in enumerate(vectors)
+            ],
+        )
+    with pytest.raises(lookalike.InvalidArgument, match=r"several columns together .a, b."):
+        database.attach("물건", space="theirs")
+    for column, reason in (("bits", "Hamming distance"), ("few", "a view that has few::vector")):
+        with pytest.raises(lookalike.InvalidArgument, match=reason):
+            database.attach("물건", vector=column, id="b", space="theirs")
+    done = database.attach("물건", vector="box", id="b", space="theirs", dry_run=True)
+    assert done.attachment.space.dimension == 4
+    columns = {"day": "day", "at": "at"}
+    guessed = database.attach("물건", id="b", space="theirs", dry_run=True).attachment
+    assert [name for name, _ in guessed.fields] == [
+        *("a", "mood", "ok", "count", "price", "tags", "code", "half"),
+    ]  # fmt: skip
+    fields = {name: str(source) for name, source in guessed.fields} | columns | {"k": "more:$.k[*]"}
+    database.attach("물건", id="b", space="theirs", fields=fields, writable=True)
+    (record,) = database["물건"].records.get(["3"])
+    assert record.fields == {
+        "a": 1, "mood": "행복", "ok": True, "count": 3, "price": 0.75, "tags": "p, q", "code": "ab",
+        "half": 1, "day": "2024-01-02", "at": record.fields["at"], "k": "x, y",
+    }  # fmt: skip
+    check_answers(database, "물건", vectors, {f"{n}": ("sad", "행복")[n % 2] for n in range(30)}, "mood")
+    for where, rows in (
+        ({"mood": ["행복"], "ok": [True]}, range(3, 30, 6)), ({"price": [0.75, 2]}, (3, 8)),
+        ({"code": ["ab"], "tags": ["p, q"], "count": [1, 2]}, (1, 2)), ({"day": ["2024-01-03"]}, ()),
+    ):  # fmt: skip
+        found = ask(database, "물건", vectors[:1], 30, where=where)
+        assert {one for one, _ in found[0]} == {str(n) for n in rows}
+    for name, value in (("mood", "sad"), ("ok", False), ("price", 2.5), ("day", "2024-02-03"), ("count", 8)):
+        database["물건"].correct("3", {name: value})
+        assert database["물건"].record("3").fields[name] == value
+    for name, value in (("mood", "angry"), ("count", "x"), ("half", 9), ("tags", "q"), ("code", "too long")):
+        with pytest.raises(lookalike.InvalidArgument, match="does not take it, and nothing is changed"):
+            database["물건"].correct("3", {name: value})
+    assert database["물건"].record("3").fields["half"] == 4
+
+
+def test_a_table_that_its_owner_alters(owner: psycopg.Connection[Any], database: lookalike.Database) -> None:
+    owner.execute("CREATE TABLE t (id int PRIMARY KEY, label text, v vector(8))")
+    with owner.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO t VALUES (%s, 'a', %s)", [(n, text(one)) for n, one in enumerate(numbers(5))]
+        )
+    for change in (
+        "ALTER TABLE t DROP COLUMN label", "ALTER TABLE t ALTER v TYPE vector(3) USING '[1,2,3]'::vector(3)",
+        "ALTER TABLE t ALTER v TYPE text USING '[1,2]'", "DROP TABLE t",
+    ):  # fmt: skip
+        database.attach("t", space="theirs")
+        owner.execute(change)
+        with pytest.raises(lookalike.StoreError, match=r"not any more what was attached .*: attach it again"):
+            database["t"].search(lookalike.RecordId("1"), k=1)
+        assert {each.collection for each in database.check().findings} == {"t"}
+        assert "lookalike detach t" in str(database.check().findings[0].todo)
+
+
+def test_rights_to_some_rows_and_columns(
+    owner: psycopg.Connection[Any], postgres_server: str, tmp_path: Path
+) -> None:
+    owner.execute(
+        "CREATE TABLE mine (id int PRIMARY KEY, owner text, label text, v vector(8), w real[]);"
+        "ALTER TABLE mine ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY seen ON mine FOR SELECT USING (owner = 'a');"
+        "CREATE POLICY changed ON mine FOR UPDATE USING (id < 4);"
+        "CREATE POLICY gone ON mine FOR DELETE USING (id < 4);"
+        "CREATE TABLE part (id int PRIMARY KEY, secret text, label text, v vector(8))"
+    )
+    vectors = numbers(20)
+    with owner.cursor() as cursor:
+        rows = [(n, "ab"[n % 2], COLORS[n % 3], text(one), one.tolist()) for n, one in enumerate(vectors)]
+        cursor.executemany("INSERT INTO mine VALUES (%s, %s, %s, %s, %s)", rows)
+        cursor.execute("INSERT INTO part SELECT id, owner, label, v FROM mine")
+    reader = f"reader_{os.getpid()}"
+    role, schema = Identifier(reader), Identifier(SCHEMA)
+    owner.execute(
+        SQL(
+            "CREATE ROLE {role} LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA {schema} TO {role};"
+            " GRANT SELECT, UPDATE, DELETE ON mine TO {role}; GRANT SELECT (id, label, v) ON part TO {role}"
+        ).format(role=role, schema=schema)
+    )
+    parts = urlsplit(postgres_server)
+    url = parts._replace(netloc=f"{reader}:secret@{parts.netloc.rpartition('@')[2]}").geturl()
+    try:
+        with lookalike.open(url, cache=tmp_path) as database:
+            own = list(range(0, 20, 2))
+            for vector in ("w", "v"):
+                assert database.attach("mine", vector=vector, space="s", writable=True).tally.records == 10
+                check_answers(database, "mine", vectors[own], {str(n): COLORS[n % 3] for n in own}, "label")
+            mine = database["mine"]
+            mine.correct("2", {"label": "흰색"})
+            for change in (lambda: mine.correct("6", {"label": "흰색"}), lambda: mine.remove(["2", "6"])):
+                with pytest.raises(lookalike.StoreDenied, match="row-level security"):
+                    change()
+            assert mine.remove(["2"]) == 1
+            assert mine.info().count == 9
+            done = database.attach("part", space="s")
+            assert [each.name for each in done.found.columns] == ["id", "label", "v"]
+            check_answers(database, "part", vectors, {str(n): COLORS[n % 3] for n in range(20)}, "label")
+            assert database.sql("SELECT count(*), min(label) FROM part").rows == [(20, "blue")]
+    finally:
+        owner.execute(SQL("DROP OWNED BY {role}; DROP ROLE {role}").format(role=role))
+
+
 class TestPostgresTable(AttachedTableContract):
+    VECTOR = "vector(4)"
+
     @pytest.fixture
     def make_table(self, owner: psycopg.Connection[Any], postgres_server: str, tmp_path: Path) -> MakeTable:
         def make(rows: Rows) -> lookalike.Database:
-            owner.execute("CREATE TABLE parts (id integer PRIMARY KEY, labels jsonb, v vector(4))")
+            owner.execute(f"CREATE TABLE parts (id integer PRIMARY KEY, labels jsonb, v {self.VECTOR})")
+            write: Callable[[NDArray[Any]], Any] = KINDS.get(self.VECTOR, text)
             with owner.cursor() as cursor:
                 cursor.executemany(
                     "INSERT INTO parts VALUES (%s, %s, %s)",
-                    [(int(one), json.dumps(fields), text(v)) for one, (fields, v) in rows.items()],
+                    [(int(one), json.dumps(fields), write(v)) for one, (fields, v) in rows.items()],
                 )
             return lookalike.open(postgres_server, cache=tmp_path)
 
         return make
+
+
+class TestPostgresArrays(TestPostgresTable):
+    VECTOR = "real[]"

@@ -14,8 +14,8 @@ import pytest
 import lookalike
 from lookalike.cli import main
 from lookalike.server.settings import Settings
+from lookalike.stores.attached import kept_rows
 from lookalike.stores.query import Query
-from lookalike.stores.sqlite import foreign_tables
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
 from tests.attach.foreign_tables import (
@@ -146,7 +146,7 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
             odd = database["odd"]
             ids = [f"{n:02d}" for n in range(30)]
             queries = numbers(4, 4, seed=9)
-            assert [record.uri for record in odd.get(["03"])] == [(tmp_path / "3.jpg").as_uri()]
+            assert [record.uri for record in odd.records.get(["03"])] == [(tmp_path / "3.jpg").as_uri()]
             for where, rows_of in (({}, range(30)), ({"la bel": ["a"]}, range(0, 30, 2))):
                 chosen = list(rows_of)
                 everyone = [*(ids[n] for n in chosen), *([] if where else ["%ED%83%B1%ED%81%AC%2F1"])]
@@ -156,8 +156,8 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
                 with (
                     pytest.MonkeyPatch.context() as patch
                 ):  # they do not fit into memory, and are read in blocks
-                    patch.setattr(foreign_tables, "kept_bytes", lambda: 0)
-                    patch.setattr(foreign_tables, "_BLOCK_BYTES", 100)
+                    patch.setattr(kept_rows, "kept_bytes", lambda: 0)
+                    patch.setattr(kept_rows, "_BLOCK_BYTES", 100)
                     with lookalike.open(options[1], cache=options[3]) as small:
                         agree(ask(small, "odd", queries, 6, where=where), expected)
             table = database.sql(
@@ -171,7 +171,11 @@ def test_odd_rows_are_left_out_and_told(tmp_path: Path, capsys: pytest.CaptureFi
             connection.execute("""DELETE FROM "이상한 ""표" WHERE uuid IN ('05', 'none')""")
             ((first_now, *_),) = ask(database, "odd", np.array([[1, 0, 0, 0]], np.float32))
             agree([[first_now]], [[("04", 1.0)]])
-            assert (odd.info().count, odd.get(["05"]), odd.get(["04"])[0].fields) == (30, [], {"la bel": "c"})
+            assert (odd.info().count, odd.records.get(["05"]), odd.records.get(["04"])[0].fields) == (
+                30,
+                [],
+                {"la bel": "c"},
+            )
             assert [one.id for one in database.store.search_words("odd", "c", 5)] == ["04"]
             assert [finding.collection for finding in database.check().findings] == ["odd"] * 6
         capsys.readouterr()
@@ -316,6 +320,61 @@ def test_a_row_that_is_no_record_is_not_changed_with_one(tmp_path: Path) -> None
         assert connection.execute("SELECT code, label FROM t").fetchall() == [
             ("a", "a"), ("a", "a"), ("c", "b")
         ]  # fmt: skip
+
+
+def test_rows_are_named_as_their_pictures_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the value of the column, by the path in the folder of pictures, by the file, by the id."""
+    places = ["a/0 탱크.jpg", "a/1.jpg", "b/1.jpg", "b/1.jpg", "7", "https://x/a b.jpg", "x", None, "a/2.jpg"]
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path / "pictures")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE TABLE goods (id INTEGER PRIMARY KEY, picture TEXT, kind TEXT, v BLOB)")
+        rows = [(place, "x", one.tobytes()) for place, one in zip(places, numbers(9), strict=True)]
+        connection.executemany("INSERT INTO goods VALUES (NULL, ?, ?, ?)", rows)
+        connection.commit()
+    store = ("--store", f"sqlite:///{tmp_path}/shop.db", "--cache", str(tmp_path / "cache"))
+
+    def said(*words: str, code: int = 0) -> str:
+        assert main([*words, *store]) == code
+        told = capsys.readouterr()
+        return told.out + told.err
+
+    for base in ((), ("--base", str(tmp_path / "pictures"))):
+        said("attach", "goods", "--space", "theirs", "--writable", *base)
+        names = [
+            "a/0 탱크.jpg",
+            "a/1.jpg",
+            "https://x/a b.jpg",
+            "id:8",
+            "9",
+            *(["./a/2.jpg"] if base else []),
+        ]
+        out = said("label", *names, "--set", "kind=y", "--dry-run", "-c", "goods")
+        assert "5 put right" in out
+        monkeypatch.chdir(tmp_path)
+        out = said(
+            "label", "a/1.jpg", *(["pictures/a/2.jpg"] if base else []), "--confirm", "kind", "-c", "goods"
+        )
+        assert f"{2 if base else 1} confirmed" in out
+        monkeypatch.chdir(tmp_path / "pictures")
+        told = said("label", "a/1.jpg", "b/1.jpg", "--set", "kind=y", "-c", "goods", code=2)
+        assert "are called b/1.jpg: name one by its id, id:3, id:4; nothing was changed" in told
+        # A row's id, and what another row calls its picture.
+        assert "id:5, id:7" in said("delete", "goods", "7", code=2)
+        assert "not in collection 'goods': b/2.jpg; nothing was deleted" in said(
+            "delete", "goods", "b/2.jpg", code=2
+        )
+        said("detach", "goods")
+    said("attach", "goods", "--space", "theirs", "--writable", "--base", str(tmp_path / "pictures"))
+    assert "2 records deleted" in said("delete", "goods", "a/1.jpg", "id:7")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        left = [identity for (identity,) in connection.execute("SELECT id FROM goods ORDER BY id")]
+    assert left == [1, 3, 4, 5, 6, 8, 9]
+    table = tmp_path / "right.csv"
+    table.write_text("picture,kind\na/0 탱크.jpg,y\n", encoding="utf-8")
+    assert "1 put right" in said("label", "--from", str(table), "-c", "goods")
 
 
 def test_what_is_no_json_is_not_written_over(tmp_path: Path) -> None:

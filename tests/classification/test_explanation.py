@@ -120,8 +120,8 @@ def test_bytes_and_images_of_the_collection_are_explained(
     path = folder / "new" / "spot.png"
     sent = db["parts"].explain(path.read_bytes(), by="label")
     assert sent.line() == spot.line()
-    (own,) = [each for each in db["parts"].uris() if each.endswith("spot/4.png")]
-    (record,) = [each for batch, _ in db["parts"].scan() for each in batch if each.uri == own]
+    (own,) = [each for each in db["parts"].records.uris() if each.endswith("spot/4.png")]
+    (record,) = [each for batch, _ in db["parts"].vectors.scan() for each in batch if each.uri == own]
     found = db["parts"].explain(RecordId(record.id), by="label", k=1)
     assert record.id not in found.compared.records
     assert found.pair is not None

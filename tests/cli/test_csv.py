@@ -40,9 +40,20 @@ def test_every_line_is_a_row_and_every_key_a_column(
     asked = ("search", "pictures/good/탱크.jpg", "-k", "4", "--format")
     found, told = rows(capsys, *asked, "csv"), lines(capsys, *asked, "jsonl")
     assert [row["path"] for row in found] == [line["path"] for line in told]
-    assert [row["fields.label"] for row in found] == [line["fields"]["label"] for line in told]  # type: ignore[index]
+    assert [row["label"] for row in found] == [line["fields"]["label"] for line in told]  # type: ignore[index]
     assert [float(row["similarity"]) for row in found] == [line["similarity"] for line in told]
-    assert list(found[0])[:6] == ["rank", "similarity", "id", "uri", "path", "fields.label"]
+    assert list(found[0])[:6] == ["rank", "similarity", "id", "uri", "path", "label"]
+
+
+def test_a_field_that_is_called_as_a_column_is_told_apart(
+    collection: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["label", "pictures/good/탱크.jpg", "--set", "rank=first", "--set", "field.rank=no"]) == 0
+    capsys.readouterr()
+    found = rows(capsys, "search", "pictures/good/탱크.jpg", "-k", "1", "--format", "csv")
+    assert {name: found[0][name] for name in ("rank", "field.rank", "field.field.rank", "label")} == {
+        "rank": "1", "field.rank": "first", "field.field.rank": "no", "label": "good",
+    }  # fmt: skip
 
 
 def test_lines_of_several_kinds_share_the_columns_of_all(

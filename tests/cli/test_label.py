@@ -94,9 +94,9 @@ def test_labels_that_several_put_right_at_once(lookalike: CommandLine, parts: Pa
     def say(field: str) -> None:
         with Database(lookalike.store, cache=cache) as database:
             handle = database["parts"]
-            ids = [record.id for record in handle.read()[0]]
+            ids = [record.id for record in handle.vectors.read()[0]]
             for number in range(10):
-                handle.correct_all([Correction(each, {f"{field}{number}": True}) for each in ids])
+                handle.corrections.apply([Correction(each, {f"{field}{number}": True}) for each in ids])
 
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(say, "abc"))

@@ -168,7 +168,7 @@ def test_pictures_that_are_sent_are_compared_with_the_collection(
 def test_pictures_are_classified_in_the_order_given(
     client: Client, database: Database, files: list[Path], tmp_path: Path
 ) -> None:
-    records, _ = database[COLLECTION].read()
+    records, _ = database[COLLECTION].vectors.read()
     record = next(each for each in records if each.fields["label"] == "nominal")
     text = tmp_path / "notes.png"
     text.write_text("no picture")
@@ -272,7 +272,7 @@ def test_a_collection_is_made_filled_put_right_and_deleted(writing: Client, file
 def test_a_collection_is_written_into_a_file(client: Client, database: Database, tmp_path: Path) -> None:
     client[COLLECTION].export(tmp_path / "some.jsonl", where={"label": "local"})
     lines = [json.loads(line) for line in (tmp_path / "some.jsonl").read_text().splitlines()]
-    records = database[COLLECTION].read({"label": "local"})[0]
+    records = database[COLLECTION].vectors.read({"label": "local"})[0]
     assert [(line["id"], line["fields"]) for line in lines] == [(each.id, each.fields) for each in records]
     client[COLLECTION].export(tmp_path / "two.csv", ids=[each.id for each in records[:2]])
     assert (tmp_path / "two.csv").read_text("utf-8-sig").startswith("id,name,label,mixed\n")

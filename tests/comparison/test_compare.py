@@ -52,7 +52,7 @@ def records(tmp_path: Path) -> list[Record]:
     with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
         database.use(MeanColours())
         database["parts"].index([tmp_path / "pictures"], model=MeanColours.name)
-        return database["parts"].read()[0]
+        return database["parts"].vectors.read()[0]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def records(tmp_path: Path) -> list[Record]:
     with Database(f"sqlite:///{tmp_path}/parts.db", cache=tmp_path / "cache") as database:
         database.use(MeanColours())
         database["parts"].index([tmp_path / "pictures"], model=MeanColours.name, labels="none")
-        return sorted(database["parts"].read()[0], key=lambda one: one.uri)
+        return sorted(database["parts"].vectors.read()[0], key=lambda one: one.uri)
 
 
 def test_pictures_have_a_margin_for_crops(records: list[Record], tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Col
 
 
 def test_files_and_records_are_compared_with_a_collection(parts: Collection) -> None:
-    folder = Path(parts.uris()[0].removeprefix("file://")).parents[2]
+    folder = Path(parts.records.uris()[0].removeprefix("file://")).parents[2]
     found = parts.drift(folder / "dark", by="label")
     assert found.drifted
     assert (found.images, found.reference, found.known) == (10, 30, 0)
@@ -164,7 +164,7 @@ def test_of_what_does_not_fit_into_memory_some_are_drawn(
     parts: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answers are the same where all are drawn, and those that are not are counted."""
-    folder = Path(parts.uris()[0].removeprefix("file://")).parents[2]
+    folder = Path(parts.records.uris()[0].removeprefix("file://")).parents[2]
     known = sorted((folder / "line").rglob("*.png"))[:10]
     asked: list[dict[str, Any]] = [
         {"new": folder / "dark", "by": "label"},
@@ -178,5 +178,5 @@ def test_of_what_does_not_fit_into_memory_some_are_drawn(
     some = [parts.drift(**each) for each in asked]
     assert [(each.images, each.reference) for each in some] == [(10, 8), (10, 8), (8, 8)]
     assert [(each.left_out, each.known) for each in some] == [(22, 0), (7, 10), (14, 0)]
-    good = {record.uri for batch in parts.scan({"label": "good"}) for record in batch[0]}
+    good = {record.uri for batch in parts.vectors.scan({"label": "good"}) for record in batch[0]}
     assert not {driver.nearest.record.uri for driver in some[2].drivers} & good

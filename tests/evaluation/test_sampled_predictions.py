@@ -250,7 +250,7 @@ def test_a_fit_of_what_does_not_fit_into_memory_learns_from_some_that_are_drawn(
     report = parts.fit("label")
     assert (report.images, report.drawn_from, report.classes) == (120, 226, 3)
     assert parts.added_since_fit() == 0
-    assert not parts.vectors()[-1].lacking
+    assert not parts.vectors.status()[-1].lacking
     again = parts.fit("label")
     assert (again.unchanged, again.drawn_from) == (True, 226)
     database.store.put(
@@ -275,8 +275,8 @@ def _of_both(database: Database, vectors: Vectors) -> dict[Space, Vectors]:
 
 def test_some_are_read_evenly_spaced(database: Database) -> None:
     parts = database["parts"]
-    records, vectors = parts.read(most=7)
+    records, vectors = parts.vectors.read(most=7)
     rows = np.linspace(0, 239, 7).astype(int)
     assert records == [RECORDS[row] for row in rows]
     assert (vectors == VECTORS[rows]).all()
-    assert len(parts.read(most=240)[0]) == len(parts.read(most=1000)[0]) == 240
+    assert len(parts.vectors.read(most=240)[0]) == len(parts.vectors.read(most=1000)[0]) == 240

@@ -234,7 +234,7 @@ def test_the_service_shows_and_finds_pictures_by_the_collections_range(
     (root / "phone.heic").write_bytes((HEIC / "scene.heic").read_bytes())
     for name, levels, brightest in (("chosen", None, 128), ("given", Range.parse("0:2047"), 255)):
         service.database[name].index([root], levels=levels, labels="none")
-        for record in service.database[name].read()[0]:
+        for record in service.database[name].vectors.read()[0]:
             file = Path(urllib.parse.unquote(urllib.parse.urlsplit(record.uri).path))
             address = f"/v1/collections/{name}/images/{record.id}"
             answer = service.client.get(f"{address}/thumbnail", params={"size": "64"})

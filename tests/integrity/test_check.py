@@ -22,7 +22,7 @@ from lookalike.database import Database
 from lookalike.integrity import uploads_check
 from lookalike.server.storage.upload_folder import UploadFolder
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import flipped
+from lookalike.testing.samples import flipped
 from lookalike.uris import file_uri, record_id
 from tests.attach.foreign_tables import make_items
 from tests.conftest import CommandLine

@@ -38,7 +38,7 @@ from lookalike.metric_learning.corrections import (
 from lookalike.metric_learning.fitting import fit
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import SPACE, STRANGE_TEXTS, corners, record
+from lookalike.testing.samples import SPACE, STRANGE_TEXTS, corners, record
 from lookalike.types import (
     OWN_KEY,
     Record,

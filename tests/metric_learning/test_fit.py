@@ -33,7 +33,7 @@ from lookalike.metric_learning.locks import only_one
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import record
+from lookalike.testing.samples import record
 from lookalike.types import (
     PLAIN_METRIC,
     Record,
@@ -541,7 +541,7 @@ def test_search_and_classify_see_the_neighbours_of_the_fitted_space(
     database["parts"].fit("label")
     kept = database["parts"].fitting()
     assert kept is not None
-    records, plain = database["parts"].read(plain=True)
+    records, plain = database["parts"].vectors.read(plain=True)
     assert plain.shape == (40, MeanColours.dimension)
     query = save(tmp_path / "query.png", 99)
     projected = kept.metric.project(plain).astype(np.float64)
@@ -572,8 +572,8 @@ def test_index_after_a_fit_adds_relabels_and_prunes_without_a_new_one(
     assert (report.relabelled, report.embedded) == (22, 0)
     kept = database["parts"].fitting()
     assert kept is not None
-    records, plain = database["parts"].read(plain=True)
-    fitted_records, fitted = database["parts"].read()
+    records, plain = database["parts"].vectors.read(plain=True)
+    fitted_records, fitted = database["parts"].vectors.read()
     assert fitted_records == records
     assert len(records) == 40
     np.testing.assert_allclose(fitted, kept.metric.project(plain), atol=1e-6)
@@ -612,7 +612,7 @@ def test_a_search_never_fails_while_the_collection_is_fitted_and_unfitted(
         found = neighbours(database, query, 3)
         assert found in (plain, fitted)
         seen[found == fitted] += 1
-        assert len(database["parts"].read(plain=True)[0]) == 40
+        assert len(database["parts"].vectors.read(plain=True)[0]) == 40
     stop.set()
     thread.join()
     assert failures == []

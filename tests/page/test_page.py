@@ -85,12 +85,12 @@ def store(folder: Path, cache: Path) -> str:
     url = f"sqlite:///{folder / 'page.db'}"
     with Database(url, cache=cache) as database:
         database["woven"].index([woven])
-        database["woven"].fit_anomaly({"label": "good"})
+        database["woven"].anomaly.fit({"label": "good"})
         database["textile"].index([photographs])
         database["things"].index([things])
         film(folder / "films" / "하나.webm", codec="libvpx-vp9", seconds=2)
         database["videos"].index([folder / "films"], frames="every:1s")
-        records, _ = database["things"].read()
+        records, _ = database["things"].vectors.read()
         named = {str(things / file): name for name, file in FILES.items()}
         labels = []
         for record in records:
@@ -1006,7 +1006,7 @@ def test_pictures_of_objects_are_shown_and_none_beside_what_was_indexed(
     with Database(store, cache=cache) as database:
         objects = database.create("objects", "efficientnet-lite0")
         objects.index(bucket.path("parts"))
-        (first, second), vectors = objects.read()
+        (first, second), vectors = objects.vectors.read()
         uri = f"{bucket.uri}/{keys[2]}"
         secret = replace(first, id=record_id(uri), uri=uri)
         database.store.put("objects", [secret], {objects.info().space: vectors[:1]})

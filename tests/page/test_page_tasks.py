@@ -161,7 +161,7 @@ def test_a_picture_becomes_the_first_of_a_new_class(page: Visit, folder: Path, c
     answer.get_by_role("button", name="Open it").click()
     expect(page.page.locator("dialog .fields")).to_contain_text("풍선")
     with Database(f"sqlite:///{folder / 'tasks.db'}", cache=cache) as database:
-        records, _ = database[NAME].read()
+        records, _ = database[NAME].vectors.read()
         assert [each.fields["label"] for each in records].count("풍선") == 1
         database[NAME].remove([each.id for each in records if each.fields["label"] == "풍선"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from base64 import b64decode
@@ -28,6 +29,7 @@ from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
 from lookalike.vectors.near_duplicates import Chain
 from tests.evaluations import evaluate
+from tests.mean_colours import save
 from tests.page.page_visits import ARGUMENTS, CHROMIUM
 
 NASTY = "<b onclick='alert(1)'>\"결함\"</b></script><script>alert(2)</script>"
@@ -54,9 +56,8 @@ def collection(files: list[Path], labels: list[str]) -> tuple[list[Record], Vect
     records = []
     for file, label in zip(files, labels, strict=True):
         uri = file_uri(file)
-        records.append(
-            Record(record_id(uri), uri, record_id(uri) * 2, {"label": label, "split": "train"}, {}, 1, 1)
-        )
+        digest = hashlib.sha256(file.read_bytes() if file.exists() else b"").hexdigest()
+        records.append(Record(record_id(uri), uri, digest, {"label": label, "split": "train"}, {}, 1, 1))
     return records, normalise(vectors)
 
 
@@ -147,7 +148,8 @@ def test_both_reports_open_offline_show_pictures_and_take_names_for_text(
 def test_pictures_of_a_report_are_shown_by_the_range_of_the_model(tmp_path: Path) -> None:
     samples = np.linspace(0, 2047, 60 * 40).reshape(40, 60).astype(np.uint16)
     Image.fromarray(samples).save(tmp_path / "dim.png")
-    record = Record("a" * 32, file_uri(tmp_path / "dim.png"), "b" * 64, {}, {}, 1, 1)
+    digest = hashlib.sha256((tmp_path / "dim.png").read_bytes()).hexdigest()
+    record = Record("a" * 32, file_uri(tmp_path / "dim.png"), digest, {}, {}, 1, 1)
     brightest = []
     for levels in (AUTO, Range.parse("0:2047"), FULL):
         thumbnails = Thumbnails(levels)
@@ -261,3 +263,21 @@ class _Unprintable(str):
 
     def __html__(self) -> str:
         raise ValueError("stop")
+
+
+def test_a_report_shows_what_links_lead_to_and_no_other_file(tmp_path: Path) -> None:
+    kept = save(tmp_path / "elsewhere" / "kept.png", 1)
+    link = tmp_path / "links" / "a.png"
+    link.parent.mkdir()
+    link.symlink_to(kept)
+    uri, digest = file_uri(link), hashlib.sha256(kept.read_bytes()).hexdigest()
+    record = Record(record_id(uri), uri, digest, {}, {}, kept.stat().st_size, 1)
+    made = Thumbnails()
+    made.add([record], 100_000)
+    assert (list(made.pictures), made.missing) == ([record.id], {})
+    link.unlink()
+    link.symlink_to(save(tmp_path / "elsewhere" / "secret.png", 2))
+    made = Thumbnails()
+    made.add([record], 100_000)
+    assert made.pictures == {}
+    assert "has changed" in made.missing[record.id]

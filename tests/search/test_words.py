@@ -75,7 +75,7 @@ def search(ask: CommandLine, *words: str | Path) -> list[dict[str, Any]]:
 
 def vectors_of(store: Path, cache: Path, name: str) -> dict[str, Vectors]:
     with Database(f"sqlite:///{store}", cache=cache) as database:
-        records, vectors = database[name].read()
+        records, vectors = database[name].vectors.read()
     return {Path(record.uri).name: row for record, row in zip(records, vectors, strict=True)}
 
 
@@ -311,7 +311,7 @@ def test_what_is_not_there_is_not_found_at_the_rate_that_was_named(filled: Path,
     queries = normalise(model.embed_texts(absent))
     background = background_vectors(model, cache)
     with Database(f"sqlite:///{filled}", cache=cache) as database:
-        _, sample = database["images"].read()
+        _, sample = database["images"].vectors.read()
     present = normalise(model.embed_texts([name for each in DRAWINGS.values() for name in each[:2]]))
     for rate in (0.05, 0.1, 0.3):
         alarms = [

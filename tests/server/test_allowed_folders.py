@@ -109,7 +109,7 @@ def test_a_folder_is_indexed_without_what_links_lead_to_outside(picking: InProce
     assert sum(each["count"] for each in found["left_out"]) == 2
     everything = done(picking, "indexings", {"folder": {"root": "photographs"}}, "새것")
     assert got(picking, f"{everything}/indexing")["added"] == 1
-    records, _ = picking.database["새것"].read()
+    records, _ = picking.database["새것"].vectors.read()
     assert not [each.uri for each in records if "secret" in each.uri or "/out/" in each.uri]
     # What was left out is left out when it is indexed again, too.
     again = done(picking, "indexings", {}, "새것")
@@ -181,7 +181,7 @@ def test_a_bucket_is_listed_and_indexed_as_a_folder_is(make_service: Make, bucke
     query = {"folder": {"root": str(root), "path": "좋음"}}
     job = done(service, "indexings", query, "objects")
     assert got(service, f"{job}/indexing")["added"] == 1
-    (record,) = service.database["objects"].read()[0]
+    (record,) = service.database["objects"].vectors.read()[0]
     assert service.client.get(f"/v1/collections/objects/images/{record.id}/original").content == png(1)
 
 

@@ -19,7 +19,7 @@ NOBODY = "1" * 32
 
 
 def whole(service: InProcess) -> tuple[list[Record], Vectors]:
-    return service.database[COLLECTION].read()
+    return service.database[COLLECTION].vectors.read()
 
 
 def post(service: InProcess, path: str, json: dict[str, Any] | None = None, *, status: int = 200) -> Any:
@@ -58,7 +58,7 @@ def test_many_are_labelled_at_once_and_that_is_undone(service: InProcess) -> Non
 
 def test_what_was_removed_comes_back_bit_for_bit(service: InProcess) -> None:
     handle = service.database[COLLECTION]
-    first = handle.read()[0][0].id
+    first = handle.vectors.read()[0][0].id
     handle.correct(first, {"label": "put right"}, ["mixed"])
     before, vectors = whole(service)
     ids = [one.id for one in before[:7]]
@@ -81,10 +81,10 @@ def test_it_comes_back_with_what_was_fitted_since(service: InProcess) -> None:
     done = post(service, "removals", {"ids": [before[0].id, before[1].id]})
     handle.fit("label")
     assert post(service, f"undo/{done['undo']['id']}") == {"restored": 2, "left": 0}
-    now, again = handle.read(using="image")
+    now, again = handle.vectors.read(using="image")
     assert now == before
     assert np.abs(again - vectors).max() < 1e-6
-    assert handle.read(using="fitted")[0] == before
+    assert handle.vectors.read(using="fitted")[0] == before
 
 
 def test_an_added_picture_is_taken_out_again(
@@ -105,7 +105,10 @@ def test_an_added_picture_is_taken_out_again(
         again = add("newer")
         ids = [image["id"] for image in first["images"]]
         assert post(service, f"undo/{again['undo']['id']}") == {"restored": 2, "left": 0}
-        assert [one.fields["label"] for one in service.database[COLLECTION].get(ids)] == ["new", "new"]
+        assert [one.fields["label"] for one in service.database[COLLECTION].records.get(ids)] == [
+            "new",
+            "new",
+        ]
         assert len(kept()) == 2
         # What is removed has its file as long as that can be undone, and no longer.
         removed = post(service, "removals", {"ids": ids})
@@ -113,7 +116,7 @@ def test_an_added_picture_is_taken_out_again(
         assert post(service, f"undo/{removed['undo']['id']}")["restored"] == 2
         assert service.client.get(f"{BASE}/images/{ids[0]}/original").status_code == 200
         assert post(service, f"undo/{first['undo']['id']}") == {"restored": 2, "left": 0}
-        assert service.database[COLLECTION].get(ids) == []
+        assert service.database[COLLECTION].records.get(ids) == []
         assert kept() == []
         add("last")
         post(service, "removals", {"ids": ids})
@@ -123,7 +126,7 @@ def test_an_added_picture_is_taken_out_again(
 
 def test_only_so_much_is_kept_and_for_so_long(service: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     handle, now, deleted = service.database[COLLECTION], [0.0], list[Path]()
-    snapshot = handle.snapshot([one.id for one in handle.read()[0][:10]])
+    snapshot = handle.records.snapshot([one.id for one in handle.vectors.read()[0][:10]])
     changes = UndoCache(deleted.extend, lambda: now[0])
     monkeypatch.setattr(undo, "MOST_BYTES", 2 * snapshot.nbytes)
     names = [changes.put(snapshot, {}, [Path(f"{each}.jpg")]) for each in range(3)]

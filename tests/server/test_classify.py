@@ -83,7 +83,7 @@ def test_pictures_are_labelled_as_on_the_command_line(
 def test_an_approximate_index_is_used_and_named(
     service: InProcess, typed: Typed, strangers: list[Path]
 ) -> None:
-    built = service.database[COLLECTION].build_index()
+    built = service.database[COLLECTION].vectors.build_index()
     answer = classified(service, {"by": "label", "approximate": True}, strangers)
     expected = typed("classify", *strangers, "--by", "label", "--approximate")
     assert figures(answer["predictions"]) == figures(expected)
@@ -176,7 +176,7 @@ def test_no_more_pictures_are_taken_than_is_said(
     make_service: Callable[..., InProcess], strangers: list[Path]
 ) -> None:
     service = make_service(max_images=3)
-    identity = service.database[COLLECTION].read()[0][0].id
+    identity = service.database[COLLECTION].vectors.read()[0][0].id
     query = {"by": "label", "images": [data_url(strangers[0])], "ids": [identity]}
     assert len(classified(service, query, strangers[:1])["predictions"]) == 3
     for pictures in (2, 4):
@@ -196,7 +196,7 @@ def test_a_judge_is_asked_again_when_the_collection_has_changed(
     query = {"by": "label"}
     before = classified(service, query, strangers[:3])
     count = there(before["judged"])
-    local = [r.id for r in service.database[COLLECTION].read({"label": ["local"]})[0]]
+    local = [r.id for r in service.database[COLLECTION].vectors.read({"label": ["local"]})[0]]
     for identity in local[:10]:
         answer = service.client.delete(f"/v1/collections/{COLLECTION}/images/{identity}")
         assert answer.status_code == 204
@@ -265,7 +265,7 @@ def other_store(request: pytest.FixtureRequest, cache: Path, pictures: Path) -> 
 def test_other_stores_answer_the_same(
     service: InProcess, other_store: str, cache: Path, pictures: Path, strangers: list[Path]
 ) -> None:
-    identity = service.database[COLLECTION].read()[0][0].id
+    identity = service.database[COLLECTION].vectors.read()[0][0].id
     asked: list[tuple[str, dict[str, Any], list[Path]]] = [
         ("search", {"k": 60}, strangers[:1]),
         ("search", {"k": 20, "offset": 15, "where": {"mixed": [1, "1"]}}, strangers[:1]),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lookalike.schemas.values import Image
-from lookalike.server.http.csv_answers import csv_text, row_of
+from lookalike.server.http.csv_answers import Columns, csv_text
 from tests.server.test_jobs import BASE, done, got
 from tests.service import COLLECTION, InProcess
 
@@ -28,7 +28,7 @@ def rows(service: InProcess, path: str, **query: Any) -> list[dict[str, str]]:
 
 
 def test_mistakes_are_all_in_the_file_whatever_the_page(service: InProcess) -> None:
-    records, _ = service.database[COLLECTION].read()
+    records, _ = service.database[COLLECTION].vectors.read()
     for record in records[:3]:
         service.database.store.relabel(COLLECTION, [(record.id, {**record.fields, "label": EVIL}, {})])
     job = done(service, "evaluations", {"by": "label"})
@@ -38,7 +38,7 @@ def test_mistakes_are_all_in_the_file_whatever_the_page(service: InProcess) -> N
     for one, other in zip(found, page["images"], strict=True):
         for name in ("label", "predicted"):
             assert one[name] == (f"'{EVIL}" if other[name] == EVIL else other[name])
-        assert one["fields.label"] == one["label"]
+        assert one["field.label"] == one["label"]
         assert float(one["share"]) == other["share"]
         assert one["neighbours"] == "; ".join(each["name"] for each in other["neighbours"])
     assert len(rows(service, f"{job}/evaluation/images")) == 60
@@ -59,7 +59,7 @@ def test_every_list_of_an_audit_is_a_file(service: InProcess) -> None:
         for one, other in zip(found, page[part], strict=True):
             if "image" in other:
                 assert (one["id"], one["name"]) == (other["image"]["id"], other["image"]["name"])
-    assert {"label", "suggested", "score", "fields.label"} <= set(rows(service, f"{job}/audit")[0])
+    assert {"label", "suggested", "score", "field.label"} <= set(rows(service, f"{job}/audit")[0])
 
 
 def test_results_of_a_search_are_a_file(service: InProcess) -> None:
@@ -84,16 +84,17 @@ def test_no_cell_is_calculated(text: str) -> None:
 
 def test_cells_are_what_they_were() -> None:
     fields = {'a "b", c': 'two\nlines, "quoted"', "n": -1.5, "t": True, "half": "\ud800", "한국": "붓"}
-    row = row_of(Image(id="0" * 32, name="a,b.png", fields=fields))
-    text = csv_text(list(row), [row, {}], head=True).decode("utf-8-sig")
+    columns = Columns(Image, fields)
+    row = columns.row(Image(id="0" * 32, name="a,b.png", fields={**fields, "new": "since then"}))
+    text = csv_text(columns.names, [row, {}], head=True).decode("utf-8-sig")
     (found, empty) = csv.DictReader(io.StringIO(text, newline=""))
     assert found == {
         "id": "0" * 32,
         "name": "a,b.png",
-        'fields.a "b", c': 'two\nlines, "quoted"',
-        "fields.n": "-1.5",
-        "fields.t": "true",
-        "fields.half": "\\ud800",
-        "fields.한국": "붓",
+        'a "b", c': 'two\nlines, "quoted"',
+        "n": "-1.5",
+        "t": "true",
+        "half": "\\ud800",
+        "한국": "붓",
     }
     assert set(empty.values()) == {""}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 from lookalike.server.routes.downloads import _paths
@@ -30,10 +31,38 @@ def test_a_table_has_the_chosen_in_their_order_with_their_fields(service: InProc
     place = str(uri_path(service.database[COLLECTION].record(ids[0]).uri).parent)
     assert place not in answer.text
     assert [row["name"] for row in rows] == [hits[2]["name"], hits[0]["name"]]
-    assert [row["fields.label"] for row in rows] == [hits[2]["fields"]["label"], hits[0]["fields"]["label"]]
+    assert [row["label"] for row in rows] == [hits[2]["fields"]["label"], hits[0]["fields"]["label"]]
     path = rows[0]["link"].removeprefix("http://127.0.0.1:8000")
     assert path.startswith("/v1/")
     assert service.client.get(path).content
+
+
+def test_labels_are_put_right_in_the_table_and_read_back(service: InProcess, tmp_path: Path) -> None:
+    collection = service.database[COLLECTION]
+    first, second = collection.vectors.read()[0][:2]
+    for name in ("id", "name", "field.id"):
+        service.database.store.relabel(
+            COLLECTION, [(each.id, {**each.fields, name: "-1"}, {}) for each in (first, second)]
+        )
+        first, second = collection.records.get([first.id, second.id])
+    answer = service.client.post(ADDRESS, json={"ids": [first.id, second.id]})
+    head, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
+    assert head[:4] == ["id", "name", "uri", "link"]
+    assert sorted(head[4:]) == ["field.field.id", "field.id", "field.name", "label", "mixed"]
+    rows[0][head.index("label")] = "global"
+    rows[1][head.index("field.id")] = "seven"
+    rows[1][head.index("field.field.id")] = "eight"
+    table = tmp_path / "images.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    said = collection.corrections.read(table, fields=["label", "id", "name", "field.id"])
+    assert said.skipped == []
+    done = collection.corrections.apply(said.corrections)
+    changes = {each.after.id: each.changes for each in done}
+    assert changes == {
+        first.id: {} if first.fields["label"] == "global" else {"label": (first.fields["label"], "global")},
+        second.id: {"id": ("-1", "seven"), "field.id": ("-1", "eight")},
+    }
 
 
 def test_an_archive_has_the_table_and_a_link_for_each(service: InProcess) -> None:

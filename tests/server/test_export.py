@@ -19,7 +19,7 @@ def test_a_table_has_ids_names_and_fields_and_no_place_of_this_machine(service: 
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''{COLLECTION}.csv"
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
-    records, vectors = service.database[COLLECTION].read()
+    records, vectors = service.database[COLLECTION].vectors.read()
     assert [row["id"] for row in rows] == [record.id for record in records]
     assert [row["label"] for row in rows] == [record.fields["label"] for record in records]
     assert [row["name"] for row in rows] == [service.service.roots.name(record) for record in records]
@@ -34,7 +34,7 @@ def test_a_table_has_ids_names_and_fields_and_no_place_of_this_machine(service: 
 def test_a_filter_or_ids_choose(service: InProcess) -> None:
     where = {"where": json.dumps({"label": ["local"]}), "format": "jsonl"}
     lines = service.client.get(EXPORT, params=where).text.splitlines()
-    records = service.database[COLLECTION].read({"label": "local"})[0]
+    records = service.database[COLLECTION].vectors.read({"label": "local"})[0]
     assert [json.loads(line)["id"] for line in lines] == [record.id for record in records]
     ids = [record.id for record in records[::-5]]
     lines = service.client.get(EXPORT, params={"format": "jsonl", "id": ids}).text.splitlines()

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def frames(service: InProcess, root: Path) -> dict[str, Record]:
     service.database[MINE].index(root, frames="every:1s")
-    return {uri_text(one.uri).rpartition("/")[2]: one for one in service.database[MINE].read()[0]}
+    return {uri_text(one.uri).rpartition("/")[2]: one for one in service.database[MINE].vectors.read()[0]}
 
 
 def address(one: Record, what: str = "") -> str:
@@ -88,7 +88,7 @@ def test_nothing_but_films_below_what_was_indexed_is_given(
     text = root / "notes.txt"
     text.write_text("secret")
     (root / "link.mp4").symlink_to(secret)
-    _, vectors = service.database[MINE].read()
+    _, vectors = service.database[MINE].vectors.read()
     space = service.database[MINE].info().space
     for path, status in ((secret, 403), (text, 404), (root / "link.mp4", 403)):
         found = path.stat()
@@ -98,6 +98,24 @@ def test_nothing_but_films_below_what_was_indexed_is_given(
         assert service.client.get(address(forged, "/film")).status_code == status, path
         assert service.client.get(address(forged, "/thumbnail")).status_code in (403, 409, 422), path
         assert service.client.get(address(forged, "/original")).status_code in (403, 409, 422), path
+
+
+def test_a_frame_behind_a_link_is_shown_and_its_film_is_not(
+    service: InProcess, root: Path, tmp_path: Path
+) -> None:
+    """A frame has a digest; of a film only size and time are known, which whoever lays a link can read."""
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "b.mp4"
+    link.symlink_to(root / "a" / "하나.mp4")
+    service.database[MINE].index(tmp_path / "links", frames="every:1s")
+    one = service.database[MINE].vectors.read()[0][1]
+    for what, status in (("/original", 200), ("/thumbnail", 200), ("/film", 403)):
+        assert service.client.get(address(one, what)).status_code == status, what
+    link.unlink()
+    film(tmp_path / "other.mp4", codec="libx264", seconds=1)
+    link.symlink_to(tmp_path / "other.mp4")
+    for what in ("/original", "/thumbnail", "/film"):
+        assert service.client.get(address(one, what)).status_code == 403, what
 
 
 def test_a_film_that_changed_is_not_shown(service: InProcess, frames: dict[str, Record], root: Path) -> None:
@@ -110,6 +128,6 @@ def test_a_film_that_changed_is_not_shown(service: InProcess, frames: dict[str, 
 
 
 def test_an_image_is_no_film(service: InProcess) -> None:
-    one = service.database["textile"].read()[0][0]
+    one = service.database["textile"].vectors.read()[0][0]
     assert service.client.get(f"/v1/collections/textile/images/{one.id}/film").status_code == 404
     assert service.client.get(f"/v1/collections/textile/images/{one.id}").json()["time"] is None

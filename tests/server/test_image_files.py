@@ -25,7 +25,7 @@ from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, reme
 from lookalike.server.caches.thumbnails import ThumbnailCache
 from lookalike.server.routes.image_files import disposition
 from lookalike.server.settings import Settings
-from lookalike.types import Record
+from lookalike.types import ROW, Record
 from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.mean_colours import picture, save
@@ -36,13 +36,13 @@ MINE = "mine"
 
 
 def some(service: InProcess) -> Record:
-    return service.database[COLLECTION].read()[0][0]
+    return service.database[COLLECTION].vectors.read()[0][0]
 
 
 def index(service: InProcess, *folders: Path, name: str = MINE) -> dict[str, Record]:
     """Index folders without labels, and return the records by the names of their files."""
     service.database[name].index(folders, labels="none")
-    return {path_of(one).name: one for one in service.database[name].read()[0]}
+    return {path_of(one).name: one for one in service.database[name].vectors.read()[0]}
 
 
 def path_of(one: Record) -> Path:
@@ -242,25 +242,74 @@ def test_a_file_that_is_gone_or_another_by_now_is_not_shown(service: InProcess, 
         assert str(tmp_path) not in refused(service, records[f"{name}.png"], status)
 
 
-def test_a_link_does_not_lead_out_of_the_roots(
+def test_what_links_lead_to_is_shown_where_it_is_what_was_indexed(
     make_service: Callable[..., InProcess], tmp_path: Path
 ) -> None:
-    secret, folder = tmp_path / "secret", tmp_path / "mine"
-    save(secret / "kept.png", 1)
-    save(folder / "own.png", 2)
-    (folder / "link.png").symlink_to(secret / "kept.png")
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "mine"
+    for place, name in enumerate(("kept", "changed", "longer", "gone", "turned")):
+        save(elsewhere / f"{name}.png", place)
+    save(folder / "own.png", 9)
+    (folder / "link.png").symlink_to(elsewhere / "turned.png")
     (folder / "inside.png").symlink_to(folder / "own.png")
-    (folder / "deep").symlink_to(secret)
+    (folder / "deep").symlink_to(elsewhere)
     service = make_service()
     records = index(service, folder)
-    assert {"own.png", "link.png", "inside.png", "kept.png"} == set(records)
-    for name in ("own.png", "inside.png"):
-        assert service.client.get(address(records[name], "original")).status_code == 200
-    for name in ("link.png", "kept.png"):
-        assert "--root" in refused(service, records[name], 403)
-    allowed = make_service(roots=(secret,))
-    for one in records.values():
-        assert allowed.client.get(address(one, "original")).status_code == 200
+    for name, one in records.items():
+        shown = service.client.get(address(one, "original"))
+        assert (shown.status_code, shown.content) == (200, path_of(one).read_bytes()), name
+        assert service.client.get(address(one, "thumbnail")).status_code == 200, name
+
+    known = (elsewhere / "changed.png").read_bytes()
+    (elsewhere / "changed.png").write_bytes(known[:-1] + b"x")  # as large as before
+    (elsewhere / "longer.png").write_bytes(known + b"x")
+    (elsewhere / "gone.png").unlink()
+    (folder / "link.png").unlink()
+    secret = tmp_path / "secret.txt"
+    secret.write_bytes(b"root:x:0:0".ljust(records["link.png"].size))
+    statuses = {"changed.png": 409, "longer.png": 403, "gone.png": 403}
+    for name, status in statuses.items():
+        assert str(tmp_path) not in refused(service, records[name], status)
+    # A link that is turned shows nothing, be it a picture, a file of the very size, a device or nothing.
+    for target, status in (
+        (elsewhere / "kept.png", 403),
+        (Path("/etc/passwd"), 403),
+        (Path("/proc/self/environ"), 403),
+        (Path("/dev/zero"), 403),
+        (tmp_path / "nothing.png", 403),
+        (elsewhere, 403),
+        (secret, 409),
+    ):
+        (folder / "link.png").symlink_to(target)
+        if target.name == "kept.png":
+            target.write_bytes(target.read_bytes() + b"x")
+        assert "link.png" not in refused(service, records["link.png"], status)
+        (folder / "link.png").unlink()
+    allowed = make_service(roots=(elsewhere,))
+    refused(allowed, records["gone.png"], 404)
+    refused(allowed, records["longer.png"], 409)
+
+
+@pytest.mark.parametrize("digest", ["file", "row"])
+def test_a_link_shows_no_file_that_is_no_picture(service: InProcess, tmp_path: Path, digest: str) -> None:
+    """Whoever writes to the store and to the folder may know the digest of a file, and of a row need not."""
+    index(service, save(tmp_path / "mine" / "own.png", 2).parent)
+    notes, link = tmp_path / "notes.txt", tmp_path / "mine" / "link.png"
+    notes.write_text("mine alone")
+    if digest == "row":
+        save(notes.with_suffix(".png"), 1).rename(notes)
+    link.symlink_to(notes)
+    content = notes.read_bytes()
+    said = hashlib.sha256(content).hexdigest() if digest == "file" else f"{ROW}7"
+    uri = file_uri(link)
+    made = Record(record_id(uri), uri, said, {}, {}, len(content), 1)
+    info, vectors = service.database[MINE].info(), service.database[MINE].vectors.read()[1]
+    service.database.store.put(MINE, [made], {info.space: vectors[:1]})
+    statuses = {
+        what: service.client.get(address(made, what)).status_code for what in ("original", "thumbnail")
+    }
+    assert statuses == (
+        {"original": 409, "thumbnail": 422} if digest == "file" else dict.fromkeys(statuses, 403)
+    )
 
 
 def test_a_folder_that_is_a_link_may_lead_elsewhere_one_day(service: InProcess, tmp_path: Path) -> None:
@@ -322,7 +371,7 @@ def test_a_record_alone_opens_no_file(service: InProcess, tmp_path: Path) -> Non
         for uri in uris
     ]
     collection = service.database.store.collection(MINE)
-    vectors = service.database[MINE].read()[1].repeat(len(made), axis=0)
+    vectors = service.database[MINE].vectors.read()[1].repeat(len(made), axis=0)
     service.database.store.put(MINE, made, {collection.space: vectors})
     for one in made:
         refused(service, one, 403)
@@ -337,7 +386,7 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         save(folder / "good" / f"{number}.png", number)
     lookalike("index", folder, "--collection", MINE)
     with in_process(lookalike.store, cache, Settings()) as service:
-        one = service.database[MINE].read()[0][0]
+        one = service.database[MINE].vectors.read()[0][0]
         assert service.client.get(address(one, "original")).status_code == 200
         shown = service.client.get(f"/v1/collections/{MINE}/images/{one.id}").json()
         assert shown["name"] == f"good/{path_of(one).name}"
@@ -345,9 +394,9 @@ def test_what_was_indexed_here_is_shown_until_its_collection_is_deleted(
         # While it runs, another process indexes a folder, and deletes the collection.
         save(tmp_path / "more" / "9.png", 9)
         lookalike("index", tmp_path / "more", "--collection", MINE)
-        (other,) = [each for each in service.database[MINE].read()[0] if each.uri.endswith("/9.png")]
+        (other,) = [each for each in service.database[MINE].vectors.read()[0] if each.uri.endswith("/9.png")]
         assert service.client.get(address(other, "thumbnail")).status_code == 200
-        records, vectors = service.database[MINE].read()
+        records, vectors = service.database[MINE].vectors.read()
         space = service.database.store.collection(MINE).space
         lookalike("delete", MINE, "--yes")
         assert service.client.get(address(one, "original")).status_code == 404
@@ -412,11 +461,11 @@ def test_a_single_file_that_was_indexed_is_shown_and_not_its_neighbours(
 ) -> None:
     file, neighbour = save(tmp_path / "mine" / "a.png", 1), save(tmp_path / "mine" / "b.png", 2)
     service.database[MINE].index([file], labels="none")
-    (one,) = service.database[MINE].read()[0]
+    (one,) = service.database[MINE].vectors.read()[0]
     assert service.client.get(address(one, "original")).content == file.read_bytes()
     service.database["all"].index([neighbour.parent], labels="none")
     forget_indexed(service.database.cache, service.database.url, "all")
-    for each in service.database["all"].read()[0]:
+    for each in service.database["all"].vectors.read()[0]:
         refused(service, each, 403, "all")
 
 
@@ -451,10 +500,10 @@ def test_the_threads_that_draw_do_not_keep_searches_waiting(service: InProcess, 
     begun, go_on = threading.Event(), threading.Event()
     opened = service.service.roots.open
 
-    def hang(collection: str, record: Record) -> object:
+    def hang(collection: str, record: Record, *, compared: bool) -> object:
         begun.set()
         assert go_on.wait(30)
-        return opened(collection, record)
+        return opened(collection, record, compared=compared)
 
     service.service.roots.open = hang  # type: ignore[method-assign,assignment]
     answers: list[int] = []

@@ -24,7 +24,7 @@ from PIL import Image
 from lookalike.database import Database
 from lookalike.server.auth.keys import new_key
 from lookalike.server.caches import field_counts
-from lookalike.testing.stores import STRANGE_TEXTS
+from lookalike.testing.samples import STRANGE_TEXTS
 from lookalike.types import Record
 from lookalike.uris import file_uri, record_id, uri_path
 from tests.mean_colours import picture, save
@@ -82,7 +82,7 @@ def get(service: InProcess, identity: str) -> Any:
 
 
 def some(service: InProcess) -> Record:
-    return service.database[COLLECTION].read()[0][0]
+    return service.database[COLLECTION].vectors.read()[0][0]
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -503,7 +503,7 @@ def test_a_file_that_another_record_refers_to_stays(writable: InProcess, uploads
     one, other = (image["id"] for image in images)
     collection = store.collection(COLLECTION)
     store.create("second", collection.space)
-    records, vectors = writable.database[COLLECTION].read()
+    records, vectors = writable.database[COLLECTION].vectors.read()
     row = [record.id for record in records].index(one)
     store.put("second", [records[row]], {collection.space: vectors[row : row + 1]})
     assert writable.client.delete(f"{BASE}/images/{one}").status_code == 204
@@ -528,7 +528,7 @@ def test_only_files_that_were_added_are_deleted_even_where_uploads_is_ones_own_f
         save(own / "textile" / "ab" / f"{number}.png", number)
     service = make_service(uploads=own)
     service.database["mine"].index([own])
-    for one in service.database["mine"].read()[0][:1]:
+    for one in service.database["mine"].vectors.read()[0][:1]:
         assert service.client.delete(f"/v1/collections/mine/images/{one.id}").status_code == 204
     assert service.client.delete("/v1/collections/mine").json() == {"deleted": 2}
     assert len(files_below(own)) == 3
@@ -654,7 +654,7 @@ def test_values_are_counted_by_field_the_most_frequent_first(service: InProcess)
 
 
 def test_of_many_values_the_first_are_listed(service: InProcess) -> None:
-    _, vectors = service.database[COLLECTION].read()
+    _, vectors = service.database[COLLECTION].vectors.read()
     made = [
         Record(
             record_id(f"file:///x/{n}"), f"file:///x/{n}", "0" * 64, {"n": n % 250, "one": n % 2}, {}, 1, 1

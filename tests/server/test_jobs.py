@@ -188,7 +188,7 @@ def test_a_fitted_collection_is_judged_in_folds_as_on_the_command_line(
     assert same({name: found[name] for name in expected}, expected)
     points = got(service, f"{done(service, 'maps', {'by': 'label'})}/map")
     # The map of a fitted collection is that of its own vectors, as in the report.
-    expected_points, variance = plane(service.database[COLLECTION].read()[1])
+    expected_points, variance = plane(service.database[COLLECTION].vectors.read()[1])
     np.testing.assert_allclose(np.transpose([points["x"], points["y"]]), expected_points, atol=1e-5)
     assert points["variance"] == pytest.approx(variance)
 
@@ -218,7 +218,7 @@ def test_a_cell_of_the_confusion_matrix_opens_its_images(service: InProcess) -> 
 
 def test_an_audit_says_what_the_command_line_says(service: InProcess, typed: Typed, pictures: Path) -> None:
     """With a label of nobody else's, copies of which one has another label, and an image without any."""
-    records, _ = service.database[COLLECTION].read()
+    records, _ = service.database[COLLECTION].vectors.read()
     fields = [dict(record.fields) for record in records]
     fields[0]["label"] = "alone"
     del fields[1]["label"]
@@ -228,7 +228,7 @@ def test_an_audit_says_what_the_command_line_says(service: InProcess, typed: Typ
         COLLECTION, [(record.id, each, {}) for record, each in zip(records, fields, strict=True)]
     )
     copies = [(records[4], "copy 1.jpg", "train"), (records[4], "copy 2.jpg", "test")]
-    by_id = {record.id: row for record, row in zip(*service.database[COLLECTION].read(), strict=True)}
+    by_id = {record.id: row for record, row in zip(*service.database[COLLECTION].vectors.read(), strict=True)}
     for record, name, split in copies:
         uri = (pictures / name).as_uri()
         copy = Record(record_id(uri), uri, record.digest, {"label": name, "split": split}, {}, 1, 1)
@@ -284,7 +284,7 @@ def flat(finding: dict[str, Any]) -> dict[str, Any]:
 def test_an_audit_without_labels_measures_the_pictures_that_may_be_shown(
     service: InProcess, pictures: Path, tmp_path: Path
 ) -> None:
-    records, vectors = service.database[COLLECTION].read()
+    records, vectors = service.database[COLLECTION].vectors.read()
     space = service.database[COLLECTION].info().space
     for digit, path in (("e", tmp_path / "secret.jpg"), ("f", pictures / "gone.jpg")):
         if digit == "e":
@@ -369,7 +369,7 @@ def test_after_a_correction_the_stale_opposite_is_not_offered(service: InProcess
 def test_a_map_is_that_of_the_report(service: InProcess) -> None:
     found = got(service, f"{done(service, 'maps', {'by': 'label'})}/map")
     MapAnswer.model_validate(found)
-    records, vectors = service.database[COLLECTION].read()
+    records, vectors = service.database[COLLECTION].vectors.read()
     points, variance = plane(vectors)
     assert found["ids"] == [record.id for record in records]
     assert found["names"] == ["/".join(uri_path(record.uri).parts[-2:]) for record in records]
@@ -388,7 +388,7 @@ def test_a_map_is_that_of_the_report(service: InProcess) -> None:
 
 def test_a_map_of_many_images_has_some_of_them_and_the_most_frequent_labels(many: InProcess) -> None:
     found = got(many, f"{done(many, 'maps', {'by': 'label'}, 'many')}/map")
-    records, vectors = many.database["many"].read()
+    records, vectors = many.database["many"].vectors.read()
     rows = evenly(MANY, MOST_POINTS).tolist()
     assert (found["images"], found["drawn"], len(rows)) == (MANY, MOST_POINTS, MOST_POINTS)
     assert found["ids"] == [records[row].id for row in rows]
@@ -505,7 +505,7 @@ def test_an_indexing_that_is_cancelled_is_completed_by_the_next(
 ) -> None:
     service.database["mine"].index([textile / "local"])
     service.database["mine"].index([textile])
-    service.database["mine"].remove([record.id for record in service.database["mine"].read()[0]])
+    service.database["mine"].remove([record.id for record in service.database["mine"].vectors.read()[0]])
     monkeypatch.setattr(batch, "BATCH_RECORDS", 8)
     jobs = service.service.jobs
     waits, goes_on = threading.Event(), threading.Event()
@@ -605,7 +605,7 @@ def test_the_database_tells_how_far_it_is(
 
 
 def test_searches_are_answered_while_a_job_runs(many: InProcess) -> None:
-    identity = many.database["many"].read()[0][0].id
+    identity = many.database["many"].vectors.read()[0][0].id
     job = start(many, "evaluations", LONG, "many")
     until(lambda: look(many, job)["done"] > 0)
     query = {"terms": [{"id": identity}], "k": 3}

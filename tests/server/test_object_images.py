@@ -28,7 +28,7 @@ def png(seed: int) -> bytes:
 
 def index(service: InProcess, bucket: Bucket, key: str = "parts") -> dict[str, Record]:
     service.database[MINE].index(bucket.path(key), labels="folders")
-    return {uri_text(one.uri).rpartition("/")[2]: one for one in service.database[MINE].read()[0]}
+    return {uri_text(one.uri).rpartition("/")[2]: one for one in service.database[MINE].vectors.read()[0]}
 
 
 def address(one: Record, what: str) -> str:
@@ -63,7 +63,7 @@ def test_nothing_else_is_shown(service: InProcess, bucket: Bucket) -> None:
     for key in ("secret/b.png", "partsx/c.png", "parts/../secret/b.png", "parts//../secret/b.png"):
         uri = f"{bucket.uri}/{key}"
         other = Record(record_id(uri), uri, one.digest, {}, {}, one.size, one.modified_ns)
-        service.database.store.put(MINE, [other], {mine.info().space: mine.read()[1][:1]})
+        service.database.store.put(MINE, [other], {mine.info().space: mine.vectors.read()[1][:1]})
         for what in ("original", "thumbnail"):
             answer = service.client.get(address(other, what))
             assert (answer.status_code, what) == (403, what)

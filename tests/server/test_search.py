@@ -154,7 +154,7 @@ def test_values_of_different_types_are_different(service: InProcess, strangers: 
 def test_an_approximate_search_says_so(service: InProcess, typed: Typed, strangers: list[Path]) -> None:
     exact = service.ask("search", {"approximate": True}, strangers[:1])
     assert exact["approximation"] is None
-    built = service.database[COLLECTION].build_index()
+    built = service.database[COLLECTION].vectors.build_index()
     answer = service.ask("search", {"approximate": True}, strangers[:1])
     assert hits(answer) == lines(typed("search", strangers[0], "--approximate"))
     assert answer["approximation"] == {
@@ -245,7 +245,7 @@ REFUSED: list[tuple[dict[str, Any], int, int, str]] = [
 
 
 def test_a_vector_that_was_computed_elsewhere_finds_its_neighbours(service: InProcess) -> None:
-    records, vectors = service.database[COLLECTION].read()
+    records, vectors = service.database[COLLECTION].vectors.read()
     query = {"terms": [{"vector": (3 * vectors[7]).tolist()}], "k": 3}
     found = service.ask("search", query)["hits"]
     by_id = service.ask("search", {"terms": [{"id": records[7].id}], "k": 3})["hits"]
@@ -327,7 +327,7 @@ def test_only_collections_that_are_served_are_there(
     make_service: Callable[..., InProcess], strangers: list[Path]
 ) -> None:
     service = make_service(collections=("others",))
-    record = service.database[COLLECTION].read()[0][0].id
+    record = service.database[COLLECTION].vectors.read()[0][0].id
     for query in ({"terms": [{"id": record}]}, {"terms": [{"image": data_url(strangers[0])}]}):
         problem = service.ask("search", query, status=404)
         assert problem["error"] == "CollectionNotFound"
@@ -382,7 +382,7 @@ def test_an_empty_collection_is_no_fault_of_the_service(
     service: InProcess, tmp_path: Path, strangers: list[Path]
 ) -> None:
     service.database.store.remove(
-        COLLECTION, [record.id for record in service.database[COLLECTION].read()[0]]
+        COLLECTION, [record.id for record in service.database[COLLECTION].vectors.read()[0]]
     )
     problem = service.ask("search", {}, strangers[:1], status=409)
     assert problem["error"] == "CollectionEmpty"

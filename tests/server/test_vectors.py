@@ -56,7 +56,7 @@ def hits(service: InProcess, **query: Any) -> list[tuple[str, float]]:
 
 
 def first(service: InProcess) -> str:
-    return service.database[COLLECTION].read()[0][0].id
+    return service.database[COLLECTION].vectors.read()[0][0].id
 
 
 def test_a_further_vector_is_made_chosen_and_dropped(service: InProcess) -> None:
@@ -169,7 +169,7 @@ def test_a_vector_whose_model_is_not_here_is_named_in_the_log_and_the_others_are
     make_service: Callable[..., InProcess], store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = make_service()
-    records, rows = service.database[COLLECTION].read()
+    records, rows = service.database[COLLECTION].vectors.read()
     space = Space("no-such-model", "0" * 64, rows.shape[1])
     service.database.store.add_vector(COLLECTION, "strange", space)
     service.database.store.fill(COLLECTION, space, records, rows)

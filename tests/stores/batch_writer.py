@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import SPACE, corners, record
+from lookalike.testing.samples import SPACE, corners, record
 
 BATCH = 20
 """Records of a batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import CORNERS, FITTED, REFITTED, SPACE, nearest, record, turned
+from lookalike.testing.samples import CORNERS, FITTED, REFITTED, SPACE, nearest, record, turned
 
 if TYPE_CHECKING:
     from lookalike.stores.store import Store

@@ -22,7 +22,7 @@ from lookalike.embedders.feature_cache import FeatureCache, sound_features
 from lookalike.metric_learning.corrections import correct
 from lookalike.stores.registry import open_store
 from lookalike.stores.verification import vector_fault, verify_vectors
-from lookalike.testing.stores import flipped, random_vectors, record
+from lookalike.testing.samples import flipped, random_vectors, record
 from lookalike.uris import file_uri, record_id
 from tests.conftest import CommandLine
 from tests.service import in_process, until

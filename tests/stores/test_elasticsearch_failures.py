@@ -35,7 +35,7 @@ from lookalike.errors import (
 from lookalike.ingest.completion import complete_vectors
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from lookalike.testing.samples import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from lookalike.vectors.metric import normalise
 from tests.forked_programs import ForkedProgram
 from tests.servers.elasticsearch import (
@@ -351,7 +351,7 @@ from pathlib import Path
 from lookalike.metric_learning.fitting import fit
 from lookalike.stores.elasticsearch import backend
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import CORNERS, SPACE, record
+from lookalike.testing.samples import CORNERS, SPACE, record
 
 write = backend.put_documents
 

@@ -35,15 +35,13 @@ from lookalike.stores.elasticsearch.connection import ElasticsearchClient
 from lookalike.stores.elasticsearch.records import decimals
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import (
+from lookalike.testing.samples import (
     CORNERS,
     FITTED,
     REFITTED,
     SPACE,
     STRANGE_TEXTS,
     WORDS,
-    Damage,
-    StoreContract,
     exchange,
     fill,
     flipped,
@@ -54,6 +52,8 @@ from lookalike.testing.stores import (
     scanned,
     turned,
 )
+from lookalike.testing.store_contract.damage import Damage
+from lookalike.testing.stores import StoreContract
 from lookalike.types import Space, Vectors
 from lookalike.uris import file_uri
 

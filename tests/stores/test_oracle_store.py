@@ -82,16 +82,10 @@ from lookalike.stores.sql import AnswerLimit
 from lookalike.stores.store import Store
 from lookalike.stores.stored import stored_record
 from lookalike.stores.verification import CHANGED_LABELS, read_record
+from lookalike.testing.samples import CORNERS, SPACE, STRANGE_TEXTS, flipped, record
+from lookalike.testing.store_contract.damage import Damage
 from lookalike.testing.store_model import same
-from lookalike.testing.stores import (
-    CORNERS,
-    SPACE,
-    STRANGE_TEXTS,
-    Damage,
-    StoreContract,
-    flipped,
-    record,
-)
+from lookalike.testing.stores import StoreContract
 from lookalike.types import Approximation, Space, Stamp
 from tests.servers.oracle import Recorder, driver_error, oracle_url, placeholders, recorder
 from tests.servers.oracle_on_sqlite import OracleOnSqlite, oracle_on_sqlite

@@ -31,7 +31,7 @@ from lookalike.errors import (
     Unanswerable,
 )
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
+from lookalike.testing.samples import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from tests.forked_programs import ForkedProgram
 from tests.servers.postgres import PASSWORD, PostgresProcess, free_port, postgres_process
 from tests.stores.batch_writer import BATCH, write_batches

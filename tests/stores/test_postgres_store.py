@@ -37,7 +37,7 @@ from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.sql import AnswerLimit
-from lookalike.testing.stores import (
+from lookalike.testing.samples import (
     CORNERS,
     FIELDS,
     FITTED,
@@ -45,8 +45,6 @@ from lookalike.testing.stores import (
     SPACE,
     STRANGE_TEXTS,
     WORDS,
-    Damage,
-    StoreContract,
     corners,
     fill,
     flipped,
@@ -57,6 +55,8 @@ from lookalike.testing.stores import (
     scanned,
     turned,
 )
+from lookalike.testing.store_contract.damage import Damage
+from lookalike.testing.stores import StoreContract
 from lookalike.uris import file_uri, record_id
 
 if TYPE_CHECKING:
@@ -560,7 +560,7 @@ def test_two_stores_in_one_database_know_nothing_of_each_other(store: Store, pos
 
 def test_stores_made_at_once_by_threads_and_processes_agree(postgres_url: str) -> None:
     program = (
-        "import sys\nfrom lookalike.testing.stores import SPACE, corners, record\n"
+        "import sys\nfrom lookalike.testing.samples import SPACE, corners, record\n"
         "from lookalike.stores.registry import open_store\n"
         "with open_store(sys.argv[1]) as store:\n"
         "    store.create('parts', SPACE)\n"

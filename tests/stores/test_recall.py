@@ -10,7 +10,7 @@ import pytest
 from lookalike.stores.query import Query
 from lookalike.stores.recall import measure_recall
 from lookalike.stores.store import Store
-from lookalike.testing.stores import SPACE, put, random_vectors, record
+from lookalike.testing.samples import SPACE, put, random_vectors, record
 from lookalike.types import Neighbour
 
 

@@ -20,7 +20,7 @@ from lookalike.stores.registry import open_store
 from lookalike.stores.sqlite.shortlist import compressed, search
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, find_centres
 from lookalike.stores.store import Store
-from lookalike.testing.stores import nearest, put, random_vectors, record
+from lookalike.testing.samples import nearest, put, random_vectors, record
 from lookalike.types import Space
 from lookalike.uris import record_id
 from lookalike.vectors.nearest import nearest_rows
@@ -424,7 +424,7 @@ SEARCH = """
 import sys
 from tests.stores.test_shortlist import QUERIES
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import nearest
+from lookalike.testing.samples import nearest
 with open_store(sys.argv[1]) as store:
     print(len(nearest(store, "parts", QUERIES, 10, approximate=True)[4]), len(store.problems))
 """
@@ -459,7 +459,7 @@ def test_a_disk_that_gets_full_is_named_and_loses_nothing(tmp_path: Path) -> Non
 import pathlib, sys
 from lookalike.errors import StoreFull
 from lookalike.stores.registry import open_store
-from lookalike.testing.stores import nearest, put, random_vectors, record
+from lookalike.testing.samples import nearest, put, random_vectors, record
 from tests.stores.test_shortlist import QUERIES, SPACE, ask
 folder = pathlib.Path(sys.argv[1])
 with open_store(f"sqlite:///{folder}/parts.db") as store:

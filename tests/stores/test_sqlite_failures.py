@@ -19,16 +19,7 @@ import pytest
 from lookalike.errors import StoreBusy, StoreFull, StoreUnreachable
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import (
-    CORNERS,
-    SPACE,
-    corners,
-    fill,
-    nearest,
-    put,
-    record,
-    scanned,
-)
+from lookalike.testing.samples import CORNERS, SPACE, corners, fill, nearest, put, record, scanned
 from tests.forked_programs import ForkedProgram
 from tests.stores.batch_writer import BATCH, write_batches
 from tests.stores.interrupted_fits import complete_fit, fit_endlessly
@@ -46,7 +37,7 @@ WRITER = "tests.stores.batch_writer"
 # Says what came of writing and of reading, and whether one batch more or less is there afterwards.
 ATTEMPT = """
 import sys
-from lookalike.testing.stores import CORNERS, SPACE, fill, nearest, put, record, scanned
+from lookalike.testing.samples import CORNERS, SPACE, fill, nearest, put, record, scanned
 from lookalike.errors import LookalikeError
 from lookalike.stores.registry import open_store
 with open_store(sys.argv[1]) as store:
@@ -394,7 +385,7 @@ def test_a_put_that_does_not_fit_leaves_all_as_it_was(store: Store) -> None:
 # argv: a folder whose disk is small or whose files may not grow. "ballast" is given up in the end.
 FILL_UP = """
 import pathlib, resource, sys
-from lookalike.testing.stores import SPACE, corners, put, record, scanned
+from lookalike.testing.samples import SPACE, corners, put, record, scanned
 from lookalike.errors import LookalikeError
 from lookalike.stores.registry import open_store
 folder = pathlib.Path(sys.argv[1])

@@ -43,15 +43,13 @@ from lookalike.stores.sqlite.matrix import SqliteMatrix
 from lookalike.stores.sqlite.words import ids_by_words
 from lookalike.stores.store import Store
 from lookalike.stores.verification import CHANGED_VECTOR
-from lookalike.testing.stores import (
+from lookalike.testing.samples import (
     CORNERS,
     FIELDS,
     FITTED,
     SPACE,
     STRANGE_TEXTS,
     WORDS,
-    Damage,
-    StoreContract,
     corners,
     exchange,
     fill,
@@ -63,6 +61,8 @@ from lookalike.testing.stores import (
     scanned,
     turned,
 )
+from lookalike.testing.store_contract.damage import Damage
+from lookalike.testing.stores import StoreContract
 from lookalike.types import Space
 from lookalike.uris import file_uri, record_id
 
@@ -914,7 +914,7 @@ def bytes_read(url: str, call: str) -> int:
         "import sys\n"
         "from lookalike.stores.query import Query\n"
         "from lookalike.stores.registry import open_store\n"
-        "from lookalike.testing.stores import random_vectors\n"
+        "from lookalike.testing.samples import random_vectors\n"
         "def read():\n"
         "    with open('/proc/self/io') as file:\n"
         "        return int(file.readline().split()[1])\n"

@@ -10,7 +10,7 @@ from lookalike.database import Database
 from lookalike.stores import stamp_table
 from lookalike.stores.stamp_table import StampTable, read_stamps
 from lookalike.stores.store import Store
-from lookalike.testing.stores import fill
+from lookalike.testing.samples import fill
 from lookalike.types import Stamp
 from tests.mean_colours import save
 

@@ -100,7 +100,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     with Database(f"sqlite:///{root}/parts.db", cache=root / "cache") as database:
         database.use(MeanColours())
         database["parts"].index([root], model=MeanColours.name)
-        found = database["parts"].read()[0]
+        found = database["parts"].vectors.read()[0]
     return [
         replace(one, fields={**one.fields, "coin": int(coins[int(uri_path(one.uri).stem)])}) for one in found
     ]
@@ -180,7 +180,7 @@ def test_the_folds_are_those_of_the_neighbours(
         with Database(f"sqlite:///{tmp_path}/copies.db", cache=tmp_path / "cache") as database:
             database.use(MeanColours())
             database["copies"].index([path], model=MeanColours.name, labels="none")
-            (copy,) = [each for each in database["copies"].read()[0] if each.uri == path.as_uri()]
+            (copy,) = [each for each in database["copies"].vectors.read()[0] if each.uri == path.as_uri()]
         copies.append(replace(copy, fields=one.fields))
     drawn: list[list[Fold]] = []
     taken: list[tuple[list[Fold], list[TrainingSplit], Codes]] = []

@@ -38,7 +38,7 @@ from lookalike.metric_learning.fitting import fit, undo_fit
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import (
+from lookalike.testing.samples import (
     CORNERS,
     FIELDS,
     SPACE,

@@ -22,7 +22,7 @@ from lookalike.ingest.record_writer import RecordWriter
 from lookalike.metric_learning.fitting import fit
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
+from lookalike.testing.samples import FIELDS, SPACE, STRANGE_TEXTS, corners, random_vectors, record
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import parity
 from lookalike.types import Scalar, Space

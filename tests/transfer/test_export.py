@@ -38,7 +38,9 @@ def db(tmp_path: Path) -> Iterator[Database]:
         parts = database["parts"]
         parts.index(tmp_path / "pictures", model=MeanColours.name)
         # Ids are made from paths, which differ from run to run.
-        first, second, third = [one.id for one in sorted(parts.read()[0], key=lambda one: one.uri)[:3]]
+        first, second, third = [
+            one.id for one in sorted(parts.vectors.read()[0], key=lambda one: one.uri)[:3]
+        ]
         parts.correct(first, {"label": '균열/2, "deep"', "mixed": 3, "id": "X\nY", "count": 3})
         parts.correct(second, {"mixed": "3", "count": 4})
         parts.correct(third, {"mixed": True, "count": 2.5})
@@ -47,7 +49,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 def by_id(db: Database) -> Rows:
     """Return what the collection has, record by record, with its vector."""
-    records, vectors = db["parts"].read()
+    records, vectors = db["parts"].vectors.read()
     return {
         record.id: {"record": record, "vector": vector}
         for record, vector in zip(records, vectors, strict=True)
@@ -127,7 +129,7 @@ def test_csv_is_for_spreadsheets(db: Database, tmp_path: Path) -> None:
 
 def test_a_filter_is_a_part_of_it_and_the_order_that_of_ids(db: Database, tmp_path: Path) -> None:
     report = db["parts"].export(tmp_path / "some.csv", where={"label": "bad"})
-    ids = [record.id for record in db["parts"].read({"label": "bad"})[0]]
+    ids = [record.id for record in db["parts"].vectors.read({"label": "bad"})[0]]
     assert [row["id"] for row in read_csv(tmp_path / "some.csv")] == ids
     assert report.images == len(ids) < 12
     turned = b"".join(db["parts"].export_lines("jsonl", ids=ids[::-1], vectors=True)).splitlines()
@@ -176,7 +178,7 @@ def test_coco_is_read_back_with_the_corrected_labels(db: Database, tmp_path: Pat
         assert (tmp_path / "pictures" / image["file_name"]).is_file()
         assert of[image["id"]]["bbox"] == [0, 0, image["width"], image["height"]]
     db["again"].index(tmp_path / "pictures", model=MeanColours.name, labels="table")
-    again, _ = db["again"].read()
+    again, _ = db["again"].vectors.read()
     fields = {record.id: record.fields for record in again}
     assert fields == {one: each["record"].fields for one, each in by_id(db).items()}
 
@@ -214,7 +216,7 @@ def test_pictures_of_one_name_stay_apart(db: Database, tmp_path: Path) -> None:
     for number, name in enumerate(("a/x.png", "b/x.png", "c/X.png", f"d/{'한' * 70}.png"), 20):
         save(tmp_path / "more" / name, number)
     db["more"].index(tmp_path / "more", model=MeanColours.name, labels="none")
-    for record in db["more"].read()[0]:
+    for record in db["more"].vectors.read()[0]:
         db["more"].correct(record.id, {"part": 7})
     db["more"].export(tmp_path / "folder", form="imagefolder", by="part")
     names = {each.name.casefold() for each in (tmp_path / "folder" / "7").iterdir()}
@@ -227,7 +229,7 @@ def test_pictures_of_one_name_stay_apart(db: Database, tmp_path: Path) -> None:
 
 
 def test_a_table_that_a_service_sends_has_no_formulas(db: Database) -> None:
-    ids = [record.id for record in db["parts"].read()[0][:2]]
+    ids = [record.id for record in db["parts"].vectors.read()[0][:2]]
     db["parts"].correct(ids[0], {"label": "=1+1", "count": -3})
     for name_of, label in ((lambda record: f"@{record.id}", "'=1+1"), (None, "=1+1")):
         text = b"".join(db["parts"].export_lines("csv", ids=ids, name_of=name_of)).decode("utf-8-sig")

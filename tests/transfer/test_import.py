@@ -15,7 +15,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
@@ -40,7 +40,7 @@ from lookalike import (
     Vector,
 )
 from lookalike.cli import main
-from lookalike.testing.stores import random_vectors
+from lookalike.testing.samples import random_vectors
 from lookalike.transfer.imports.json_tables import json_table
 from lookalike.types import Record, Space
 from lookalike.uris import file_uri, record_id, uri_path
@@ -174,7 +174,7 @@ def test_a_table_of_another_program_answers_as_its_columns_do(
     ]
     ids = [f"part%20{n:03}" for n in range(COUNT)]
     check_answers(db, "parts", vectors, ids)
-    records = {record.id: record for record in db["parts"].get(ids)}
+    records = {record.id: record for record in db["parts"].records.get(ids)}
     for n, identity in enumerate(ids):
         row = table.iloc[n]
         expected = {"label": row["label"], "ok": bool(row["ok"])}
@@ -235,7 +235,7 @@ def test_a_folder_of_clip_retrieval(db: Database, tmp_path: Path, vectors: NDArr
     assert (report.form, report.added) == ("clip-retrieval", COUNT)
     ids = [record_id(f"file:///shots/{n}.jpg") for n in range(COUNT)]
     check_answers(db, "clip", vectors.astype(np.float16).astype(np.float32), ids)
-    assert [record.fields["caption"] for record in db["clip"].get(ids)] == [
+    assert [record.fields["caption"] for record in db["clip"].records.get(ids)] == [
         LABELS[n % 3] for n in range(COUNT)
     ]
     (tmp_path / "clip/metadata/metadata_3.parquet").unlink()
@@ -282,7 +282,7 @@ def test_an_export_of_fiftyone(
     assert (report.form, report.added) == ("FiftyOne", COUNT)
     ids = [f"{n:024x}" for n in range(COUNT)]
     check_answers(db, "fifty", vectors, ids)
-    (record,) = db["fifty"].get(ids[:1])
+    (record,) = db["fifty"].records.get(ids[:1])
     assert record.uri == file_uri(tmp_path / "data" / "0.jpg")
     assert record.fields == {"ground_truth": "good", "found": "a, b", "tags": "line 3, validation"}
     assert record.metadata["media"]["width"] == 4
@@ -326,8 +326,8 @@ def test_pictures_of_a_data_set_of_hugging_face_are_embedded(db: Database, tmp_p
     for seed in range(9):
         save(tmp_path / "pictures" / f"{seed}.png", seed)
     db["files"].index(tmp_path / "pictures", model=MeanColours.name)
-    expected = {record.digest: row.tobytes() for record, row in zip(*db["files"].read(), strict=True)}
-    records, rows = db["set"].read()
+    expected = {record.digest: row.tobytes() for record, row in zip(*db["files"].vectors.read(), strict=True)}
+    records, rows = db["set"].vectors.read()
     assert {record.digest: row.tobytes() for record, row in zip(records, rows, strict=True)} == expected
     labels = {hashlib.sha256(data).hexdigest(): LABELS[n % 3] for n, data in enumerate([*pictures[:6]])}
     labels |= {hashlib.sha256(data).hexdigest(): LABELS[n % 3] for n, data in enumerate(pictures[6:])}
@@ -344,7 +344,7 @@ def test_pictures_in_parquet_have_a_name_and_no_file(db: Database, tmp_path: Pat
     parquet.write_table(pa.table({"image": images, "key": ["a", "b", "c/d", "e"]}), tmp_path / "p.parquet")
     report = db["p"].import_vectors(tmp_path / "p.parquet", model=MeanColours.name)
     assert (report.added, len(report.skipped)) == (3, 1)
-    records, _ = db["p"].read()
+    records, _ = db["p"].vectors.read()
     assert [(record.id, record.uri) for record in records] == [
         (one, f"row:p.parquet/{one}") for one in ("a", "b", "c%2Fd")
     ]
@@ -378,7 +378,7 @@ def test_what_cannot_be_a_record_is_counted_with_an_example(db: Database, tmp_pa
     }
     assert [(each.count, each.example) for each in report.counted] == [(1, "f")]
     assert (report.rows, report.added) == (10, 2)
-    assert [record.id for record in db["odd"].read()[0]] == ["a", "f"]
+    assert [record.id for record in db["odd"].vectors.read()[0]] == ["a", "f"]
 
 
 @pytest.mark.parametrize(
@@ -413,7 +413,7 @@ def test_what_cannot_be_a_record_is_counted_with_an_example(db: Database, tmp_pa
         ("a.jsonl", '{"id": 1, "v": [1.5, 2]}\n]\n{"id": 2}', {"space": "s"}, "is no JSON"),
         ("a.parquet", "no parquet", {"space": "s"}, "cannot be read"),
         ("a.arrow", "no arrow at all", {"space": "s"}, "cannot be read"),
-        ("a.npy", "no npy", {"space": "s"}, "is no matrix of NumPy"),
+        ("a.npy", "no npy", {"space": "s"}, "is no array of NumPy"),
         ("a.xyz", "", {"space": "s"}, "are read"),
         ("samples.json", '{"samplers": []}', {"space": "s"}, "has no list 'samples'"),
     ],
@@ -454,7 +454,7 @@ def test_vectors_of_another_model_are_told_by_the_pictures(db: Database, tmp_pat
     report = db["right"].import_vectors(tmp_path / "right.parquet", model=model.name)
     assert (report.verified, report.doubtful) == (4, False)
     assert report.similarity == pytest.approx(1, abs=1e-5)
-    (record, *_), _ = db["right"].read()
+    (record, *_), _ = db["right"].vectors.read()
     data = uri_path(record.uri).read_bytes()
     assert (record.digest, record.size) == (hashlib.sha256(data).hexdigest(), len(data))
     found = db["right"].search(tmp_path / "2.png", k=1).hits[0]
@@ -522,7 +522,7 @@ def test_what_was_killed_goes_on_and_two_at_once_end_alike(db: Database, tmp_pat
             thread.join()
     assert len(report) == 2
     assert min(each.unchanged for each in report) >= there
-    records, rows = db["many"].read()
+    records, rows = db["many"].vectors.read()
     assert [record.id for record in records] == ids
     assert rows.tobytes() == np.load(path).tobytes()
 
@@ -559,7 +559,7 @@ def test_what_export_writes_import_reads_back(tmp_path: Path, form: str, data: s
             db.use(NamedModel())
             report = db["to"].import_vectors(folder / "out.jsonl", model="some-model")
         assert (report.added, report.left_out) == (count, ())
-        before, after = db["from"].read(), db["to"].read()
+        before, after = db["from"].vectors.read(), db["to"].vectors.read()
         assert after[0] == before[0]
         assert [
             {name: type(value) for name, value in one.fields.items() if not isinstance(value, int | float)}
@@ -569,6 +569,36 @@ def test_what_export_writes_import_reads_back(tmp_path: Path, form: str, data: s
             for one in before[0]
         ]
         assert after[1].tobytes() == before[1].tobytes()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("sent", [False, True])
+def test_fields_that_are_called_as_columns_are_read_back(
+    tmp_path: Path, form: Literal["csv", "jsonl"], *, sent: bool
+) -> None:
+    """What `lookalike export` writes, and what the service sends, whose rows have a name for a place."""
+    space = Space("some-model", "ab" * 32, 5)
+    names = ["id", "uri", "path", "name", "metadata", "digest", "field.id", "field.field.id", "label", "size"]
+    records = [
+        Record(
+            f"id-{n}", f"file:///a/{n}.jpg", f"{n:064x}", {name: f"{name} {n}" for name in names}, {}, 9, 9
+        )
+        for n in range(3)
+    ]
+    with lookalike.open(f"sqlite:///{tmp_path}/store.db", cache=tmp_path) as db:
+        db.use(NamedModel())
+        db.store.create("from", space)
+        db.store.put("from", records, {space: random_vectors(3, 5, 1)})
+        lines = db["from"].export_lines(
+            form, vectors=True, name_of=(lambda one: one.uri.rpartition("/")[2]) if sent else None
+        )
+        (tmp_path / f"out.{form}").write_bytes(b"".join(lines))
+        db["to"].import_vectors(tmp_path / f"out.{form}", model="some-model", base="/a")
+        before, after = db["from"].vectors.read(), db["to"].vectors.read()
+    assert [(one.id, one.uri, one.fields) for one in after[0]] == [
+        (one.id, one.uri, one.fields) for one in before[0]
+    ]
+    assert after[1] == pytest.approx(before[1], abs=1e-6)
 
 
 FIELDS_VALUES = (
@@ -637,5 +667,5 @@ def test_lines_of_export_that_others_have_changed_are_told(db: Database, tmp_pat
             db["lines"].import_vectors(path, space="s")
     path.write_text(json.dumps({**line, "uri": 5, "digest": 7}))
     assert db["lines"].import_vectors(path, space="s").added == 1
-    (record,) = db["lines"].read()[0]
+    (record,) = db["lines"].vectors.read()[0]
     assert (record.digest, record.size) == ("row-a", 12)

@@ -17,7 +17,7 @@ from lookalike.metric_learning.fitting import fit
 from lookalike.stores.query import Query
 from lookalike.stores.registry import open_store
 from lookalike.stores.store import Store
-from lookalike.testing.stores import SPACE, random_vectors, record
+from lookalike.testing.samples import SPACE, random_vectors, record
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import Parity, parity
 from lookalike.types import Neighbour, Record, Scalar, Vectors

@@ -100,14 +100,14 @@ def fit(
     with settings.open() as database:
         handle = database[collection]
         if undo:
-            handle.undo_fit_anomaly()
+            handle.anomaly.undo_fit()
             if form == "jsonl":
                 print_line({"type": "undone", "collection": collection})
             else:
                 print_text(f"{display(collection)}: what is normal is forgotten")
             return
         with progress_bar("fitting", quiet=settings.quiet) as progress:
-            report = handle.fit_anomaly(parse_where(normal), group=group, network=network, progress=progress)
+            report = handle.anomaly.fit(parse_where(normal), group=group, network=network, progress=progress)
     for each in report.left_out:
         warn(f"{each.path}: {each.reason}", quiet=settings.quiet)
     if report.warning is not None:
@@ -152,7 +152,7 @@ def score(
     code = 0
     with settings.open() as database:
         handle = database[collection]
-        scorer = handle.anomaly_scorer(false_alarm=false_alarm, max_pixels=max_pixels)
+        scorer = handle.anomaly.scorer(false_alarm=false_alarm, max_pixels=max_pixels)
         names = OutputNames()
         for found in scorer.score(paths):
             if isinstance(found, Skipped):
@@ -207,7 +207,7 @@ def evaluate(
     with settings.open() as database:
         handle = database[collection]
         with progress_bar("scoring", quiet=settings.quiet) as progress:
-            found, skipped = handle.evaluate_anomalies(
+            found, skipped = handle.anomaly.evaluate(
                 folder, good=good, masks=masks, false_alarm=false_alarm, progress=progress
             )
         trouble = None

@@ -81,7 +81,7 @@ def _copy_one(
     approximation = None
     if approximate and report.verified and report.tally.images:
         with progress_bar("building the approximate index", quiet=settings.quiet):
-            approximation = there[report.collection].build_index()
+            approximation = there[report.collection].vectors.build_index()
     if report.fit_differs:
         warn(
             f"{report.collection}: {there.url} keeps its own fit of the same metric, made at another time",

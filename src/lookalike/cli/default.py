@@ -18,5 +18,5 @@ def default(settings: Settings, vector: str, collection: str) -> None:
     It answers where no --using names another. Nothing is computed, and every vector stays.
     """
     with settings.open() as database:
-        found = database[collection].set_default(vector)
+        found = database[collection].vectors.set_default(vector)
     print_text(f"the default vector of {found.name} is {found.default}")

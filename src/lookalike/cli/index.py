@@ -217,7 +217,7 @@ def index(
                 print_text(f"the vector {vector} is there for all images: `--using {vector}` asks it")
         if approximate:
             with progress_bar("building the approximate index", quiet=settings.quiet):
-                found = database[collection].build_index(vector)
+                found = database[collection].vectors.build_index(vector)
             if form == "jsonl":
                 print_line({"type": "approximation", **asdict(found)})
             else:

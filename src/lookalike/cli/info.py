@@ -37,7 +37,7 @@ def info(settings: Settings, collection: str, form: str) -> None:
     """
     with settings.open() as database:
         handle = database[collection]
-        found, fitting, vectors = handle.info(), handle.fitting(), handle.vectors()
+        found, fitting, vectors = handle.info(), handle.fitting(), handle.vectors.status()
         values = {**{field: [] for field in found.fields}, **handle.values()}
         since = handle.added_since_fit()
         url = database.url

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.image_ids import id_of
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, read_paths
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, read_names
 from lookalike.cli.output import (
     SHOWN,
     print_line,
@@ -87,7 +86,8 @@ def label(
 ) -> int:
     """Put the labels of IMAGEs right, or confirm them.
 
-    Indexing again keeps to that. An IMAGE is a path, an id or a URI; `-` reads them from stdin, one a line.
+    Indexing again keeps to that. An IMAGE is a path, an id or a URI, or what an attached table calls its
+    picture; `-` reads them from stdin, one a line.
     Label files are not written to, and a fit stays as it is until the next.
     """
     if (table is None) == (not images):
@@ -107,11 +107,11 @@ def label(
         if table is None:
             said = _of_images(handle, images, values, unset, confirm, undo)
         else:
-            said = handle.read_corrections(table, fields=fields, encoding=encoding)
+            said = handle.corrections.read(table, fields=fields, encoding=encoding)
             info = handle.info()
             kept = tuple(kept_name(name, info) for name in confirm)
             said.corrections[:] = [Correction(each.id, each.fields, kept) for each in said.corrections]
-        done = handle.correct_all(said.corrections, dry_run=dry_run)
+        done = handle.corrections.apply(said.corrections, dry_run=dry_run)
         name = handle.info().name
     (_print_lines if form == "jsonl" else _print)(name, done, said, dry_run=dry_run)
     return 0 if said.corrections else 1
@@ -153,11 +153,11 @@ def _of_images(
     if twice := [field for field, count in Counter(said).items() if count > 1]:
         raise InvalidArgument(f"{display(twice[0])} is named twice: one --set, --unset or --undo for a field")
     changes |= dict.fromkeys(removed)
-    wanted = {id_of(str(path)): str(path) for path in read_paths(images)}
-    there = {record.id: marks_of(record).corrected for record in handle.get(list(wanted))}
-    for identity, image in wanted.items():
-        if identity not in there:
-            raise InvalidArgument(f"not in collection {info.name!r}: {display(image)}; nothing was changed")
+    try:
+        wanted = list(dict.fromkeys(handle.records.find(read_names(images)).values()))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{error}; nothing was changed") from error
+    there = {record.id: marks_of(record).corrected for record in handle.records.get(wanted)}
     remarks += [
         Remark("", f"no image has a field {display(field)}")
         for field in removed + undone

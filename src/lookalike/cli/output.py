@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from lookalike.column_names import field_columns
 from lookalike.file_names import display
 from lookalike.sources.frames import FramePath
 from lookalike.sources.objects import ObjectPath
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _WIDEST = 1_000_000
 # Under which a command's context has the file of lines that become CSV.
 _CSV = "lookalike.csv"
+# Stands before fields until it is known which other columns there are; no other key begins so.
+_FIELDS = "\0"
 # Rows of a list that a table shows, of a list of files and of one of findings; JSON lines have them all.
 SHOWN = 50
 SHOWN_FINDINGS = 10
@@ -59,7 +62,8 @@ def lines_as_csv(context: click.Context) -> Iterator[None]:
     """Write what `print_line` is given as CSV (RFC 4180) on stdout, when the block ends.
 
     A column for each key of any line, in the order in which they came; what is nested has its keys joined by
-    dots, and a list is JSON. Which columns there are is known at the end only, so lines wait in a file.
+    dots, and a list is JSON; fields are called as `field_columns` says. Which columns there are is known
+    at the end only, so lines wait in a file.
 
     Args:
         context: of the command whose lines they are.
@@ -73,15 +77,25 @@ def lines_as_csv(context: click.Context) -> Iterator[None]:
             columns: dict[str, None] = {}
             for line in _lines_of(kept):
                 columns.update(dict.fromkeys(line))
+            fields = [each.removeprefix(_FIELDS) for each in columns if each.startswith(_FIELDS)]
+            others = [each for each in columns if not each.startswith(_FIELDS)]
+            named = {_FIELDS + field: name for field, name in field_columns(fields, others).items()}
             if columns:
-                rows = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
-                rows.writeheader()
-                rows.writerows(_lines_of(kept))
+                rows = csv.writer(sys.stdout, lineterminator="\n")
+                rows.writerow(named.get(each, each) for each in columns)
+                rows.writerows([line.get(each) for each in columns] for line in _lines_of(kept))
 
 
 def _lines_of(kept: IO[str]) -> Iterator[dict[str, object]]:
     kept.seek(0)
-    return (dict(_cells(json.loads(line))) for line in kept)
+    for text in kept:
+        line = json.loads(text)
+        found: dict[str, object] = {}
+        for key, cell in line.items():
+            # Those of the image itself: they are called as in other tables.
+            of_fields = key == "fields" and isinstance(cell, dict)
+            found.update(_cells(cell, _FIELDS) if of_fields else _cells({key: cell}))
+        yield found
 
 
 def _cells(value: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:

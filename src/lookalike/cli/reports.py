@@ -59,7 +59,7 @@ def try_to_write(
 
     def act() -> None:
         model = collection.info().vector(using).space.embedder
-        some = collection.read(using=using, most=_READ)
+        some = collection.vectors.read(using=using, most=_READ)
         write(path, found, *some, collection=collection.name, model=model)
 
     return trouble_of(act, quiet=quiet)

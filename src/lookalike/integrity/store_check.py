@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lookalike.errors import LookalikeError, SpaceMismatch, StoreCorrupt
+from lookalike.errors import (
+    InvalidArgument,
+    LookalikeError,
+    SpaceMismatch,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreUnreachable,
+)
 from lookalike.ingest.embedding import embed_files, read_digest
 from lookalike.ingest.record_writer import RecordWriter
 from lookalike.integrity.finding import Finding
@@ -60,8 +69,21 @@ def check_store(
             check.check(collection)
         except StoreCorrupt as error:
             check.findings.append(Finding(url, error.reason, collection.name, todo=_RESTORE))
+        except StoreError as error:
+            # A table of others that its owner has altered; a server that has gone is told of as always.
+            gone = isinstance(error, StoreUnreachable | StoreBusy)
+            if gone or not _is_attached(store, collection.name):
+                raise
+            todo = f"attach it again, or forget it: `lookalike detach {shlex.quote(collection.name)}`"
+            check.findings.append(Finding(url, error.reason, collection.name, todo=todo))
     check.check_structure()
     return check.findings, check.read
+
+
+def _is_attached(store: Store, name: str) -> bool:
+    with suppress(InvalidArgument):  # a store that attaches none
+        return store.attached.has(name)
+    return False
 
 
 class _StoreCheck:

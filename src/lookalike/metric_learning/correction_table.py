@@ -6,7 +6,9 @@ import os.path
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from lookalike.column_names import FIELD, column_field
 from lookalike.errors import LabelsInvalid
 from lookalike.file_names import display
 from lookalike.label_normalisation import kept_name
@@ -16,6 +18,7 @@ from lookalike.labels.labelling import Claim, Label, settle
 from lookalike.labels.tables.headings import field_name, is_label_heading
 from lookalike.labels.tables.sheets import locate_rows, read_sheets
 from lookalike.metric_learning.corrections import Correction
+from lookalike.output_files import plain_cell
 from lookalike.types import Remark, Skipped
 from lookalike.uris import local_path
 from lookalike.vectors.vote import label_key
@@ -79,7 +82,8 @@ def read_corrections(
         identity = stamps[uri].id
         # What is no file on this machine is named by its id, or its URI.
         place = root / identity if path is None else path
-        ids[identity] = ids[uri] = place
+        # A path in a table of others that is relative to nothing is no URI to whoever writes it.
+        ids[identity] = ids[uri] = ids[unquote(uri)] = place
         identities[place] = identity
     images = sorted(identities)
     if table.suffix.lower() == ".json":
@@ -161,7 +165,8 @@ def _readings(value: Scalar) -> list[Scalar]:
     """Return what else a value may be that stood in a text."""
     if not isinstance(value, str):
         return [str(value).lower() if isinstance(value, bool) else str(value)]
-    found: list[Scalar] = []
+    # As the service's files have it, so that no spreadsheet calculates it.
+    found: list[Scalar] = [value[1:]] if value.startswith("'") and plain_cell(value[1:]) == value else []
     with suppress(ValueError):
         found.append(int(value))
     with suppress(ValueError):
@@ -180,7 +185,14 @@ def _columns(
     columns = list(dict.fromkeys(name for row in sheet.rows for name in row.fields))
     if not columns and sheet.fields:
         raise LabelsInvalid(str(table), "says nothing: beside the images, all its cells are empty")
-    found = {name: kept_name(name, collection) for name in columns}
+    headings = {*columns, sheet.heading}
+    of = {name: column_field(name, headings) for name in columns}
+    # In a table of ours the one is the field, and the other what the table says of its own.
+    found = {
+        name: kept_name(field, collection)
+        for name, field in of.items()
+        if field != name or not (name in collection.fields and f"{FIELD}{name}" in columns)
+    }
     if fields:
         wanted = [kept_name(name, collection) for name in fields]
         if missing := [name for name in wanted if name not in found.values()]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ def _pictures(record: Record, sizes: Sequence[int], levels: Range) -> tuple[list
         return [], "it is no file on this machine"
     try:
         data = content(path, MAX_BYTES).data
+        if not record.is_file(hashlib.sha256(data).hexdigest()):
+            return [], "its file has changed since it was indexed"
         made = thumbnails(data, str(path), sizes, quality=_QUALITY, levels=levels)
     except UnusableImage as error:
         return [], error.reason

@@ -166,7 +166,7 @@ def warm(service: Service, collection: CollectionInfo) -> list[str]:
     made_by = {collection.space.embedder_fingerprint}
     queries: list[Picture | Text | Vector]
     try:
-        queries = [*_queries(service, handle.embedder())]
+        queries = [*_queries(service, handle.vectors.embedder())]
     except EmbedderUnknown:  # vectors and its own images can be asked for
         queries = [Vector([1.0] * collection.space.dimension)]
     for query in queries:
@@ -179,7 +179,7 @@ def warm(service: Service, collection: CollectionInfo) -> list[str]:
             continue
         made_by.add(vector.space.embedder_fingerprint)
         try:
-            for query in _queries(service, handle.embedder(vector.name)):
+            for query in _queries(service, handle.vectors.embedder(vector.name)):
                 # Words go to the first vector whose model reads them, whether it is named or not.
                 if isinstance(query, Text) and not words:
                     words = True

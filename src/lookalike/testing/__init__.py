@@ -15,4 +15,6 @@ except ImportError as error:
     raise ExtraMissing("lookalike.testing", "testing") from error
 
 # They are no test files by name; their assertions are to be explained all the same.
-pytest.register_assert_rewrite("lookalike.testing.stores", "lookalike.testing.embedders")
+pytest.register_assert_rewrite(
+    "lookalike.testing.stores", "lookalike.testing.store_contract", "lookalike.testing.embedders"
+)

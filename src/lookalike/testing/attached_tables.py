@@ -18,7 +18,7 @@ from lookalike.errors import SpaceMismatch, StoreReadOnly
 from lookalike.stores.query import Query
 from lookalike.stores.store import Store
 from lookalike.stores.verification import fields_match
-from lookalike.testing.stores import CORNERS, FIELDS, record
+from lookalike.testing.samples import CORNERS, FIELDS, record
 from lookalike.types import Fields, Neighbour, Scalar, Vectors, Where
 from lookalike.vectors.nearest import nearest_rows
 
@@ -66,7 +66,9 @@ class AttachedTableContract:
         assert store.collection("PARTS") == info
         assert store.lacking("parts", info.space) == []
         assert store.metric("parts") is None
-        assert [(each.vector.name, each.lacking) for each in attached["parts"].vectors()] == [("image", 0)]
+        assert [(each.vector.name, each.lacking) for each in attached["parts"].vectors.status()] == [
+            ("image", 0)
+        ]
 
     def test_records_are_given_in_the_order_asked(self, store: Store, rows: Rows) -> None:
         asked = ["3", "none", "\0", "12", "탱크", "3", str(10**30), "0"]

@@ -78,5 +78,5 @@ class EmbedderCache:
 
     def _open(self, name: str, using: str | None, reading: bool) -> CollectionEmbedder:
         handle = self._database[self._find(name).name]
-        embedder = handle.embedder(using, reading=reading)
+        embedder = handle.vectors.embedder(using, reading=reading)
         return CollectionEmbedder(embedder, self._database.features(embedder))

@@ -85,7 +85,7 @@ def count(collection: Collection, query: Filter) -> dict[str, Any]:
 def document_of(collection: Collection, identity: str, source: Picked) -> dict[str, Any]:
     """Return one document, or that there is none; blocks."""
     name = collection.info().name
-    for record in collection.get([identity]):
+    for record in collection.records.get([identity]):
         return {**_hit(name, record, collection.indexed().bases, source, ()), "_version": 1, "found": True}
     return {"_index": name, "_id": identity, "found": False}
 
@@ -136,7 +136,7 @@ def _nearest(
     width = knn.k
     while True:
         try:
-            neighbours = collection.nearest(vector, k=width, using=using, where=where or None)
+            neighbours = collection.vectors.nearest(vector, k=width, using=using, where=where or None)
         except SpaceMismatch as error:  # exchanged meanwhile
             raise InvalidArgument(str(error)) from error
         matching = [one for one in neighbours if knn.filter(one.record, bases)][: knn.k]
@@ -157,7 +157,7 @@ def _scanned(
     row = np.asarray(vector, np.float64)
     query = normalise((row / np.abs(row).max())[None].astype(np.float32))
     best: list[Neighbour] = []
-    for records, vectors in collection.scan(knn.filter.where or None, using=using):
+    for records, vectors in collection.vectors.scan(knn.filter.where or None, using=using):
         places = [place for place, record in enumerate(records) if knn.filter(record, bases)]
         if places:
             (rows,), (similarities,) = nearest_rows(query, vectors[places], min(knn.k, len(places)))
@@ -177,7 +177,7 @@ def _score(neighbour: Neighbour, boost: float) -> float:
 def _matching(collection: Collection, query: Filter, bases: Mapping[str, str]) -> Iterator[Record]:
     if any(name not in collection.info().fields for name in query.where):
         return
-    for batch in collection.scan_records(query.where or None):
+    for batch in collection.records.scan(query.where or None):
         for record in batch:
             if query(record, bases):
                 yield record

@@ -10,6 +10,7 @@ from fastapi import Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
+from lookalike.column_names import field_columns
 from lookalike.output_files import plain_cell
 from lookalike.schemas.values import Hit, Image
 
@@ -39,38 +40,46 @@ _MARK = "\ufeff"
 Row: TypeAlias = "Mapping[str, object]"
 
 
-def columns_of(kind: type[BaseModel], fields: Iterable[str]) -> list[str]:
-    """Return the columns for items of an answer.
+class Columns:
+    """The columns of a file for items of an answer."""
 
-    Args:
-        kind: their schema; the `image` in it comes as its own columns.
-        fields: of the collection: each is a column `fields.NAME`.
-    """
-    columns: list[str] = []
-    for name in kind.model_fields:
-        if name == "image":
-            columns += columns_of(Image, fields)
-        elif name == "fields":
-            columns += [f"fields.{field}" for field in fields]
-        else:
-            columns.append(name)
-    return columns
+    def __init__(self, kind: type[BaseModel], fields: Iterable[str], before: Sequence[str] = ()) -> None:
+        """Name them.
+
+        Args:
+            kind: the schema of the items; the `image` in it comes as its own columns.
+            fields: of the collection: each is a column, called as `field_columns` says.
+            before: columns that stand before them.
+        """
+        own = [*before, *_own_columns(kind)]
+        place = own.index("fields") if "fields" in own else len(own)
+        others = [name for name in own if name != "fields"]
+        self._fields = field_columns(fields, others) if "fields" in own else {}
+        self.names = [*others[:place], *self._fields.values(), *others[place:]]
+
+    def row(self, item: BaseModel) -> dict[str, object]:
+        """Return an item of an answer as a row: of other images in it, only what they are called."""
+        row: dict[str, object] = {}
+        for name in type(item).model_fields:
+            value = getattr(item, name)
+            if name == "image":
+                row |= self.row(value)
+            elif name == "fields":
+                row |= {self._fields[field]: each for field, each in value.items() if field in self._fields}
+            elif isinstance(value, list):
+                row[name] = "; ".join(each.name for each in value)
+            else:
+                row[name] = value.name if isinstance(value, Hit) else value
+        return row
 
 
-def row_of(item: BaseModel) -> dict[str, object]:
-    """Return an item of an answer as a row: of other images in it, only what they are called."""
-    row: dict[str, object] = {}
-    for name in type(item).model_fields:
-        value = getattr(item, name)
-        if name == "image":
-            row |= row_of(value)
-        elif name == "fields":
-            row |= {f"fields.{field}": each for field, each in value.items()}
-        elif isinstance(value, list):
-            row[name] = "; ".join(each.name for each in value)
-        else:
-            row[name] = value.name if isinstance(value, Hit) else value
-    return row
+def _own_columns(kind: type[BaseModel]) -> list[str]:
+    """Return the names of an item's members, with those of its image in their place."""
+    return [
+        column
+        for name in kind.model_fields
+        for column in (_own_columns(Image) if name == "image" else [name])
+    ]
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Row], *, head: bool = False) -> bytes:

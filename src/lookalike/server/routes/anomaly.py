@@ -68,7 +68,7 @@ async def anomaly(name: str, request: Request, service: InjectedService) -> Resp
 def _scorer(service: Service, name: str, false_alarm: float | None) -> AnomalyScorer:
     """Read the memory; blocks."""
     collection = service.collection(name)
-    return service.database[collection.name].anomaly_scorer(
+    return service.database[collection.name].anomaly.scorer(
         false_alarm=false_alarm, max_pixels=service.settings.max_pixels
     )
 

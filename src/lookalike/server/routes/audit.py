@@ -31,7 +31,7 @@ from lookalike.schemas.audit import (
 )
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.schemas.values import Unusable
-from lookalike.server.http.csv_answers import CSV, Format, columns_of, csv_of_pages, row_of
+from lookalike.server.http.csv_answers import CSV, Columns, Format, csv_of_pages
 from lookalike.server.http.problems import Refused
 from lookalike.server.routes.audit_result import AuditResult, DuplicateIds, audit_result
 from lookalike.server.routes.image_files import read_image
@@ -118,16 +118,16 @@ async def audited(
     if format == "json":
         return await read(slice(offset, offset + limit))
 
+    fields = (await service.store_pool.run(lambda: service.collection(job.collection))).fields
+    columns = Columns(_ITEMS[part], fields, _GROUP if part == "duplicates" else ())
+
     async def rows(page: slice) -> tuple[int, list[Row]]:
         found = await read(page)
         if isinstance(found, DuplicateGroups):
-            return found.total, list(_alike_rows(found.duplicates, page.start))
-        return found.total, [row_of(each) for each in getattr(found, part)]
+            return found.total, list(_alike_rows(found.duplicates, page.start, columns))
+        return found.total, [columns.row(each) for each in getattr(found, part)]
 
-    fields = (await service.store_pool.run(lambda: service.collection(job.collection))).fields
-    return await csv_of_pages(
-        part, [*(_GROUP if part == "duplicates" else ()), *columns_of(_ITEMS[part], fields)], rows
-    )
+    return await csv_of_pages(part, columns.names, rows)
 
 
 def _audit(service: Service, name: str, query: AuditQuery, progress: Progress) -> AuditResult:
@@ -239,12 +239,12 @@ def _duplicates(service: Service, collection: str, kept: AuditResult, page: slic
     )
 
 
-def _alike_rows(groups: Sequence[Duplicates], first: int) -> Iterator[Row]:
+def _alike_rows(groups: Sequence[Duplicates], first: int, columns: Columns) -> Iterator[Row]:
     """Return near-duplicates as rows, those of a group under its number, from 1."""
     for number, group in enumerate(groups, first + 1):
         known = {"group": number} | {name: getattr(group, name) for name in _GROUP[1:]}
         for image in group.images:
-            yield known | row_of(image)
+            yield known | columns.row(image)
 
 
 def _alike(service: Service, group: DuplicateIds, records: dict[str, Record]) -> list[AlikeImage]:

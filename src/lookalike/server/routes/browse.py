@@ -72,7 +72,7 @@ def _make_thumbnails(service: Service, collection: CollectionInfo, listing: List
         return listing.ids(start) + listing.ids(0, start)
 
     handle = service.database[collection.name]
-    service.thumbnail_maker.want(collection.name, len(listing), ids, handle.get, make)
+    service.thumbnail_maker.want(collection.name, len(listing), ids, handle.records.get, make)
 
 
 def iso_time(seconds: float | None) -> str | None:

@@ -47,10 +47,10 @@ def undo_of(identity: str | None) -> Undo | None:
 
 def _label(service: Service, name: str, wanted: Labels) -> Changed:
     handle, there, missing = _records(service, name, wanted.ids)
-    before = handle.snapshot(list(there), labels_only=True)
+    before = handle.records.snapshot(list(there), labels_only=True)
     said = [Correction(one, wanted.fields, wanted.confirm) for one in there]
     try:
-        corrected = handle.correct_all(said)
+        corrected = handle.corrections.apply(said)
     except ImageNotFound as error:  # removed by another process since
         raise Refused(409, f"{error}: ask again") from error
     after = {each.after.id: each.after for each in corrected if each.before != each.after}
@@ -63,7 +63,7 @@ def _label(service: Service, name: str, wanted: Labels) -> Changed:
 
 def _remove(service: Service, name: str, wanted: Removal) -> Changed:
     handle, there, missing = _records(service, name, wanted.ids)
-    before = handle.snapshot(list(there))
+    before = handle.records.snapshot(list(there))
     removed = handle.remove(list(there))
     files = []
     if service.uploads is not None:
@@ -79,7 +79,7 @@ def _undo(service: Service, name: str, identity: str) -> Undone:
     change = service.undo.take(identity, handle.name)
     if change is None:
         raise Refused(404, "this can no longer be undone, or was undone already")
-    restored, left = handle.restore(change.before, change.after)
+    restored, left = handle.records.restore(change.before, change.after)
     service.changed(handle.name, change.before.ids)
     # A file of one that was left removed is of no use; of one that was added, neither.
     service.delete_added(
@@ -96,5 +96,5 @@ def _records(service: Service, name: str, ids: list[str]) -> tuple[Collection, d
     """Return the collection, its records of some ids, and the ids that it has none of."""
     handle = service.database[service.collection(name).name]
     wanted = list(dict.fromkeys(ids))
-    there = {record.id: record for record in handle.get(wanted)}
+    there = {record.id: record for record in handle.records.get(wanted)}
     return handle, there, [one for one in wanted if one not in there]

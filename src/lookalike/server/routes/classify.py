@@ -117,7 +117,7 @@ def _classify(
     names: list[str | None] = [None] * (len(images) - len(query.ids))
     records: dict[str, Record] = {}
     if query.ids:
-        records = {each.id: each for each in service.database[collection.name].get(query.ids)}
+        records = {each.id: each for each in service.database[collection.name].records.get(query.ids)}
         known = {identity: service.roots.name(record) for identity, record in records.items()}
         names += [known.get(identity) for identity in query.ids]
     found = collection.vector(query.using).approximation if query.approximate else None

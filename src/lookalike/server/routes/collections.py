@@ -74,7 +74,7 @@ async def change(name: str, wanted: CollectionChange, service: InjectedService) 
     """Choose the default vector of a collection; every vector stays."""
 
     def act() -> Collection:
-        found = service.database[service.collection(name).name].set_default(wanted.default)
+        found = service.database[service.collection(name).name].vectors.set_default(wanted.default)
         service.changed(found.name)
         return described_alone(service, found)
 
@@ -90,7 +90,7 @@ async def delete(name: str, service: InjectedService) -> Deleted:
         handle = service.database[found.name]
         added = []
         if service.uploads is not None:
-            paths = map(local_path, handle.uris())
+            paths = map(local_path, handle.records.uris())
             added = [path for path in paths if path is not None and service.uploads.holds(path)]
         deleted = handle.delete()
         service.changed(found.name)
@@ -103,7 +103,7 @@ async def delete(name: str, service: InjectedService) -> Deleted:
 def described_alone(service: Service, found: CollectionInfo) -> Collection:
     """Return one collection as the service names it; blocks."""
     # Some megabytes are read to tell, which a list of all collections has no use for.
-    normal = service.database[found.name].knows_normal()
+    normal = service.database[found.name].anomaly.is_fitted()
     return described(service, found).model_copy(update={"normal": normal})
 
 
@@ -112,9 +112,9 @@ def described(service: Service, found: CollectionInfo) -> Collection:
     texts, problem = False, None
     handle = service.database[found.name]
     try:
-        handle.embedder()
+        handle.vectors.embedder()
         with suppress(Unanswerable):
-            texts = bool(handle.text_embedder())
+            texts = bool(handle.vectors.text_embedder())
     except LookalikeError as error:
         # Its text may say where on this machine something is missing.
         problem = type(error).__name__
@@ -126,7 +126,7 @@ def described(service: Service, found: CollectionInfo) -> Collection:
         dimension=found.space.dimension,
         fingerprint=found.space.embedder_fingerprint,
         fields=list(found.fields),
-        vectors=[described_vector(service, each) for each in handle.vectors()],
+        vectors=[described_vector(service, each) for each in handle.vectors.status()],
         default=found.default,
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,

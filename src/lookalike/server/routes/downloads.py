@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from lookalike.column_names import field_columns
 from lookalike.schemas.downloads import DownloadQuery
 from lookalike.server.http.csv_answers import CSV, csv_response, csv_text
 from lookalike.server.service import InjectedService, Service
@@ -43,14 +44,14 @@ async def download(name: str, query: DownloadQuery, request: Request, service: I
 
 def _download(service: Service, name: str, query: DownloadQuery, address: str) -> Response:
     handle = service.database[service.collection(name).name]
-    found = {record.id: record for record in handle.get(list(dict.fromkeys(query.ids)))}
+    found = {record.id: record for record in handle.records.get(list(dict.fromkeys(query.ids)))}
     records = [found[each] for each in dict.fromkeys(query.ids) if each in found]
     names = service.roots.names(records)
     links = [
         f"{address}/v1/collections/{quote(name, '')}/images/{quote(each.id, '')}/original" for each in records
     ]
-    fields = sorted({field for record in records for field in record.fields})
-    columns = ["id", "name", "uri", "link", *(f"fields.{field}" for field in fields)]
+    own = ["id", "name", "uri", "link"]
+    fields = field_columns({field for record in records for field in record.fields}, own)
     rows = [
         {
             "id": record.id,
@@ -58,11 +59,11 @@ def _download(service: Service, name: str, query: DownloadQuery, address: str) -
             # Where files lie on this machine is not told.
             "uri": None if record.uri.startswith("file:") else uri_text(record.uri),
             "link": link,
-            **{f"fields.{field}": value for field, value in record.fields.items()},
+            **{fields[field]: value for field, value in record.fields.items()},
         }
         for record, shown, link in zip(records, names, links, strict=True)
     ]
-    table = csv_text(columns, rows, head=True)
+    table = csv_text([*own, *fields.values()], rows, head=True)
     if query.format == "csv":
         return csv_response("images", table)
     file = io.BytesIO()

@@ -292,7 +292,7 @@ async def _vector(request: Request, service: Service, collection: str, field: st
         kind = next((each for each in _KINDS if field.endswith(each)), "")
         theirs = [one.vector for one in service.database.attached() if one.name == collection]
         using = None if field in theirs else vector_of(field.removesuffix(kind), asked.info())
-        return asked.project(Embedding(row, service.database.embedder(name).fingerprint), using)
+        return asked.vectors.project(Embedding(row, service.database.embedder(name).fingerprint), using)
 
     return await service.store_pool.run(project)
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Response
 from lookalike.errors import InvalidArgument
 from lookalike.schemas.evaluate import EvaluatedImage, EvaluatedImages, EvaluateQuery, EvaluationAnswer
 from lookalike.schemas.jobs import Job, JobId
-from lookalike.server.http.csv_answers import CSV, Format, Row, columns_of, csv_of_pages, row_of
+from lookalike.server.http.csv_answers import CSV, Columns, Format, Row, csv_of_pages
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.jobs import ACCEPTED, accepted, check_answerable, check_votes
 from lookalike.server.routes.votes import Ids, Votes, read_records
@@ -112,13 +112,13 @@ async def images(
     if format == "json":
         return EvaluatedImages(total=len(places), images=await page(slice(offset, offset + limit)))
 
-    async def rows(some: slice) -> tuple[int, list[Row]]:
-        return len(places), [row_of(each) for each in await page(some)]
-
     found = await service.store_pool.run(lambda: service.collection(job.collection))
-    return await csv_of_pages(
-        "mistakes" if wrong else "evaluation", columns_of(EvaluatedImage, found.fields), rows
-    )
+    columns = Columns(EvaluatedImage, found.fields)
+
+    async def rows(some: slice) -> tuple[int, list[Row]]:
+        return len(places), [columns.row(each) for each in await page(some)]
+
+    return await csv_of_pages("mistakes" if wrong else "evaluation", columns.names, rows)
 
 
 def _evaluate(service: Service, name: str, query: EvaluateQuery, progress: Progress) -> EvaluationResult:

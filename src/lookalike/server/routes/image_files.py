@@ -234,7 +234,7 @@ def small(
         UnusableImage: it cannot be decoded.
     """
     _, levels = split_name(collection.space.embedder)
-    with service.roots.open(collection.name, record) as file:
+    with service.roots.open(collection.name, record, compared=True) as file:
         length, state = _check_size(file, record)
         key: tuple[str | int, ...] = record.digest, size, str(levels), *state
         known = service.thumbnails.get(key)
@@ -267,7 +267,7 @@ def open_image(service: Service, collection: str, record: Record) -> tuple[Buffe
         Refused: it is not to be read here, is gone, or has changed since it was indexed.
     """
     with ExitStack() as opened:
-        file = opened.enter_context(service.roots.open(collection, record))
+        file = opened.enter_context(service.roots.open(collection, record, compared=True))
         size, _ = _check_size(file, record)
         kind = format_of(file.read(SIGNED_BYTES))
         file.seek(0)
@@ -293,14 +293,16 @@ def read_image(service: Service, collection: str, record: Record) -> Upload | Un
         return Upload(shown, file.read(size))
 
 
-def _open_film(service: Service, collection: str, record: Record) -> BufferedReader:
-    """Open the film of a frame; the caller closes it.
+def _open_film(
+    service: Service, collection: str, record: Record, *, compared: bool = False
+) -> BufferedReader:
+    """Open the film of a frame; the caller closes it, and compares it as `Roots.open` says.
 
     Raises:
         Refused: it is not to be read here, is gone, or has changed since it was indexed.
     """
     with ExitStack() as opened:
-        file = opened.enter_context(service.roots.open(collection, record))
+        file = opened.enter_context(service.roots.open(collection, record, compared=compared))
         _check_size(file, record)
         found = file.raw.status if isinstance(file.raw, ObjectFile) else os.fstat(file.fileno())
         if file_time(found) != record.modified_ns:
@@ -316,7 +318,7 @@ def _frame(service: Service, collection: str, record: Record) -> bytes:
         Refused: its film is not to be read here, is gone, or has changed since it was indexed.
         UnusableImage: it cannot be decoded.
     """
-    with _open_film(service, collection, record) as file:
+    with _open_film(service, collection, record, compared=True) as file:
         picture = _frame_of(file, record, service.roots.name(record))
     if hashlib.sha256(picture).hexdigest() != record.digest:
         raise _changed()

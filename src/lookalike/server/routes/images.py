@@ -76,7 +76,7 @@ async def add(name: str, request: Request, service: InjectedService) -> Response
     folder = service.uploads
     collection = await service.store_pool.run(lambda: service.collection(name))
     handle = service.database[collection.name]
-    embedder = await service.store_pool.run(handle.embedder)
+    embedder = await service.store_pool.run(handle.vectors.embedder)
     files = await service.embedding_queue.pictures(uploads, embedder, service.database.features(embedder))
     skipped = [
         Unusable(name=upload.name, skipped=file.reason)
@@ -177,7 +177,7 @@ def _add(
                 new.append(path)
             kept = replace(file, path=path, modified_ns=path.stat().st_mtime_ns)
             pictures.append(Picture(kept, made_by, upload.name, label))
-        before = handle.snapshot([record_id(each.file.path.as_uri()) for each in pictures])
+        before = handle.records.snapshot([record_id(each.file.path.as_uri()) for each in pictures])
         records = handle.add_embedded(pictures)
     except BaseException:
         service.delete_added(new)

@@ -98,7 +98,7 @@ def indexed_roots(service: Service, collection: CollectionInfo) -> list[Location
     paths = handle.indexed().paths
     roots = list(map(full, service.settings.roots))
     if roots and (paths or collection.count):
-        files = [path for uri in handle.uris() if (path := location_of(uri))]
+        files = [path for uri in handle.records.uris() if (path := location_of(uri))]
         roots = [root for root in roots if any(file.is_relative_to(root) for file in files)]
     return list(dict.fromkeys([*paths, *roots]))
 

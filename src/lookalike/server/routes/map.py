@@ -56,7 +56,7 @@ async def drawn(id: JobId, service: InjectedService) -> Response:  # noqa: A002 
 def _draw(service: Service, name: str, query: MapQuery, progress: Progress) -> bytes:
     count = service.database[name].info().count
     reading, laying = divided(progress, [count, min(count, MOST_POINTS) + 1])
-    records, vectors = service.database[name].read(most=MOST_POINTS, progress=reading)
+    records, vectors = service.database[name].vectors.read(most=MOST_POINTS, progress=reading)
     points, variance = plane(vectors)
     labels = [None if query.by is None else label_of(record, query.by) for record in records]
     codes, names = frequent(labels, MOST_LABELS)

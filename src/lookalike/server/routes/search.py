@@ -16,7 +16,7 @@ from lookalike.schemas.search import Cutoff, SearchAnswer, SearchQuery
 from lookalike.schemas.search import Term as AskedTerm
 from lookalike.schemas.values import Hit, Unusable
 from lookalike.search.query import Embedding, Image, RecordId, Sum, Summand, Text, Vector
-from lookalike.server.http.csv_answers import CSV, FORMAT, columns_of, csv_response, csv_text, row_of
+from lookalike.server.http.csv_answers import CSV, FORMAT, Columns, csv_response, csv_text
 from lookalike.server.http.request_bodies import body_schema, read_data_url, read_query
 from lookalike.server.http.responses import json_response
 from lookalike.server.routes.fast_route import FastRoute
@@ -141,7 +141,7 @@ async def _embedded(
         files = iter(await service.embedding_queue.pictures(pictures, model.embedder, model.cache))
     rows: Iterator[NDArray[np.float32]] = iter(())
     if model is not None and texts:
-        reader = await service.store_pool.run(lambda: service.database[name].text_embedder(using))
+        reader = await service.store_pool.run(lambda: service.database[name].vectors.text_embedder(using))
         rows = iter(await service.embedding_queue.texts(texts, reader))
     made_by = "" if model is None else model.embedder.fingerprint
     terms: list[Summand] = []
@@ -163,8 +163,8 @@ async def _embedded(
 
 def _file(service: Service, name: str, answer: SearchAnswer) -> Response:
     """Return the hits of an answer as CSV; blocks."""
-    columns = columns_of(Hit, service.collection(name).fields)
-    return csv_response("results", csv_text(columns, map(row_of, answer.hits), head=True))
+    columns = Columns(Hit, service.collection(name).fields)
+    return csv_response("results", csv_text(columns.names, map(columns.row, answer.hits), head=True))
 
 
 def _search(service: Service, name: str, terms: Terms, query: SearchQuery) -> SearchAnswer:

@@ -32,14 +32,14 @@ async def add(name: str, wanted: NewVector, response: Response, service: Injecte
         found = service.collection(name)
         model = usable_model(service, wanted.model)
         # Before a job is made: a name that is taken, a model that is not here.
-        service.database[found.name].check_vector(wanted.name, model)
+        service.database[found.name].vectors.check(wanted.name, model)
         return found.name, model
 
     collection, model = await service.store_pool.run(check)
 
     def act(progress: Progress) -> Vector:
         try:
-            made = service.database[collection].add_vector(wanted.name, model, progress=progress)
+            made = service.database[collection].vectors.add(wanted.name, model, progress=progress)
         finally:
             service.changed(collection)
         return described_vector(service, made)
@@ -59,7 +59,7 @@ async def drop(name: str, vector: str, service: InjectedService) -> Collection:
     """Drop a vector of all images; not the last one, nor one that another was fitted to."""
 
     def act() -> Collection:
-        found = service.database[service.collection(name).name].drop_vector(vector)
+        found = service.database[service.collection(name).name].vectors.drop(vector)
         service.changed(found.name)
         return described_alone(service, found)
 

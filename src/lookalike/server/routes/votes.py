@@ -130,4 +130,4 @@ def read_records(service: Service, collection: str, ids: Iterable[str]) -> dict[
     """
     wanted = list(dict.fromkeys(ids))
     name = service.collection(collection).name
-    return {record.id: record for record in service.database[name].get(wanted)}
+    return {record.id: record for record in service.database[name].records.get(wanted)}

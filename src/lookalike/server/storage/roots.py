@@ -2,8 +2,10 @@
 
 A record says where its file lies, and whoever writes to the store says what a record says. So a file is shown
 only where its real path, all links followed, is below the real path of a folder that was given to `index` on
-this machine for that collection, or to the service when it started. So it is with objects: only those below a
-prefix that was given to `index` are asked for, with the keys that the service was started with.
+this machine for that collection, or to the service when it started. `index` follows links out of there, too:
+what one leads to is shown where it is, byte by byte, what was indexed. So a link that is laid or turned later
+shows nothing that the collection does not have. With objects, only those below a prefix that was given to
+`index` are asked for, with the keys that the service was started with.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from lookalike.metric_learning.corrections import marks_of
 from lookalike.server.http.problems import Refused
 from lookalike.sources.objects import ObjectPath, object_of
 from lookalike.stores.checks import same_name
+from lookalike.types import ROW
 from lookalike.uris import local_path, uri_text
 
 if TYPE_CHECKING:
@@ -79,7 +82,7 @@ class Roots:
         named = self._now().named
         return [marks_of(record).name or _below(uri_text(record.uri), named) for record in records]
 
-    def open(self, collection: str, record: Record) -> BufferedReader:
+    def open(self, collection: str, record: Record, *, compared: bool = False) -> BufferedReader:
         """Open the file or object of an image to read; the caller closes it.
 
         What is opened is a regular file below a root; on the way from there no link is followed, so that
@@ -88,6 +91,8 @@ class Roots:
         Args:
             collection: the name of the collection.
             record: of the image.
+            compared: the caller shows nothing but bytes whose SHA-256 is the record's. Then a link below a
+                root may lead anywhere.
 
         Raises:
             Refused: 403 where the file lies below no root or may not be read, 404 where it is gone, 502 or
@@ -100,16 +105,19 @@ class Roots:
             path = None if named is None else _real(named)
         except ValueError as error:  # a name that no file can have, in a store made elsewhere
             raise _outside() from error
-        if path is None:
+        if named is None or path is None:
             raise _outside()
         known, key = self._now(), same_name(collection)
         # A root may be a link too, and lead elsewhere by now: so it is followed each time.
-        roots = map(_real, (*self._given, *known.folders.get(key, ())))
-        root = next((root for root in roots if path.is_relative_to(root)), None)
+        folders = *self._given, *known.folders.get(key, ())
+        root = next((root for root in map(_real, folders) if path.is_relative_to(root)), None)
         if root is None and named in known.files.get(key, ()):
             root = path
         if root is None:
-            raise _outside()
+            below = ".." not in named.parts and any(named.is_relative_to(folder) for folder in folders)
+            if below and compared:
+                return _open_linked(path, record)
+            raise _led_out() if below else _outside()
         try:
             return os.fdopen(_open_below(root, path), "rb")
         except PermissionError as error:
@@ -182,6 +190,30 @@ def _outside() -> Refused:
         "the picture may not be shown: it lies below no folder that was indexed into this collection on the "
         "service's machine, nor below one that `lookalike serve --root` names",
     )
+
+
+def _led_out() -> Refused:
+    return Refused(
+        403,
+        "the picture may not be shown: a link leads out of the folders that were indexed, and not to the "
+        "file that was indexed, or to a film; what lies below `lookalike serve --root` is shown",
+    )
+
+
+def _open_linked(path: Path, record: Record) -> BufferedReader:
+    """Open the file that a link leads to, if it may be the one that was indexed, as large as that was.
+
+    Whatever else is there, or is not, has one answer, from which whoever may lay links learns nothing.
+    A row of others does not say what its picture is.
+    """
+    try:
+        file = os.fdopen(_open_below(path, path), "rb")
+    except OSError as error:
+        raise _led_out() from error
+    if not record.size or record.digest.startswith(ROW) or os.fstat(file.fileno()).st_size != record.size:
+        file.close()
+        raise _led_out()
+    return file
 
 
 def _open_below(root: Path, path: Path) -> int:

@@ -131,7 +131,8 @@ def _vector(found: FoundTable, name: str | None) -> Column:
                 f"column {display(column.name)!r} of {found.table} holds no vectors ({column.type or '?'})"
             )
         return column
-    vectors = [each for each in found.columns if each.kind == "vector"]
+    every = [each for each in found.columns if each.kind == "vector"]
+    vectors = [each for each in every if each.surely] or every
     if len(vectors) == 1:
         return vectors[0]
     if not vectors:
@@ -158,6 +159,12 @@ def _identity(found: FoundTable, name: str | None, vector: str) -> str:
     if not others:
         raise InvalidArgument(
             f"{found.table} has no column that could name its rows: attach a view of it that has one"
+        )
+    if found.key:
+        raise InvalidArgument(
+            f"the rows of {found.table} are named by several columns together ({', '.join(found.key)}): "
+            f"attach a view of it in which one column has them all, or say --id and the column that no two "
+            f"rows have the same value in"
         )
     raise InvalidArgument(
         f"{found.table} has no one column that names its rows: say --id "
@@ -207,7 +214,7 @@ def _guessed_fields(
             yield name, Source(column.name)
     for column in found.columns:
         if column.kind == "json" and (metadata is None or column.name == metadata):
-            for name, steps in _json_fields([row.get(column.name) for row in found.sample]):
+            for name, steps in json_fields([row.get(column.name) for row in found.sample]):
                 if name not in names and len(names) < _MOST_FIELDS:
                     names.add(name)
                     yield name, Source(column.name, write_path(steps))
@@ -218,7 +225,7 @@ def _is_long(values: Iterable[object]) -> bool:
     return bool(texts) and sum(texts) / len(texts) > _LONG
 
 
-def _json_fields(documents: Sequence[object]) -> list[tuple[str, tuple[Step, ...]]]:
+def json_fields(documents: Sequence[object]) -> list[tuple[str, tuple[Step, ...]]]:
     """Return names and paths of what can be labels in JSON: attributes of annotations, or what is on top."""
     leaves: dict[tuple[Step, ...], list[object]] = {}
     for document in documents:

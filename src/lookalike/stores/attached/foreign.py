@@ -42,6 +42,8 @@ class Column:
     """Whether its values name the rows: it is the primary key, or the like."""
     details: tuple[tuple[str, str], ...] = ()
     """What of it belongs into `Attachment.details` where it is the vector."""
+    surely: bool = False
+    """Of vectors: whether the type says that it is one, and not only what its first rows look like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class FoundTable:
     columns: tuple[Column, ...]
     sample: list[dict[str, Any]] = field(default_factory=list)
     """A few of its rows: values of Python, JSON read, vectors left out."""
+    key: tuple[str, ...] = ()
+    """The columns that name the rows together, where none does alone."""
     in_capitals: bool = False
     """Whether names in capitals are those that people write in small letters, as in Oracle."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from lookalike.stores.attached.foreign import LeftOut
+from lookalike.stores.attached.json_paths import document_in
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.vectors.metric import normalise
 
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
     from lookalike.types import Vectors
 
-Written: TypeAlias = Literal["float16", "float32", "float64", "json"]
-"""How a vector is written: little-endian numbers in bytes, or a JSON list."""
+Written: TypeAlias = Literal["float16", "float32", "float64", "json", "numbers"]
+"""How a vector is written: little-endian numbers in bytes, a JSON list, or as the database has numbers."""
 
 TYPES: dict[str, str] = {"float32": "<f4", "float64": "<f8", "float16": "<f2"}
 """NumPy's names of those in bytes, the usual one first."""
+
+LONGEST = 1 << 17
+"""Bytes of a vector, at most: 16,384 numbers of 8 bytes. What is longer is a picture, and not looked at."""
 
 NO_VECTOR = "no vector (NULL)"
 UNREADABLE = "a vector that cannot be read as {}"
@@ -97,7 +101,7 @@ def usable(numbers: NDArray[Any], rows: Sequence[int], reasons: dict[int, str]) 
 
 def _numbers(content: object, written: Written) -> NDArray[Any] | None:
     """Return the numbers of a vector, in one dimension; None where it cannot be read."""
-    if written != "json":
+    if written in TYPES:
         kind = np.dtype(TYPES[written])
         if not isinstance(content, bytes) or len(content) % kind.itemsize:
             return None
@@ -108,6 +112,58 @@ def _numbers(content: object, written: Written) -> NDArray[Any] | None:
     except (TypeError, ValueError, RecursionError, OverflowError):
         return None
     return numbers if numbers.ndim == 1 else None
+
+
+def vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
+    """Return the dimension that most vectors have, and how they are written; None where they are none.
+
+    Args:
+        values: the first of a column: bytes, texts or lists, none of them None.
+    """
+    if values and all(isinstance(value, bytes) for value in values):
+        lengths = [len(value) for value in values]
+        usual = max(sorted(set(lengths)), key=lengths.count)
+        if usual % 4 or not usual or 2 * lengths.count(usual) < len(lengths):
+            return None, "float32"
+        # Numbers of 8 or 2 bytes read as 4 make nonsense; vectors of length 1 are those of length 1.
+        read = {written: _numbers_of(values, usual, kind) for written, kind in TYPES.items()}
+        unit = (written for written, some in read.items() if some is not None and _are_unit(some))
+        sound = (written for written, some in read.items() if some is not None and _look_like_numbers(some))
+        found = next(unit, None) or next(sound, None)
+        if found is None or usual == np.dtype(TYPES[found]).itemsize:
+            return None, "float32"  # digests, pictures, keys
+        return usual // np.dtype(TYPES[found]).itemsize, cast("Written", found)
+    if values and all(isinstance(value, list) or _may_be_list(value) for value in values):
+        lists = [found for value in values if isinstance(found := document_in(value), list)]
+        lengths = [len(one) for one in lists if all(isinstance(number, int | float) for number in one)]
+        if lengths and 2 * len(lengths) >= len(values) and max(lengths) > 1:
+            return max(sorted(set(lengths)), key=lengths.count), "json"
+    return None, "float32"
+
+
+def _may_be_list(value: object) -> bool:
+    return isinstance(value, str) and value.lstrip()[:1] == "["
+
+
+def _numbers_of(values: Sequence[bytes], size: int, kind: str) -> NDArray[Any] | None:
+    """Return the vectors that have so many bytes, as numbers of a kind; None where that cannot be."""
+    if size % np.dtype(kind).itemsize:
+        return None
+    return np.stack([np.frombuffer(one, kind) for one in values if len(one) == size])
+
+
+def _are_unit(vectors: NDArray[Any]) -> bool:
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    return bool(np.mean(np.abs(lengths - 1) < 0.01) > 0.9)  # noqa: PLR2004, RUF100
+
+
+def _look_like_numbers(numbers: NDArray[Any]) -> bool:
+    """Tell whether numbers may be those of vectors, and not bytes read in the wrong width."""
+    with np.errstate(all="ignore"):
+        wide = np.abs(numbers.astype(np.float64))
+        plain = (wide == 0) | ((wide > 1e-12) & (wide < 1e6))
+    return bool(np.mean(plain) > 0.98)
 
 
 class Counts:

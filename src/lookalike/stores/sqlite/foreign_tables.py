@@ -11,41 +11,27 @@ import json
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
 
 from lookalike.checksums import content_checksum
 from lookalike.errors import InvalidArgument, StoreError, StoreUnreachable, TableNotFound, Unanswerable
-from lookalike.memory import kept_bytes
 from lookalike.stores.attached.description import ForeignRow, row_id
 from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
-from lookalike.stores.attached.foreign_vectors import (
-    NO_ID,
-    NOT_UNIT,
-    SAME_ID,
-    TYPES,
-    Counts,
-    read_vectors,
-)
+from lookalike.stores.attached.foreign_vectors import read_vectors, vector_form
 from lookalike.stores.attached.json_paths import document_in, field_value, read_path, values_at
+from lookalike.stores.attached.kept_rows import KeptRows, keep_rows, version_of
 from lookalike.stores.batches import chunks
-from lookalike.stores.reranking import nearest_of_blocks, rows_of
 from lookalike.stores.sqlite.address import file_path
 from lookalike.stores.sqlite.encoding import quoted, stored_text
 from lookalike.stores.sqlite.errors import store_error
-from lookalike.stores.sqlite.matrix import SqliteMatrix
 from lookalike.stores.sqlite.schema import APPLICATION_ID
 from lookalike.stores.sqlite.sql import answer_on, make_verified_views
-from lookalike.stores.verification import fields_match
 from lookalike.stores.view_columns import ColumnNames
 from lookalike.uris import file_uri
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from lookalike.stores.attached.description import Attachment, Source
     from lookalike.stores.attached.foreign import Change, Kind
@@ -57,8 +43,6 @@ SAMPLE = 200
 """Rows that are looked at to tell what a column holds."""
 
 _TOGETHER = 500  # rows that are read, and ids that are asked for, at once
-_BLOCK_BYTES = 32 << 20  # of vectors that are in memory at once, where all do not fit
-_REMEMBERED = 16  # filters
 
 
 class SqliteTables:
@@ -236,23 +220,6 @@ class SqliteTables:
         return log.exists() and log.stat().st_size > 0
 
 
-@dataclass(slots=True)
-class _Snapshot:
-    """The records of a table in one state, in order of id."""
-
-    state: Hashable
-    ids: list[str]
-    keys: list[Any]
-    """What the id column says of each."""
-    rows: list[ForeignRow]
-    """Without metadata."""
-    vectors: Vectors | None
-    """None where they do not fit into memory."""
-    tally: Tally
-    answers: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-    """Places of those that match, for the last filters."""
-
-
 class SqliteTable:
     """One attached table: see `ForeignTable`."""
 
@@ -262,7 +229,7 @@ class SqliteTable:
         self._dimension = attachment.space.dimension
         self._written = cast("Written", attachment.detail("written") or "float32")
         self._lock = threading.RLock()
-        self._snapshot: _Snapshot | None = None
+        self._kept: KeptRows | None = None
 
     def state(self) -> Hashable:
         return self._database.state()
@@ -271,50 +238,22 @@ class SqliteTable:
         return self._read().tally
 
     def ids(self, where: Where | None = None, having: str | None = None) -> list[str]:
-        found = self._read()
-        places = self._matching(found, where, having)
-        return list(found.ids) if places is None else [found.ids[place] for place in places]
+        return self._read().matching_ids(where, having)
 
     def rows(self, ids: Sequence[str] | None = None) -> list[ForeignRow]:
         found = self._read()
-        places = range(len(found.ids)) if ids is None else rows_of(found.ids, ids)
+        places = range(len(found.ids)) if ids is None else found.places(ids)
         chosen = [found.rows[place] for place in places]
         if self._of.metadata is None or not chosen:
             return chosen
         said = self._metadata([found.keys[place] for place in places])
-        return [
-            ForeignRow(row.id, row.place, row.fields, said[row.id], row.version, row.digest)
-            for row in chosen
-            if row.id in said
-        ]
+        return [replace(row, metadata=said[row.id]) for row in chosen if row.id in said]
 
     def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
-        found = self._read()
-        places = rows_of(found.ids, ids)
-        if found.vectors is not None:
-            return [found.ids[place] for place in places], found.vectors[places]
-        parts: list[Vectors] = [np.empty((0, self._dimension), np.float32)]
-        there: list[str] = []
-        with self._database.reading() as connection:
-            for some in chunks([found.keys[place] for place in places], _TOGETHER):
-                rows = connection.execute(self._select([self._of.vector], len(some)), some).fetchall()
-                read = read_vectors([row[1] for row in rows], self._written, self._dimension)
-                first: dict[str, int] = {}
-                for at, place in enumerate(read.rows):
-                    first.setdefault(str(row_id(rows[place][0])), at)  # of rows of one id
-                there += first
-                parts.append(read.vectors[list(first.values())])
-        return there, np.concatenate(parts)
+        return self._read().vectors_of(ids, self._fetch)
 
     def nearest(self, queries: Vectors, query: Query) -> list[list[tuple[str, float]]]:
-        found = self._read()
-        places = self._matching(found, query.where, query.having)
-        if found.vectors is not None:
-            matrix = SqliteMatrix(None, 0, found.ids, np.arange(len(found.ids)), found.vectors)
-            return matrix.nearest(queries, query.k, places, query.exclude)
-        ids = found.ids if places is None else [found.ids[place] for place in places]
-        blocks = map(self.vectors, chunks(ids, max(1, _BLOCK_BYTES // (4 * self._dimension))))
-        return nearest_of_blocks(queries, query.k, blocks, query.exclude)
+        return self._read().nearest(queries, query, self._fetch)
 
     def index(self) -> str:
         raise Unanswerable(
@@ -324,7 +263,7 @@ class SqliteTable:
     def update(self, changes: Mapping[str, Mapping[str, Change]]) -> None:
         found = self._read()
         with self._database.writing() as connection:
-            for place in rows_of(found.ids, changes):
+            for place in found.places(changes):
                 change, key = changes[found.ids[place]], found.keys[place]
                 row = connection.execute(self._select(list(change), 1), (key,)).fetchone()
                 if row is None:
@@ -344,7 +283,7 @@ class SqliteTable:
 
     def remove(self, ids: Sequence[str]) -> int:
         found = self._read()
-        places = rows_of(found.ids, ids)
+        places = found.places(ids)
         table, identity = quoted(self._of.table), self._qualified(self._of.id)
         with self._database.writing() as connection:
             statement = f"DELETE FROM {table} WHERE {identity} = ?"  # noqa: S608 quoted names
@@ -361,21 +300,10 @@ class SqliteTable:
         of = self._of
         return column == of.metadata or any(one.column == column and one.path for _, one in of.fields)
 
-    def _matching(
-        self, found: _Snapshot, where: Where | None, having: str | None
-    ) -> NDArray[np.int64] | None:
-        if not where and having is None:
-            return None
-        key = repr(([(name, list(values)) for name, values in (where or {}).items()], having))
-        with self._lock:
-            known = found.answers.pop(key, None)
-            if known is None:
-                matches = (fields_match(row.fields, where, having) for row in found.rows)
-                known = np.flatnonzero(np.fromiter(matches, bool, len(found.rows)))
-            found.answers[key] = known
-            while len(found.answers) > _REMEMBERED:
-                del found.answers[next(iter(found.answers))]
-        return known
+    def _fetch(self, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return ids and vectors of the rows with some ids."""
+        with self._database.reading() as connection:
+            return connection.execute(self._select([self._of.vector], len(keys)), keys).fetchall()
 
     def _select(self, columns: Sequence[str], count: int = 0) -> str:
         """Return the statement that reads the id and these columns, of all rows or of `count` ids."""
@@ -396,60 +324,27 @@ class SqliteTable:
                     said.setdefault(str(row_id(key)), _object(text))
         return said
 
-    def _read(self) -> _Snapshot:
+    def _read(self) -> KeptRows:
         """Return the records as they are now: read again where anybody has changed the file."""
         with self._lock, self._database.reading() as connection:
             state = self._database.state()
-            if self._snapshot is None or self._snapshot.state != state:
-                self._snapshot = None  # before the new one is read: there may be no room for two
-                self._snapshot = self._snap(connection, state)
-            return self._snapshot
+            if self._kept is None or self._kept.state != state:
+                self._kept = None  # before the new ones are read: there may be no room for two
+                self._kept = self._read_all(connection, state)
+            return self._kept
 
-    def _snap(self, connection: sqlite3.Connection, state: Hashable) -> _Snapshot:
+    def _read_all(self, connection: sqlite3.Connection, state: Hashable) -> KeptRows:
         of = self._of
         sources = [*([] if of.uri is None else [of.uri]), *(source for _, source in of.fields)]
         columns = list(dict.fromkeys([of.vector, *(one.column for one in sources), *_some(of.digest)]))
         place_of = {column: place for place, column in enumerate(columns, 1)}
-        counts, remarks = Counts(), Counts()
-        seen: set[str] = set()
-        keys: list[Any] = []
-        rows: list[ForeignRow] = []
-        parts: list[Vectors] = []
-        room, total = kept_bytes(), 0
         cursor = connection.execute(self._select(columns))
-        while some := cursor.fetchmany(_TOGETHER):
-            read = read_vectors([row[1] for row in some], self._written, self._dimension)
-            for number, reason in read.reasons.items():
-                counts.add(reason, some[number][0])
-            kept = []
-            for at, number in enumerate(read.rows):
-                identity = row_id(some[number][0])
-                if identity is None or identity in seen:
-                    counts.add(NO_ID if identity is None else SAME_ID, some[number][0])
-                    continue
-                seen.add(identity)
-                kept.append(at)
-                keys.append(some[number][0])
-                rows.append(self._row(identity, some[number], place_of, read.vectors[at]))
-            there = {read.rows[at] for at in kept}
-            for number in read.not_unit:
-                if number in there:
-                    remarks.add(NOT_UNIT, some[number][0])
-            total += len(kept)
-            if 4 * self._dimension * total <= room:
-                parts.append(read.vectors[kept])
-            else:
-                parts.clear()
-        order = sorted(range(len(rows)), key=lambda place: rows[place].id)
-        fits = 4 * self._dimension * total <= room
-        empty = np.empty((0, self._dimension), np.float32)
-        return _Snapshot(
-            state,
-            [rows[place].id for place in order],
-            [keys[place] for place in order],
-            [rows[place] for place in order],
-            np.concatenate([empty, *parts])[np.array(order, np.intp)] if fits else None,
-            Tally(len(rows), counts.told(), remarks.told()),
+        return keep_rows(
+            iter(lambda: cursor.fetchmany(_TOGETHER), []),
+            lambda identity, row, vector: self._row(identity, row, place_of, vector),
+            state=state,
+            written=self._written,
+            dimension=self._dimension,
         )
 
     def _row(
@@ -468,10 +363,10 @@ class SqliteTable:
         fields = {name: found for name, source in self._of.fields if (found := value(source)) is not None}
         place = None if self._of.uri is None else value(self._of.uri)
         digest = None if self._of.digest is None else row[places[self._of.digest]]
-        # 63 bits, so that every database can hold it.
-        version = int.from_bytes(content_checksum(vector.tobytes()), "big") >> 1
         said = None if place is None else str(place)
-        return ForeignRow(identity, said, fields, {}, version, digest if isinstance(digest, str) else None)
+        return ForeignRow(
+            identity, said, fields, {}, version_of(vector), digest if isinstance(digest, str) else None
+        )
 
 
 def _value_at(content: object, path: str) -> Scalar | None:
@@ -542,7 +437,7 @@ def _shown(value: object, kind: Kind) -> Any:
 def _column(name: str, declared: str, values: Sequence[Any], *, unique: bool) -> Column:
     """Return what a column holds, as its first values show it."""
     there = [value for value in values if value is not None]
-    dimension, written = _vector_form(there)
+    dimension, written = vector_form(there)
     if dimension is not None:
         return Column(name, "vector", declared, dimension, unique, (("written", written),))
     kinds: set[Kind] = {_kind(value) for value in there}
@@ -569,45 +464,3 @@ def _declared_kind(declared: str) -> Kind:
     return (
         "number" if any(word in words for word in ("INT", "REAL", "FLOA", "DOUB", "NUM", "BOOL")) else "other"
     )
-
-
-def _vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
-    """Return the dimension that most vectors have, and how they are written; None where they are none."""
-    if values and all(isinstance(value, bytes) for value in values):
-        lengths = [len(value) for value in values]
-        usual = max(sorted(set(lengths)), key=lengths.count)
-        if usual % 4 or not usual or 2 * lengths.count(usual) < len(lengths):
-            return None, "float32"
-        # Numbers of 8 or 2 bytes read as 4 make nonsense; vectors of length 1 are those of length 1.
-        read = {written: _numbers_of(values, usual, kind) for written, kind in TYPES.items()}
-        unit = (written for written, some in read.items() if some is not None and _are_unit(some))
-        sound = (written for written, some in read.items() if some is not None and _look_like_numbers(some))
-        found = next(unit, None) or next(sound, "float32")
-        return usual // np.dtype(TYPES[found]).itemsize, cast("Written", found)
-    if values and all(isinstance(value, str) and value.lstrip()[:1] == "[" for value in values):
-        lists = [found for value in values if isinstance(found := document_in(value), list)]
-        lengths = [len(one) for one in lists if all(isinstance(number, int | float) for number in one)]
-        if lengths and 2 * len(lengths) >= len(values) and max(lengths) > 1:
-            return max(sorted(set(lengths)), key=lengths.count), "json"
-    return None, "float32"
-
-
-def _numbers_of(values: Sequence[bytes], size: int, kind: str) -> NDArray[Any] | None:
-    """Return the vectors that have so many bytes, as numbers of a kind; None where that cannot be."""
-    if size % np.dtype(kind).itemsize:
-        return None
-    return np.stack([np.frombuffer(one, kind) for one in values if len(one) == size])
-
-
-def _are_unit(vectors: NDArray[Any]) -> bool:
-    with np.errstate(all="ignore"):
-        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    return bool(np.mean(np.abs(lengths - 1) < 0.01) > 0.9)  # noqa: PLR2004, RUF100
-
-
-def _look_like_numbers(numbers: NDArray[Any]) -> bool:
-    """Tell whether numbers may be those of vectors, and not bytes read in the wrong width."""
-    with np.errstate(all="ignore"):
-        wide = np.abs(numbers.astype(np.float64))
-        plain = (wide == 0) | ((wide > 1e-12) & (wide < 1e6))
-    return bool(np.mean(plain) > 0.98)

@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from lookalike.types import Scalar
 
 OWN = ("id", "uri", "path", "digest", "size", "modified_ns", "metadata")
@@ -15,26 +13,6 @@ OWN = ("id", "uri", "path", "digest", "size", "modified_ns", "metadata")
 
 VECTOR, PREDICTED, CONFIDENCE = "vector_", "predicted_", "confidence_"
 """How columns begin that hold a named vector, the held-out label of a field, and how sure that is."""
-
-FIELD = "field."
-"""Stands before the name of a field that is that of another column."""
-
-
-def field_columns(fields: Iterable[str], others: Iterable[str]) -> dict[str, str]:
-    """Return the column of each field: its own name, unless another column is called so.
-
-    Args:
-        fields: names of fields.
-        others: names of all columns that are no field.
-    """
-    taken, found = set(others), {}
-    for name in sorted(fields):
-        column = name
-        while column in taken:
-            column = f"{FIELD}{column}"
-        taken.add(column)
-        found[name] = column
-    return found
 
 
 def mixed_text(value: Scalar) -> str:

@@ -8,8 +8,9 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from lookalike.column_names import field_columns
 from lookalike.output_files import plain_cell
-from lookalike.transfer.exports.columns import CONFIDENCE, PREDICTED, VECTOR, field_columns
+from lookalike.transfer.exports.columns import CONFIDENCE, OWN, PREDICTED, VECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +35,8 @@ def csv_lines(rows: Rows) -> Iterator[bytes]:
     told = [] if predictions is None else [PREDICTED + predictions.by, CONFIDENCE + predictions.by]
     vectors = [VECTOR + each.name for each in rows.vectors]
     columns = _OWN if rows.name_of is None else _OWN_NAMED
-    fields = field_columns(rows.collection.fields, (*columns, *told, *vectors))
+    others = OWN if rows.name_of is None else columns
+    fields = field_columns(rows.collection.fields, (*others, *told, *vectors))
     written = io.StringIO(newline="")
     writer = csv.writer(written)
 

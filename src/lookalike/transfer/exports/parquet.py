@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
+from lookalike.column_names import field_columns
 from lookalike.errors import ExtraMissing, StoreBusy
 from lookalike.transfer.exports.columns import (
     CONFIDENCE,
     OWN,
     PREDICTED,
     VECTOR,
-    field_columns,
     mixed_text,
 )
 from lookalike.transfer.exports.rows import own_values
