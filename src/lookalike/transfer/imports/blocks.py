@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.arrow import pyarrow
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -67,8 +69,7 @@ def _number(value: object) -> float:
 
 def _from_arrow(array: Any) -> list[NDArray[np.float32] | str | None]:
     """Return the vectors of lists of numbers without making Python's numbers of them."""
-    import pyarrow as pa
-
+    pa = pyarrow("reading Arrow")
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if isinstance(array, pa.ExtensionArray):
         array = array.storage

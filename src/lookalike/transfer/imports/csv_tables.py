@@ -5,22 +5,24 @@ from __future__ import annotations
 import codecs
 import csv
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.encodings import check_encoding
 from lookalike.labels.tables.column_types import typed
+from lookalike.labels.tables.delimited import SAMPLE, find_separator
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
 from lookalike.transfer.imports.table import Table
 
 if TYPE_CHECKING:
+    from _csv import Reader
     from collections.abc import Iterator
     from pathlib import Path
 
 # Bytes that are decoded at once to find an encoding; a cell may hold a vector of ten thousand numbers.
 _CHUNK, _LONGEST_CELL = 1 << 20, 2**31 - 1
-_SEPARATORS = ",;\t|"
+_SEPARATORS = (",", ";", "\t", "|")
 # Encodings that are tried where a text is no UTF-8: Korean Windows', then that of the West.
 _OTHER_ENCODINGS = ("cp949", "cp1252", "latin-1")
 
@@ -49,10 +51,10 @@ class _CsvFile:
         self._encoding = encoding
         self.count = 0
         with self._told(), path.open(encoding=encoding, newline="") as file:
-            first = file.readline()
-            self._separator = max(_SEPARATORS, key=first.count)
+            self._separator, said = find_separator(file.read(SAMPLE), lambda row: len(row) > 1, _SEPARATORS)
+            self._stated = said > 0
             file.seek(0)
-            header = next(csv.reader(file, delimiter=self._separator), [])
+            header = next(self._reader(file), [])
         self._names = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
         if not header:
             raise InvalidArgument(f"{display(path)} is empty")
@@ -79,14 +81,15 @@ class _CsvFile:
 
     def _rows(self) -> Iterator[list[list[str]]]:
         with self._told(), self._path.open(encoding=self._encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=self._separator, strict=True)
+            reader = self._reader(file)
             next(reader, None)
             some: list[list[str]] = []
             for row in reader:
                 if len(row) > len(self._names):
+                    line = reader.line_num + self._stated
                     raise InvalidArgument(
-                        f"{display(self._path)}, line {reader.line_num}: {len(row)} columns, the first line "
-                        f"has {len(self._names)}"
+                        f"{display(self._path)}, line {line}: {len(row)} columns, the first line has "
+                        f"{len(self._names)}"
                     )
                 if row:
                     some.append(row)
@@ -95,6 +98,11 @@ class _CsvFile:
                     some = []
             if some:
                 yield some
+
+    def _reader(self, file: TextIO) -> Reader:
+        if self._stated:
+            file.readline()
+        return csv.reader(file, delimiter=self._separator, strict=True)
 
     def _columns(self, rows: list[list[str]]) -> Iterator[list[str]]:
         for place in range(len(self._names)):

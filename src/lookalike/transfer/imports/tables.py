@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lookalike.errors import ExtraMissing, InvalidArgument, PathNotFound
+from lookalike.arrow import pyarrow
+from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
 from lookalike.transfer.exports.parquet import NOTE
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
@@ -28,23 +29,8 @@ MATRIX = "vectors"
 """What the column is called that a .npy file is."""
 
 
-def pyarrow() -> Any:
-    """Return pyarrow, with what reads files.
-
-    Raises:
-        ExtraMissing: it is not installed.
-    """
-    try:
-        import pyarrow as pa
-        import pyarrow.ipc
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ExtraMissing("reading Parquet and Arrow", "parquet") from error
-    return pa
-
-
 def read_table(path: Path, ids: Path | None = None, encoding: str | None = None) -> Table:
-    """Return the table in a file.
+    """Return the table in one file, whose form its suffix tells.
 
     Args:
         path: the file.
@@ -79,7 +65,7 @@ def read_table(path: Path, ids: Path | None = None, encoding: str | None = None)
 
 def parquet_table(paths: Sequence[Path]) -> Table:
     """Return the table in Parquet files, one after the other."""
-    pa = pyarrow()
+    pa = pyarrow("reading Parquet and Arrow")
     # Once, so that what is no Parquet is told before anything is written.
     files = [_said(pa, path, partial(pa.parquet.ParquetFile, path)) for path in paths]
     total = sum(file.metadata.num_rows for file in files)
@@ -97,7 +83,7 @@ def parquet_table(paths: Sequence[Path]) -> Table:
 
 def arrow_table(paths: Sequence[Path]) -> Table:
     """Return the table in Arrow files or streams (IPC), one after the other."""
-    pa = pyarrow()
+    pa = pyarrow("reading Parquet and Arrow")
 
     def opened(path: Path) -> Any:
         source = pa.memory_map(str(path))
