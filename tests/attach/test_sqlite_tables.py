@@ -322,6 +322,44 @@ def test_a_row_that_is_no_record_is_not_changed_with_one(tmp_path: Path) -> None
         ]  # fmt: skip
 
 
+def test_a_table_that_is_gone_is_told_and_can_be_detached(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_items(tmp_path / "shop.db")
+    url, where = f"sqlite:///{tmp_path}/shop.db", ("--cache", str(tmp_path / "cache"))
+
+    def said(*words: str, code: int = 0) -> str:
+        assert main([*words, "--store", url, *where]) == code
+        told = capsys.readouterr()
+        return " ".join((told.out + told.err).split())
+
+    said("attach", "items", "--space", "theirs")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("ALTER TABLE items RENAME TO later")
+        connection.commit()
+        assert "items table is gone image: theirs, 8" in said("collections")
+        assert '"problem": "the table items is gone' in said("collections", "--format", "jsonl")
+        for words in (["info"], ["search", "id:1"], ["label", "id:1", "--confirm", "color"], ["audit"]):
+            told = said(*words, "-c", "items", code=1)
+            assert "the table items is gone" in told, words
+            assert "`lookalike detach items` forgets it" in told
+        assert "the table items is gone" in said("check", code=1)
+        with in_process(url, tmp_path / "cache", Settings()) as service:
+            (listed,) = service.client.get("/v1/collections").json()["collections"]
+            for one in (listed, service.client.get("/v1/collections/items").json()):
+                assert (one["name"], one["count"], one["problem"]) == ("items", 0, "TableGone")
+            answer = service.client.post("/v1/collections/items/browse", json={})
+            assert (answer.status_code, answer.json()["error"]) == (404, "TableGone")
+            # What comes again is what it was.
+            connection.execute("ALTER TABLE later RENAME TO items")
+            connection.commit()
+            one = service.client.get("/v1/collections/items").json()
+            assert (one["count"], one["problem"]) == (60, "EmbedderUnknown")
+        connection.execute("DROP TABLE items")
+        connection.commit()
+    assert "items is no collection any more" in said("detach", "items")
+
+
 def test_rows_are_named_as_their_pictures_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
