@@ -175,7 +175,7 @@ def of_service(count: int, *, fitted: bool) -> None:
         # One thread a product: what libraries start of themselves has the priority of whoever began.
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         given = ("--store", url, "--cache", cache, "--uploads", uploads)
-        with server_process(folder, *given, env=threads, ready=True) as server:
+        with server_process(folder, *given, env=threads, ready=True, afresh=True) as server:
             connection = http.client.HTTPConnection(server.host, server.port)
 
             def ask(method: str, path: str, body: bytes = b"", kind: str = "application/json") -> Any:

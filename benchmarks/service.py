@@ -321,7 +321,7 @@ def large(cache: Path, folder: Path, real: Vectors, pictures: Sequence[bytes]) -
 @contextmanager
 def serving(url: str, cache: Path, folder: Path) -> Iterator[Server]:
     """Run the service on a store, and wait until it is warm."""
-    with server_process(folder, "--store", url, "--cache", cache, ready=True) as server:
+    with server_process(folder, "--store", url, "--cache", cache, ready=True, afresh=True) as server:
         yield server
         assert server.stop() == 0
 

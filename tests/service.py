@@ -29,6 +29,7 @@ from lookalike.database import Database
 from lookalike.server.app import make_app
 from lookalike.server.service import Service
 from lookalike.server.settings import Settings
+from tests.forked_programs import ForkedCommand
 
 COLLECTION = "textile"
 """The collection of the shared store: 60 photographs of three classes, of EfficientNet-Lite0."""
@@ -115,7 +116,7 @@ def in_process(url: str, cache: Path, settings: Settings | None = None) -> Itera
 class Server:
     """`lookalike serve` as a process of its own."""
 
-    process: subprocess.Popen[bytes]
+    process: ForkedCommand | subprocess.Popen[bytes]
     log: Path
     """What it wrote to stdout and stderr."""
     host: str = "127.0.0.1"
@@ -173,6 +174,7 @@ def server_process(
     env: Mapping[str, str] | None = None,
     wait: bool = True,
     ready: bool = False,
+    afresh: bool = False,
 ) -> Iterator[Server]:
     """Run `lookalike serve` on a free port for the time of a `with`.
 
@@ -182,19 +184,27 @@ def server_process(
         env: variables beside those of this process.
         wait: whether to wait until it answers.
         ready: whether to wait until it answers quickly too: models are opened then, and collections read.
+        afresh: whether Python begins for it, not in a fork of what has begun: where memory or threads count.
     """
     log = folder / f"serve-{next(_numbers)}.log"
     host = str(words[words.index("--host") + 1]) if "--host" in words else "127.0.0.1"
-    program = Path(sys.executable).with_name("lookalike")
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [program, "serve", "--port", "0", *map(str, words)],
-            cwd=folder,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
+    log.touch()
+    given = ("serve", "--port", "0", *words)
+    environment = {**os.environ, **(env or {})}
+    process: ForkedCommand | subprocess.Popen[bytes]
+    if afresh:
+        program = Path(sys.executable).with_name("lookalike")
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [program, *map(str, given)],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+    else:
+        process = ForkedCommand(given, folder, environment, log)
     server = Server(process, log, "127.0.0.1" if host == "0.0.0.0" else host)
     try:
         if ready:

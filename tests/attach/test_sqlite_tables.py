@@ -476,6 +476,99 @@ def test_a_row_that_is_no_record_is_not_changed_with_one(tmp_path: Path) -> None
         ]  # fmt: skip
 
 
+def test_a_table_that_is_gone_is_told_and_can_be_detached(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_items(tmp_path / "shop.db")
+    url, where = f"sqlite:///{tmp_path}/shop.db", ("--cache", str(tmp_path / "cache"))
+
+    def said(*words: str, code: int = 0) -> str:
+        assert main([*words, "--store", url, *where]) == code
+        told = capsys.readouterr()
+        return " ".join((told.out + told.err).split())
+
+    said("attach", "items", "--space", "theirs")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("ALTER TABLE items RENAME TO later")
+        connection.commit()
+        assert "items table is gone image: theirs, 8" in said("collections")
+        assert '"problem": "the table items is gone' in said("collections", "--format", "jsonl")
+        for words in (["info"], ["search", "id:1"], ["label", "id:1", "--confirm", "color"], ["audit"]):
+            told = said(*words, "-c", "items", code=1)
+            assert "the table items is gone" in told, words
+            assert "`lookalike detach items` forgets it" in told
+        assert "the table items is gone" in said("check", code=1)
+        with in_process(url, tmp_path / "cache", Settings()) as service:
+            (listed,) = service.client.get("/v1/collections").json()["collections"]
+            for one in (listed, service.client.get("/v1/collections/items").json()):
+                assert (one["name"], one["count"], one["problem"]) == ("items", 0, "TableGone")
+            answer = service.client.post("/v1/collections/items/browse", json={})
+            assert (answer.status_code, answer.json()["error"]) == (404, "TableGone")
+            # What comes again is what it was.
+            connection.execute("ALTER TABLE later RENAME TO items")
+            connection.commit()
+            one = service.client.get("/v1/collections/items").json()
+            assert (one["count"], one["problem"]) == (60, "EmbedderUnknown")
+        connection.execute("DROP TABLE items")
+        connection.commit()
+    assert "items is no collection any more" in said("detach", "items")
+
+
+def test_rows_are_named_as_their_pictures_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the value of the column, by the path in the folder of pictures, by the file, by the id."""
+    places = ["a/0 탱크.jpg", "a/1.jpg", "b/1.jpg", "b/1.jpg", "7", "https://x/a b.jpg", "x", None, "a/2.jpg"]
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path / "pictures")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE TABLE goods (id INTEGER PRIMARY KEY, picture TEXT, kind TEXT, v BLOB)")
+        rows = [(place, "x", one.tobytes()) for place, one in zip(places, numbers(9), strict=True)]
+        connection.executemany("INSERT INTO goods VALUES (NULL, ?, ?, ?)", rows)
+        connection.commit()
+    store = ("--store", f"sqlite:///{tmp_path}/shop.db", "--cache", str(tmp_path / "cache"))
+
+    def said(*words: str, code: int = 0) -> str:
+        assert main([*words, *store]) == code
+        told = capsys.readouterr()
+        return told.out + told.err
+
+    for base in ((), ("--base", str(tmp_path / "pictures"))):
+        said("attach", "goods", "--space", "theirs", "--writable", *base)
+        names = [
+            "a/0 탱크.jpg",
+            "a/1.jpg",
+            "https://x/a b.jpg",
+            "id:8",
+            "9",
+            *(["./a/2.jpg"] if base else []),
+        ]
+        out = said("label", *names, "--set", "kind=y", "--dry-run", "-c", "goods")
+        assert "5 put right" in out
+        monkeypatch.chdir(tmp_path)
+        out = said(
+            "label", "a/1.jpg", *(["pictures/a/2.jpg"] if base else []), "--confirm", "kind", "-c", "goods"
+        )
+        assert f"{2 if base else 1} confirmed" in out
+        monkeypatch.chdir(tmp_path / "pictures")
+        told = said("label", "a/1.jpg", "b/1.jpg", "--set", "kind=y", "-c", "goods", code=2)
+        assert "are called b/1.jpg: name one by its id, id:3, id:4; nothing was changed" in told
+        # A row's id, and what another row calls its picture.
+        assert "id:5, id:7" in said("delete", "goods", "7", code=2)
+        assert "not in collection 'goods': b/2.jpg; nothing was deleted" in said(
+            "delete", "goods", "b/2.jpg", code=2
+        )
+        said("detach", "goods")
+    said("attach", "goods", "--space", "theirs", "--writable", "--base", str(tmp_path / "pictures"))
+    assert "2 records deleted" in said("delete", "goods", "a/1.jpg", "id:7")
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        left = [identity for (identity,) in connection.execute("SELECT id FROM goods ORDER BY id")]
+    assert left == [1, 3, 4, 5, 6, 8, 9]
+    table = tmp_path / "right.csv"
+    table.write_text("picture,kind\na/0 탱크.jpg,y\n", encoding="utf-8")
+    assert "1 put right" in said("label", "--from", str(table), "-c", "goods")
+
+
 def test_what_is_no_json_is_not_written_over(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "text.db", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, label TEXT, about TEXT, v BLOB)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from lookalike.server.auth.keys import new_key
 from lookalike.server.sockets import is_loopback, resolve
+from tests.forked_programs import run_command
 from tests.service import COLLECTION, Server, server_process, until
 
 Start = Callable[..., Server]
@@ -63,17 +65,17 @@ def head(length: int | str, path: str = SEARCH, more: str = "") -> bytes:
 # --- how it starts
 
 
-def run(*words: str | Path, env: dict[str, str] | None = None) -> tuple[int, str]:
+def run(*words: str | Path, cache: Path, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Run a command that does not begin to serve; return its code and what it says."""
-    done = subprocess.run([LOOKALIKE, *words], capture_output=True, text=True, timeout=60, env=env)
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr
+    code, out, err = run_command([*words, "--cache", cache], env or os.environ)
+    assert out == ""
+    assert "Traceback" not in err
+    return code, err
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_another_address_needs_keys(host: str, store_url: str, cache: Path) -> None:
-    code, said = run("serve", "--host", host, "--port", "0", "--store", store_url, "--cache", cache)
+    code, said = run("serve", "--host", host, "--port", "0", "--store", store_url, cache=cache)
     assert code == 2
     assert f"--host {host}" in said
     assert "`lookalike key NAME --write --keys FILE`" in said
@@ -117,20 +119,20 @@ def test_what_it_cannot_serve_it_says_at_once(
     keys = tmp_path / "keys"
     keys.write_text(str(new_key("any", "read")[1]))
     given = [str(keys) if word == "KEYS" else word for word in words]
-    ended, line = run("serve", "--port", "0", "--store", store_url, "--cache", cache, *given)
+    ended, line = run("serve", "--port", "0", "--store", store_url, *given, cache=cache)
     assert (ended, said in line) == (code, True), line
 
 
 def test_a_key_in_the_environment_is_not_shown_where_a_hash_belongs(store_url: str, cache: Path) -> None:
     key, _ = new_key("any", "read")
-    code, said = run("serve", "--store", store_url, env={"LOOKALIKE_KEYS": key, "PATH": ""})
+    code, said = run("serve", "--store", store_url, cache=cache, env={"LOOKALIKE_KEYS": key, "PATH": ""})
     assert code == 2
     assert "LOOKALIKE_KEYS" in said
     assert key not in said
 
 
 def test_a_port_that_is_taken(server: Server, store_url: str, cache: Path) -> None:
-    code, said = run("serve", "--port", str(server.port), "--store", store_url, "--cache", cache)
+    code, said = run("serve", "--port", str(server.port), "--store", store_url, cache=cache)
     assert code == 1
     assert said.startswith(f"lookalike: cannot listen on {server.url}: Address already in use")
 

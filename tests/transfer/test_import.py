@@ -413,7 +413,7 @@ def test_what_cannot_be_a_record_is_counted_with_an_example(db: Database, tmp_pa
         ("a.jsonl", '{"id": 1, "v": [1.5, 2]}\n]\n{"id": 2}', {"space": "s"}, "is no JSON"),
         ("a.parquet", "no parquet", {"space": "s"}, "cannot be read"),
         ("a.arrow", "no arrow at all", {"space": "s"}, "cannot be read"),
-        ("a.npy", "no npy", {"space": "s"}, "is no matrix of NumPy"),
+        ("a.npy", "no npy", {"space": "s"}, "is no array of NumPy"),
         ("a.xyz", "", {"space": "s"}, "are read"),
         ("samples.json", '{"samplers": []}', {"space": "s"}, "has no list 'samples'"),
     ],

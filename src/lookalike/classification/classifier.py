@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.calibrator import Calibrator, check_promises
-from lookalike.evaluation.judgement import open_judgement
+from lookalike.evaluation.judgement import JudgeOptions, open_judgement
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.file_names import display
 from lookalike.images.limits import MAX_PIXELS
@@ -280,9 +280,9 @@ class Classifier:
             collection = answerable(self._spaces.store, self.name, self._where, self.by)
             self._judged = collection.vector(options.using).space
             judgement = open_judgement(
-                self._spaces, self._models, collection, self.by,
-                using=options.using, k=options.k, where=self._where, refresh=options.refresh,
-                asked=self._promised or bool(options.refresh), progress=progress,
+                self._spaces, self._models, collection,
+                JudgeOptions(self.by, options.using, options.k, self._where),
+                refresh=options.refresh, asked=self._promised or bool(options.refresh), progress=progress,
             )  # fmt: skip
         except Unanswerable:
             if self._promised:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from itertools import repeat
 from pathlib import Path
@@ -46,7 +47,8 @@ from lookalike.file_names import display
 from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
 from lookalike.output_files import write_file
-from lookalike.search.query import Image
+from lookalike.search.expressions import ID_PREFIX
+from lookalike.search.query import Image, RecordId
 from lookalike.sources.frames import FramePath
 from lookalike.sources.locations import full
 from lookalike.types import Skipped
@@ -181,7 +183,7 @@ def classify(
             print_how_searched(handle.info().vector(using).approximation)
         if frames is not None:
             return _classify_films(handle, classifier, paths, frames, using, max_pixels, form, settings)
-        asked = (Image(str(path)) for path in paths)
+        asked = [_asked(path) for path in paths]
         found = _explained(classifier.classify(asked), handle, classifier, folder, max_pixels)
         for (answer, explained), anomaly in zip(
             found, _scores(handle, paths, max_pixels, quiet=settings.quiet), strict=False
@@ -207,6 +209,14 @@ def classify(
                 _print_classified(answer, by)
                 _print_more_evidence(anomaly, explained)
     return code
+
+
+def _asked(path: Place) -> Image | RecordId:
+    """Return what is classified: a picture, or what is in the collection already and named as `id:7`."""
+    text = str(path)
+    if text.startswith(ID_PREFIX) and not os.path.lexists(text):
+        return RecordId(text.removeprefix(ID_PREFIX))
+    return Image(text)
 
 
 def _scores(

@@ -6,11 +6,9 @@ import sys
 
 import click
 
-from lookalike.cli.image_ids import id_of
 from lookalike.cli.options import Settings, global_options
 from lookalike.cli.output import counted, print_text
 from lookalike.errors import InvalidArgument
-from lookalike.file_names import display
 
 
 @click.command()
@@ -22,7 +20,8 @@ from lookalike.file_names import display
 def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | None, *, yes: bool) -> None:
     """Delete a collection, some records, or a vector.
 
-    No image file is touched. An IMAGE is a path, an id or a URI. A vector that another was fitted to, or the
+    No image file is touched. An IMAGE is a path, an id or a URI, or what an attached table calls its
+    picture. A vector that another was fitted to, or the
     last one, cannot go alone.
     """
     with settings.open() as database:
@@ -31,15 +30,11 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | 
         if images and using is not None:
             raise InvalidArgument("either some images are deleted, or with --using a vector of all")
         if images:
-            wanted = [id_of(image) for image in images]
-            there = {record.id for record in collection.records.get(wanted)}
-            there |= {damage.id for damage in collection.records.damage()}
-            for image, key in zip(images, wanted, strict=True):
-                if key not in there:
-                    raise InvalidArgument(
-                        f"not in collection {found.name!r}: {display(image)}; nothing was deleted"
-                    )
-            removed = collection.remove(wanted)
+            try:
+                wanted = collection.records.find(images)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"{error}; nothing was deleted") from error
+            removed = collection.remove(list(wanted.values()))
             print_text(f"{counted(removed, 'record')} deleted from {found.name}")
             return
         if using is not None:

@@ -108,7 +108,7 @@ def _print(report: ExportReport) -> None:
         print_text(f"left out: {counted(len(report.skipped), 'image')}")
         rows = [(each.path, each.reason) for each in report.skipped[:SHOWN_FINDINGS]]
         print_table(("left out", "because"), rows)
-        print_rest(len(report.skipped), SHOWN_FINDINGS, "--format jsonl")
+        print_rest(len(report.skipped), SHOWN_FINDINGS)
 
 
 def _print_lines(report: ExportReport) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lookalike.cli.image_ids import id_of
-from lookalike.cli.options import Settings, collection_option, format_option, global_options, read_paths
+from lookalike.cli.options import Settings, collection_option, format_option, global_options, read_names
 from lookalike.cli.output import (
     SHOWN,
     print_line,
@@ -87,7 +86,8 @@ def label(
 ) -> int:
     """Put the labels of IMAGEs right, or confirm them.
 
-    Indexing again keeps to that. An IMAGE is a path, an id or a URI; `-` reads them from stdin, one a line.
+    Indexing again keeps to that. An IMAGE is a path, an id or a URI, or what an attached table calls its
+    picture; `-` reads them from stdin, one a line.
     Label files are not written to, and a fit stays as it is until the next.
     """
     if (table is None) == (not images):
@@ -153,11 +153,11 @@ def _of_images(
     if twice := [field for field, count in Counter(said).items() if count > 1]:
         raise InvalidArgument(f"{display(twice[0])} is named twice: one --set, --unset or --undo for a field")
     changes |= dict.fromkeys(removed)
-    wanted = {id_of(str(path)): str(path) for path in read_paths(images)}
-    there = {record.id: marks_of(record).corrected for record in handle.records.get(list(wanted))}
-    for identity, image in wanted.items():
-        if identity not in there:
-            raise InvalidArgument(f"not in collection {info.name!r}: {display(image)}; nothing was changed")
+    try:
+        wanted = list(dict.fromkeys(handle.records.find(read_names(images)).values()))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{error}; nothing was changed") from error
+    there = {record.id: marks_of(record).corrected for record in handle.records.get(wanted)}
     remarks += [
         Remark("", f"no image has a field {display(field)}")
         for field in removed + undone

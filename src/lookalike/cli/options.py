@@ -301,13 +301,17 @@ def _readings(text: str) -> list[Scalar]:
 
 def read_paths(paths: tuple[str, ...]) -> list[Place]:
     """Return the paths that were named; `-` stands for those on stdin, one a line."""
-    named: list[Place] = []
-    for path in paths:
-        if path == "-":
-            lines = sys.stdin.buffer.read().split(b"\n")
-            named += [picture_place(_decode(line)) for line in lines if line]
+    return [picture_place(name) for name in read_names(paths)]
+
+
+def read_names(names: tuple[str, ...]) -> list[str]:
+    """Return what was named as it was written; `-` stands for what stands on stdin, one a line."""
+    named: list[str] = []
+    for name in names:
+        if name == "-":
+            named += [_decode(line) for line in sys.stdin.buffer.read().split(b"\n") if line]
         else:
-            named.append(picture_place(path))
+            named.append(name)
     if not named:
         raise InvalidArgument("no path was given")
     return named

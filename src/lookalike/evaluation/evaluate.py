@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.models import Models
     from lookalike.evaluation.held_out_predictions import HeldOutPredictions, Ks
-    from lookalike.evaluation.reliability import Reliability
     from lookalike.metric_learning.spaces import Spaces
     from lookalike.progress import Progress
     from lookalike.types import CollectionInfo, Record, Vectors
@@ -159,18 +158,8 @@ def _evaluate_sample(
     alike = np.zeros(len(sampled.records), np.intp)
     alike[held.rows] = sampled.alike
     apart = None if sampled.loose_right is None else Apart(len(held.rows), sampled.loose_right)
-    evaluation = _judged(
-        sampled.records,
-        held,
-        by,
-        options,
-        Lots(None, alike, frames=sampled.frames),
-        apart,
-        None,
-        silent,
-        silent,
-    )
-    return replace(evaluation, alone_in_class=sampled.alone)
+    answered = _Answered(sampled.records, held, Lots(None, alike, frames=sampled.frames), apart)
+    return replace(_measure(answered, by, options), alone_in_class=sampled.alone)
 
 
 def evaluate(
@@ -254,23 +243,32 @@ def evaluate(
     if lots.together is not None:
         loose = answers(None, singly)
         apart = _figures(loose)
-    evaluation = _judged(records, held, by, options, lots, apart, series, judging, telling)
+    evaluation = _measure(_Answered(records, held, lots, apart, series), by, options, judging, telling)
     progress(sum(sizes), sum(sizes))
     return evaluation
 
 
-def _judged(
-    records: Sequence[Record],
-    held: HeldOutPredictions,
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The held-out predictions of an evaluation, and what was kept together for them."""
+
+    records: Sequence[Record]
+    held: HeldOutPredictions
+    lots: Lots
+    apart: Apart | None
+    """The accuracy with nothing kept together; None where nothing was."""
+    series: SeriesFigures | None = None
+
+
+def _measure(
+    answered: _Answered,
     by: str,
     options: EvaluateOptions,
-    lots: Lots,
-    apart: Apart | None,
-    series: SeriesFigures | None,
-    judging: Progress,
-    telling: Progress,
+    judging: Progress = silent,
+    telling: Progress = silent,
 ) -> Evaluation:
-    """Return what held-out predictions amount to."""
+    """Return the figures of held-out predictions, how reliable they are, and their mistakes."""
+    records, held, lots = answered.records, answered.held, answered.lots
     reliability, reliability_refusal = None, None
     try:
         reliability = measure_reliability(
@@ -283,28 +281,6 @@ def _judged(
         )
     except Unanswerable as error:
         reliability_refusal = str(error)
-    mistakes = _mistakes(records, held, by, telling)
-    return _evaluation(
-        records, held, by, options, lots, apart, series, reliability, reliability_refusal, mistakes
-    )
-
-
-def _figures(held: HeldOutPredictions) -> Apart:
-    return Apart(len(held.rows), int(held.right.sum()))
-
-
-def _evaluation(
-    records: Sequence[Record],
-    held: HeldOutPredictions,
-    by: str,
-    options: EvaluateOptions,
-    lots: Lots,
-    apart: Apart | None,
-    series: SeriesFigures | None,
-    reliability: Reliability | None,
-    reliability_refusal: str | None,
-    mistakes: tuple[Mistake, ...],
-) -> Evaluation:
     digests = encode(record.digest for record in records)[0]
     copies = (gather(digests, held.neighbours) == digests[held.rows][:, None]).any(axis=1)
     voters = (held.neighbours >= 0).sum(axis=1)
@@ -319,13 +295,13 @@ def _evaluation(
         chains=lots.chains,
         joined=lots.joined,
         frames=lots.frames,
-        apart=apart,
-        series=series,
+        apart=answered.apart,
+        series=answered.series,
         repeats=tuple((held.repeats == held.truth).mean(axis=1).tolist()),
         classes=class_figures(held.truth, held.predicted, held.labels),
         confusion=confusion_cells(held.truth, held.predicted, held.labels),
         baseline=baseline_accuracy(held.truth, held.parts),
-        mistakes=mistakes,
+        mistakes=_mistakes(records, held, by, telling),
         left_out=held.left_out,
         fewer_than_k=0 if held.chosen else int(np.count_nonzero(voters < held.k)),
         alone_in_class=_alone(held.truth, held.parts),
@@ -335,6 +311,10 @@ def _evaluation(
         held=held,
         records=records,
     )
+
+
+def _figures(held: HeldOutPredictions) -> Apart:
+    return Apart(len(held.rows), int(held.right.sum()))
 
 
 def _alone(truth: Codes, parts: Codes) -> int:

@@ -18,7 +18,6 @@ import time
 import zipfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,10 +29,12 @@ from lookalike.metric_learning.fitted import plain_vector
 from lookalike.output_files import replace_file
 from lookalike.progress import divided, silent
 from lookalike.stores.checks import same_name
+from lookalike.stores.places import store_place
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -223,16 +224,28 @@ class _Kept(NamedTuple):
         return not where_quick or again > QUICK_SECONDS
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """What of a collection is judged."""
+
+    by: str
+    """The field that holds the label, as the collection has it."""
+    using: str | None = None
+    """The vector that is searched; None: the default one."""
+    k: Ks = 5
+    """How many neighbours vote, or `auto`."""
+    where: Where | None = None
+    """Only records that match, its fields as the collection has them."""
+    seed: int = 0
+    """Of the folds."""
+
+
 def open_judgement(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
-    by: str,
+    options: JudgeOptions,
     *,
-    using: str | None = None,
-    k: Ks = 5,
-    where: Where | None = None,
-    seed: int = 0,
     refresh: bool | None = None,
     asked: bool = True,
     progress: Progress = silent,
@@ -247,11 +260,7 @@ def open_judgement(
         spaces: of the store with the collection.
         models: with the cache folder.
         collection: as it is now.
-        by: the field that holds the label, as the collection has it.
-        using: the vector that is searched, by default the default one.
-        k: how many neighbours vote, or `auto`.
-        where: only records that match, its fields as the collection has them.
-        seed: of the folds.
+        options: what of it.
         refresh: make a new one wherever something has changed, or (False) only where the old one cannot be
             used; None: also where it takes less than `QUICK_SECONDS`.
         asked: whether somebody asked for it; else more than `SAMPLED_IMAGES` are not judged, and None comes
@@ -262,17 +271,17 @@ def open_judgement(
         FieldNotFound, Unanswerable: as for `predict_held_out`.
     """
     store = spaces.store
-    fitting = spaces.fitting(collection, using)
-    count = _sample_of(collection, plain_vector(collection, using).space.dimension, asked=asked)
+    fitting = spaces.fitting(collection, options.using)
+    count = _sample_of(collection, plain_vector(collection, options.using).space.dimension, asked=asked)
     whole = (
-        _place(store.url),
+        store_place(store.url),
         same_name(collection.name),
-        collection.vector(using).space,
-        by,
-        k,
-        sorted((name, tuple(map(label_key, values))) for name, values in (where or {}).items()),
+        collection.vector(options.using).space,
+        options.by,
+        options.k,
+        sorted((name, tuple(map(label_key, values))) for name, values in (options.where or {}).items()),
         None if fitting is None else fitting.by,
-        seed,
+        options.seed,
     )
     folder = models.cache / _FOLDER
     # One of all images is better than one of a sample, where both are there.
@@ -295,13 +304,11 @@ def open_judgement(
     started = time.thread_time()
     at = datetime.now(UTC).isoformat(timespec="seconds")
     sample = None
+    related = None
     if count is None:
-        made, judged, related = _judge(spaces, models, collection, by, using, k, where, seed, progress)
+        made, judged, related = _judge(spaces, models, collection, options, progress)
     else:
-        made, judged, sample = _judge_sample(
-            spaces, models, collection, by, using, k, where, seed, count, progress
-        )
-        related = None
+        made, judged, sample = _judge_sample(spaces, models, collection, options, count, progress)
     new = _Kept(made, now, at, time.thread_time() - started, related, judged, sample)
     path = paths[-1]
     # Of a damaged collection it would speak of records that it has not seen. Not to keep it is no error.
@@ -330,35 +337,25 @@ def _judge_sample(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
-    by: str,
-    using: str | None,
-    k: Ks,
-    where: Where | None,
-    seed: int,
+    options: JudgeOptions,
     count: int,
     progress: Progress,
 ) -> tuple[CalibrationSet, NDArray[np.uint64], Sample | None]:
     """Answer a sample of the images by all others, see `_judge`."""
     from lookalike.evaluation.sampled_predictions import SampleOptions, predict_sample
 
-    plain, fit, fit_by = spaces.for_folds(collection, using, models)
-    options = SampleOptions(by, where, k=k, count=count, seed=seed)
-    found = predict_sample(
-        spaces.store, collection, plain, options, fit=fit, fit_by=fit_by, progress=progress
-    )
+    plain, fit, fit_by = spaces.for_folds(collection, options.using, models)
+    drawn = SampleOptions(options.by, options.where, k=options.k, count=count, seed=options.seed)
+    found = predict_sample(spaces.store, collection, plain, drawn, fit=fit, fit_by=fit_by, progress=progress)
     judged = _hashes(found.records[row].id for row in found.held.rows)
-    return calibration_set_of(found.held, seed=seed), judged, found.held.sample
+    return calibration_set_of(found.held, seed=options.seed), judged, found.held.sample
 
 
 def _judge(
     spaces: Spaces,
     models: Models,
     collection: CollectionInfo,
-    by: str,
-    using: str | None,
-    k: Ks,
-    where: Where | None,
-    seed: int,
+    options: JudgeOptions,
     progress: Progress,
 ) -> tuple[CalibrationSet, NDArray[np.uint64], Related | None]:
     """Answer each image by others; return what tells how sure answers are, whose they are, and series."""
@@ -366,10 +363,11 @@ def _judge(
     from lookalike.evaluation.lots import lots_of
     from lookalike.evaluation.series import find_series
 
-    found, judging = spaces.read_for_folds(collection, using, models, progress)
+    by, k, seed = options.by, options.k, options.seed
+    found, judging = spaces.read_for_folds(collection, options.using, models, progress)
     records, vectors = found.records, found.vectors
-    if where is not None:
-        batches = spaces.store.scan_records(collection.name, where)
+    if options.where is not None:
+        batches = spaces.store.scan_records(collection.name, options.where)
         matching = {record.id for batch in batches for record in batch}
         rows = [row for row, record in enumerate(records) if record.id in matching]
         records, vectors = [records[row] for row in rows], vectors[rows]
@@ -405,9 +403,3 @@ def _hashes(ids: Iterable[str]) -> NDArray[np.uint64]:
 
 def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-
-
-def _place(url: str) -> str:
-    """Return a store's URL; of a file, wherever the process was started."""
-    before, name = url[:10], url[10:]
-    return f"{before}{Path(name).absolute()}" if before == "sqlite:///" else url

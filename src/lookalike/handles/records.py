@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
+from lookalike.ingest.indexed_folders import Indexed, indexed_paths
 from lookalike.ingest.snapshots import restore_snapshot, take_snapshot
 from lookalike.label_normalisation import kept_filter
 from lookalike.search.query import alternatives
+from lookalike.search.record_names import find_named
+from lookalike.sources.locations import folder_uri
+from lookalike.stores.checks import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,18 +23,55 @@ if TYPE_CHECKING:
     from lookalike.stores.damage import Damage
     from lookalike.types import Record
 
+# Ids that are named where several records are called alike.
+_SHOWN = 5
+
 
 class Records:
     """The handle of a collection's records: `collection.records`."""
 
     def __init__(self, opened: Opened, name: str) -> None:
         """Name a collection: see `Collection`."""
+        self._opened = opened
         self._store = opened.store
         self._name = name
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """Return the records with these ids, in the order asked, without those that are not there."""
         return self._store.get(self._name, ids)
+
+    def find(self, images: str | Iterable[str]) -> dict[str, str]:
+        """Return the ids of the records that people name, by what each was called.
+
+        Args:
+            images: ids (`id:7` for any form of one), URIs, and paths: from the current folder, from one that
+                was indexed or that the pictures of an attached table are relative to, or as that table has
+                them.
+
+        Raises:
+            InvalidArgument: no record is called so, or several are.
+        """
+        collection = self._store.collection(self._name)
+        noted = indexed_paths(self._opened.models.cache, self._store.url)
+        folders = [folder_uri(str(one)) for one in noted.get(same_name(self._name), Indexed()).folders]
+        base = self._store.picture_base(self._name)
+        found = find_named(
+            self._store,
+            self._name,
+            [images] if isinstance(images, str) else images,
+            list(dict.fromkeys([*([] if base is None else [base]), *folders])),
+        )
+        for image, ids in found.items():
+            if not ids:
+                raise InvalidArgument(f"not in collection {collection.name!r}: {display(image)}")
+            if len(ids) > 1:
+                several = ", ".join(f"id:{one}" for one in ids[:_SHOWN])
+                more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
+                raise InvalidArgument(
+                    f"several images of collection {collection.name!r} are called {display(image)}: name one "
+                    f"by its id, {several}{more}"
+                )
+        return {image: ids[0] for image, ids in found.items()}
 
     def scan(self, where: Conditions | None = None) -> Iterator[list[Record]]:
         """Yield all matching records in order of id, at most 1,000 at a time; no vector is read."""

@@ -6,6 +6,7 @@ import os.path
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from lookalike.column_names import FIELD, column_field
 from lookalike.errors import LabelsInvalid
@@ -81,7 +82,8 @@ def read_corrections(
         identity = stamps[uri].id
         # What is no file on this machine is named by its id, or its URI.
         place = root / identity if path is None else path
-        ids[identity] = ids[uri] = place
+        # A path in a table of others that is relative to nothing is no URI to whoever writes it.
+        ids[identity] = ids[uri] = ids[unquote(uri)] = place
         identities[place] = identity
     images = sorted(identities)
     if table.suffix.lower() == ".json":

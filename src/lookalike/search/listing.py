@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from lookalike.errors import InvalidArgument, Unanswerable
-from lookalike.evaluation.judgement import SAMPLED_IMAGES, open_judgement
+from lookalike.evaluation.judgement import SAMPLED_IMAGES, JudgeOptions, open_judgement
 from lookalike.label_normalisation import kept_filter, kept_name
 from lookalike.metric_learning.corrections import marks_of
 from lookalike.search.neighbours import answerable
@@ -176,7 +176,7 @@ def list_records(
     judgement = None
     if options.order == "uncertain" and by is not None:
         judgement = open_judgement(
-            spaces, models, collection, by, refresh=False, asked=False, progress=progress
+            spaces, models, collection, JudgeOptions(by), refresh=False, asked=False, progress=progress
         )
         if judgement is None:
             raise Unanswerable(

@@ -101,6 +101,11 @@ class Store:
             raise InvalidArgument(f"{self.url}: no table can be attached there")
         return self._attached
 
+    def picture_base(self, name: str) -> str | None:
+        """Return the URI of the folder that the paths in an attached table are relative to; else None."""
+        attached = self._attached
+        return attached.attachment(name).base if attached is not None and attached.has(name) else None
+
     @property
     def url(self) -> str:
         """The URL it was opened with, without a password."""

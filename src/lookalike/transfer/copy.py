@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from lookalike.anomaly.fitting import keep_memory, kept_memory
 from lookalike.errors import CollectionNotFound, InvalidArgument, SpaceMismatch, TargetDiffers, VectorNotFound
 from lookalike.metric_learning.fitted import fitting_of
+from lookalike.stores.places import store_place
 from lookalike.transfer.synchronisation import Synchronisation, Tally
 from lookalike.transfer.unfinished_copies import (
     building_name,
     clear,
     is_unfinished,
     note_of,
-    place_of,
     take_up,
 )
 
@@ -112,7 +112,7 @@ def copy(
         TargetDiffers: the target has one of that name and of other spaces.
         StoreError: as the stores say, or the target does not give back what was put.
     """
-    if place_of(source) == place_of(target):
+    if store_place(source.url) == store_place(target.url):
         raise InvalidArgument(f"FROM and TO are both {target.url}: there is nothing to copy")
     started = time.monotonic()
     attempts = 0

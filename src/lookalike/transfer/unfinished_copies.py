@@ -8,13 +8,12 @@ never written to.
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lookalike.errors import CollectionNotFound, InvalidArgument
 from lookalike.stores.checks import NAME_LENGTH, same_name
-from lookalike.stores.sqlite.address import file_path
+from lookalike.stores.places import store_place
 
 if TYPE_CHECKING:
     from lookalike.stores.store import Store
@@ -36,16 +35,9 @@ def building_name(name: str) -> str:
     return f"{name[: NAME_LENGTH - len(COPYING) - _DIGITS - 1]}-{digits}{COPYING}"
 
 
-def place_of(store: Store) -> str:
-    """Return a text that is equal for stores of the same file or URL."""
-    if store.url.startswith("sqlite:///"):
-        return os.path.realpath(file_path(store.url))
-    return store.url
-
-
 def note_of(source: Store, name: str) -> bytes:
     """Return the note on what is being copied from a store: where it comes from, and what it becomes."""
-    origin = hashlib.sha256(place_of(source).encode("utf-8", "surrogatepass")).hexdigest()
+    origin = hashlib.sha256(store_place(source.url).encode("utf-8", "surrogatepass")).hexdigest()
     return _NOTE + origin.encode() + b"\n" + name.encode()
 
 

@@ -57,7 +57,9 @@ def _boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
-_WITH_COMMA = re.compile(r"-?(?:(?:0|[1-9][0-9]*)|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?")
+_WITH_COMMA = re.compile(
+    r"-?(?:(?:0|[1-9][0-9]*)|[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+)
 _THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 
 

@@ -214,7 +214,7 @@ def _guessed_fields(
             yield name, Source(column.name)
     for column in found.columns:
         if column.kind == "json" and (metadata is None or column.name == metadata):
-            for name, steps in _json_fields([row.get(column.name) for row in found.sample]):
+            for name, steps in json_fields([row.get(column.name) for row in found.sample]):
                 if name not in names and len(names) < _MOST_FIELDS:
                     names.add(name)
                     yield name, Source(column.name, write_path(steps))
@@ -225,7 +225,7 @@ def _is_long(values: Iterable[object]) -> bool:
     return bool(texts) and sum(texts) / len(texts) > _LONG
 
 
-def _json_fields(documents: Sequence[object]) -> list[tuple[str, tuple[Step, ...]]]:
+def json_fields(documents: Sequence[object]) -> list[tuple[str, tuple[Step, ...]]]:
     """Return names and paths of what can be labels in JSON: attributes of annotations, or what is on top."""
     leaves: dict[tuple[Step, ...], list[object]] = {}
     for document in documents:

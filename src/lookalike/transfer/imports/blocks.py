@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from lookalike.stores.attached.description import read_source
+from lookalike.stores.attached.json_paths import document_in, values_at
+from lookalike.transfer.imports.vector_cells import narrow, read_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,34 +29,54 @@ class Block:
     count: int
     columns: Mapping[str, Any]
     """By name: a list of values, an array of pyarrow, or a matrix of NumPy with a row for each."""
+    _documents: dict[str, list[Any]] = field(default_factory=dict)
 
     def values(self, column: str) -> list[Any]:
-        """Return the values of a column as Python has them; None where absent."""
-        found = self.columns[column]
+        """Return the values of a column, or of what is at a path in its JSON, as Python has them.
+
+        Returns:
+            None where absent, as all are of a column that these rows do not have.
+        """
+        found = self.columns.get(column)
+        if found is None:
+            return self._at_path(column)
         if isinstance(found, list):
             return found
         listed: list[Any] = found.tolist() if isinstance(found, np.ndarray) else found.to_pylist()
         return listed
 
-    def vectors(self, columns: Sequence[str]) -> list[NDArray[np.float32] | str | None]:
+    def vectors(
+        self, columns: Sequence[str], bytes_of: str = "<f4"
+    ) -> list[NDArray[np.float32] | str | None]:
         """Return the vector of each row: None where absent, a text where it cannot be read.
 
         Args:
             columns: the one that has vectors, or several that have a number each.
+            bytes_of: NumPy's name of the type that bytes hold.
         """
         if len(columns) > 1:
-            several = np.stack([_numbers(self.columns[column]) for column in columns], axis=1)
-            return list(several.astype(np.float32))
-        found = self.columns[columns[0]]
+            several = np.stack([_numbers(self.values(column)) for column in columns], axis=1)
+            return [None if np.isnan(row).all() else row for row in narrow(several)]
+        found = self.columns.get(columns[0])
         if isinstance(found, np.ndarray):
-            return list(_narrow(found))
+            return list(narrow(found))
+        if found is None:
+            found = self._at_path(columns[0])
         if not isinstance(found, list):
-            return _from_arrow(found)
-        return [_read(value) for value in found]
+            return _from_arrow(found, bytes_of)
+        return [read_cell(value, bytes_of) for value in found]
+
+    def _at_path(self, column: str) -> list[Any]:
+        source = read_source(column)
+        if source.path is None or source.column not in self.columns:
+            return [None] * self.count
+        if source.column not in self._documents:
+            self._documents[source.column] = [document_in(value) for value in self.values(source.column)]
+        found = (values_at(document, source.steps) for document in self._documents[source.column])
+        return [None if not some else some[0] if len(some) == 1 else some for some in found]
 
 
-def _numbers(column: Any) -> NDArray[Any]:
-    values = column if isinstance(column, list) else column.to_pylist()
+def _numbers(values: Sequence[Any]) -> NDArray[Any]:
     return np.array([_number(value) for value in values], np.float64)
 
 
@@ -65,7 +88,7 @@ def _number(value: object) -> float:
         return np.nan
 
 
-def _from_arrow(array: Any) -> list[NDArray[np.float32] | str | None]:
+def _from_arrow(array: Any, bytes_of: str) -> list[NDArray[np.float32] | str | None]:
     """Return the vectors of lists of numbers without making Python's numbers of them."""
     import pyarrow as pa
 
@@ -75,49 +98,13 @@ def _from_arrow(array: Any) -> list[NDArray[np.float32] | str | None]:
     kind = array.type
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not lists or not (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)):
-        return [_read(value) for value in array.to_pylist()]
+        return [read_cell(value, bytes_of) for value in array.to_pylist()]
     flat = array.flatten()  # of the rows of this block that are there, whatever comes before
-    numbers = _narrow(flat.to_numpy(zero_copy_only=False))
+    numbers = narrow(flat.to_numpy(zero_copy_only=False))
     lengths = array.value_lengths().to_pylist()
     found: list[NDArray[np.float32] | str | None] = []
     place = 0
     for length in lengths:
         found.append(None if length is None else numbers[place : place + length])
         place += length or 0
-    return found
-
-
-def _narrow(numbers: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is told
-        return np.ascontiguousarray(numbers, np.float32)
-
-
-def _read(value: object) -> NDArray[np.float32] | str | None:
-    """Return the vector in one cell: numbers, their little-endian float32, or a text of them."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    try:
-        if isinstance(value, bytes):
-            return np.frombuffer(value, "<f4")
-        if isinstance(value, str):
-            value = read_text(value)
-        found = np.array(value, np.float64)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return "text"
-    return _narrow(found) if found.ndim == 1 and found.size else "text"
-
-
-def read_text(text: str) -> list[Any]:
-    """Return the numbers in a text: a list of JSON, or as NumPy and pgvector print them.
-
-    Raises:
-        ValueError: it is none.
-    """
-    bare = text.strip()
-    if not (bare.startswith("[") and bare.endswith("]")):
-        raise ValueError(text)
-    try:
-        found: list[Any] = json.loads(bare)
-    except ValueError:
-        return [float(part) for part in bare[1:-1].replace(",", " ").split()]
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,31 +13,43 @@ from lookalike.errors import InvalidArgument
 from lookalike.images.formats import format_of
 from lookalike.label_normalisation import label_text
 from lookalike.labels.fields import scalar
+from lookalike.stores.attached.attaching import json_fields
+from lookalike.stores.attached.description import Source, read_source
+from lookalike.stores.attached.foreign_vectors import TYPES, vector_form
+from lookalike.stores.attached.json_paths import document_in, write_path
 from lookalike.transfer.exports.columns import CONFIDENCE, OWN, PREDICTED, VECTOR
-from lookalike.transfer.imports.blocks import Block, read_text
+from lookalike.transfer.imports.vector_cells import FEWEST, is_cut_off, is_vector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from lookalike.transfer.imports.blocks import Block
     from lookalike.transfer.imports.table import Table
 
 # Names that such columns have, the surest first.
-_IDS = ("id", "_id", "image_id", "imageid", "uuid", "key", "sample_id", "sku")
+_IDS = (
+    *("id", "_id", "image_id", "imageid", "uuid", "key", "sample_id", "sku"),
+    *("ids", "names", "keys"),  # as lists are called in .npz and by Chroma
+)
 _PLACES = (
     *("uri", "url", "filepath", "file_path", "path", "image_path", "img_path", "relative_path"),
     *("image_url", "file_name", "filename", "image", "image_name", "file"),
+    *("uris", "paths", "image_paths", "file_names", "filenames"),
 )
 _VECTORS = (
     *("vector", "vectors", "embedding", "embeddings", "image_embedding", "image_embeddings", "image_vector"),
     *("img_emb", "clip_embedding", "emb", "vec", "features", "feature"),
 )
-_METADATA = ("metadata", "meta")
+_METADATA = ("metadata", "meta", "metadatas", "payload")
 _DIGESTS = ("digest", "sha256")
 _SAMPLE = 100
 # Characters that a label has at most, on average: more is a caption, and metadata.
 _LONG = 200
-# Columns called emb_0, emb_1 … are the numbers of one vector from so many on.
-_FEWEST = 8
+_LABELS = ("text", "number", "boolean")
+_MOST_FIELDS = 40  # that are guessed of JSON
+_NUMERAL = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*|nan|NaN")
+_MOST_NAMES = 12  # of columns, in one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,8 @@ class Columns:
     stamped: bool
     """Whether size and time of each file are there, as `lookalike export` writes them."""
     remarks: tuple[str, ...] = ()
+    bytes_of: str = "<f4"
+    """NumPy's name of the type of the numbers that vectors in bytes have."""
 
     def told(self) -> dict[str, str]:
         """Return what was taken for what, for people."""
@@ -88,7 +102,11 @@ class Columns:
         said = {name: column for name, column in found.items() if column is not None}
         for name, columns in self.vectors.items():
             said[f"vector {name}"] = columns[0] if len(columns) == 1 else f"{columns[0]} … {columns[-1]}"
-        fields = [self.whole] if self.whole is not None else list(self.fields.values())
+        fields = [
+            column if name == label_text(column) else f"{name} ({column})"
+            for name, column in self.fields.items()
+        ]
+        fields = fields if self.whole is None else [self.whole]
         if fields:
             said["fields"] = ", ".join(fields)
         metadata = [each for each in (self.metadata, *self.more) if each is not None]
@@ -113,8 +131,6 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
         return _noted(table.note, first, wanted)
     names = list(first.columns)
     kinds = {name: _kind(first, name) for name in names}
-    wide = _wide(kinds)
-    remarks: list[str] = []
 
     def named(said: str | None, guesses: Sequence[str], *of: str) -> str | None:
         if said is not None:
@@ -131,52 +147,109 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
     image = next((name for name in names if kinds[name] == "image"), None)
     metadata = named(wanted.metadata, () if sent else _METADATA, "json", "text")
     digest = named(wanted.digest, () if sent else _DIGESTS, "text")
-    whole = "fields" if own and "fields" in names and "label" not in names else None
-    vectors: dict[str, tuple[str, ...]] = {}
-    taken = {identity, place, image, metadata, digest}
-    if whole is not None:  # JSON lines of `lookalike export`
+    if own and "fields" in names and "label" not in names:  # JSON lines of `lookalike export`
         there = {name.removeprefix(VECTOR): (name,) for name in names if name.startswith(VECTOR)}
         return Columns(
-            *(identity, place, None, there, {}, {}, frozenset(), whole, metadata, (), digest, not sent)
+            *(identity, place, None, there, {}, {}, frozenset(), "fields", metadata, (), digest, not sent)
         )
-    found = _vector(names, kinds, wide, wanted.vector, taken)
-    if found:
-        vectors[found[0].removeprefix(VECTOR) if own and len(found) == 1 else vector] = found
-    elif image is None and place is None:
-        raise InvalidArgument(f"{table.name} has no column of vectors nor of pictures: {_listed(kinds)}")
+    if table.index in kinds and identity is None and (place is None or kinds[table.index] == "text"):
+        identity = table.index
+    taken = {identity, place, image, metadata, digest}
+    if table.index is not None and table.index.startswith(_UNNAMED):
+        taken.add(table.index)
+    wide = _wide(first, kinds)
+    found = _vector(first, kinds, wide, wanted.vector, taken)
+    if not found and image is None and place is None:
+        raise _no_vectors(table, kinds)
+    vectors = {found[0].removeprefix(VECTOR) if own and len(found) == 1 else vector: found} if found else {}
     taken |= {each for columns in wide.values() for each in columns} | set(found)
     if own:
         taken |= {*_predicted(names), *(() if sent else ("path",))}
-    reserved = {name for name in taken if name is not None}.union(() if sent else OWN)
+    left = {name: kind for name, kind in kinds.items() if name not in taken}
     if wanted.fields:
         fields = {label_text(name): _column(names, column) for name, column in wanted.fields.items()}
     else:
-        fields = {
-            label_text(column_field(name, reserved) if own else name): name
-            for name in names
-            if name not in taken and kinds[name] in ("text", "number", "boolean") and label_text(name)
-        }
-    more = [name for name in names if name not in taken and kinds[name] in ("json", "long")]
-    lost = [name for name in names if name not in taken and kinds[name] in ("bytes", "vector")]
-    if lost:
-        remarks.append(f"columns that are not taken: {', '.join(lost)}")
+        reserved = {name for name in taken if name is not None}.union(() if sent else OWN) if own else set()
+        fields = _fields(first, left, metadata, reserved)
+    more = tuple(name for name, kind in left.items() if kind in ("json", "long"))
+    lost = [name for name, kind in left.items() if kind in ("bytes", "vector", "cut off")]
+    remarks = (f"columns that are not taken: {_some(lost)}",) if lost else ()
     return Columns(
-        *(
-            identity,
-            place,
-            image,
-            vectors,
-            {},
-            fields,
-            frozenset(),
-            None,
-            metadata,
-            tuple(more),
-            digest,
-            False,
-        ),
-        tuple(remarks),
+        *(identity, place, image, vectors, {}, fields, frozenset(), None, metadata, more, digest, False),
+        remarks,
+        _bytes_of(first, found),
     )
+
+
+def _bytes_of(first: Block, found: Sequence[str]) -> str:
+    """Return NumPy's name of the type of numbers that a column of bytes holds."""
+    if len(found) != 1 or isinstance(first.columns.get(found[0]), np.ndarray):
+        return "<f4"
+    some = [value for value in first.values(found[0])[:_SAMPLE] if isinstance(value, bytes)]
+    return TYPES.get(vector_form(some)[1], "<f4")
+
+
+def _no_vectors(table: Table, kinds: Mapping[str, str]) -> InvalidArgument:
+    cut = next((name for name, kind in kinds.items() if kind == "cut off"), None)
+    if cut is None:
+        return InvalidArgument(f"{table.name} has no column of vectors nor of pictures: {_listed(kinds)}")
+    return InvalidArgument(
+        f"{table.name}: in {cut!r} the vectors are cut off, as NumPy prints long ones (0.1 ... 0.2): write "
+        f"them whole, by json.dumps(vector.tolist())"
+    )
+
+
+def _fields(
+    first: Block, left: Mapping[str, str], metadata: str | None, reserved: AbstractSet[str]
+) -> dict[str, str]:
+    """Return the columns that can be labels, and what in the metadata can be.
+
+    Args:
+        first: the first rows.
+        left: the columns that are nothing else, and what they hold.
+        metadata: the column that has it.
+        reserved: of a table of `lookalike export`, what no field is called there: see `column_field`.
+    """
+    named = {name: label_text(column_field(name, reserved) if reserved else name) for name in left}
+    fields = {named[name]: name for name, kind in left.items() if kind in _LABELS and named[name]}
+    for name, source in [] if metadata is None else _within(first, metadata):
+        if name not in fields and len(fields) < _MOST_FIELDS:
+            fields[name] = source
+    return fields
+
+
+# How a column is called that holds what pandas counts rows by, in Parquet and in CSV.
+_UNNAMED = ("__index_level_", "column ")
+
+
+def with_later(columns: Columns, block: Block, names: Sequence[str], *, guess: bool) -> Columns:
+    """Return what is where with columns that only later rows have: more fields and metadata.
+
+    Args:
+        columns: as they were found in the rows before.
+        block: those rows.
+        names: of the columns that none before had.
+        guess: whether fields are guessed.
+    """
+    kinds = {name: _kind(block, name) for name in names if not name.startswith(_UNNAMED)}
+    fields = dict(columns.fields)
+    lost = []
+    for name, kind in kinds.items():
+        if guess and kind in _LABELS and label_text(name):
+            fields.setdefault(label_text(name), name)
+        elif kind not in ("json", "long"):
+            lost.append(name)
+    more = (*columns.more, *(name for name, kind in kinds.items() if kind in ("json", "long")))
+    remarks = columns.remarks
+    if lost:
+        remarks += (f"columns that come after {block.start:,} rows are not taken: {_some(lost)}",)
+    return replace(columns, fields=fields, more=more, remarks=remarks)
+
+
+def _within(first: Block, metadata: str) -> list[tuple[str, str]]:
+    """Return names and places of what in JSON can be labels, as `lookalike attach` finds them."""
+    documents = [document_in(value) for value in first.values(metadata)[:_SAMPLE]]
+    return [(name, str(Source(metadata, write_path(steps)))) for name, steps in json_fields(documents)]
 
 
 def _noted(note: Mapping[str, Any], first: Block, wanted: Wanted) -> Columns:
@@ -219,27 +292,30 @@ def _predicted(names: Sequence[str]) -> list[str]:
 
 
 def _column(names: Sequence[str], said: str) -> str:
-    """Return a column by its name, or by one that differs in case only."""
+    """Return a column by its name, in any case, or `column:$.path` of what is in its JSON."""
+    if said not in names and ":$" in said:
+        source = read_source(said)
+        return str(replace(source, column=_column(names, source.column)))
     alike = [name for name in names if name == said] or [
         name for name in names if name.casefold() == said.casefold()
     ]
     if len(alike) != 1:
-        raise InvalidArgument(f"there is no column {said!r}: {', '.join(names)}")
+        raise InvalidArgument(f"there is no column {said!r}: {_some(names)}")
     return alike[0]
 
 
-def _wide(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Return the columns that are the numbers of one vector, `emb_0`, `emb_1` and so on."""
+def _wide(first_rows: Block, kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns that are the numbers of one vector: `emb_0`, `emb_1` and so on, or `emb_000`."""
     groups: dict[str, dict[int, str]] = {}
     for name, kind in kinds.items():
-        found = re.fullmatch(r"(.*?)(0|[1-9]\d{0,5})", name)
-        if found and kind == "number":
+        found = re.fullmatch(r"(.*?)(\d{1,6})", name, re.ASCII)
+        if found and (kind == "number" or (kind == "text" and _are_numerals(first_rows, name))):
             groups.setdefault(found[1], {})[int(found[2])] = name
     wide = {}
     for prefix, members in groups.items():
         first = min(members)
         if (
-            len(members) >= _FEWEST
+            len(members) >= FEWEST
             and first in (0, 1)
             and sorted(members) == list(range(first, first + len(members)))
         ):
@@ -247,8 +323,16 @@ def _wide(kinds: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return wide
 
 
+def _are_numerals(block: Block, name: str) -> bool:
+    """Tell whether most values of a column of texts are numbers: a nan makes a column of CSV one of texts."""
+    values = [value for value in block.values(name)[:_SAMPLE] if value is not None]
+    return 2 * sum(
+        isinstance(value, str) and _NUMERAL.fullmatch(value) is not None for value in values
+    ) > len(values)
+
+
 def _vector(
-    names: Sequence[str],
+    first: Block,
     kinds: Mapping[str, str],
     wide: Mapping[str, tuple[str, ...]],
     said: str | None,
@@ -256,22 +340,45 @@ def _vector(
 ) -> tuple[str, ...]:
     """Return the column of vectors, or the columns of their numbers; none where there is none."""
     if said is not None:
-        return wide[said] if said in wide else (_column(names, said),)
+        return wide[said] if said in wide else (_column(list(kinds), said),)
     possible: dict[str, tuple[str, ...]] = {
-        name: (name,) for name in names if kinds[name] == "vector" and name not in taken
+        name: (name,) for name, kind in kinds.items() if kind == "vector" and name not in taken
     }
     possible |= wide
+    if not possible:
+        possible = {name: (name,) for name in _vectors_within(first, kinds)}
     for name in _VECTORS:
         for each, columns in possible.items():
             if each.casefold() == name:
                 return columns
     if len(possible) > 1:
-        raise InvalidArgument(f"several columns hold vectors: say --vector {' or '.join(possible)}")
+        raise InvalidArgument(
+            f"several columns hold vectors: say --vector {' or '.join(list(possible)[:_MOST_NAMES])}"
+        )
     return next(iter(possible.values()), ())
 
 
+def _vectors_within(first: Block, kinds: Mapping[str, str]) -> list[str]:
+    """Return the places of vectors in columns of objects."""
+    found = []
+    for name in (name for name, kind in kinds.items() if kind == "json"):
+        there = (document_in(value) for value in first.values(name)[:_SAMPLE])
+        document = next((each for each in there if isinstance(each, dict)), {})
+        found += [
+            str(Source(name, write_path((key,))))
+            for key, value in document.items()
+            if isinstance(value, list) and is_vector(value, named=_is_named(key))
+        ]
+    return found
+
+
+def _is_named(name: str) -> bool:
+    """Tell whether a column is called as those of vectors are."""
+    return name.casefold() in _VECTORS or name.startswith(VECTOR)
+
+
 def _kind(block: Block, name: str) -> str:
-    """Return what the first values of a column are."""
+    """Return what the first values of a column are: vectors where most are, for some rows may be wrong."""
     column = block.columns[name]
     if isinstance(column, np.ndarray):
         return "vector" if column.ndim == 2 else "number"
@@ -279,13 +386,14 @@ def _kind(block: Block, name: str) -> str:
     values = [value for value in some if value is not None and value != ""]
     if not values:
         return "text"
+    for kind, tells in _MOSTLY.items():
+        if 2 * sum(tells(value, name) for value in values) > len(values):
+            return kind
     if all(isinstance(value, bool) for value in values):
         return "boolean"
     if all(isinstance(value, bool | int | float) for value in values):
         return "number"
     if all(isinstance(value, str) for value in values):
-        if all(value.lstrip().startswith("[") and _is_vector_text(value) for value in values):
-            return "vector"
         return "long" if sum(map(len, values)) / len(values) > _LONG else "text"
     if all(isinstance(value, bytes) for value in values):
         return "image" if format_of(values[0]) is not None else "bytes"
@@ -293,25 +401,26 @@ def _kind(block: Block, name: str) -> str:
         is_image = all({"bytes", "path"} == value.keys() for value in values)
         return "image" if is_image else "json"
     if all(isinstance(value, list) for value in values):
-        return "vector" if any(map(_is_vector, values)) else "json"
+        return "json"
     # What other values are labels of, dates and decimals, say, has a text.
     return "text" if all(scalar(str(value)) is not None for value in values) else "json"
 
 
-def _is_vector(value: list[Any]) -> bool:
-    return (
-        len(value) > 1
-        and all(isinstance(one, int | float) for one in value)
-        and any(isinstance(one, float) for one in value)
-    )
+def _is_picture(value: object) -> bool:
+    return isinstance(value, bytes) and format_of(value) is not None
 
 
-def _is_vector_text(text: str) -> bool:
-    try:
-        return _is_vector(read_text(text))
-    except (ValueError, RecursionError):
-        return False
+# What most values of a column may be, by their tellers.
+_MOSTLY: dict[str, Callable[[object, str], bool]] = {
+    "image": lambda value, _: _is_picture(value),
+    "vector": lambda value, name: is_vector(value, named=_is_named(name)),
+    "cut off": lambda value, _: is_cut_off(value),
+}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
 
 
 def _listed(kinds: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+    return _some([f"{name} ({kind})" for name, kind in kinds.items()])

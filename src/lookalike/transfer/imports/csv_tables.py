@@ -1,44 +1,52 @@
-"""Tables in CSV, whatever their encoding and separator, read a block at a time."""
+"""Tables in CSV, whatever their encoding, separator and packing, read a block at a time."""
 
 from __future__ import annotations
 
-import codecs
 import csv
-from contextlib import contextmanager
+import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.labels.encodings import check_encoding
-from lookalike.labels.tables.column_types import typed
+from lookalike.labels.tables.column_types import decimal_comma, typed
+from lookalike.sources.files import SUFFIXES
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
 from lookalike.transfer.imports.table import Table
+from lookalike.transfer.imports.text_files import find_encoding, open_text
+from lookalike.transfer.imports.vector_cells import FEWEST, is_vector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# Bytes that are decoded at once to find an encoding; a cell may hold a vector of ten thousand numbers.
-_CHUNK, _LONGEST_CELL = 1 << 20, 2**31 - 1
+# A cell may hold a vector of ten thousand numbers.
+_LONGEST_CELL = 2**31 - 1
 _SEPARATORS = ",;\t|"
-# Encodings that are tried where a text is no UTF-8: Korean Windows', then that of the West.
-_OTHER_ENCODINGS = ("cp949", "cp1252", "latin-1")
+# The line that tells Excel the separator; nobody's header.
+_TOLD_SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_DECIMAL = re.compile(r"[-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?")
+_WHOLE = re.compile(r"-?\d+")
 
 
 def csv_table(path: Path, encoding: str | None = None) -> Table:
     """Return the table in a CSV file; a column is of numbers or booleans where all its values are.
 
-    It is read twice: the types of the columns are found out first.
+    It is read twice: the types of the columns are found out first. Lines of numbers, or of a name and
+    numbers, parted by spaces, as `numpy.savetxt` and others write vectors, are a table, too.
 
     Raises:
         InvalidArgument: it is empty, is no text in that encoding, or no CSV.
+        ExtraMissing: it is packed by Zstandard, and pyarrow is not installed.
     """
     csv.field_size_limit(_LONGEST_CELL)
-    known, assumed = _encoding(path, encoding)
+    known, assumed = find_encoding(path, encoding)
     file = _CsvFile(path, known)
     file.learn()
-    remarks = [f"it is not UTF-8, and read as {known}: --encoding NAME reads it otherwise"] if assumed else []
-    return Table("CSV", path.parent, file.blocks, path.name, file.count, remarks=remarks)
+    remarks = [] if assumed is None else [assumed]
+    table = Table("CSV", path.parent, file.blocks, path.name, file.count, remarks=remarks + file.remarks)
+    table.index = file.index
+    return table
 
 
 class _CsvFile:
@@ -47,24 +55,44 @@ class _CsvFile:
     def __init__(self, path: Path, encoding: str) -> None:
         self._path = path
         self._encoding = encoding
+        self._separator = ","
+        self._headed = True
         self.count = 0
-        with self._told(), path.open(encoding=encoding, newline="") as file:
-            first = file.readline()
-            self._separator = max(_SEPARATORS, key=first.count)
-            file.seek(0)
-            header = next(csv.reader(file, delimiter=self._separator), [])
-        self._names = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
+        self.remarks: list[str] = []
+        header = self._header()
         if not header:
             raise InvalidArgument(f"{display(path)} is empty")
+        self.index = None
+        self._nameless: set[int] = set()
+        if _are_values(header):
+            self._headed = False
+            self._names = _names_of(header)
+            self.remarks.append(
+                f"its first line names no columns; they are called {', '.join(self._names[:3])}"
+                + (" …" if len(self._names) > 3 else "")
+            )
+        else:
+            self._names = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
+            self._nameless = {place for place, name in enumerate(header) if not name.strip()}
+            if 0 in self._nameless:
+                self.index = self._names[0]
         if len(set(self._names)) < len(self._names):
             raise InvalidArgument(f"{display(path)} has two columns of one name: {', '.join(self._names)}")
         self._kinds: list[set[str]] = [set() for _ in self._names]
+        # Whether all numbers of a column have decimal commas, where the comma parts no columns.
+        self._commas = [self._separator != ","] * len(self._names)
 
     def learn(self) -> None:
         """Count the rows, and find out the types of the columns."""
         for rows in self._rows():
             for place, values in enumerate(self._columns(rows)):
-                self._kinds[place] |= {_kind(one) for one in typed(values) if one is not None}
+                plain = typed(values)
+                kinds = {_kind(one) for one in plain if one is not None}
+                if self._commas[place] and "text" in kinds:
+                    pointed = decimal_comma(values)
+                    self._commas[place] = pointed is not None
+                    kinds = kinds if pointed is None else {"number"}
+                self._kinds[place] |= kinds
             self.count += len(rows)
 
     def blocks(self) -> Iterator[Block]:
@@ -72,69 +100,95 @@ class _CsvFile:
         start = 0
         for rows in self._rows():
             columns = {}
-            for name, kinds, values in zip(self._names, self._kinds, self._columns(rows), strict=True):
-                columns[name] = typed(values) if len(kinds) == 1 else [one or None for one in values]
+            for place, values in enumerate(self._columns(rows)):
+                if place in self._nameless and not self._kinds[place]:
+                    continue  # what a comma at the end of each line makes
+                one_kind = len(self._kinds[place]) == 1
+                if one_kind and self._commas[place] and "number" in self._kinds[place]:
+                    values = decimal_comma(values) or values
+                columns[self._names[place]] = typed(values) if one_kind else [one or None for one in values]
             yield Block(start, len(rows), columns)
             start += len(rows)
 
+    def _header(self) -> list[str]:
+        """Find out the separator, and return the first line's cells."""
+        with open_text(self._path, self._encoding) as file:
+            first = next((line for line in file if line.strip()), "")
+        told = _TOLD_SEPARATOR.fullmatch(first)
+        bare = re.sub(r'"[^"]*"', "", first)
+        self._separator = told[1] if told else max(_SEPARATORS, key=bare.count)
+        if not told and self._separator not in first and len(first.split()) >= FEWEST:
+            self._separator = " "
+        return next(self._lines(), (0, []))[1]
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield number and cells of each line that has some, but the one that tells the separator."""
+        spaced = self._separator == " "
+        with open_text(self._path, self._encoding) as file:
+            reader = csv.reader(file, delimiter=self._separator, strict=True, skipinitialspace=spaced)
+            begun = False
+            try:
+                for row in reader:
+                    cells = [one for one in row if one] if spaced else row
+                    if not begun and _TOLD_SEPARATOR.fullmatch(self._separator.join(row)):
+                        continue
+                    if any(cells) or (begun and cells):
+                        begun = True
+                        yield reader.line_num, cells
+            except csv.Error as error:
+                where = f"line {reader.line_num:,}"
+                raise InvalidArgument(f"{display(self._path)} is no CSV: {where}, {error}") from error
+
     def _rows(self) -> Iterator[list[list[str]]]:
-        with self._told(), self._path.open(encoding=self._encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=self._separator, strict=True)
-            next(reader, None)
-            some: list[list[str]] = []
-            for row in reader:
-                if len(row) > len(self._names):
-                    raise InvalidArgument(
-                        f"{display(self._path)}, line {reader.line_num}: {len(row)} columns, the first line "
-                        f"has {len(self._names)}"
-                    )
-                if row:
-                    some.append(row)
-                if len(some) == MOST_ROWS:
-                    yield some
-                    some = []
-            if some:
+        some: list[list[str]] = []
+        lines = self._lines()
+        if self._headed:
+            next(lines, None)
+        for number, row in lines:
+            if any(row[len(self._names) :]):
+                raise InvalidArgument(
+                    f"{display(self._path)}, line {number:,}: {len(row)} columns, the first line "
+                    f"has {len(self._names)}"
+                )
+            some.append(row)
+            if len(some) == MOST_ROWS:
                 yield some
+                some = []
+        if some:
+            yield some
 
     def _columns(self, rows: list[list[str]]) -> Iterator[list[str]]:
         for place in range(len(self._names)):
             yield [row[place] if place < len(row) else "" for row in rows]
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except UnicodeError as error:
-            raise InvalidArgument(f"{display(self._path)} is no {self._encoding} (--encoding)") from error
-        except csv.Error as error:
-            raise InvalidArgument(f"{display(self._path)} is no CSV: {error}") from error
+
+def _are_values(header: Sequence[str]) -> bool:
+    """Tell whether the first line is one of values: decimals or a vector, as nobody calls a column."""
+    decimals = [
+        one for one in header if _DECIMAL.fullmatch(one.strip()) and not _WHOLE.fullmatch(one.strip())
+    ]
+    return 2 * len(decimals) > len(header) or any(is_vector(one, named=False) for one in header)
+
+
+def _names_of(values: Sequence[str]) -> list[str]:
+    """Return names for columns that have none: v0, v1 … of numbers, and what comes first names the rows."""
+    names: list[str] = []
+    numbers = 0
+    for place, value in enumerate(values):
+        text = not _DECIMAL.fullmatch(value.strip())
+        if is_vector(value, named=False):
+            names.append("vector" if "vector" not in names else f"vector {place}")
+        elif place == 0 and (text or _WHOLE.fullmatch(value.strip())) and len(values) > 1:
+            names.append("path" if PurePath(value).suffix.lower() in SUFFIXES else "id")
+        elif text:
+            names.append("label" if "label" not in names else f"column {place + 1}")
+        else:
+            names.append(f"v{numbers}")
+            numbers += 1
+    return names
 
 
 def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
     return "number" if isinstance(value, int | float) else "text"
-
-
-def _encoding(path: Path, said: str | None) -> tuple[str, bool]:
-    """Return the encoding of a file, and whether it was assumed."""
-    if said is not None:
-        return check_encoding(said), False
-    with path.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16", False
-    if _decodes(path, "utf-8"):
-        return "utf-8-sig", False
-    return next(one for one in _OTHER_ENCODINGS if _decodes(path, one)), True
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_CHUNK):
-                decoder.decode(piece)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True

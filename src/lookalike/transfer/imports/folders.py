@@ -10,20 +10,26 @@ import re
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import numpy as np
 
 from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
 from lookalike.labels.fields import joined
+from lookalike.labels.tables.column_types import typed
 from lookalike.transfer.imports.blocks import Block
 from lookalike.transfer.imports.json_tables import json_table
+from lookalike.transfer.imports.matrices import matrix_table
 from lookalike.transfer.imports.table import Table
-from lookalike.transfer.imports.tables import arrow_table, matrix_table, parquet_table, read_table
+from lookalike.transfer.imports.tables import ARROW, PARQUET, TEXTS, arrow_table, named_table, read_table
+from lookalike.transfer.imports.text_files import bare_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from lookalike.types import Scalar
 
 SPLIT = "split"
 """The field that says which part of a data set a row is of."""
@@ -59,18 +65,57 @@ def open_table(path: Path, ids: Path | None = None, encoding: str | None = None)
     ):
         if (path / has).exists():
             return opened(path)
-    # As `datasets` and others write large tables: one after the other, by name.
-    forms: tuple[tuple[str, Callable[[Sequence[Path]], Table]], ...] = (
-        ("*.parquet", parquet_table),
-        ("*.arrow", arrow_table),
-    )
-    for pattern, opened_files in forms:
-        if files := sorted(path.glob(pattern)) or sorted(path.glob(f"data/{pattern}")):
-            return replace(opened_files(files), name=path.name)
-    raise InvalidArgument(
-        f"{display(path)} is no folder of clip-retrieval (img_emb), FiftyOne (samples.json) or Hugging "
-        f"Face's datasets (state.json), and has no .parquet or .arrow: name a file"
-    )
+    return _files_table(path, encoding)
+
+
+def _files_table(folder: Path, encoding: str | None) -> Table:
+    """Return the table in files of one form below a folder, one after the other, by name.
+
+    So `datasets`, Spark, pandas and others write large tables. Names that begin with a full stop or `_` are
+    theirs; a folder called `label=good` is a column, as Hive has it.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        inner = path.relative_to(folder)
+        if any(part.startswith((".", "_")) and "=" not in part for part in inner.parts):
+            if inner.parts[0] == "_delta_log":
+                raise InvalidArgument(
+                    f"{display(folder)} is a table of Delta Lake, whose files have rows that were deleted "
+                    f"since: write it as Parquet"
+                )
+        elif path.is_file():
+            found.setdefault(bare_suffix(path), []).append(path)
+    files = next((found[each] for each in (*PARQUET, *ARROW, *TEXTS) if each in found), None)
+    if files is None:
+        raise InvalidArgument(
+            f"{display(folder)} is no folder of clip-retrieval (img_emb), FiftyOne (samples.json) or Hugging "
+            f"Face's datasets (state.json), and has no .parquet, .arrow, .csv or .jsonl: name a file"
+        )
+    parts = [read_table(path, encoding=encoding) for path in files]
+    keys = [_partition(path.relative_to(folder)) for path in files]
+    for name in dict.fromkeys(name for each in keys for name in each):
+        values = typed([each.get(name) or "" for each in keys])
+        parts = [
+            replace(part, open=_with_column(part.open, name, value))
+            for part, value in zip(parts, values, strict=True)
+        ]
+    table = _one_after_another(parts, parts[0].form, folder)
+    others = [
+        path for each in found.values() for path in each if each is not files and bare_suffix(path) in TEXTS
+    ]
+    if others:
+        table.remarks.append(f"{len(others):,} files of other forms are not read, {others[0].name}, say")
+    return table
+
+
+def _partition(path: Path) -> dict[str, str]:
+    """Return the columns that the folders of a file are: label=good, as Hive, Spark and pandas write them."""
+    pairs = (part.partition("=") for part in path.parent.parts if "=" in part)
+    return {unquote(name): "" if value == _NO_VALUE else unquote(value) for name, _, value in pairs}
+
+
+# What Hive calls the folder of rows without a value.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def clip_retrieval_table(folder: Path) -> Table:
@@ -88,7 +133,7 @@ def clip_retrieval_table(folder: Path) -> Table:
         metadata = folder / "metadata" / f"metadata_{number}.parquet"
         if not metadata.is_file():
             raise PathNotFound(str(metadata), f"which names the rows of {matrix.name}")
-        parts.append(matrix_table(matrix, metadata))
+        parts.append(matrix_table(matrix, named_table(metadata)))
     table = _one_after_another(parts, "clip-retrieval", folder)
     table.remarks = []
     return table
@@ -128,7 +173,7 @@ def _dataset(folder: Path) -> Table:
 
 
 def _with_column(
-    opened: Callable[[], Iterator[Block]], name: str, value: str
+    opened: Callable[[], Iterator[Block]], name: str, value: Scalar | None
 ) -> Callable[[], Iterator[Block]]:
     return lambda: (
         replace(block, columns={name: [value] * block.count, **block.columns}) for block in opened()
@@ -146,7 +191,8 @@ def _one_after_another(parts: Sequence[Table], form: str, folder: Path) -> Table
     totals = [part.total for part in parts if part.total is not None]
     total = sum(totals) if len(totals) == len(parts) else None
     first = parts[0]
-    return Table(form, folder, blocks, folder.name, total, first.note, first.classes, list(first.remarks))
+    remarks = list(dict.fromkeys(remark for part in parts for remark in part.remarks))
+    return Table(form, folder, blocks, folder.name, total, first.note, first.classes, first.index, remarks)
 
 
 def fiftyone_table(path: Path) -> Table:

@@ -29,5 +29,7 @@ class Table:
     """What `lookalike export` has noted of its columns; empty where another program wrote it."""
     classes: dict[str, list[str]] = field(default_factory=dict)
     """The names that the numbers of a column stand for."""
+    index: str | None = None
+    """The column that pandas keeps the names or numbers of its rows in."""
     remarks: list[str] = field(default_factory=list)
     """What was assumed."""

@@ -1,16 +1,13 @@
 """Tables of vectors in files of many forms, read a block at a time.
 
-Parquet, Arrow (both forms of IPC, which Feather is one of), NumPy's .npy with a list or a table of ids, CSV,
-and JSON: lines, or one list.
+Parquet, Arrow (both forms of IPC, which Feather is one of), NumPy's .npy with a list or a table of ids and
+.npz, CSV, and JSON; texts may be packed.
 """
 
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from lookalike.errors import ExtraMissing, InvalidArgument, PathNotFound
 from lookalike.file_names import display
@@ -18,7 +15,9 @@ from lookalike.transfer.exports.parquet import NOTE
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
 from lookalike.transfer.imports.csv_tables import csv_table
 from lookalike.transfer.imports.json_tables import json_table
+from lookalike.transfer.imports.matrices import archive_table, matrix_table, named_rows
 from lookalike.transfer.imports.table import Table
+from lookalike.transfer.imports.text_files import bare_suffix, find_encoding, is_packed, open_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +48,7 @@ def read_table(path: Path, ids: Path | None = None, encoding: str | None = None)
     Args:
         path: the file.
         ids: of a .npy, the file that names its rows.
-        encoding: of CSV that is not UTF-8; None to guess.
+        encoding: of a text that is no UTF-8; None to guess.
 
     Raises:
         PathNotFound: it is not there.
@@ -58,41 +57,74 @@ def read_table(path: Path, ids: Path | None = None, encoding: str | None = None)
     """
     if not path.is_file():
         raise PathNotFound(str(path))
-    suffix = path.suffix.lower()
+    suffix = bare_suffix(path)
+    if suffix not in _SUFFIXES or (is_packed(path) and suffix not in _TEXTS):
+        suffix = "" if is_packed(path) else _sniffed(path)
     if ids is not None and suffix != ".npy":
         raise InvalidArgument("a file of ids is for the vectors of a .npy")
     if suffix == ".npy":
-        return matrix_table(path, _ids_of(path) if ids is None else ids, encoding)
-    if suffix in (".parquet", ".pq"):
-        return parquet_table([path])
-    if suffix in (".arrow", ".feather", ".ipc"):
+        return _matrix(path, ids, encoding)
+    if suffix == ".npz":
+        return archive_table(path)
+    if suffix in PARQUET:
+        return parquet_table(path)
+    if suffix in ARROW:
         return arrow_table([path])
-    if suffix in (".jsonl", ".ndjson", ".json"):
-        return json_table(path)
-    if suffix in (".csv", ".tsv", ".txt"):
+    if suffix in _JSON:
+        return json_table(path, encoding=encoding)
+    if suffix in _CSV:
         return csv_table(path, encoding)
+    if suffix == ".db":
+        raise InvalidArgument(
+            f"{display(path)} is a database of SQLite: `lookalike attach TABLE --store sqlite:///{path.name}`"
+            f" makes a collection of a table in it"
+        )
     raise InvalidArgument(
-        f"{display(path)}: .parquet, .arrow, .feather, .npy, .csv, .tsv, .jsonl and .json are read, and the "
-        f"folders of clip-retrieval, FiftyOne and Hugging Face's datasets"
+        f"{display(path)}: .parquet, .arrow, .feather, .npy, .npz, .csv, .tsv, .jsonl and .json are read, "
+        f"texts packed as .gz, .bz2, .xz or .zst, too, and folders of them, of clip-retrieval, FiftyOne and "
+        f"Hugging Face's datasets"
     )
 
 
-def parquet_table(paths: Sequence[Path]) -> Table:
-    """Return the table in Parquet files, one after the other."""
+PARQUET = (".parquet", ".pq")
+ARROW = (".arrow", ".arrows", ".feather", ".ipc")
+TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson")
+"""What the names of files end in of which a folder may have several; texts may be packed."""
+_CSV = (".csv", ".tsv", ".txt")
+_JSON = (".jsonl", ".ndjson", ".json")
+_TEXTS = (*_CSV, *_JSON)
+_SUFFIXES = (*PARQUET, *ARROW, *_TEXTS, ".npy", ".npz")
+# How files begin whose names do not say what they are.
+_SIGNATURES = (
+    (b"PAR1", ".parquet"),
+    (b"ARROW1", ".arrow"),
+    (b"\x93NUMPY", ".npy"),
+    (b"PK\x03\x04", ".npz"),
+    (b"SQLite format 3\0", ".db"),
+)
+
+
+def _sniffed(path: Path) -> str:
+    """Return what a file's name should end in, by its first bytes; empty where these say nothing."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(16)
+    except OSError as error:
+        raise InvalidArgument(f"{display(path)} cannot be read: {error.strerror or error}") from error
+    return next((suffix for signature, suffix in _SIGNATURES if first.startswith(signature)), "")
+
+
+def parquet_table(path: Path) -> Table:
+    """Return the table in a Parquet file."""
     pa = pyarrow()
-    # Once, so that what is no Parquet is told before anything is written.
-    files = [_said(pa, path, partial(pa.parquet.ParquetFile, path)) for path in paths]
-    total = sum(file.metadata.num_rows for file in files)
-    schema = files[0].schema_arrow
-    for file in files:
-        file.close()
+    with _said(pa, path, lambda: pa.parquet.ParquetFile(path)) as file:
+        total, schema = file.metadata.num_rows, file.schema_arrow
 
     def batches() -> Iterator[Any]:
-        for path in paths:
-            with pa.parquet.ParquetFile(path) as file:
-                yield from file.iter_batches(batch_size=MOST_ROWS)
+        with pa.parquet.ParquetFile(path) as file:
+            yield from file.iter_batches(batch_size=MOST_ROWS)
 
-    return _arrow("Parquet", paths[0], schema, total, lambda: _said_all(pa, paths[0], batches()))
+    return _arrow("Parquet", path, schema, total, lambda: _said_all(pa, path, batches()))
 
 
 def arrow_table(paths: Sequence[Path]) -> Table:
@@ -141,6 +173,9 @@ def _arrow(
         table.classes = {
             name: found["names"] for name, found in features.items() if found.get("_type") == "ClassLabel"
         }
+        indices = json.loads(kept.get(b"pandas", b"{}")).get("index_columns", [])
+        if len(indices) == 1 and isinstance(indices[0], str):
+            table.index = indices[0]
     except (ValueError, AttributeError, KeyError, TypeError):
         table.remarks.append("what the file says of its own columns cannot be read, and is not used")
     return table
@@ -162,99 +197,51 @@ def _said_all(pa: Any, path: Path, batches: Iterator[Any]) -> Iterator[Any]:
         yield batch
 
 
-def matrix_table(path: Path, ids: Path | None, encoding: str | None = None) -> Table:
-    """Return the table that a matrix in a .npy file is, with the columns of a file that names its rows.
+def _matrix(path: Path, ids: Path | None, encoding: str | None) -> Table:
+    beside = _ids_of(path) if ids is None else ids
+    return matrix_table(path, None if beside is None else named_table(beside, encoding))
 
-    Args:
-        path: of the matrix, shape (rows, dimension).
-        ids: .npy or .txt with a name for each row, or a table with a row for each; None: none.
-        encoding: of `ids`.
-    """
-    try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InvalidArgument(f"{display(path)} is no matrix of NumPy: {error}") from error
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise InvalidArgument(
-            f"{display(path)} holds {matrix.dtype} of shape {matrix.shape}, and no vectors (rows, dimension)"
-        )
-    named = None if ids is None else _named_rows(ids, encoding)
-    if named is not None and named.total is not None and named.total != len(matrix):
-        raise InvalidArgument(
-            f"{display(path)} has {len(matrix):,} rows, and {named.name} names {named.total:,}"
-        )
 
-    def blocks() -> Iterator[Block]:
-        if named is None:
-            for start in range(0, len(matrix), MOST_ROWS):
-                rows = matrix[start : start + MOST_ROWS]
-                yield Block(start, len(rows), {MATRIX: rows})
-            return
-        end = 0
-        for block in named.open():
-            end = block.start + block.count
-            if end > len(matrix):
-                break
-            yield Block(block.start, block.count, {**block.columns, MATRIX: matrix[block.start : end]})
-        if end != len(matrix):
-            raise InvalidArgument(
-                f"{display(path)} has {len(matrix):,} rows, and {named.name} another number"
-            )
-
-    table = Table("NumPy", path.parent, blocks, path.name, len(matrix))
-    if named is None:
-        table.remarks.append("no file names the rows (--ids): they are named by their numbers")
-    else:
-        table.remarks += [f"the rows are named by {named.name}", *named.remarks]
-        table.classes = named.classes
-    return table
+# What a .npy of vectors is called, and the file beside it that names its rows.
+_NAMING = ("ids", "names", "filenames", "file_names", "paths", "keys")
 
 
 def _ids_of(path: Path) -> Path | None:
     """Return the file beside a .npy that names its rows by its own name."""
-    stems = (path.stem, f"{path.stem}_ids", path.stem.replace("vectors", "ids").replace("embeddings", "ids"))
-    for stem in dict.fromkeys((*stems, "ids")):
-        for suffix in (".csv", ".parquet", ".jsonl", ".txt", ".npy"):
+    stems = [path.stem, f"{path.stem}_ids"]
+    stems += [path.stem.replace(word, "ids") for word in ("vectors", "embeddings", "features")]
+    for stem in dict.fromkeys((*stems, *_NAMING)):
+        for suffix in (".csv", ".parquet", ".jsonl", ".json", ".txt", ".npy"):
             beside = path.with_name(stem + suffix)
             if beside != path and beside.is_file():
                 return beside
     return None
 
 
-def _named_rows(path: Path, encoding: str | None) -> Table:
+def named_table(path: Path, encoding: str | None = None) -> Table:
+    """Return the table with a row for each row of a matrix.
+
+    Args:
+        path: .npy or .txt with a name for each row, or a table.
+        encoding: of a text that is no UTF-8; None to guess.
+
+    Raises:
+        PathNotFound, InvalidArgument, ExtraMissing: as `read_table`.
+    """
     if not path.is_file():
         raise PathNotFound(str(path))
     if path.suffix.lower() == ".npy":
-        try:
-            names = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InvalidArgument(
-                f"{display(path)} is no list of NumPy that is read without running code: {error}"
-            ) from error
-        if names.ndim != 1:
-            raise InvalidArgument(f"{display(path)} holds no list of ids, but {names.shape}")
-
-        def some() -> Iterator[Block]:
-            for start in range(0, len(names), MOST_ROWS):
-                listed = names[start : start + MOST_ROWS].tolist()
-                yield Block(start, len(listed), {"id": listed})
-
-        return Table("NumPy", path.parent, some, path.name, len(names))
-    if path.suffix.lower() != ".txt":
+        return named_rows(path)
+    if bare_suffix(path) != ".txt":
         return read_table(path, encoding=encoding)
+    known, assumed = find_encoding(path, encoding)
 
     def lines() -> Iterator[Block]:
         start = 0
-        with path.open(encoding=encoding or "utf-8-sig") as file:
+        with open_text(path, known) as file:
             while listed := [line.rstrip("\r\n") for _, line in zip(range(MOST_ROWS), file, strict=False)]:
                 yield Block(start, len(listed), {"id": listed})
                 start += len(listed)
 
-    return Table("text", path.parent, lambda: _decoded(path, lines()), path.name)
-
-
-def _decoded(path: Path, blocks: Iterator[Block]) -> Iterator[Block]:
-    try:
-        yield from blocks
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{display(path)} is no {error.encoding} (--encoding)") from error
+    remarks = [] if assumed is None else [assumed]
+    return Table("text", path.parent, lines, path.name, remarks=remarks)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -50,9 +49,10 @@ from lookalike.stores.attached.foreign_vectors import (
     Counts,
 )
 from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE
+from lookalike.stores.id_table import IdTable
 from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
-from lookalike.transfer.imports.columns import Columns, Wanted, find_columns
+from lookalike.transfer.imports.columns import Columns, Wanted, find_columns, with_later
 from lookalike.transfer.imports.folders import open_table
 from lookalike.types import OWN_KEY, ROW, Record, Skipped, Space
 from lookalike.uris import file_uri, local_path, place_uri, record_id
@@ -206,12 +206,12 @@ class _Import:
         self._spaces: dict[str, Space] = {}
         self._embedder: Embedder | None = None
         self._writer = RecordWriter(store, name)
-        self._seen = _Seen()
+        self._seen = IdTable()
         self._left_out, self._counted = Counts(), Counts()
         self._skipped: list[Skipped] = []
         self._rows = self._added = self._updated = self._unchanged = self._verified = 0
         self._similarity: float | None = None
-        self._remarks = [*table.remarks, *columns.remarks]
+        self._known: set[str] = set()
         self._base = folder_uri(options.base or table.base)
 
     def close(self) -> None:
@@ -219,12 +219,13 @@ class _Import:
         self._seen.close()
 
     def settle_spaces(self, first: Block) -> None:
-        """Find out which space each vector is of.
+        """Find out which space each vector is of, of the first rows, by which the columns were found.
 
         Raises:
             InvalidArgument: nobody says so, or the model's vectors have another dimension.
         """
         options, columns = self._options, self._columns
+        self._known = {*first.columns}
         if options.model is not None and options.space is not None:
             raise InvalidArgument(
                 "either a model is named, or an unknown one gets a name (--space), not both"
@@ -240,7 +241,7 @@ class _Import:
             return
         for vector, of in columns.vectors.items():
             said = columns.spaces.get(vector)
-            dimension = _dimension(first, of) if said is None else int(said["dimension"])
+            dimension = _dimension(first, of, columns.bytes_of) if said is None else int(said["dimension"])
             if self._embedder is not None and said is None and self._embedder.dimension != dimension:
                 raise InvalidArgument(
                     f"the vectors have {dimension:,} numbers, and those of {options.model} have "
@@ -273,6 +274,19 @@ class _Import:
         there: CollectionInfo | None = None
         with suppress(CollectionNotFound):
             there = self._store.collection(self._name)
+        if there is not None:
+            given = {space.embedder_fingerprint for space in self._spaces.values()}
+            lacking = [each for each in there.vectors if each.space.embedder_fingerprint not in given]
+            if lacking:
+                held = " and ".join(str(each.space) for each in there.vectors)
+                found = " and ".join(map(str, self._spaces.values()))
+                error = SpaceMismatch(there.name, held, found)
+                line = (
+                    f"collection {there.name!r} holds vectors of {held}, those of {self._table.name} are of "
+                    f"{found}: import into another collection (--collection)"
+                )
+                error.args = (line,)
+                raise error
         for number, (vector, space) in enumerate(self._spaces.items()):
             known = there is not None and any(each.space == space for each in there.vectors)
             if not known:
@@ -281,15 +295,6 @@ class _Import:
                     self._name,
                     space,
                     vector if number or there is None else self._options.vector,
-                )
-        if there is not None:
-            given = {space.embedder_fingerprint for space in self._spaces.values()}
-            lacking = [each for each in there.vectors if each.space.embedder_fingerprint not in given]
-            if lacking:
-                raise SpaceMismatch(
-                    there.name,
-                    " and ".join(str(each.space) for each in there.vectors),
-                    " and ".join(map(str, self._spaces.values())),
                 )
 
     def look(self, block: Block) -> None:
@@ -317,7 +322,7 @@ class _Import:
         return ImportReport(
             self._name, self._table.form, self._columns.told(), self._spaces, self._rows, self._added,
             self._updated, self._unchanged, self._left_out.told(), self._counted.told(), tuple(self._skipped),
-            self._verified, self._similarity, tuple(self._remarks),
+            self._verified, self._similarity, (*self._table.remarks, *self._columns.remarks),
         )  # fmt: skip
 
     def _merged(self, record: Record, known: Record | None) -> Record:
@@ -354,6 +359,11 @@ class _Import:
     def _prepare(self, block: Block) -> tuple[list[Record], dict[str, Features]]:
         """Return the records of some rows, and the vectors of each embedder."""
         self._rows += block.count
+        later = [name for name in block.columns if name not in self._known]
+        if later and not self._columns.stamped and self._columns.whole is None:
+            guess = not self._options.columns.fields
+            self._columns = with_later(self._columns, block, later, guess=guess)
+        self._known.update(later)
         names = self._names(block)
         usable = [row for row, (identity, _) in enumerate(names) if identity is not None]
         for row, (identity, said) in enumerate(names):
@@ -366,7 +376,7 @@ class _Import:
             return self._embedded(block, usable, names)
         found: dict[str, Features] = {}
         for vector, columns in self._columns.vectors.items():
-            rows = block.vectors(columns)
+            rows = block.vectors(columns, self._columns.bytes_of)
             space = self._spaces[vector]
             kept, matrix = self._usable([rows[row] for row in usable], usable, names, space.dimension)
             usable = [usable[place] for place in kept]
@@ -470,12 +480,10 @@ class _Import:
         columns = self._columns
         ids = [identity for identity, _ in names]
         uris, images = self._uris(block, ids), self._images(block)
-        fields = {
-            name: block.values(column) for name, column in columns.fields.items() if column in block.columns
-        }
+        fields = {name: block.values(column) for name, column in columns.fields.items()}
         whole = None if columns.whole is None else block.values(columns.whole)
         metadata = None if columns.metadata is None else block.values(columns.metadata)
-        more = {name: block.values(name) for name in columns.more if name in block.columns}
+        more = {name: block.values(name) for name in columns.more}
         digests = None if columns.digest is None else block.values(columns.digest)
         sizes = block.values("size") if columns.stamped else None
         times = block.values("modified_ns") if columns.stamped else None
@@ -617,32 +625,13 @@ class _Import:
                 self._similarity = min(similarity, 1.0 if self._similarity is None else self._similarity)
 
 
-class _Seen:
-    """The ids of an import, in a temporary table that SQLite keeps on disk where they are many."""
-
-    def __init__(self) -> None:
-        # An empty name makes a temporary file that SQLite removes at once (sqlite.org/inmemorydb.html).
-        self._table = sqlite3.connect("", isolation_level=None)
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._table.execute("BEGIN")
-
-    def close(self) -> None:
-        """Forget them."""
-        self._table.close()
-
-    def add(self, identity: str) -> bool:
-        """Note an id, and tell whether it is new."""
-        return self._table.execute("INSERT OR IGNORE INTO seen VALUES (?)", (identity,)).rowcount == 1
-
-
 def _space_of(embedder: Embedder) -> Space:
     return Space(embedder.name, embedder.fingerprint, embedder.dimension)
 
 
-def _dimension(block: Block, columns: tuple[str, ...]) -> int:
+def _dimension(block: Block, columns: tuple[str, ...], bytes_of: str) -> int:
     """Return the dimension that most of the first vectors have."""
-    lengths = [len(each) for each in block.vectors(columns) if isinstance(each, np.ndarray)]
+    lengths = [len(each) for each in block.vectors(columns, bytes_of) if isinstance(each, np.ndarray)]
     if not lengths:
         raise InvalidArgument(
             f"no vector can be read in {columns[0]!r}: say which column has them (--vector)"

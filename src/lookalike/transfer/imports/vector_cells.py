@@ -1,0 +1,130 @@
+"""Vectors in single cells of a table: lists, bytes, and the texts that programs make of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEWEST = 8
+"""Numbers that are taken for a vector where nothing but their count says so: a text without brackets, and
+columns called emb_0, emb_1 …"""
+
+# As NumPy and torch print one: array([0.1, 0.2], dtype=float32), tensor([0.1], device='cuda:0').
+_CALL = re.compile(r"(?:\w+\.)?(?:array|tensor)\s*\((.*?)(?:,\s*\w+=[^\[\]]*)?\)", re.DOTALL)
+# And each number in a list of NumPy's: np.float32(0.1).
+_SCALAR = re.compile(r"(?:\w+\.)?float(?:16|32|64)\(([^()]*)\)")
+_BRACKETS = {"[": "]", "(": ")", "{": "}"}
+_HEXADECIMAL = re.compile(r"\\x((?:[0-9A-Fa-f]{2})+)")
+
+
+def narrow(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    """Return numbers as float32; what becomes infinite is told by who looks at it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.ascontiguousarray(numbers, np.float32)
+
+
+def read_cell(value: object, bytes_of: str = "<f4") -> NDArray[np.float32] | str | None:
+    """Return the vector in one cell: numbers, their bytes, or a text of either.
+
+    Args:
+        value: of the cell.
+        bytes_of: NumPy's name of the type that bytes hold.
+
+    Returns:
+        None where there is none, a text where it cannot be read.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        if isinstance(value, str):
+            value = _bytes_in(value) or read_text(value)
+        if isinstance(value, bytes):
+            return narrow(np.frombuffer(value, bytes_of))
+        found = np.array(value, np.float64)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return "text"
+    one_row = found.size > 0 and found.size == max(found.shape, default=0)  # [[0.1, 0.2]] is one, too
+    return narrow(found.reshape(-1)) if one_row else "text"
+
+
+def read_text(text: str) -> list[Any]:
+    """Return the numbers in a text: a list of JSON, as programs print them, or parted by spaces or signs.
+
+    Raises:
+        ValueError: it is none.
+    """
+    bare = text.strip()
+    called = _CALL.fullmatch(bare)
+    if called is not None:
+        bare = called[1].strip()
+    if "(" in bare:
+        bare = _SCALAR.sub(r"\1", bare)
+    if bare.startswith("["):
+        try:
+            found: list[Any] = json.loads(bare)
+        except ValueError:
+            pass
+        else:
+            return found
+    while bare and _BRACKETS.get(bare[0]) == bare[-1]:
+        bare = bare[1:-1].strip()
+    if ";" in bare:  # where the comma is that of decimals
+        return [float(part) for part in bare.replace(",", ".").split(";")]
+    return [float(part) for part in re.split(r"\s*[,|]\s*|\s+", bare.strip(", "))]
+
+
+def is_vector(value: object, *, named: bool) -> bool:
+    """Tell whether a cell holds a vector.
+
+    Args:
+        value: of the cell.
+        named: whether the column is called as those of vectors are: then whole numbers and bytes are, too.
+    """
+    if isinstance(value, bytes):
+        return named and len(value) >= 2 * np.dtype("<f4").itemsize and not len(value) % 4
+    if isinstance(value, str):
+        try:
+            numbers = read_text(value)
+        except (ValueError, RecursionError):
+            return named and _bytes_in(value) is not None
+        bare = value.strip()[:1].isdigit() or value.strip()[:1] in "-+."
+        return _are_numbers(numbers, named=named) and (not bare or len(numbers) >= FEWEST)
+    return isinstance(value, list) and _are_numbers(value, named=named)
+
+
+def is_cut_off(value: object) -> bool:
+    """Tell whether a text is a vector that NumPy has shortened by dots, as it does above 1,000 numbers."""
+    return isinstance(value, str) and "..." in value and value.lstrip()[:1] in ("[", "a")
+
+
+def _are_numbers(found: list[Any], *, named: bool) -> bool:
+    if len(found) == 1 and isinstance(found[0], list):
+        found = found[0]
+    numbers = [one for one in found if one is not None]  # JSON writes what is not finite as null
+    return (
+        len(found) > 1
+        and len(numbers) > 0
+        and all(isinstance(one, int | float | Decimal) and not isinstance(one, bool) for one in numbers)
+        and (named or any(not isinstance(one, int) for one in numbers))
+    )
+
+
+def _bytes_in(text: str) -> bytes | None:
+    """Return numbers in a text, as PostgreSQL prints bytes or in base64; None where it is neither."""
+    hexadecimal = _HEXADECIMAL.fullmatch(text.strip())
+    if hexadecimal is not None:
+        data = bytes.fromhex(hexadecimal[1])
+    else:
+        try:
+            data = base64.b64decode(text.strip(), validate=True)
+        except ValueError:
+            return None
+    return data if len(data) >= 2 * np.dtype("<f4").itemsize and not len(data) % 4 else None
