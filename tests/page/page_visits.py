@@ -22,6 +22,8 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
 ]
+import os
+ARGUMENTS += os.environ.get("XCHROME", "").split()
 WAIT = 30_000
 """Milliseconds until something that does not come is a failure."""
 
