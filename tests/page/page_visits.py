@@ -22,8 +22,6 @@ ARGUMENTS = [
     "--disable-gpu",
     "--disable-quic",
 ]
-import os
-ARGUMENTS += os.environ.get("XCHROME", "").split()
 WAIT = 30_000
 """Milliseconds until something that does not come is a failure."""
 
