@@ -31,6 +31,8 @@ from lookalike.vectors.metric import normalise
 
 NAME = "parts"
 COUNTS = (60_000, 120_000)
+# Of collections of few numbers, larger than what SQLite caches of stamps.
+STAMP_COUNTS = (120_000, 240_000)
 DIMENSION = 1280
 LARGE = 1_000_000
 LIMIT = "4GiB"
@@ -102,8 +104,7 @@ def work(operation: str, file: str, cache: str) -> str:
 
 def _stamps(database: Database, dimension: int) -> str:
     """Read all stamps; those of a collection that does not fit as those of a large one, onto the disk."""
-    if not fits(database[NAME].info().count, dimension):
-        stamp_table.MOST_IN_MEMORY = 0
+    stamp_table.MOST_IN_MEMORY = sys.maxsize if fits(database[NAME].info().count, dimension) else 0
     return f"{len(stamp_table.read_stamps(database.store, NAME)):,} stamps"
 
 
@@ -133,21 +134,23 @@ def peak_mib() -> float:
 
 def slopes(folder: Path) -> None:
     """Print what each operation takes for 100,000 records more."""
-    space = Space("made-up", "0" * 64, DIMENSION)
-    files = [folder / f"{count}.db" for count in COUNTS]
-    for file, count in zip(files, COUNTS, strict=True):
-        build(file, count, DIMENSION, space)
+    files = {}
+    for counts, dimension in ((COUNTS, DIMENSION), (STAMP_COUNTS, 8)):
+        files[counts] = [folder / f"{count}-{dimension}.db" for count in counts]
+        for file, count in zip(files[counts], counts, strict=True):
+            build(file, count, dimension, Space("made-up", "0" * 64, dimension))
     title(
         f"Memory for each 100,000 records more, {DIMENSION} dimensions ({4 * DIMENSION * 100_000 >> 20} MiB)"
     )
     limits = [("64GiB", IN_MEMORY, "all in memory"), ("1MiB", APART, "where they do not fit")]
     for limit, operations, how in limits:
         for operation in operations:
+            counts = STAMP_COUNTS if operation == "stamps" else COUNTS
             # A cache of its own: what is judged or noted once is not made again.
-            caches = [tempfile.mkdtemp(dir=folder) for _ in files]
-            pairs = zip(files, caches, strict=True)
-            less, more = (measure(operation, file, cache, limit)[0] for file, cache in pairs)
-            grown = (more - less) * 100_000 / (COUNTS[1] - COUNTS[0])
+            less, more = (
+                measure(operation, file, tempfile.mkdtemp(dir=folder), limit)[0] for file in files[counts]
+            )
+            grown = (more - less) * 100_000 / (counts[1] - counts[0])
             bound = () if operations is IN_MEMORY else (f"<= {MOST_MIB:.0f} MiB", grown <= MOST_MIB)
             figure(f"{operation}, {how}", f"{grown:.0f} MiB", *bound)
 

@@ -121,6 +121,20 @@ class TableNotFound(NotFound):
         super().__init__(f"no table, view or column {table!r}: {have}{more}")
 
 
+class TableGone(TableNotFound):
+    """A table that was attached, and that the database does not have any more."""
+
+    def __init__(self, collection: str, table: str) -> None:
+        self.collection = collection
+        self.table = table
+        self.known = []
+        LookalikeError.__init__(
+            self,
+            f"the table {table} is gone, which collection {collection!r} was made of by `lookalike attach`: "
+            f"`lookalike detach {collection}` forgets it",
+        )
+
+
 class FieldNotFound(NotFound):
     """A field that no record of the collection has."""
 

@@ -48,9 +48,14 @@ def kept_bytes() -> int:
     return int(_KEPT * memory_limit())
 
 
+def usable_memory() -> int:
+    """Return how many bytes one computation may take: four fifths of the limit."""
+    return int(_TAKEN * memory_limit())
+
+
 def fits(count: int, dimension: int) -> bool:
     """Tell whether so many records, with a vector of that dimension each, may be in memory at once."""
-    return _needed(count, dimension) <= _TAKEN * memory_limit()
+    return _needed(count, dimension) <= usable_memory()
 
 
 def check_fits(name: str, count: int, dimension: int, instead: str = "") -> None:

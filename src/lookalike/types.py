@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from lookalike.errors import LookalikeError
+
 Scalar: TypeAlias = str | int | float | bool
 Fields: TypeAlias = "Mapping[str, Scalar]"
 Metadata: TypeAlias = "Mapping[str, Any]"
@@ -157,6 +159,8 @@ class CollectionInfo:
     of its name that is not ready, which is to take its place. No two are of one space."""
     default: str
     """Name of the vector that is searched where none is named; a ready one has it."""
+    problem: LookalikeError | None = None
+    """Why its records cannot be read now, and are not counted: of an attached table that is gone, say."""
 
     def vector(self, using: str | None = None) -> VectorInfo:
         """Return the ready vector of a name.

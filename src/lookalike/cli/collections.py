@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lookalike.cli.options import Settings, format_option, global_options
 from lookalike.cli.output import collection_line, print_line, print_table, print_text, vector_text
+from lookalike.errors import TableGone
+
+if TYPE_CHECKING:
+    from lookalike.types import CollectionInfo
 
 
 @click.command()
@@ -23,7 +29,13 @@ def collections(settings: Settings, form: str) -> None:
         columns = ("collection", "images", "vectors", "fields")
         print_table(
             columns,
-            [(c.name, c.count, "; ".join(map(vector_text, c.vectors)), ", ".join(c.fields)) for c in found],
+            [(c.name, _count(c), "; ".join(map(vector_text, c.vectors)), ", ".join(c.fields)) for c in found],
         )
     else:
         print_text(f"no collections in {place}; `lookalike index PATH` makes one")
+
+
+def _count(collection: CollectionInfo) -> int | str:
+    if collection.problem is None:
+        return collection.count
+    return "table is gone" if isinstance(collection.problem, TableGone) else "cannot be read"

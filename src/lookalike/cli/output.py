@@ -240,6 +240,7 @@ def collection_line(collection: CollectionInfo) -> dict[str, object]:
         **asdict(collection.space),
         "default": collection.default,
         "vectors": [asdict(vector) for vector in collection.vectors],
+        **({} if collection.problem is None else {"problem": str(collection.problem)}),
     }
 
 

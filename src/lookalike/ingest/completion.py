@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lookalike.errors import SpaceMismatch, VectorIncomplete
-from lookalike.ingest.embedding import EmbeddedFile, embed_files, read_digest
+from lookalike.ingest.embedding import EmbeddedFile, Encoder, embed_files, read_digest
 from lookalike.ingest.removals import is_below
 from lookalike.metric_learning.fitted import fitting_of, plain_of
 from lookalike.metric_learning.fitting import complete as complete_fit
@@ -19,14 +19,14 @@ from lookalike.stores.batches import chunks
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from lookalike.embedders.models import Models
     from lookalike.progress import Progress
     from lookalike.sources.frames import Place
     from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
-    from lookalike.types import CollectionInfo, Features, Record, VectorInfo
+    from lookalike.types import CollectionInfo, Features, Record, Space, VectorInfo
 
 _BATCH = 256
 
@@ -88,29 +88,52 @@ def _embed_lacking(
     if not lacking:
         return
     embedder = models.embedder_of(collection, vector)
-    cache = models.features(embedder)
+    encoder = Encoder(embedder, models.features(embedder))
     done = 0
     progress(0, len(lacking))
     for ids in chunks(lacking, _BATCH):
-        found: dict[str, tuple[Record, Features]] = {}
-        files: dict[Place, Record] = {}
-        for record in store.get(collection.name, ids):
-            features = cache.get(record.digest)
-            film = location_of(record.uri)
-            below = film is not None and is_below(film, roots)
-            path = place_of(record.uri) if below else readable_location(record.uri)
-            if features is not None:
-                found[record.id] = record, features
-            # An object is not read twice: its digest is compared below.
-            elif path is not None and (isinstance(path, ObjectPath) or read_digest(path) == record.digest):
-                files[path] = record
-        for file in embed_files(files, embedder, cache):
-            if isinstance(file, EmbeddedFile) and file.digest == files[file.path].digest:
-                record = files[file.path]
-                found[record.id] = record, file.features
-        if found:
-            records = [record for record, _ in found.values()]
-            rows = normalise(np.stack([features for _, features in found.values()]))
-            store.fill(collection.name, vector.space, records, rows)
+        embed_lacking(store, collection.name, vector.space, encoder, ids, roots)
         done += len(ids)
         progress(done, len(lacking))
+
+
+def embed_lacking(
+    store: Store,
+    name: str,
+    space: Space,
+    encoder: Encoder,
+    ids: Sequence[str],
+    roots: Collection[Location],
+    workers: int | None = None,
+) -> None:
+    """Give a model's vector to some records that lack it, as far as their pictures are at hand.
+
+    Args:
+        store: where the collection lives.
+        name: the collection.
+        space: of the vector.
+        encoder: of that model.
+        ids: of the records.
+        roots: what is indexed; objects below it are read, whatever the environment says.
+        workers: threads; None: one for each core.
+    """
+    found: dict[str, tuple[Record, Features]] = {}
+    files: dict[Place, Record] = {}
+    for record in store.get(name, ids):
+        features = encoder.cache.get(record.digest)
+        film = location_of(record.uri)
+        below = film is not None and is_below(film, roots)
+        path = place_of(record.uri) if below else readable_location(record.uri)
+        if features is not None:
+            found[record.id] = record, features
+        # An object is not read twice: its digest is compared below.
+        elif path is not None and (isinstance(path, ObjectPath) or read_digest(path) == record.digest):
+            files[path] = record
+    for file in embed_files(files, encoder.embedder, encoder.cache, workers=workers):
+        if isinstance(file, EmbeddedFile) and file.digest == files[file.path].digest:
+            record = files[file.path]
+            found[record.id] = record, file.features
+    if found:
+        records = [record for record, _ in found.values()]
+        rows = normalise(np.stack([features for _, features in found.values()]))
+        store.fill(name, space, records, rows)

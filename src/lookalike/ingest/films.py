@@ -77,7 +77,7 @@ def sort_films(run: IndexRun, *, verify: bool) -> tuple[list[FilmJob], dict[str,
     Returns:
         The films to read, and the frames to relabel, by id: their places and their films' labels.
     """
-    known = _known_frames(run) if run.films else {}
+    known = known_frames(run.stamps) if run.films else {}
     jobs: list[FilmJob] = []
     relabel: dict[str, tuple[Place, Label]] = {}
     for path, sampling in run.films.items():
@@ -112,10 +112,10 @@ def sort_films(run: IndexRun, *, verify: bool) -> tuple[list[FilmJob], dict[str,
     return jobs, relabel
 
 
-def _known_frames(run: IndexRun) -> dict[str, dict[int, Stamp]]:
-    """Return the stamps of the frames in the collection, by the URI of their film and when they are shown."""
+def known_frames(stamps: Mapping[str, Stamp]) -> dict[str, dict[int, Stamp]]:
+    """Return the stamps of frames among some, by the URI of their film and when they are shown."""
     found: dict[str, dict[int, Stamp]] = {}
-    for uri, stamp in run.stamps.items():
+    for uri, stamp in stamps.items():
         if "#" in uri and (frame := split_frame(uri)) is not None:
             found.setdefault(frame[0], {})[round(float(frame[1]) * 1000)] = stamp
     return found
@@ -184,7 +184,9 @@ def write_films(run: IndexRun, jobs: Sequence[FilmJob], lost: Mapping[_Key, Reco
     """
     writer = _FrameWriter(run, {job.path: job for job in jobs}, lost, put)
     frames = chain.from_iterable(_frames(run, job) for job in jobs)
-    with closing(embed_files_by(frames, run.encoders, max_pixels=run.max_pixels)) as outcomes:
+    with closing(
+        embed_files_by(frames, run.encoders, max_pixels=run.max_pixels, workers=run.workers)
+    ) as outcomes:
         try:
             for done, outcome in enumerate(outcomes, 1):
                 if isinstance(outcome, Skipped):

@@ -116,6 +116,7 @@ def index_collection(
 
             report = index_on_cluster(
                 *(store, models, name, roots, encoders, options, options.machines, patterns, group_by),
+                frames,
                 progress,
                 begin,
             )

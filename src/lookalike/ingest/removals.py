@@ -7,6 +7,7 @@ So what cannot be told from that is not removed without a word.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -154,15 +155,61 @@ def find_gone(
         path = location_of(uri)
         if path is not None and path not in wanted and is_below(path, roots):
             missing[stamp.id] = path
-    paths = missing.values()
-    if any(isinstance(path, ObjectPath) for path in paths):  # servers take their time to answer
-        with ThreadPoolExecutor(_ASKED, thread_name_prefix="gone") as pool:
-            gone = list(pool.map(disk.is_gone, paths))
-    else:
-        gone = list(map(disk.is_gone, paths))
+    gone = are_gone(missing.values(), disk)
     return {
         identity: path for (identity, path), is_gone in zip(missing.items(), gone, strict=True) if is_gone
     }
+
+
+def are_gone(paths: Collection[Location], disk: Disk) -> list[bool]:
+    """Tell of some paths whether nothing is there, for certain."""
+    if any(isinstance(path, ObjectPath) for path in paths):  # servers take their time to answer
+        with ThreadPoolExecutor(_ASKED, thread_name_prefix="gone") as pool:
+            return list(pool.map(disk.is_gone, paths))
+    return list(map(disk.is_gone, paths))
+
+
+class EmptiedFolders:
+    """Tells whether it looks as though a disk were not mounted, by where records lie that are gone."""
+
+    def __init__(self, imageless: Iterable[Location], disk: Disk) -> None:
+        """Begin.
+
+        Args:
+            imageless: roots that are there and without an image.
+            disk: that says what is there.
+        """
+        self._disk = disk
+        self._left = dict.fromkeys(imageless, 0)
+        """By such a root, records below it that are not gone."""
+        self._gone = dict.fromkeys(self._left, 0)
+        self._emptied: Counter[str] = Counter()
+
+    def see(self, path: Location, *, gone: bool) -> None:
+        """Take a record."""
+        counts = self._gone if gone else self._left
+        for root in counts:
+            if path != root and is_below(path, (root,)):
+                counts[root] += 1
+        if gone and (folder := self._disk.emptied(path)) is not None:
+            self._emptied[folder] += 1
+
+    def check(self, total: int) -> None:
+        """Refuse to remove records where it looks so.
+
+        Args:
+            total: records of the collection.
+
+        Raises:
+            FolderEmpty: all records below a root are gone, and no image is there; or a folder is there,
+                empty, that a root or more than a tenth of the collection was in.
+        """
+        for root, count in self._gone.items():
+            if count and not self._left[root]:
+                raise FolderEmpty(display(root), count)
+        for folder, count in sorted(self._emptied.items()):
+            if count > SHARE * total or self._disk.is_mount(folder):
+                raise FolderEmpty(display(folder), count)
 
 
 def check_emptied(
@@ -180,24 +227,15 @@ def check_emptied(
         disk: that says what is there.
 
     Raises:
-        FolderEmpty: all records below a root are gone, and no image is there; or a folder is there, empty,
-            that a root or more than a tenth of the collection was in.
+        FolderEmpty: see `EmptiedFolders.check`.
     """
     if not gone:
         return
-    for root in imageless:
-        below = [
-            stamp.id
-            for uri, stamp in stamps.items()
-            if (path := location_of(uri)) is not None and path != root and is_below(path, (root,))
-        ]
-        if below and all(identity in gone for identity in below):
-            raise FolderEmpty(display(root), len(below))
-    emptied: dict[str, int] = {}
+    roots = list(imageless)
+    emptied = EmptiedFolders(roots, disk)
     for path in gone.values():
-        folder = disk.emptied(path)
-        if folder is not None:
-            emptied[folder] = emptied.get(folder, 0) + 1
-    for folder, count in sorted(emptied.items()):
-        if count > SHARE * len(stamps) or disk.is_mount(folder):
-            raise FolderEmpty(display(folder), count)
+        emptied.see(path, gone=True)
+    for uri, stamp in stamps.items() if roots else ():
+        if stamp.id not in gone and (there := location_of(uri)) is not None:
+            emptied.see(there, gone=False)
+    emptied.check(len(stamps))

@@ -17,6 +17,7 @@ from lookalike.errors import (
     StoreCorrupt,
     StoreError,
     StoreUnreachable,
+    TableGone,
 )
 from lookalike.ingest.embedding import embed_files, read_digest
 from lookalike.ingest.record_writer import RecordWriter
@@ -69,13 +70,14 @@ def check_store(
             check.check(collection)
         except StoreCorrupt as error:
             check.findings.append(Finding(url, error.reason, collection.name, todo=_RESTORE))
-        except StoreError as error:
+        except (StoreError, TableGone) as error:
             # A table of others that its owner has altered; a server that has gone is told of as always.
             gone = isinstance(error, StoreUnreachable | StoreBusy)
             if gone or not _is_attached(store, collection.name):
                 raise
             todo = f"attach it again, or forget it: `lookalike detach {shlex.quote(collection.name)}`"
-            check.findings.append(Finding(url, error.reason, collection.name, todo=todo))
+            reason = error.reason if isinstance(error, StoreError) else f"the table {error.table} is gone"
+            check.findings.append(Finding(url, reason, collection.name, todo=todo))
     check.check_structure()
     return check.findings, check.read
 

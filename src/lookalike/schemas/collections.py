@@ -40,7 +40,8 @@ class Collection(ResponseModel):
     approximation: Approximation | None
     problem: str | None = Field(
         None,
-        description="Why it can be looked at and not asked: its model cannot be opened here, say.",
+        description="Why it cannot be asked: its model cannot be opened here, say, or the table that was "
+        "attached is gone (`TableGone`).",
         examples=["ExtraMissing"],
     )
 

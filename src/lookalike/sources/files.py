@@ -134,6 +134,8 @@ class Listing:
         root: Location,
         patterns: Patterns,
         pages: Callable[[Callable[[str], None]], Iterable[Sequence[ObjectPath]]] | None = None,
+        *,
+        films: bool = False,
     ) -> None:
         """Take the folder or prefix.
 
@@ -142,8 +144,10 @@ class Listing:
             patterns: what the user leaves out.
             pages: list objects from the first, and tell of those that cannot be asked for; None: the server
                 does.
+            films: whether films are found as images are.
         """
         self.root = root
+        self._suffixes = SUFFIXES | FILM_SUFFIXES if films else SUFFIXES
         self._patterns = patterns
         self._pages = pages
         self.skipped: list[Skipped] = []
@@ -163,7 +167,7 @@ class Listing:
         root = self.root
         walk: _Walk | _ObjectWalk
         if isinstance(root, ObjectPath):
-            objects = walk = _ObjectWalk(self._patterns, SUFFIXES)
+            objects = walk = _ObjectWalk(self._patterns, self._suffixes)
             skip = objects.skip
             for page in list_objects(root, skip=skip) if self._pages is None else self._pages(skip):
                 objects.run(root, [[path for path in page if path != root and path.is_relative_to(root)]])
@@ -172,7 +176,7 @@ class Listing:
         else:
             if not root.is_dir():
                 raise PathNotFound(display(root))
-            walk = _Walk(self._patterns, SUFFIXES)
+            walk = _Walk(self._patterns, self._suffixes)
             for _ in walk.steps(str(root)):
                 yield self._taken(walk, Path)
             yield self._taken(walk, Path)

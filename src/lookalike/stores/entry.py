@@ -11,6 +11,7 @@ from lookalike.types import PLAIN_METRIC, CollectionInfo, VectorInfo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lookalike.errors import LookalikeError
     from lookalike.types import Space
 
 _T = TypeVar("_T")
@@ -54,11 +55,13 @@ class Entry:
     """How many records it has, where that was asked for."""
     fields: tuple[str, ...] = ()
     """Names of all fields that any record has had, sorted, where that was asked for."""
+    problem: LookalikeError | None = None
+    """Why it could not be counted, of an attached table."""
 
     def info(self) -> CollectionInfo:
         """Return the collection as callers of a store know it."""
         infos = tuple(vector.info for vector in self.vectors)
-        return CollectionInfo(self.name, self.count or 0, self.fields, infos, self.default)
+        return CollectionInfo(self.name, self.count or 0, self.fields, infos, self.default, self.problem)
 
     def ready(self, using: str | None = None, space: Space | None = None) -> VectorEntry:
         """Return the vector that is searched.

@@ -57,6 +57,14 @@ class StampTable(Mapping[str, Stamp]):
             raise KeyError(uri)
         return Stamp(*row)
 
+    def beginning(self, text: str) -> dict[str, Stamp]:
+        """Return those whose name begins so."""
+        rows = self._table.execute(
+            "SELECT name, id, size, modified_ns, labels FROM stamps WHERE name >= ? AND name < ?",
+            (text, f"{text}\U0010ffff"),
+        )
+        return {name: Stamp(*row) for name, *row in rows}
+
     def __iter__(self) -> Iterator[str]:
         for (uri,) in self._table.execute("SELECT name FROM stamps"):
             yield uri

@@ -37,6 +37,7 @@ _SIEVE = 64
 # Of similarities at once; a product of fewer queries packs the vectors more often.
 _BLOCK_BYTES = 256 << 20
 _GATHERED_BYTES = 64 << 20
+_CACHED_ROWS = 64
 
 
 class BestOfClass:
@@ -55,8 +56,12 @@ class BestOfClass:
 
     def fill(self, start: int, rough: NDArray[np.float32]) -> None:
         """Take the similarities of some queries, from number `start`, to all rows: shape (some, n)."""
-        by_class = np.maximum.reduceat(rough[:, self._order], self._starts, axis=1)
-        self._out[start : start + len(rough), self._present] = np.minimum(by_class, 1.0)
+        # A few rows at a time stay in the cache; and `take` goes through them row by row.
+        for row in range(0, len(rough), _CACHED_ROWS):
+            some = np.take(rough[row : row + _CACHED_ROWS], self._order, axis=1, mode="clip")
+            by_class = np.maximum.reduceat(some, self._starts, axis=1)
+            at = start + row
+            self._out[at : at + len(some), self._present] = np.minimum(by_class, 1.0)
 
 
 def nearest_rows(

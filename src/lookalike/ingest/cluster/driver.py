@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +23,28 @@ from lookalike.errors import (
     StoreUnreachable,
 )
 from lookalike.ingest.cluster.listing import PATIENCE, RootListing
+from lookalike.ingest.cluster.pruning import Pruning
 from lookalike.ingest.cluster.ray_cluster import WorkerLost, connected
 from lookalike.ingest.cluster.report import ReportSum
-from lookalike.ingest.cluster.tasks import Failure, Plan, Task, TaskReport
+from lookalike.ingest.cluster.tasks import Completion, Failure, Plan, Task, TaskReport
 from lookalike.ingest.declaration import declare, is_declared
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.removals import is_below
-from lookalike.ingest.run import BATCH_RECORDS
+from lookalike.ingest.run import BATCH_RECORDS, StepProgress
+from lookalike.sources.locations import location_of
 from lookalike.sources.patterns import Patterns
+from lookalike.stores.batches import chunks
+from lookalike.stores.id_table import IdTable
 from lookalike.stores.sqlite.address import file_path
+from lookalike.stores.stamp_table import StampTable
 from lookalike.types import Skipped
+from lookalike.uris import split_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from lookalike.embedders.models import Models
+    from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.cluster.ray_cluster import RayCluster, Room
     from lookalike.ingest.embedding import Encoder
     from lookalike.ingest.index_options import IndexOptions, Machines
@@ -69,13 +76,14 @@ def index_on_cluster(
     machines: Machines,
     patterns: Mapping[Location, Patterns],
     group_by: Mapping[Location, str],
+    frames: Mapping[Location, Sampling],
     progress: Progress,
     begin: Callable[[], None] = lambda: None,
 ) -> IndexReport:
     """Bring a collection up to date with what is below some roots, by the workers of a cluster of Ray.
 
-    Each image is brought up to date as `indexing.index` does, and labelled as there where `listing` finds the
-    labels; no record moves with its file, and none is removed.
+    Each image is brought up to date as `indexing.index` does, and labelled as there; no record moves with its
+    file. What is gone is removed at the end: see `pruning`.
 
     Args:
         store: where the collection lives; workers open it themselves.
@@ -87,14 +95,17 @@ def index_on_cluster(
         machines: on how many workers.
         patterns: what is left out below which root.
         group_by: what makes fields of the paths below which root.
+        frames: which frames of films are taken below which root; of others films are left out.
         progress: told with images done and images to do.
         begin: called when the collection is there, before any record is written.
 
     Raises:
         InvalidArgument: something that only one machine does is asked for.
         ClusterError: there is no cluster, or its workers end before they do anything.
-        PathNotFound: a path is not there.
-        Unanswerable: there is no image below one.
+        PathNotFound: a path is not there, and there is nothing to prune below it.
+        Unanswerable: there is no image below one, and nothing to prune.
+        FolderEmpty: see `indexing.index`.
+        RemovalUnconfirmed: see `indexing.index`.
         SpaceMismatch: see `indexing.index`.
         LabelsInvalid: see `indexing.index`.
         SourceError: pictures cannot be listed, or not be read for five minutes.
@@ -110,7 +121,12 @@ def index_on_cluster(
                 f"{store.url} is a file of one machine: name a server that all can reach (--store), or leave "
                 "RAY_ADDRESS away"
             )
-        listings = _look_through(roots, patterns, options, progress)
+        met = IdTable() if options.prune or options.prune_empty else None
+        listings = _look_through(roots, patterns, frames, options, progress, met)
+        pruning = None
+        if met is not None:
+            with closing(met):
+                pruning = Pruning(store, name, listings, met, options)
         declare(store, name, encoders[0].space, options.vector)
         begin()
         room = cluster.room(machines.actors, gpu=models.device != "cpu")
@@ -131,23 +147,28 @@ def index_on_cluster(
             encoding=options.encoding,
             labels=labels,
             group_by=group_by,
+            frames=frames,
         )
         total = ReportSum(report)
         images = sum(listing.images for listing in listings)
         # Small ones where there are few images: each worker gets several.
         most = min(BATCH_RECORDS, max(_LEAST, -(-images // (2 * _UNDER_WAY * room.workers))))
-        tasks = (task for listing in listings for task in listing.tasks(most))
+        known = frame_stamps(store, name, frozenset(frames)) if frames else None
+        tasks = (task for listing in listings for task in listing.tasks(most, known))
         crew = _Crew(cluster, room, cluster.share(plan))
+        steps = StepProgress(progress)
         try:
-            _work(crew, tasks, total, progress, images)
+            _work(crew, tasks, total, steps, images)
+            steps.end()
+            incomplete = lacking(store, name, most)
+            _work(crew, iter(incomplete), total, steps, sum(len(task.images) for task in incomplete))
         finally:
             crew.end()
+    if pruning is not None:
+        report.removed += pruning.remove()
+        report.remarks += pruning.remarks()
     for listing in listings:
-        total.keep("skipped", listing.skipped)
-        report.beyond["skipped"] = report.beyond.get("skipped", 0) + listing.more_skipped
-        report.remarks += [*listing.remarks, *listing.unread(*total.labels_of(listing.root))]
-        report.left_out += listing.left_out
-        report.other_files += listing.other_files
+        total.add_listing(listing)
     total.end(images)
     report.seconds = time.monotonic() - started
     return report
@@ -160,39 +181,55 @@ def _check(
     encoders: Sequence[Encoder],
     options: IndexOptions,
 ) -> None:
-    """Refuse what is not done on many machines.
+    """Refuse what cannot be done, before a cluster is started.
 
     Raises:
-        InvalidArgument: it is asked for.
-        SpaceMismatch: the collection has no vector of the model.
+        InvalidArgument: a root is named twice, or the collection has the vector under another name.
+        SpaceMismatch: the collection has no vector of the model, and none is to be made.
     """
-    if options.prune or options.prune_empty:
-        raise InvalidArgument(
-            "--prune needs all names at once: run it without --workers ray, when all is indexed"
-        )
-    if options.frames is not None:
-        raise InvalidArgument("--frames: films are indexed without --workers ray")
     for at, root in enumerate(roots):
         if any(is_below(root, (other,)) or is_below(other, (root,)) for other in roots[:at]):
             raise InvalidArgument(f"{root} is named twice, or lies in another that is named")
     with suppress(CollectionNotFound):
-        if not is_declared(store.collection(name), encoders[0].space, options.vector):
-            raise InvalidArgument(
-                f"{name} has no vector {options.vector!r} yet: a further one is made without --workers ray"
-            )
+        is_declared(store.collection(name), encoders[0].space, options.vector)
+
+
+def frame_stamps(store: Store, name: str, roots: Collection[Location]) -> StampTable:
+    """Return the stamps of the frames that the collection has of films below some roots."""
+    return StampTable(
+        (uri, stamp)
+        for uri, stamp in store.scan_stamps(name)
+        if split_frame(uri) is not None and (film := location_of(uri)) is not None and is_below(film, roots)
+    )
+
+
+def lacking(store: Store, name: str, most: int) -> list[Completion]:
+    """Return the records that lack a model's vector, in tasks of at most so many.
+
+    Those of a fit are made of that, without a picture.
+    """
+    return [
+        Completion(ids, vector.space)
+        for vector in store.collection(name).vectors
+        if not vector.fitted
+        for ids in chunks(store.lacking(name, vector.space), most)
+    ]
 
 
 def _look_through(
     roots: Sequence[Location],
     patterns: Mapping[Location, Patterns],
+    frames: Mapping[Location, Sampling],
     options: IndexOptions,
     progress: Progress,
+    met: IdTable | None,
 ) -> list[RootListing]:
     listings: list[RootListing] = []
     for root in roots:
         before = sum(one.images for one in listings)
+        tell = partial(_tell_seen, progress, before)
         listings.append(
-            RootListing(root, patterns.get(root, Patterns()), options, partial(_tell_seen, progress, before))
+            RootListing(root, patterns.get(root, Patterns()), options, tell, met, films=root in frames)
         )
     return listings
 
@@ -214,7 +251,7 @@ def _absolute(url: str) -> str:
 class Waiting:
     """A task that is to be done."""
 
-    task: Task
+    task: Task | Completion
     losses: int = 0
     """Workers that were lost over it."""
     tries: int = 0
@@ -257,7 +294,7 @@ class _Crew:
         """Give a task to the worker that has the fewest."""
         worker = min(self._free, key=self._free.__getitem__)
         self._free[worker] += 1
-        self._doing[worker.index.remote(waiting.task)] = worker, waiting
+        self._doing[worker.do.remote(waiting.task)] = worker, waiting
 
     def take(self, seconds: float) -> tuple[Waiting, TaskReport | Failure | None] | None:
         """Return a task that has ended with what became of it: None where its worker was lost.
@@ -314,7 +351,9 @@ class _Crew:
             self.cluster.end(worker)
 
 
-def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progress, images: int) -> None:
+def _work(
+    crew: _Crew, tasks: Iterator[Task | Completion], total: ReportSum, progress: Progress, images: int
+) -> None:
     """Do all tasks; none is forgotten, and no more are made than workers can take."""
     again: deque[Waiting] = deque()
     done, exhausted = 0, False
@@ -342,7 +381,7 @@ def _work(crew: _Crew, tasks: Iterator[Task], total: ReportSum, progress: Progre
             continue
         waiting, found = taken
         if isinstance(found, TaskReport):
-            total.add(waiting.task.root, found)
+            total.add(waiting.task, found)
             done += len(waiting.task.images)
             failing = None
             progress(min(done, images), max(images, done))
@@ -364,7 +403,8 @@ def _patient(since: float) -> bool:
 
 def after_loss(waiting: Waiting, total: ReportSum) -> list[Waiting]:
     """Return what is to be done of a task whose worker was lost."""
-    losses, task = waiting.losses + 1, waiting.task
+    losses = waiting.losses + 1
+    task: Any = waiting.task
     if losses < _LOSSES:
         return [Waiting(task, losses)]
     if len(task.images) == 1:
@@ -372,6 +412,5 @@ def after_loss(waiting: Waiting, total: ReportSum) -> list[Waiting]:
         return []
     half = len(task.images) // 2
     return [
-        Waiting(Task(task.root, some, task.labels), losses - 1)
-        for some in (task.images[:half], task.images[half:])
+        Waiting(replace(task, images=some), losses - 1) for some in (task.images[:half], task.images[half:])
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    from lookalike.ingest.cluster.tasks import Plan, Task, TaskReport
+    from lookalike.ingest.cluster.tasks import Completion, Plan, Task, TaskReport
     from lookalike.ingest.cluster.worker import BatchWorker
 
 ADDRESS = "RAY_ADDRESS"
@@ -53,12 +53,12 @@ class RayWorker:
             return Failure(type(error), str(error))
         return None
 
-    def index(self, task: Task) -> TaskReport | Failure:
-        """Bring the records of a task up to date; say why they cannot be."""
+    def do(self, task: Task | Completion) -> TaskReport | Failure:
+        """Do a task; say why it cannot be done."""
         if self._worker is None:
             return Failure(ClusterError, "a worker was given a task before it was opened")
         try:
-            return self._worker.index(task)
+            return self._worker.do(task)
         except LookalikeError as error:
             return Failure(type(error), str(error))
 

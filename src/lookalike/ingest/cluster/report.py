@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from lookalike.ingest.cluster.tasks import Task
 from lookalike.ingest.index_report import IndexReport, label_trouble
 from lookalike.types import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.ingest.cluster.tasks import TaskReport
+    from lookalike.ingest.cluster.listing import RootListing
+    from lookalike.ingest.cluster.tasks import Completion, TaskReport
     from lookalike.sources.objects import Location
+    from lookalike.types import Skipped
 
 LISTED = 1000
 """Of what is counted, so many are named."""
 
-_COUNTS = ("added", "updated", "relabelled", "unchanged", "verified", "differing", "embedded")
+_COUNTS = (
+    *("added", "updated", "relabelled", "unchanged", "removed", "verified", "differing", "embedded", "films"),
+)
 _LISTS = ("skipped", "unlabelled", "told_apart", "overruled")
 
 
@@ -33,20 +38,20 @@ class ReportSum:
         self.report = report
         self._used: Counter[Location] = Counter()
         """By root, rows of tables and JSON files that have named an image."""
-        self._rows: dict[Location, int] = {}
+        self._rows: Counter[Location] = Counter()
         """By root, rows of tables."""
+        self._unused: list[Skipped] = []
+        """Labels that could not be used, as far as the driver has read them."""
+        self._expected = False
+        """Whether there are files of labels."""
         self.problems: dict[str, None] = {}
         self._assumed: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
         self._unnamed = 0
         self._remarks: dict[Remark, None] = {}
 
-    def labels_of(self, root: Location) -> tuple[int, int]:
-        """Return how many rows of tables, or JSON files, have named an image; and how many rows there are."""
-        return self._used[root], self._rows.get(root, 0)
-
-    def add(self, root: Location, done: TaskReport) -> None:
-        """Take what became of one task below a root."""
+    def add(self, task: Task | Completion, done: TaskReport) -> None:
+        """Take what became of one task."""
         one = done.report
         for name in _COUNTS:
             setattr(self.report, name, getattr(self.report, name) + getattr(one, name))
@@ -62,9 +67,23 @@ class ReportSum:
         for remark in one.remarks:
             if len(self._remarks) < LISTED:
                 self._remarks[remark] = None
-        self._used[root] += done.used
-        self._rows[root] = done.rows
+        if isinstance(task, Task):
+            self._used[task.root] += done.used
+            self._rows[task.root] = done.rows
         self.problems.update(dict.fromkeys(done.problems))
+
+    def add_listing(self, listing: RootListing) -> None:
+        """Take what was seen below a root, when its tasks are done."""
+        report = self.report
+        self.keep("skipped", [*listing.skipped, *listing.unused])
+        report.beyond["skipped"] = report.beyond.get("skipped", 0) + listing.more_skipped
+        self.keep("told_apart", list(map(str, listing.told_apart)))
+        unread = listing.unread(self._used[listing.root], self._rows[listing.root])
+        report.remarks += [*listing.remarks, *unread]
+        report.left_out += listing.left_out
+        report.other_files += listing.other_files
+        self._unused += listing.unused
+        self._expected |= listing.labels.expected and listing.labels.mode != "folders"
 
     def keep(self, name: str, found: Sequence[object]) -> None:
         """Put something onto a list of the report as far as there is room, and count the rest."""
@@ -89,12 +108,11 @@ class ReportSum:
             report.remarks.append(Remark("", f"more was assumed, of {self._unnamed:,} images"))
         report.remarks += [Remark("", problem) for problem in self.problems]
         unlabelled = report.count("unlabelled")
-        expected = not {"table", "json"}.isdisjoint(report.labels)
-        report.labels_failed = expected and 0 < report.images <= unlabelled
+        report.labels_failed = self._expected and 0 < report.images <= unlabelled
         report.label_trouble = label_trouble(
             images,
             report.unlabelled,
-            (),
+            self._unused,
             failed=report.labels_failed,
             more=report.beyond.get("unlabelled", 0),
         )

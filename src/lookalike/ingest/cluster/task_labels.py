@@ -11,7 +11,7 @@ from unicodedata import normalize
 from lookalike.errors import LabelsInvalid
 from lookalike.label_normalisation import label_text
 from lookalike.labels.encodings import Encodings
-from lookalike.labels.image_names import ImageNames, directories_below
+from lookalike.labels.image_names import ImageNames
 from lookalike.labels.labelling import Labelling, settle
 from lookalike.labels.reading import read_labels
 from lookalike.labels.tables.sheets import claim_rows, read_sheets
@@ -49,17 +49,12 @@ class TaskLabels:
             ExtraMissing: a Parquet file, and no pyarrow to read it.
         """
         images = list(task.images)
-        if self._plan.mode == "table":
+        if self._plan.mode == "table" and not self._plan.given:
             return self._by_table(images)
-        if self._plan.mode == "json":
+        if self._plan.mode == "json" and not self._plan.given:
             return self._by_json(images)
-        labels = {}
-        for image in images:
-            label = task.labels.get(directories_below(self._root, image))
-            if label is not None:
-                labels[image] = label
-        unlabelled = [image for image in images if image not in labels]
-        return Labelling(self._plan.mode, labels, [], unlabelled, [])
+        unlabelled = [image for image in images if image not in task.labels]
+        return Labelling(self._plan.mode, dict(task.labels), [], unlabelled, [], expected=self._plan.expected)
 
     def _by_json(self, images: Sequence[Location]) -> Labelling:
         """Read the JSON files that lie beside the images and are called as they are."""

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from lookalike.embedders.protocol import Device
     from lookalike.errors import LookalikeError
+    from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.index_report import IndexReport
-    from lookalike.labels.image_names import Directories
     from lookalike.labels.labelling import Label
     from lookalike.sources.objects import Location
+    from lookalike.types import Space, Stamp
 
 STORE = "LOOKALIKE_STORE"
 """The variable that workers take the store's URL from, where it holds a password."""
@@ -27,7 +28,11 @@ class LabelPlan:
     """Where the labels below one root stand."""
 
     mode: str
-    """folders, table, json or none."""
+    """folders, table, json, xml, yolo or none."""
+    given: bool = False
+    """Whether the driver has read them, and tasks have those of their images."""
+    expected: bool = True
+    """Whether it is told of an image that it has none."""
     tables: Sequence[Location] = ()
     """Files called metadata."""
     appended: bool = False
@@ -61,6 +66,8 @@ class Plan:
     labels: Mapping[Location, LabelPlan]
     """By root."""
     group_by: Mapping[Location, str]
+    frames: Mapping[Location, Sampling]
+    """Which frames of films are taken below which root; of others films are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,20 @@ class Task:
 
     root: Location
     images: Sequence[Location]
-    labels: Mapping[Directories, Label] = field(default_factory=dict)
-    """Of their directories, where the folders are the labels."""
+    labels: Mapping[Location, Label] = field(default_factory=dict)
+    """Of those that the driver has read the labels of."""
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    """Of the frames that the collection has of films among them, by URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Records that lack a vector which the collection declares."""
+
+    images: Sequence[str]
+    """Their ids."""
+    space: Space
+    """Of the vector."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.embedders.models import Models
 from lookalike.errors import InvalidArgument, PathNotFound, SpaceMismatch
 from lookalike.file_names import display
-from lookalike.ingest.batch import index_batch
+from lookalike.images.films import check_films
+from lookalike.ingest.batch import index_batch, put, relabel
 from lookalike.ingest.cluster.task_labels import TaskLabels
-from lookalike.ingest.cluster.tasks import STORE, TaskReport
+from lookalike.ingest.cluster.tasks import STORE, Task, TaskReport
+from lookalike.ingest.completion import embed_lacking
 from lookalike.ingest.embedding import Encoder
+from lookalike.ingest.film_labels import name_films
+from lookalike.ingest.films import sort_films, write_films
 from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.record_writer import RecordWriter
 from lookalike.ingest.removals import Disk
@@ -22,6 +27,7 @@ from lookalike.label_normalisation import labels_digest
 from lookalike.labels.labelling import Label
 from lookalike.labels.path_fields import add_path_fields
 from lookalike.progress import silent
+from lookalike.sources.frames import is_film
 from lookalike.stores.registry import open_store
 from lookalike.types import Stamp
 from lookalike.uris import record_id
@@ -29,7 +35,8 @@ from lookalike.uris import record_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lookalike.ingest.cluster.tasks import Plan, Task
+    from lookalike.images.film_sampling import Sampling
+    from lookalike.ingest.cluster.tasks import Completion, Plan
     from lookalike.labels.labelling import Labelling
     from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
@@ -58,6 +65,8 @@ def open_worker(plan: Plan) -> BatchWorker:
         )
     models = Models(Path(plan.cache), None if plan.weights is None else Path(plan.weights), plan.device)
     encoders = []
+    if plan.frames:
+        check_films()
     for name, fingerprint in zip(plan.models, plan.fingerprints, strict=True):
         embedder = models.embedder(name, download=True)
         if embedder.fingerprint != fingerprint:
@@ -88,6 +97,30 @@ class BatchWorker:
         self._writer = RecordWriter(store, plan.collection)
         self._labels = {root: TaskLabels(root, labels, plan.encoding) for root, labels in plan.labels.items()}
 
+    def do(self, task: Task | Completion) -> TaskReport:
+        """Do a task.
+
+        Raises:
+            LookalikeError: see `index` and `complete`.
+        """
+        return self.index(task) if isinstance(task, Task) else self.complete(task)
+
+    def complete(self, task: Completion) -> TaskReport:
+        """Give records the vector that they lack, as far as their pictures are at hand.
+
+        Raises:
+            LookalikeError: a server does not answer, say; what was put stays.
+        """
+        plan = self._plan
+        (encoder,) = (
+            one for one in self._encoders if one.embedder.fingerprint == task.space.embedder_fingerprint
+        )
+        roots = frozenset(plan.labels)
+        embed_lacking(
+            self._store, plan.collection, task.space, encoder, task.images, roots, workers=plan.threads
+        )
+        return TaskReport(IndexReport(plan.collection), {}, problems=self._problems())
+
     def index(self, task: Task) -> TaskReport:
         """Bring the records of the images of a task up to date.
 
@@ -104,23 +137,27 @@ class BatchWorker:
         used = labels.used
         labelling = labels.read(task)
         report = IndexReport(plan.collection, labels=[labelling.mode])
-        wanted, assumed = self._wanted(task, labelling, report)
+        wanted, films, assumed = self._wanted(task, labelling, report)
         run = IndexRun(
             store=self._store,
             name=plan.collection,
             encoders=self._encoders,
             wanted=wanted,
-            stamps=self._stamps(wanted),
+            stamps={**self._stamps(wanted), **task.stamps},
             max_pixels=plan.max_pixels,
             report=report,
             progress=StepProgress(silent),
             disk=Disk(),
             roots=frozenset({task.root}),
             writer=self._writer,
+            films=films,
             workers=plan.threads,
         )
+        jobs, others = sort_films(run, verify=plan.verify)
+        relabel(run, others)
         for note, paths in index_batch(run, verify=plan.verify).items():
             assumed[note] = paths[0], len(paths)
+        write_films(run, jobs, {}, partial(put, run))
         unused = {skipped.path for skipped in report.skipped}
         report.unlabelled = [path for path in report.unlabelled if path not in unused]
         return TaskReport(report, assumed, labels.used - used, labels.rows, self._problems())
@@ -130,12 +167,12 @@ class BatchWorker:
 
     def _wanted(
         self, task: Task, labelling: Labelling, report: IndexReport
-    ) -> tuple[dict[Location, Label], dict[str, tuple[str, int]]]:
-        """Return the images with their labels, and report what is to be said of these."""
+    ) -> tuple[dict[Location, Label], dict[Location, Sampling], dict[str, tuple[str, int]]]:
+        """Return the images with their labels, those that are films, and what was assumed of them."""
         wanted = {image: labelling.labels.get(image, _NO_LABEL) for image in task.images}
         report.skipped += labelling.skipped
         report.remarks += labelling.remarks
-        if labelling.labels or labelling.expected or task.labels:
+        if labelling.expected:
             report.unlabelled += map(str, labelling.unlabelled)
         report.told_apart += map(str, labelling.told_apart)
         assumed = {}
@@ -147,7 +184,12 @@ class BatchWorker:
             if unmatched:
                 text = f"--group-by {display(regex)!r} does not match the path"
                 assumed[text] = str(unmatched[0]), len(unmatched)
-        return wanted, assumed
+        films: dict[Location, Sampling] = {}
+        if (sampling := self._plan.frames.get(task.root)) is not None:
+            films = dict.fromkeys(filter(is_film, wanted), sampling)
+            wanted, overridden = name_films(wanted, films, dict.fromkeys(films, task.root))
+            report.remarks += overridden
+        return wanted, films, assumed
 
     def _stamps(self, wanted: dict[Location, Label]) -> dict[str, Stamp]:
         """Ask the store what it has of these images: it is the checkpoint."""

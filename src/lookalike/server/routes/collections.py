@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from lookalike.errors import LookalikeError, Unanswerable
+from lookalike.errors import LookalikeError, TableGone, Unanswerable
 from lookalike.schemas.collections import (
     Collection,
     CollectionChange,
@@ -24,10 +24,11 @@ from lookalike.server.http.problems import Refused
 from lookalike.server.routes.models import shown_model, usable_model
 from lookalike.server.service import InjectedService, Service, shown_approximation
 from lookalike.stores.checks import same_name
+from lookalike.types import VectorStatus
 from lookalike.uris import local_path
 
 if TYPE_CHECKING:
-    from lookalike.types import CollectionInfo, VectorStatus
+    from lookalike.types import CollectionInfo
 
 router = APIRouter(tags=["collections"])
 
@@ -43,7 +44,15 @@ async def collections(service: InjectedService) -> Collections:
 @router.get("/v1/collections/{name}")
 async def collection(name: str, service: InjectedService) -> Collection:
     """Describe a collection."""
-    return await service.store_pool.run(lambda: described_alone(service, service.collection(name)))
+
+    def act() -> Collection:
+        try:
+            return described_alone(service, service.collection(name))
+        except TableGone as error:
+            (found,) = [each for each in service.served() if each.name == error.collection]
+            return described(service, found)
+
+    return await service.store_pool.run(act)
 
 
 @router.get("/v1/collections/{name}/values")
@@ -118,7 +127,9 @@ def described(service: Service, found: CollectionInfo) -> Collection:
     except LookalikeError as error:
         # Its text may say where on this machine something is missing.
         problem = type(error).__name__
-    fitting = handle.fitting()
+    if found.problem is not None:
+        problem = type(found.problem).__name__
+    fitting = None if found.problem is not None else handle.fitting()
     return Collection(
         name=found.name,
         count=found.count,
@@ -126,13 +137,20 @@ def described(service: Service, found: CollectionInfo) -> Collection:
         dimension=found.space.dimension,
         fingerprint=found.space.embedder_fingerprint,
         fields=list(found.fields),
-        vectors=[described_vector(service, each) for each in handle.vectors.status()],
+        vectors=[
+            described_vector(service, each)
+            for each in (handle.vectors.status() if found.problem is None else _not_counted(found))
+        ],
         default=found.default,
         fitted_by=None if fitting is None else fitting.by,
         texts=texts,
         approximation=shown_approximation(found.approximation),
         problem=problem,
     )
+
+
+def _not_counted(found: CollectionInfo) -> list[VectorStatus]:
+    return [VectorStatus(each, each.name == found.default, 0, 0) for each in found.vectors]
 
 
 def described_vector(service: Service, found: VectorStatus) -> Vector:

@@ -21,6 +21,8 @@ from lookalike.errors import (
     QueryRefused,
     StoreError,
     StoreReadOnly,
+    TableGone,
+    TableNotFound,
 )
 from lookalike.stores.attached.description import VECTOR, made_of
 from lookalike.stores.attached.relabelling import changes_of
@@ -114,15 +116,33 @@ class AttachedBackend:
             return self._tables[attachment]
 
     def tally(self, attachment: Attachment) -> Tally:
-        """Count its rows, unless nothing has changed since that was done."""
-        table = self.table_of(attachment)
-        state, attachment = table.state(), _unmeasured(attachment)
-        known = self._tallies.get(attachment)
-        if known is not None and state is not None and known[0] == state:
-            return known[1]
-        tally = table.tally()
-        self._tallies[attachment] = state, tally
+        """Count its rows, unless nothing has changed since that was done.
+
+        Raises:
+            TableGone: the database does not have it any more.
+        """
+        table, key = self.table_of(attachment), _unmeasured(attachment)
+        try:
+            state = table.state()
+            known = self._tallies.get(key)
+            if known is not None and state is not None and known[0] == state:
+                return known[1]
+            tally = table.tally()
+        except LookalikeError as error:
+            if self._is_gone(attachment):
+                raise TableGone(attachment.name, attachment.table) from error
+            raise
+        self._tallies[key] = state, tally
         return tally
+
+    def _is_gone(self, attachment: Attachment) -> bool:
+        try:
+            self.find(attachment.table)
+        except TableNotFound:
+            return True
+        except LookalikeError:  # nobody knows
+            return False
+        return False
 
     def _opened(self) -> ForeignDatabase:
         with self._lock:
@@ -141,7 +161,7 @@ class AttachedBackend:
             except LookalikeError as error:
                 problem = f"collection {each.name!r} is attached and cannot be read: {error}"
                 self.problems = [*(one for one in self.problems if one != problem), problem]
-                found.append(replace(_entry(each), count=0))
+                found.append(replace(_entry(each), count=0, problem=error))
         return found
 
     def entry(self, name: str, *, counted: bool = False) -> Entry:

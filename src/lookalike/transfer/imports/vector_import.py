@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -50,6 +49,7 @@ from lookalike.stores.attached.foreign_vectors import (
     Counts,
 )
 from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE
+from lookalike.stores.id_table import IdTable
 from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns, with_later
@@ -206,7 +206,7 @@ class _Import:
         self._spaces: dict[str, Space] = {}
         self._embedder: Embedder | None = None
         self._writer = RecordWriter(store, name)
-        self._seen = _Seen()
+        self._seen = IdTable()
         self._left_out, self._counted = Counts(), Counts()
         self._skipped: list[Skipped] = []
         self._rows = self._added = self._updated = self._unchanged = self._verified = 0
@@ -623,25 +623,6 @@ class _Import:
                 similarity = float(made @ given[places[row]])
                 self._verified += 1
                 self._similarity = min(similarity, 1.0 if self._similarity is None else self._similarity)
-
-
-class _Seen:
-    """The ids of an import, in a temporary table that SQLite keeps on disk where they are many."""
-
-    def __init__(self) -> None:
-        # An empty name makes a temporary file that SQLite removes at once (sqlite.org/inmemorydb.html).
-        self._table = sqlite3.connect("", isolation_level=None)
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._table.execute("BEGIN")
-
-    def close(self) -> None:
-        """Forget them."""
-        self._table.close()
-
-    def add(self, identity: str) -> bool:
-        """Note an id, and tell whether it is new."""
-        return self._table.execute("INSERT OR IGNORE INTO seen VALUES (?)", (identity,)).rowcount == 1
 
 
 def _space_of(embedder: Embedder) -> Space:

@@ -61,7 +61,7 @@ function Bar({ view }) {
         ${app.collections.map(
           (each) =>
             html`<option key=${each.name} value=${each.name} selected=${each.name === name}>
-              ${`${short(each.name, 60)} (${number(each.count)})`}
+              ${`${short(each.name, 60)} (${gone(each) ? t("collection.gone") : number(each.count)})`}
             </option>`,
         )}
       </select>`}
@@ -85,6 +85,11 @@ function change(name) {
   show();
 }
 
+/** Whether a collection is of a table of others that is not there any more. */
+function gone({ problem }) {
+  return problem === "TableGone";
+}
+
 /** What the address names, with a word on a collection that is not there. */
 function Content({ route }) {
   const View = VIEWS[route.view];
@@ -92,7 +97,11 @@ function Content({ route }) {
   return html`${route.collection &&
     route.collection !== name &&
     html`<${Remark} kind="warn">${t("collection.missing", { name: short(route.collection, 60) })}<//>`}
-    <${View} params=${route.params} tab=${route.tab} />`;
+    ${
+      gone(app.collection)
+        ? html`<${Remark} kind="warn">${t("collection.gone.how", { name })}<//>`
+        : html`<${View} params=${route.params} tab=${route.tab} />`
+    }`;
 }
 
 /** What the address lays over the view. */

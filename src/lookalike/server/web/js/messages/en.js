@@ -11,6 +11,8 @@ export const en = {
   skip: "Skip to the content",
   language: "Language",
   collection: "Collection",
+  "collection.gone": "table is gone",
+  "collection.gone.how": "The table that this collection was made of is gone. lookalike detach {name} forgets it.",
   "collection.missing": "There is no collection “{name}” here. This is another one.",
   nocollection: "Nothing is indexed yet",
   "nocollection.how":

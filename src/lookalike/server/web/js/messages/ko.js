@@ -11,6 +11,8 @@ export const ko = {
   skip: "본문으로 건너뛰기",
   language: "언어",
   collection: "컬렉션",
+  "collection.gone": "표가 없어짐",
+  "collection.gone.how": "이 컬렉션의 표가 데이터베이스에서 없어졌습니다. lookalike detach {name}(으)로 잊을 수 있습니다.",
   "collection.missing": "“{name}” 컬렉션이 없어 다른 컬렉션을 보여 드립니다.",
   nocollection: "아직 색인된 이미지가 없습니다",
   "nocollection.how":
