@@ -31,7 +31,7 @@ def test_the_service_says_what_python_says(db: Database, folder: Path, tmp_path:
     ]
     expected = list(db["parts"].anomaly.score(paths, false_alarm=0.1))
     with listening(make_app(db, Settings(max_images=4))) as address, Client(address) as client:
-        answer = client["parts"].anomalies(paths, false_alarm=0.1, overlay=True)
+        answer = client["parts"].anomaly.score(paths, false_alarm=0.1, overlay=True)
         assert (answer.false_alarm, answer.normal) == (0.1, 12)
         spot, broken, good = answer.scores
         assert isinstance(broken, Unusable)
@@ -49,22 +49,22 @@ def test_the_service_says_what_python_says(db: Database, folder: Path, tmp_path:
             assert png == db["parts"].overlay(path, same)
         assert spot.anomalous  # type: ignore[union-attr]
         # The service reads the files of its own images, and answers in the order asked.
-        known, sent = client["parts"].anomalies([RecordId(identity), paths[2]], false_alarm=0.1).scores
+        known, sent = client["parts"].anomaly.score([RecordId(identity), paths[2]], false_alarm=0.1).scores
         assert isinstance(known, AnomalyScore)
         assert known.name == "spot/0.png"
         assert (known.score, known.known) == (spot.score, False)  # type: ignore[union-attr]
         assert sent.name == paths[2].name
-        plain = client["parts"].anomalies(paths[0].read_bytes(), false_alarm=0.1)
+        plain = client["parts"].anomaly.score(paths[0].read_bytes(), false_alarm=0.1)
         assert plain.scores[0].overlay is None  # type: ignore[union-attr]
         with pytest.raises(InvalidArgument, match="12 normal pictures can promise"):
-            client["parts"].anomalies(paths[0], false_alarm=0.001)
+            client["parts"].anomaly.score(paths[0], false_alarm=0.001)
         with pytest.raises(InvalidArgument, match="at most 4"):
-            client["parts"].anomalies([paths[0]] * 5)
+            client["parts"].anomaly.score([paths[0]] * 5)
         with pytest.raises(InvalidArgument, match="nothing to score"):
-            client["parts"].anomalies([])
+            client["parts"].anomaly.score([])
         db.create("empty", model="efficientnet-lite0")
         try:
             with pytest.raises(ServiceUnanswerable, match="no memory of normal pictures"):
-                client["empty"].anomalies(paths[0])
+                client["empty"].anomaly.score(paths[0])
         finally:
             db["empty"].delete()

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from PIL import Image
 
 import lookalike
 from lookalike.stores.query import Query
+from lookalike.types import Scalar
 from lookalike.vectors.metric import normalise
 
 COLORS = ("red", "blue", "초록")
@@ -157,7 +159,7 @@ def check_story(database: lookalike.Database, story: Story) -> None:
 
 
 def check_answers(
-    database: lookalike.Database, name: str, vectors: NDArray[Any], labels: dict[str, str], by: str
+    database: lookalike.Database, name: str, vectors: NDArray[Any], labels: Mapping[str, Scalar], by: str
 ) -> None:
     """Hold what is searched, classified, evaluated and audited against NumPy.
 

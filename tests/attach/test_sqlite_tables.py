@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,11 @@ from lookalike.stores.query import Query
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
 from tests.attach.foreign_tables import (
+    COLORS,
     Story,
     agree,
     ask,
+    check_answers,
     check_story,
     make_items,
     nearest,
@@ -218,6 +223,155 @@ def test_numbers_of_8_and_2_bytes(tmp_path: Path) -> None:
             expected = [nearest(one, vectors, list(range(20)), 5) for one in vectors[:3]]
             agree(ask(own, "wide", vectors[:3]), expected)
             assert own["wide"].delete().count == 20
+
+
+VEC0 = """
+import sys, apsw, sqlite_vec
+connection = apsw.Connection(sys.argv[1])
+connection.enable_load_extension(True)
+connection.load_extension(sqlite_vec.loadable_path())
+with connection:
+    for statement in sys.stdin.read().split(";;"):
+        connection.execute(statement)
+"""
+"""By APSW, with the SQLite in it: two of them in one process would not see each other's locks on a file."""
+
+
+def by_sqlite_vec(file: Path, *statements: str) -> None:
+    text = ";;".join(statements)
+    subprocess.run([sys.executable, "-c", VEC0, file], input=text, text=True, check=True, timeout=60)
+
+
+def test_tables_of_sqlite_vec(tmp_path: Path) -> None:
+    vectors, small = numbers(50), np.rint(40 * numbers(50, seed=3)).clip(-128, 127)
+    labels = {str(2 * n + 1): (COLORS[n % 3] * (1 + 2 * (n % 3)))[:20] for n in range(50)}
+
+    def row(n: int) -> str:
+        values = f"X'{vectors[n].tobytes().hex()}', vec_int8(X'{small[n].astype(np.int8).tobytes().hex()}')"
+        return (
+            f"INSERT INTO \"그림\" VALUES ({2 * n + 1}, '{'ab'[n % 2]}', {values},"
+            f" '{labels[str(2 * n + 1)]}', {n * 10**12}, {n / 4}, {n % 3 == 0}, 'a/{n}.jpg', vec_bit(X'00'))"
+        )
+
+    file = tmp_path / "vec.db"
+    by_sqlite_vec(
+        file,
+        'CREATE VIRTUAL TABLE "그림" USING vec0(\n  item_id INTEGER PRIMARY KEY, part TEXT partition key,'
+        " v float[8] distance_metric=cosine, w INT8[8], color text, number integer, price float,"
+        " sold boolean, +path text, bits bit[8], chunk_size=8)",
+        "CREATE VIRTUAL TABLE named USING vec0(code text primary key, v float[8])",
+        *map(row, range(50)),
+        *(f"INSERT INTO named VALUES ('it''s {n}', X'{vectors[n].tobytes().hex()}')" for n in range(9)),
+        "CREATE VIRTUAL TABLE plain USING vec0(v float[8])",
+        f"INSERT INTO plain(rowid, v) VALUES (7, X'{vectors[0].tobytes().hex()}')",
+    )
+    ids = list(labels)
+    with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as database:
+        with pytest.raises(
+            lookalike.InvalidArgument, match="several columns of vectors: say --vector v or w"
+        ):
+            database.attach("그림", space="theirs")
+        with pytest.raises(lookalike.InvalidArgument, match="Hamming distance"):
+            database.attach("그림", space="theirs", vector="bits")
+        with pytest.raises(lookalike.InvalidArgument, match="only read"):
+            database.attach("그림", space="theirs", vector="v", writable=True)
+        done = database.attach("그림", "bytes", space="theirs", vector="w")
+        assert (done.found.kind, done.attachment.id, done.tally.records) == ("virtual table", "item_id", 50)
+        agree(ask(database, "bytes", vectors[:3]), [nearest(one, small, ids, 5) for one in vectors[:3]])
+        database.attach("그림", space="theirs", vector="v")
+        check_answers(database, "그림", vectors, labels, "color")
+        (record,) = database["그림"].records.get(["9"])
+        assert (record.uri, record.fields) == (
+            "a/4.jpg",
+            {"part": "a", "color": labels["9"], "number": 4 * 10**12, "price": 1.0, "sold": 0},
+        )
+        few = [n for n in range(50) if n % 6 == 3]
+        found = ask(database, "그림", vectors[:3], 9, where={"sold": [1], "part": ["b"]})
+        agree(found, [nearest(one, vectors[few], [ids[n] for n in few], 9) for one in vectors[:3]])
+        with pytest.MonkeyPatch.context() as patch:  # they do not fit into memory, and are read in blocks
+            patch.setattr(kept_rows, "kept_bytes", lambda: 0)
+            patch.setattr(kept_rows, "_BLOCK_BYTES", 400)
+            with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as other:
+                agree(ask(other, "그림", vectors[:2]), [nearest(one, vectors, ids, 5) for one in vectors[:2]])
+        told = database.sql('SELECT count(*), max(color), sum(sold), max(number) FROM "그림" WHERE price < 3')
+        assert told.rows == [(12, max(list(labels.values())[:12]), 4, 11 * 10**12)]
+        assert database.attach("named", space="theirs").attachment.id == "code"
+        agree(
+            ask(database, "named", vectors[:1]),
+            [nearest(vectors[0], vectors[:9], [f"it's%20{n}" for n in range(9)], 5)],
+        )
+        assert database.attach("plain", space="theirs").attachment.id == "rowid"
+        assert [one for one, _ in ask(database, "plain", vectors[:1])[0]] == ["7"]
+        # What its owner changes is seen.
+        by_sqlite_vec(
+            file,
+            'DELETE FROM "그림" WHERE item_id IN (1, 3)',
+            f"UPDATE \"그림\" SET color = 'new', v = X'{vectors[0].tobytes().hex()}' WHERE item_id = 5",
+        )
+        assert database["그림"].info().count == 48
+        assert database["그림"].record("5").fields["color"] == "new"
+        agree([ask(database, "그림", vectors[:1])[0][:1]], [[("5", 1.0)]])
+        by_sqlite_vec(file, 'DROP TABLE "그림"')
+        with pytest.raises(lookalike.StoreError, match="not any more what was attached"):
+            database["그림"].info()
+
+
+def test_tables_of_every_form(tmp_path: Path) -> None:
+    """Without rowids, generated columns, unique ones, what `numpy.save` writes, and pictures among it."""
+    vectors, file = numbers(30), tmp_path / "app.db"
+    saved = [io.BytesIO() for _ in vectors]
+    for stream, one in zip(saved, vectors, strict=True):
+        np.save(stream, one.astype(np.float64))
+    draws = np.random.default_rng(4)
+    with closing(sqlite3.connect(file, isolation_level=None)) as owner:
+        owner.execute("PRAGMA journal_mode = WAL")
+        owner.execute(
+            "CREATE TABLE items (code TEXT PRIMARY KEY, price INT CHECK (price < 100),"
+            " twice INT AS (price * 2), picture BLOB, sha BLOB, v BLOB) WITHOUT ROWID"
+        )
+        owner.executemany(
+            "INSERT INTO items (code, price, picture, sha, v) VALUES (?, ?, ?, ?, ?)",
+            [
+                (f"k{n:02d}", n % 4, draws.bytes(150_000), draws.bytes(32), stream.getvalue())
+                for n, stream in enumerate(saved)
+            ],
+        )
+        owner.execute(
+            "CREATE TRIGGER kept BEFORE DELETE ON items WHEN old.code = 'k07'"
+            " BEGIN SELECT raise(ABORT, 'it is sold'); END"
+        )
+        owner.execute("CREATE TABLE both (a INT, b TEXT, v BLOB, PRIMARY KEY (a, b)) WITHOUT ROWID")
+        owner.execute("INSERT INTO both SELECT 1, code, v FROM items")
+        owner.execute("CREATE TABLE other (label TEXT, code TEXT NOT NULL UNIQUE, v BLOB)")
+        owner.execute("INSERT INTO other SELECT price, code, v FROM items")
+        with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as database:
+            with pytest.raises(lookalike.InvalidArgument, match=r"several columns together .a, b."):
+                database.attach("both", space="theirs")
+            assert database.attach("other", space="theirs").attachment.id == "code"
+            done = database.attach("items", space="theirs", writable=True)
+            assert (done.attachment.vector, done.tally.records) == ("v", 30)
+            assert [name for name, _ in done.attachment.fields] == ["price", "twice"]
+            check_answers(database, "items", vectors, {f"k{n:02d}": n % 4 for n in range(30)}, "price")
+            items = database["items"]
+            items.correct("k03", {"price": 50})
+            assert items.record("k03").fields == {"price": 50, "twice": 100}
+            for change, reason in (
+                (lambda: items.correct("k03", {"twice": 7}), "generated column"),
+                (lambda: items.correct("k03", {"price": 100}), "CHECK constraint"),
+                (lambda: items.remove(["k05", "k07"]), "it is sold"),
+            ):
+                with pytest.raises(lookalike.InvalidArgument, match=f"nothing is changed: .*{reason}"):
+                    change()
+            assert items.remove(["k05"]) == 1
+            owner.execute("BEGIN IMMEDIATE")  # it goes on writing
+            owner.execute("DELETE FROM items WHERE code = 'k06'")
+            assert items.info().count == 29
+            owner.execute("COMMIT")
+            assert items.info().count == 28
+            owner.execute("ALTER TABLE items DROP COLUMN twice")
+            with pytest.raises(lookalike.StoreError, match=r"attached .no such column: .*: attach it again"):
+                items.record("k03")
+            assert "lookalike detach items" in str(database.check().findings[0].todo)
 
 
 class TestSqliteTable(AttachedTableContract):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from lookalike.stores.registry import open_store
+from tests.film_files import GREEN, RED, film
 from tests.mean_colours import save
 from tests.servers import s3
 from tests.servers.elasticsearch import running
@@ -52,12 +54,12 @@ def run(environment: Mapping[str, str], *words: str) -> str:
     return done.stdout + done.stderr
 
 
-def records(url: str) -> Records:
+def records(url: str, using: str | None = None) -> Records:
     """Return digest, fields and vector of each record, by URI; each is there once."""
     store = open_store(url)
     try:
         found: Records = {}
-        for batch, vectors in store.scan("parts"):
+        for batch, vectors in store.scan("parts", using=using):
             for record, vector in zip(batch, vectors, strict=True):
                 assert record.uri not in found
                 found[record.uri] = record.digest, dict(record.fields), np.array(vector)
@@ -216,10 +218,12 @@ def test_kills_and_restarts_of_all_that_takes_part_cost_nothing_that_was_written
         assert "1 skipped" in said
         assert "broken.png   not an image" in said
         assert_same(records(postgres.url()), undisturbed)
-        # A second run reads no picture but the one that is none.
+        # A second run reads no picture but the one that is none; another one is gone by then, and is pruned.
         reads = s3_server.requests("GetObject")
-        said = run(given | {"RAY_ADDRESS": first.address}, "index", filled, "-c", "parts", "--workers", "ray")
-        assert f"{PICTURES:,} unchanged" in said
+        Bucket(s3_server, "ray").delete(f"parts/{LABELS[0]}/0 %+.png")
+        given_address = given | {"RAY_ADDRESS": first.address}
+        said = run(given_address, "index", filled, "-c", "parts", "--workers", "ray", "--prune")
+        assert f"{PICTURES - 1:,} unchanged, 1 removed" in said
         assert s3_server.requests("GetObject") - reads == 1
         assert_no_secret(sessions, tmp_path)
         # A store that is a file of this machine is not for machines apart from it.
@@ -259,3 +263,33 @@ def test_the_node_of_elasticsearch_is_killed_and_started_again(
         driver.end()
         assert_same(records(url), undisturbed)
         assert_no_secret(sessions, tmp_path)
+
+
+def test_films_coco_and_a_further_model_are_indexed_as_on_one_machine(
+    environment: dict[str, str], sessions: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "사진"
+    for n in range(12):
+        save(root / "images" / f"{n}.png", n)
+    film(root / "line.mp4", [RED, GREEN])
+    images = [{"id": n, "file_name": f"{n}.png"} for n in range(12)]
+    annotations = [{"id": n, "image_id": n, "category_id": n % 2} for n in range(10)]
+    categories = [{"id": 0, "name": "양품"}, {"id": 1, "name": "scratch"}]
+    coco = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "instances.json").write_text(json.dumps(coco))
+    given = environment | {"RAY_TMPDIR": str(sessions)}
+    one, many = (f"sqlite:///{tmp_path}/{name}.db" for name in ("one", "many"))
+    index = ("index", str(root), "-c", "parts", "--frames", "every:1s")
+    run(given | {"LOOKALIKE_STORE": one}, *index)
+    run(given | {"LOOKALIKE_STORE": many}, *index, "--workers", "ray", "--actors", "2")
+    undisturbed = records(one)
+    assert len(undisturbed) == 15
+    assert [fields.get("label") for _, fields, _ in undisturbed.values()].count("양품") == 5
+    assert_same(records(many), undisturbed)
+    (root / "images" / "0.png").unlink()
+    further = (*index, "--as", "second", "--model", "efficientnet-lite0-inspect", "--prune")
+    said = run(given | {"LOOKALIKE_STORE": many}, *further, "--workers", "ray", "--actors", "2")
+    assert "14 unchanged, 1 removed" in said
+    assert "the vector second is there for all images" in said
+    said = run(given | {"LOOKALIKE_STORE": one}, *further)
+    assert_same(records(many, "second"), records(one, "second"))

@@ -156,6 +156,14 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "sizes with a fraction": {
         "query": {"terms": {"size": [n + 0.5 for n in range(21000, 22000)], "_name": "nosuch"}}
     },
+    "a retriever": {"retriever": {"knn": knn(filter=term("local"))}, "source": False},
+    "a retriever of a query": {
+        "retriever": {"standard": {"query": {"match_all": {}}}},
+        "source": False,
+        "size": 60,
+    },
+    "a query that is knn": {"query": {"knn": knn(k=None, num_candidates=20)}, "source": False, "size": 5},
+    "a query that is knn of few": {"query": {"knn": knn(k=3, filter=term("local"))}, "source": False},
     "a part of the answer": {"knn": knn(), "filter_path": "hits.hits._id,hits.total"},
 }
 
@@ -250,6 +258,31 @@ def test_a_document_is_found_by_its_id(clients: dict[str, elasticsearch.Elastics
         assert not es.exists(index=COLLECTION, id="nosuch")
         with pytest.raises(elasticsearch.NotFoundError):
             es.get(index=COLLECTION, id="../_search")
+        source = es.get_source(index=COLLECTION, id=identity, source_includes=["relative_path"])
+        assert source.body == {"relative_path": found["_source"]["relative_path"]}
+        assert es.exists_source(index=COLLECTION, id=identity)
+        assert not es.exists_source(index=COLLECTION, id="nosuch")
+        with pytest.raises(elasticsearch.NotFoundError, match="resource_not_found_exception"):
+            es.get_source(index=COLLECTION, id="nosuch")
+        several = es.mget(
+            docs=[
+                {"_index": "cloths.2", "_id": identity, "_source": ["relative_path"]},
+                {"_index": COLLECTION, "_id": identity, "_source": False},
+                {"_index": COLLECTION, "_id": "nosuch"},
+            ]
+        )["docs"]
+        assert [(one["found"], one.get("_source")) for one in several] == [
+            (True, source.body),
+            (True, None),
+            (False, None),
+        ]
+        assert (
+            es.mget(index=COLLECTION, ids=[identity], source_includes=["relative_path"])["docs"][0]["_source"]
+            == source.body
+        )
+        for other in ("*", SECRET):
+            with pytest.raises(elasticsearch.ApiError, match=r"patterns and _all|no such index"):
+                es.mget(docs=[{"_index": other, "_id": "1"}])
 
 
 @pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])
@@ -316,6 +349,9 @@ def test_what_cannot_be_answered_is_refused_as_elasticsearch_does(
         {"knn": knn(field="vector_nosuch")},
         {"knn": knn(), "highlight": {"fields": {"uri": {}}}},
         {"query": {"match_all": {}}, "from": 9_999, "size": 2},
+        {"retriever": {"rrf": {"retrievers": []}}},
+        {"retriever": {"knn": knn()}, "query": {"match_all": {}}},
+        {"query": {"bool": {"must": {"knn": knn()}, "filter": term("local")}}},
         {"knn": knn(boost=1e300)},
         {"knn": knn(filter={"range": {"fields.label": {"gte": "a"}}})},
         {"knn": knn(filter={"bool": {"filter": {"nosuch": {}}}})},
@@ -390,6 +426,31 @@ def test_nothing_is_written(web: httpx.Client, addresses: dict[str, str], store:
     ):  # fmt: skip
         answer = web.request(method, f"{addresses[store]}/{path}", content="{}")
         assert answer.status_code in (400, 404, 405), (method, path, answer.text)
+
+
+@pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])
+def test_what_is_not_there_is_told_as_elasticsearch_tells_it(
+    clients: dict[str, elasticsearch.Elasticsearch], store: str
+) -> None:
+    """Elastic's client reads no problem details, and would say nothing but that it cannot."""
+    es = clients[store]
+    unanswered: list[Callable[[], Any]] = [
+        lambda: es.index(index=COLLECTION, document={"a": 1}),
+        lambda: es.bulk(operations=[{"index": {"_index": COLLECTION}}, {"a": 1}]),
+        lambda: es.indices.refresh(index=COLLECTION),
+        lambda: es.indices.get_settings(index=COLLECTION),
+        es.cat.indices,
+        es.cluster.health,
+        lambda: es.sql.query(query="SELECT 1"),
+    ]
+    for asked in unanswered:
+        with pytest.raises(
+            elasticsearch.BadRequestError, match=r"no handler found for uri .* writes nothing"
+        ):
+            asked()
+    for refused in (es.indices.create, es.indices.delete):
+        with pytest.raises(elasticsearch.ApiError, match=r"does not take that method|no handler"):
+            refused(index=COLLECTION)
 
 
 def build(_field: str, _builder: Any) -> list[float]:

@@ -32,6 +32,8 @@ from lookalike.errors import (
     StoreOlder,
     Unanswerable,
 )
+from lookalike.stores import row_spool
+from lookalike.stores.postgres import records
 from lookalike.stores.postgres.address import read_postgres_address
 from lookalike.stores.postgres.encoding import given_text, stored_text
 from lookalike.stores.query import Query
@@ -544,6 +546,21 @@ def test_a_store_with_a_table_missing_is_corrupt(
     administrator.execute("DROP TABLE lookalike_c1 CASCADE")
     with pytest.raises(StoreCorrupt, match="not as lookalike made it"):
         store.stamps("parts")
+
+
+def test_stamps_come_in_pages_and_are_of_one_state(
+    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 24)
+    before = store.stamps("parts")
+    monkeypatch.setattr(records, "_STAMPS", 5)
+    monkeypatch.setattr(row_spool, "_MOST_IN_MEMORY", 7)
+    found = store.scan_stamps("parts")
+    first = next(found)
+    with open_store(postgres_url) as other:
+        other.delete("parts")
+    assert dict([first, *found]) == before
+    assert len(before) == 24
 
 
 def test_two_stores_in_one_database_know_nothing_of_each_other(store: Store, postgres_url: str) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lookalike.database import Database
-from lookalike.stores import stamp_table
+from lookalike.stores import row_spool, stamp_table
+from lookalike.stores.row_spool import RowSpool
 from lookalike.stores.stamp_table import StampTable, read_stamps
 from lookalike.stores.store import Store
 from lookalike.testing.samples import fill
@@ -31,6 +32,14 @@ def test_those_of_many_records_are_on_disk(store: Store, monkeypatch: pytest.Mon
     found = read_stamps(store, "parts")
     assert isinstance(found, StampTable)
     assert dict(found) == store.stamps("parts")
+
+
+def test_rows_beyond_those_in_memory_come_in_their_order_with_their_types(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(row_spool, "_MOST_IN_MEMORY", 5)
+    rows = [(f"file:///{n}.jpg", str(n), n << 40, -n << 40, "1", "", bytes([n])) for n in range(12)]
+    assert list(RowSpool(iter(rows))) == rows
 
 
 @pytest.mark.parametrize("most", [100_000, 0])

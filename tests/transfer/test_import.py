@@ -41,6 +41,7 @@ from lookalike import (
 )
 from lookalike.cli import main
 from lookalike.testing.samples import random_vectors
+from lookalike.transfer.imports.csv_tables import csv_table
 from lookalike.transfer.imports.json_tables import json_table
 from lookalike.types import Record, Space
 from lookalike.uris import file_uri, record_id, uri_path
@@ -425,6 +426,24 @@ def test_what_cannot_be_read_says_so_and_makes_nothing(
     with pytest.raises(InvalidArgument, match=line):
         db["none"].import_vectors(tmp_path / name, **options)
     assert db.collections() == [] or [each.count for each in db.collections()] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("id;size, in mm, w, h;v\n1;2, 3;4\n", ["id", "size, in mm, w, h", "v"]),
+        ('id,v,"a;b;c;d"\n1,"[1; 2]",x\n2,"[3; 4]",y\n', ["id", "v", "a;b;c;d"]),
+        ("sep=|\r\nid|a;b\r\n1|2\r\n", ["id", "a;b"]),
+    ],
+    ids=["semicolons", "commas", "stated"],
+)
+def test_the_separator_of_csv_is_what_parts_all_rows_alike(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    (block,) = csv_table(tmp_path / "a.csv").open()
+    assert list(block.columns) == names
+    assert block.columns["id"][0] == 1
 
 
 def test_numbers_of_a_matrix_have_names_or_places(

@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lookalike.client.anomaly import RemoteAnomalyDetection
 from lookalike.client.connection import JSON, as_json, build_query, image_parts
-from lookalike.client.job import RemoteJob
+from lookalike.client.job import RemoteJob, begin_job
 from lookalike.client.pictures import read_picture
+from lookalike.client.vectors import RemoteVectors
 from lookalike.errors import InvalidArgument
 from lookalike.output_files import new_file
-from lookalike.schemas.anomaly import AnomalyAnswer, AnomalyQuery
 from lookalike.schemas.audit import AuditQuery
 from lookalike.schemas.browse import BrowseAnswer, BrowseQuery
 from lookalike.schemas.changes import Changed, Labels, Removal, Undone
 from lookalike.schemas.classify import ClassifyAnswer, ClassifyQuery
-from lookalike.schemas.collections import Collection, CollectionChange, Deleted, NewVector, Values
+from lookalike.schemas.collections import Collection, Deleted, Values
 from lookalike.schemas.downloads import DownloadQuery
 from lookalike.schemas.drift import DriftQuery
 from lookalike.schemas.evaluate import EvaluateQuery
@@ -31,8 +32,6 @@ from lookalike.search.query import Image, RecordId, Text, Vector, alternatives, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from pydantic import BaseModel
 
     from lookalike.client.connection import Connection, Part
     from lookalike.search.query import Conditions, Picture, Summand, Terms, Value
@@ -57,6 +56,16 @@ class RemoteCollection:
         self.name = name
         self._connection = connection
         self._path = ("v1", "collections", name)
+
+    @property
+    def vectors(self) -> RemoteVectors:
+        """Its vectors, by name, to add and drop."""
+        return RemoteVectors(self._connection, self._path)
+
+    @property
+    def anomaly(self) -> RemoteAnomalyDetection:
+        """Anomaly detection, where `lookalike anomaly fit` has learned what is normal."""
+        return RemoteAnomalyDetection(self._connection, self._path)
 
     def info(self) -> Collection:
         """Describe the collection."""
@@ -201,37 +210,6 @@ class RemoteCollection:
         first, then = iter(answer.predictions[: len(sent)]), iter(answer.predictions[len(sent) :])
         ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
         return answer.model_copy(update={"predictions": ordered})
-
-    def anomalies(
-        self,
-        images: Picture | RecordId | Iterable[Picture | RecordId],
-        *,
-        false_alarm: float | None = None,
-        overlay: bool = False,
-    ) -> AnomalyAnswer:
-        """Tell how unlike the normal pictures of the collection pictures are, and where.
-
-        Args:
-            images: paths of this machine, bytes, or `RecordId`s of the collection; one, or several.
-            false_alarm: part of normal pictures that may be called anomalous, above 0 and below 1.
-            overlay: also give each picture with its anomaly map over it, as a data URL of a PNG.
-
-        Returns:
-            A score for each picture, in the order given, or the reason why there is none.
-
-        Raises:
-            PathNotFound, UnusableImage: a file of this machine cannot be read.
-            InvalidArgument: a rate out of its range.
-        """
-        several = [images] if isinstance(images, str | Path | bytes | RecordId) else list(images)
-        ids = [each.id for each in several if isinstance(each, RecordId)]
-        asked = build_query(AnomalyQuery, {"ids": ids, "false_alarm": false_alarm, "overlay": overlay})
-        sent = [read_picture(each) for each in several if not isinstance(each, RecordId)]
-        answer = self._connection.post_query(AnomalyAnswer, asked, sent, *self._path, "anomaly")
-        # The service answers pictures first and ids then.
-        first, then = iter(answer.scores[: len(sent)]), iter(answer.scores[len(sent) :])
-        ordered = [next(then if isinstance(each, RecordId) else first) for each in several]
-        return answer.model_copy(update={"scores": ordered})
 
     def values(self) -> Values:
         """Return the values of every field of a collection, the most frequent first."""
@@ -420,7 +398,7 @@ class RemoteCollection:
             "repeats": repeats, "seed": seed, "max_error": max_error, "coverage": coverage,
             "false_alarm": false_alarm, "sample": sample,
         }  # fmt: skip
-        return self._begin("evaluations", EvaluateQuery, given)
+        return begin_job(self._connection, (*self._path, "evaluations"), EvaluateQuery, given)
 
     def audit(
         self,
@@ -444,7 +422,7 @@ class RemoteCollection:
             InvalidArgument: a number is out of its range.
         """
         given = {"by": by, "split": split, "using": using, "k": k, "look": look}
-        return self._begin("audits", AuditQuery, given)
+        return begin_job(self._connection, (*self._path, "audits"), AuditQuery, given)
 
     def drift(
         self,
@@ -478,7 +456,13 @@ class RemoteCollection:
             "group": group, "using": using, "false_alarm": false_alarm, "seed": seed,
         }  # fmt: skip
         several = [] if new is None else [new] if isinstance(new, str | Path | bytes) else new
-        return self._begin("drifts", DriftQuery, given, [read_picture(each) for each in several])
+        return begin_job(
+            self._connection,
+            (*self._path, "drifts"),
+            DriftQuery,
+            given,
+            [read_picture(each) for each in several],
+        )
 
     def suggest(
         self,
@@ -502,11 +486,11 @@ class RemoteCollection:
             InvalidArgument: a number is out of its range.
         """
         given = {"by": by, "count": count, "where": alternatives(where) or {}, "using": using, "seed": seed}
-        return self._begin("suggestions", SuggestQuery, given)
+        return begin_job(self._connection, (*self._path, "suggestions"), SuggestQuery, given)
 
     def map(self, by: str | None = None) -> RemoteJob:
         """Begin to draw a map, with the values of a field as labels; see `RemoteJob.map`."""
-        return self._begin("maps", MapQuery, {"by": by})
+        return begin_job(self._connection, (*self._path, "maps"), MapQuery, {"by": by})
 
     def index(
         self,
@@ -537,7 +521,7 @@ class RemoteCollection:
         }  # fmt: skip
         if root is not None:
             asked["folder"] = {"root": root, "path": folder}
-        return self._begin("indexings", IndexQuery, asked)
+        return begin_job(self._connection, (*self._path, "indexings"), IndexQuery, asked)
 
     def import_vectors(
         self,
@@ -597,27 +581,6 @@ class RemoteCollection:
         job = self._connection.request(Job, "POST", *self._path, "imports", parts=parts, again=False)
         return RemoteJob(self._connection, job.id)
 
-    def add_vector(self, vector: str, model: str) -> RemoteJob:
-        """Begin to give every image a further vector; a writing key is needed; see `RemoteJob.vector`.
-
-        Args:
-            vector: its name: a-z, 0-9, `_` and `-`, a letter first.
-            model: its embedder.
-
-        Raises:
-            InvalidArgument: a name is too long or too short.
-        """
-        return self._begin("vectors", NewVector, {"name": vector, "model": model})
-
-    def drop_vector(self, using: str) -> Collection:
-        """Drop a vector of all images, and return the collection; a writing key is needed."""
-        return self._connection.request(Collection, "DELETE", *self._path, "vectors", using, again=False)
-
-    def set_default(self, using: str) -> Collection:
-        """Make a vector the default one, and return the collection; a writing key is needed."""
-        body = build_query(CollectionChange, {"default": using})
-        return self._connection.request(Collection, "PATCH", *self._path, body=body)
-
     def export(
         self,
         path: str | Path,
@@ -652,17 +615,6 @@ class RemoteCollection:
             self._connection.stream(*self._path, "export", query=asked) as pieces,
         ):
             file.writelines(pieces)
-
-    def _begin(
-        self,
-        what: str,
-        kind: type[BaseModel],
-        given: dict[str, Any],
-        sent: Sequence[tuple[str, bytes]] = (),
-    ) -> RemoteJob:
-        body = build_query(kind, given)
-        job = self._connection.post_query(Job, body, sent, *self._path, what, again=False)
-        return RemoteJob(self._connection, job.id)
 
 
 def _term(summand: Summand, pictures: list[tuple[str, bytes]]) -> dict[str, Any]:

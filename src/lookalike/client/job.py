@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
+from lookalike.client.connection import build_query
 from lookalike.client.errors import JobFailed, JobUnfinished
 from lookalike.schemas.audit import (
     DuplicateGroups,
@@ -27,7 +28,7 @@ from lookalike.schemas.map import MapAnswer
 from lookalike.schemas.suggest import SuggestAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lookalike.client.connection import Connection
 
@@ -183,3 +184,26 @@ class RemoteJob:
 
     def _result(self, kind: type[_M], *path: str, **query: object) -> _M:
         return self._connection.request(kind, "GET", *self._path, *path, query=query)
+
+
+def begin_job(
+    connection: Connection,
+    path: tuple[str, ...],
+    kind: type[BaseModel],
+    given: dict[str, Any],
+    sent: Sequence[tuple[str, bytes]] = (),
+) -> RemoteJob:
+    """Ask a service to begin a job.
+
+    Args:
+        connection: to the service.
+        path: of such jobs, in its parts.
+        kind: of what is asked.
+        given: what is asked.
+        sent: names and bytes of pictures.
+
+    Raises:
+        InvalidArgument: what is given is not of that kind.
+    """
+    job = connection.post_query(Job, build_query(kind, given), sent, *path, again=False)
+    return RemoteJob(connection, job.id)

@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from lookalike.errors import ExtraMissing, InvalidArgument, PathNotFound
+from lookalike.arrow import pyarrow
+from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
 from lookalike.sources.buckets import ObjectMeta
 from lookalike.sources.objects import ObjectPath, is_object, object_path, status_of
@@ -159,13 +160,9 @@ def _csv_rows(place: Location, data: bytes) -> Iterator[list[str]]:
 
 
 def _parquet(place: Location) -> Iterator[Mapping[str, str]]:
+    pa = pyarrow(f"reading {place.name}")
     try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ExtraMissing(f"reading {place.name}", "parquet") from error
-    try:
-        with place.open("rb") as opened, parquet.ParquetFile(opened) as file:
+        with place.open("rb") as opened, pa.parquet.ParquetFile(opened) as file:
             names = {name: _folded(name) for name in file.schema_arrow.names if _folded(name) in _COLUMNS}
             if not {"key", "uri"} & set(names.values()):
                 raise InvalidArgument(f"{display(str(place))} has no column key or uri")

@@ -22,9 +22,9 @@ Line = tuple[int, list[str]]
 SEPARATORS = (",", ";", "\t", "|", " ")
 """The blank parts lists of images and classes, as `train.txt` of ImageNet is one; names may have blanks."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<separator>[^"\r\n])"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
-_SAMPLE_ROWS = 100
-_SAMPLE = 200_000
+SAMPLE = 200_000
 """Characters that the separator is looked for in."""
+_SAMPLE_ROWS = 100
 # Values of the csv module are limited to 131,072 characters, for the whole process; a long one costs no more
 # than the file that it stands in, which was read already. A C long is this long everywhere.
 _LONGEST = 2**31 - 1
@@ -40,11 +40,8 @@ def read_delimited(text: str, speaks: Callable[[Sequence[str]], bool]) -> tuple[
     Raises:
         Unusable: it is empty, or a quotation mark is not closed.
     """
-    stated = _SEPARATOR_LINE.match(text)
-    first = 1
-    if stated:
-        text, first = text[stated.end() :], 2
-    separator = stated["separator"] if stated else _separator(text, speaks)
+    separator, said = find_separator(text, speaks)
+    text, first = text[said:], 2 if said else 1
     try:
         rows = list(_rows(text, separator, first))
     except csv.Error as error:
@@ -68,11 +65,24 @@ def _is_uneven(rows: Sequence[Line]) -> bool:
     return any(len(values) > len(rows[0][1]) for _, values in rows)
 
 
-def _separator(text: str, speaks: Callable[[Sequence[str]], bool]) -> str:
-    """Return the separator by which most rows speak of images; of equals, that of the most columns."""
-    sample = text[:_SAMPLE]
+def find_separator(
+    text: str, speaks: Callable[[Sequence[str]], bool], separators: Sequence[str] = SEPARATORS
+) -> tuple[str, int]:
+    """Return the separator of a table, and how many characters of it do nothing but state that: `sep=;`.
+
+    Where it is not stated, it is that by which most rows speak; of equals, that by which most are as long as
+    the first; of equals, that of the most columns.
+
+    Args:
+        text: of the file, or as much of its beginning as `SAMPLE`.
+        speaks: tells whether a row is one of such a table.
+        separators: among which it is looked for.
+    """
+    if stated := _SEPARATOR_LINE.match(text):
+        return stated["separator"], stated.end()
+    sample = text[:SAMPLE]
     best, choice = (-1.0, -1.0, -1), ","
-    for separator in SEPARATORS:
+    for separator in separators:
         if separator not in sample and separator != ",":
             continue
         rows: list[list[str]] = []
@@ -89,7 +99,7 @@ def _separator(text: str, speaks: Callable[[Sequence[str]], bool]) -> str:
         even = sum(len(values) == len(rows[0]) for values in rows) / len(rows)
         if (spoken, even, len(rows[0])) > best:
             best, choice = (spoken, even, len(rows[0])), separator
-    return choice
+    return choice, 0
 
 
 def _rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import ExtraMissing
+from lookalike.arrow import pyarrow
 from lookalike.labels.labelling import Unusable
 
 if TYPE_CHECKING:
@@ -25,15 +25,11 @@ def read_parquet(path: Location) -> list[dict[str, Any]]:
         ExtraMissing: pyarrow is not installed.
         Unusable: it is no Parquet file, or has two columns of one name.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ExtraMissing(f"reading {path.name}", "parquet") from error
+    pa = pyarrow(f"reading {path.name}")
     try:
         if not path.is_file():
             raise Unusable("not a regular file")
-        with path.open("rb") as opened, parquet.ParquetFile(opened) as file:
+        with path.open("rb") as opened, pa.parquet.ParquetFile(opened) as file:
             schema = file.schema_arrow
             if len(set(schema.names)) < len(schema.names):
                 raise Unusable(f"two columns of one name: the columns are {', '.join(schema.names)}")

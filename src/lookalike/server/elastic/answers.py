@@ -16,7 +16,7 @@ from lookalike.vectors.metric import normalise
 from lookalike.vectors.nearest import nearest_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lookalike.collection import Collection
     from lookalike.server.elastic.filters import Filter
@@ -88,6 +88,32 @@ def document_of(collection: Collection, identity: str, source: Picked) -> dict[s
     for record in collection.records.get([identity]):
         return {**_hit(name, record, collection.indexed().bases, source, ()), "_version": 1, "found": True}
     return {"_index": name, "_id": identity, "found": False}
+
+
+def documents_of(
+    collections: Mapping[str, Collection], asked: Sequence[tuple[str, str, Picked]]
+) -> dict[str, Any]:
+    """Return documents, in order, or that there is none; blocks.
+
+    Args:
+        collections: by the name that an index has.
+        asked: index, id and what is shown of each.
+    """
+    found: dict[tuple[str, str], Record] = {}
+    bases = {index: collection.indexed().bases for index, collection in collections.items()}
+    names = {index: collection.info().name for index, collection in collections.items()}
+    for index, collection in collections.items():
+        ids = [identity for named, identity, _ in asked if named == index]
+        found |= {(index, record.id): record for record in collection.records.get(ids)}
+    docs: list[dict[str, Any]] = []
+    for index, identity, source in asked:
+        record = found.get((index, identity))
+        if record is None:
+            docs.append({"_index": names[index], "_id": identity, "found": False})
+        else:
+            hit = _hit(names[index], record, bases[index], source, ())
+            docs.append({**hit, "_version": 1, "found": True})
+    return {"docs": docs}
 
 
 def mapping_of(collection: Collection) -> dict[str, Any]:

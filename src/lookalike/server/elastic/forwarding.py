@@ -14,9 +14,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import InvalidArgument
+from lookalike.server.elastic.questions import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from lookalike.server.elastic.questions import Picked
 
     Resolve = Callable[[str], str]
     """Returns the name that the server knows an index by, or refuses it."""
@@ -98,7 +101,7 @@ def passed_search(body: Any, build: Build) -> dict[str, Any]:
     Raises:
         InvalidArgument: something in it is not among what is passed on.
     """
-    given = _object("search", body)
+    given = unwrapped(_object("search", body))
     _check("search", given, SEARCHED)
     made = {name: _plain(name, value) for name, value in given.items() if name not in _PARTS}
     for name, part in given.items():
@@ -119,6 +122,22 @@ def passed_count(body: Any, build: Build) -> dict[str, Any]:
     given = _object("count", body)
     _check("count", given, {"query"})
     return {name: _query(part, build, 0) for name, part in given.items()}
+
+
+def passed_documents(asked: Sequence[tuple[str, str, Picked]]) -> dict[str, Any]:
+    """Return the body that asks for documents by their indexes and ids, each with what is shown of it."""
+    return {
+        "docs": [
+            {
+                "_index": index,
+                "_id": identity,
+                "_source": {"includes": shown.includes, "excludes": shown.excludes}
+                if shown.wanted
+                else False,
+            }
+            for index, identity, shown in asked
+        ]
+    }
 
 
 def passed_header(line: Any, resolve: Resolve, default: list[str] | None) -> dict[str, Any]:

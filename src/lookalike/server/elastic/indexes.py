@@ -36,6 +36,13 @@ class IndexNotFound(Refused):
         super().__init__(404, f"no such index [{display(name[:_LONGEST])}]")
 
 
+class DocumentNotFound(Refused):
+    """No document of an index has this id."""
+
+    def __init__(self, index: str, identity: str) -> None:
+        super().__init__(404, f"Document not found [{display(index)}]/[{display(identity[:_LONGEST])}]")
+
+
 def index_named(service: Service, asked: str) -> Index:
     """Return the index of a name; blocks.
 

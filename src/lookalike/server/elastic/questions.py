@@ -93,7 +93,7 @@ def read_search(body: Any, params: Mapping[str, str]) -> SearchQuestion:
     Raises:
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
     """
-    body = _object("search", body)
+    body = unwrapped(_object("search", body))
     check_params(params, ("size", "from", "track_total_hits", "rest_total_hits_as_int", *_OF_SOURCE))
     check_known("search", body, _BODY)
     if "knn" in body and "query" in body:
@@ -106,7 +106,14 @@ def read_search(body: Any, params: Mapping[str, str]) -> SearchQuestion:
     if start + size > MOST_HITS:
         raise InvalidArgument(f"[search] [from] + [size] is at most {MOST_HITS:,}, not {start + size:,}")
     _check_sort(body.get("sort", []))
-    query = read_filter(body["query"]) if "query" in body else EVERYTHING
+    knn = _read_knn(body["knn"], size) if "knn" in body else None
+    query = EVERYTHING
+    if "query" in body:
+        asked = body["query"]
+        if isinstance(asked, dict) and list(asked) == ["knn"]:  # by the same words, and the same
+            knn = _read_knn(asked["knn"], size)
+        else:
+            query = read_filter(asked)
     if query.score is None:
         raise InvalidArgument(
             "[query] over this store lookalike computes no BM25 of texts: put this into [bool] [filter], or "
@@ -114,7 +121,7 @@ def read_search(body: Any, params: Mapping[str, str]) -> SearchQuestion:
         )
     least = body.get("min_score")
     return SearchQuestion(
-        knn=_read_knn(body["knn"], size) if "knn" in body else None,
+        knn=knn,
         query=query,
         size=size,
         start=start,
@@ -123,6 +130,60 @@ def read_search(body: Any, params: Mapping[str, str]) -> SearchQuestion:
         least=None if least is None else number("min_score", least),
         total=_read_total(_said(body, params, "track_total_hits", MOST_HITS)),
     )
+
+
+def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a search by a retriever as the same without: a `knn`, or a query.
+
+    Raises:
+        InvalidArgument: it is another retriever, or stands beside what it would be.
+    """
+    if "retriever" not in body:
+        return body
+    retriever = _object("retriever", body["retriever"])
+    beside = [name for name in ("knn", "query") if name in body]
+    if beside:
+        raise InvalidArgument(f"[retriever] cannot be specified with [{beside[0]}]")
+    rest = {name: value for name, value in body.items() if name != "retriever"}
+    if list(retriever) == ["knn"]:
+        return {**rest, "knn": retriever["knn"]}
+    standard = _object("standard", retriever.get("standard", {}))
+    if list(retriever) == ["standard"] and list(standard) == ["query"]:
+        return {**rest, **standard}
+    raise InvalidArgument(
+        "[retriever] one of [knn], or one of [standard] with a query alone, is answered here"
+    )
+
+
+def read_mget(body: Any, index: str | None, params: Mapping[str, str]) -> list[tuple[str, str, Picked]]:
+    """Read which documents are asked for at once: the index, the id and what is shown of each.
+
+    Raises:
+        InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
+    """
+    body = _object("mget", body)
+    check_params(params, (*_OF_SOURCE, "routing"))
+    check_known("mget", body, ("docs", "ids"))
+    listed = body.get("docs", [{"_id": each} for each in _listed("ids", body.get("ids", []))])
+    asked = []
+    for each in _listed("docs", listed):
+        said = _object("docs", each)
+        check_known("docs", said, ("_index", "_id", "_source", "routing"))
+        named, identity = said.get("_index", index), said.get("_id")
+        if not isinstance(named, str):
+            raise InvalidArgument("[mget] each document names its index")
+        if not isinstance(identity, str | int) or isinstance(identity, bool):
+            raise InvalidArgument("[mget] each document has an _id")
+        asked.append((named, str(identity), read_source(said, params)))
+    if not asked or len(asked) > MOST_HITS:
+        raise InvalidArgument(f"[mget] asks for 1 to {MOST_HITS:,} documents")
+    return asked
+
+
+def _listed(what: str, given: Any) -> list[Any]:
+    if not isinstance(given, list):
+        raise InvalidArgument(f"[{what}] is a list")
+    return given
 
 
 def read_count(body: Any, params: Mapping[str, str]) -> Filter:

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
 ELASTIC_HEADERS = {"X-Elastic-Product": "Elasticsearch"}
 """Without it, Elastic's clients (since 8.0) do not believe an answer."""
 
-_PATH = re.compile(r"/_ml(/.*)?|/_m?search|/[^/]+/(_m?search|_count|_mapping|_doc/.*)")
+# What Elasticsearch does begins with _, in its own addresses and in an index's; nothing else here does.
+_PATH = re.compile(r"/([^/]+/)?_[^/]+(/.*)?")
 _ACCEPT = b"application/vnd.elasticsearch+json"
+_VENDOR = b"application/vnd.elasticsearch+"
 
 
 def is_elastic(scope: Scope) -> bool:
-    """Tell whether an address is one of Elasticsearch's."""
+    """Tell whether a request is one of Elasticsearch's: by its address, or by what its client says."""
     path = scope["path"]
     if path == "/":
         return asks_elastic(scope)
-    return not path.startswith("/v1/") and _PATH.fullmatch(path) is not None
+    if path.startswith("/v1/"):
+        return False
+    said = (value for name, value in scope["headers"] if name in (b"accept", b"content-type"))
+    return _PATH.fullmatch(path) is not None or any(_VENDOR in value for value in said)
 
 
 def asks_elastic(scope: Scope) -> bool:

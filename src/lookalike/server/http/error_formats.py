@@ -11,10 +11,12 @@ https://www.elastic.co/guide/en/elasticsearch/reference/8.19/common-options.html
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from fastapi.responses import JSONResponse, Response
 
+from lookalike.file_names import display
 from lookalike.schemas.elasticsearch import Cause, ElasticError, ElasticProblem
 from lookalike.schemas.embeddings import OpenAIError, OpenAIProblem
 from lookalike.schemas.values import Problem
@@ -36,6 +38,9 @@ _ELASTIC_TYPES = {
     403: "security_exception",
     404: "resource_not_found_exception",
 }
+# Documents, whose ids may have a slash, and models: what is not there is not found.
+_DOCUMENT = re.compile(r"/[^/]+/_(doc|source)/.+|/_ml/.+")
+_LONGEST = 200  # of an address that is told
 _ELASTIC_KINDS = {"IndexNotFound": "index_not_found_exception"}
 
 
@@ -60,7 +65,18 @@ def in_client_format(scope: Scope, response: Response) -> Response:
         for name, value in response.headers.items()
         if name not in ("content-type", "content-length")
     }
+    if shape is _elastic and problem.error == "NotFound" and not _DOCUMENT.fullmatch(path):
+        status, problem = 400, _no_handler(scope, problem)
     return shape(problem, status, headers)
+
+
+def _no_handler(scope: Scope, problem: Problem) -> Problem:
+    """Return what is said of an address that there is not, as Elasticsearch says it, whose status that is."""
+    uri = display(scope["path"][:_LONGEST])
+    said = (
+        f"no handler found for uri [{uri}] and method [{scope['method']}]: lookalike answers searches, and "
+    )
+    return problem.model_copy(update={"detail": f"{said}writes nothing"})
 
 
 def _is(path: str, prefixes: tuple[str, ...]) -> bool:

@@ -21,12 +21,13 @@ from lookalike.schemas.elasticsearch import ElasticCount, ElasticProblem, Elasti
 from lookalike.search.query import Embedding
 from lookalike.server.elastic import answers, forwarding
 from lookalike.server.elastic.documents import vector_of
-from lookalike.server.elastic.indexes import Index, index_named
+from lookalike.server.elastic.indexes import DocumentNotFound, Index, index_named
 from lookalike.server.elastic.questions import (
     Built,
     check_params,
     read_built,
     read_count,
+    read_mget,
     read_search,
     read_source,
 )
@@ -182,10 +183,7 @@ async def document(index: str, identity: str, request: Request, service: Injecte
     found = _only(await _indexes(service, index))
     params = _params(request)
     if found.key is not None:
-        # As they are, . and .. would be steps of a path, and the index itself be asked for.
-        escaped = quote(identity, safe="") if identity not in (".", "..") else identity.replace(".", "%2E")
-        path = f"_doc/{escaped}"
-        return await _pass_on(service, [found], path, None, params, request.method)
+        return await _pass_on(service, [found], f"_doc/{_step(identity)}", None, params, request.method)
     check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
     source = read_source({}, params)
     name = found.collection
@@ -193,6 +191,59 @@ async def document(index: str, identity: str, request: Request, service: Injecte
         lambda: answers.document_of(service.database[name], identity, source)
     )
     return _json(answers.filtered(answer, params.get("filter_path")), 200 if answer["found"] else 404)
+
+
+@router.head("/{index}/_source/{identity}", include_in_schema=False)
+@router.get("/{index}/_source/{identity}", include_in_schema=False)
+async def source_of(index: str, identity: str, request: Request, service: InjectedService) -> Response:
+    """Return the source of one document."""
+    found = _only(await _indexes(service, index))
+    params = _params(request)
+    if found.key is not None:
+        return await _pass_on(service, [found], f"_source/{_step(identity)}", None, params, request.method)
+    check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
+    source, name = read_source({}, params), found.collection
+    answer = await service.store_pool.run(
+        lambda: answers.document_of(service.database[name], identity, source)
+    )
+    if not answer["found"]:
+        raise DocumentNotFound(index, identity)
+    return _json(answers.filtered(answer.get("_source", {}), params.get("filter_path")))
+
+
+@router.api_route("/_mget", methods=["GET", "POST"], include_in_schema=False)
+async def documents(request: Request, service: InjectedService) -> Response:
+    """Return several documents, each of which names its index."""
+    return await _documents(request, service, None)
+
+
+@router.api_route("/{index}/_mget", methods=["GET", "POST"], include_in_schema=False)
+async def documents_of(index: str, request: Request, service: InjectedService) -> Response:
+    """Return several documents, of this index where they name none."""
+    return await _documents(request, service, index)
+
+
+async def _documents(request: Request, service: Service, index: str | None) -> Response:
+    params = _params(request)
+    asked = read_mget(read_json(await request.body()), index, params)
+    known = {
+        named: _only(await _indexes(service, named)) for named in dict.fromkeys(each[0] for each in asked)
+    }
+    keys = {named: one.key for named, one in known.items() if one.key is not None}
+    if keys:
+        body = forwarding.passed_documents(
+            [(keys[named], identity, shown) for named, identity, shown in asked]
+        )
+        others = {name: value for name, value in params.items() if not name.startswith("_source")}
+        return await _pass_on(service, [], "_mget", forwarding.text(body), others)
+    collections = {named: service.database[one.collection] for named, one in known.items()}
+    answer = await service.store_pool.run(lambda: answers.documents_of(collections, asked))
+    return _json(answers.filtered(answer, params.get("filter_path")))
+
+
+def _step(identity: str) -> str:
+    """Return an id as one step of a path: . and .. would be others, and the index itself be asked for."""
+    return quote(identity, safe="") if identity not in (".", "..") else identity.replace(".", "%2E")
 
 
 async def _search_several(request: Request, service: Service, index: str | None) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
 
     from lookalike.types import Vectors
 
-Written: TypeAlias = Literal["float16", "float32", "float64", "json", "numbers"]
-"""How a vector is written: little-endian numbers in bytes, a JSON list, or as the database has numbers."""
+Written: TypeAlias = Literal["float16", "float32", "float64", "int8", "json", "npy", "numbers"]
+"""How a vector is written: little-endian numbers in bytes, a JSON list, what `numpy.save` writes, or as the
+database has numbers."""
 
 TYPES: dict[str, str] = {"float32": "<f4", "float64": "<f8", "float16": "<f2"}
 """NumPy's names of those in bytes, the usual one first."""
 
 LONGEST = 1 << 17
 """Bytes of a vector, at most: 16,384 numbers of 8 bytes. What is longer is a picture, and not looked at."""
+
+_NPY = b"\x93NUMPY"  # numpy.lib.format
 
 NO_VECTOR = "no vector (NULL)"
 UNREADABLE = "a vector that cannot be read as {}"
@@ -101,15 +105,18 @@ def usable(numbers: NDArray[Any], rows: Sequence[int], reasons: dict[int, str]) 
 
 def _numbers(content: object, written: Written) -> NDArray[Any] | None:
     """Return the numbers of a vector, in one dimension; None where it cannot be read."""
-    if written in TYPES:
-        kind = np.dtype(TYPES[written])
+    if written in TYPES or written == "int8":
+        kind = np.dtype(TYPES.get(written, "i1"))
         if not isinstance(content, bytes) or len(content) % kind.itemsize:
             return None
         return np.frombuffer(content, kind)
     try:
-        found = json.loads(content) if isinstance(content, str | bytes) else content
+        if written == "npy":
+            found = np.load(io.BytesIO(content), allow_pickle=False) if isinstance(content, bytes) else None
+        else:
+            found = json.loads(content) if isinstance(content, str | bytes) else content
         numbers = np.array(found, np.float64)
-    except (TypeError, ValueError, RecursionError, OverflowError):
+    except (TypeError, ValueError, RecursionError, OverflowError, EOFError):
         return None
     return numbers if numbers.ndim == 1 else None
 
@@ -120,6 +127,10 @@ def vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
     Args:
         values: the first of a column: bytes, texts or lists, none of them None.
     """
+    if values and all(isinstance(value, bytes) and value.startswith(_NPY) for value in values):
+        sizes = [len(one) for value in values if (one := _numbers(value, "npy")) is not None]
+        most = max(sorted(set(sizes)), key=sizes.count, default=0)
+        return (most, "npy") if most > 1 else (None, "npy")
     if values and all(isinstance(value, bytes) for value in values):
         lengths = [len(value) for value in values]
         usual = max(sorted(set(lengths)), key=lengths.count)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import QueryRefused, StoreCorrupt
 from lookalike.stores.backend import BuiltIndex, Rows, WordHits
@@ -38,7 +39,7 @@ from lookalike.stores.elasticsearch.search import ElasticsearchNeighbours
 from lookalike.stores.elasticsearch.words import hits_by_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
     from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, Hits, StampRow
@@ -195,12 +196,14 @@ class ElasticsearchBackend:
 
         return self._collections.at(name, act)
 
-    def stamps(self, name: str) -> list[StampRow]:
-        def act(listing: Listing) -> list[StampRow]:
+    def stamps(self, name: str) -> Iterator[StampRow]:
+        def act(listing: Listing) -> Iterator[list[dict[str, Any]]]:
             found = pages(self._client, self._catalog.alias(listing.entry.key), [], STAMP_FIELDS)
-            return [stamp_row(hit) for hits in found for hit in hits]
+            # The first page is asked for here: that is when the index may be gone.
+            return chain(list(islice(found, 1)), found)
 
-        return self._collections.at(name, act)
+        for hits in self._collections.at(name, act):
+            yield from map(stamp_row, hits)
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         clauses = [{"term": {"digest": digest}}]

@@ -40,7 +40,7 @@ from lookalike.stores.postgres.sql import answer
 from lookalike.stores.postgres.words import check_words, ids_by_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, StampRow
     from lookalike.stores.damage import StructureFault
@@ -145,7 +145,7 @@ class PostgresBackend:
     def remove(self, name: str, ids: Sequence[str]) -> int:
         return self._write(name, lambda connection, entry: remove_records(connection, entry, ids))
 
-    def stamps(self, name: str) -> list[StampRow]:
+    def stamps(self, name: str) -> Iterable[StampRow]:
         return self._read(name, read_stamps)
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:

@@ -12,16 +12,19 @@ from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.schema import record_table, vector_table, words_table
 from lookalike.stores.postgres.views import add_fields, column_types
 from lookalike.stores.postgres.words import add_words
+from lookalike.stores.row_spool import RowSpool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lookalike.stores.backend import RecordRow, StampRow, VectorRow
+    from lookalike.stores.backend import RecordRow, VectorRow
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.postgres.connection import Connection
     from lookalike.stores.stored import StoredLabels, StoredRecord
     from lookalike.types import Record, Vectors, Where
 
+# Stamps that the server is asked for at once.
+_STAMPS = 5_000
 _COPY_RECORDS = SQL(
     "COPY {} (id, uri, path, digest, size, modified_ns, labels_digest, fields, exact_fields, metadata,"
     " file_checksum, labels_checksum) FROM STDIN (FORMAT BINARY)"
@@ -222,11 +225,14 @@ def uris_of(connection: Connection, entry: Entry, ids: Iterable[str]) -> dict[st
     return dict(_select(connection, SQL("id, uri"), record_table(entry.key), ids))
 
 
-def read_stamps(connection: Connection, entry: Entry) -> list[StampRow]:
+def read_stamps(connection: Connection, entry: Entry) -> RowSpool:
     """Return the stamp of every record, as it is stored."""
     columns = SQL("uri, id, size, modified_ns, labels_digest, digest, file_checksum")
-    rows = connection.execute(SQL("SELECT {} FROM {}").format(columns, record_table(entry.key)))
-    return [*rows]
+    # A cursor of the server's: libpq holds a whole answer, and all of it came before the first row.
+    with connection.cursor(name="lookalike_stamps") as cursor:
+        cursor.itersize = _STAMPS
+        cursor.execute(SQL("SELECT {} FROM {}").format(columns, record_table(entry.key)))
+        return RowSpool(cursor)
 
 
 def matching_ids(connection: Connection, entry: Entry, where: Where | None) -> list[str]:

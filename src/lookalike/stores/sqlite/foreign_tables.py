@@ -1,6 +1,7 @@
 """Tables of others in a SQLite file: read as they are, and kept in memory while nobody changes the file.
 
-Vectors are BLOBs of little-endian numbers (NumPy's `tobytes`, sqlite-vec's `vec_f32`) or JSON lists.
+Vectors are BLOBs of little-endian numbers (NumPy's `tobytes`, sqlite-vec's `vec_f32`), JSON lists, or columns
+of sqlite-vec's virtual tables (`vec0`).
 The file stays in whatever journal mode its owner has set.
 """
 
@@ -18,7 +19,7 @@ from lookalike.checksums import content_checksum
 from lookalike.errors import InvalidArgument, StoreError, StoreUnreachable, TableNotFound, Unanswerable
 from lookalike.stores.attached.description import ForeignRow, row_id
 from lookalike.stores.attached.foreign import Column, FoundTable, Tally, check_rows
-from lookalike.stores.attached.foreign_vectors import read_vectors, vector_form
+from lookalike.stores.attached.foreign_vectors import LONGEST, read_vectors, vector_form
 from lookalike.stores.attached.json_paths import document_in, field_value, read_path, values_at
 from lookalike.stores.attached.kept_rows import KeptRows, keep_rows, version_of
 from lookalike.stores.batches import chunks
@@ -27,6 +28,7 @@ from lookalike.stores.sqlite.encoding import quoted, stored_text
 from lookalike.stores.sqlite.errors import store_error
 from lookalike.stores.sqlite.schema import APPLICATION_ID
 from lookalike.stores.sqlite.sql import answer_on, make_verified_views
+from lookalike.stores.sqlite.vec0 import Vec0Views, read_vec0
 from lookalike.stores.view_columns import ColumnNames
 from lookalike.uris import file_uri
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from lookalike.stores.attached.foreign import Change, Kind
     from lookalike.stores.attached.foreign_vectors import Written
     from lookalike.stores.query import Query
+    from lookalike.stores.sqlite.vec0 import Vec0Column, Vec0Table
     from lookalike.types import Scalar, Table, Vectors, Where
 
 SAMPLE = 200
@@ -59,11 +62,13 @@ class SqliteTables:
         self._timeout = timeout
         self._lock = threading.RLock()
         self._reader: sqlite3.Connection | None = None
+        self._vec0: Vec0Views | None = None
         self._place: tuple[int, int] | None = None
         self._opened = itertools.count()
         self._generation = 0
 
     def find(self, table: str) -> FoundTable:
+        self.close()  # tables of sqlite-vec are looked for when the file is opened
         with self.reading() as connection:
             row = connection.execute(
                 "SELECT name, type, coalesce(sql, '') FROM sqlite_master"
@@ -77,20 +82,26 @@ class SqliteTables:
                 )
                 raise TableNotFound(table, [name for (name,) in names])
             name, kind, sql = row
+            vec0 = read_vec0(name, sql)
             columns = connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
             if not columns and "virtual table" in sql.lower():
                 raise InvalidArgument(
-                    f"{name!r} is a virtual table, whose module Python's SQLite does not have (sqlite-vec's "
-                    f"vec0, say): where it is loaded, copy the vectors into BLOBs of an ordinary table"
+                    f"{name!r} is a virtual table, whose module Python's SQLite does not have: where it is "
+                    f"loaded, copy the vectors into BLOBs of an ordinary table"
                 )
-            some = f"SELECT * FROM {quoted(name)} LIMIT {SAMPLE}"  # noqa: S608 a quoted name
-            rows = connection.execute(some).fetchall()
+            some = ", ".join(_shortened(name, column[1]) for column in columns)
+            rows = connection.execute(f"SELECT {some} FROM {quoted(name)} LIMIT {SAMPLE}").fetchall()  # noqa: S608
+            alone = [] if vec0 is not None else _unique_columns(connection, name)
         keys = [column[1] for column in columns if column[5]]
+        if keys:
+            alone = keys if len(keys) == 1 else []
         found = [
-            _column(column[1], column[2], [row[place] for row in rows], unique=keys == [column[1]])
+            _column(column[1], column[2], [row[place] for row in rows], unique=column[1] in alone)
             for place, column in enumerate(columns)
             if column[6] != 1  # a hidden column of a virtual table
         ]
+        if vec0 is not None:
+            found = [_vec0_column(one, column) for one, column in zip(vec0.columns, found, strict=True)]
         sample = [
             {
                 each.name: _shown(value, each.kind)
@@ -99,9 +110,14 @@ class SqliteTables:
             }
             for row in rows
         ]
-        return FoundTable(name, kind, tuple(found), sample)
+        key = tuple(keys) if len(keys) > 1 else ()
+        return FoundTable(name, kind if vec0 is None else "virtual table", tuple(found), sample, key)
 
     def open(self, attachment: Attachment) -> SqliteTable:
+        if attachment.writable and attachment.detail("vec0"):
+            raise InvalidArgument(
+                f"{attachment.table} is a table of sqlite-vec, which is only read (--writable)"
+            )
         return SqliteTable(self, attachment)
 
     def sql(self, attachments: Sequence[Attachment], statement: str, seconds: float) -> Table:
@@ -113,8 +129,9 @@ class SqliteTables:
                 if connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,):
                     make_verified_views(connection, {})
                 connection.create_function("lookalike_at", 2, _value_at, deterministic=True)
+                vec0 = Vec0Views(connection)
                 for each in attachments:
-                    _make_view(connection, each)
+                    _make_view(connection, each, vec0.tables.get(each.table))
             except BaseException:
                 connection.close()
                 raise
@@ -150,12 +167,15 @@ class SqliteTables:
                 yield connection
             finally:
                 _end(connection)
+                if self._vec0 is not None:
+                    self._vec0.forget()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, table: str) -> Iterator[sqlite3.Connection]:
         """Change rows in one transaction, safe on disk when the block ends; the journal stays as it is.
 
         Raises:
+            InvalidArgument: the table does not take it.
             StoreError: the class that fits what SQLite says.
         """
         with self.reading():  # a file that is not there is not made
@@ -167,6 +187,11 @@ class SqliteTables:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if isinstance(error, sqlite3.IntegrityError) or str(error).startswith("cannot "):
+                    said = f"{table} does not take it, and nothing is changed: {error}"
+                    raise InvalidArgument(said) from error
+                raise
             finally:
                 _end(connection)
 
@@ -191,6 +216,7 @@ class SqliteTables:
             self.close()  # another file lies there now
         if self._reader is None:
             self._reader, self._place, self._generation = self._connect("mode=ro"), place, next(self._opened)
+            self._vec0 = Vec0Views(self._reader)
         return self._reader
 
     def _connect(self, options: str) -> sqlite3.Connection:
@@ -262,7 +288,7 @@ class SqliteTable:
 
     def update(self, changes: Mapping[str, Mapping[str, Change]]) -> None:
         found = self._read()
-        with self._database.writing() as connection:
+        with self._database.writing(self._of.table) as connection:
             for place in found.places(changes):
                 change, key = changes[found.ids[place]], found.keys[place]
                 row = connection.execute(self._select(list(change), 1), (key,)).fetchone()
@@ -285,7 +311,7 @@ class SqliteTable:
         found = self._read()
         places = found.places(ids)
         table, identity = quoted(self._of.table), self._qualified(self._of.id)
-        with self._database.writing() as connection:
+        with self._database.writing(self._of.table) as connection:
             statement = f"DELETE FROM {table} WHERE {identity} = ?"  # noqa: S608 quoted names
             return sum(
                 check_rows(
@@ -300,9 +326,25 @@ class SqliteTable:
         of = self._of
         return column == of.metadata or any(one.column == column and one.path for _, one in of.fields)
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Read the table.
+
+        Raises:
+            StoreError: also where its owner has altered it.
+        """
+        try:
+            with self._database.reading() as connection:
+                yield connection
+        except StoreError as error:
+            if isinstance(error.__cause__, sqlite3.OperationalError) and "no such" in error.reason:
+                said = f"{self._of.table} is not any more what was attached ({error.reason}): attach it again"
+                raise StoreError(error.url, said) from error
+            raise
+
     def _fetch(self, keys: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return ids and vectors of the rows with some ids."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             return connection.execute(self._select([self._of.vector], len(keys)), keys).fetchall()
 
     def _select(self, columns: Sequence[str], count: int = 0) -> str:
@@ -318,7 +360,7 @@ class SqliteTable:
     def _metadata(self, keys: Sequence[Any]) -> dict[str, dict[str, Any]]:
         assert self._of.metadata is not None  # noqa: S101 looked at by whoever calls
         said: dict[str, dict[str, Any]] = {}
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             for some in chunks(keys, _TOGETHER):
                 for key, text in connection.execute(self._select([self._of.metadata], len(some)), some):
                     said.setdefault(str(row_id(key)), _object(text))
@@ -326,7 +368,7 @@ class SqliteTable:
 
     def _read(self) -> KeptRows:
         """Return the records as they are now: read again where anybody has changed the file."""
-        with self._lock, self._database.reading() as connection:
+        with self._lock, self._reading() as connection:
             state = self._database.state()
             if self._kept is None or self._kept.state != state:
                 self._kept = None  # before the new ones are read: there may be no room for two
@@ -374,7 +416,7 @@ def _value_at(content: object, path: str) -> Scalar | None:
     return field_value(values_at(document_in(content), read_path(path)))
 
 
-def _make_view(connection: sqlite3.Connection, of: Attachment) -> None:
+def _make_view(connection: sqlite3.Connection, of: Attachment, vec0: Vec0Table | None) -> None:
     """Make the view of an attached table: its own columns, and those of a collection that it has not."""
     rows = connection.execute(f"PRAGMA table_xinfo({quoted(of.table)})").fetchall()
     names = ColumnNames(row[1] for row in rows)
@@ -399,8 +441,9 @@ def _make_view(connection: sqlite3.Connection, of: Attachment) -> None:
     columns |= {name: at(source) for name, source in of.fields}
     more = [f", {value} AS {quoted(name)}" for name, value in columns.items() if names.take(name) == name]
     connection.execute(f"DROP VIEW IF EXISTS temp.{quoted(of.name)}")
+    table = f"main.{quoted(of.table)}" if vec0 is None else f"({vec0.select()})"
     connection.execute(
-        f"CREATE TEMP VIEW {quoted(of.name)} AS SELECT t.*{''.join(more)} FROM main.{quoted(of.table)} AS t"  # noqa: S608
+        f"CREATE TEMP VIEW {quoted(of.name)} AS SELECT t.*{''.join(more)} FROM {table} AS t"  # noqa: S608
     )
 
 
@@ -428,6 +471,34 @@ def _kept_document(content: object) -> Any:
 def _object(content: object) -> dict[str, Any]:
     found = document_in(content)
     return found if isinstance(found, dict) else {}
+
+
+def _unique_columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Return the columns that have no value twice."""
+    found = []
+    for _, index, unique, _, partial in connection.execute(f"PRAGMA index_list({quoted(table)})").fetchall():
+        columns = connection.execute(f"PRAGMA index_info({quoted(index)})").fetchall()
+        if unique and not partial and len(columns) == 1 and columns[0][2] is not None:
+            found.append(columns[0][2])
+    return found
+
+
+def _shortened(table: str, column: str) -> str:
+    """Return what is read of a column to tell what it holds: nothing of a picture."""
+    name = f"{quoted(table)}.{quoted(column)}"
+    return f"CASE WHEN typeof({name}) <> 'blob' OR length({name}) <= {LONGEST} THEN {name} END"
+
+
+def _vec0_column(of: Vec0Column, seen: Column) -> Column:
+    """Return a column of a table of sqlite-vec: its definition says what is a vector, and what is the key."""
+    if of.element is None:
+        return replace(seen, unique=of.is_key)
+    shown = f"{of.element}[{of.dimension}]"
+    if of.element == "bit":
+        return Column(of.name, "other", f"{shown}: bits, which are compared by the Hamming distance")
+    written = "int8" if of.element in ("int8", "i8") else "float32"
+    details = (("written", written), ("vec0", "yes"))
+    return Column(of.name, "vector", shown, of.dimension, details=details, surely=True)
 
 
 def _shown(value: object, kind: Kind) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from lookalike.arrow import pyarrow
 from lookalike.errors import InvalidArgument
 from lookalike.label_normalisation import check_fields, kept_name
 from lookalike.output_files import check_file, check_new_folder, new_file, new_folder
@@ -12,7 +13,7 @@ from lookalike.progress import divided, silent
 from lookalike.transfer.exports.coco import write_coco
 from lookalike.transfer.exports.image_folder import write_image_folder
 from lookalike.transfer.exports.lines import csv_lines, json_lines
-from lookalike.transfer.exports.parquet import check_parquet, write_parquet
+from lookalike.transfer.exports.parquet import write_parquet
 from lookalike.transfer.exports.predictions import Predictions
 from lookalike.transfer.exports.rows import Rows
 
@@ -172,7 +173,7 @@ def _form(path: Path, form: str | None) -> Form:
 
 def _check(form: Form, options: ExportOptions) -> None:
     if form == "parquet":
-        check_parquet()
+        pyarrow("Parquet")  # which refuses before the work
     if form in _WITH_LABELS and (options.vectors or options.predictions is not None):
         raise InvalidArgument(f"vectors and predictions are for tables, and {form} has labels alone")
     if options.copy and form != "imagefolder":

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
+from lookalike.arrow import pyarrow
 from lookalike.column_names import field_columns
-from lookalike.errors import ExtraMissing, StoreBusy
+from lookalike.errors import StoreBusy
 from lookalike.transfer.exports.columns import (
     CONFIDENCE,
     OWN,
@@ -32,18 +33,6 @@ _GROUP = 1 << 25
 _EXACT = 1 << 53
 
 
-def check_parquet() -> None:
-    """Refuse to write Parquet before the work, where pyarrow is not installed.
-
-    Raises:
-        ExtraMissing: it is not.
-    """
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ExtraMissing("Parquet", "parquet") from error
-
-
 def write_parquet(rows: Rows, file: IO[bytes]) -> int:
     """Write a Parquet file, and return how many rows it has.
 
@@ -59,10 +48,7 @@ def write_parquet(rows: Rows, file: IO[bytes]) -> int:
         ExtraMissing: pyarrow is not installed.
         StoreBusy: another process gave a field values of another type meanwhile.
     """
-    check_parquet()
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    pa = pyarrow("Parquet")
     types = _field_types(record.fields for records in rows.records() for record in records)
     told: list[str] = []
     guessed = "str"
@@ -88,7 +74,7 @@ def write_parquet(rows: Rows, file: IO[bytes]) -> int:
     numbers = sum(each.space.dimension for each in rows.vectors)
     group = max(1, min(10_000, _GROUP // (4 * numbers + 1)))
     count = 0
-    with parquet.ParquetWriter(
+    with pa.parquet.ParquetWriter(
         file, schema, compression="zstd", use_dictionary=[*columns.values(), *told[:1]]
     ) as writer:
         for batch in rows.batches():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.arrow import pyarrow
 from lookalike.stores.attached.description import read_source
 from lookalike.stores.attached.json_paths import document_in, values_at
 from lookalike.transfer.imports.vector_cells import narrow, read_cell
@@ -90,8 +91,7 @@ def _number(value: object) -> float:
 
 def _from_arrow(array: Any, bytes_of: str) -> list[NDArray[np.float32] | str | None]:
     """Return the vectors of lists of numbers without making Python's numbers of them."""
-    import pyarrow as pa
-
+    pa = pyarrow("reading Arrow")
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if isinstance(array, pa.ExtensionArray):
         array = array.storage

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.tables.column_types import decimal_comma, typed
+from lookalike.labels.tables.delimited import SAMPLE, find_separator
 from lookalike.sources.files import SUFFIXES
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
 from lookalike.transfer.imports.table import Table
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 # A cell may hold a vector of ten thousand numbers.
 _LONGEST_CELL = 2**31 - 1
-_SEPARATORS = ",;\t|"
-# The line that tells Excel the separator; nobody's header.
-_TOLD_SEPARATOR = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_SEPARATORS = (",", ";", "\t", "|")
 _DECIMAL = re.compile(r"[-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?\d+")
 
@@ -55,7 +54,7 @@ class _CsvFile:
     def __init__(self, path: Path, encoding: str) -> None:
         self._path = path
         self._encoding = encoding
-        self._separator = ","
+        self._separator, self._stated = ",", False
         self._headed = True
         self.count = 0
         self.remarks: list[str] = []
@@ -113,24 +112,25 @@ class _CsvFile:
     def _header(self) -> list[str]:
         """Find out the separator, and return the first line's cells."""
         with open_text(self._path, self._encoding) as file:
-            first = next((line for line in file if line.strip()), "")
-        told = _TOLD_SEPARATOR.fullmatch(first)
-        bare = re.sub(r'"[^"]*"', "", first)
-        self._separator = told[1] if told else max(_SEPARATORS, key=bare.count)
-        if not told and self._separator not in first and len(first.split()) >= FEWEST:
+            sample = file.read(SAMPLE).lstrip("\r\n")
+        self._separator, stating = find_separator(sample, lambda row: len(row) > 1, _SEPARATORS)
+        self._stated = stating > 0
+        first = next((line for line in sample.splitlines() if line.strip()), "")
+        if not self._stated and self._separator not in first and len(first.split()) >= FEWEST:
             self._separator = " "
         return next(self._lines(), (0, []))[1]
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield number and cells of each line that has some, but the one that tells the separator."""
+        """Yield number and cells of each line that has some, but the one that states the separator."""
         spaced = self._separator == " "
         with open_text(self._path, self._encoding) as file:
             reader = csv.reader(file, delimiter=self._separator, strict=True, skipinitialspace=spaced)
-            begun = False
+            begun, stating = False, self._stated
             try:
                 for row in reader:
                     cells = [one for one in row if one] if spaced else row
-                    if not begun and _TOLD_SEPARATOR.fullmatch(self._separator.join(row)):
+                    if stating and any(row):
+                        stating = False
                         continue
                     if any(cells) or (begun and cells):
                         begun = True

@@ -39,7 +39,7 @@ _MOST = 1 << 26
 
 
 def open_table(path: Path, ids: Path | None = None, encoding: str | None = None) -> Table:
-    """Return the table in a file or in the folder of another program.
+    """Return the table in what an import names: a folder that a program wrote, or one file (`read_table`).
 
     Args:
         path: of either.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import ExtraMissing, InvalidArgument, PathNotFound
+from lookalike.arrow import pyarrow
+from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
 from lookalike.transfer.exports.parquet import NOTE
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
@@ -27,23 +28,8 @@ MATRIX = "vectors"
 """What the column is called that a .npy file is."""
 
 
-def pyarrow() -> Any:
-    """Return pyarrow, with what reads files.
-
-    Raises:
-        ExtraMissing: it is not installed.
-    """
-    try:
-        import pyarrow as pa
-        import pyarrow.ipc
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ExtraMissing("reading Parquet and Arrow", "parquet") from error
-    return pa
-
-
 def read_table(path: Path, ids: Path | None = None, encoding: str | None = None) -> Table:
-    """Return the table in a file.
+    """Return the table in one file, whose form its suffix tells.
 
     Args:
         path: the file.
@@ -116,7 +102,7 @@ def _sniffed(path: Path) -> str:
 
 def parquet_table(path: Path) -> Table:
     """Return the table in a Parquet file."""
-    pa = pyarrow()
+    pa = pyarrow("reading Parquet and Arrow")
     with _said(pa, path, lambda: pa.parquet.ParquetFile(path)) as file:
         total, schema = file.metadata.num_rows, file.schema_arrow
 
@@ -129,7 +115,7 @@ def parquet_table(path: Path) -> Table:
 
 def arrow_table(paths: Sequence[Path]) -> Table:
     """Return the table in Arrow files or streams (IPC), one after the other."""
-    pa = pyarrow()
+    pa = pyarrow("reading Parquet and Arrow")
 
     def opened(path: Path) -> Any:
         source = pa.memory_map(str(path))

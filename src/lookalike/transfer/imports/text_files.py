@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from lookalike.errors import ExtraMissing, InvalidArgument
+from lookalike.arrow import pyarrow
+from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.encodings import check_encoding
 
@@ -33,10 +34,7 @@ _MARKS = (
 
 
 def _zstandard(path: Path) -> BinaryIO:
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ExtraMissing("unpacking .zst", "parquet") from error
+    pa = pyarrow("unpacking .zst")
     return cast("BinaryIO", pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
 
 
