@@ -849,12 +849,12 @@ class Collection:
             InvalidArgument: k is below 1, or `split` is `by`.
             Unanswerable: there is nothing to compare.
         """
-        from lookalike.audit.audit import audit_collection
+        from lookalike.audit.audit import AuditOptions, audit_collection
         from lookalike.audit.picture_quality import read_file
 
         return audit_collection(
-            self._spaces, self._models, self.name, by, split=split, using=using, k=k, look=look,
-            read=read or read_file, progress=progress,
+            self._spaces, self._models, self.name, by, AuditOptions(split, k, look, read or read_file),
+            using=using, progress=progress,
         )  # fmt: skip
 
     def reconsider(self, audit: Audit) -> Audit:
