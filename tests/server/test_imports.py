@@ -173,6 +173,7 @@ def test_what_cannot_be_imported_is_refused_at_once(service: InProcess) -> None:
         assert line in answer.json()["detail"]
         assert "/tmp/" not in answer.text
     assert service.client.get("/v1/collections/goods").status_code == 404
+    assert send(service, ("a.csv", as_csv(ROWS)), {"space": "x"}, "bad name").status_code == 400
 
 
 def test_other_vectors_of_a_collection_and_large_files_are_refused(

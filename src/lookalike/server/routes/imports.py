@@ -26,7 +26,6 @@ from lookalike.server.http.request_bodies import invalid_part, media_type
 from lookalike.server.routes.jobs import ACCEPTED, accepted
 from lookalike.server.routes.models import shown_model, usable_model
 from lookalike.server.service import InjectedService, Service
-from lookalike.stores.checks import collection_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +113,6 @@ async def import_(name: str, request: Request, response: Response, service: Inje
 
     def prepare() -> tuple[str, _Import]:
         service.check_served(name)
-        collection_name(name)
         work = _Import(service, name, query, _Files(file, ids))
         work.check()
         return name, work

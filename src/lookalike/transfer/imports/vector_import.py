@@ -48,7 +48,7 @@ from lookalike.stores.attached.foreign_vectors import (
     ZEROS,
     Counts,
 )
-from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE
+from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE, collection_name
 from lookalike.stores.id_table import IdTable
 from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
@@ -169,6 +169,7 @@ def import_vectors(
         SpaceMismatch: the collection has other vectors.
         ModelNotFound, WeightsMissing, ExtraMissing: of the embedder, or of what reads the file.
     """
+    collection_name(name)
     table = open_table(path, options.ids, options.encoding)
     first = next(iter(table.open()), None)
     if first is None:
