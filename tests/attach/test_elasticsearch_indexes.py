@@ -16,8 +16,9 @@ import lookalike
 from lookalike.cli import main
 from lookalike.server.app import make_app
 from lookalike.server.settings import Settings
+from lookalike.stores.elasticsearch.foreign_tables import ElasticsearchTable
 from lookalike.vectors.metric import normalise
-from tests.attach.foreign_tables import COLORS, agree, ask, nearest, numbers
+from tests.attach.foreign_tables import COLORS, agree, ask, check_answers, nearest, numbers
 from tests.listening import listening
 
 # One node for all tests of it, also where several processes run tests (pytest --dist loadgroup).
@@ -144,6 +145,85 @@ def test_every_kind_of_vector_answers_as_numpy(
     found = ask(database, "theirs", QUERIES, approximate=True)
     known = dict(nearest(QUERIES[0], vectors, IDS, COUNT))
     agree([found[0]], [[(one, known[one]) for one, _ in found[0]]], 1e-5)
+
+
+@pytest.mark.parametrize("field", ["v_flat", "v_hnsw", "v_byte"])
+def test_the_server_is_asked_where_its_answer_is_enough(
+    database: lookalike.Database, elasticsearch_server: str, field: str
+) -> None:
+    """By a process that has read nothing into memory, and reads nothing."""
+    approximate, vectors = field != "v_flat", BYTES.astype(np.float32) if field == "v_byte" else VECTORS
+    database.attach(NAME, "theirs", vector=field, space="ours")
+    with lookalike.open(database.url, cache=database.cache) as other:
+        found = ask(other, "theirs", QUERIES, approximate=approximate)
+        known = [dict(nearest(one, vectors, IDS, COUNT)) for one in QUERIES]
+        agree(
+            found, [[(one, by[one]) for one, _ in hits] for hits, by in zip(found, known, strict=True)], 1e-5
+        )
+        best = [{one for one, _ in nearest(query, vectors, IDS, 5)} for query in QUERIES]
+        right = [len(some & {one for one, _ in hits}) for some, hits in zip(best, found, strict=True)]
+        assert sum(right) == 15 if not approximate else sum(right) > 12
+        table = other.store.attached.table_of(other.attached()[0])
+        assert isinstance(table, ElasticsearchTable)
+        assert table._snapshot is None
+
+
+def test_indexes_of_every_form(
+    es: elasticsearch.Elasticsearch, elasticsearch_server: str, tmp_path: Path
+) -> None:
+    vectors, name = numbers(40, 8), f"forms-{uuid.uuid4().hex[:8]}"
+    label = {"label": {"type": "keyword"}}
+    v = {"v": {"type": "dense_vector", "dims": 8}}
+    source = {"index.mapping.source.mode": "synthetic"}
+    forms: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "synthetic": (source, {"properties": {**label, **v}}),
+        "without": ({}, {"properties": {**label, **v}, "_source": {"excludes": ["v"]}}),
+        "only": ({"hidden": True}, {"properties": {**label, **v}, "_source": {"includes": ["label"]}}),
+        "lists": ({}, {"properties": label}),
+        "other": ({}, {"properties": {**label, "v": {**v["v"], "index_options": {"type": "flat"}}}}),
+        "sorted": (source, {"properties": {**label, "v": {"type": "float"}}}),
+    }
+    labels = {str(n): COLORS[n % 3] for n in range(40)}
+    documents = [{"v": one.tolist(), "label": COLORS[n % 3], "n": n} for n, one in enumerate(vectors)]
+    try:
+        for form, (settings, mappings) in forms.items():
+            es.indices.create(
+                index=f"{name}-{form}", settings={"number_of_replicas": 0, **settings}, mappings=mappings
+            )
+            some = enumerate(documents) if form != "other" else [(n + 40, documents[n]) for n in range(5)]
+            bulk(es, ({"_index": f"{name}-{form}", "_id": f"{n}", "_source": one} for n, one in some))
+        es.indices.refresh(index=f"{name}-*", expand_wildcards="all")
+        es.indices.put_alias(index=f"{name}-lists", name=f"{name}-unlike")
+        es.indices.put_alias(index=f"{name}-synthetic,{name}-other", name=f"{name}-both")
+        with lookalike.open(elasticsearch_server, cache=tmp_path) as database:
+            for form in ("synthetic", "without", "only", "lists"):
+                done = database.attach(f"{name}-{form}", form, space="ours")
+                assert (done.attachment.vector, done.tally.records) == ("v", 40)
+                assert ("n" in dict(done.attachment.fields)) is (form != "only")
+                expected = [nearest(one, vectors, list(labels), 5) for one in vectors[:2]]
+                agree(ask(database, form, vectors[:2]), expected, 1e-5)
+                if form in ("synthetic", "lists"):
+                    check_answers(database, form, vectors, labels, "label")
+            assert database.attach(f"{name}-both", "both", space="ours").tally.records == 45
+            agree(
+                ask(database, "both", vectors[:1], 2),
+                [[("0", 1.0), ("40", 1.0)]],
+            )
+            with pytest.raises(lookalike.InvalidArgument, match=r"no column of vectors.*v \(number, float\)"):
+                database.attach(f"{name}-sorted", space="ours")  # it does not keep the order of a list
+            es.indices.put_alias(index=f"{name}-synthetic", name=f"{name}-unlike")
+            with pytest.raises(lookalike.InvalidArgument, match="whose field v differs"):
+                database.attach(f"{name}-unlike", space="ours")
+            es.indices.close(index=f"{name}-lists")
+            for change in (
+                lambda: database.attach(f"{name}-lists", "lists", space="ours"),
+                database["lists"].info,
+            ):
+                with pytest.raises(lookalike.StoreError, match="the index is closed; its owner opens it"):
+                    change()
+            assert {each.collection for each in database.check().findings} == {"lists"}
+    finally:
+        es.indices.delete(index=",".join(f"{name}-{form}" for form in forms), ignore_unavailable=True)
 
 
 def test_fields_and_filters_are_what_documents_say(database: lookalike.Database, tmp_path: Path) -> None:

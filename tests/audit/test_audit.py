@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conformal_clip_data import textile_simulated_root
 
-from lookalike.audit.audit import audit, contradictions
+from lookalike.audit.audit import AuditOptions, audit, contradictions
 from lookalike.audit.findings import DEVIATION, SMALL, Audit, audit_lines
 from lookalike.database import Database
 from lookalike.embedders.builtin import efficientnet_lite_inspect
@@ -155,7 +155,7 @@ def test_a_field_with_other_values_is_no_split_unless_it_is_named() -> None:
     ]
     assert audit(records, vectors, "label").split is None
     assert audit(records, vectors, "label").straddling == ()
-    assert len(audit(records, vectors, "label", split="roll").straddling) == 1
+    assert len(audit(records, vectors, "label", AuditOptions(split="roll")).straddling) == 1
 
 
 def test_an_image_unlike_all_others_is_an_outlier() -> None:
@@ -214,9 +214,9 @@ def test_wrong_use_gets_a_clear_line() -> None:
     with pytest.raises(FieldNotFound, match="no field 'colour'"):
         audit(labelled(4), two_clouds(2), "colour")
     with pytest.raises(FieldNotFound, match="no field 'fold'"):
-        audit(labelled(4), two_clouds(2), "label", split="fold")
+        audit(labelled(4), two_clouds(2), "label", AuditOptions(split="fold"))
     with pytest.raises(InvalidArgument, match="a label is no split"):
-        audit(labelled(4), two_clouds(2), "label", split="label")
+        audit(labelled(4), two_clouds(2), "label", AuditOptions(split="label"))
     with pytest.raises(InvalidArgument, match="4 records need as many vectors, not 2"):
         audit(labelled(4), two_clouds(1), "label")
     with pytest.raises(Unanswerable, match="at least two labels"):

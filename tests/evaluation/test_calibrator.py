@@ -17,7 +17,7 @@ from lookalike.evaluation.calibration import held_out_scores
 from lookalike.evaluation.calibration_set import CalibrationSet, calibration_set_of
 from lookalike.evaluation.calibrator import Calibrator, usual_confidence
 from lookalike.evaluation.confidence import images_and_right, shrunk
-from lookalike.evaluation.held_out_predictions import HeldOutPredictions, predict_held_out
+from lookalike.evaluation.held_out_predictions import HeldOutPredictions, HoldOutOptions, predict_held_out
 from lookalike.types import Neighbour, Record, Scalar
 from lookalike.uris import record_id
 from lookalike.vectors.metric import normalise
@@ -36,7 +36,7 @@ def drawn(count: int = 300) -> tuple[list[Record], HeldOutPredictions]:
         Record(record_id(uri), uri, uri, {"q": ["a", True, 3][label]}, {}, 1, 1)
         for uri, label in zip(uris, labels.tolist(), strict=True)
     ]
-    return records, predict_held_out(records, vectors, "q", k=5)
+    return records, predict_held_out(records, vectors, "q", HoldOutOptions(k=5))
 
 
 def ask(judge: Calibrator, records: list[Record], held: HeldOutPredictions, row: int) -> Any:

@@ -10,7 +10,7 @@ import pytest
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.evaluation.evaluation import evaluation_lines
 from lookalike.evaluation.fold_predictor import CANDIDATE_KS
-from lookalike.evaluation.held_out_predictions import Ks, predict_held_out
+from lookalike.evaluation.held_out_predictions import HoldOutOptions, Ks, predict_held_out
 from lookalike.types import Record, Vectors
 from lookalike.uris import record_id
 from lookalike.vectors.metric import fit_metric, normalise
@@ -133,7 +133,7 @@ def test_k_is_chosen_from_the_images_held_in() -> None:
     labels = np.arange(200, dtype=np.intp) % 2
     vectors = clouds(rng, labels, 10, 0.45)
     noisy = np.where(rng.random(200) < 0.25, 1 - labels, labels)
-    held = predict_held_out(labelled(noisy), vectors, "q", k="auto", repeats=2)
+    held = predict_held_out(labelled(noisy), vectors, "q", HoldOutOptions(k="auto", repeats=2))
     assert held.chosen
     assert held.method == "5-fold × 2, k chosen in each fold"
     assert {k for k, _ in held.ks} <= set(CANDIDATE_KS)
@@ -155,7 +155,9 @@ def test_the_drawing_with_the_middle_accuracy_speaks_for_all() -> None:
 def test_k_is_chosen_at_chance_on_labels_that_say_nothing() -> None:
     rng = np.random.default_rng(6)
     labels = rng.permutation(np.arange(200, dtype=np.intp) % 2)
-    held = predict_held_out(labelled(labels), clouds(rng, np.zeros_like(labels), 10, 0.0), "q", k="auto")
+    held = predict_held_out(
+        labelled(labels), clouds(rng, np.zeros_like(labels), 10, 0.0), "q", HoldOutOptions(k="auto")
+    )
     assert 0.4 < (held.repeats == held.truth).mean() < 0.6
 
 
@@ -163,7 +165,7 @@ def test_class_similarities_are_those_of_the_nearest_held_in_image_of_each_label
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 4, 50).astype(np.intp)
     vectors = clouds(rng, labels, 8, 1.0)
-    held = predict_held_out(labelled(labels), vectors, "q", k=3)
+    held = predict_held_out(labelled(labels), vectors, "q", HoldOutOptions(k=3))
     assert held.class_similarities is not None
     cosine = vectors @ vectors.T
     np.fill_diagonal(cosine, -np.inf)
@@ -192,7 +194,7 @@ def test_the_metric_may_learn_another_field_than_the_one_that_is_judged() -> Non
         asked.append(len(np.unique(codes)))
         return fit_metric(some, codes, lots=lots)
 
-    held = predict_held_out(records, vectors, "q", k=1, fit=refit, fit_by="kind", repeats=1)
+    held = predict_held_out(records, vectors, "q", HoldOutOptions(k=1, repeats=1), fit=refit, fit_by="kind")
     assert asked == [3] * 5
     assert len(held.labels) == 2
 

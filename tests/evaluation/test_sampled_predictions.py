@@ -15,7 +15,7 @@ from lookalike.errors import FieldNotFound, InvalidArgument, MemoryTooSmall, Una
 from lookalike.evaluation import evaluate as room
 from lookalike.evaluation import judgement, sampled_predictions
 from lookalike.evaluation.evaluation import evaluation_lines
-from lookalike.evaluation.held_out_predictions import HeldOutPredictions, predict_held_out
+from lookalike.evaluation.held_out_predictions import HeldOutPredictions, HoldOutOptions, predict_held_out
 from lookalike.evaluation.lots import lots_of
 from lookalike.evaluation.sample import Sample
 from lookalike.evaluation.sampled_predictions import SampledPredictions, SampleOptions, predict_sample
@@ -78,7 +78,7 @@ def test_a_sample_of_all_images_has_the_predictions_of_the_whole(
 ) -> None:
     lots = lots_of(RECORDS, VECTORS, "label", group=group, near_duplicates=near)
     assert not lots.chains, "of chains only pairs are kept apart"
-    whole = predict_held_out(RECORDS, VECTORS, "label", within=within, lots=lots.together)
+    whole = predict_held_out(RECORDS, VECTORS, "label", HoldOutOptions(within=within), lots=lots.together)
     found = sampled(database, within=within, group=group, near_duplicates=near, count=10_000)
     _assert_same(found, whole)
     if near:
@@ -112,7 +112,7 @@ def _assert_same(found: SampledPredictions, whole: HeldOutPredictions) -> None:
 
 
 def test_images_of_a_sample_are_answered_as_they_are_among_all(database: Database) -> None:
-    whole = predict_held_out(RECORDS, VECTORS, "label", k=3)
+    whole = predict_held_out(RECORDS, VECTORS, "label", HoldOutOptions(k=3))
     expected = {
         RECORDS[row].id: (label, similarities.tolist())
         for row, label, similarities in zip(

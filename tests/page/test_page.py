@@ -240,7 +240,7 @@ def test_images_are_added_to_a_search_and_taken_away(page: Visit) -> None:
     page.settled()
     one, other = page.ids()[:2]
     dialog = page.page.locator("dialog[open]")
-    for identity, button in ((one, "Add"), (other, "Take away")):
+    for identity, button in ((one, "More like this"), (other, "Less like this")):
         page.page.locator(f".results [data-image='{identity}'] .open").click()
         dialog.get_by_role("button", name=button, exact=True).click()
         page.page.wait_for_function(

@@ -14,7 +14,7 @@ An audit points; it decides nothing. A suspect may be right and rare.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,7 @@ from lookalike.audit.findings import (
 from lookalike.audit.picture_quality import judge_pictures, read_file
 from lookalike.audit.resaved_copies import join_resaved
 from lookalike.errors import CollectionEmpty, FieldNotFound, InvalidArgument
-from lookalike.evaluation.held_out_predictions import predict_held_out, workload
+from lookalike.evaluation.held_out_predictions import HoldOutOptions, predict_held_out, workload
 from lookalike.label_normalisation import kept_name
 from lookalike.memory import check_fits
 from lookalike.metric_learning.fitted import plain_vector
@@ -64,17 +64,35 @@ if TYPE_CHECKING:
 _TOLD = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """How a collection is audited."""
+
+    split: str | None = None
+    """The field that tells training images from test images; None: the first field, by name, all of whose
+    values are such names (`SPLITS`)."""
+    k: int = 5
+    """How many neighbours vote on a label, and are its evidence; at least 1."""
+    look: bool = False
+    """Whether to read the pictures: which were saved again, see `resaved_copies`, and how good they are, see
+    `picture_quality`."""
+    read: Read = read_file
+    """Reads the file of a record."""
+    seed: int = 0
+    """Of the folds."""
+
+
+_USUAL = AuditOptions()
+
+
 def audit_collection(
     spaces: Spaces,
     models: Models,
     name: str,
     by: str | None,
+    options: AuditOptions = _USUAL,
     *,
-    split: str | None = None,
     using: str | None = None,
-    k: int = 5,
-    look: bool = False,
-    read: Read = read_file,
     progress: Progress = silent,
 ) -> Audit:
     """Read a collection and audit it, a fitted vector by a fit made anew in each fold: see `audit`.
@@ -84,11 +102,8 @@ def audit_collection(
         models: know which columns of its vectors belong together.
         name: the collection.
         by: the field that holds the label, as people write it, or None.
-        split: the field that tells training images from test images, likewise.
+        options: how; its field as people write it.
         using: the vector that is judged; None: the default one.
-        k: as for `audit`.
-        look: as for `audit`; also measure every picture, see `picture_quality`.
-        read: reads the file of a record.
         progress: called with images read and compared, and those to do.
 
     Raises:
@@ -101,15 +116,15 @@ def audit_collection(
     found, comparing = spaces.read_for_folds(collection, using, models, progress)
     if not found.records:
         raise CollectionEmpty(name)
-    rest, measuring = divided(comparing, [4, 4 if look else 0])
+    rest, measuring = divided(comparing, [4, 4 if options.look else 0])
+    split = None if options.split is None else kept_name(options.split, collection)
     audited = audit(
         *(found.records, found.vectors, None if by is None else kept_name(by, collection)),
-        split=None if split is None else kept_name(split, collection), k=k,
-        fit=found.fit, fit_by=found.fit_by, look=look, read=read, progress=rest,
+        replace(options, split=split), fit=found.fit, fit_by=found.fit_by, progress=rest,
     )  # fmt: skip
-    if not look:
+    if not options.look:
         return audited
-    pictures = judge_pictures(found.records, models.cache, read=read, progress=measuring)
+    pictures = judge_pictures(found.records, models.cache, read=options.read, progress=measuring)
     return replace(audited, pictures=pictures)
 
 
@@ -117,14 +132,10 @@ def audit(
     records: Sequence[Record],
     vectors: Vectors,
     by: str | None,
+    options: AuditOptions = _USUAL,
     *,
-    split: str | None = None,
-    k: int = 5,
     fit: Fit | None = None,
     fit_by: str | None = None,
-    seed: int = 0,
-    look: bool = False,
-    read: Read = read_file,
     progress: Progress = silent,
 ) -> Audit:
     """Audit the labels and images of a collection.
@@ -135,14 +146,9 @@ def audit(
         records: all records of the collection.
         vectors: plain (not fitted) vectors, float32 of shape (len(records), d), each row of length 1.
         by: the field that holds the label; None looks for near-duplicates and outliers only.
-        split: the field that tells training images from test images; None takes the first field, by name,
-            all of whose values are such names (`SPLITS`).
-        k: how many neighbours vote on a label, and are its evidence; at least 1.
+        options: how; of the pictures only whether they were saved again is looked at.
         fit: makes the metric, anew in each fold; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
-        seed: of the folds.
-        look: whether to read the pictures that may have been saved again, see `resaved_copies`.
-        read: reads the file of a record.
         progress: called with images compared and images to compare, each counted as often as it is.
 
     Returns:
@@ -155,6 +161,7 @@ def audit(
     """
     if len(records) != len(vectors):
         raise InvalidArgument(f"{len(records)} records need as many vectors, not {len(vectors)}")
+    split, k, look = options.split, options.k, options.look
     if split is not None and split == by:
         raise InvalidArgument(f"by and split are both {by!r}: a label is no split")
     if split is None:
@@ -167,7 +174,7 @@ def audit(
     sizes = [count // 2, 2 * count if look else 0, sum(work), count // 8, count // 8 + 1]
     alike, looking, judging, telling, copies = divided(progress, sizes)
     near = find_near_duplicates(vectors, [record.digest for record in records], alike)
-    groups = join_resaved(records, vectors, near, read, looking) if look else near.groups
+    groups = join_resaved(records, vectors, near, options.read, looking) if look else near.groups
     suspects: tuple[Suspect, ...] = ()
     small_classes: tuple[SmallClass, ...] = ()
     answers: HeldOutPredictions | None = None
@@ -176,9 +183,8 @@ def audit(
     else:
         # The labels are ranked by the first drawing of folds; others would only be counted.
         answers = predict_held_out(
-            records, vectors, by,
-            k=k, fit=fit, fit_by=fit_by, lots=with_films_together(groups, records), repeats=1, seed=seed,
-            progress=judging,
+            records, vectors, by, HoldOutOptions(k=k, repeats=1, seed=options.seed),
+            fit=fit, fit_by=fit_by, lots=with_films_together(groups, records), progress=judging,
         )  # fmt: skip
         suspects = _suspects(records, answers, telling)
         outliers = _outliers(records, answers)

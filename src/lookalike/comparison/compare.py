@@ -22,7 +22,7 @@ from lookalike.embedders.ranged import range_of
 from lookalike.errors import InvalidArgument, Unanswerable
 from lookalike.evaluation.figures import class_figures
 from lookalike.evaluation.folds import FOLDS
-from lookalike.evaluation.held_out_predictions import predict_held_out
+from lookalike.evaluation.held_out_predictions import HoldOutOptions, predict_held_out
 from lookalike.images import decoding
 from lookalike.images.levels import AUTO, Range
 from lookalike.ingest.embedding import embed_files
@@ -139,8 +139,8 @@ def compare(
             remembered = _OnceAFold(fit, steps)
             for k in sorted(set(ks)):
                 held = predict_held_out(
-                    taking, matrices[name], by,
-                    k=k, fit=remembered, lots=lots, folds=folds, repeats=1, seed=seed,
+                    taking, matrices[name], by, HoldOutOptions(k=k, folds=folds, repeats=1, seed=seed),
+                    fit=remembered, lots=lots,
                 )  # fmt: skip
                 one = _place(name, metric, k, held, held.predicted, remembered.seconds, milliseconds)
                 found.append((one, held.right))

@@ -22,7 +22,7 @@ from lookalike.evaluation.evaluation import Apart, Evaluation, Mistake, SeriesFi
 from lookalike.evaluation.figures import baseline_accuracy, class_figures, confusion_cells
 from lookalike.evaluation.fold_predictor import gather
 from lookalike.evaluation.folds import FOLDS, REPEATS
-from lookalike.evaluation.held_out_predictions import predict_held_out, workload
+from lookalike.evaluation.held_out_predictions import HoldOutOptions, predict_held_out, workload
 from lookalike.evaluation.lots import Lots, joined_text, lots_of
 from lookalike.evaluation.novelty import FALSE_ALARM
 from lookalike.evaluation.reliability import measure_reliability
@@ -204,8 +204,8 @@ def evaluate(
     def answers(lots: Codes | None, progress: Progress) -> HeldOutPredictions:
         return predict_held_out(
             records, vectors, by,
-            within=options.within, k=k, fit=fit, fit_by=fit_by, lots=lots, folds=options.folds,
-            repeats=options.repeats, seed=seed, progress=progress,
+            HoldOutOptions(options.within, k, options.folds, options.repeats, seed),
+            fit=fit, fit_by=fit_by, lots=lots, progress=progress,
         )  # fmt: skip
 
     work = sum(workload(len(records), k, fit, options.repeats))

@@ -103,19 +103,35 @@ class HeldOutPredictions:
         return f"{self.folds}-fold × {len(self.repeats)}, {' and '.join(what)} in each fold"
 
 
+@dataclass(frozen=True, slots=True)
+class HoldOutOptions:
+    """How images are held out and classified."""
+
+    within: str | None = None
+    """Compare an image only with those that have the same value of this field."""
+    k: Ks = 5
+    """How many neighbours vote, at least 1; `auto` chooses in each fold, by cross-validation of the images
+    held in, the k of `CANDIDATE_KS` that is right most often (of several, the smallest)."""
+    folds: int = FOLDS
+    """Folds a repeat, where folds are needed: with a fit, or with `auto`."""
+    repeats: int = REPEATS
+    """How often the folds are drawn."""
+    seed: int = 0
+    """Of the first drawing."""
+
+
+_USUAL = HoldOutOptions()
+
+
 def predict_held_out(
     records: Sequence[Record],
     vectors: Vectors,
     by: str,
+    options: HoldOutOptions = _USUAL,
     *,
-    within: str | None = None,
-    k: Ks = 5,
     fit: Fit | None = None,
     fit_by: str | None = None,
     lots: Codes | None = None,
-    folds: int = FOLDS,
-    repeats: int = REPEATS,
-    seed: int = 0,
     progress: Progress = silent,
 ) -> HeldOutPredictions:
     """Classify each labelled image by images that it had no part in.
@@ -124,15 +140,10 @@ def predict_held_out(
         records: all records of the collection, in any order.
         vectors: plain, float32 of shape (len(records), d), each row of length 1.
         by: the field that holds the label.
-        within: compare an image only with those that have the same value of this field.
-        k: how many neighbours vote; `auto` chooses in each fold, by cross-validation of the images held in,
-            the k of `CANDIDATE_KS` that is right most often (of several, the smallest).
+        options: how.
         fit: makes the metric; None stays with the plain one.
         fit_by: the field whose labels the metric learns, by default `by`.
         lots: shape (len(records),): images of one number are not compared with each other.
-        folds: folds a repeat, where folds are needed: with `fit`, or with `auto`.
-        repeats: how often the folds are drawn.
-        seed: of the first drawing.
         progress: called with what is compared and what is to be compared.
 
     Raises:
@@ -140,6 +151,7 @@ def predict_held_out(
         FieldNotFound: no record has the field `by`, or `within`.
         Unanswerable: nothing to compare, one label only, or too little to hold out.
     """
+    k, seed, within = options.k, options.seed, options.within
     if k != "auto" and k < 1:
         raise InvalidArgument(f"k must be at least 1, not {k}")
     if len(records) != len(vectors):
@@ -161,29 +173,9 @@ def predict_held_out(
     if fit is not None:
         _check_learnable(learned)
     predictor = FoldPredictor(vectors, truth, parts, lots, len(labels), fit, learned, ranks)
-    largest = max(1, int(np.bincount(parts).max()) - 1)
-    wide = min(max(CANDIDATE_KS) if k == "auto" else k, largest)
-    predictions: list[FoldPredictions] = []
-    ks: Counter[int] = Counter()
-    work = workload(len(rows), k, fit, repeats)
+    work = workload(len(rows), k, fit, options.repeats)
     *repeated, plainly, choosing = divided(progress, work)
-    if fit is None and k != "auto":
-        everything = np.arange(len(rows))
-        predictions.append(FoldPredictions.empty(len(rows), wide, len(labels)))
-        predictor.predict(Fold(everything, everything), min(k, wide), predictions[0], repeated[0])
-        ks[k] += 1
-    else:
-        for repeat_seed, tell in zip(repeat_seeds(seed, repeats), repeated, strict=True):
-            predictions.append(FoldPredictions.empty(len(rows), wide, len(labels)))
-            drawing, *predicting = divided(tell, [len(rows) // 8, *[len(rows)] * folds])
-            drawn = stratified_folds(
-                truth, lots, ranks=ranks, folds=folds, seed=repeat_seed, progress=drawing
-            )
-            for fold, part in zip(drawn, predicting, strict=False):
-                first, then = divided(part, [_CHOICE * len(rows) if k == "auto" else 0, len(rows)])
-                used = predictor.choose_k(fold.held_in, seed, first) if k == "auto" else k
-                predictor.predict(fold, min(used, wide), predictions[-1], then)
-                ks[used] += 1
+    predictions, ks = _predict_in_folds(predictor, options, repeated)
     every = np.stack([each.predicted for each in predictions])
     kept = (every >= 0).all(axis=0)
     # The middle one, so that neither a lucky drawing nor an unlucky one speaks for all.
@@ -219,6 +211,49 @@ def predict_held_out(
         left_out=left_out,
         chosen=k == "auto",
     )
+
+
+def _predict_in_folds(
+    predictor: FoldPredictor, options: HoldOutOptions, progress: Sequence[Progress]
+) -> tuple[list[FoldPredictions], Counter[int]]:
+    """Predict every image, once for each repeat; without a fit or a choice of k once, by all others.
+
+    Args:
+        predictor: of the images that take part.
+        options: how.
+        progress: of each repeat.
+
+    Returns:
+        The predictions of each repeat, and each k that was used with the number of folds that used it.
+    """
+    k, count = options.k, len(predictor.truth)
+    largest = max(1, int(np.bincount(predictor.parts).max()) - 1)
+    wide = min(max(CANDIDATE_KS) if k == "auto" else k, largest)
+    predictions: list[FoldPredictions] = []
+    ks: Counter[int] = Counter()
+    if predictor.fit is None and k != "auto":
+        everything = np.arange(count)
+        predictions.append(FoldPredictions.empty(count, wide, predictor.classes))
+        predictor.predict(Fold(everything, everything), min(k, wide), predictions[0], progress[0])
+        ks[k] += 1
+    else:
+        for repeat_seed, tell in zip(repeat_seeds(options.seed, options.repeats), progress, strict=True):
+            predictions.append(FoldPredictions.empty(count, wide, predictor.classes))
+            drawing, *predicting = divided(tell, [count // 8, *[count] * options.folds])
+            drawn = stratified_folds(
+                predictor.truth,
+                predictor.lots,
+                ranks=predictor.ranks,
+                folds=options.folds,
+                seed=repeat_seed,
+                progress=drawing,
+            )
+            for fold, part in zip(drawn, predicting, strict=False):
+                first, then = divided(part, [_CHOICE * count if k == "auto" else 0, count])
+                used = predictor.choose_k(fold.held_in, options.seed, first) if k == "auto" else k
+                predictor.predict(fold, min(used, wide), predictions[-1], then)
+                ks[used] += 1
+    return predictions, ks
 
 
 def workload(count: int, k: Ks, fit: Fit | None, repeats: int) -> list[int]:

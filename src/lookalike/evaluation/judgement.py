@@ -359,7 +359,7 @@ def _judge(
     progress: Progress,
 ) -> tuple[CalibrationSet, NDArray[np.uint64], Related | None]:
     """Answer each image by others; return what tells how sure answers are, whose they are, and series."""
-    from lookalike.evaluation.held_out_predictions import predict_held_out, workload
+    from lookalike.evaluation.held_out_predictions import HoldOutOptions, predict_held_out, workload
     from lookalike.evaluation.lots import lots_of
     from lookalike.evaluation.series import find_series
 
@@ -376,9 +376,8 @@ def _judge(
     alike, comparing, telling = divided(judging, work)
     lots = lots_of(records, vectors, by, group=None, near_duplicates=True, progress=alike)
     held = predict_held_out(
-        records, vectors, by,
-        k=k, fit=found.fit, fit_by=found.fit_by, lots=lots.together, repeats=1, seed=seed,
-        progress=comparing,
+        records, vectors, by, HoldOutOptions(k=k, repeats=1, seed=seed),
+        fit=found.fit, fit_by=found.fit_by, lots=lots.together, progress=comparing,
     )  # fmt: skip
     made = calibration_set_of(held, seed=seed, progress=telling)
     series = find_series(records, vectors, held.rows, held.neighbours[:, 0], by, seed=seed)

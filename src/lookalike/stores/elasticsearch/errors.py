@@ -12,6 +12,7 @@ _PASSING = frozenset({429, 502, 503, 504})
 # What a search says whose index went while its results were read.
 _GONE = frozenset({"search_context_missing_exception", "search_phase_execution_exception"})
 _NO_INDEX = "index_not_found_exception"
+_CLOSED = "index_closed_exception"
 _SHOWN = 300  # characters of the server's own words
 
 
@@ -66,6 +67,8 @@ def translated(url: str, refusal: Refusal, timeout: float) -> Exception:
     said = display(refusal.reason[:_SHOWN])
     if kind == _NO_INDEX or (status == 404 and kind in _GONE):
         return IndexGone(said)
+    if kind == _CLOSED:
+        return StoreError(url, "the index is closed; its owner opens it (POST /INDEX/_open)")
     if kind == "cluster_block_exception" and status != 503:
         return _blocked(url, said)
     known = {

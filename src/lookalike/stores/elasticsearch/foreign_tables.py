@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from lookalike.stores.attached.foreign_vectors import (
     SAME_ID,
     Counts,
     read_vectors,
+    vector_form,
 )
 from lookalike.stores.attached.json_paths import field_value, values_at
 from lookalike.stores.batches import chunks
@@ -104,7 +106,13 @@ class ElasticsearchTables:
                 raise InvalidArgument(f"{table!r} is a collection of lookalike's: it need not be attached")
             if one.get("_source", {}).get("enabled") is False:
                 raise InvalidArgument(f"the index {index} keeps no _source, which fields are read from")
-        columns = _columns(table, list(mappings.values()))
+        columns = [
+            each
+            for each in _columns(table, list(mappings.values()))
+            if each.kind == "vector"
+            or each.name == "_id"
+            or all(_is_kept(one, each.name) for one in mappings.values())
+        ]
         kind = "index" if list(mappings) == [table] else "data stream" if _is_stream(mappings) else "alias"
         body = {
             "size": SAMPLE,
@@ -112,10 +120,21 @@ class ElasticsearchTables:
         }
         (answer,) = self.client.search([(table, body)])
         hits = answer["hits"]["hits"]
+        if not self._is_synthetic(path):  # which sorts the numbers of a list
+            columns = [_as_list(each, hits, len(mappings)) for each in columns]
         sample = [
             {each.name: _at(hit, each.name) for each in columns if each.kind != "vector"} for hit in hits
         ]
         return FoundTable(table, kind, tuple(columns), sample)
+
+    def _is_synthetic(self, path: str) -> bool:
+        """Tell whether documents are not kept as they came, but made anew of their fields."""
+        found = self.client.request("GET", f"{path}/_settings", params={"flat_settings": "true"}).body
+        return any(
+            one["settings"].get("index.mapping.source.mode") == "synthetic"
+            or one["settings"].get("index.mode") in ("logsdb", "time_series")
+            for one in found.values()
+        )
 
     def open(self, attachment: Attachment) -> ElasticsearchTable:
         """Return an index that was attached: see `ForeignDatabase.open`."""
@@ -435,7 +454,7 @@ class ElasticsearchTable:
         inside = [one for one in self._columns if self._is_inside(one)]
         outside = [one for one in self._columns if not self._is_inside(one)]
         # Out of the index it costs less, and no other numbers than the direction are wanted.
-        quick = vectors_only and self._of.detail("element") == "float"
+        quick = (vectors_only and self._of.detail("element") == "float") or self._of.detail("kept") == "no"
         return {
             "_source": outside if outside and not vectors_only else False,
             **({"docvalue_fields": [self._of.vector]} if quick else {"fields": [self._of.vector, *inside]}),
@@ -527,14 +546,60 @@ def _columns(table: str, mappings: Sequence[Mapping[str, Any]]) -> list[Column]:
             made = Column(name, kind, type_name)
             if kind == "vector":
                 made = _vector_column(name, one, nested, len(mappings))
+                kept = "yes" if _is_kept(mapping, name) else "no"
+                if kept == "no" and made.kind == "vector":
+                    made = replace(made, details=(*made.details, ("kept", kept)))
+                    if nested:
+                        made = Column(name, "other", f"{made.type}, which _source does not keep")
             elif nested:
                 made = Column(name, kind, f"{type_name} in {nested[-1]}")
             known = found.setdefault(name, made)
             if known != made and "vector" in (known.kind, made.kind):
-                raise InvalidArgument(f"{table} is of indexes whose field {name} differs: attach one of them")
+                if _compared(known) != _compared(made):
+                    raise InvalidArgument(
+                        f"{table} is of indexes whose field {name} differs: attach one of them"
+                    )
+                # Of several, no index of vectors is asked.
+                various = {**dict(known.details), "index": "various", "similarity": "various"}
+                found[name] = replace(known, details=tuple(various.items()))
             if known.kind != made.kind:
                 found[name] = Column(name, "other", f"{known.type}, {made.type}")
     return [Column("_id", "text", "_id", unique=True), *found.values()]
+
+
+def _compared(column: Column) -> tuple[object, ...]:
+    """Return what must be the same in all indexes of an alias."""
+    details = dict(column.details)
+    return column.kind, column.dimension, details.get("element"), details.get("nested"), details.get("kept")
+
+
+def _is_kept(mapping: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a field is in the documents as they are kept (`_source.includes`, `_source.excludes`)."""
+    source = mapping.get("_source", {})
+
+    def matches(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(name, one) or fnmatchcase(name, f"{one}.*") for one in patterns)
+
+    included = source.get("includes") or []
+    return (not included or matches(included)) and not matches(source.get("excludes") or [])
+
+
+def _as_list(column: Column, hits: Sequence[Mapping[str, Any]], indexes: int) -> Column:
+    """Return a field of numbers as one of vectors, where the first documents have lists of them in it.
+
+    So are vectors kept that nobody made a mapping for, where they are short: Elasticsearch takes `float`.
+    """
+    if column.kind != "number" or " in " in column.type:
+        return column
+    values = [value for hit in hits if (value := _at(hit, column.name)) is not None]
+    dimension, _ = vector_form([value for value in values if isinstance(value, list)])
+    if dimension is None or not all(isinstance(value, list) for value in values):
+        return column
+    details = (
+        *(("element", "list"), ("index", "none"), ("similarity", "none"), ("nested", "")),
+        ("indexes", str(indexes)),
+    )
+    return Column(column.name, "vector", f"lists of {column.type}", dimension, details=details)
 
 
 def _vector_column(name: str, mapping: Mapping[str, Any], nested: tuple[str, ...], indexes: int) -> Column:
@@ -551,7 +616,8 @@ def _vector_column(name: str, mapping: Mapping[str, Any], nested: tuple[str, ...
         ("nested", nested[0] if nested else ""),
         ("indexes", str(indexes)),
     )
-    return Column(name, "vector", f"dense_vector, {element}", mapping.get("dims"), details=details)
+    shown = f"dense_vector, {element}"
+    return Column(name, "vector", shown, mapping.get("dims"), details=details, surely=True)
 
 
 def _at(hit: Mapping[str, Any], column: str) -> Any:
@@ -580,7 +646,9 @@ def _within(value: Any, path: str) -> list[Any]:
 
 
 def _numbers(written: Any) -> Any:
-    """Return a vector as a list of numbers; of bytes, which may be written in hexadecimal, too."""
+    """Return the numbers of a vector: out of the index they are in another list; bytes may be hexadecimal."""
+    if isinstance(written, list) and len(written) == 1 and isinstance(written[0], list):
+        return written[0]
     if isinstance(written, list) and len(written) == 1 and isinstance(written[0], str):
         with suppress(ValueError):
             return np.frombuffer(bytes.fromhex(written[0]), np.int8).tolist()

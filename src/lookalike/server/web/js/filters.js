@@ -85,6 +85,7 @@ function Other({ field, distinct, values, where, choose }) {
       id=${name}
       values=${values.map(({ value }) => value)}
       value=${typed}
+      placeholder=${t("filter.another")}
       oninput=${(event) => setTyped(event.currentTarget.value)}
     />
     <button>${t("filter.add")}</button>
