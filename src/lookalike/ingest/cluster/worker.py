@@ -157,7 +157,8 @@ class BatchWorker:
         relabel(run, others)
         for note, paths in index_batch(run, verify=plan.verify).items():
             assumed[note] = paths[0], len(paths)
-        write_films(run, jobs, {}, partial(put, run))
+        if jobs:
+            write_films(run, jobs, {}, partial(put, run))
         unused = {skipped.path for skipped in report.skipped}
         report.unlabelled = [path for path in report.unlabelled if path not in unused]
         return TaskReport(report, assumed, labels.used - used, labels.rows, self._problems())
