@@ -269,7 +269,7 @@ def _nonsense(
     def make() -> NonsenseCutoff:
         reader = models.text_embedder_of(collection, vector)
         nonsense = background_vectors(reader, models.cache, progress, nonsense_texts())
-        sample = read_sample(vectors for _, vectors in spaces.store.scan(collection.name, using=vector.name))
+        sample = read_sample(spaces.store.scan_sample(collection.name, using=vector.name))
         if sample.shape[1] != nonsense.shape[1]:
             raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
         return nonsense_cutoff(nonsense, signs, sample, collection.count)
@@ -298,8 +298,7 @@ def _cutoff(
     if weak is not None and options.false_alarm is None:
         return Cutoff(weak.similarity(summed[0]), None, weak.images, COUNT)
     rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
-    scan = spaces.store.scan(collection.name, using=vector.name)
-    sample = read_sample(vectors for _, vectors in scan)
+    sample = read_sample(spaces.store.scan_sample(collection.name, using=vector.name))
     if sample.shape[1] != summed.shape[1]:
         raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
     pictures = [sign for sign, term in summands if not isinstance(term, Text)]
