@@ -356,6 +356,10 @@ def test_vectors_that_are_not_pgvector_s(
                     ask(database, "t1", vectors[:2]),
                     [nearest(one, vectors[ids], ids, 5) for one in vectors[:2]],
                 )
+                theirs.execute("CREATE TABLE named AS SELECT '%20 ' || id AS name, v FROM t1")
+                database.attach("named", id="name", space="theirs")
+                expected = [nearest(vectors[1], vectors[ids], [f"%2520%20{n}" for n in ids], 5)]
+                agree(ask(database, "named", vectors[1:2]), expected)
             theirs.execute("CREATE VIEW seen AS SELECT id, v, label FROM t1 WHERE id < 5")
             assert database.attach("seen", id="id", space="theirs").tally.records == 5
             theirs.execute("DELETE FROM t1 WHERE id = 3")
