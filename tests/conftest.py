@@ -40,6 +40,9 @@ settings.register_profile("same", derandomize=True, database=None, deadline=None
 settings.register_profile("fuzz", print_blob=True, deadline=None)
 settings.load_profile("same")
 
+# Collecting makes thousands of things, and none of them is garbage: see `pytest_collection_finish`.
+gc.disable()
+
 # Lines of progress come by the clock: what a test reads on stderr must not depend on how slow a machine is.
 os.environ["LOOKALIKE_PROGRESS"] = "0"
 # Nor on what the developer has configured.
@@ -64,6 +67,7 @@ def pytest_collection_finish() -> None:
     """Take thousands of collected tests from the garbage collector, which would look at them all the time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

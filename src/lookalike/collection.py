@@ -382,6 +382,7 @@ class Collection:
         name: str | None = None,
         dry_run: bool = False,
         max_pixels: int = MAX_PIXELS,
+        sent: bool = False,
         progress: Progress = silent,
     ) -> ImportReport:
         """Take vectors that others computed, from a file or folder; the collection is made if it is missing.
@@ -409,6 +410,8 @@ class Collection:
             name: of the vector in the collection; None: the file's, or `image`.
             dry_run: look at the first rows only.
             max_pixels: images with more pixels are skipped, where they are embedded.
+            sent: the file is of another machine: nothing is opened that its rows name as their pictures, and
+                only paths below `base` are of this one.
             progress: called with rows done and rows to do, where the file tells that.
 
         Raises:
@@ -423,7 +426,7 @@ class Collection:
         wanted = Wanted(id, uri, vector, metadata, digest, fields or {})
         options = ImportOptions(
             model, space, wanted, None if ids is None else Path(ids), None if base is None else str(base),
-            None if pictures is None else Path(pictures), encoding, name, dry_run, max_pixels,
+            None if pictures is None else Path(pictures), encoding, name, dry_run, max_pixels, sent,
         )  # fmt: skip
         return import_vectors(self._store, self._models, self.name, Path(path), options, progress)
 

@@ -100,9 +100,20 @@ class PathNotFound(NotFound):
 class CollectionNotFound(NotFound):
     """A collection that the store does not hold."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, known: Iterable[str], *, attached: bool = False) -> None:
+        """Say which there are.
+
+        Args:
+            name: that was asked for.
+            known: those that are there.
+            attached: whether only tables of others, which are attached, are collections there.
+        """
         self.name = name
         self.known = sorted(known)
+        if attached:
+            have = f"attached are {', '.join(self.known)}" if self.known else "nothing is attached"
+            super().__init__(f"no collection {name!r}: {have}; `lookalike attach TABLE` makes one of a table")
+            return
         have = f"the store has {', '.join(self.known)}" if self.known else "the store is empty"
         super().__init__(
             f"no collection {name!r}: {have}; `lookalike index PATH --collection {name}` makes it"

@@ -65,6 +65,32 @@ def test_a_table_is_searched_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "app.db").read_bytes() == before
 
 
+def test_a_wrong_name_is_told_with_those_that_are_attached(tmp_path: Path) -> None:
+    """No word of indexing, which a database of others refuses; names stand there as people read them."""
+    with closing(sqlite3.connect(tmp_path / "app.db")) as theirs, theirs:
+        theirs.execute("CREATE TABLE parts (id INTEGER PRIMARY KEY, v TEXT, 정보 TEXT)")
+        theirs.executemany(
+            "INSERT INTO parts (v, 정보) VALUES (?, ?)",
+            [(f"[0.5, {n}]", '{"판정": "양품", "a \\"b": 1, "\\ud800": 2}') for n in range(3)],
+        )
+    with lookalike.open(f"sqlite:///{tmp_path}/app.db", cache=tmp_path / "cache") as database:
+        with pytest.raises(
+            lookalike.CollectionNotFound, match="nothing is attached; `lookalike attach TABLE`"
+        ):
+            database.detach("nosuch")
+        done = database.attach("parts", space="theirs")
+        assert [str(source) for _, source in done.attachment.fields] == [
+            '정보:$."판정"',
+            '정보:$."a \\"b"',
+            '정보:$."\\ud800"',
+        ]
+        for ask_it in (database["nosuch"].info, lambda: database.detach("nosuch")):
+            with pytest.raises(
+                lookalike.CollectionNotFound, match="attached are parts; `lookalike attach TABLE`"
+            ):
+                ask_it()
+
+
 def test_its_owners_sql_is_answered(tmp_path: Path) -> None:
     vectors = normalise(make_items(tmp_path / "app.db"))
     before = (tmp_path / "app.db").read_bytes()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,10 +10,10 @@ import pytest
 from lookalike.errors import InvalidArgument, OutputFailed, outcome
 from lookalike.output_files import check_file, check_new_folder, write_file
 from tests.conftest import CommandLine
+from tests.forked_programs import ForkedCommand
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-PROGRAM = Path(sys.executable).with_name("lookalike")
 
 
 def test_a_file_is_there_whole_with_the_rights_that_files_have(tmp_path: Path) -> None:
@@ -127,7 +125,9 @@ def test_a_copy_that_cannot_be_is_told(lookalike: CommandLine, textile: Path, tm
 
 
 @needs_full
-def test_results_onto_a_full_disk_are_one_line_and_code_1(lookalike: CommandLine, textile: Path) -> None:
+def test_results_onto_a_full_disk_are_one_line_and_code_1(
+    lookalike: CommandLine, textile: Path, tmp_path: Path
+) -> None:
     lookalike("index", textile)
     photograph = textile / "local" / "textile_0001.jpg"
     for words in (
@@ -141,9 +141,9 @@ def test_results_onto_a_full_disk_are_one_line_and_code_1(lookalike: CommandLine
         ("key", "me"),
     ):
         options = lookalike.options if words[0] != "key" else []
-        with FULL.open("w") as full:
-            done = subprocess.run([PROGRAM, *words, *options], stdout=full, stderr=subprocess.PIPE, text=True)
-        assert done.returncode == 1, words
-        said = done.stderr.splitlines()
+        err = tmp_path / "err"
+        assert ForkedCommand([*words, *options], Path.cwd(), os.environ, FULL, err).wait(60) == 1, words
+        said = err.read_text().splitlines()
+        err.unlink()
         assert said[-1] == "lookalike: the output cannot be written: No space left on device"
         assert all(line.startswith("lookalike: ") for line in said)

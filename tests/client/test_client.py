@@ -342,6 +342,22 @@ def test_what_was_indexed_is_indexed_again(writing: Client) -> None:
         writing.folders(root.name, "..")
 
 
+def test_vectors_of_others_are_sent(writing: Client, tmp_path: Path) -> None:
+    matrix, ids = tmp_path / "v.npy", tmp_path / "ids.txt"
+    np.save(matrix, np.eye(3, 8, dtype=np.float32))
+    ids.write_text("a\nb\nc\n")
+    goods = writing["goods"]
+    job = goods.import_vectors(matrix, ids=ids, space="theirs", dry_run=True)
+    job.wait()
+    assert (job.imported().rows, job.imported().added) == (3, 0)
+    job = goods.import_vectors(matrix, ids=ids, space="theirs")
+    assert job.wait().kind == "import"
+    assert (job.imported().added, goods.info().count) == (3, 3)
+    assert goods.search(RecordId("b"), k=1).hits[0].id == "b"
+    with pytest.raises(ServiceError, match="say which model"):
+        goods.import_vectors(matrix, ids=ids)
+
+
 def test_a_job_that_fails_says_why(client: Client) -> None:
     with pytest.raises(ServiceError, match="colour"):
         client[COLLECTION].evaluate("colour").wait()

@@ -438,15 +438,19 @@ def test_a_further_vector_is_made_of_all_images_as_on_one_machine(desk: Desk, tm
 
 
 def test_objects_of_a_listing_and_of_a_manifest_are_made_tasks_of(
-    desk: Desk, other: Desk, tmp_path: Path, bucket: Bucket
+    desk: Desk, other: Desk, tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"{label}/{n} {n % 3}%+.png" for label in ("bus", "차") for n in range(5)]
     bucket.put({f"parts/{name}": save(tmp_path / "one.png", n).read_bytes() for n, name in enumerate(names)})
     bucket.put({"elsewhere/1.png": b"none"})
     root = bucket.path("parts")
     encoder = Encoder(desk.embedder, desk.cache)
+    with monkeypatch.context() as little:
+        little.setenv(VARIABLE, "8kB")
+        with pytest.raises(InvalidArgument, match="more than 9 files, which is what fits into memory"):
+            index(desk.store, "parts", [root], [encoder], IndexOptions())
+        assert index_by_tasks(other, root).added == 10
     index(desk.store, "parts", [root], [encoder], IndexOptions())
-    assert index_by_tasks(other, root).added == 10
     assert contents(other) == contents(desk)
     reads = bucket.server.requests("GetObject")
     assert index_by_tasks(other, root).unchanged == 10

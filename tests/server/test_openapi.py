@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -47,9 +48,19 @@ def running(url: str, cache: Path, **settings: Any) -> Iterator[str]:
         yield address
 
 
-def done(client: httpx.Client, what: str, query: dict[str, Any]) -> str:
-    """Return the id of a job that was done."""
-    answer = client.post(f"/v1/collections/{COLLECTION}/{what}", json=query)
+def done(
+    client: httpx.Client,
+    what: str,
+    query: dict[str, Any],
+    file: tuple[str, bytes] | None = None,
+    name: str = COLLECTION,
+) -> str:
+    """Return the id of a job that was done, of a file where there is one."""
+    path = f"/v1/collections/{name}/{what}"
+    if file is None:
+        answer = client.post(path, json=query)
+    else:
+        answer = client.post(path, data={"query": json.dumps(query)}, files={"file": file})
     assert answer.status_code == 202, answer.text
     deadline = time.monotonic() + SECONDS
     while (job := client.get(answer.headers["location"]).json())["state"] in ("waiting", "running"):
@@ -57,6 +68,9 @@ def done(client: httpx.Client, what: str, query: dict[str, Any]) -> str:
         time.sleep(0.05)  # the job runs in this process, too
     assert job["state"] == "done", job
     return str(job["id"])
+
+
+_FILE = ("v.csv", b'id,vector\n1,"[0.6, 0.8]"')
 
 
 def configuration(client: httpx.Client) -> str:
@@ -77,6 +91,7 @@ def configuration(client: httpx.Client) -> str:
         "suggestions": done(client, "suggestions", {"by": "verdict"}),
         "indexing": done(client, "indexings", {}),
         "vector": done(client, "vectors", {"name": "image", "model": "efficientnet-lite0"}),
+        "import": done(client, "imports", {"space": "theirs"}, _FILE, "theirs"),
     }
     text = '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "3xx", "4xx", "503"]\n'
     always = {"path.name": COLLECTION, "path.model": "efficientnet-lite0", "path.id": ids[0]}

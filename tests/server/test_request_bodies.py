@@ -213,6 +213,7 @@ FORMS = [
     f"/v1/collections/{COLLECTION}/search",
     f"/v1/collections/{COLLECTION}/classify",
     f"/v1/collections/{COLLECTION}/images",
+    f"/v1/collections/{COLLECTION}/imports",
 ]
 _HEADS = st.one_of(
     st.sampled_from(
@@ -224,6 +225,7 @@ _HEADS = st.one_of(
             b'Content-Disposition: form-data; name="image"; filename=""',
             b"Content-Disposition: form-data; name=image; filename*=UTF-8''%ff%00",
             b'Content-Disposition: form-data; name="query"',
+            b'Content-Disposition: form-data; name="file"; filename="a.csv"',
             b'Content-Disposition: form-data; name="fields"',
             b'Content-Disposition: form-data; name="metadata"',
             b'Content-Disposition: form-data; name="\xff"',

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.errors import PathNotFound
+from lookalike.errors import InvalidArgument, PathNotFound
+from lookalike.memory import VARIABLE
 from lookalike.sources.files import SUFFIXES, Found, find
 from lookalike.sources.patterns import LeftOut
 from lookalike.types import Skipped
@@ -239,3 +240,15 @@ def test_a_folder_deeper_than_a_path_can_say_is_reported(
     found = find(tmp_path)
     assert found.images == [inside]
     assert [skipped.reason for skipped in found.skipped] == ["folder cannot be read: file name too long"]
+
+
+def test_more_files_than_fit_into_memory_are_refused_with_what_to_do_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1_300):
+        (tmp_path / f"{number}.png").touch()
+    monkeypatch.setenv(VARIABLE, "1MiB")
+    with pytest.raises(InvalidArgument, match=r"more than 1,198 files, .*--workers ray"):
+        find(tmp_path)
+    monkeypatch.setenv(VARIABLE, "2MiB")
+    assert len(find(tmp_path).images) == 1_300

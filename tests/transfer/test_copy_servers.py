@@ -26,6 +26,7 @@ from lookalike.testing.samples import FIELDS, SPACE, STRANGE_TEXTS, corners, ran
 from lookalike.transfer.copy import copy
 from lookalike.transfer.parity import parity
 from lookalike.types import Scalar, Space
+from tests.forked_programs import run_command
 from tests.servers.elasticsearch import Node
 from tests.servers.postgres import PASSWORD, postgres_process
 from tests.unmeasured import unmeasured
@@ -148,9 +149,8 @@ def start(*words: str) -> subprocess.Popen[str]:
 
 def call(*words: str, code: int = 0) -> str:
     """Run a command that must end with `code`; return what it said."""
-    with start(*words) as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == code, (out, err)
+    ended, out, err = run_command(words, timeout=120)
+    assert ended == code, (out, err)
     return out + err
 
 

@@ -295,3 +295,5 @@ def test_the_command_says_what_it_wrote(
     (summary,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (summary["type"], summary["form"], summary["images"]) == ("summary", "imagefolder", 12)
     assert summary["remarks"] == ["the folder of '균열/2, \"deep\"' is '균열%2F2, \"deep\"'"]
+    assert main(["export", "-", "--as", "csv", "--collection", "parts"]) == 2
+    assert "names no file: /dev/stdout" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from lookalike.cli.options import (
 )
 from lookalike.cli.output import SHOWN_FINDINGS, counted, print_line, print_rest, print_table, print_text
 from lookalike.cli.progress_bar import progress_bar
+from lookalike.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from lookalike.transfer.exports.export import ExportReport, Form
@@ -74,6 +75,8 @@ def export(
     empty. It is there whole or not at all. What people have put right is what is written. The code is 1 if
     pictures had to be left out.
     """
+    if str(path) == "-":
+        raise InvalidArgument("- names no file: /dev/stdout is the output, with --as to say what is written")
     with settings.open() as database, progress_bar("exporting", quiet=settings.quiet) as progress:
         report = database[collection].export(
             path,

@@ -64,17 +64,18 @@ class Client:
         """Return the collections that are served."""
         return self._connection.request(Collections, "GET", "v1", "collections").collections
 
-    def create(self, name: str, model: str) -> RemoteCollection:
+    def create(self, name: str, model: str, *, index_name: str | None = None) -> RemoteCollection:
         """Make an empty collection, and return its handle; a writing key is needed.
 
         Args:
             name: letters, digits, `_` and `-`.
             model: its embedder.
+            index_name: a name for its index, where the service's store is Elasticsearch.
 
         Raises:
-            InvalidArgument: the name is too long or too short.
+            InvalidArgument: a name is too long or too short.
         """
-        body = build_query(NewCollection, {"name": name, "model": model})
+        body = build_query(NewCollection, {"name": name, "model": model, "index_name": index_name})
         made = self._connection.request(Collection, "POST", "v1", "collections", body=body, again=False)
         return self[made.name]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lookalike.client.anomaly import RemoteAnomalyDetection
-from lookalike.client.connection import JSON, build_query, image_parts
+from lookalike.client.connection import JSON, as_json, build_query, image_parts
 from lookalike.client.job import RemoteJob, begin_job
 from lookalike.client.pictures import read_picture
 from lookalike.client.vectors import RemoteVectors
@@ -22,7 +22,9 @@ from lookalike.schemas.downloads import DownloadQuery
 from lookalike.schemas.drift import DriftQuery
 from lookalike.schemas.evaluate import EvaluateQuery
 from lookalike.schemas.images import Added, Correction, ImageDetails
+from lookalike.schemas.imports import ImportQuery
 from lookalike.schemas.index import IndexQuery
+from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapQuery
 from lookalike.schemas.search import SearchAnswer, SearchQuery
 from lookalike.schemas.suggest import SuggestQuery
@@ -499,6 +501,7 @@ class RemoteCollection:
         prune: bool = False,
         yes: bool = False,
         frames: str | None = None,
+        index_name: str | None = None,
     ) -> RemoteJob:
         """Begin to index again what was indexed there, or a folder; see `RemoteJob.indexing`.
 
@@ -511,11 +514,72 @@ class RemoteCollection:
             prune: remove images whose file is gone.
             yes: even where these are more than a tenth of the collection; else the job fails.
             frames: which frames of films are taken, `scene` or `every:1s`, say; None: as before.
+            index_name: a name for the collection's index, where the service's store is Elasticsearch.
         """
-        asked: dict[str, object] = {"labels": labels, "prune": prune, "yes": yes, "frames": frames}
+        asked: dict[str, object] = {
+            "labels": labels, "prune": prune, "yes": yes, "frames": frames, "index_name": index_name,
+        }  # fmt: skip
         if root is not None:
             asked["folder"] = {"root": root, "path": folder}
         return begin_job(self._connection, (*self._path, "indexings"), IndexQuery, asked)
+
+    def import_vectors(
+        self,
+        file: str | Path,
+        *,
+        ids: str | Path | None = None,
+        model: str | None = None,
+        space: str | None = None,
+        id: str | None = None,  # noqa: A002 as it is called in tables
+        uri: str | None = None,
+        vector: str | None = None,
+        fields: Mapping[str, str] | None = None,
+        metadata: str | None = None,
+        digest: str | None = None,
+        name: str | None = None,
+        encoding: str | None = None,
+        root: str | None = None,
+        folder: str = "",
+        dry_run: bool = False,
+    ) -> RemoteJob:
+        """Send vectors that others computed, and begin to import them; see `RemoteJob.imported`.
+
+        A writing key is needed. The collection is made if it is missing. The same file again changes nothing.
+
+        Args:
+            file: of this machine: .parquet, .csv, .tsv, .jsonl, .json or .npy.
+            ids: of a .npy, the file that names its rows.
+            model: what made the vectors; or
+            space: a name for a model that the service does not know.
+            id: the column that names the rows.
+            uri: the column of the pictures' paths or URIs.
+            vector: the column of vectors.
+            fields: of each field a column; None: guessed.
+            metadata: the column that is kept as metadata.
+            digest: the column with the SHA-256 of the pictures.
+            name: of the vector in the collection.
+            encoding: of CSV that is not UTF-8.
+            root: the name of a root, as `Client.folders` has them, which the pictures' paths are relative to.
+            folder: below it, parted by slashes.
+            dry_run: say what would be taken of the first rows, and write nothing.
+
+        Raises:
+            PathNotFound, UnusableImage: a file of this machine cannot be read.
+            InvalidArgument: a value is too long.
+        """
+        asked = {
+            "model": model, "space": space, "id": id, "uri": uri, "vector": vector, "fields": fields,
+            "metadata": metadata, "digest": digest, "name": name, "encoding": encoding, "dry_run": dry_run,
+            "folder": None if root is None else {"root": root, "path": folder},
+        }  # fmt: skip
+        query = as_json(build_query(ImportQuery, asked))
+        parts: list[Part] = [("query", (None, query, JSON))]
+        for part, path in (("file", file), ("ids", ids)):
+            if path is not None:
+                named, data = read_picture(path)
+                parts.append((part, (named, data, "application/octet-stream")))
+        job = self._connection.request(Job, "POST", *self._path, "imports", parts=parts, again=False)
+        return RemoteJob(self._connection, job.id)
 
     def export(
         self,

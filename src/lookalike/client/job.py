@@ -21,6 +21,7 @@ from lookalike.schemas.audit import (
 from lookalike.schemas.collections import Vector
 from lookalike.schemas.drift import DriftAnswer
 from lookalike.schemas.evaluate import EvaluatedImages, EvaluationAnswer
+from lookalike.schemas.imports import Imported
 from lookalike.schemas.index import Indexing
 from lookalike.schemas.jobs import Job
 from lookalike.schemas.map import MapAnswer
@@ -169,6 +170,10 @@ class RemoteJob:
     def indexing(self) -> Indexing:
         """Return what became of every file that was indexed again."""
         return self._result(Indexing, "indexing")
+
+    def imported(self) -> Imported:
+        """Return what became of every row of a file that was imported."""
+        return self._result(Imported, "import")
 
     def vector(self) -> Vector:
         """Return the further vector that was made; not ready where images lack it."""

@@ -64,6 +64,12 @@ class NewCollection(RequestModel):
         description="Its embedder: a model that is part of lookalike, or that the service serves.",
         examples=["efficientnet-lite0"],
     )
+    index_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="A name for its index in an Elasticsearch store; other stores refuse it.",
+    )
 
 
 class NewVector(RequestModel):

@@ -63,6 +63,13 @@ class IndexQuery(RequestModel):
         "when the folders were indexed last.",
         examples=["every:1s"],
     )
+    index_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="A name for the collection's index in an Elasticsearch store; other stores refuse it.",
+        examples=["parts-index"],
+    )
     prune: StrictBool = Field(False, description="Remove images whose file is gone.")
     yes: StrictBool = Field(
         False, description="Even where these are more than a tenth of the collection; else the job fails."

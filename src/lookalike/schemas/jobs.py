@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from lookalike.schemas.values import Problem, ResponseModel
 
-JobKind: TypeAlias = Literal["evaluate", "audit", "map", "index", "vector", "drift", "suggest"]
+JobKind: TypeAlias = Literal["evaluate", "audit", "map", "index", "import", "vector", "drift", "suggest"]
 
 JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
 

@@ -94,6 +94,28 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is searched for, how, and by which models."""
+
+    spaces: Spaces
+    models: Models
+    summands: Sequence[Summand]
+    options: SearchOptions
+    cutoffs: NonsenseCutoffs
+    progress: Progress
+
+    @property
+    def text_signs(self) -> list[int]:
+        """The sign of each term that is a text."""
+        return [sign for sign, term in self.summands if isinstance(term, Text)]
+
+    @property
+    def picture_signs(self) -> list[int]:
+        """The sign of each term that is no text."""
+        return [sign for sign, term in self.summands if not isinstance(term, Text)]
+
+
+@dataclass(frozen=True, slots=True)
 class _Found:
     """What the store answered."""
 
@@ -119,8 +141,7 @@ def search(
 
     Each term is made of length 1 before it is added or subtracted. Where there are texts, plain vectors are
     searched, of an embedder that reads texts: a metric that was fitted to images does not know where texts
-    lie. Records that are terms of a
-    sum, or of the same bytes, are left out; a single term finds itself.
+    lie. Records that are terms of a sum, or of the same bytes, are left out; a single term finds itself.
 
     Args:
         spaces: of the store with the collection.
@@ -150,15 +171,16 @@ def search(
         raise InvalidArgument("--hybrid needs words to look for, and no text is given that is added")
     where = kept_filter(options.where, spaces.store.collection(name))
     collection = answerable(spaces.store, name, where)
-    texts = any(isinstance(term, Text) for _, term in summands)
+    wanted = _Asked(spaces, models, summands, options, cutoffs, progress)
+    texts = bool(wanted.text_signs)
     meant = collection.vector(options.using)
     plain = reading_vector(models, collection, options.using) if texts else plain_of(collection, meant)
     using = plain.name if texts else options.using
-    vectors = _embed(spaces, models, collection, plain, summands, options.max_pixels)
+    vectors = _embed(wanted, collection, plain)
     depth = max(options.k, _DEPTH) if options.hybrid else options.k
 
     def ask(collection: CollectionInfo, vector: VectorInfo) -> _Found:
-        summed = _sum(spaces, collection, vector, summands, vectors)
+        summed = _sum(wanted, collection, vector, vectors)
         itself = _itself(spaces, collection, vectors) if len(summands) > 1 else []
         asked = Query(
             summed, depth, using=vector.name, space=vector.space, where=where,
@@ -168,8 +190,8 @@ def search(
         by_words: list[Record] = []
         if options.hybrid:
             by_words = spaces.store.search_words(collection.name, words, depth + len(itself), where)
-        weak = _nonsense(spaces, models, collection, vector, summands, cutoffs, progress)
-        cutoff = _cutoff(spaces, models, collection, vector, summands, summed, weak, options, progress)
+        weak = _nonsense(wanted, collection, vector)
+        cutoff = _cutoff(wanted, collection, vector, summed, weak)
         limit = None if weak is None else weak.similarity(summed[0])
         return _Found(nearest, by_words, itself, cutoff, limit)
 
@@ -201,25 +223,15 @@ def search(
     )
 
 
-def _is_weak(hit: Hit, limit: float) -> bool:
-    return hit.by_words is None and hit.similarity is not None and hit.similarity < limit
-
-
-def _embed(
-    spaces: Spaces,
-    models: Models,
-    collection: CollectionInfo,
-    vector: VectorInfo,
-    summands: Sequence[Summand],
-    max_pixels: int,
-) -> list[PlainVector]:
+def _embed(asked: _Asked, collection: CollectionInfo, vector: VectorInfo) -> list[PlainVector]:
     """Return each term as a plain vector."""
-    images = [term for _, term in summands if not isinstance(term, Text)]
-    texts = [term for _, term in summands if isinstance(term, Text)]
-    seen = iter(list(embed_images(spaces, models, collection, vector, images, max_pixels)))
-    read = iter(embed_texts(models, collection, vector, texts))
+    images = [term for _, term in asked.summands if not isinstance(term, Text)]
+    texts = [term for _, term in asked.summands if isinstance(term, Text)]
+    embedded = embed_images(asked.spaces, asked.models, collection, vector, images, asked.options.max_pixels)
+    seen = iter(list(embedded))
+    read = iter(embed_texts(asked.models, collection, vector, texts))
     made = []
-    for _, term in summands:
+    for _, term in asked.summands:
         each = next(read if isinstance(term, Text) else seen)
         if isinstance(each, Skipped):
             raise UnusableImage(each.path, each.reason)
@@ -230,14 +242,11 @@ def _embed(
 
 
 def _sum(
-    spaces: Spaces,
-    collection: CollectionInfo,
-    vector: VectorInfo,
-    summands: Sequence[Summand],
-    vectors: Sequence[PlainVector],
+    asked: _Asked, collection: CollectionInfo, vector: VectorInfo, vectors: Sequence[PlainVector]
 ) -> Vectors:
     """Return the sum of the terms, shape (1, d), in the space of the vector that is searched."""
-    rows = spaces.project(collection, vector, np.stack([each.vector for each in vectors]))
+    summands = asked.summands
+    rows = asked.spaces.project(collection, vector, np.stack([each.vector for each in vectors]))
     if len(summands) == 1 and summands[0].sign > 0:
         return rows
     total = np.array([sign for sign, _ in summands], np.float64) @ rows.astype(np.float64)
@@ -252,62 +261,59 @@ def _itself(spaces: Spaces, collection: CollectionInfo, vectors: Sequence[PlainV
     return sorted({one for digest in digests for one in spaces.store.ids_by_digest(collection.name, digest)})
 
 
-def _nonsense(
-    spaces: Spaces,
-    models: Models,
-    collection: CollectionInfo,
-    vector: VectorInfo,
-    summands: Sequence[Summand],
-    cutoffs: NonsenseCutoffs,
-    progress: Progress,
-) -> NonsenseCutoff | None:
+def _nonsense(asked: _Asked, collection: CollectionInfo, vector: VectorInfo) -> NonsenseCutoff | None:
     """Return what tells which hits of words are weak; None where there are others, or too few images."""
-    signs = [sign for sign, term in summands if isinstance(term, Text)]
-    if len(signs) < len(summands) or collection.count < LEAST:
+    signs = asked.text_signs
+    if asked.picture_signs or collection.count < LEAST:
         return None
 
     def make() -> NonsenseCutoff:
-        reader = models.text_embedder_of(collection, vector)
-        nonsense = background_vectors(reader, models.cache, progress, nonsense_texts())
-        sample = read_sample(vectors for _, vectors in spaces.store.scan(collection.name, using=vector.name))
-        if sample.shape[1] != nonsense.shape[1]:
-            raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
+        reader = asked.models.text_embedder_of(collection, vector)
+        nonsense = background_vectors(reader, asked.models.cache, asked.progress, nonsense_texts())
+        sample = _sample(asked, collection, vector, nonsense.shape[1])
         return nonsense_cutoff(nonsense, signs, sample, collection.count)
 
     try:
-        return cutoffs.get(collection.name, vector.space, collection.count, signs, make)
+        return asked.cutoffs.get(collection.name, vector.space, collection.count, signs, make)
     except Unanswerable:  # all images are the same to every text
         return None
 
 
+def _sample(asked: _Asked, collection: CollectionInfo, vector: VectorInfo, dimension: int) -> Vectors:
+    """Return a sample of the vectors that are searched.
+
+    Raises:
+        SpaceMismatch: they have another dimension: a fit has exchanged them meanwhile.
+    """
+    sample = read_sample(
+        vectors for _, vectors in asked.spaces.store.scan(collection.name, using=vector.name)
+    )
+    if sample.shape[1] != dimension:
+        raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
+    return sample
+
+
 def _cutoff(
-    spaces: Spaces,
-    models: Models,
+    asked: _Asked,
     collection: CollectionInfo,
     vector: VectorInfo,
-    summands: Sequence[Summand],
     summed: Vectors,
     weak: NonsenseCutoff | None,
-    options: SearchOptions,
-    progress: Progress,
 ) -> Cutoff | None:
     """Return what hits must reach among the vectors that are searched."""
+    options = asked.options
     least = options.min_similarity
     if least != "auto":
         return None if least is None else Cutoff(least)
     if weak is not None and options.false_alarm is None:
         return Cutoff(weak.similarity(summed[0]), None, weak.images, COUNT)
     rate = FALSE_ALARM if options.false_alarm is None else options.false_alarm
-    scan = spaces.store.scan(collection.name, using=vector.name)
-    sample = read_sample(vectors for _, vectors in scan)
-    if sample.shape[1] != summed.shape[1]:
-        raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
-    pictures = [sign for sign, term in summands if not isinstance(term, Text)]
-    texts = [sign for sign, term in summands if isinstance(term, Text)]
+    sample = _sample(asked, collection, vector, summed.shape[1])
+    pictures, texts = asked.picture_signs, asked.text_signs
     background = None
     if texts:
-        reader = models.text_embedder_of(collection, vector)
-        background = background_vectors(reader, models.cache, progress)
+        reader = asked.models.text_embedder_of(collection, vector)
+        background = background_vectors(reader, asked.models.cache, asked.progress)
     if pictures or background is None:
         reached = image_cutoff(pictures, texts, background, sample, rate)
     else:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.errors import PathNotFound
+from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
 from lookalike.images.film_sampling import FILM_SUFFIXES
+from lookalike.memory import usable_memory
 from lookalike.sources.buckets import UNASKABLE
 from lookalike.sources.objects import ObjectPath, list_objects
 from lookalike.sources.patterns import (
@@ -78,6 +79,7 @@ def find(
 
     Raises:
         PathNotFound: there is nothing at `path`.
+        InvalidArgument: there are more files than may be in memory.
         SourceError: the objects cannot be listed.
     """
     patterns = patterns or Patterns()
@@ -97,8 +99,10 @@ def find(
     if not stat.S_ISDIR(status.st_mode):
         return Found(skipped=[Skipped(str(root), _NO_FILE)])
     walk = _Walk(patterns, suffixes)
+    most = usable_memory() // _LISTED_BYTES
     for _ in walk.steps(str(root)):
-        pass
+        if len(walk.images) + len(walk.others) > most:
+            raise _too_many(root, most)
     return _chosen(str(root), walk, patterns, Path)
 
 
@@ -110,7 +114,7 @@ def _find_objects(
 ) -> Found:
     walk = _ObjectWalk(patterns, suffixes)
     if manifest is None:
-        walk.run(root, list_objects(root, skip=walk.skip))
+        walk.run(root, _no_more(root, list_objects(root, skip=walk.skip)))
     else:
         walk.run(root, [[path for path in manifest if path != root and path.is_relative_to(root)]])
     alone = not walk.paths and (manifest is None or root in manifest) and root.is_file()
@@ -120,6 +124,25 @@ def _find_objects(
         raise PathNotFound(display(str(root)))
     reason = patterns.reason([root.name, root.key])
     return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
+
+
+def _no_more(root: ObjectPath, pages: Iterable[list[ObjectPath]]) -> Iterator[list[ObjectPath]]:
+    """Yield pages of objects, as far as all of them may be in memory."""
+    most = usable_memory() // _LISTED_BYTES
+    count = 0
+    for page in pages:
+        count += len(page)
+        if count > most:
+            raise _too_many(root, most)
+        yield page
+
+
+def _too_many(root: Location, most: int) -> InvalidArgument:
+    return InvalidArgument(
+        f"{display(str(root))}: more than {most:,} files, which is what fits into memory here at "
+        f"{_LISTED_BYTES:,} bytes a file: index the folders below it one by one, or list it in pages with "
+        "--workers ray, which runs on one machine, too"
+    )
 
 
 class Listing:
@@ -215,6 +238,9 @@ def _chosen(
 _SKIPPED_KEPT = 1000
 # Files of a page; of objects, it is what a server gives in one answer.
 _PAGE = 1000
+
+# What a file that is found takes in memory (docs/scale.md).
+_LISTED_BYTES = 700
 
 _NO_FILE = "neither a file nor a folder"
 _SLASHES = "its key begins or ends with a slash, and cannot be asked for: rename it"

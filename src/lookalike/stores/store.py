@@ -156,7 +156,13 @@ class Store:
 
     def collection(self, name: str) -> CollectionInfo:
         """Return one collection."""
-        return self._of(name).entry(name, counted=True).info()
+        try:
+            return self._of(name).entry(name, counted=True).info()
+        except StoreForeign as error:
+            if self._attached is None or not self._has_attached():
+                raise
+            attached = [each.name for each in self._attached.notes.all().values()]
+            raise CollectionNotFound(name, attached, attached=True) from error
 
     def create(
         self, name: str, space: Space, *, vector: str = VECTOR, metric: bytes | None = None

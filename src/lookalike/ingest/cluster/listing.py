@@ -22,6 +22,7 @@ from lookalike.labels.folders import folder_labels
 from lookalike.labels.image_names import directories_below
 from lookalike.labels.reading import MODES, read_labels
 from lookalike.labels.similar_labels import similar_label_remarks
+from lookalike.labels.tables.other_tables import may_be_table
 from lookalike.labels.tables.sheets import is_table
 from lookalike.memory import usable_memory
 from lookalike.sources.files import SUFFIXES, Listing, find
@@ -56,6 +57,8 @@ _OTHERS_SAMPLED = 200
 _IMAGES_SAMPLED = 1000
 # Tables called metadata that may lie below one root.
 _TABLES = 10_000
+# Texts beside the images that are not looked into for labels of YOLO.
+_FEW_TEXTS = 3
 # Bytes of an image, or of another file, while labels are matched with all images: 4,100 were measured, of
 # COCO's, with an annotation of 20 points each (docs/scale.md).
 _MATCHED_BYTES = 5_000
@@ -84,6 +87,13 @@ class _Sight:
     def files(self) -> int:
         """How many there are."""
         return self.images + self.other_files
+
+    def has_labels_of_a_form(self) -> bool:
+        """Tell whether files may be labels, other than JSON files and tables called metadata."""
+        some = (path for paths in self.others.values() for path in paths)
+        # Of YOLO there is one for each image; a few texts are licences and the like.
+        texts = len(self.others.get(".txt", ()))
+        return ".xml" in self.others or texts > _FEW_TEXTS or any(map(may_be_table, some))
 
     def json_beside(self) -> bool:
         """Tell whether each JSON file that was sampled lies beside an image that is called as it is."""
@@ -325,6 +335,12 @@ class RootListing:
             return self._read_folders(seen)
         if mode == "json" and not seen.json_files:
             raise LabelsInvalid(display(str(self.root)), "no JSON file is there")
+        beside = seen.json_files > 0 and not seen.has_labels_of_a_form() and seen.json_beside()
+        named = mode != "auto" or seen.json_files > 0 or seen.has_labels_of_a_form()
+        needed = seen.files * _MATCHED_BYTES
+        room = needed <= usable_memory()
+        if room and named and not beside:
+            return self._read_all(mode, encoding)
         found = mode
         if mode in ("auto", "table"):
             # The labels of some images are read as on one machine, to see where they stand.
@@ -333,22 +349,18 @@ class RootListing:
             found, self.unused = sample.mode, sample.skipped
         if found in ("folders", "none"):
             return self._read_folders(seen)
-        if found == "json" and (seen.json_beside() or not self._is_room(seen)):
+        if found == "json":
             self.unused = []
             return LabelPlan("json", appended=seen.appended, replaced=seen.replaced)
-        if not self._is_room(seen):
-            needed = seen.files * _MATCHED_BYTES
-            form = "tables of another name, or COCO" if found == "table" else found.upper()
-            raise InvalidArgument(
-                f"{display(str(self.root))}: its labels are {form}, which are matched with all "
-                f"{seen.images:,} images at once: that takes some {needed / 2**30:.1f} GiB of memory, and "
-                f"{usable_memory() / 2**30:.1f} GiB may be taken. A table metadata.csv whose file_name is "
-                "the path is read by the workers; --labels folders or --labels none disregards them"
-            )
-        return self._read_all(mode, encoding)
-
-    def _is_room(self, seen: _Sight) -> bool:
-        return seen.files * _MATCHED_BYTES <= usable_memory()
+        if room:
+            return self._read_all(mode, encoding)
+        form = "tables of another name, or COCO" if found == "table" else found.upper()
+        raise InvalidArgument(
+            f"{display(str(self.root))}: its labels are {form}, which are matched with all "
+            f"{seen.images:,} images at once: that takes some {needed / 2**30:.1f} GiB of memory, and "
+            f"{usable_memory() / 2**30:.1f} GiB may be taken. A table metadata.csv whose file_name is "
+            "the path is read by the workers; --labels folders or --labels none disregards them"
+        )
 
     def _read_all(self, mode: str, encoding: str | None) -> LabelPlan:
         """Read all labels here, as on one machine."""

@@ -64,7 +64,7 @@ def find_other_tables(
     Returns:
         Both in the order given; of the second kind by their names alone, with the reason why they are no use.
     """
-    candidates = [path for path in others if _may_be_table(path) and not is_table(path)]
+    candidates = [path for path in others if may_be_table(path) and not is_table(path)]
     # What Excel keeps beside a workbook that is open.
     candidates = [path for path in candidates if not path.name.startswith("~$")]
     candidates.sort(key=lambda path: not _LIKE_LABELS.search(path.name))
@@ -117,7 +117,8 @@ def _likeness(table: OtherTable) -> tuple[object, ...]:
     )
 
 
-def _may_be_table(path: Location) -> bool:
+def may_be_table(path: Location) -> bool:
+    """Tell by a file's name whether it is worth a look for labels."""
     suffix = path.suffix.lower()
     if suffix == ".txt":
         # A list of classes, a licence, one file of boxes for each image: what is called so is hardly a table.

@@ -71,7 +71,9 @@ async def create(wanted: NewCollection, response: Response, service: InjectedSer
 
     def act() -> Collection:
         model = usable_model(service, wanted.model)
-        return described_alone(service, service.database.create(wanted.name, model).info())
+        return described_alone(
+            service, service.database.create(wanted.name, model, index_name=wanted.index_name).info()
+        )
 
     made = await service.write_pool.run(act)
     response.headers["Location"] = f"/v1/collections/{quote(made.name, safe='')}"

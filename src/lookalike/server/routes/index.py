@@ -139,6 +139,7 @@ def _index(service: Service, collection: CollectionInfo, query: IndexQuery, prog
             exclude=outside,
             as_before=True,
             frames=query.frames,
+            index_name=query.index_name,
             progress=progress,
         )
     except LookalikeError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 # Kinds of jobs that write.
-_WRITING = ("index", "vector")
+_WRITING = ("index", "import", "vector")
 # Bytes that a vote takes while a job runs, and that all may take.
 _VOTE = 16
 _MOST_VOTES = 1 << 30

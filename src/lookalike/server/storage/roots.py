@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import unquote
 
 from lookalike.errors import ExtraMissing, SourceError, outcome
 from lookalike.file_names import readable
@@ -80,7 +81,7 @@ class Roots:
     def names(self, records: Iterable[Record]) -> list[str]:
         """Return the same of several, with one look at what was indexed."""
         named = self._now().named
-        return [marks_of(record).name or _below(uri_text(record.uri), named) for record in records]
+        return [marks_of(record).name or _below(_text(record.uri), named) for record in records]
 
     def open(self, collection: str, record: Record, *, compared: bool = False) -> BufferedReader:
         """Open the file or object of an image to read; the caller closes it.
@@ -171,6 +172,12 @@ def _is_path(place: Location) -> TypeGuard[Path]:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
+
+
+def _text(uri: str) -> str:
+    """Return what a URI names; of a file on another machine its path there."""
+    text = uri_text(uri)
+    return unquote(text) if text.startswith("file://") else text
 
 
 def _below(path: str, folders: Container[str]) -> str:

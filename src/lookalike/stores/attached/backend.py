@@ -95,7 +95,7 @@ class AttachedBackend:
         known = self.notes.all()
         found = known.get(same_name(name))
         if found is None:
-            raise CollectionNotFound(name, [each.name for each in known.values()])
+            raise CollectionNotFound(name, [each.name for each in known.values()], attached=True)
         return found
 
     def find(self, table: str) -> FoundTable:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from lookalike.errors import InvalidArgument
-from lookalike.stores.attached.json_paths import read_path, write_path
+from lookalike.stores.attached.json_paths import read_path, show_path, write_path
 from lookalike.stores.checks import ID_LENGTH
 from lookalike.types import ROW, Approximation, Record, Space, VectorInfo
 from lookalike.uris import place_uri
@@ -35,7 +35,7 @@ class Source:
         return () if self.path is None else read_path(self.path)
 
     def __str__(self) -> str:
-        return self.column if self.path is None else f"{self.column}:{self.path}"
+        return self.column if self.path is None else f"{self.column}:{show_path(self.steps)}"
 
 
 def read_source(text: str) -> Source:

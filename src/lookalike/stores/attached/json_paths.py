@@ -65,6 +65,19 @@ def write_path(steps: Sequence[Step]) -> str:
     )
 
 
+def show_path(steps: Sequence[Step]) -> str:
+    """Return a path as `write_path`, with names in any script as people read them."""
+    return "$" + "".join(
+        f".{_shown(step)}" if isinstance(step, str) else "[*]" if step is None else f"[{step:d}]"
+        for step in steps
+    )
+
+
+def _shown(name: str) -> str:
+    # A lone surrogate is in no text that can be written.
+    return json.dumps(name, ensure_ascii=any("\ud800" <= one <= "\udfff" for one in name))
+
+
 def values_at(document: object, steps: Sequence[Step]) -> list[Any]:
     """Return what is at a path in a JSON document, in order; nothing where it leads nowhere."""
     values = [document]

@@ -204,9 +204,5 @@ def _text_in(part: bytes) -> str | None:
     return part[4 : 4 + length].decode("utf-8", "replace") if length <= _INLINE else None
 
 
-def _bit_in(part: bytes, place: int) -> int:
-    return part[0] >> place & 1
-
-
 def _unpack(form: str) -> Callable[[bytes], int | float]:
     return lambda part: struct.unpack(form, part)[0]

@@ -48,7 +48,7 @@ from lookalike.stores.attached.foreign_vectors import (
     ZEROS,
     Counts,
 )
-from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE
+from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE, collection_name
 from lookalike.stores.id_table import IdTable
 from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
@@ -78,6 +78,8 @@ _VERIFIED = 8
 # The same model on another runtime is nearer than this; another model, or another preprocessing, is not.
 _ALIKE = 0.99
 _SHA_256 = re.compile("[0-9A-Fa-f]{64}")
+SENT_FOLDER = "file://sent/"
+"""The root of the machine that a file was sent from, as URIs name it (RFC 8089): no file here is below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,9 @@ class ImportOptions:
     dry_run: bool = False
     """Say what would be taken of the first rows, and write nothing."""
     max_pixels: int = MAX_PIXELS
+    sent: bool = False
+    """It came from another machine: paths in it are of that one, but for those below `base`, and nothing that
+    its rows name is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ def import_vectors(
         SpaceMismatch: the collection has other vectors.
         ModelNotFound, WeightsMissing, ExtraMissing: of the embedder, or of what reads the file.
     """
+    collection_name(name)
     table = open_table(path, options.ids, options.encoding)
     first = next(iter(table.open()), None)
     if first is None:
@@ -212,7 +218,8 @@ class _Import:
         self._rows = self._added = self._updated = self._unchanged = self._verified = 0
         self._similarity: float | None = None
         self._known: set[str] = set()
-        self._base = folder_uri(options.base or table.base)
+        base = SENT_FOLDER if options.sent and options.base is None else options.base or table.base
+        self._base = base if base == SENT_FOLDER else folder_uri(base)
 
     def close(self) -> None:
         """Give back what is on disk."""
@@ -435,13 +442,13 @@ class _Import:
         found = []
         for row, (place, (data, path)) in enumerate(zip(places, images, strict=True)):
             if columns.stamped and isinstance(place, str) and place:
-                found.append(place)
+                found.append(self._theirs(place))
                 continue
             written = place if isinstance(place, str) and place else None
             if written is None and data is None:
                 written = path
             if written is not None:
-                found.append(place_uri(written, self._base))
+                found.append(self._theirs(place_uri(written, self._base)))
             elif data is not None and self._options.pictures is not None:
                 found.append(file_uri(self._kept_picture(data)))
             else:
@@ -449,6 +456,13 @@ class _Import:
                 of = named if named is not None else str(block.start + row)
                 found.append(f"row:{quote(self._table.name, safe='')}/{of}")
         return found
+
+    def _theirs(self, uri: str) -> str:
+        """Return the URI of a picture as one of the machine that the file came from, unless it is of this."""
+        path = local_path(uri) if self._options.sent else None
+        if path is None or (uri.startswith(self._base) and ".." not in path.parts):
+            return uri
+        return SENT_FOLDER + uri.partition("://")[2].partition("/")[2]
 
     def _images(self, block: Block) -> list[tuple[bytes | None, str | None]]:
         """Return the bytes of each row's picture, and the path that stands beside them."""
@@ -512,7 +526,7 @@ class _Import:
                 stamp = (embedded[row].digest, embedded[row].size, embedded[row].modified_ns)
             elif data is not None:
                 stamp = (hashlib.sha256(data).hexdigest(), len(data), 0)
-            else:
+            elif not self._options.sent:
                 stamp = _stamp(uri)
             if stamp[0] is None and isinstance(digest, str) and _SHA_256.fullmatch(digest):
                 stamp = (digest.lower(), *stamp[1:])
@@ -569,7 +583,7 @@ class _Import:
         images = self._images(block)
         found: dict[int, Upload | Path] = {}
         for row in rows:
-            data, path = images[row][0], local_path(uris[row])
+            data, path = images[row][0], None if self._options.sent else local_path(uris[row])
             if data is not None:
                 found[row] = Upload(f"{self._table.name}, row {block.start + row}", data)
             elif path is not None and path.is_file():
