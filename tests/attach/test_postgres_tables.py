@@ -262,7 +262,9 @@ def test_who_may_only_read_attaches(
     url = parts._replace(netloc=f"{reader}:secret@{parts.netloc.rpartition('@')[2]}").geturl()
     try:
         with lookalike.open(url, cache=tmp_path) as database:
-            with pytest.raises(lookalike.TableNotFound, match="no table, view or column 'none'"):
+            with pytest.raises(
+                lookalike.TableNotFound, match=r"no table, view or column 'none': there are.*\.parts"
+            ):
                 database.attach("none", space="theirs")
             with pytest.raises(lookalike.StoreDenied, match="may not be read"):
                 database.attach("parts", space="theirs")
@@ -291,6 +293,7 @@ KINDS: dict[str, Callable[[NDArray[Any]], Any]] = {
     "jsonb": text,
     "json": text,
     "text": text,
+    "character varying": lambda one: text(one).strip("[]"),
     "bytea": lambda one: one.astype(np.float64).tobytes(),
 }
 
@@ -437,7 +440,8 @@ def test_a_table_that_its_owner_alters(owner: psycopg.Connection[Any], database:
     ):  # fmt: skip
         database.attach("t", space="theirs")
         owner.execute(change)
-        with pytest.raises(lookalike.StoreError, match=r"not any more what was attached .*: attach it again"):
+        told = r"not any more what was attached .*: attach it again|is gone, which collection 't' was made of"
+        with pytest.raises((lookalike.StoreError, lookalike.TableGone), match=told):
             database["t"].search(lookalike.RecordId("1"), k=1)
         assert {each.collection for each in database.check().findings} == {"t"}
         assert "lookalike detach t" in str(database.check().findings[0].todo)
