@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sqlite3
@@ -18,6 +19,7 @@ import lookalike
 from lookalike.cli import main
 from lookalike.server.settings import Settings
 from lookalike.stores.attached import kept_rows
+from lookalike.stores.batches import SCAN_BATCH, drawn_order
 from lookalike.stores.query import Query
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
@@ -546,6 +548,24 @@ def test_a_table_that_is_gone_is_told_and_can_be_detached(
         connection.execute("DROP TABLE items")
         connection.commit()
     assert "items is no collection any more" in said("detach", "items")
+
+
+def test_samples_are_drawn_where_ids_follow_one_another(tmp_path: Path) -> None:
+    """The first rows of a table are the oldest; our own ids are digests, and random as they are."""
+    count = 2 * SCAN_BATCH + 7
+    vectors = normalise(make_items(tmp_path / "shop.db", count))
+    with lookalike.open(f"sqlite:///{tmp_path}/shop.db", cache=tmp_path / "cache") as database:
+        database.attach("items", space="theirs")
+        ids = sorted(map(str, range(1, count + 1)))
+        drawn = sorted(ids, key=lambda one: hashlib.sha256(one.encode()).digest())
+        found = np.concatenate(list(database.store.scan_sample("items")))
+        assert found == pytest.approx(vectors[[int(one) - 1 for one in drawn]], abs=1e-6)
+        # Of the first ones as many are of the older half as of the newer.
+        assert 400 < sum(int(one) <= count // 2 for one in drawn[:1000]) < 600
+    digests = sorted(hashlib.sha256(one.encode()).hexdigest()[:32] for one in ids)
+    assert drawn_order(digests) == digests
+    assert drawn_order([*digests, "7"]) != [*digests, "7"]
+    assert drawn_order([]) == []
 
 
 def test_rows_are_named_as_their_pictures_are(
