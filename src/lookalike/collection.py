@@ -96,6 +96,9 @@ if TYPE_CHECKING:
 class Collection:
     """The handle of a collection, which need not be there yet; cheap, and threads may share it.
 
+    What people do most are its methods. The rest is in its parts: `records`, `vectors`, `corrections` and
+    `anomaly`.
+
     Every method may raise CollectionNotFound, where there is no collection of that name, and a StoreError.
     """
 
