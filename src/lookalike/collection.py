@@ -978,11 +978,12 @@ class Collection:
             InvalidArgument: no k, or one below 1.
             Unanswerable: too little to compare, or a network cannot be trained.
         """
+        from lookalike.comparison.compare import CompareOptions
         from lookalike.comparison.compared_collection import compare_collection
 
         return compare_collection(
-            self._spaces, self._models, self.name, by,
-            embedders=models, ks=ks, finetune=finetune, epochs=epochs, seed=seed, progress=progress,
+            self._spaces, self._models, self.name, by, CompareOptions(ks, seed=seed),
+            embedders=models, finetune=finetune, epochs=epochs, progress=progress,
         )  # fmt: skip
 
     # What it learns

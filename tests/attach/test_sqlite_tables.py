@@ -340,7 +340,7 @@ def test_tables_of_sqlite_vec(tmp_path: Path) -> None:
         assert database["그림"].record("5").fields["color"] == "new"
         agree([ask(database, "그림", vectors[:1])[0][:1]], [[("5", 1.0)]])
         by_sqlite_vec(file, 'DROP TABLE "그림"')
-        with pytest.raises(lookalike.StoreError, match="not any more what was attached"):
+        with pytest.raises(lookalike.TableGone, match="lookalike detach 그림"):
             database["그림"].info()
 
 
@@ -372,10 +372,18 @@ def test_tables_of_every_form(tmp_path: Path) -> None:
         owner.execute("INSERT INTO both SELECT 1, code, v FROM items")
         owner.execute("CREATE TABLE other (label TEXT, code TEXT NOT NULL UNIQUE, v BLOB)")
         owner.execute("INSERT INTO other SELECT price, code, v FROM items")
+        owner.execute("CREATE TABLE brackets (id INTEGER PRIMARY KEY, size TEXT, v TEXT)")
+        owner.executemany(
+            "INSERT INTO brackets VALUES (?, '3,4', ?)",
+            [(n, f"({', '.join(map(str, one.tolist()))})") for n, one in enumerate(vectors)],
+        )
         with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as database:
             with pytest.raises(lookalike.InvalidArgument, match=r"several columns together .a, b."):
                 database.attach("both", space="theirs")
             assert database.attach("other", space="theirs").attachment.id == "code"
+            assert dict(database.attach("brackets", space="theirs").attachment.fields).keys() == {"size"}
+            expected = [nearest(vectors[0], vectors, list(range(30)), 5)]
+            agree(ask(database, "brackets", vectors[:1]), expected)
             done = database.attach("items", space="theirs", writable=True)
             assert (done.attachment.vector, done.tally.records) == ("v", 30)
             assert [name for name, _ in done.attachment.fields] == ["price", "twice"]
