@@ -263,12 +263,16 @@ def _classify_films(
     return code
 
 
+# Begins the URI of what has no picture: a row of an attached table or of an import.
+_ROW = "row:"
+
+
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:
     """Return the prediction for one image as a JSON line."""
-    prediction = answer.prediction
+    prediction, text = answer.prediction, str(answer.path)
     return {
-        "path": str(answer.path),
-        "uri": full(answer.path).as_uri(),
+        "path": text,
+        "uri": text if text.startswith(_ROW) else full(answer.path).as_uri(),
         "by": by,
         "label": prediction.label,
         "share": prediction.share,
