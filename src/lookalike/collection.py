@@ -96,6 +96,9 @@ if TYPE_CHECKING:
 class Collection:
     """The handle of a collection, which need not be there yet; cheap, and threads may share it.
 
+    What people do most are its methods. The rest is in its parts: `records`, `vectors`, `corrections` and
+    `anomaly`.
+
     Every method may raise CollectionNotFound, where there is no collection of that name, and a StoreError.
     """
 
@@ -975,11 +978,12 @@ class Collection:
             InvalidArgument: no k, or one below 1.
             Unanswerable: too little to compare, or a network cannot be trained.
         """
+        from lookalike.comparison.compare import CompareOptions
         from lookalike.comparison.compared_collection import compare_collection
 
         return compare_collection(
-            self._spaces, self._models, self.name, by,
-            embedders=models, ks=ks, finetune=finetune, epochs=epochs, seed=seed, progress=progress,
+            self._spaces, self._models, self.name, by, CompareOptions(ks, seed=seed),
+            embedders=models, finetune=finetune, epochs=epochs, progress=progress,
         )  # fmt: skip
 
     # What it learns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sqlite3
@@ -18,6 +19,7 @@ import lookalike
 from lookalike.cli import main
 from lookalike.server.settings import Settings
 from lookalike.stores.attached import kept_rows
+from lookalike.stores.batches import SCAN_BATCH, drawn_order
 from lookalike.stores.query import Query
 from lookalike.testing.attached_tables import AttachedTableContract, MakeTable, Rows
 from lookalike.vectors.metric import normalise
@@ -338,7 +340,7 @@ def test_tables_of_sqlite_vec(tmp_path: Path) -> None:
         assert database["그림"].record("5").fields["color"] == "new"
         agree([ask(database, "그림", vectors[:1])[0][:1]], [[("5", 1.0)]])
         by_sqlite_vec(file, 'DROP TABLE "그림"')
-        with pytest.raises(lookalike.StoreError, match="not any more what was attached"):
+        with pytest.raises(lookalike.TableGone, match="lookalike detach 그림"):
             database["그림"].info()
 
 
@@ -370,10 +372,18 @@ def test_tables_of_every_form(tmp_path: Path) -> None:
         owner.execute("INSERT INTO both SELECT 1, code, v FROM items")
         owner.execute("CREATE TABLE other (label TEXT, code TEXT NOT NULL UNIQUE, v BLOB)")
         owner.execute("INSERT INTO other SELECT price, code, v FROM items")
+        owner.execute("CREATE TABLE brackets (id INTEGER PRIMARY KEY, size TEXT, v TEXT)")
+        owner.executemany(
+            "INSERT INTO brackets VALUES (?, '3,4', ?)",
+            [(n, f"({', '.join(map(str, one.tolist()))})") for n, one in enumerate(vectors)],
+        )
         with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as database:
             with pytest.raises(lookalike.InvalidArgument, match=r"several columns together .a, b."):
                 database.attach("both", space="theirs")
             assert database.attach("other", space="theirs").attachment.id == "code"
+            assert dict(database.attach("brackets", space="theirs").attachment.fields).keys() == {"size"}
+            expected = [nearest(vectors[0], vectors, list(range(30)), 5)]
+            agree(ask(database, "brackets", vectors[:1]), expected)
             done = database.attach("items", space="theirs", writable=True)
             assert (done.attachment.vector, done.tally.records) == ("v", 30)
             assert [name for name, _ in done.attachment.fields] == ["price", "twice"]
@@ -538,6 +548,24 @@ def test_a_table_that_is_gone_is_told_and_can_be_detached(
         connection.execute("DROP TABLE items")
         connection.commit()
     assert "items is no collection any more" in said("detach", "items")
+
+
+def test_samples_are_drawn_where_ids_follow_one_another(tmp_path: Path) -> None:
+    """The first rows of a table are the oldest; our own ids are digests, and random as they are."""
+    count = 2 * SCAN_BATCH + 7
+    vectors = normalise(make_items(tmp_path / "shop.db", count))
+    with lookalike.open(f"sqlite:///{tmp_path}/shop.db", cache=tmp_path / "cache") as database:
+        database.attach("items", space="theirs")
+        ids = sorted(map(str, range(1, count + 1)))
+        drawn = sorted(ids, key=lambda one: hashlib.sha256(one.encode()).digest())
+        found = np.concatenate(list(database.store.scan_sample("items")))
+        assert found == pytest.approx(vectors[[int(one) - 1 for one in drawn]], abs=1e-6)
+        # Of the first ones as many are of the older half as of the newer.
+        assert 400 < sum(int(one) <= count // 2 for one in drawn[:1000]) < 600
+    digests = sorted(hashlib.sha256(one.encode()).hexdigest()[:32] for one in ids)
+    assert drawn_order(digests) == digests
+    assert drawn_order([*digests, "7"]) != [*digests, "7"]
+    assert drawn_order([]) == []
 
 
 def test_rows_are_named_as_their_pictures_are(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lookalike.comparison.compare import EmbedderCandidate, compare
+from lookalike.comparison.compare import CompareOptions, EmbedderCandidate, compare
 from lookalike.comparison.comparison import paired_test
 from lookalike.database import Database
 from lookalike.embedders.feature_cache import FeatureCache
@@ -82,7 +82,9 @@ def test_every_embedder_metric_and_k_has_a_place_best_first(
     records: list[Record], embedders: dict[str, EmbedderCandidate]
 ) -> None:
     steps: list[tuple[int, int]] = []
-    found = compare(records, embedders, "label", ks=(1, 3), progress=lambda *step: steps.append(step))
+    found = compare(
+        records, embedders, "label", CompareOptions(ks=(1, 3)), progress=lambda *step: steps.append(step)
+    )
     assert {(one.model, one.metric, one.k) for one in found.places} == {
         (model, metric, k)
         for model in ("mean-colours", "corner")
@@ -100,7 +102,7 @@ def test_every_embedder_metric_and_k_has_a_place_best_first(
 def test_the_plain_metric_is_judged_on_the_same_folds(
     records: list[Record], embedders: dict[str, EmbedderCandidate]
 ) -> None:
-    found = compare(records, embedders, "label", ks=(1, 3))
+    found = compare(records, embedders, "label", CompareOptions(ks=(1, 3)))
     features = {
         name: np.stack([one.embedder.embed([_image(record)])[0] for record in records])
         for name, one in embedders.items()
@@ -133,7 +135,7 @@ def test_each_metric_is_fitted_once_a_fold_whatever_the_ks(
         return one
 
     monkeypatch.setattr("lookalike.comparison.compare.refit_with", counted)
-    compare(records, embedders, "label", ks=(1, 3, 5))
+    compare(records, embedders, "label", CompareOptions(ks=(1, 3, 5)))
     assert fits == 2 * 5 * [24]
 
 
@@ -155,9 +157,9 @@ def test_what_cannot_be_compared_is_one_line(
     records: list[Record], embedders: dict[str, EmbedderCandidate]
 ) -> None:
     with pytest.raises(InvalidArgument, match="at least 1"):
-        compare(records, embedders, "label", ks=(0, 1))
+        compare(records, embedders, "label", CompareOptions(ks=(0, 1)))
     with pytest.raises(InvalidArgument, match="needs a k"):
-        compare(records, embedders, "label", ks=())
+        compare(records, embedders, "label", CompareOptions(ks=()))
     with pytest.raises(InvalidArgument, match="needs a model"):
         compare(records, {}, "label")
     with pytest.raises(FieldNotFound):

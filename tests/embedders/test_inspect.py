@@ -71,34 +71,40 @@ def units(layer: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return mean, np.sqrt(variance)
 
 
-@pytest.mark.parametrize("number", range(len(CARD.groups)))
+@pytest.mark.parametrize("layer", INSPECTED)
+@pytest.mark.parametrize("side", [224, 448])
 def test_each_group_is_the_statistic_of_a_layer_that_it_is_said_to_be(
-    embedder: EfficientNetLite0Inspect, folder: Path, number: int
+    embedder: EfficientNetLite0Inspect, folder: Path, layer: str, side: int
 ) -> None:
-    resolution, rest = divmod(number, len(INSPECTED) * len(STATISTICS))
-    layer_number, statistic = divmod(rest, len(STATISTICS))
-    layer, side = INSPECTED[layer_number], (224, 448)[resolution]
+    first = ((side == 448) * len(INSPECTED) + INSPECTED.index(layer)) * len(STATISTICS)
+    groups = CARD.groups[first : first + len(STATISTICS)]
     image = Image.fromarray(picture(300, 400))
     pixels = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0))
     mean, deviation = units(layer)
+    plain = EfficientNetLite0(folder)
 
-    def measured(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        (maps,) = EfficientNetLite0(folder).layers(pixels[np.newaxis], [layer])
+    def inside(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        (maps,) = plain.layers(pixels[np.newaxis], [layer])
         border = max(1, (maps.shape[2] + 14) // 28)
-        inner = maps[0, :, border:-border, border:-border].astype(np.float64).reshape(maps.shape[1], -1)
-        if STATISTICS[statistic] == "mean":
+        return maps[0, :, border:-border, border:-border].astype(np.float64).reshape(maps.shape[1], -1)
+
+    def measured(inner: NDArray[np.float64], statistic: str) -> NDArray[np.float64]:
+        if statistic == "mean":
             value = (inner.mean(axis=1) - mean) / deviation
-        elif STATISTICS[statistic] == "maximum":
+        elif statistic == "maximum":
             value = (inner.max(axis=1) - mean) / (4 * deviation)
         else:
             value = np.log(inner.std(axis=1) / deviation + 0.05)
         return np.asarray(value)
 
-    expected = measured(pixels)
+    read = [inside(pixels)]
     if side == 224:
-        expected = (expected + measured(np.ascontiguousarray(pixels[:, ::-1]))) / 2
-    found = embedder.embed([image])[0, CARD.groups[number]] * np.sqrt(len(mean))
-    np.testing.assert_allclose(found, expected, atol=0.02, rtol=0.02)
+        read.append(inside(np.ascontiguousarray(pixels[:, ::-1])))
+    (features,) = embedder.embed([image])
+    for statistic, group in zip(STATISTICS, groups, strict=True):
+        expected = np.mean([measured(inner, statistic) for inner in read], axis=0)
+        found = features[group] * np.sqrt(len(mean))
+        np.testing.assert_allclose(found, expected, atol=0.02, rtol=0.02, err_msg=statistic)
 
 
 def test_the_groups_cover_all_columns_in_order() -> None:

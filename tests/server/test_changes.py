@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lookalike.ingest.snapshots import Snapshot
 from lookalike.server.caches import undo
 from lookalike.server.caches.undo import UndoCache
 from lookalike.server.settings import Settings
@@ -22,8 +27,8 @@ def whole(service: InProcess) -> tuple[list[Record], Vectors]:
     return service.database[COLLECTION].vectors.read()
 
 
-def post(service: InProcess, path: str, json: dict[str, Any] | None = None, *, status: int = 200) -> Any:
-    answer = service.client.post(f"{BASE}/{path}", json=json)
+def post(service: InProcess, path: str, query: dict[str, Any] | None = None, *, status: int = 200) -> Any:
+    answer = service.client.post(f"{BASE}/{path}", json=query)
     assert answer.status_code == status, answer.text
     return answer.json()
 
@@ -124,11 +129,39 @@ def test_an_added_picture_is_taken_out_again(
     assert kept() == []
 
 
+def test_records_count_what_they_take() -> None:
+    text = json.dumps({"boxes": [[n, n + 0.5, "a label"] for n in range(300)], "한국": "x" * 500})
+    for metadata in ("{}", text):
+        gc.collect()
+        tracemalloc.start()
+        records = [
+            Record(
+                f"{n:032x}",
+                f"file:///a/{n}.jpg",
+                f"{n:064x}",
+                {"label": f"{n} a"},
+                json.loads(metadata),
+                n,
+                n,
+            )
+            for n in range(1000, 1200)
+        ]
+        snapshot = Snapshot("parts", tuple(one.id for one in records), {one.id: one for one in records}, None)
+        taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert snapshot.nbytes() == pytest.approx(taken, rel=0.2)
+        assert snapshot.nbytes(records) == snapshot.nbytes()
+        assert (
+            snapshot.nbytes([replace(one, metadata=json.loads(metadata)) for one in records])
+            > snapshot.nbytes()
+        )
+
+
 def test_only_so_much_is_kept_and_for_so_long(service: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     handle, now, deleted = service.database[COLLECTION], [0.0], list[Path]()
     snapshot = handle.records.snapshot([one.id for one in handle.vectors.read()[0][:10]])
     changes = UndoCache(deleted.extend, lambda: now[0])
-    monkeypatch.setattr(undo, "MOST_BYTES", 2 * snapshot.nbytes)
+    monkeypatch.setattr(undo, "MOST_BYTES", 2 * snapshot.nbytes())
     names = [changes.put(snapshot, {}, [Path(f"{each}.jpg")]) for each in range(3)]
     assert deleted == [Path("0.jpg")]
     assert changes.take(names[0] or "", COLLECTION) is None
@@ -136,6 +169,6 @@ def test_only_so_much_is_kept_and_for_so_long(service: InProcess, monkeypatch: p
     assert changes.take(names[1] or "", COLLECTION) is not None
     now[0] = undo.SECONDS
     assert changes.take(names[2] or "", COLLECTION) is None
-    monkeypatch.setattr(undo, "MOST_BYTES", snapshot.nbytes - 1)
+    monkeypatch.setattr(undo, "MOST_BYTES", snapshot.nbytes() - 1)
     assert changes.put(snapshot, {}, [Path("3.jpg")]) is None
     assert deleted == [Path("0.jpg"), Path("2.jpg"), Path("3.jpg")]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from lookalike.server.settings import Settings
 from lookalike.types import Record
 from lookalike.uris import record_id, uri_text
 from tests.film_files import film
-from tests.service import InProcess
+from tests.service import InProcess, in_process
 
 MINE = "films"
 
@@ -116,6 +120,36 @@ def test_a_frame_behind_a_link_is_shown_and_its_film_is_not(
     link.symlink_to(tmp_path / "other.mp4")
     for what in ("/original", "/thumbnail", "/film"):
         assert service.client.get(address(one, what)).status_code == 403, what
+
+
+def test_frames_of_films_that_a_table_names_are_shown(root: Path, tmp_path: Path) -> None:
+    """Of the rows of others nobody has read the files: whatever lies there is meant."""
+    known = film(root / "b.mp4", codec="libx264", seconds=2)
+    frame = f"{known.as_uri()}#t=1"
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("CREATE TABLE clips (id INTEGER PRIMARY KEY, uri TEXT, v BLOB)")
+        row = np.ones(4, np.float32).tobytes()
+        connection.executemany(
+            "INSERT INTO clips VALUES (?, ?, ?)", [(1, frame, row), (2, f"{frame}.5", row)]
+        )
+        connection.commit()
+    url = f"sqlite:///{tmp_path}/shop.db"
+    with in_process(url, tmp_path / "cache", Settings(roots=(root,))) as service:
+        service.database.attach("clips", space="theirs")
+        place = "/v1/collections/clips/images/1"
+        data = known.read_bytes()
+        assert service.client.get(f"{place}/thumbnail").status_code == 200
+        original = service.client.get(f"{place}/original")
+        assert (original.status_code, original.headers["content-type"]) == (200, "image/jpeg")
+        whole = service.client.get(f"{place}/film")
+        assert (whole.status_code, whole.content) == (200, data)
+        assert "etag" not in whole.headers
+        part = service.client.get(f"{place}/film", headers={"Range": "bytes=-7"})
+        assert (part.status_code, part.content) == (206, data[-7:])
+        assert part.headers["content-range"] == f"bytes {len(data) - 7}-{len(data) - 1}/{len(data)}"
+        known.unlink()
+        for what in ("thumbnail", "original", "film"):
+            assert service.client.get(f"{place}/{what}").status_code == 404, what
 
 
 def test_a_film_that_changed_is_not_shown(service: InProcess, frames: dict[str, Record], root: Path) -> None:

@@ -812,3 +812,17 @@ def test_pictures_that_are_sent_are_compared_with_the_collection(
     many = [strangers[0]] * (service.service.settings.max_images + 1)
     assert "at most" in send(many, {}, 400)["detail"]
     assert send(strangers, {"new": {"label": ["local"]}}, 400)
+
+
+def test_a_name_for_an_index_is_of_elasticsearch_stores(
+    make_service: Callable[..., InProcess], tmp_path: Path
+) -> None:
+    service = make_service(roots=(save(tmp_path / "mine" / "a.png", 1).parent,))
+    named = {"name": "named", "model": "efficientnet-lite0", "index_name": "parts-index"}
+    answer = service.client.post("/v1/collections", json=named)
+    assert (answer.status_code, answer.json()["error"]) == (400, "InvalidArgument")
+    assert service.client.get("/v1/collections/named").status_code == 404
+    service.database.create("mine", "efficientnet-lite0")
+    job = ended(service, start(service, "indexings", {"index_name": "parts-index"}, "mine"))
+    assert (job["state"], job["problem"]["error"]) == ("failed", "InvalidArgument")
+    assert service.database["mine"].info().count == 0

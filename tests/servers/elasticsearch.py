@@ -84,6 +84,14 @@ class Node:
         """Host and port, as a URL has them."""
         return f"127.0.0.1:{self.port}"
 
+    def settings_to_join(self) -> dict[str, str]:
+        """Return the settings of a node that holds data in the cluster of this one, and is no master."""
+        return {
+            "cluster.name": f"lookalike-test-{self.port}",
+            "node.roles": "[data]",
+            "discovery.seed_hosts": f'["127.0.0.1:{self.transport_port}"]',
+        }
+
     def launch(self) -> None:
         """Start it; on the second call with the data that it had."""
         if os.geteuid() == 0:  # as root it refuses to run
@@ -283,9 +291,18 @@ def elasticsearch_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def elasticsearch_that_stops(elasticsearch_home: Path) -> Iterator[Node]:
-    """A node that tests kill, and start again; what they put there they name by prefixes of their own."""
+    """A node that tests kill, and start again; what they put there they name by prefixes of their own.
+
+    Another may join its cluster, see `Node.settings_to_join`, and leave it: it sees a kill at once.
+    """
+    settings = {
+        "discovery.type": "multi-node",
+        "cluster.initial_master_nodes": "[stopping]",
+        "cluster.fault_detection.follower_check.interval": "500ms",
+        "cluster.fault_detection.follower_check.timeout": "2s",
+    }
     try:
-        with running(elasticsearch_home, "stopping") as node:
+        with running(elasticsearch_home, "stopping", settings) as node:
             yield node
     except Unavailable as error:
         pytest.skip(f"Elasticsearch: {error}")

@@ -391,30 +391,15 @@ def test_a_put_that_is_killed_beside_a_whole_fit_is_named_and_the_next_index_com
         models.close()
 
 
-def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch_home: Path) -> None:
-    first = Node(
-        elasticsearch_home, "first", {"node.roles": "[master, data]", "discovery.type": "multi-node"}
-    )
-    second = Node(elasticsearch_home, "second", {"node.roles": "[data]", "discovery.type": "multi-node"})
-    for node in (first, second):
-        lines = (
-            "cluster.name: lookalike-test-two\n"
-            "cluster.initial_master_nodes: [first]\n"
-            f'discovery.seed_hosts: ["127.0.0.1:{first.transport_port}"]\n'
-            # So that the cluster sees a kill at once.
-            "cluster.fault_detection.follower_check.interval: 500ms\n"
-            "cluster.fault_detection.follower_check.timeout: 2s\n"
-        )
-        file = node.config / "elasticsearch.yml"
-        kept = [line for line in file.read_text().splitlines() if not line.startswith("cluster.name")]
-        if node is second:
-            lines = lines.replace("cluster.initial_master_nodes: [first]\n", "")
-        file.write_text("\n".join(kept) + "\n" + lines)
+def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(
+    elasticsearch_home: Path, elasticsearch_that_stops: Node
+) -> None:
+    first = elasticsearch_that_stops
+    second = Node(elasticsearch_home, "second", first.settings_to_join())
     try:
-        first.launch()
         second.launch()
         first.wait(nodes=2)
-        url = f"elasticsearch+http://{second.host},{first.host}/?shards=2&replicas=1"
+        url = f"elasticsearch+http://{second.host},{first.host}/?shards=2&replicas=1&prefix=falling"
         with open_store(url, timeout=60) as store, open_store(url, timeout=60) as searcher:
             store.create("parts", SPACE)
             ask(url, "GET", "/_cluster/health?wait_for_status=green&timeout=60s")
@@ -455,4 +440,3 @@ def test_a_node_that_falls_out_takes_nothing_that_was_acknowledged(elasticsearch
         pytest.skip(f"Elasticsearch: {error}")
     finally:
         second.kill()
-        first.kill()

@@ -21,7 +21,7 @@ from PIL import Image
 
 import torch
 from lookalike.comparison import compare as comparing
-from lookalike.comparison.compare import EmbedderCandidate, compare
+from lookalike.comparison.compare import CompareOptions, EmbedderCandidate, compare
 from lookalike.comparison.comparison import RankedCandidate
 from lookalike.comparison.finetuning import training
 from lookalike.comparison.finetuning.augmentation import draw_augmentation
@@ -125,8 +125,9 @@ def test_it_learns_what_the_neighbours_cannot_see(
 ) -> None:
     steps: list[tuple[int, int]] = []
     found = compare(
-        records, embedders, "label", networks=[NetworkCandidate(network, RECIPE)],
-        folder=tmp_path / "pictures", ks=(1,), folds=3, progress=lambda *step: steps.append(step),
+        records, embedders, "label", CompareOptions(ks=(1,), folds=3),
+        networks=[NetworkCandidate(network, RECIPE)],
+        folder=tmp_path / "pictures", progress=lambda *step: steps.append(step),
     )  # fmt: skip
     rank, place = trained_place(found.places)
     assert rank == 1
@@ -156,9 +157,8 @@ def test_a_coin_cannot_be_learned(
         records,
         embedders,
         "coin",
+        CompareOptions(ks=(1,), folds=3),
         networks=[NetworkCandidate(network, replace(RECIPE, epochs=8))],
-        ks=(1,),
-        folds=3,
     )
     # 60 fair coins are outside this range once in 2,000 times.
     assert 0.28 < trained_place(found.places)[1].accuracy < 0.72
@@ -208,8 +208,8 @@ def test_the_folds_are_those_of_the_neighbours(
         every,
         embedders,
         "label",
+        CompareOptions(seed=3),
         networks=2 * [NetworkCandidate(network, replace(RECIPE, epochs=1))],
-        seed=3,
     )
 
     assert len(drawn) == 4, "plain and fitted, for k = 1 and 5"
@@ -364,7 +364,9 @@ def test_what_cannot_be_read_is_left_out_for_all(
     (candidate,) = embedders.values()
     candidate.cache.put({digest: np.linspace(0.1, 1, 27, dtype=np.float32)})
     networks = [NetworkCandidate(network, replace(RECIPE, epochs=1))]
-    found = compare(moved, embedders, "label", networks=networks, folder=tmp_path, ks=(1,), folds=2)
+    found = compare(
+        moved, embedders, "label", CompareOptions(ks=(1,), folds=2), networks=networks, folder=tmp_path
+    )
     assert {place.images for place in found.places} == {17}
     assert {one.record.id: one.reason for one in found.left_out} == {
         moved[0].id: "cannot be read: No such file or directory",

@@ -384,6 +384,7 @@ def test_the_commands_work_on_what_was_imported(
 
     assert main(["classify", "id:r3", "--by", "kind", "--format", "jsonl"]) == 0
     answer = json.loads(capsys.readouterr().out)
+    assert answer["uri"] == "row:a.parquet/r3"
     directions = VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)
     nearest = np.argsort(-(directions @ directions[3]))[1:6]
     assert [each["fields"]["kind"] for each in answer["neighbours"]] == [LABELS[n] for n in nearest]

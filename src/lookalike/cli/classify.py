@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
+from lookalike.cli.classification_evidence import (
+    evidence_line,
+    explain_answers,
+    print_evidence,
+    score_anomalies,
+)
+from lookalike.cli.classified_by_names import classify_by_names
 from lookalike.cli.classified_films import print_film
 from lookalike.cli.messages import warn
 from lookalike.cli.options import (
@@ -28,9 +34,7 @@ from lookalike.cli.options import (
     where_option,
 )
 from lookalike.cli.output import (
-    OutputNames,
     approximation_line,
-    box_text,
     counted,
     neighbour_line,
     print_how_searched,
@@ -39,14 +43,12 @@ from lookalike.cli.output import (
     print_text,
     short_path,
     text_of,
-    verdict_text,
 )
 from lookalike.cli.progress_bar import progress_bar
-from lookalike.errors import InvalidArgument, StoreCorrupt, Unanswerable, WeightsMissing
+from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
-from lookalike.output_files import write_file
 from lookalike.search.expressions import ID_PREFIX
 from lookalike.search.query import Image, RecordId
 from lookalike.sources.frames import FramePath
@@ -54,12 +56,9 @@ from lookalike.sources.locations import full
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from lookalike.anomaly.scoring import Anomaly
     from lookalike.classification.classifier import Classified, Classifier
-    from lookalike.classification.explanation import Explanation
-    from lookalike.classification.zero_shot import Named
     from lookalike.collection import Collection
     from lookalike.evaluation.held_out_predictions import Ks
     from lookalike.sources.frames import Place
@@ -157,7 +156,7 @@ def classify(
             "folder",
             "conditions",
         )
-        return _classify_by_names(
+        return classify_by_names(
             settings, paths, labels, templates, model=model, collection=collection, max_pixels=max_pixels,
             form=form,
         )  # fmt: skip
@@ -184,9 +183,9 @@ def classify(
         if frames is not None:
             return _classify_films(handle, classifier, paths, frames, using, max_pixels, form, settings)
         asked = [_asked(path) for path in paths]
-        found = _explained(classifier.classify(asked), handle, classifier, folder, max_pixels)
+        found = explain_answers(classifier.classify(asked), handle, classifier, folder, max_pixels)
         for (answer, explained), anomaly in zip(
-            found, _scores(handle, paths, max_pixels, quiet=settings.quiet), strict=False
+            found, score_anomalies(handle, paths, max_pixels, quiet=settings.quiet), strict=False
         ):
             for each in (answer, explained):
                 if isinstance(each, Skipped):
@@ -204,10 +203,10 @@ def classify(
                 searched = {"approximation": approximation_line(answer.approximation)} if approximate else {}
                 judged = None if classifier.age is None else asdict(classifier.age)
                 line = _classified_line(answer, by) | {"judged": judged} | searched
-                print_line(line | _more_evidence(anomaly, explained))
+                print_line(line | evidence_line(anomaly, explained))
             else:
                 _print_classified(answer, by)
-                _print_more_evidence(anomaly, explained)
+                print_evidence(anomaly, explained)
     return code
 
 
@@ -217,21 +216,6 @@ def _asked(path: Place) -> Image | RecordId:
     if text.startswith(ID_PREFIX) and not os.path.lexists(text):
         return RecordId(text.removeprefix(ID_PREFIX))
     return Image(text)
-
-
-def _scores(
-    handle: Collection, paths: Sequence[Place], max_pixels: int, *, quiet: bool
-) -> Iterator[Anomaly | None]:
-    """Hold images against normal ones, where the collection knows what is normal: more evidence."""
-    if not handle.anomaly.is_fitted():
-        yield from repeat(None)
-    try:
-        scorer = handle.anomaly.scorer(max_pixels=max_pixels)
-    except (Unanswerable, WeightsMissing, StoreCorrupt) as error:
-        warn(f"not held against normal pictures: {error}", quiet=quiet)
-        yield from repeat(None)
-    for found in scorer.score(paths):
-        yield None if isinstance(found, Skipped) else found
 
 
 def _print_remarks(classifier: Classifier, form: str, *, quiet: bool) -> None:
@@ -279,82 +263,16 @@ def _classify_films(
     return code
 
 
-class _Explained(NamedTuple):
-    """An explanation, and the file that it was drawn into."""
-
-    found: Explanation
-    drawn: Path
-
-
-def _explained(
-    answers: Iterable[Classified | Skipped],
-    handle: Collection,
-    classifier: Classifier,
-    folder: Path | None,
-    max_pixels: int,
-) -> Iterator[tuple[Classified | Skipped, _Explained | Skipped | None]]:
-    """Explain answers, and draw the explanations into a folder; where there is none, nothing is explained."""
-    if folder is None:
-        yield from ((answer, None) for answer in answers)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    explainer, names = handle.explainer(classifier, max_pixels=max_pixels), OutputNames()
-    for answer in answers:
-        if isinstance(answer, Skipped):
-            yield answer, None
-            continue
-        found = explainer.explain(answer.path, answer)
-        if isinstance(found, Skipped):
-            yield answer, found
-            continue
-        drawn = folder / names.of(answer.path)
-        write_file(drawn, handle.overlay(answer.path, found, beside=True, max_pixels=max_pixels))
-        yield answer, _Explained(found, drawn)
-
-
-def _more_evidence(anomaly: Anomaly | None, explained: _Explained | Skipped | None) -> dict[str, object]:
-    """Return what else is known of an image as members of its JSON line."""
-    found: dict[str, object] = {} if anomaly is None else {"anomaly": anomaly.line()}
-    if isinstance(explained, _Explained):
-        found["explanation"] = explained.found.line() | {"overlay": str(explained.drawn)}
-    return found
-
-
-def _print_more_evidence(anomaly: Anomaly | None, explained: _Explained | Skipped | None) -> None:
-    """Print what else is known of an image."""
-    if isinstance(explained, _Explained):
-        _print_explanation(explained)
-    if anomaly is not None:
-        print_text(f"  held against normal pictures: {verdict_text(anomaly)}")
-
-
-def _print_explanation(explained: _Explained) -> None:
-    """Print which regions the voters lack, and which pair speaks most for the label."""
-    found, pair = explained.found, explained.found.pair
-    for each in found.left_out:
-        print_text(f"  not compared: {short_path(each.record.uri)}: {each.reason}")
-    for box in found.boxes[:3]:
-        print_text(f"  no voter has the like of {box_text(box)}")
-    if found.novelty_map is not None and not found.boxes:
-        print_text("  no region is more unlike the voters than they are unlike each other")
-    if pair is not None:
-        label, rival = text_of(found.label), text_of(found.runner_up)
-        print_text(f"  what speaks most for {label} and not {rival} is at {box_text(pair.region)};")
-        print_text(
-            f"  it is like {short_path(pair.voter.uri)} at {box_text(pair.voter_region)}: "
-            f"similarity {pair.similarity:.2f}, in images of {rival} at most {pair.runner_up_similarity:.2f}"
-        )
-    for remark in found.remarks:
-        print_text(f"  {remark}")
-    print_text(f"  {display(explained.drawn)}")
+# Begins the URI of what has no picture: a row of an attached table or of an import.
+_ROW = "row:"
 
 
 def _classified_line(answer: Classified, by: str) -> dict[str, object]:
     """Return the prediction for one image as a JSON line."""
-    prediction = answer.prediction
+    prediction, text = answer.prediction, str(answer.path)
     return {
-        "path": str(answer.path),
-        "uri": full(answer.path).as_uri(),
+        "path": text,
+        "uri": text if text.startswith(_ROW) else full(answer.path).as_uri(),
         "by": by,
         "label": prediction.label,
         "share": prediction.share,
@@ -436,70 +354,3 @@ def _refuse_beside(option: str, *names: str) -> None:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and source == click.core.ParameterSource.COMMANDLINE:
             raise InvalidArgument(f"{parameter.opts[-1]} says nothing beside {option}")
-
-
-def _classify_by_names(
-    settings: Settings,
-    paths: Sequence[Place],
-    labels: str,
-    templates: Sequence[str],
-    *,
-    model: str | None,
-    collection: str,
-    max_pixels: int,
-    form: str,
-) -> int:
-    """Print the labels whose names fit each image best.
-
-    Args:
-        settings: the global options.
-        paths: images.
-        labels: their names, with commas between them.
-        templates: texts with `{}` where the label goes; empty: those of `zero_shot`.
-        model: the embedder; None: that of the collection, if it is there.
-        collection: its name.
-        max_pixels: images with more pixels are skipped.
-        form: table or jsonl.
-
-    Returns:
-        The exit code.
-    """
-    names = [label.strip() for label in labels.split(",") if label.strip()]
-    code = 0
-    with settings.open() as database:
-        classifier = database[collection].zero_shot(
-            names, templates=templates, model=model, max_pixels=max_pixels
-        )
-        if classifier.vocabulary is not None:
-            warn(classifier.vocabulary, quiet=settings.quiet)
-        found = classifier.classify(paths)
-        for answer in found:
-            if isinstance(answer, Skipped):
-                warn(f"{answer.path}: {answer.reason}", quiet=settings.quiet)
-                code = 1
-            elif form == "jsonl":
-                print_line(_named_line(answer, classifier.model))
-            else:
-                _print_named(answer)
-    return code
-
-
-def _named_line(answer: Named, model: str) -> dict[str, object]:
-    label, share, _ = answer.labels[0]
-    return {
-        "path": str(answer.path),
-        "uri": full(answer.path).as_uri(),
-        "model": model,
-        "label": label,
-        "share": share,
-        "labels": [
-            {"label": label, "share": share, "similarity": similarity}
-            for label, share, similarity in answer.labels
-        ],
-    }
-
-
-def _print_named(answer: Named) -> None:
-    label, share, _ = answer.labels[0]
-    print_text(f"{display(answer.path)}: {text_of(label)} (share {share:.4f}, not calibrated)")
-    print_table(("label", "share", "similarity"), answer.labels)

@@ -64,17 +64,29 @@ class EmbedderCandidate:
     """Ranges of its features' columns that belong together."""
 
 
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """How candidates are compared."""
+
+    ks: Sequence[int] = (1, 5)
+    """Numbers of neighbours that vote, each at least 1."""
+    folds: int = FOLDS
+    seed: int = 0
+    """Of the drawing of folds, and of what is drawn in training."""
+
+
+_USUAL = CompareOptions()
+
+
 def compare(
     records: Sequence[Record],
     embedders: Mapping[str, EmbedderCandidate],
     by: str,
+    options: CompareOptions = _USUAL,
     *,
     networks: Sequence[NetworkCandidate] = (),
     levels: Range = AUTO,
     folder: Path | None = None,
-    ks: Sequence[int] = (1, 5),
-    folds: int = FOLDS,
-    seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:
     """Rank embedders × metrics × k, and networks that are trained, by cross-validation.
@@ -87,12 +99,10 @@ def compare(
         records: all records of a collection.
         embedders: the embedders, by name; at least one.
         by: the field that holds the label.
+        options: how.
         networks: networks to train.
         levels: by which their pictures are decoded; an embedder has its own.
         folder: where their pictures lie meanwhile; None: where temporary files do.
-        ks: numbers of neighbours that vote, each at least 1.
-        folds: how many.
-        seed: of their drawing, and of what is drawn in training.
         progress: called with steps done and steps to do.
 
     Returns:
@@ -104,6 +114,7 @@ def compare(
         FieldNotFound: no record has the field.
         Unanswerable: too little to compare, or a network cannot be trained.
     """
+    ks, folds, seed = options.ks, options.folds, options.seed
     if not ks or min(ks) < 1:
         raise InvalidArgument("k must be at least 1" if ks else "compare needs a k")
     if not embedders:

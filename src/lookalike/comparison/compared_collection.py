@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lookalike.comparison.compare import EmbedderCandidate, compare
+from lookalike.comparison.compare import CompareOptions, EmbedderCandidate, compare
 from lookalike.comparison.finetuning.predictions import open_network_candidates
 from lookalike.comparison.finetuning.recipe import Recipe
 from lookalike.embedders.ranged import ranged_name, split_name
@@ -28,12 +28,11 @@ def compare_collection(
     models: Models,
     name: str,
     by: str,
+    options: CompareOptions,
     *,
     embedders: Sequence[str] = (),
-    ks: Sequence[int] = (1, 5),
     finetune: Sequence[str] = (),
     epochs: int | None = None,
-    seed: int = 0,
     progress: Progress = silent,
 ) -> Comparison:
     """Rank embedders, metrics and k on a collection's images, and networks that are trained: see `compare`.
@@ -43,11 +42,10 @@ def compare_collection(
         models: open the embedders.
         name: the collection.
         by: the field that holds the label, as people write it.
+        options: how.
         embedders: names; none: all that are part of lookalike.
-        ks: numbers of neighbours that vote.
         finetune: networks to be trained in the same folds, timm:NAME.
         epochs: that they are trained for at most; None: the recipe's.
-        seed: of the folds, and of what is drawn in training.
         progress: called with steps done and steps to do.
     """
     # Before anything is asked or computed: they need packages and weights that may not be here.
@@ -59,8 +57,8 @@ def compare_collection(
     candidates = _open_candidates(models, embedders, levels)
     records, _ = spaces.read_plain(collection)
     return compare(
-        records, candidates, kept_name(by, collection),
-        networks=networks, levels=levels, folder=models.cache, ks=ks, seed=seed, progress=progress,
+        records, candidates, kept_name(by, collection), options,
+        networks=networks, levels=levels, folder=models.cache, progress=progress,
     )  # fmt: skip
 
 

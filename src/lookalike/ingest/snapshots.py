@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from lookalike.errors import SpaceMismatch
 from lookalike.ingest.record_writer import RecordWriter
-from lookalike.types import PLAIN_METRIC
+from lookalike.types import PLAIN_METRIC, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lookalike.stores.store import Store
-    from lookalike.types import Record, Space, Vectors
+    from lookalike.types import Space, Vectors
 
 _BATCH = 1000
 
@@ -36,11 +37,14 @@ class Snapshot:
         records = {one: self.records[one] for one in ids}
         return Snapshot(self.collection, tuple(records), records, None)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the vectors, and about those of the records."""
+    def nbytes(self, others: Iterable[Record] = ()) -> int:
+        """Return the bytes that vectors and records take in memory.
+
+        Args:
+            others: records that are kept beside these; what they share is counted once.
+        """
         rows = 0 if self.vectors is None else sum(each.nbytes for each in self.vectors.values())
-        return rows + 2_000 * len(self.ids)
+        return rows + _held_bytes([self.ids, dict(self.records), *others])
 
 
 class Restored(NamedTuple):
@@ -49,6 +53,26 @@ class Restored(NamedTuple):
     restored: int
     left: int
     """Records that somebody else has changed since, and that stay as they are now."""
+
+
+def _held_bytes(values: list[object]) -> int:
+    """Return the bytes of values and of all that is in them, each object once."""
+    seen: set[int] = set()
+    count = 0
+    while values:
+        one = values.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        count += sys.getsizeof(one)
+        if isinstance(one, dict):
+            values += one
+            values += one.values()
+        elif isinstance(one, list | tuple):
+            values += one
+        elif isinstance(one, Record):
+            values += (one.id, one.uri, one.digest, one.fields, one.metadata, one.size, one.modified_ns)
+    return count
 
 
 def take_snapshot(store: Store, name: str, ids: Iterable[str], *, labels_only: bool = False) -> Snapshot:

@@ -66,7 +66,7 @@ class Thumbnails:
             sample = todo[:: max(1, len(todo) // _SAMPLE)]
             tried = [
                 made
-                for made in pool.map(lambda record: _pictures(record, sizes, self.levels), sample)
+                for made in pool.map(lambda record: _pictures(record, sizes, self.levels, {}), sample)
                 if made[0]
             ]
             wanted = sizes[-1]
@@ -75,9 +75,9 @@ class Thumbnails:
                 if mean * len(todo) <= budget:
                     wanted = size
                     break
-            for record, (made, reason) in zip(
-                todo, pool.map(lambda record: _pictures(record, [wanted], self.levels), todo), strict=True
-            ):
+            seen: dict[str, list[str]] = {}
+            found = pool.map(lambda record: _pictures(record, [wanted], self.levels, seen), todo)
+            for record, (made, reason) in zip(todo, found, strict=True):
                 if made and len(made[0]) <= budget:
                     self.pictures[record.id] = made[0]
                     budget -= len(made[0])
@@ -101,20 +101,32 @@ class Thumbnails:
             self.pictures[key] = base64.b64encode(made).decode()
 
 
-def _pictures(record: Record, sizes: Sequence[int], levels: Range) -> tuple[list[str], str]:
-    """Return the picture of a record in several sizes, the largest first; or none and the reason."""
+def _pictures(
+    record: Record, sizes: Sequence[int], levels: Range, seen: dict[str, list[str]]
+) -> tuple[list[str], str]:
+    """Return the picture of a record in several sizes, the largest first; or none and the reason.
+
+    Args:
+        record: whose picture.
+        sizes: of the longer side in pixels.
+        levels: by which pictures of more than 8 bits are shown.
+        seen: gets the pictures by the digest of their file, and gives them for copies of it.
+    """
     path = readable_location(record.uri)
     if path is None:
         return [], "it is no file on this machine"
     try:
         data = content(path, MAX_BYTES).data
-        if not record.is_file(hashlib.sha256(data).hexdigest()):
+        digest = hashlib.sha256(data).hexdigest()
+        if not record.is_file(digest):
             return [], "its file has changed since it was indexed"
-        made = thumbnails(data, str(path), sizes, quality=_QUALITY, levels=levels)
+        if digest not in seen:
+            made = thumbnails(data, str(path), sizes, quality=_QUALITY, levels=levels)
+            seen[digest] = [base64.b64encode(each).decode() for each in made]
     except UnusableImage as error:
         return [], error.reason
     except OSError as error:
         return [], f"cannot be read: {error.strerror or display(str(error))}"
     except ValueError:  # a name that no file can have, in a store made elsewhere
         return [], "cannot be read: no such file"
-    return [base64.b64encode(each).decode() for each in made], ""
+    return seen[digest], ""

@@ -47,7 +47,7 @@ FALSE_ALARM = 0.01
 """By default one text in a hundred whose thing is not there finds something."""
 
 SAMPLE = 10_000
-"""Images that are looked at; the first by id are a random sample, as ids are digests."""
+"""Images that are looked at, drawn at random."""
 
 LEAST = 10
 """Fewer images have no spread that could be told."""
@@ -132,7 +132,7 @@ def read_sample(batches: Iterable[Vectors]) -> Vectors:
     """Return the first vectors of a collection, at most `SAMPLE`.
 
     Args:
-        batches: the collection's vectors, in order of id.
+        batches: the collection's vectors, in a random order.
 
     Raises:
         Unanswerable: they are too few to say anything.

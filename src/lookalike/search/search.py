@@ -285,9 +285,7 @@ def _sample(asked: _Asked, collection: CollectionInfo, vector: VectorInfo, dimen
     Raises:
         SpaceMismatch: they have another dimension: a fit has exchanged them meanwhile.
     """
-    sample = read_sample(
-        vectors for _, vectors in asked.spaces.store.scan(collection.name, using=vector.name)
-    )
+    sample = read_sample(asked.spaces.store.scan_sample(collection.name, using=vector.name))
     if sample.shape[1] != dimension:
         raise SpaceMismatch(collection.name, f"{sample.shape[1]} dimensions", str(vector.space))
     return sample

@@ -37,7 +37,7 @@ def measure_recall(
 
     Args:
         kind: what the index is.
-        ids: of records of the collection: the first by id, which are digests, are a random sample.
+        ids: of records of the collection, drawn at random.
         vectors: theirs, float32 of shape (ids, dimension).
         batches: all records with their vectors, read once, in place of an exact search for each of `ids`.
         search: answers a query.

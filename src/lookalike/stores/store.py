@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,7 @@ from lookalike.errors import (
     StoreForeign,
     VectorNotFound,
 )
-from lookalike.stores.batches import SCAN_BATCH, chunks
+from lookalike.stores.batches import SCAN_BATCH, chunks, drawn_order
 from lookalike.stores.checks import (
     check_k,
     check_records,
@@ -454,6 +453,19 @@ class Store:
         for records, vectors in self._batches(name, where, lambda entry: [entry.ready(using)]):
             yield records, vectors[0]
 
+    def scan_sample(self, name: str, *, using: str | None = None) -> Iterator[Vectors]:
+        """Yield the vectors of all records in a random order that is the same each time, as `scan` does.
+
+        Args:
+            name: the collection.
+            using: name of the vector; None for the default.
+
+        Raises:
+            VectorNotFound: no ready vector has that name, or it is dropped meanwhile.
+        """
+        for _, vectors in self._batches(name, None, lambda entry: [entry.ready(using)], drawn=True):
+            yield vectors[0]
+
     def scan_records(self, name: str, where: Where | None = None) -> Iterator[list[Record]]:
         """Yield all matching records as `scan` does, and read no vector."""
         for records, _ in self._batches(name, where, lambda _: []):
@@ -484,10 +496,17 @@ class Store:
             yield records, dict(zip(wanted, vectors, strict=True))
 
     def _batches(
-        self, name: str, where: Where | None, choose: Callable[[Entry], list[VectorEntry]]
+        self,
+        name: str,
+        where: Where | None,
+        choose: Callable[[Entry], list[VectorEntry]],
+        *,
+        drawn: bool = False,
     ) -> Iterator[tuple[list[Record], list[Vectors]]]:
-        """Yield matching records with the chosen vectors of each, in order of id."""
+        """Yield matching records with the chosen vectors of each, in order of id, or of `drawn_order`."""
         entry, ids = self._of(name).matching(name, where)
+        if drawn:
+            ids = drawn_order(ids)
         chosen = [one.info.space for one in choose(entry)]
 
         def again(entry: Entry) -> list[VectorEntry]:
@@ -503,6 +522,10 @@ class Store:
                 there = {str(row[0]) for row in rows.records}
                 self.damage.note(name, [Fault(one, None, LOST_RECORD) for one in some if one not in there])
             batch = self._sound(name, rows, again(rows.entry), where if unchanged else None)
+            if drawn:
+                places = {one: place for place, one in enumerate(some)}
+                order = sorted(range(len(batch[0])), key=lambda row: places[batch[0][row].id])
+                batch = [batch[0][row] for row in order], [each[order] for each in batch[1]]
             if batch[0]:
                 yield batch
 
@@ -651,15 +674,13 @@ class Store:
         return measured
 
     def _measured(self, name: str, built: BuiltIndex) -> Approximation:
-        """Return what an index finds of the neighbours of the first records by id."""
+        """Return what an index finds of the neighbours of some records, which are drawn."""
 
         def choose(entry: Entry) -> VectorEntry:
             return _kept(entry, built.vector.info.space)
 
         _, ids = self._of(name).matching(name, None)
-        if self._of(name) is not self._backend:  # ids of others follow one another, ours are digests
-            ids.sort(key=lambda one: hashlib.sha256(one.encode()).digest())
-        rows = self._of(name).read(name, ids[:QUERIES], lambda entry: [choose(entry)])
+        rows = self._of(name).read(name, drawn_order(ids)[:QUERIES], lambda entry: [choose(entry)])
         if rows is None or not rows.vectors[0]:
             raise CollectionEmpty(built.entry.name)
         places, vectors, _ = sound_vectors(rows.vectors[0], built.vector.info.space.dimension)

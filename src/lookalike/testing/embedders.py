@@ -173,7 +173,7 @@ class EmbedderContract:
         np.testing.assert_array_equal(first, copy)
 
     def test_four_threads_get_what_one_gets(self, embedder: Embedder) -> None:
-        images = [picture(180, 220, seed) for seed in range(24)]
+        images = [picture(180, 220, seed) for seed in range(12)]
         alone = [embed(embedder, [image])[0] for image in images]
         with ThreadPoolExecutor(4) as threads:
             for found, expected in zip(

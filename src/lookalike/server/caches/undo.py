@@ -33,6 +33,8 @@ class Change:
     files: Sequence[Path] = ()
     """Of removed pictures that had been added: deleted when this can no longer be undone."""
     until: float = 0.0
+    nbytes: int = 0
+    """Of both."""
 
 
 class UndoCache:
@@ -55,10 +57,11 @@ class UndoCache:
     def put(self, before: Snapshot, after: Mapping[str, Record], files: Sequence[Path] = ()) -> str | None:
         """Keep a change, and return what it is undone by; None where it is too large to be kept."""
         identity = None
-        if before.nbytes <= MOST_BYTES:
+        nbytes = before.nbytes(after.values())
+        if nbytes <= MOST_BYTES:
             identity = secrets.token_hex(8)
             with self._lock:
-                self._changes[identity] = Change(before, after, files, self._timer() + SECONDS)
+                self._changes[identity] = Change(before, after, files, self._timer() + SECONDS, nbytes)
         else:
             self._delete(files)
         self._forget()
@@ -80,13 +83,13 @@ class UndoCache:
     def _forget(self, *, everything: bool = False) -> None:
         gone = []
         with self._lock:
-            held = sum(change.before.nbytes for change in self._changes.values())
+            held = sum(change.nbytes for change in self._changes.values())
             while self._changes:
                 first = next(iter(self._changes.values()))
                 if not everything and held <= MOST_BYTES and first.until > self._timer():
                     break
                 self._changes.popitem(last=False)
-                held -= first.before.nbytes
+                held -= first.nbytes
                 gone.append(first)
         for change in gone:
             if change.files:

@@ -164,24 +164,24 @@ async def film(
     if kind is None:
         raise Refused(404, "this image is no frame of a film")
     # Nobody reads a whole film for its digest: the time of its last change stands for it, as with `index`.
-    headers = {"ETag": f'"{record.size}-{record.modified_ns}"', "Cache-Control": _CACHED}
+    headers = _cached(record, f"{record.size}-{record.modified_ns}")
     if unchanged := not_modified(if_none_match, headers):
         return unchanged
-    file = await service.image_pool.run(lambda: _open_film(service, collection.name, record))
+    file, size = await service.image_pool.run(lambda: _open_film(service, collection.name, record))
     headers |= {
         "Accept-Ranges": "bytes",
         "Content-Disposition": disposition(service.roots.name(record).rpartition("#")[0], kind.suffix),
         "X-Content-Type-Options": "nosniff",
     }
-    start, end = _part(wanted, record.size)
-    if start >= record.size:
+    start, end = _part(wanted, size)
+    if start >= size:
         file.close()
-        headers["Content-Range"] = f"bytes */{record.size}"
+        headers["Content-Range"] = f"bytes */{size}"
         return Response(status_code=416, headers=headers)
     headers["Content-Length"] = str(end - start)
-    if wanted is None or (start, end) == (0, record.size):
+    if wanted is None or (start, end) == (0, size):
         return _File(file, end - start, headers, kind.media_type)
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{record.size}"
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     file.seek(start)
     return _File(file, end - start, headers, kind.media_type, 206)
 
@@ -295,20 +295,26 @@ def read_image(service: Service, collection: str, record: Record) -> Upload | Un
 
 def _open_film(
     service: Service, collection: str, record: Record, *, compared: bool = False
-) -> BufferedReader:
-    """Open the film of a frame; the caller closes it, and compares it as `Roots.open` says.
+) -> tuple[BufferedReader, int]:
+    """Open the film of a frame, and return it with its bytes; the caller closes it.
+
+    Args:
+        service: that is asked.
+        collection: its name.
+        record: of the frame.
+        compared: see `Roots.open`.
 
     Raises:
         Refused: it is not to be read here, is gone, or has changed since it was indexed.
     """
     with ExitStack() as opened:
         file = opened.enter_context(service.roots.open(collection, record, compared=compared))
-        _check_size(file, record)
+        size, _ = _check_size(file, record)
         found = file.raw.status if isinstance(file.raw, ObjectFile) else os.fstat(file.fileno())
-        if file_time(found) != record.modified_ns:
+        if record.size and file_time(found) != record.modified_ns:  # a row of others says of neither
             raise _changed()
         opened.pop_all()
-    return file
+    return file, size
 
 
 def _frame(service: Service, collection: str, record: Record) -> bytes:
@@ -318,9 +324,10 @@ def _frame(service: Service, collection: str, record: Record) -> bytes:
         Refused: its film is not to be read here, is gone, or has changed since it was indexed.
         UnusableImage: it cannot be decoded.
     """
-    with _open_film(service, collection, record, compared=True) as file:
+    file, _ = _open_film(service, collection, record, compared=True)
+    with file:
         picture = _frame_of(file, record, service.roots.name(record))
-    if hashlib.sha256(picture).hexdigest() != record.digest:
+    if not record.is_file(hashlib.sha256(picture).hexdigest()):
         raise _changed()
     return picture
 

@@ -366,7 +366,7 @@ class AttachedBackend:
         """Return which rows of attached tables are no records, and what else is to be known of them."""
         found = []
         for each in self.notes.all().values():
-            with suppress(StoreError):  # whoever reads its records says why that cannot be
+            with suppress(StoreError, TableGone):  # whoever reads its records says why that cannot be
                 found += [
                     StructureFault(
                         each.name,

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from lookalike.types import Vectors
 
-Written: TypeAlias = Literal["float16", "float32", "float64", "int8", "json", "npy", "numbers"]
-"""How a vector is written: little-endian numbers in bytes, a JSON list, what `numpy.save` writes, or as the
-database has numbers."""
+Written: TypeAlias = Literal["float16", "float32", "float64", "int8", "json", "npy", "numbers", "text"]
+"""How a vector is written: little-endian numbers in bytes, a JSON list, what `numpy.save` writes, as the
+database has numbers, or as text with commas between the numbers, in brackets of any kind or none."""
 
 TYPES: dict[str, str] = {"float32": "<f4", "float64": "<f8", "float16": "<f2"}
 """NumPy's names of those in bytes, the usual one first."""
@@ -31,6 +31,8 @@ TYPES: dict[str, str] = {"float32": "<f4", "float64": "<f8", "float16": "<f2"}
 LONGEST = 1 << 17
 """Bytes of a vector, at most: 16,384 numbers of 8 bytes. What is longer is a picture, and not looked at."""
 
+_BRACKETS = "[]{}() \t\r\n"
+_LEAST = 8  # numbers of a text that is no list: fewer may be a size, or the corners of a box
 _NPY = b"\x93NUMPY"  # numpy.lib.format
 
 NO_VECTOR = "no vector (NULL)"
@@ -113,6 +115,8 @@ def _numbers(content: object, written: Written) -> NDArray[Any] | None:
     try:
         if written == "npy":
             found = np.load(io.BytesIO(content), allow_pickle=False) if isinstance(content, bytes) else None
+        elif written == "text":
+            found = json.loads(f"[{content.strip(_BRACKETS)}]") if isinstance(content, str) else None
         else:
             found = json.loads(content) if isinstance(content, str | bytes) else content
         numbers = np.array(found, np.float64)
@@ -149,6 +153,10 @@ def vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
         lengths = [len(one) for one in lists if all(isinstance(number, int | float) for number in one)]
         if lengths and 2 * len(lengths) >= len(values) and max(lengths) > 1:
             return max(sorted(set(lengths)), key=lengths.count), "json"
+    if values and all(isinstance(value, str) for value in values):
+        lengths = [len(one) for value in values if (one := _numbers(value, "text")) is not None]
+        if lengths and 2 * len(lengths) >= len(values) and max(lengths) >= _LEAST:
+            return max(sorted(set(lengths)), key=lengths.count), "text"
     return None, "float32"
 
 

@@ -121,7 +121,8 @@ class PostgresKeptTable:
         statement = SQL("SELECT {}, {} FROM {} AS t WHERE true").format(
             self._rows.text_id(), self._content(), self._rows.table
         )
-        return self._decoded(self._rows.asked(statement, keys, binary=True))
+        ids = [str(row_id(key)) for key in keys]
+        return self._decoded(self._rows.asked(statement, ids, binary=True))
 
     def _content(self) -> Composed:
         """Return the vector as it is read."""

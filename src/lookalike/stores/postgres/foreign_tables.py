@@ -95,7 +95,7 @@ def _find(connection: Connection, names: Sequence[str], written: str) -> FoundTa
     ).fetchall()
     if not rows:
         known = connection.execute(
-            "SELECT DISTINCT format('%%I.%%I', n.nspname, c.relname) FROM pg_catalog.pg_attribute a"
+            "SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_attribute a"
             " JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n"
             " ON n.oid = c.relnamespace JOIN pg_catalog.pg_type y ON y.oid = a.atttypid"
             " WHERE y.typname IN ('vector', 'halfvec', '_float4', '_float8')"
