@@ -71,7 +71,9 @@ async function unreadable(form) {
   for (const each of form?.values() ?? []) {
     if (!(each instanceof File)) continue;
     try {
-      await each.slice(0, 1).arrayBuffer();
+      const reader = each.stream().getReader();
+      await reader.read();
+      await reader.cancel();
     } catch {
       return each;
     }
