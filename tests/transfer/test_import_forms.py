@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bz2
 import gzip
+import io
 import json
 import lzma
 from collections.abc import Callable
@@ -74,6 +75,13 @@ def in_parquet(vectors: Any) -> Write:
     return write
 
 
+def saved(row: NDArray[Any]) -> bytes:
+    """What `numpy.save` writes."""
+    stream = io.BytesIO()
+    np.save(stream, row)
+    return stream.getvalue()
+
+
 def in_csv(cell: Callable[[list[float]], str], separator: str = ",") -> Write:
     def write(folder: Path) -> Path:
         table = pd.DataFrame({"id": NAMES, "label": LABELS, "embedding": [cell(row) for row in LISTS]})
@@ -96,6 +104,7 @@ def in_csv(cell: Callable[[list[float]], str], separator: str = ",") -> Write:
             in_parquet(pa.array([row.astype(kind).tobytes() for row in VECTORS]))
             for kind in ("f2", "f4", "f8")
         ),
+        in_parquet(pa.array([saved(row) for row in VECTORS])),
         in_csv(str),
         in_csv(lambda row: " ".join(map(str, row))),
         in_csv(lambda row: ", ".join(map(str, row)), ";"),
