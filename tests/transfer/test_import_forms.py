@@ -191,6 +191,23 @@ def test_a_text_is_read_as_programs_write_it(tmp_path: Path, write: Write) -> No
     check(write(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "labels"),
+    [
+        ("gb18030", ("表面划痕", "边缘裂纹", "合格产品")),
+        ("cp932", ("表面のキズ", "ひび割れ", "良品です")),
+        ("cp1252", ("größere Risse", "Oberfläche", "in Ordnung")),
+    ],
+)
+def test_an_encoding_is_guessed_as_that_of_labels_is(
+    tmp_path: Path, encoding: str, labels: tuple[str, ...]
+) -> None:
+    named = [labels[n % 3] for n in range(COUNT)]
+    rows = [{**row, "label": label} for row, label in zip(ROWS, named, strict=True)]
+    content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    check(text("a.jsonl", content, encoding)(tmp_path), labels=named)
+
+
 def test_rows_without_labels_have_none(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "a.csv", VECTORS, delimiter=",")
     check(tmp_path / "a.csv", names=None, labels=None)
