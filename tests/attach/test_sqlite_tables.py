@@ -8,12 +8,14 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import lookalike
 from lookalike.cli import main
@@ -372,18 +374,24 @@ def test_tables_of_every_form(tmp_path: Path) -> None:
         owner.execute("INSERT INTO both SELECT 1, code, v FROM items")
         owner.execute("CREATE TABLE other (label TEXT, code TEXT NOT NULL UNIQUE, v BLOB)")
         owner.execute("INSERT INTO other SELECT price, code, v FROM items")
-        owner.execute("CREATE TABLE brackets (id INTEGER PRIMARY KEY, size TEXT, v TEXT)")
-        owner.executemany(
-            "INSERT INTO brackets VALUES (?, '3,4', ?)",
-            [(n, f"({', '.join(map(str, one.tolist()))})") for n, one in enumerate(vectors)],
+        written: tuple[tuple[str, Callable[[NDArray[np.float32]], str]], ...] = (
+            ("brackets", lambda one: f"({', '.join(map(str, one.tolist()))})"),
+            ("printed", str),
         )
+        for table, text in written:
+            owner.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, size TEXT, v TEXT)")
+            owner.executemany(
+                f"INSERT INTO {table} VALUES (?, '3,4', ?)",
+                [(n, text(one)) for n, one in enumerate(vectors)],
+            )
         with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as database:
             with pytest.raises(lookalike.InvalidArgument, match=r"several columns together .a, b."):
                 database.attach("both", space="theirs")
             assert database.attach("other", space="theirs").attachment.id == "code"
-            assert dict(database.attach("brackets", space="theirs").attachment.fields).keys() == {"size"}
             expected = [nearest(vectors[0], vectors, list(range(30)), 5)]
-            agree(ask(database, "brackets", vectors[:1]), expected)
+            for table, _ in written:
+                assert dict(database.attach(table, space="theirs").attachment.fields).keys() == {"size"}
+                agree(ask(database, table, vectors[:1]), expected)
             done = database.attach("items", space="theirs", writable=True)
             assert (done.attachment.vector, done.tally.records) == ("v", 30)
             assert [name for name, _ in done.attachment.fields] == ["price", "twice"]

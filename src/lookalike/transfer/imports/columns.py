@@ -18,7 +18,8 @@ from lookalike.stores.attached.description import Source, read_source
 from lookalike.stores.attached.foreign_vectors import TYPES, vector_form
 from lookalike.stores.attached.json_paths import document_in, write_path
 from lookalike.transfer.exports.columns import CONFIDENCE, OWN, PREDICTED, VECTOR
-from lookalike.transfer.imports.vector_cells import FEWEST, is_cut_off, is_vector
+from lookalike.transfer.imports.vector_cells import is_cut_off, is_vector
+from lookalike.vectors.written_vectors import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -15,7 +15,8 @@ from lookalike.sources.files import SUFFIXES
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
 from lookalike.transfer.imports.table import Table
 from lookalike.transfer.imports.text_files import find_encoding, open_text
-from lookalike.transfer.imports.vector_cells import FEWEST, is_vector
+from lookalike.transfer.imports.vector_cells import is_vector
+from lookalike.vectors.written_vectors import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

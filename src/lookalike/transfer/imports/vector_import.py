@@ -40,15 +40,14 @@ from lookalike.stores.attached.description import row_id
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NO_VECTOR,
-    NOT_FINITE,
     NOT_UNIT,
     OTHER_DIMENSION,
     SAME_ID,
     UNREADABLE,
-    ZEROS,
     Counts,
+    usable,
 )
-from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE, collection_name
+from lookalike.stores.checks import ID_LENGTH, collection_name
 from lookalike.stores.id_table import IdTable
 from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
@@ -410,29 +409,24 @@ class _Import:
         dimension: int,
     ) -> tuple[list[int], Features]:
         """Return the places of those whose vector can be used, and these vectors, of length 1."""
-        kept, numbers = [], []
-        for place, (row, vector) in enumerate(zip(rows, vectors, strict=True)):
-            reason = None
+        reasons: dict[int, str] = {}
+        numbers: dict[int, NDArray[np.float32]] = {}
+        for place, vector in enumerate(vectors):
             if vector is None:
-                reason = NO_VECTOR
+                reasons[place] = NO_VECTOR
             elif isinstance(vector, str):
-                reason = UNREADABLE.format("numbers")
+                reasons[place] = UNREADABLE.format("numbers")
             elif len(vector) != dimension:
-                reason = OTHER_DIMENSION.format(dimension)
-            elif not np.isfinite(vector).all():
-                reason = NOT_FINITE
-            elif not vector.any():
-                reason = ZEROS
-            if reason is not None:
-                self._left_out.add(reason, names[row][1])
-            elif isinstance(vector, np.ndarray):
-                kept.append(place)
-                numbers.append(vector)
-        matrix = np.array(numbers, np.float32).reshape(len(kept), dimension)
-        lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-        for place in np.flatnonzero(np.abs(lengths - 1) > LENGTH_TOLERANCE).tolist():
-            self._counted.add(NOT_UNIT, names[rows[kept[place]]][1])
-        return kept, unit_rows(matrix)
+                reasons[place] = OTHER_DIMENSION.format(dimension)
+            else:
+                numbers[place] = vector
+        matrix = np.array(list(numbers.values()), np.float32).reshape(len(numbers), dimension)
+        found = usable(matrix, list(numbers), reasons)
+        for place in sorted(found.reasons):
+            self._left_out.add(found.reasons[place], names[rows[place]][1])
+        for place in found.not_unit:
+            self._counted.add(NOT_UNIT, names[rows[place]][1])
+        return found.rows, unit_rows(matrix[np.isin(list(numbers), found.rows)])
 
     def _uris(self, block: Block, ids: Sequence[str | None] | None) -> list[str]:
         """Return where the picture of each row is, or a name for the row."""
