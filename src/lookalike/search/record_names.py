@@ -29,8 +29,8 @@ def find_named(
     """Return the ids of the records that each image may be, sorted; none where there is none.
 
     An id, or the path or URI that an id is made of, is looked up. What that does not find, such as a row of
-    an attached table, is looked for among the URIs of all records: as a path, as the table has it, or below
-    one of the folders.
+    an attached table, is looked for among the URIs of all records: as a path, as the table has it, or, where
+    no file of that path is there, below one of the folders.
 
     Args:
         store: with the collection.
@@ -74,7 +74,9 @@ def _uris(image: str, folders: Sequence[str]) -> set[str]:
     frame = named_frame(image)
     if frame is not None:
         return {frame_uri(film, seconds_text(frame[1])) for film in _uris(frame[0], folders)}
-    return {_uri(image), *(place_uri(image, folder) for folder in (None, *folders))}
+    # Of what lies here, that is meant, and not its namesake elsewhere.
+    others = () if os.path.lexists(image) else folders
+    return {_uri(image), *(place_uri(image, folder) for folder in (None, *others))}
 
 
 def _uri(image: str) -> str:

@@ -19,7 +19,7 @@ from lookalike.server.elastic.questions import as_object, unwrapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lookalike.server.elastic.questions import Picked
+    from lookalike.server.elastic.questions import AskedDocument
 
     Resolve = Callable[[str], str]
     """Returns the name that the server knows an index by, or refuses it."""
@@ -124,18 +124,24 @@ def passed_count(body: Any, build: Build) -> dict[str, Any]:
     return {name: _query(part, build, 0) for name, part in given.items()}
 
 
-def passed_documents(asked: Sequence[tuple[str, str, Picked]]) -> dict[str, Any]:
-    """Return the body that asks for documents by their indexes and ids, each with what is shown of it."""
+def passed_documents(asked: Sequence[AskedDocument], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body that asks for documents.
+
+    Args:
+        asked: which.
+        keys: what the server calls their indexes.
+    """
     return {
         "docs": [
             {
-                "_index": index,
-                "_id": identity,
-                "_source": {"includes": shown.includes, "excludes": shown.excludes}
-                if shown.wanted
+                "_index": keys[each.index_name],
+                "_id": each.identity,
+                "_source": {"includes": each.source.includes, "excludes": each.source.excludes}
+                if each.source.wanted
                 else False,
+                **({} if each.routing is None else {"routing": each.routing}),
             }
-            for index, identity, shown in asked
+            for each in asked
         ]
     }
 

@@ -54,6 +54,16 @@ class Picked(NamedTuple):
     excludes: tuple[str, ...] = ()
 
 
+class AskedDocument(NamedTuple):
+    """One of the documents that are asked for at once."""
+
+    index_name: str
+    identity: str
+    source: Picked
+    routing: str | None
+    """By which a server finds the shard; None: the id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Knn:
     """The part `knn` of a search."""
@@ -155,8 +165,8 @@ def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def read_mget(body: Any, index: str | None, params: Mapping[str, str]) -> list[tuple[str, str, Picked]]:
-    """Read which documents are asked for at once: the index, the id and what is shown of each.
+def read_mget(body: Any, index: str | None, params: Mapping[str, str]) -> list[AskedDocument]:
+    """Read which documents are asked for at once.
 
     Raises:
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
@@ -174,7 +184,10 @@ def read_mget(body: Any, index: str | None, params: Mapping[str, str]) -> list[t
             raise InvalidArgument("[mget] each document names its index")
         if not isinstance(identity, str | int) or isinstance(identity, bool):
             raise InvalidArgument("[mget] each document has an _id")
-        asked.append((named, str(identity), read_source(said, params)))
+        routing = said.get("routing")
+        if not isinstance(routing, str | None):
+            raise InvalidArgument("[routing] is a text")
+        asked.append(AskedDocument(named, str(identity), read_source(said, params), routing))
     if not asked or len(asked) > MOST_HITS:
         raise InvalidArgument(f"[mget] asks for 1 to {MOST_HITS:,} documents")
     return asked

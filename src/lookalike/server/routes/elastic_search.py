@@ -226,17 +226,14 @@ async def documents_of(index: str, request: Request, service: InjectedService) -
 async def _documents(request: Request, service: Service, index: str | None) -> Response:
     params = _params(request)
     asked = read_mget(read_json(await request.body()), index, params)
-    known = {
-        named: _only(await _indexes(service, named)) for named in dict.fromkeys(each[0] for each in asked)
-    }
-    keys = {named: one.key for named, one in known.items() if one.key is not None}
+    named = dict.fromkeys(each.index_name for each in asked)
+    known = {name: _only(await _indexes(service, name)) for name in named}
+    keys = {name: one.key for name, one in known.items() if one.key is not None}
     if keys:
-        body = forwarding.passed_documents(
-            [(keys[named], identity, shown) for named, identity, shown in asked]
-        )
+        body = forwarding.passed_documents(asked, keys)
         others = {name: value for name, value in params.items() if not name.startswith("_source")}
         return await _pass_on(service, [], "_mget", forwarding.text(body), others)
-    collections = {named: service.database[one.collection] for named, one in known.items()}
+    collections = {name: service.database[one.collection] for name, one in known.items()}
     answer = await service.store_pool.run(lambda: answers.documents_of(collections, asked))
     return _json(answers.filtered(answer, params.get("filter_path")))
 

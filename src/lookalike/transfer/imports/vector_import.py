@@ -53,7 +53,7 @@ from lookalike.transfer.exports.columns import mixed_value
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns, with_later
 from lookalike.transfer.imports.folders import open_table
 from lookalike.types import OWN_KEY, ROW, Record, Skipped, Space
-from lookalike.uris import file_uri, local_path, place_uri, record_id
+from lookalike.uris import file_uri, frame_uri, local_path, place_uri, record_id, split_frame
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
@@ -454,7 +454,9 @@ class _Import:
         path = local_path(uri) if self._options.sent else None
         if path is None or (uri.startswith(self._base) and ".." not in path.parts):
             return uri
-        return SENT_FOLDER + uri.partition("://")[2].partition("/")[2]
+        frame = split_frame(uri)
+        sent = SENT_FOLDER + file_uri(path).removeprefix("file:///")
+        return sent if frame is None else frame_uri(sent, frame[1])
 
     def _images(self, block: Block) -> list[tuple[bytes | None, str | None]]:
         """Return the bytes of each row's picture, and the path that stands beside them."""
