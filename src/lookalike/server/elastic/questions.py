@@ -36,7 +36,8 @@ _NEUTRAL = (
     "max_concurrent_shard_requests", "pre_filter_shard_size", "preference", "pretty", "realtime",
     "request_cache", "search_type", "timeout", "typed_keys",
 )  # fmt: skip
-_OF_SOURCE = ("_source", "_source_includes", "_source_excludes")
+OF_SOURCE = ("_source", "_source_includes", "_source_excludes")
+"""The parameters that say what of `_source` is wanted."""
 
 
 class Built(NamedTuple):
@@ -104,7 +105,7 @@ def read_search(body: Any, params: Mapping[str, str]) -> SearchQuestion:
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
     """
     body = unwrapped(as_object("search", body))
-    check_params(params, ("size", "from", "track_total_hits", "rest_total_hits_as_int", *_OF_SOURCE))
+    check_params(params, ("size", "from", "track_total_hits", "rest_total_hits_as_int", *OF_SOURCE))
     check_known("search", body, _BODY)
     if "knn" in body and "query" in body:
         raise InvalidArgument(
@@ -172,7 +173,7 @@ def read_mget(body: Any, index: str | None, params: Mapping[str, str]) -> list[A
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
     """
     body = as_object("mget", body)
-    check_params(params, (*_OF_SOURCE, "routing"))
+    check_params(params, (*OF_SOURCE, "routing"))
     check_known("mget", body, ("docs", "ids"))
     listed = body.get("docs", [{"_id": each} for each in _listed("ids", body.get("ids", []))])
     asked = []
