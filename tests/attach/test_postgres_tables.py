@@ -285,6 +285,23 @@ def test_who_may_only_read_attaches(
         owner.execute(SQL("DROP ROLE {}").format(Identifier(reader)))
 
 
+def test_a_row_that_is_no_record_is_not_removed_with_one(
+    database: lookalike.Database, owner: psycopg.Connection[Any]
+) -> None:
+    """Nor where another of the ids is not there, so that as many rows would go as ids are named."""
+    owner.execute("CREATE TABLE twice (code text, v vector(8))")
+    with owner.cursor() as cursor:
+        rows = [(code, text(one)) for code, one in zip("aab", numbers(3), strict=True)]
+        cursor.executemany("INSERT INTO twice VALUES (%s, %s)", rows)
+    database.attach(
+        f'"{SCHEMA.replace(chr(34), 2 * chr(34))}".twice', id="code", space="theirs", writable=True
+    )
+    with pytest.raises(lookalike.Unanswerable, match="several rows have one of these ids"):
+        database["twice"].remove(["a", "none"])
+    assert database["twice"].remove(["b", "none"]) == 1
+    assert owner.execute("SELECT count(*) FROM twice").fetchone() == (2,)
+
+
 ODD = ("NULL", "'{}'", "'{1,2,3}'", "'{0,0,0,0,0,0,0,0}'", "'{1,NULL,3,4,5,6,7,8}'", "'{NaN,2,3,4,5,6,7,8}'")
 KINDS: dict[str, Callable[[NDArray[Any]], Any]] = {
     "real[]": lambda one: one.tolist(),

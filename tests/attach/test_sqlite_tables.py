@@ -8,12 +8,14 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import lookalike
 from lookalike.cli import main
@@ -372,18 +374,24 @@ def test_tables_of_every_form(tmp_path: Path) -> None:
         owner.execute("INSERT INTO both SELECT 1, code, v FROM items")
         owner.execute("CREATE TABLE other (label TEXT, code TEXT NOT NULL UNIQUE, v BLOB)")
         owner.execute("INSERT INTO other SELECT price, code, v FROM items")
-        owner.execute("CREATE TABLE brackets (id INTEGER PRIMARY KEY, size TEXT, v TEXT)")
-        owner.executemany(
-            "INSERT INTO brackets VALUES (?, '3,4', ?)",
-            [(n, f"({', '.join(map(str, one.tolist()))})") for n, one in enumerate(vectors)],
+        written: tuple[tuple[str, Callable[[NDArray[np.float32]], str]], ...] = (
+            ("brackets", lambda one: f"({', '.join(map(str, one.tolist()))})"),
+            ("printed", str),
         )
+        for table, text in written:
+            owner.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, size TEXT, v TEXT)")
+            owner.executemany(
+                f"INSERT INTO {table} VALUES (?, '3,4', ?)",
+                [(n, text(one)) for n, one in enumerate(vectors)],
+            )
         with lookalike.open(f"sqlite:///{file}", cache=tmp_path / "cache") as database:
             with pytest.raises(lookalike.InvalidArgument, match=r"several columns together .a, b."):
                 database.attach("both", space="theirs")
             assert database.attach("other", space="theirs").attachment.id == "code"
-            assert dict(database.attach("brackets", space="theirs").attachment.fields).keys() == {"size"}
             expected = [nearest(vectors[0], vectors, list(range(30)), 5)]
-            agree(ask(database, "brackets", vectors[:1]), expected)
+            for table, _ in written:
+                assert dict(database.attach(table, space="theirs").attachment.fields).keys() == {"size"}
+                agree(ask(database, table, vectors[:1]), expected)
             done = database.attach("items", space="theirs", writable=True)
             assert (done.attachment.vector, done.tally.records) == ("v", 30)
             assert [name for name, _ in done.attachment.fields] == ["price", "twice"]
@@ -614,6 +622,13 @@ def test_rows_are_named_as_their_pictures_are(
         )
         said("detach", "goods")
     said("attach", "goods", "--space", "theirs", "--writable", "--base", str(tmp_path / "pictures"))
+    # What lies here is meant, and not what is called so in the folder of pictures.
+    for name in ("a", "other/a"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.jpg").touch()
+    monkeypatch.chdir(tmp_path / "other")
+    assert "not in collection 'goods': a/1.jpg" in said("delete", "goods", "a/1.jpg", "a/2.jpg", code=2)
+    monkeypatch.chdir(tmp_path / "pictures")
     assert "2 records deleted" in said("delete", "goods", "a/1.jpg", "id:7")
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
         left = [identity for (identity,) in connection.execute("SELECT id FROM goods ORDER BY id")]
@@ -621,6 +636,31 @@ def test_rows_are_named_as_their_pictures_are(
     table = tmp_path / "right.csv"
     table.write_text("picture,kind\na/0 탱크.jpg,y\n", encoding="utf-8")
     assert "1 put right" in said("label", "--from", str(table), "-c", "goods")
+
+
+def test_rows_of_one_picture_are_told_apart_in_tables(tmp_path: Path) -> None:
+    """A table names them by their ids; what several are called, is none of them."""
+    for base in (None, str(tmp_path)):
+        places = ["b.jpg", "b.jpg", "2", "f.mp4#t=1", "f.mp4#t=2", "c.jpg"]
+        path = tmp_path / f"{base is None}.db"
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, place TEXT, kind TEXT, v BLOB)")
+            rows = [(place, "x", one.tobytes()) for place, one in zip(places, numbers(6), strict=True)]
+            connection.executemany("INSERT INTO t VALUES (NULL, ?, ?, ?)", rows)
+            connection.commit()
+        table = tmp_path / "right.csv"
+        with lookalike.open(f"sqlite:///{path}", cache=tmp_path / "cache") as database:
+            database.attach("t", path="place", space="theirs", writable=True, base=base)
+            for said_of_them, found, skipped in (
+                (["b.jpg,y", "c.jpg,z"], {"6": "z"}, 1),
+                (["1,p", "4,q", "5,r", "9,s"], {"1": "p", "4": "q", "5": "r"}, 1),
+                (["f.mp4#t=1,q", "f.mp4,r", "f.mp4#t=7,s", "c.jpg,z"], {"4": "q", "6": "z"}, 2),
+                (["2,y", "c.jpg,z"], {"6": "z"}, 1),
+            ):
+                table.write_text("\n".join(["picture,kind", *said_of_them]), encoding="utf-8")
+                said = database["t"].corrections.read(table)
+                assert {one.id: one.fields["kind"] for one in said.corrections} == found
+                assert len(said.skipped) == skipped, said.skipped
 
 
 def test_what_is_no_json_is_not_written_over(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from lookalike.errors import InvalidArgument
 from lookalike.server.app import make_app
 from lookalike.server.auth.keys import new_key
 from lookalike.server.elastic import answers
-from lookalike.server.elastic.forwarding import passed_header, passed_search
+from lookalike.server.elastic.forwarding import passed_documents, passed_header, passed_search
+from lookalike.server.elastic.questions import read_mget
 from lookalike.server.settings import Settings
 from tests.documents import blocks
 from tests.listening import listening
@@ -283,6 +284,15 @@ def test_a_document_is_found_by_its_id(clients: dict[str, elasticsearch.Elastics
         for other in ("*", SECRET):
             with pytest.raises(elasticsearch.ApiError, match=r"patterns and _all|no such index"):
                 es.mget(docs=[{"_index": other, "_id": "1"}])
+
+
+def test_the_shard_of_a_document_is_asked_for_as_it_came() -> None:
+    """An index of others may have its documents by another routing than by their ids."""
+    body = {"docs": [{"_id": "1", "routing": "x", "_source": False}, {"_id": "2"}]}
+    assert passed_documents(read_mget(body, "theirs", {}), {"theirs": "key"})["docs"] == [
+        {"_index": "key", "_id": "1", "_source": False, "routing": "x"},
+        {"_index": "key", "_id": "2", "_source": {"includes": (), "excludes": ()}},
+    ]
 
 
 @pytest.mark.parametrize("store", ["sqlite", "elasticsearch"])

@@ -139,6 +139,11 @@ def test_frames_of_films_that_a_table_names_are_shown(root: Path, tmp_path: Path
         place = "/v1/collections/clips/images/1"
         data = known.read_bytes()
         assert service.client.get(f"{place}/thumbnail").status_code == 200
+        # Its digest says nothing of which moment of the film it is.
+        shown = service.client.get(f"{place}/thumbnail").content
+        with closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+            connection.execute("UPDATE clips SET uri = ? WHERE id = 1", (frame.replace("#t=1", "#t=0"),))
+        assert service.client.get(f"{place}/thumbnail").content != shown
         original = service.client.get(f"{place}/original")
         assert (original.status_code, original.headers["content-type"]) == (200, "image/jpeg")
         whole = service.client.get(f"{place}/film")

@@ -116,10 +116,11 @@ def test_nothing_that_rows_name_is_opened(make_service: Callable[..., InProcess]
     places = [
         str(secret), file_uri(secret), f"file://localhost{secret}", "../secret.png", "/etc/passwd",
         f"{file_uri(root)}/../secret.png", "s3://bucket/a.png", "http://127.0.0.1:9/a.png",
+        f"file:{secret}", f"file:{root}/a.png#t=1",
     ]  # fmt: skip
     rows = [
         {"id": f"{n}", "path": place, "embedding": row.tolist()}
-        for n, (place, row) in enumerate(zip(places, random_vectors(8, 5, 1), strict=True))
+        for n, (place, row) in enumerate(zip(places, random_vectors(10, 5, 1), strict=True))
     ]
     for query in ({}, {"folder": {"root": "root", "path": ""}}):
         imported(service, ("x.parquet", as_parquet(rows)), {"space": "theirs", **query})
@@ -130,6 +131,7 @@ def test_nothing_that_rows_name_is_opened(make_service: Callable[..., InProcess]
                 assert answer.status_code in (403, 404), one.uri
                 assert str(tmp_path) not in answer.text
             assert one.uri.startswith(("file://sent/", "s3:", "http:")), one.uri
+            assert one.uri.partition("#")[0].endswith((".png", "/passwd")), one.uri
         assert str(tmp_path) not in service.client.post("/v1/collections/goods/browse", json={}).text
     # What lies below a folder that the service lets clients name is shown, and not what links there lead to.
     rows = [{**row, "path": path} for row, path in zip(rows, ["a.png", "out.png"], strict=False)]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from lookalike.server.sockets import accept_all
 from tests.service import COLLECTION, Server, until
 
 Start = Callable[..., Server]
@@ -114,6 +115,37 @@ def test_whoever_is_let_in_is_answered_up_to_the_last(start_server: Start) -> No
             each.result()
     assert {line for mine in answers for line in mine} == {b"HTTP/1.1 200 OK\r\n"}
     assert server.process.wait(30) == 0
+
+
+class _LastMoment(socket.socket):
+    """A socket to which somebody comes just when nobody waits any more."""
+
+    late: socket.socket
+    let_in: bool
+
+    def accept(self) -> tuple[socket.socket, object]:
+        try:
+            return super().accept()
+        except BlockingIOError:
+            self.late = socket.socket()
+            self.late.setblocking(False)
+            self.late.connect_ex(self.getsockname())
+            # Over the loopback who is let in is let in at once: TCP_ESTABLISHED of linux/tcp.h.
+            self.let_in = self.late.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b"\x01"
+            raise
+
+
+def test_who_comes_at_the_last_moment_is_not_let_in_and_thrown_out() -> None:
+    with _LastMoment() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        with socket.create_connection(listening.getsockname()) as early:
+            (accepted,) = accept_all([listening])
+            with accepted, listening.late:
+                assert not listening.let_in
+                accepted.sendall(b"let in")
+                assert early.recv(100) == b"let in"
 
 
 def test_after_the_signal_nobody_is_let_in(start_server: Start) -> None:

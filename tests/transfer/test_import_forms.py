@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import bz2
 import gzip
+import io
 import json
 import lzma
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from pyarrow import parquet
 import lookalike
 from lookalike import InvalidArgument
 from lookalike.cli import main
+from lookalike.stores.attached.attaching import place_column
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns
 from lookalike.transfer.imports.folders import open_table
 from lookalike.transfer.imports.table import Table
@@ -74,6 +76,13 @@ def in_parquet(vectors: Any) -> Write:
     return write
 
 
+def saved(row: NDArray[Any]) -> bytes:
+    """What `numpy.save` writes."""
+    stream = io.BytesIO()
+    np.save(stream, row)
+    return stream.getvalue()
+
+
 def in_csv(cell: Callable[[list[float]], str], separator: str = ",") -> Write:
     def write(folder: Path) -> Path:
         table = pd.DataFrame({"id": NAMES, "label": LABELS, "embedding": [cell(row) for row in LISTS]})
@@ -96,6 +105,7 @@ def in_csv(cell: Callable[[list[float]], str], separator: str = ",") -> Write:
             in_parquet(pa.array([row.astype(kind).tobytes() for row in VECTORS]))
             for kind in ("f2", "f4", "f8")
         ),
+        in_parquet(pa.array([saved(row) for row in VECTORS])),
         in_csv(str),
         in_csv(lambda row: " ".join(map(str, row))),
         in_csv(lambda row: ", ".join(map(str, row)), ";"),
@@ -180,6 +190,32 @@ POINTS = [{"id": row["id"], "payload": {"label": row["label"]}, "vector": row["e
 )
 def test_a_text_is_read_as_programs_write_it(tmp_path: Path, write: Write) -> None:
     check(write(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "labels"),
+    [
+        ("gb18030", ("表面划痕", "边缘裂纹", "合格产品")),
+        ("cp932", ("表面のキズ", "ひび割れ", "良品です")),
+        ("cp1252", ("größere Risse", "Oberfläche", "in Ordnung")),
+    ],
+)
+def test_an_encoding_is_guessed_as_that_of_labels_is(
+    tmp_path: Path, encoding: str, labels: tuple[str, ...]
+) -> None:
+    named = [labels[n % 3] for n in range(COUNT)]
+    rows = [{**row, "label": label} for row, label in zip(ROWS, named, strict=True)]
+    content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    check(text("a.jsonl", content, encoding)(tmp_path), labels=named)
+
+
+@pytest.mark.parametrize("heading", ["Image_Path", "파일명", "Dateiname", "file name"])
+def test_the_column_of_pictures_is_told_by_its_name_in_many_languages(tmp_path: Path, heading: str) -> None:
+    table = pd.DataFrame({"name": NAMES, heading: [f"a/{name}.jpg" for name in NAMES], "vector": LISTS})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    _, columns = opened(tmp_path / "a.csv")
+    assert (columns.uri, [*columns.fields]) == (heading, ["name"])
+    assert place_column(["id", heading, "name"]) == heading  # as `attach` does
 
 
 def test_rows_without_labels_have_none(tmp_path: Path) -> None:

@@ -69,6 +69,6 @@ class Corrections:
         """
         counted = count_values(self._store.scan_records(self._name))
         values = {name: [each.value for each in counts] for name, counts in counted.items()}
-        stamps = self._store.stamps(self._name)
+        uris = {stamp.id: uri for uri, stamp in self._store.scan_stamps(self._name)}
         collection = self._store.collection(self._name)
-        return read_corrections(absolute(Path(table)), collection, stamps, values, fields, encoding)
+        return read_corrections(absolute(Path(table)), collection, uris, values, fields, encoding)

@@ -38,13 +38,14 @@ ENCODINGS = {
 (https://learn.microsoft.com/windows/win32/intl/code-page-identifiers) of those languages, each as the
 largest set that holds it. Fewer are guessed better; `--encoding` reads any other."""
 
-_MARKS = (
+MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+"""How texts begin that say their encoding."""
 # As tables in these languages call the column of file names and that of labels.
 _HEADINGS = (
     "파일명", "파일", "라벨", "이미지",
@@ -159,7 +160,7 @@ class Encodings:
         return remarks
 
     def _decoded(self, path: Location, data: bytes) -> str | bytes:
-        for mark, encoding in _MARKS:
+        for mark, encoding in MARKS:
             if data.startswith(mark):
                 try:
                     # Where files were joined, there is a mark each.
@@ -229,6 +230,11 @@ class Encodings:
             if len(names) > _MOST_NAMES:
                 break
         return {encoding: set(_encoded(names, encoding)) for encoding in ENCODINGS}
+
+
+def guess_encoding(text: bytes) -> str | None:
+    """Return which of `ENCODINGS` a text is most likely in, that is not UTF-8; None where it is in none."""
+    return Encodings()._best([text])  # noqa: SLF001
 
 
 def check_encoding(name: str) -> str:

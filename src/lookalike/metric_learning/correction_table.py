@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,13 +15,13 @@ from lookalike.file_names import display
 from lookalike.label_normalisation import kept_name
 from lookalike.labels.encodings import Encodings
 from lookalike.labels.image_names import ImageNames
-from lookalike.labels.labelling import Claim, Label, settle
+from lookalike.labels.labelling import Claim, Label, settle, skip
 from lookalike.labels.tables.headings import field_name, is_label_heading
 from lookalike.labels.tables.sheets import locate_rows, read_sheets
 from lookalike.metric_learning.corrections import Correction
 from lookalike.output_files import plain_cell
 from lookalike.types import Remark, Skipped
-from lookalike.uris import local_path
+from lookalike.uris import local_path, split_frame, uri_text
 from lookalike.vectors.vote import label_key
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
     from lookalike.labels.tables.sheets import Sheet
     from lookalike.sources.objects import Location
-    from lookalike.types import CollectionInfo, Scalar, Stamp
+    from lookalike.types import CollectionInfo, Scalar
 
 # New values of a field that are shown.
 _SHOWN = 3
 # What `label_key` tells apart, in its order.
 _KINDS = ("true or false", "a number", "text")
+_SEVERAL = "several images are called so: an id names one of them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class CorrectionTable:
 def read_corrections(
     table: Path,
     collection: CollectionInfo,
-    stamps: Mapping[str, Stamp],
+    uris: Mapping[str, str],
     values: Mapping[str, Sequence[Scalar]],
     fields: Sequence[str] = (),
     encoding: str | None = None,
@@ -64,7 +66,7 @@ def read_corrections(
     Args:
         table: its absolute path.
         collection: what is corrected.
-        stamps: those of its records, by URI.
+        uris: those of its records, by id; several may have one.
         values: those that its fields have, by field.
         fields: the columns that are taken; none: those that are fields of the collection.
         encoding: of a text that is no Unicode by its marks; None to guess.
@@ -74,24 +76,14 @@ def read_corrections(
         InvalidArgument: there is no such encoding.
         ExtraMissing: a Parquet file, and no pyarrow to read it.
     """
-    ids: dict[str, Location] = {}
-    identities: dict[Location, str] = {}
-    paths = {uri: local_path(uri) for uri in stamps}
-    root = _common(table.parent, [path for path in paths.values() if path is not None])
-    for uri, path in paths.items():
-        identity = stamps[uri].id
-        # What is no file on this machine is named by its id, or its URI.
-        place = root / identity if path is None else path
-        # A path in a table of others that is relative to nothing is no URI to whoever writes it.
-        ids[identity] = ids[uri] = ids[unquote(uri)] = place
-        identities[place] = identity
-    images = sorted(identities)
+    named = _Named(table.parent, uris)
+    root, images = named.root, named.images
     if table.suffix.lower() == ".json":
         raise LabelsInvalid(
             str(table), "is JSON, and no table: in JSON Lines, .jsonl, each line is an object"
         )
     encodings = Encodings(images, encoding, root)
-    names = ImageNames(root, images, ids)
+    names = ImageNames(root, images, named.places)
     (sheet,) = read_sheets([table], names, encodings)
     if isinstance(sheet, LabelsInvalid):
         raise sheet
@@ -102,11 +94,16 @@ def read_corrections(
         if isinstance(found, Skipped):
             skipped.append(found)
             continue
+        if found.image in named.several:
+            skipped.append(skip(table, row.place, _SEVERAL))
+            continue
         said = {taken[name]: value for name, value in row.fields.items() if name in taken}
         kept = {name: like_others(value, values.get(name, ())) for name, value in said.items()}
         claims.append(Claim(found.image, Label(kept, {}), table, row.place, (), found.namesakes))
     settled = settle("table", images, claims)
-    corrections = [Correction(identities[image], label.fields) for image, label in settled.labels.items()]
+    corrections = [
+        Correction(named.identities[image], label.fields) for image, label in settled.labels.items()
+    ]
     remarks = [*encodings.remarks(), *(Remark(str(table), text) for text in sheet.remarks)]
     for name in dict.fromkeys(taken.values()):
         said_of_it = [value for one in corrections if (value := one.fields.get(name)) is not None]
@@ -116,6 +113,45 @@ def read_corrections(
         columns = ", ".join(display(name) for name in unused)
         remarks.append(Remark(str(table), f"not used, as no image has a field of that name: {columns}"))
     return CorrectionTable(corrections, [*skipped, *settled.skipped], remarks)
+
+
+class _Named:
+    """What the records of a collection are called in tables.
+
+    Each has a place below one folder, as files have one: its file; what is no file on this machine, a frame,
+    and one of several records of a file have one that nothing lies at.
+    """
+
+    def __init__(self, folder: Path, uris: Mapping[str, str]) -> None:
+        files = {
+            identity: path
+            for identity, uri in uris.items()
+            if split_frame(uri) is None and (path := local_path(uri)) is not None
+        }
+        self.root = _common(folder, list(files.values()))
+        self.identities: dict[Location, str] = {}
+        """The ids of the records, by their places."""
+        counts = Counter(files.values())
+        self.several: set[Location] = {path for path, count in counts.items() if count > 1}
+        """Places that are not those of one record."""
+        naming: dict[str, list[Location]] = {}
+        for identity, uri in uris.items():
+            path = files.get(identity)
+            place = self.root / identity if path is None or path in self.several else path
+            if self.identities.setdefault(place, identity) != identity:
+                self.several.add(place)  # an id that is called as the file of another
+            # A path in a table of others that is relative to nothing is no URI to whoever writes it.
+            names = {identity, uri, unquote(uri)}
+            if split_frame(uri) is not None:
+                text = uri_text(uri)
+                names |= {text, text.removeprefix(f"{folder}/")}
+            for name in names:
+                naming.setdefault(name, []).append(place)
+        self.images: list[Location] = sorted({*self.identities, *self.several})
+        nowhere = self.root / "?"
+        self.several.add(nowhere)
+        self.places = {name: some[0] if len(some) == 1 else nowhere for name, some in naming.items()}
+        """By what names a record exactly as it is: its id or its URI."""
 
 
 def like_others(value: Scalar, others: Iterable[Scalar]) -> Scalar:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
 import socket
+import struct
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 
 # Connections that wait to be accepted; the kernel may allow fewer.
 _BACKLOG = 2048
+
+# Linux: include/uapi/asm-generic/socket.h, and the filter that lets nothing in, as linux/filter.h has it (one
+# instruction, BPF_RET | BPF_K, which returns 0 bytes of each packet).
+_ATTACH_FILTER = 26
+_LET_NOTHING_IN = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 
 class CannotListen(LookalikeError):
@@ -111,12 +119,28 @@ def accept_all(sockets: Iterable[socket.socket]) -> list[socket.socket]:
     """Return the connections that wait on sockets that do not block, and let nobody connect any more."""
     found: list[socket.socket] = []
     for sock in sockets:
+        _let_nobody_in(sock)
         with suppress(OSError):  # BlockingIOError: that was all
             while True:
                 found.append(sock.accept()[0])
         with suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
     return found
+
+
+def _let_nobody_in(sock: socket.socket) -> None:
+    """Leave whoever asks to connect from now on without an answer, where the system can (Linux).
+
+    Who connects between the last that is accepted and the end of the socket would be let in and then thrown
+    out. So he asks again a second later, and is refused or comes to who listens there then.
+    """
+    if sys.platform != "linux":
+        return
+    instructions = ctypes.create_string_buffer(_LET_NOTHING_IN)
+    with suppress(OSError):
+        sock.setsockopt(
+            socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(instructions))
+        )
 
 
 def url(host: str, port: int) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lookalike.collection import Collection
     from lookalike.server.elastic.filters import Filter
-    from lookalike.server.elastic.questions import Knn, Picked, SearchQuestion
+    from lookalike.server.elastic.questions import AskedDocument, Knn, Picked, SearchQuestion
     from lookalike.stores.relative_paths import Bases
     from lookalike.types import Record, Vectors
 
@@ -90,23 +90,21 @@ def document_of(collection: Collection, identity: str, source: Picked) -> dict[s
     return {"_index": name, "_id": identity, "found": False}
 
 
-def documents_of(
-    collections: Mapping[str, Collection], asked: Sequence[tuple[str, str, Picked]]
-) -> dict[str, Any]:
+def documents_of(collections: Mapping[str, Collection], asked: Sequence[AskedDocument]) -> dict[str, Any]:
     """Return documents, in order, or that there is none; blocks.
 
     Args:
         collections: by the name that an index has.
-        asked: index, id and what is shown of each.
+        asked: which.
     """
     found: dict[tuple[str, str], Record] = {}
     bases = {index: collection.indexed().bases for index, collection in collections.items()}
     names = {index: collection.info().name for index, collection in collections.items()}
     for index, collection in collections.items():
-        ids = [identity for named, identity, _ in asked if named == index]
+        ids = [identity for named, identity, _, _ in asked if named == index]
         found |= {(index, record.id): record for record in collection.records.get(ids)}
     docs: list[dict[str, Any]] = []
-    for index, identity, source in asked:
+    for index, identity, source, _ in asked:
         record = found.get((index, identity))
         if record is None:
             docs.append({"_index": names[index], "_id": identity, "found": False})

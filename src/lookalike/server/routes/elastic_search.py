@@ -23,6 +23,7 @@ from lookalike.server.elastic import answers, forwarding
 from lookalike.server.elastic.documents import vector_of
 from lookalike.server.elastic.indexes import DocumentNotFound, Index, index_named
 from lookalike.server.elastic.questions import (
+    OF_SOURCE,
     Built,
     check_params,
     read_built,
@@ -180,35 +181,36 @@ async def mapping(index: str, request: Request, service: InjectedService) -> Res
 @router.get("/{index}/_doc/{identity}", response_model=None, responses={**_ANSWER, 404: _ANSWER[200]})
 async def document(index: str, identity: str, request: Request, service: InjectedService) -> Response:
     """Return one document."""
-    found = _only(await _indexes(service, index))
-    params = _params(request)
-    if found.key is not None:
-        return await _pass_on(service, [found], f"_doc/{_step(identity)}", None, params, request.method)
-    check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
-    source = read_source({}, params)
-    name = found.collection
-    answer = await service.store_pool.run(
-        lambda: answers.document_of(service.database[name], identity, source)
-    )
-    return _json(answers.filtered(answer, params.get("filter_path")), 200 if answer["found"] else 404)
+    answer = await _looked_up(service, index, f"_doc/{_step(identity)}", identity, request)
+    if isinstance(answer, Response):
+        return answer
+    found = answers.filtered(answer, request.query_params.get("filter_path"))
+    return _json(found, 200 if answer["found"] else 404)
 
 
 @router.head("/{index}/_source/{identity}", include_in_schema=False)
 @router.get("/{index}/_source/{identity}", include_in_schema=False)
 async def source_of(index: str, identity: str, request: Request, service: InjectedService) -> Response:
     """Return the source of one document."""
+    answer = await _looked_up(service, index, f"_source/{_step(identity)}", identity, request)
+    if isinstance(answer, Response):
+        return answer
+    if not answer["found"]:
+        raise DocumentNotFound(index, identity)
+    return _json(answers.filtered(answer.get("_source", {}), request.query_params.get("filter_path")))
+
+
+async def _looked_up(
+    service: Service, index: str, path: str, identity: str, request: Request
+) -> Response | dict[str, Any]:
+    """Return one document, or what the store's own server answers."""
     found = _only(await _indexes(service, index))
     params = _params(request)
     if found.key is not None:
-        return await _pass_on(service, [found], f"_source/{_step(identity)}", None, params, request.method)
-    check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
+        return await _pass_on(service, [found], path, None, params, request.method)
+    check_params(params, (*OF_SOURCE, "routing"))
     source, name = read_source({}, params), found.collection
-    answer = await service.store_pool.run(
-        lambda: answers.document_of(service.database[name], identity, source)
-    )
-    if not answer["found"]:
-        raise DocumentNotFound(index, identity)
-    return _json(answers.filtered(answer.get("_source", {}), params.get("filter_path")))
+    return await service.store_pool.run(lambda: answers.document_of(service.database[name], identity, source))
 
 
 @router.api_route("/_mget", methods=["GET", "POST"], include_in_schema=False)
@@ -226,17 +228,14 @@ async def documents_of(index: str, request: Request, service: InjectedService) -
 async def _documents(request: Request, service: Service, index: str | None) -> Response:
     params = _params(request)
     asked = read_mget(read_json(await request.body()), index, params)
-    known = {
-        named: _only(await _indexes(service, named)) for named in dict.fromkeys(each[0] for each in asked)
-    }
-    keys = {named: one.key for named, one in known.items() if one.key is not None}
+    named = dict.fromkeys(each.index_name for each in asked)
+    known = {name: _only(await _indexes(service, name)) for name in named}
+    keys = {name: one.key for name, one in known.items() if one.key is not None}
     if keys:
-        body = forwarding.passed_documents(
-            [(keys[named], identity, shown) for named, identity, shown in asked]
-        )
+        body = forwarding.passed_documents(asked, keys)
         others = {name: value for name, value in params.items() if not name.startswith("_source")}
         return await _pass_on(service, [], "_mget", forwarding.text(body), others)
-    collections = {named: service.database[one.collection] for named, one in known.items()}
+    collections = {name: service.database[one.collection] for name, one in known.items()}
     answer = await service.store_pool.run(lambda: answers.documents_of(collections, asked))
     return _json(answers.filtered(answer, params.get("filter_path")))
 

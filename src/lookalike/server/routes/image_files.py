@@ -236,7 +236,10 @@ def small(
     _, levels = split_name(collection.space.embedder)
     with service.roots.open(collection.name, record, compared=True) as file:
         length, state = _check_size(file, record)
-        key: tuple[str | int, ...] = record.digest, size, str(levels), *state
+        frame = split_frame(record.uri)
+        # Of the rows of others, the digest does not tell one moment of a film from another.
+        moment = () if frame is None else frame[1:]
+        key: tuple[str | int, ...] = (record.digest, size, str(levels), *state, *moment)
         known = service.thumbnails.get(key)
         if known is not None:
             return known
@@ -244,7 +247,7 @@ def small(
         if kept is not None:
             service.thumbnails.put(key, kept)
             return kept
-        if split_frame(record.uri):
+        if frame is not None:
             if not take_long:
                 return None
             data = _frame_of(file, record, service.roots.name(record))

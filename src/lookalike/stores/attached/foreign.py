@@ -94,13 +94,14 @@ class Tally:
     """Of those that are records: vectors whose length is not 1, say."""
 
 
-def check_rows(table: str, changed: int, ids: Sequence[str]) -> int:
+def check_rows(table: str, changed: int, ids: Sequence[str], there: int | None = None) -> int:
     """Refuse a change, before it is committed, that met other rows than those that are records.
 
     Args:
         table: as its owner calls it.
         changed: how many rows the database changed.
         ids: of the records that are meant.
+        there: how many of them the table had; None: all.
 
     Returns:
         `changed`.
@@ -108,7 +109,7 @@ def check_rows(table: str, changed: int, ids: Sequence[str]) -> int:
     Raises:
         Unanswerable: several rows have one of the ids.
     """
-    if changed > len(set(ids)):
+    if changed > min(len(set(ids)), len(ids) if there is None else there):
         several = f"the id {ids[0]!r}" if len(set(ids)) == 1 else "one of these ids"
         raise Unanswerable(
             f"{table}: several rows have {several}, and one of them is the record: nothing is changed. "

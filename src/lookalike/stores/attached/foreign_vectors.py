@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
@@ -13,6 +12,7 @@ from lookalike.stores.attached.foreign import LeftOut
 from lookalike.stores.attached.json_paths import document_in
 from lookalike.stores.checks import LENGTH_TOLERANCE
 from lookalike.vectors.metric import normalise
+from lookalike.vectors.written_vectors import FEWEST, NPY, read_npy, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 
 Written: TypeAlias = Literal["float16", "float32", "float64", "int8", "json", "npy", "numbers", "text"]
 """How a vector is written: little-endian numbers in bytes, a JSON list, what `numpy.save` writes, as the
-database has numbers, or as text with commas between the numbers, in brackets of any kind or none."""
+database has numbers, or as any other text of numbers: see `read_text`."""
 
 TYPES: dict[str, str] = {"float32": "<f4", "float64": "<f8", "float16": "<f2"}
 """NumPy's names of those in bytes, the usual one first."""
 
 LONGEST = 1 << 17
 """Bytes of a vector, at most: 16,384 numbers of 8 bytes. What is longer is a picture, and not looked at."""
-
-_BRACKETS = "[]{}() \t\r\n"
-_LEAST = 8  # numbers of a text that is no list: fewer may be a size, or the corners of a box
-_NPY = b"\x93NUMPY"  # numpy.lib.format
 
 NO_VECTOR = "no vector (NULL)"
 UNREADABLE = "a vector that cannot be read as {}"
@@ -112,13 +108,14 @@ def _numbers(content: object, written: Written) -> NDArray[Any] | None:
         if not isinstance(content, bytes) or len(content) % kind.itemsize:
             return None
         return np.frombuffer(content, kind)
+    found: object = content
     try:
         if written == "npy":
-            found = np.load(io.BytesIO(content), allow_pickle=False) if isinstance(content, bytes) else None
+            found = read_npy(content) if isinstance(content, bytes) else None
         elif written == "text":
-            found = json.loads(f"[{content.strip(_BRACKETS)}]") if isinstance(content, str) else None
-        else:
-            found = json.loads(content) if isinstance(content, str | bytes) else content
+            found = read_text(content) if isinstance(content, str) else None
+        elif isinstance(content, str | bytes):
+            found = json.loads(content)
         numbers = np.array(found, np.float64)
     except (TypeError, ValueError, RecursionError, OverflowError, EOFError):
         return None
@@ -131,7 +128,7 @@ def vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
     Args:
         values: the first of a column: bytes, texts or lists, none of them None.
     """
-    if values and all(isinstance(value, bytes) and value.startswith(_NPY) for value in values):
+    if values and all(isinstance(value, bytes) and value.startswith(NPY) for value in values):
         sizes = [len(one) for value in values if (one := _numbers(value, "npy")) is not None]
         most = max(sorted(set(sizes)), key=sizes.count, default=0)
         return (most, "npy") if most > 1 else (None, "npy")
@@ -155,7 +152,7 @@ def vector_form(values: Sequence[Any]) -> tuple[int | None, Written]:
             return max(sorted(set(lengths)), key=lengths.count), "json"
     if values and all(isinstance(value, str) for value in values):
         lengths = [len(one) for value in values if (one := _numbers(value, "text")) is not None]
-        if lengths and 2 * len(lengths) >= len(values) and max(lengths) >= _LEAST:
+        if lengths and 2 * len(lengths) >= len(values) and max(lengths) >= FEWEST:
             return max(sorted(set(lengths)), key=lengths.count), "text"
     return None, "float32"
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
 import re
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
-
-import numpy as np
 
 from lookalike.errors import InvalidArgument, PathNotFound
 from lookalike.file_names import display
@@ -24,6 +21,7 @@ from lookalike.transfer.imports.matrices import matrix_table
 from lookalike.transfer.imports.table import Table
 from lookalike.transfer.imports.tables import ARROW, PARQUET, TEXTS, arrow_table, named_table, read_table
 from lookalike.transfer.imports.text_files import bare_suffix
+from lookalike.vectors.written_vectors import read_npy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,7 +252,7 @@ def _array(text: str) -> list[float] | None:
     try:
         packed = base64.b64decode(text, validate=True)
         unpacked = zlib.decompressobj().decompress(packed, _MOST)
-        found = np.load(io.BytesIO(unpacked), allow_pickle=False)
+        found = read_npy(unpacked)
     except (ValueError, zlib.error, binascii.Error, EOFError, OSError):
         return None
     listed: list[float] = found.tolist()

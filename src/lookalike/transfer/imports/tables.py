@@ -19,13 +19,11 @@ from lookalike.transfer.imports.json_tables import json_table
 from lookalike.transfer.imports.matrices import archive_table, matrix_table, named_rows
 from lookalike.transfer.imports.table import Table
 from lookalike.transfer.imports.text_files import bare_suffix, find_encoding, is_packed, open_text
+from lookalike.vectors.written_vectors import NPY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-MATRIX = "vectors"
-"""What the column is called that a .npy file is."""
 
 
 def read_table(path: Path, ids: Path | None = None, encoding: str | None = None) -> Table:
@@ -84,7 +82,7 @@ _SUFFIXES = (*PARQUET, *ARROW, *_TEXTS, ".npy", ".npz")
 _SIGNATURES = (
     (b"PAR1", ".parquet"),
     (b"ARROW1", ".arrow"),
-    (b"\x93NUMPY", ".npy"),
+    (NPY, ".npy"),
     (b"PK\x03\x04", ".npz"),
     (b"SQLite format 3\0", ".db"),
 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from lookalike.arrow import pyarrow
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
-from lookalike.labels.encodings import check_encoding
+from lookalike.labels.encodings import ENCODINGS, MARKS, check_encoding, guess_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,14 +23,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _CHUNK = 1 << 20
-# Encodings that are tried where a text is no UTF-8: Korean Windows', then that of the West.
-_OTHER_ENCODINGS = ("cp949", "cp1252", "latin-1")
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+# Bytes that an encoding is guessed of.
+_SAMPLE = 200_000
 
 
 def _zstandard(path: Path) -> BinaryIO:
@@ -102,8 +96,8 @@ def find_encoding(path: Path, said: str | None) -> tuple[str, str | None]:
     """
     checked = None if said is None else check_encoding(said)
     with open_bytes(path) as file:
-        first = file.read(4)
-    for mark, encoding in _MARKS:
+        first = file.read(_SAMPLE)
+    for mark, encoding in MARKS:
         if first.startswith(mark):
             return encoding, None
     if checked is not None:
@@ -114,7 +108,9 @@ def find_encoding(path: Path, said: str | None) -> tuple[str, str | None]:
             return wide, f"it has no mark of its encoding, and is read as {wide}"
     if _decodes(path, "utf-8"):
         return "utf-8-sig", None
-    found = next(one for one in _OTHER_ENCODINGS if _decodes(path, one))
+    guessed = guess_encoding(first[: first.rfind(b"\n") + 1] or first)
+    known = () if guessed is None else (guessed,)
+    found = next(one for one in (*known, *ENCODINGS, "latin-1") if _decodes(path, one))
     return found, f"it is not UTF-8, and read as {found}: --encoding NAME reads it otherwise"
 
 

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lookalike.vectors.written_vectors import FEWEST, NPY, read_npy, read_text
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FEWEST = 8
-"""Numbers that are taken for a vector where nothing but their count says so: a text without brackets, and
-columns called emb_0, emb_1 …"""
-
-# As NumPy and torch print one: array([0.1, 0.2], dtype=float32), tensor([0.1], device='cuda:0').
-_CALL = re.compile(r"(?:\w+\.)?(?:array|tensor)\s*\((.*?)(?:,\s*\w+=[^\[\]]*)?\)", re.DOTALL)
-# And each number in a list of NumPy's: np.float32(0.1).
-_SCALAR = re.compile(r"(?:\w+\.)?float(?:16|32|64)\(([^()]*)\)")
-_BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _HEXADECIMAL = re.compile(r"\\x((?:[0-9A-Fa-f]{2})+)")
 
 
@@ -46,39 +38,15 @@ def read_cell(value: object, bytes_of: str = "<f4") -> NDArray[np.float32] | str
     try:
         if isinstance(value, str):
             value = _bytes_in(value) or read_text(value)
+        if isinstance(value, bytes) and value.startswith(NPY):
+            value = read_npy(value)
         if isinstance(value, bytes):
             return narrow(np.frombuffer(value, bytes_of))
         found = np.array(value, np.float64)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except (TypeError, ValueError, OverflowError, RecursionError, EOFError):
         return "text"
     one_row = found.size > 0 and found.size == max(found.shape, default=0)  # [[0.1, 0.2]] is one, too
     return narrow(found.reshape(-1)) if one_row else "text"
-
-
-def read_text(text: str) -> list[Any]:
-    """Return the numbers in a text: a list of JSON, as programs print them, or parted by spaces or signs.
-
-    Raises:
-        ValueError: it is none.
-    """
-    bare = text.strip()
-    called = _CALL.fullmatch(bare)
-    if called is not None:
-        bare = called[1].strip()
-    if "(" in bare:
-        bare = _SCALAR.sub(r"\1", bare)
-    if bare.startswith("["):
-        try:
-            found: list[Any] = json.loads(bare)
-        except ValueError:
-            pass
-        else:
-            return found
-    while bare and _BRACKETS.get(bare[0]) == bare[-1]:
-        bare = bare[1:-1].strip()
-    if ";" in bare:  # where the comma is that of decimals
-        return [float(part) for part in bare.replace(",", ".").split(";")]
-    return [float(part) for part in re.split(r"\s*[,|]\s*|\s+", bare.strip(", "))]
 
 
 def is_vector(value: object, *, named: bool) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -36,26 +35,25 @@ from lookalike.progress import silent
 from lookalike.sources.folders import file_status, file_time
 from lookalike.sources.locations import folder_uri
 from lookalike.sources.uploads import Upload
-from lookalike.stores.attached.description import row_id
+from lookalike.stores.attached.description import SHA_256, row_id
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NO_VECTOR,
-    NOT_FINITE,
     NOT_UNIT,
     OTHER_DIMENSION,
     SAME_ID,
     UNREADABLE,
-    ZEROS,
     Counts,
+    usable,
 )
-from lookalike.stores.checks import ID_LENGTH, LENGTH_TOLERANCE, collection_name
+from lookalike.stores.checks import ID_LENGTH, collection_name
 from lookalike.stores.id_table import IdTable
 from lookalike.stores.store import VECTOR
 from lookalike.transfer.exports.columns import mixed_value
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns, with_later
 from lookalike.transfer.imports.folders import open_table
 from lookalike.types import OWN_KEY, ROW, Record, Skipped, Space
-from lookalike.uris import file_uri, local_path, place_uri, record_id
+from lookalike.uris import file_uri, frame_uri, local_path, place_uri, record_id, split_frame
 from lookalike.vectors.metric import normalise
 
 if TYPE_CHECKING:
@@ -77,7 +75,6 @@ if TYPE_CHECKING:
 _VERIFIED = 8
 # The same model on another runtime is nearer than this; another model, or another preprocessing, is not.
 _ALIKE = 0.99
-_SHA_256 = re.compile("[0-9A-Fa-f]{64}")
 SENT_FOLDER = "file://sent/"
 """The root of the machine that a file was sent from, as URIs name it (RFC 8089): no file here is below it."""
 
@@ -410,29 +407,24 @@ class _Import:
         dimension: int,
     ) -> tuple[list[int], Features]:
         """Return the places of those whose vector can be used, and these vectors, of length 1."""
-        kept, numbers = [], []
-        for place, (row, vector) in enumerate(zip(rows, vectors, strict=True)):
-            reason = None
+        reasons: dict[int, str] = {}
+        numbers: dict[int, NDArray[np.float32]] = {}
+        for place, vector in enumerate(vectors):
             if vector is None:
-                reason = NO_VECTOR
+                reasons[place] = NO_VECTOR
             elif isinstance(vector, str):
-                reason = UNREADABLE.format("numbers")
+                reasons[place] = UNREADABLE.format("numbers")
             elif len(vector) != dimension:
-                reason = OTHER_DIMENSION.format(dimension)
-            elif not np.isfinite(vector).all():
-                reason = NOT_FINITE
-            elif not vector.any():
-                reason = ZEROS
-            if reason is not None:
-                self._left_out.add(reason, names[row][1])
-            elif isinstance(vector, np.ndarray):
-                kept.append(place)
-                numbers.append(vector)
-        matrix = np.array(numbers, np.float32).reshape(len(kept), dimension)
-        lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
-        for place in np.flatnonzero(np.abs(lengths - 1) > LENGTH_TOLERANCE).tolist():
-            self._counted.add(NOT_UNIT, names[rows[kept[place]]][1])
-        return kept, unit_rows(matrix)
+                reasons[place] = OTHER_DIMENSION.format(dimension)
+            else:
+                numbers[place] = vector
+        matrix = np.array(list(numbers.values()), np.float32).reshape(len(numbers), dimension)
+        found = usable(matrix, list(numbers), reasons)
+        for place in sorted(found.reasons):
+            self._left_out.add(found.reasons[place], names[rows[place]][1])
+        for place in found.not_unit:
+            self._counted.add(NOT_UNIT, names[rows[place]][1])
+        return found.rows, unit_rows(matrix[np.isin(list(numbers), found.rows)])
 
     def _uris(self, block: Block, ids: Sequence[str | None] | None) -> list[str]:
         """Return where the picture of each row is, or a name for the row."""
@@ -462,7 +454,9 @@ class _Import:
         path = local_path(uri) if self._options.sent else None
         if path is None or (uri.startswith(self._base) and ".." not in path.parts):
             return uri
-        return SENT_FOLDER + uri.partition("://")[2].partition("/")[2]
+        frame = split_frame(uri)
+        sent = SENT_FOLDER + file_uri(path).removeprefix("file:///")
+        return sent if frame is None else frame_uri(sent, frame[1])
 
     def _images(self, block: Block) -> list[tuple[bytes | None, str | None]]:
         """Return the bytes of each row's picture, and the path that stands beside them."""
@@ -528,7 +522,7 @@ class _Import:
                 stamp = (hashlib.sha256(data).hexdigest(), len(data), 0)
             elif not self._options.sent:
                 stamp = _stamp(uri)
-            if stamp[0] is None and isinstance(digest, str) and _SHA_256.fullmatch(digest):
+            if stamp[0] is None and isinstance(digest, str) and SHA_256.fullmatch(digest):
                 stamp = (digest.lower(), *stamp[1:])
             if data is not None and self._options.pictures is not None and not self._options.dry_run:
                 stamp = (stamp[0], *self._keep(data))
