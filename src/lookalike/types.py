@@ -161,6 +161,10 @@ class CollectionInfo:
     """Name of the vector that is searched where none is named; a ready one has it."""
     problem: LookalikeError | None = None
     """Why its records cannot be read now, and are not counted: of an attached table that is gone, say."""
+    attached: bool = False
+    """Whether its records are rows of a table of others: no record is added to it, and no vector made."""
+    writable: bool = True
+    """Whether its records can be changed and removed: not those of a table that was attached to be read."""
 
     def vector(self, using: str | None = None) -> VectorInfo:
         """Return the ready vector of a name.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Serv
         ]
         made = np.random.default_rng(0).normal(size=(len(uris), space.dimension)).astype(np.float32)
         database.store.put("many", records, {space: normalise(made)})
+        with closing(sqlite3.connect(folder / "grid.db")) as theirs, theirs:
+            theirs.execute("CREATE TABLE parts (id INTEGER PRIMARY KEY, kind TEXT, embedding BLOB)")
+            rows = [(kind, each.tobytes()) for kind, each in zip("aab", made, strict=False)]
+            theirs.executemany("INSERT INTO parts (kind, embedding) VALUES (?, ?)", rows)
+        database.attach("parts", model=space.embedder)
     with server_process(folder, "--store", url, "--cache", cache, "--uploads", folder / "uploads") as running:
         yield running
 
@@ -200,7 +207,9 @@ def test_the_chosen_are_labelled_and_removed_and_that_is_undone(page: Visit) -> 
     expect(bar(page).locator(".told")).to_contain_text("2 images have another label")
     expect(page.page.locator(".status")).to_have_text("2 images")
     expect(page.page.get_by_label("kite")).to_be_visible()
-    bar(page).get_by_role("button", name="Undo").click()
+    # The form is gone, and the keys go on here.
+    expect(bar(page).get_by_role("button", name="Undo")).to_be_focused()
+    page.page.keyboard.press("Enter")
     expect(page.page.locator(".status")).to_have_text("4 images")
     page.cards.first.locator(".open").focus()
     page.page.keyboard.press("Control+a")
@@ -210,6 +219,22 @@ def test_the_chosen_are_labelled_and_removed_and_that_is_undone(page: Visit) -> 
     bar(page).get_by_role("button", name="Undo").click()
     expect(page.page.locator(".status")).to_have_text("4 images")
     expect(page.cards).to_have_count(4)
+
+
+def test_of_a_table_that_is_only_read_nothing_is_offered_that_would_change_it(page: Visit) -> None:
+    page.go(collection="parts")
+    expect(page.cards).to_have_count(3)
+    page.cards.first.locator(".check").click()
+    expect(bar(page).get_by_role("button", name="Find like these")).to_be_visible()
+    for name in ("Label", "Remove"):
+        expect(bar(page).get_by_role("button", name=name, exact=True)).to_have_count(0)
+    page.cards.first.locator(".open").click()
+    expect(page.page.locator("dialog")).to_contain_text("attached to be read")
+    expect(page.page.locator("dialog").get_by_role("button", name="Change")).to_have_count(0)
+    page.go("index", collection="parts")
+    expect(page.page.locator("main .notice")).to_contain_text("rows that its owner inserts")
+    for name in ("Index again", "Choose pictures"):
+        expect(page.page.get_by_role("button", name=name)).to_have_count(0)
 
 
 def test_the_chosen_are_compared_taken_along_and_searched_for(page: Visit) -> None:

@@ -163,6 +163,42 @@ def test_a_picture_is_dropped_or_pasted(page: Visit, photograph: Path) -> None:
         assert page.names()[0] == f"local/{photograph.name}"
 
 
+def test_a_folder_is_dropped(page: Visit, tmp_path: Path) -> None:
+    def drop(path: Path) -> None:
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 500, "data": data})
+
+    devtools = page.page.context.new_cdp_session(page.page)
+    page.go()
+    (tmp_path / "부품" / "inner").mkdir(parents=True)
+    (tmp_path / "부품" / "notes.txt").write_text("no picture")
+    drop(tmp_path / "부품")
+    expect(page.page.locator(".veil")).to_have_text("There is no picture in it.")
+    for n in range(34):
+        Image.new("RGB", (8, 8), (n, 0, 0)).save(tmp_path / "부품" / "inner" / f"{n:02}.png")
+    drop(tmp_path / "부품")
+    # As many as one question may be made of, and a word on the others.
+    expect(page.page.locator(".term .name")).to_have_text([f"{n:02}.png" for n in range(32)])
+    page.settled()
+    expect(page.page.locator(".notice.warn")).to_contain_text("2 pictures were left out")
+    assert page.cards.count() == 24
+
+
+def test_a_file_that_is_gone_since_it_was_chosen_is_named(page: Visit, tmp_path: Path) -> None:
+    file = tmp_path / "gone.png"
+    Image.new("RGB", (8, 8)).save(file)
+    page.go()
+    page.pick(file)
+    page.settled()
+    file.unlink()
+    page.page.locator(".filter", has_text="label").get_by_label("global").check()
+    expect(page.page.locator(".results .notice")).to_contain_text("cannot read gone.png any more")
+    # That the request failed is said by the browser, too.
+    assert all("Failed to load resource" in each for each in page.trouble)
+    page.trouble.clear()
+
+
 def test_words_find_what_they_name(page: Visit) -> None:
     page.go(collection="things")
     page.search("a traffic light")

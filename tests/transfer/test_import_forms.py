@@ -23,6 +23,7 @@ from pyarrow import parquet
 import lookalike
 from lookalike import InvalidArgument
 from lookalike.cli import main
+from lookalike.stores.attached.attaching import place_column
 from lookalike.transfer.imports.columns import Columns, Wanted, find_columns
 from lookalike.transfer.imports.folders import open_table
 from lookalike.transfer.imports.table import Table
@@ -209,6 +210,15 @@ def test_an_encoding_is_guessed_as_that_of_labels_is(
     rows = [{**row, "label": label} for row, label in zip(ROWS, named, strict=True)]
     content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     check(text("a.jsonl", content, encoding)(tmp_path), labels=named)
+
+
+@pytest.mark.parametrize("heading", ["Image_Path", "파일명", "Dateiname", "file name"])
+def test_the_column_of_pictures_is_told_by_its_name_in_many_languages(tmp_path: Path, heading: str) -> None:
+    table = pd.DataFrame({"name": NAMES, heading: [f"a/{name}.jpg" for name in NAMES], "vector": LISTS})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    _, columns = opened(tmp_path / "a.csv")
+    assert (columns.uri, [*columns.fields]) == (heading, ["name"])
+    assert place_column(["id", heading, "name"]) == heading  # as `attach` does
 
 
 def test_rows_without_labels_have_none(tmp_path: Path) -> None:

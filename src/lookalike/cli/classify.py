@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +48,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.images.film_sampling import Sampling
 from lookalike.images.films import check_films
-from lookalike.search.expressions import ID_PREFIX
+from lookalike.search.expressions import named_id
 from lookalike.search.query import Image, RecordId
 from lookalike.sources.frames import FramePath
 from lookalike.sources.locations import full
@@ -212,10 +211,8 @@ def classify(
 
 def _asked(path: Place) -> Image | RecordId:
     """Return what is classified: a picture, or what is in the collection already and named as `id:7`."""
-    text = str(path)
-    if text.startswith(ID_PREFIX) and not os.path.lexists(text):
-        return RecordId(text.removeprefix(ID_PREFIX))
-    return Image(text)
+    identity = named_id(str(path))
+    return Image(str(path)) if identity is None else RecordId(identity)
 
 
 def _print_remarks(classifier: Classifier, form: str, *, quiet: bool) -> None:

@@ -20,9 +20,8 @@ from lookalike.errors import InvalidArgument
 def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | None, *, yes: bool) -> None:
     """Delete a collection, some records, or a vector.
 
-    No image file is touched. An IMAGE is a path, an id or a URI, or what an attached table calls its
-    picture. A vector that another was fitted to, or the
-    last one, cannot go alone.
+    No image file is touched. An IMAGE is a path, an id or a URI, or what an attached table calls its picture.
+    A vector that another was fitted to, or the last one, cannot go alone.
     """
     with settings.open() as database:
         collection = database[name]

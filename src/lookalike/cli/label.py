@@ -87,8 +87,8 @@ def label(
     """Put the labels of IMAGEs right, or confirm them.
 
     Indexing again keeps to that. An IMAGE is a path, an id or a URI, or what an attached table calls its
-    picture; `-` reads them from stdin, one a line.
-    Label files are not written to, and a fit stays as it is until the next.
+    picture; `-` reads them from stdin, one a line. Label files are not written to, and a fit stays as it is
+    until the next.
     """
     if (table is None) == (not images):
         raise InvalidArgument("name the images whose labels are to be put right, or a table: --from TABLE")

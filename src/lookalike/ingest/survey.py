@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lookalike.types import Stamp
 
 NO_LABEL = Label({}, {})
+"""Of an image that nothing says anything of."""
 
 _TABLES_OF_PICTURES = (".parquet", ".arrow")
 

@@ -44,6 +44,15 @@ class Collection(ResponseModel):
         "attached is gone (`TableGone`).",
         examples=["ExtraMissing"],
     )
+    attached: bool = Field(
+        False,
+        description="Whether it is a table of others, which gets no images and no vectors here.",
+    )
+    writable: bool = Field(
+        True,
+        description="Whether its images can be corrected and removed: not those of a table that was attached "
+        "to be read.",
+    )
 
 
 class Collections(ResponseModel):

@@ -25,6 +25,17 @@ ID_PREFIX = "id:"
 _ID = re.compile("[0-9a-f]{32}")
 
 
+def named_id(word: str) -> str | None:
+    """Return the id in `id:7`; None where it is something else, or a file is called so."""
+    identity = word.removeprefix(ID_PREFIX)
+    return identity if identity not in ("", word) and not os.path.lexists(word) else None
+
+
+def is_record_id(word: str) -> bool:
+    """Tell whether a word looks like an id that lookalike gives."""
+    return _ID.fullmatch(word) is not None
+
+
 def read_query(words: Sequence[str], *, text: bool = False) -> Terms:
     """Read terms with `+` or `-` between them, each a word of its own.
 

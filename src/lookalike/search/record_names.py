@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lookalike.images.film_sampling import seconds_text
-from lookalike.search.expressions import ID_PREFIX
+from lookalike.search.expressions import is_record_id, named_id
 from lookalike.sources.files import absolute
 from lookalike.sources.frames import named_frame
 from lookalike.stores.attached.description import row_id
@@ -64,7 +64,7 @@ def find_named(
 def _id_of(image: str) -> str:
     """Return the id that an image is, or that is made of its path, whose file may be gone, or of its URI."""
     if _is_exact(image):
-        return image.removeprefix(ID_PREFIX)
+        return named_id(image) or image
     frame = named_frame(image)
     return record_id(_uri(image) if frame is None else frame_uri(_uri(frame[0]), seconds_text(frame[1])))
 
@@ -90,6 +90,4 @@ def _uri(image: str) -> str:
 
 def _is_exact(image: str) -> bool:
     """Tell whether it is an id, and nothing else."""
-    if len(image) == 32 and set(image) <= set("0123456789abcdef"):
-        return True
-    return image.startswith(ID_PREFIX) and not os.path.lexists(image)
+    return is_record_id(image) or named_id(image) is not None

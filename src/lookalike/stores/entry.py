@@ -57,11 +57,22 @@ class Entry:
     """Names of all fields that any record has had, sorted, where that was asked for."""
     problem: LookalikeError | None = None
     """Why it could not be counted, of an attached table."""
+    attached: bool = False
+    writable: bool = True
 
     def info(self) -> CollectionInfo:
         """Return the collection as callers of a store know it."""
         infos = tuple(vector.info for vector in self.vectors)
-        return CollectionInfo(self.name, self.count or 0, self.fields, infos, self.default, self.problem)
+        return CollectionInfo(
+            self.name,
+            self.count or 0,
+            self.fields,
+            infos,
+            self.default,
+            self.problem,
+            self.attached,
+            self.writable,
+        )
 
     def ready(self, using: str | None = None, space: Space | None = None) -> VectorEntry:
         """Return the vector that is searched.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
+
+from lookalike.stores.temporary_tables import temporary_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,11 +14,7 @@ class IdTable:
     """A set of ids, or of other names, in a temporary table that SQLite keeps on disk where they are many."""
 
     def __init__(self) -> None:
-        # An empty name makes a temporary file that SQLite removes at once (sqlite.org/inmemorydb.html).
-        self._table = sqlite3.connect("", isolation_level=None)
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._table.execute("BEGIN")
+        self._table = temporary_table("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def close(self) -> None:
         """Forget them."""

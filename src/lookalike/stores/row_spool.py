@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from lookalike.stores.temporary_tables import temporary_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,11 +30,9 @@ class RowSpool:
         """
         left = iter(rows)
         self._first = list(islice(left, _MOST_IN_MEMORY))
-        # An empty name makes a temporary file that SQLite removes at once (sqlite.org/inmemorydb.html).
-        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute("CREATE TABLE stamps (uri, id, size, modified_ns, labels, digest, checksum)")
-        self._table.execute("BEGIN")
+        self._table = temporary_table(
+            "CREATE TABLE stamps (uri, id, size, modified_ns, labels, digest, checksum)"
+        )
         self._table.executemany("INSERT INTO stamps VALUES (?, ?, ?, ?, ?, ?, ?)", left)
         self._table.execute("COMMIT")
 

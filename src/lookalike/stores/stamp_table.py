@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from lookalike.stores.temporary_tables import temporary_table
 from lookalike.types import Stamp
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ _CACHE = 16_384
 class StampTable(Mapping[str, Stamp]):
     """Stamps by URI, or by another name of the record, in a temporary table that nobody else sees.
 
-    It goes when it is let go of. It lies where SQLite puts such files: in SQLITE_TMPDIR, TMPDIR, /var/tmp or
-    /tmp; some 250 bytes a stamp.
+    It goes when it is let go of; some 250 bytes a stamp.
     """
 
     def __init__(self, stamps: Iterable[tuple[str, Stamp]]) -> None:
@@ -33,15 +32,11 @@ class StampTable(Mapping[str, Stamp]):
         Args:
             stamps: read once, to the end; of one name the last counts.
         """
-        # An empty name makes a temporary file that SQLite removes at once (sqlite.org/inmemorydb.html).
-        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._table.execute(f"PRAGMA cache_size = -{_CACHE}")
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute(
+        self._table = temporary_table(
             "CREATE TABLE stamps (name TEXT PRIMARY KEY, id TEXT, size, modified_ns, labels TEXT)"
             " WITHOUT ROWID"
         )
-        self._table.execute("BEGIN")
+        self._table.execute(f"PRAGMA cache_size = -{_CACHE}")
         self._table.executemany(
             "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?, ?, ?)",
             ((uri, one.id, one.size, one.modified_ns, one.labels_digest) for uri, one in stamps),

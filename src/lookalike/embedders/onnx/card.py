@@ -146,8 +146,8 @@ def _views(path: Path, card: CardFields) -> tuple[View, ...]:
             raise wrong(path, "resize_to", card.resize_to, "at least the size")
         preprocessing = Preprocessing(
             size=(height, width),
-            mean=_three(card.mean),
-            deviation=_three(card.deviation),
+            mean=three_numbers(card.mean),
+            deviation=three_numbers(card.deviation),
             resize=card.resize,
             resize_to=to,
             crop=card.crop,
@@ -180,6 +180,7 @@ def _pair(size: int | list[int]) -> tuple[int, int]:
     return height, width
 
 
-def _three(values: list[float]) -> tuple[float, float, float]:
+def three_numbers(values: list[float]) -> tuple[float, float, float]:
+    """Return a number for each colour."""
     red, green, blue = values
     return red, green, blue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lookalike.embedders.onnx.card import CARD_NAME, EXAMPLE, OnnxModel, TextSide, read_card
+from lookalike.embedders.onnx.card import CARD_NAME, EXAMPLE, OnnxModel, TextSide, read_card, three_numbers
 from lookalike.embedders.preprocessing import Preprocessing, Resize, View
 from lookalike.errors import PathNotFound, WeightsInvalid
 
@@ -147,7 +147,7 @@ def _steps(path: Path, settings: Processor) -> Preprocessing:
         if settings.image_mean is None or settings.image_std is None:
             missing = "image_mean" if settings.image_mean is None else "image_std"
             raise wrong(path, missing, None, "3 numbers")
-        mean, deviation = _three(settings.image_mean), _three(settings.image_std)
+        mean, deviation = three_numbers(settings.image_mean), three_numbers(settings.image_std)
     resample = Image.Resampling.BILINEAR if settings.resample is None else settings.resample
     return Preprocessing(
         size=(height, width),
@@ -159,11 +159,6 @@ def _steps(path: Path, settings: Processor) -> Preprocessing:
         mean=mean,
         deviation=deviation,
     )
-
-
-def _three(values: list[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue
 
 
 def _text_side(folder: Path, graph: Path) -> TextSide:

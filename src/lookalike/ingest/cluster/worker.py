@@ -23,8 +23,8 @@ from lookalike.ingest.index_report import IndexReport
 from lookalike.ingest.record_writer import RecordWriter
 from lookalike.ingest.removals import Disk
 from lookalike.ingest.run import IndexRun, StepProgress
+from lookalike.ingest.survey import NO_LABEL
 from lookalike.label_normalisation import labels_digest
-from lookalike.labels.labelling import Label
 from lookalike.labels.path_fields import add_path_fields
 from lookalike.progress import silent
 from lookalike.sources.frames import is_film
@@ -37,11 +37,9 @@ if TYPE_CHECKING:
 
     from lookalike.images.film_sampling import Sampling
     from lookalike.ingest.cluster.tasks import Completion, Plan
-    from lookalike.labels.labelling import Labelling
+    from lookalike.labels.labelling import Label, Labelling
     from lookalike.sources.objects import Location
     from lookalike.stores.store import Store
-
-_NO_LABEL = Label({}, {})
 
 
 def open_worker(plan: Plan) -> BatchWorker:
@@ -170,7 +168,7 @@ class BatchWorker:
         self, task: Task, labelling: Labelling, report: IndexReport
     ) -> tuple[dict[Location, Label], dict[Location, Sampling], dict[str, tuple[str, int]]]:
         """Return the images with their labels, those that are films, and what was assumed of them."""
-        wanted = {image: labelling.labels.get(image, _NO_LABEL) for image in task.images}
+        wanted = {image: labelling.labels.get(image, NO_LABEL) for image in task.images}
         report.skipped += labelling.skipped
         report.remarks += labelling.remarks
         if labelling.expected:

@@ -30,6 +30,12 @@ _SAMPLE_ROWS = 100
 _LONGEST = 2**31 - 1
 
 
+def allow_long_values() -> None:
+    """Let the csv module read values of any length, such as a vector of ten thousand numbers."""
+    if csv.field_size_limit() < _LONGEST:
+        csv.field_size_limit(_LONGEST)
+
+
 def read_delimited(text: str, speaks: Callable[[Sequence[str]], bool]) -> tuple[str, list[Line]]:
     """Return the separator of a table and its rows, header included, without those that are blank.
 
@@ -110,8 +116,7 @@ def _rows(
     Raises:
         csv.Error: with the line, where the text is no CSV.
     """
-    if csv.field_size_limit() < _LONGEST:
-        csv.field_size_limit(_LONGEST)
+    allow_long_values()
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=separator,

@@ -71,6 +71,11 @@ def is_file_heading(text: object) -> bool:
     return heading(text) in _RANK
 
 
+def is_sure_file_heading(text: object) -> bool:
+    """Tell whether a column of this heading names the images, whatever its values are."""
+    return is_file_heading(text) and heading(text) not in _VAGUE
+
+
 def is_label_heading(text: object) -> bool:
     """Tell whether a column of this heading holds the labels where none is called label."""
     return heading(text) in _LABELS
@@ -117,4 +122,4 @@ def file_column(
     best_other = max(others, key=lambda n: others[n], default=None)
     if best_other is not None and others[best_other] >= _LEAST:
         return best_other
-    return next((n for n in named if heading(headings[n]) not in _VAGUE), None)
+    return next((n for n in named if is_sure_file_heading(headings[n])), None)

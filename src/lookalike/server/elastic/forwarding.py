@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from lookalike.errors import InvalidArgument
-from lookalike.server.elastic.questions import unwrapped
+from lookalike.server.elastic.questions import as_object, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,7 +101,7 @@ def passed_search(body: Any, build: Build) -> dict[str, Any]:
     Raises:
         InvalidArgument: something in it is not among what is passed on.
     """
-    given = unwrapped(_object("search", body))
+    given = unwrapped(as_object("search", body))
     _check("search", given, SEARCHED)
     made = {name: _plain(name, value) for name, value in given.items() if name not in _PARTS}
     for name, part in given.items():
@@ -119,7 +119,7 @@ _PARTS = frozenset({"query", "post_filter", "knn", "aggs", "aggregations"})
 
 def passed_count(body: Any, build: Build) -> dict[str, Any]:
     """Return the body of a count that may be passed on: see `passed_search`."""
-    given = _object("count", body)
+    given = as_object("count", body)
     _check("count", given, {"query"})
     return {name: _query(part, build, 0) for name, part in given.items()}
 
@@ -157,7 +157,7 @@ def passed_header(line: Any, resolve: Resolve, default: list[str] | None) -> dic
     Raises:
         InvalidArgument: something in it is not among what is passed on.
     """
-    given = _object("header", line)
+    given = as_object("header", line)
     _check("header", given, _HEADER)
     named = given.get("index", given.get("indices"))
     if "index" in given and "indices" in given:
@@ -189,26 +189,26 @@ def text(body: Any) -> bytes:
 
 
 def _query(given: Any, build: Build, depth: int) -> dict[str, Any]:
-    query = _object("query", given)
+    query = as_object("query", given)
     if depth > _DEEPEST or len(query) != 1:
         raise InvalidArgument(f"a query has one name, that of its kind, and is at most {_DEEPEST} deep")
     ((kind, body),) = query.items()
     if kind in _LEAVES:
-        leaf = _object(kind, body)
+        leaf = as_object(kind, body)
         if kind == "terms" and any(isinstance(value, dict) for value in leaf.values()):
             raise InvalidArgument("[terms] terms of another document are not looked up through lookalike")
         return {kind: _within(leaf)}
     if kind == "knn":
         return {kind: _knn(body, build)}
     if kind == "nested":
-        inner = _object(kind, body)
+        inner = as_object(kind, body)
         _check(kind, inner, {"path", "query", "score_mode", "ignore_unmapped", "boost", "_name"})
         return {kind: {**inner, "query": _query(inner.get("query"), build, depth + 1)}}
     if kind not in _COMPOUND:
         known = ", ".join(sorted({*_LEAVES, *_COMPOUND, "knn", "nested"}))
         raise InvalidArgument(f"[{str(kind)[:100]}] queries are not passed on: {known} are")
     made = {}
-    for name, value in _object(kind, body).items():
+    for name, value in as_object(kind, body).items():
         if name not in _COMPOUND[kind]:
             made[name] = _plain(name, value)
         elif isinstance(value, list):
@@ -219,7 +219,7 @@ def _query(given: Any, build: Build, depth: int) -> dict[str, Any]:
 
 
 def _knn(given: Any, build: Build) -> dict[str, Any]:
-    knn = dict(_object("knn", given))
+    knn = dict(as_object("knn", given))
     if "query_vector_builder" in knn:
         builder = knn.pop("query_vector_builder")
         if "query_vector" in knn:
@@ -238,9 +238,9 @@ def _aggregations(given: Any, build: Build, depth: int) -> dict[str, Any]:
     if depth > _DEEPEST:
         raise InvalidArgument(f"[aggs] are at most {_DEEPEST} deep")
     made: dict[str, Any] = {}
-    for label, one in _object("aggs", given).items():
+    for label, one in as_object("aggs", given).items():
         made[label] = {}
-        for kind, body in _object("aggs", one).items():
+        for kind, body in as_object("aggs", one).items():
             if kind in ("aggs", "aggregations"):
                 made[label][kind] = _aggregations(body, build, depth + 1)
             elif kind == "filter":
@@ -256,12 +256,12 @@ def _aggregations(given: Any, build: Build, depth: int) -> dict[str, Any]:
 
 
 def _filters(given: Any, build: Build, depth: int) -> dict[str, Any]:
-    said = _object("filters", given)
+    said = as_object("filters", given)
     _check("filters", said, {"filters", "other_bucket", "other_bucket_key", "keyed"})
     inner = said.get("filters")
     if isinstance(inner, list):
         return {**said, "filters": [_query(one, build, depth + 1) for one in inner]}
-    named = _object("filters", inner)
+    named = as_object("filters", inner)
     return {**said, "filters": {name: _query(one, build, depth + 1) for name, one in named.items()}}
 
 
@@ -301,9 +301,3 @@ def _check(what: str, given: Mapping[str, Any], known: Sequence[str] | frozenset
     for name in given:
         if name not in known:
             raise InvalidArgument(f"[{what}] [{str(name)[:100]}] is not passed on here: leave it out")
-
-
-def _object(what: str, given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise InvalidArgument(f"[{what}] is an object")
-    return given

@@ -36,7 +36,8 @@ _NEUTRAL = (
     "max_concurrent_shard_requests", "pre_filter_shard_size", "preference", "pretty", "realtime",
     "request_cache", "search_type", "timeout", "typed_keys",
 )  # fmt: skip
-_OF_SOURCE = ("_source", "_source_includes", "_source_excludes")
+OF_SOURCE = ("_source", "_source_includes", "_source_excludes")
+"""The parameters that say what of `_source` is wanted."""
 
 
 class Built(NamedTuple):
@@ -103,8 +104,8 @@ def read_search(body: Any, params: Mapping[str, str]) -> SearchQuestion:
     Raises:
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
     """
-    body = unwrapped(_object("search", body))
-    check_params(params, ("size", "from", "track_total_hits", "rest_total_hits_as_int", *_OF_SOURCE))
+    body = unwrapped(as_object("search", body))
+    check_params(params, ("size", "from", "track_total_hits", "rest_total_hits_as_int", *OF_SOURCE))
     check_known("search", body, _BODY)
     if "knn" in body and "query" in body:
         raise InvalidArgument(
@@ -150,14 +151,14 @@ def unwrapped(body: dict[str, Any]) -> dict[str, Any]:
     """
     if "retriever" not in body:
         return body
-    retriever = _object("retriever", body["retriever"])
+    retriever = as_object("retriever", body["retriever"])
     beside = [name for name in ("knn", "query") if name in body]
     if beside:
         raise InvalidArgument(f"[retriever] cannot be specified with [{beside[0]}]")
     rest = {name: value for name, value in body.items() if name != "retriever"}
     if list(retriever) == ["knn"]:
         return {**rest, "knn": retriever["knn"]}
-    standard = _object("standard", retriever.get("standard", {}))
+    standard = as_object("standard", retriever.get("standard", {}))
     if list(retriever) == ["standard"] and list(standard) == ["query"]:
         return {**rest, **standard}
     raise InvalidArgument(
@@ -171,13 +172,13 @@ def read_mget(body: Any, index: str | None, params: Mapping[str, str]) -> list[A
     Raises:
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
     """
-    body = _object("mget", body)
-    check_params(params, (*_OF_SOURCE, "routing"))
+    body = as_object("mget", body)
+    check_params(params, (*OF_SOURCE, "routing"))
     check_known("mget", body, ("docs", "ids"))
     listed = body.get("docs", [{"_id": each} for each in _listed("ids", body.get("ids", []))])
     asked = []
     for each in _listed("docs", listed):
-        said = _object("docs", each)
+        said = as_object("docs", each)
         check_known("docs", said, ("_index", "_id", "_source", "routing"))
         named, identity = said.get("_index", index), said.get("_id")
         if not isinstance(named, str):
@@ -205,7 +206,7 @@ def read_count(body: Any, params: Mapping[str, str]) -> Filter:
     Raises:
         InvalidArgument: something in it is not as Elasticsearch has it, or is not answered here.
     """
-    body = _object("count", body)
+    body = as_object("count", body)
     check_params(params, ())
     check_known("count", body, ("query",))
     return read_filter(body["query"]) if "query" in body else EVERYTHING
@@ -255,7 +256,7 @@ def _read_knn(given: Any, size: int) -> Knn:
         if len(given) != 1:
             raise InvalidArgument("[knn] over this store lookalike answers one, not the sum of several")
         (given,) = given
-    knn = _object("knn", given)
+    knn = as_object("knn", given)
     check_known("knn", knn, _KNN)
     if not isinstance(knn.get("field"), str):
         raise InvalidArgument("[knn] needs a field")
@@ -297,9 +298,9 @@ def read_built(given: Any) -> Built:
     Raises:
         InvalidArgument: it names no model and text.
     """
-    builder = _object("query_vector_builder", given)
+    builder = as_object("query_vector_builder", given)
     check_known("query_vector_builder", builder, ("text_embedding",))
-    said = _object("text_embedding", builder.get("text_embedding"))
+    said = as_object("text_embedding", builder.get("text_embedding"))
     check_known("text_embedding", said, ("model_id", "model_text"))
     model, text = said.get("model_id"), said.get("model_text")
     if not isinstance(model, str) or not isinstance(text, str):
@@ -354,7 +355,12 @@ def _patterns(what: str, given: Any) -> tuple[str, ...]:
     return tuple(several)
 
 
-def _object(what: str, given: Any) -> dict[str, Any]:
+def as_object(what: str, given: Any) -> dict[str, Any]:
+    """Return what is an object in a request.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
     if not isinstance(given, dict):
         raise InvalidArgument(f"[{what}] is an object")
     return given

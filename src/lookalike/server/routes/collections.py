@@ -148,6 +148,8 @@ def described(service: Service, found: CollectionInfo) -> Collection:
         texts=texts,
         approximation=shown_approximation(found.approximation),
         problem=problem,
+        attached=found.attached,
+        writable=found.writable,
     )
 
 

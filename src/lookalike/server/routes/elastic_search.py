@@ -23,6 +23,7 @@ from lookalike.server.elastic import answers, forwarding
 from lookalike.server.elastic.documents import vector_of
 from lookalike.server.elastic.indexes import DocumentNotFound, Index, index_named
 from lookalike.server.elastic.questions import (
+    OF_SOURCE,
     Built,
     check_params,
     read_built,
@@ -180,35 +181,36 @@ async def mapping(index: str, request: Request, service: InjectedService) -> Res
 @router.get("/{index}/_doc/{identity}", response_model=None, responses={**_ANSWER, 404: _ANSWER[200]})
 async def document(index: str, identity: str, request: Request, service: InjectedService) -> Response:
     """Return one document."""
-    found = _only(await _indexes(service, index))
-    params = _params(request)
-    if found.key is not None:
-        return await _pass_on(service, [found], f"_doc/{_step(identity)}", None, params, request.method)
-    check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
-    source = read_source({}, params)
-    name = found.collection
-    answer = await service.store_pool.run(
-        lambda: answers.document_of(service.database[name], identity, source)
-    )
-    return _json(answers.filtered(answer, params.get("filter_path")), 200 if answer["found"] else 404)
+    answer = await _looked_up(service, index, f"_doc/{_step(identity)}", identity, request)
+    if isinstance(answer, Response):
+        return answer
+    found = answers.filtered(answer, request.query_params.get("filter_path"))
+    return _json(found, 200 if answer["found"] else 404)
 
 
 @router.head("/{index}/_source/{identity}", include_in_schema=False)
 @router.get("/{index}/_source/{identity}", include_in_schema=False)
 async def source_of(index: str, identity: str, request: Request, service: InjectedService) -> Response:
     """Return the source of one document."""
+    answer = await _looked_up(service, index, f"_source/{_step(identity)}", identity, request)
+    if isinstance(answer, Response):
+        return answer
+    if not answer["found"]:
+        raise DocumentNotFound(index, identity)
+    return _json(answers.filtered(answer.get("_source", {}), request.query_params.get("filter_path")))
+
+
+async def _looked_up(
+    service: Service, index: str, path: str, identity: str, request: Request
+) -> Response | dict[str, Any]:
+    """Return one document, or what the store's own server answers."""
     found = _only(await _indexes(service, index))
     params = _params(request)
     if found.key is not None:
-        return await _pass_on(service, [found], f"_source/{_step(identity)}", None, params, request.method)
-    check_params(params, ("_source", "_source_includes", "_source_excludes", "routing"))
+        return await _pass_on(service, [found], path, None, params, request.method)
+    check_params(params, (*OF_SOURCE, "routing"))
     source, name = read_source({}, params), found.collection
-    answer = await service.store_pool.run(
-        lambda: answers.document_of(service.database[name], identity, source)
-    )
-    if not answer["found"]:
-        raise DocumentNotFound(index, identity)
-    return _json(answers.filtered(answer.get("_source", {}), params.get("filter_path")))
+    return await service.store_pool.run(lambda: answers.document_of(service.database[name], identity, source))
 
 
 @router.api_route("/_mget", methods=["GET", "POST"], include_in_schema=False)

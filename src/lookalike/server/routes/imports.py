@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from lookalike.embedders.unknown import is_unknown
 from lookalike.errors import InvalidArgument, LookalikeError
 from lookalike.file_names import display
+from lookalike.progress import silent
 from lookalike.schemas.imports import Imported, ImportedSpace, ImportJob, ImportQuery, RowsTold
 from lookalike.schemas.jobs import Job, JobId
 from lookalike.schemas.values import Unusable
@@ -157,7 +158,7 @@ class _Import:
             # Also where it was cancelled: what is written is written.
             self._service.changed(self._name)
 
-    def _made(self, *, dry_run: bool, progress: Progress = lambda _done, _total: None) -> ImportReport:
+    def _made(self, *, dry_run: bool, progress: Progress = silent) -> ImportReport:
         query, service = self._query, self._service
         base = None if query.folder is None else service.folders.find(query.folder.root, query.folder.path)
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument, TableNotFound
 from lookalike.file_names import display
 from lookalike.label_normalisation import label_text
+from lookalike.labels.tables.headings import is_sure_file_heading
 from lookalike.stores.attached.description import Attachment, Source, read_source
 from lookalike.stores.attached.json_paths import write_path
 from lookalike.stores.checks import NAME_LENGTH, collection_name
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 # Names that columns of pictures have, the surest first.
 _PLACES = (
     *("uri", "image_uri", "url", "image_url", "path", "image_path", "file_path", "filepath", "relative_path"),
-    *("file_name", "filename", "file", "image", "img", "picture", "photo"),
+    *("img_path", "file_name", "filename", "file", "image", "image_name", "img", "picture", "photo"),
+    *("uris", "paths", "image_paths", "file_names", "filenames"),  # as lists are called in .npz and by Chroma
 )
-_LONG = 200  # characters of a text that is no label
-_MOST_FIELDS = 40  # that are guessed
+_LONG = 200  # characters that a label has at most, on average: more is a caption, and metadata
+MOST_FIELDS = 40
+"""Fields that are guessed of JSON, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +189,16 @@ def _metadata(found: FoundTable, name: str | None) -> str | None:
 
 
 def _place(found: FoundTable, taken: Iterable[str | None]) -> Source | None:
-    texts = {each.name.casefold(): each.name for each in found.columns if each.kind == "text"}
-    left = {key: name for key, name in texts.items() if name not in taken}
-    return next((Source(left[name]) for name in _PLACES if name in left), None)
+    texts = [each.name for each in found.columns if each.kind == "text" and each.name not in taken]
+    name = place_column(texts)
+    return None if name is None else Source(name)
+
+
+def place_column(names: Iterable[str]) -> str | None:
+    """Return which column says where the pictures are, by what it is called; None where none is called so."""
+    folded = {name.casefold(): name for name in names}
+    known = next((folded[name] for name in _PLACES if name in folded), None)
+    return known or next(filter(is_sure_file_heading, folded.values()), None)
 
 
 def _field_name(name: str) -> str:
@@ -206,7 +216,7 @@ def _guessed_fields(
     for column in found.columns:
         if column.name in left_out or column.kind not in ("text", "number", "boolean"):
             continue
-        if _is_long(row.get(column.name) for row in found.sample):
+        if is_long(row.get(column.name) for row in found.sample):
             continue
         name = label_text(found.spelt(column.name))
         if name and name not in names:
@@ -215,12 +225,13 @@ def _guessed_fields(
     for column in found.columns:
         if column.kind == "json" and (metadata is None or column.name == metadata):
             for name, steps in json_fields([row.get(column.name) for row in found.sample]):
-                if name not in names and len(names) < _MOST_FIELDS:
+                if name not in names and len(names) < MOST_FIELDS:
                     names.add(name)
                     yield name, Source(column.name, write_path(steps))
 
 
-def _is_long(values: Iterable[object]) -> bool:
+def is_long(values: Iterable[object]) -> bool:
+    """Tell whether texts are too long for labels."""
     texts = [len(value) for value in values if isinstance(value, str)]
     return bool(texts) and sum(texts) / len(texts) > _LONG
 
@@ -231,7 +242,7 @@ def json_fields(documents: Sequence[object]) -> list[tuple[str, tuple[Step, ...]
     for document in documents:
         for steps, value in _leaves(document, ()):
             leaves.setdefault(steps, []).append(value)
-    short = [steps for steps, values in leaves.items() if not _is_long(values)]
+    short = [steps for steps, values in leaves.items() if not is_long(values)]
     attributes = [
         steps for steps in short if steps[-3:-1] == (None, "attributes") or steps[-2:-1] == ("attributes",)
     ]

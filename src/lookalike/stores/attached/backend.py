@@ -403,7 +403,7 @@ def _unmeasured(attachment: Attachment) -> Attachment:
 def _entry(attachment: Attachment) -> Entry:
     kind = None if attachment.approximation is None else attachment.approximation.kind
     vector = VectorEntry(_NUMBER, attachment.info, kind)
-    return Entry(attachment, attachment.name, (vector,), VECTOR)
+    return Entry(attachment, attachment.name, (vector,), VECTOR, attached=True, writable=attachment.writable)
 
 
 def _record_row(stored: StoredRecord) -> RecordRow:

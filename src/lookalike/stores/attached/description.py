@@ -154,7 +154,7 @@ def id_value(identity: str) -> str:
 
 def made_of(attachment: Attachment, row: ForeignRow) -> Record:
     """Return the record of a row."""
-    digest = row.digest.lower() if row.digest is not None and _SHA_256.fullmatch(row.digest) else None
+    digest = row.digest.lower() if row.digest is not None and SHA_256.fullmatch(row.digest) else None
     return Record(
         row.id,
         uri_of(attachment, row.id, row.place),
@@ -167,7 +167,8 @@ def made_of(attachment: Attachment, row: ForeignRow) -> Record:
     )
 
 
-_SHA_256 = re.compile("[0-9A-Fa-f]{64}")
+SHA_256 = re.compile("[0-9A-Fa-f]{64}")
+"""A digest as a column may have it."""
 
 
 def uri_of(attachment: Attachment, identity: str, place: str | None) -> str:

@@ -40,7 +40,6 @@ from lookalike.stores.elasticsearch.words import hits_by_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any
 
     from lookalike.stores.backend import Ask, Choose, ChooseSome, Edit, Give, Hits, StampRow
     from lookalike.stores.damage import StructureFault

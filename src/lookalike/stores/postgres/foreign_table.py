@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lookalike.errors import Unanswerable
-from lookalike.stores.attached.description import ForeignRow, row_id
+from lookalike.stores.attached.description import row_id
 from lookalike.stores.attached.foreign import Tally
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
@@ -26,7 +26,7 @@ from lookalike.stores.attached.foreign_vectors import (
     usable,
 )
 from lookalike.stores.checks import LENGTH_TOLERANCE
-from lookalike.stores.postgres.connection import SQL, Composed, Literal, PostgresServer, Wire
+from lookalike.stores.postgres.connection import SQL, Composed, Literal, Wire
 from lookalike.stores.postgres.encoding import binary_vectors, read_vectors
 from lookalike.stores.postgres.filters import matching
 from lookalike.stores.postgres.foreign_rows import TABLES, ForeignRows

@@ -13,7 +13,7 @@ from lookalike.errors import InvalidArgument
 from lookalike.images.formats import format_of
 from lookalike.label_normalisation import label_text
 from lookalike.labels.fields import scalar
-from lookalike.stores.attached.attaching import json_fields
+from lookalike.stores.attached.attaching import MOST_FIELDS, is_long, json_fields, place_column
 from lookalike.stores.attached.description import Source, read_source
 from lookalike.stores.attached.foreign_vectors import TYPES, vector_form
 from lookalike.stores.attached.json_paths import document_in, write_path
@@ -33,11 +33,6 @@ _IDS = (
     *("id", "_id", "image_id", "imageid", "uuid", "key", "sample_id", "sku"),
     *("ids", "names", "keys"),  # as lists are called in .npz and by Chroma
 )
-_PLACES = (
-    *("uri", "url", "filepath", "file_path", "path", "image_path", "img_path", "relative_path"),
-    *("image_url", "file_name", "filename", "image", "image_name", "file"),
-    *("uris", "paths", "image_paths", "file_names", "filenames"),
-)
 _VECTORS = (
     *("vector", "vectors", "embedding", "embeddings", "image_embedding", "image_embeddings", "image_vector"),
     *("img_emb", "clip_embedding", "emb", "vec", "features", "feature"),
@@ -45,10 +40,7 @@ _VECTORS = (
 _METADATA = ("metadata", "meta", "metadatas", "payload")
 _DIGESTS = ("digest", "sha256")
 _SAMPLE = 100
-# Characters that a label has at most, on average: more is a caption, and metadata.
-_LONG = 200
 _LABELS = ("text", "number", "boolean")
-_MOST_FIELDS = 40  # that are guessed of JSON
 _NUMERAL = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\s*|nan|NaN")
 _MOST_NAMES = 12  # of columns, in one message
 
@@ -144,7 +136,9 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
     sent = names[:2] == ["id", "name"] and any(name.startswith(VECTOR) for name in names)
     own = sent or names[:4] == ["id", "uri", "path", "digest"]
     identity = named(wanted.id, _IDS, "text", "number")
-    place = "name" if sent and wanted.uri is None else named(wanted.uri, _PLACES, "text")
+    place = "name" if sent else place_column(name for name, kind in kinds.items() if kind == "text")
+    if wanted.uri is not None:
+        place = _column(names, wanted.uri)
     image = next((name for name in names if kinds[name] == "image"), None)
     metadata = named(wanted.metadata, () if sent else _METADATA, "json", "text")
     digest = named(wanted.digest, () if sent else _DIGESTS, "text")
@@ -226,7 +220,7 @@ def _fields(
     named = {name: label_text(column_field(name, reserved) if reserved else name) for name in left}
     fields = {named[name]: name for name, kind in left.items() if kind in _LABELS and named[name]}
     for name, source in [] if metadata is None else _within(first, metadata):
-        if name not in fields and len(fields) < _MOST_FIELDS:
+        if name not in fields and len(fields) < MOST_FIELDS:
             fields[name] = source
     return fields
 
@@ -407,7 +401,7 @@ def _kind(block: Block, name: str) -> str:
     if all(isinstance(value, bool | int | float) for value in values):
         return "number"
     if all(isinstance(value, str) for value in values):
-        return "long" if sum(map(len, values)) / len(values) > _LONG else "text"
+        return "long" if is_long(values) else "text"
     if all(isinstance(value, bytes) for value in values):
         return "image" if format_of(values[0]) is not None else "bytes"
     if all(isinstance(value, dict) for value in values):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.labels.tables.column_types import decimal_comma, typed
-from lookalike.labels.tables.delimited import SAMPLE, find_separator
+from lookalike.labels.tables.delimited import SAMPLE, allow_long_values, find_separator
 from lookalike.sources.files import SUFFIXES
 from lookalike.transfer.imports.blocks import MOST_ROWS, Block
 from lookalike.transfer.imports.table import Table
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-# A cell may hold a vector of ten thousand numbers.
-_LONGEST_CELL = 2**31 - 1
 _SEPARATORS = (",", ";", "\t", "|")
 _DECIMAL = re.compile(r"[-+]?\d*[.,]?\d+(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"-?\d+")
@@ -39,7 +37,7 @@ def csv_table(path: Path, encoding: str | None = None) -> Table:
         InvalidArgument: it is empty, is no text in that encoding, or no CSV.
         ExtraMissing: it is packed by Zstandard, and pyarrow is not installed.
     """
-    csv.field_size_limit(_LONGEST_CELL)
+    allow_long_values()
     known, assumed = find_encoding(path, encoding)
     file = _CsvFile(path, known)
     file.learn()

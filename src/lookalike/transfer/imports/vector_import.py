@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -36,7 +35,7 @@ from lookalike.progress import silent
 from lookalike.sources.folders import file_status, file_time
 from lookalike.sources.locations import folder_uri
 from lookalike.sources.uploads import Upload
-from lookalike.stores.attached.description import row_id
+from lookalike.stores.attached.description import SHA_256, row_id
 from lookalike.stores.attached.foreign_vectors import (
     NO_ID,
     NO_VECTOR,
@@ -76,7 +75,6 @@ if TYPE_CHECKING:
 _VERIFIED = 8
 # The same model on another runtime is nearer than this; another model, or another preprocessing, is not.
 _ALIKE = 0.99
-_SHA_256 = re.compile("[0-9A-Fa-f]{64}")
 SENT_FOLDER = "file://sent/"
 """The root of the machine that a file was sent from, as URIs name it (RFC 8089): no file here is below it."""
 
@@ -524,7 +522,7 @@ class _Import:
                 stamp = (hashlib.sha256(data).hexdigest(), len(data), 0)
             elif not self._options.sent:
                 stamp = _stamp(uri)
-            if stamp[0] is None and isinstance(digest, str) and _SHA_256.fullmatch(digest):
+            if stamp[0] is None and isinstance(digest, str) and SHA_256.fullmatch(digest):
                 stamp = (digest.lower(), *stamp[1:])
             if data is not None and self._options.pictures is not None and not self._options.dry_run:
                 stamp = (stamp[0], *self._keep(data))

@@ -60,8 +60,25 @@ export async function send(method, path, { json, form, signal } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    const file = await unreadable(form);
+    if (file) throw new Problem(422, t("problem.unreadable", { name: file.name }), "FileUnreadable");
     throw new Problem(0, t("problem.unreachable"));
   }
+}
+
+/** Return the first file of a form that the browser cannot read: it has changed since it was chosen, or is gone. */
+async function unreadable(form) {
+  for (const each of form?.values() ?? []) {
+    if (!(each instanceof File)) continue;
+    try {
+      const reader = each.stream().getReader();
+      await reader.read();
+      await reader.cancel();
+    } catch {
+      return each;
+    }
+  }
+  return null;
 }
 
 /** Return what a response says of a refusal. */

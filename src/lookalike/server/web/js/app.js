@@ -1,7 +1,7 @@
 // What all parts of the page share: the service, its collections, and what is known of the one that is open.
 
 import { ask, at } from "./api.js";
-import { remember, remembered } from "./language.js";
+import { remember, remembered, t } from "./language.js";
 import { useListener, useState } from "./view.js";
 
 /** The state of the page. */
@@ -48,9 +48,21 @@ export function here(...parts) {
   return at(app.collection.name, ...parts);
 }
 
-/** Return whether this visitor may change things. */
+/** Return whether this visitor may change things: make a collection, say. */
 export function mayWrite() {
   return app.service.may === "write";
+}
+
+/** Return why this visitor can change and remove no image of the open collection; null where they can. */
+export function whyNoChanges() {
+  if (!mayWrite()) return t("write.readonly");
+  return app.collection.writable ? null : t("write.table");
+}
+
+/** Return why this visitor can bring no image into the open collection; null where they can. */
+export function whyNoImages() {
+  if (!mayWrite()) return t("write.readonly");
+  return app.collection.attached ? t("write.rows") : null;
 }
 
 /** Return whether the open collection has learned what is normal, so that pictures can be held against it. */

@@ -1,7 +1,7 @@
 // The pictures of one cell of the confusion matrix, each with the neighbours that voted.
 
 import { ask } from "./api.js";
-import { mayWrite } from "./app.js";
+import { whyNoChanges } from "./app.js";
 import { Corrector } from "./correcting.js";
 import { DownloadLink } from "./download.js";
 import { Cards, Finding, Subject } from "./finding.js";
@@ -74,7 +74,7 @@ function Judged({ image, by }) {
   return html`<${Finding} claim=${claim} subject=${html`<${Subject} image=${image} fields=${[]} />`}>
     <${Cards} label=${t("classify.evidence")} images=${image.neighbours} fields=${[by]} />
     ${wrong &&
-    mayWrite() &&
+    !whyNoChanges() &&
     html`<${Corrector} id=${image.id} field=${by} value=${image.label} label=${t("correct.wrong")} />`}
   <//>`;
 }

@@ -1,19 +1,18 @@
 // What can be done with the images that are chosen.
 
 import { ask, askFile } from "./api.js";
-import { app, here, labelField, loadCollections, mayWrite } from "./app.js";
+import { app, here, labelField, loadCollections, whyNoChanges } from "./app.js";
 import { Combobox } from "./controls.js";
 import { useKnownValues } from "./correcting.js";
 import { save } from "./download.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
 import { announce, ProblemBox } from "./notices.js";
+import { MOST_TERMS } from "./question.js";
 import { change, go, read } from "./route.js";
 import { short, valueOf } from "./values.js";
-import { html, useEffect, useId, useRef, useState } from "./view.js";
+import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "./view.js";
 
-/** Images that one question may be made of: MOST_TERMS of the server. */
-const MOST_TERMS = 32;
 /** Images beside each other. */
 const MOST_COMPARED = 6;
 /** Images of one request: MOST of the server's schemas of changes. */
@@ -65,12 +64,17 @@ export function Chosen({ selection, list }) {
       announce(t("correct.undone"));
       await renewed(list);
     });
+  const bar = useRef(null);
+  // The form or the button that was used is gone, and the keys are to go on with what can be done now.
+  useEffect(() => {
+    if (told && document.activeElement === document.body) bar.current.querySelector(".told button")?.focus();
+  }, [told]);
   const like = () => {
     const params = new URLSearchParams(ids.map((id) => ["p", `+${id}`]));
     go({ collection: read().collection, view: "search", params });
   };
   if (!count && !told) return null;
-  return html`<section class="chosen" aria-label=${t("select.title")}>
+  return html`<section class="chosen" aria-label=${t("select.title")} ref=${bar}>
     ${count > 0 &&
     html`<div class="chosen-row">
       <span class="together">
@@ -86,7 +90,7 @@ export function Chosen({ selection, list }) {
         <strong>${t("select.count", { count })}</strong>
       </span>
       <div class="actions">
-        ${mayWrite() &&
+        ${!whyNoChanges() &&
         html`<button
             type="button"
             aria-expanded=${String(labelling)}
@@ -180,7 +184,8 @@ function Labelling({ busy, give }) {
   const known = useKnownValues(field);
   const [name, value] = [useId(), useId()];
   const input = useRef(null);
-  useEffect(() => input.current.focus(), []);
+  // At once: keys that come before it would be the button's.
+  useLayoutEffect(() => input.current.focus(), []);
   const send = (event) => {
     event.preventDefault();
     give(field, valueOf(typed, known));

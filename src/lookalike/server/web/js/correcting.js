@@ -1,7 +1,7 @@
 // Putting the value of a field right.
 
 import { ask } from "./api.js";
-import { fieldValues, here, imageChanged, mayWrite } from "./app.js";
+import { fieldValues, here, imageChanged, whyNoChanges } from "./app.js";
 import { Combobox } from "./controls.js";
 import { Icon } from "./icons.js";
 import { t } from "./language.js";
@@ -55,7 +55,8 @@ export function Corrector({ id, field, value, label, quick = false, focus = fals
   const [told, setTold] = useState(null);
   const known = useKnownValues(field);
   const name = useId();
-  if (!mayWrite()) return html`<p class="soft">${t("write.readonly")}</p>`;
+  const refused = whyNoChanges();
+  if (refused) return html`<p class="soft">${refused}</p>`;
   const set = async (next, done) => {
     setBusy(true);
     try {

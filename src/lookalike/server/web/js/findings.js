@@ -1,6 +1,6 @@
 // What an audit finds, each with the images that speak for it.
 
-import { mayWrite } from "./app.js";
+import { whyNoChanges } from "./app.js";
 import { Around, changeImage, Corrector } from "./correcting.js";
 import { Cards, Choice, Finding, Subject } from "./finding.js";
 import { Icon } from "./icons.js";
@@ -24,9 +24,9 @@ export function Suspect({ found, summary: { by }, settled }) {
     <${Cards} label=${t("classify.evidence")} images=${found.neighbours} fields=${[by]} />
     ${found.gone
       ? html`<p class="good" role="status"><${Icon} name="check" />${t("audit.gone")}</p>`
-      : mayWrite()
-        ? html`<${Decision} found=${found} by=${by} settled=${settled} />`
-        : html`<p class="soft">${t("write.readonly")}</p>`}
+      : whyNoChanges()
+        ? html`<p class="soft">${whyNoChanges()}</p>`
+        : html`<${Decision} found=${found} by=${by} settled=${settled} />`}
   <//>`;
 }
 

@@ -2,7 +2,7 @@
 
 import { Anomaly } from "./anomaly.js";
 import { ask } from "./api.js";
-import { app, here, labelField, mayWrite, useLatest } from "./app.js";
+import { app, here, labelField, useLatest, whyNoChanges } from "./app.js";
 import { Corrector } from "./correcting.js";
 import { Explanation } from "./explanation.js";
 import { Card, Grid } from "./hits.js";
@@ -123,7 +123,7 @@ function Fields({ image }) {
     <h3>${t("details.fields")}</h3>
     ${names.length === 0 && html`<p class="soft">${t("details.nofields")}</p>`}
     ${names.map((name) => html`<${Field} key=${name} name=${name} image=${image} />`)}
-    ${!mayWrite() && html`<p class="soft">${t("write.readonly")}</p>`}
+    ${whyNoChanges() && html`<p class="soft">${whyNoChanges()}</p>`}
   </section>`;
 }
 
@@ -142,7 +142,7 @@ function Field({ name, image: { id, fields, corrected, confirmed } }) {
       ${confirmed?.includes(name) &&
       html`<span class="tag note"><${Icon} name="check" />${t("details.confirmed")}</span>`}
     </span>
-    ${mayWrite() &&
+    ${!whyNoChanges() &&
     html`<button
       type="button"
       class="quiet"

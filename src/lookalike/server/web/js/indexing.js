@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { Adding } from "./adding.js";
-import { app, here, loadCollections, mayWrite } from "./app.js";
+import { app, here, loadCollections, mayWrite, whyNoImages } from "./app.js";
 import { Check, Select } from "./controls.js";
 import { DownloadLink } from "./download.js";
 import { FolderPicker } from "./folder_picker.js";
@@ -23,14 +23,17 @@ const LISTED = 100;
 /** The view. */
 export function Index() {
   const { name, count } = app.collection;
+  const refused = whyNoImages();
   return html`<h1 class="heard">${t("nav.index")}</h1>
     <section class="box">
       <h2><bdi>${short(name, 100)}</bdi></h2>
       <${Facts} collection=${app.collection} />
       <span class="actions"><${DownloadLink} href=${here("export")} /></span>
     </section>
-    ${mayWrite() ? html`<${Jobs} empty=${count === 0} />` : html`<p class="notice">${t("write.readonly")}</p>`}
-    <${Adding} changed=${loadCollections} />
+    ${refused
+      ? html`<p class="notice">${refused}</p>`
+      : html`<${Jobs} empty=${count === 0} />
+          <${Adding} changed=${loadCollections} />`}
     ${mayWrite() &&
     html`<details class="box">
       <summary>${t("new.title")}</summary>

@@ -1,7 +1,7 @@
 // What one picture was classified as, with its evidence.
 
 import { Anomaly } from "./anomaly.js";
-import { mayWrite, useLatest } from "./app.js";
+import { useLatest, whyNoChanges } from "./app.js";
 import { Corrector } from "./correcting.js";
 import { Explanation } from "./explanation.js";
 import { isFile } from "./files.js";
@@ -155,7 +155,7 @@ function Truth({ image, found: { votes }, by }) {
       id=${image.id}
       field=${by}
       value=${image.fields[by] ?? null}
-      label=${mayWrite() ? t("correct.wrong") : null}
+      label=${whyNoChanges() ? null : t("correct.wrong")}
     />
   </section>`;
 }

@@ -5,6 +5,9 @@
 
 import { heldFile, isFile } from "./files.js";
 
+/** Images that one question may be made of: MOST_TERMS of the server. */
+export const MOST_TERMS = 32;
+
 /** Results a page that may be chosen, and the one that is taken where none was. */
 export const PAGES = [12, 24, 48, 96];
 export const PAGE = 24;

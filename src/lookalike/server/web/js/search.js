@@ -13,7 +13,7 @@ import { Icon } from "./icons.js";
 import { decimal, remember, remembered, seconds, t } from "./language.js";
 import { listed } from "./listing.js";
 import { announce, ProblemBox, Remark, Said, Waiting } from "./notices.js";
-import { bodyOf, filtersOf, filtersText, isAsked, isForgotten, PAGE, PAGES, pageOf } from "./question.js";
+import { bodyOf, filtersOf, filtersText, isAsked, isForgotten, MOST_TERMS, PAGE, PAGES, pageOf } from "./question.js";
 import { change, go, read } from "./route.js";
 import { SearchTools } from "./saved.js";
 import { useSelection } from "./selection.js";
@@ -30,9 +30,15 @@ const SAID_HERE = ["unread", "plain", "recall"];
 export function Search({ params }) {
   const where = filtersOf(params);
   const choose = (next) => change({ f: filtersText(next) });
-  const anew = (files) => change({ q: null, image: null, p: files.map((file) => `+${hold(file)}`) });
-  const more = (files) =>
-    change({ image: null, p: [...params.getAll("p"), ...files.map((file) => `+${hold(file)}`)] });
+  const [over, setOver] = useState(null);
+  const asks = (before, files, changes) => {
+    const most = Math.min(MOST_TERMS, app.service.limits.images);
+    const room = Math.max(0, most - before.length);
+    change({ image: null, ...changes, p: [...before, ...files.slice(0, room).map((file) => `+${hold(file)}`)] });
+    setOver(files.length > room ? { count: files.length - room, most, of: questionKey(read().params) } : null);
+  };
+  const anew = (files) => asks([], files, { q: null });
+  const more = (files) => asks(params.getAll("p"), files);
   const asked = isAsked(params);
   const key = questionKey(params);
   return html`<h1 class="heard">${t("nav.search")}</h1>
@@ -44,6 +50,7 @@ export function Search({ params }) {
       </details>
       <div>
         <${FilterChips} where=${where} choose=${choose} />
+        ${over?.of === key && html`<${Remark} kind="warn">${t("search.most", over)}<//>`}
         <${SearchTools} key=${key} params=${params} />
         ${!asked
           ? html`<${Browse} params=${params} where=${where} />`

@@ -1,13 +1,12 @@
 // Pictures that are sent to the service to be kept in the collection.
 
 import { ask } from "./api.js";
-import { app, here, mayWrite } from "./app.js";
+import { app, here, whyNoImages } from "./app.js";
 import { bytes, t } from "./language.js";
 
 /** Return why this visitor can add no pictures; null where they can. */
 export function whyNoUploads() {
-  if (!app.service.uploads) return t("add.none");
-  return mayWrite() ? null : t("write.readonly");
+  return whyNoImages() ?? (app.service.uploads ? null : t("add.none"));
 }
 
 /**

@@ -21,6 +21,8 @@ export const en = {
   "value.none": "none",
   "picture.none": "No picture",
   "write.readonly": "This key may read and not write, so nothing can be changed here.",
+  "write.table": "This collection is a table of others that was attached to be read, so nothing can be changed here.",
+  "write.rows": "This collection is a table of others: its images are the rows that its owner inserts.",
 
   "nav.views": "Views",
   "nav.search": "Search",
@@ -30,6 +32,7 @@ export const en = {
 
   "problem.unreachable": "The server does not answer. Is it still running?",
   "problem.status": "The server answered with status {status}.",
+  "problem.unreadable": "The browser cannot read {name} any more: it was changed or moved since it was chosen. Please choose it again.",
   "problem.noserver": "No connection",
   "problem.forbidden": "Not allowed",
   "problem.missing": "Not found",
@@ -47,6 +50,7 @@ export const en = {
   "download.csv": "As CSV",
 
   "drop.here": "Drop pictures here",
+  "drop.none": "There is no picture in it.",
 
   "search.words": "Words to search for",
   "search.placeholder": "Describe a picture, or drop one here",
@@ -60,6 +64,10 @@ export const en = {
   "search.empty": "This collection has no images yet. The view Index takes some in.",
   "search.forgotten":
     "Your picture was forgotten when the page was loaded again. Please choose it once more.",
+  "search.most": {
+    one: "{count} picture was left out: a question is made of {most} at most.",
+    other: "{count} pictures were left out: a question is made of {most} at most.",
+  },
   "search.size": "Results a page",
   "search.page": { one: "{count}", other: "{count}" },
   "search.hybrid": "Find the words in labels and names, too",

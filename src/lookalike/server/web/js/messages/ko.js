@@ -21,6 +21,8 @@ export const ko = {
   "value.none": "없음",
   "picture.none": "사진 없음",
   "write.readonly": "읽기 전용 키이므로 여기서는 아무것도 바꿀 수 없습니다.",
+  "write.table": "읽기 전용으로 연결된 외부 표이므로 여기서는 아무것도 바꿀 수 없습니다.",
+  "write.rows": "외부 표를 연결한 컬렉션이므로, 이미지는 표의 소유자가 넣는 행입니다.",
 
   "nav.views": "보기",
   "nav.search": "검색",
@@ -30,6 +32,7 @@ export const ko = {
 
   "problem.unreachable": "서버가 응답하지 않습니다. 실행 중인지 확인해 주세요.",
   "problem.status": "서버가 상태 코드 {status}(으)로 응답했습니다.",
+  "problem.unreadable": "브라우저가 {name} 파일을 더 이상 읽을 수 없습니다. 선택한 뒤에 바뀌었거나 옮겨졌습니다. 다시 선택해 주세요.",
   "problem.noserver": "연결할 수 없습니다",
   "problem.forbidden": "권한이 없습니다",
   "problem.missing": "찾을 수 없습니다",
@@ -47,6 +50,7 @@ export const ko = {
   "download.csv": "CSV로 저장",
 
   "drop.here": "여기에 사진을 놓으세요",
+  "drop.none": "그 안에 사진이 없습니다.",
 
   "search.words": "검색할 말",
   "search.placeholder": "말로 설명하거나 사진을 놓으세요",
@@ -59,6 +63,7 @@ export const ko = {
   "search.waiting": "검색하는 중 …",
   "search.empty": "이 컬렉션에는 아직 이미지가 없습니다. 색인 화면에서 추가할 수 있습니다.",
   "search.forgotten": "페이지를 다시 불러오면서 사진이 사라졌습니다. 다시 선택해 주세요.",
+  "search.most": { other: "사진 {count}장은 제외했습니다. 한 번에 최대 {most}장까지 검색할 수 있습니다." },
   "search.size": "한 번에 볼 개수",
   "search.page": { other: "{count}개" },
   "search.hybrid": "레이블과 이름에서도 말 찾기",
