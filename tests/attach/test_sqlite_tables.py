@@ -497,6 +497,27 @@ def test_the_service_answers_from_a_table(tmp_path: Path) -> None:
         assert client.get("/v1/collections/items/images/99").status_code == 404
 
 
+def test_keys_that_the_database_takes_for_equal_are_two_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = numbers(6, 8)
+    with closing(sqlite3.connect(tmp_path / "case.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (code TEXT COLLATE NOCASE, label TEXT, v BLOB)")
+        rows = [(code, code, one.tobytes()) for code, one in zip("aAbBcd", vectors, strict=True)]
+        connection.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    for room in (1 << 30, 0):
+        monkeypatch.setattr(kept_rows, "kept_bytes", lambda room=room: room)
+        with lookalike.open(f"sqlite:///{tmp_path}/case.db", cache=tmp_path / "cache") as database:
+            database.attach("t", id="code", space="theirs")
+            for where, ids in (
+                ({"label": "a"}, ["a"]),
+                ({"label": ["B", "d"]}, ["B", "d"]),
+                (None, [*"ABabcd"]),
+            ):
+                hits = database["t"].vectors.nearest(vectors[1], k=6, where=where)
+                assert sorted(hit.record.id for hit in hits) == ids
+
+
 def test_a_row_that_is_no_record_is_not_changed_with_one(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "twice.db", isolation_level=None)) as connection:
         connection.execute("CREATE TABLE t (code TEXT, label TEXT, v BLOB)")

@@ -106,6 +106,9 @@ def in_csv(cell: Callable[[list[float]], str], separator: str = ",") -> Write:
             for kind in ("f2", "f4", "f8")
         ),
         in_parquet(pa.array([saved(row) for row in VECTORS])),
+        in_csv(lambda row: base64.b64encode(np.array(row, "f8").tobytes()).decode()),
+        in_csv(lambda row: base64.b64encode(np.array(row, "f2").tobytes()).decode()),
+        in_csv(lambda row: f"\\x{np.array(row, 'f8').tobytes().hex()}"),
         in_csv(str),
         in_csv(lambda row: " ".join(map(str, row))),
         in_csv(lambda row: ", ".join(map(str, row)), ";"),
@@ -379,6 +382,10 @@ def test_a_row_that_is_wrong_costs_itself_alone(tmp_path: Path) -> None:
         ),
         (text("a.db", "SQLite format 3\0"), "lookalike attach TABLE --store sqlite:///a.db"),
         (text("a.csv", 'id,embedding\na,"[0.1]"\nb,"x"y'), "is no CSV: line 3, "),
+        (
+            in_parquet(pa.array([row.astype(">f4").tobytes() for row in VECTORS])),
+            "the bytes in 'embedding' are no little-endian numbers",
+        ),
         (text("a.pkl", "\x80\x04"), "are read, texts packed as"),
         (text("a.csv.gz", "id,embedding"), "cannot be read: Not a gzipped file"),
         (

@@ -178,7 +178,9 @@ def _look_like_numbers(numbers: NDArray[Any]) -> bool:
     """Tell whether numbers may be those of vectors, and not bytes read in the wrong width."""
     with np.errstate(all="ignore"):
         wide = np.abs(numbers.astype(np.float64))
-        plain = (wide == 0) | ((wide > 1e-12) & (wide < 1e6))
+        # Any two bytes are a number of 2 bytes in the wider range.
+        least, most = (1e-4, 1e3) if numbers.dtype.itemsize == 2 else (1e-12, 1e6)  # noqa: PLR2004, RUF100
+        plain = (wide == 0) | ((wide > least) & (wide < most))
     return bool(np.mean(plain) > 0.98)
 
 

@@ -98,12 +98,15 @@ class KeptRows:
             return [self.ids[place] for place in places], self.vectors[places]
         parts: list[Vectors] = [np.empty((0, self._dimension), np.float32)]
         there: list[str] = []
-        for some in chunks([self.keys[place] for place in places], _TOGETHER):
-            rows = list(fetch(some))
+        for some in chunks(places, _TOGETHER):
+            rows = list(fetch([self.keys[place] for place in some]))
+            wanted = {self.ids[place] for place in some}
             read = read_vectors([row[1] for row in rows], self._written, self._dimension)
             first: dict[str, int] = {}
-            for at, place in enumerate(read.rows):
-                first.setdefault(str(row_id(rows[place][0])), at)  # of rows of one id
+            for at, number in enumerate(read.rows):
+                identity = str(row_id(rows[number][0]))
+                if identity in wanted:  # to the database other keys may be equal: in any case, say
+                    first.setdefault(identity, at)  # of rows of one id
             there += first
             parts.append(read.vectors[list(first.values())])
         return there, np.concatenate(parts)

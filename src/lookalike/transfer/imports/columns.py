@@ -18,7 +18,7 @@ from lookalike.stores.attached.description import Source, read_source
 from lookalike.stores.attached.foreign_vectors import TYPES, vector_form
 from lookalike.stores.attached.json_paths import document_in, write_path
 from lookalike.transfer.exports.columns import CONFIDENCE, OWN, PREDICTED, VECTOR
-from lookalike.transfer.imports.vector_cells import is_cut_off, is_vector
+from lookalike.transfer.imports.vector_cells import bytes_in, is_cut_off, is_vector
 from lookalike.vectors.written_vectors import FEWEST
 
 if TYPE_CHECKING:
@@ -177,11 +177,23 @@ def find_columns(table: Table, first: Block, wanted: Wanted, vector: str) -> Col
 
 
 def _bytes_of(first: Block, found: Sequence[str]) -> str:
-    """Return NumPy's name of the type of numbers that a column of bytes holds."""
+    """Return NumPy's name of the type of numbers that a column of bytes holds, or of texts of bytes.
+
+    Raises:
+        InvalidArgument: they are no numbers of any type that is known here.
+    """
     if len(found) != 1 or isinstance(first.columns.get(found[0]), np.ndarray):
         return "<f4"
-    some = [value for value in first.values(found[0])[:_SAMPLE] if isinstance(value, bytes)]
-    return TYPES.get(vector_form(some)[1], "<f4")
+    values = [value for value in first.values(found[0])[:_SAMPLE] if isinstance(value, bytes | str)]
+    read = (value if isinstance(value, bytes) else bytes_in(value) for value in values)
+    some = [value for value in read if value]
+    dimension, written = vector_form(some)
+    if dimension is None and 2 * len(some) > len(values):
+        raise InvalidArgument(
+            f"the bytes in {found[0]!r} are no little-endian numbers of 4, 8 or 2 bytes: write lists of "
+            f"numbers"
+        )
+    return TYPES.get(written, "<f4")
 
 
 def _no_vectors(table: Table, kinds: Mapping[str, str]) -> InvalidArgument:

@@ -37,7 +37,7 @@ def read_cell(value: object, bytes_of: str = "<f4") -> NDArray[np.float32] | str
         return None
     try:
         if isinstance(value, str):
-            value = _bytes_in(value) or read_text(value)
+            value = bytes_in(value) or read_text(value)
         if isinstance(value, bytes) and value.startswith(NPY):
             value = read_npy(value)
         if isinstance(value, bytes):
@@ -62,7 +62,7 @@ def is_vector(value: object, *, named: bool) -> bool:
         try:
             numbers = read_text(value)
         except (ValueError, RecursionError):
-            return named and _bytes_in(value) is not None
+            return named and bytes_in(value) is not None
         bare = value.strip()[:1].isdigit() or value.strip()[:1] in "-+."
         return _are_numbers(numbers, named=named) and (not bare or len(numbers) >= FEWEST)
     return isinstance(value, list) and _are_numbers(value, named=named)
@@ -85,7 +85,7 @@ def _are_numbers(found: list[Any], *, named: bool) -> bool:
     )
 
 
-def _bytes_in(text: str) -> bytes | None:
+def bytes_in(text: str) -> bytes | None:
     """Return numbers in a text, as PostgreSQL prints bytes or in base64; None where it is neither."""
     hexadecimal = _HEXADECIMAL.fullmatch(text.strip())
     if hexadecimal is not None:
