@@ -100,7 +100,7 @@ def index_on_cluster(
         begin: called when the collection is there, before any record is written.
 
     Raises:
-        InvalidArgument: something that only one machine does is asked for.
+        InvalidArgument: a path is a single file, or named twice; its labels do not fit into memory.
         ClusterError: there is no cluster, or its workers end before they do anything.
         PathNotFound: a path is not there, and there is nothing to prune below it.
         Unanswerable: there is no image below one, and nothing to prune.

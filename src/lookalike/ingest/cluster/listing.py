@@ -128,7 +128,7 @@ class RootListing:
         Raises:
             PathNotFound: there is nothing; where some are to be pruned, it is not certain that it is gone.
             Unanswerable: there is no image.
-            InvalidArgument: it is a single file; labels stand where they are not looked for on many machines.
+            InvalidArgument: it is a single file; its labels, or pictures named as masks are, are too many.
             LabelsInvalid: there are none where they were asked for.
             SourceError: it cannot be listed.
         """

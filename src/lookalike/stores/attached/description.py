@@ -87,6 +87,13 @@ class Attachment:
         return dict(self.details).get(name)
 
     @property
+    def columns(self) -> list[str]:
+        """The columns that a record is read from, each once, but for its id, its vector and its metadata."""
+        places = [] if self.uri is None else [self.uri.column]
+        digests = [] if self.digest is None else [self.digest]
+        return list(dict.fromkeys([*places, *(source.column for _, source in self.fields), *digests]))
+
+    @property
     def info(self) -> VectorInfo:
         """Its one vector."""
         return VectorInfo(VECTOR, self.space, approximation=self.approximation)

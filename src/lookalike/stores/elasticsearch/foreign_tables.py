@@ -189,10 +189,8 @@ class ElasticsearchTable:
         self._nested = attachment.detail("nested") or ""
         self._lock = threading.RLock()
         self._snapshot: _Snapshot | None = None
-        of = attachment
-        sources = [*([] if of.uri is None else [of.uri]), *(source for _, source in of.fields)]
-        named = {of.id, *(one.column for one in sources), *filter(None, (of.metadata, of.digest))} - {"_id"}
-        self._columns = sorted(named)
+        named = {attachment.id, *attachment.columns, attachment.metadata or "_id"}
+        self._columns = sorted(named - {"_id"})
 
     def state(self) -> Hashable | None:
         """Return what searches see of each shard: how many documents, and which operation was the last.

@@ -260,8 +260,7 @@ class OracleTable:
 
     def rows(self, ids: Sequence[str] | None = None) -> Iterator[ForeignRow]:
         of = self._of
-        sources = [*([] if of.uri is None else [of.uri]), *(source for _, source in of.fields)]
-        columns = dict.fromkeys([*(one.column for one in sources), *_some(of.metadata), *_some(of.digest)])
+        columns = dict.fromkeys(of.columns if of.metadata is None else [*of.columns, of.metadata])
         version = "t.ORA_ROWSCN" if of.detail("kind") == "TABLE" else "0"
         chosen = "".join(f", t.{quoted(column)}" for column in columns)
         seen: set[str] = set()
@@ -411,10 +410,6 @@ class OracleTable:
         ids = list(different)
         found = read_vectors(list(different.values()), "json", self._dimension)
         return [ids[row] for row in found.rows], found.vectors
-
-
-def _some(column: str | None) -> list[str]:
-    return [] if column is None else [column]
 
 
 def _value(found: object) -> Any:

@@ -377,8 +377,7 @@ class SqliteTable:
 
     def _read_all(self, connection: sqlite3.Connection, state: Hashable) -> KeptRows:
         of = self._of
-        sources = [*([] if of.uri is None else [of.uri]), *(source for _, source in of.fields)]
-        columns = list(dict.fromkeys([of.vector, *(one.column for one in sources), *_some(of.digest)]))
+        columns = list(dict.fromkeys([of.vector, *of.columns]))
         place_of = {column: place for place, column in enumerate(columns, 1)}
         cursor = connection.execute(self._select(columns))
         return keep_rows(
@@ -455,10 +454,6 @@ def text_literal(text: str) -> str:
 def _end(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.execute("ROLLBACK")
-
-
-def _some(column: str | None) -> list[str]:
-    return [] if column is None else [column]
 
 
 def _kept_document(content: object) -> Any:
