@@ -305,6 +305,14 @@ def test_an_image_is_looked_into(page: Visit) -> None:
     first = neighbours.first.locator(".name").text_content()
     neighbours.first.locator(".open").click()
     expect(page.page.locator("dialog h2")).to_have_text(first or "?")
+    # Going back leads to the one before, and closing leaves them all.
+    page.page.go_back()
+    expect(page.page.locator("dialog h2")).not_to_have_text(first or "?")
+    page.page.go_forward()
+    expect(page.page.locator("dialog h2")).to_have_text(first or "?")
+    page.page.keyboard.press("Escape")
+    expect(page.page.locator("dialog")).to_have_count(0)
+    expect(page.cards.first).to_be_visible()
 
 
 def test_a_part_of_an_image_is_the_question(page: Visit) -> None:
@@ -339,6 +347,16 @@ def test_a_part_of_an_image_is_the_question(page: Visit) -> None:
 
 
 def test_a_part_of_a_picture_of_ones_own_is_the_question(page: Visit, tmp_path: Path) -> None:
+    # A picture that is a line can be pointed at, too.
+    Image.new("RGB", (4000, 10)).save(tmp_path / "line.png")
+    page.pick(tmp_path / "line.png")
+    page.page.locator(".term .bare").click()
+    page.page.wait_for_function("() => document.querySelector('.stage-picture')?.clientHeight < 5")
+    box = page.page.locator(".stage").bounding_box()
+    assert box
+    assert box["height"] > 100
+    page.page.keyboard.press("Escape")
+    page.page.locator(".term").get_by_role("button", name="out of the search").click()
     drawn("umbrella").save(tmp_path / "mine.png")
     page.pick(tmp_path / "mine.png")
     page.settled()

@@ -113,7 +113,7 @@ export function Chosen({ selection, list }) {
         <button
           type="button"
           disabled=${count < 2 || count > MOST_COMPARED}
-          onclick=${() => change({ compare: ids }, { over: true })}
+          onclick=${() => change({ compare: ids }, { over: "compare" })}
         >
           <${Icon} name="beside" />${t("select.compare")}
         </button>

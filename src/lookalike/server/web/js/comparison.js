@@ -32,7 +32,7 @@ function Beside({ images }) {
           ${images.map(
             (each) =>
               html`<th scope="col" key=${each.id}>
-                <button type="button" class="bare" onclick=${() => change({ compare: null, image: each.id }, { over: true })}>
+                <button type="button" class="bare" onclick=${() => change({ compare: null, image: each.id }, { over: "image" })}>
                   <${Picture} image=${each} width=${512} eager alt="" />
                   <${FileName} name=${each.name} longest=${120} />
                 </button>

@@ -12,7 +12,7 @@ const FIELDS = 3;
 
 /** Open the details of an image, over what is there. */
 export function openImage(id) {
-  change({ image: id }, { over: true });
+  change({ image: id }, { over: "image" });
 }
 
 /** The fields, the label first, and each value once: folders' names are often the label, too. */

@@ -42,13 +42,14 @@ export function onMove(act) {
 /**
  * Go to a place in the page.
  * @param route as `read` returns it
- * @param options replace: keep no way back to where we are; over: it lies over what is there, like a dialog
+ * @param options replace: keep no way back to where we are; over: the parameter of what lies over what is there,
+ *   like a dialog
  */
-export function go(route, { replace = false, over = false } = {}) {
+export function go(route, { replace = false, over = null } = {}) {
   const address = link(route);
   if (address === location.hash) return;
   if (replace) history.replaceState(history.state, "", address);
-  else history.pushState({ over }, "", address);
+  else history.pushState({ over, steps: 1 + (over && history.state?.over === over ? history.state.steps : 0) }, "", address);
   for (const act of moved) act();
 }
 
@@ -64,10 +65,10 @@ export function change(changes, options = {}) {
   go(route, options);
 }
 
-/** Leave what lies over the page: go back where we came from, or to the same place without these parameters. */
-export function leave(...names) {
-  if (history.state?.over) history.back();
-  else change(Object.fromEntries(names.map((name) => [name, null])), { replace: true });
+/** Leave what lies over the page, however many were looked at: go back where we came from, or only take it away. */
+export function leave(name) {
+  if (history.state?.over === name) history.go(-history.state.steps);
+  else change({ [name]: null }, { replace: true });
 }
 
 addEventListener("popstate", () => {
