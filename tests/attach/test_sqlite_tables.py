@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -661,22 +662,27 @@ def test_rows_are_named_as_their_pictures_are(
 
 def test_rows_of_one_picture_are_told_apart_in_tables(tmp_path: Path) -> None:
     """A table names them by their ids; what several are called, is none of them."""
+    sixth = quote("각")
     for base in (None, str(tmp_path)):
         places = ["b.jpg", "b.jpg", "2", "f.mp4#t=1", "f.mp4#t=2", "c.jpg"]
         path = tmp_path / f"{base is None}.db"
         with closing(sqlite3.connect(path)) as connection:
-            connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, place TEXT, kind TEXT, v BLOB)")
-            rows = [(place, "x", one.tobytes()) for place, one in zip(places, numbers(6), strict=True)]
-            connection.executemany("INSERT INTO t VALUES (NULL, ?, ?, ?)", rows)
+            connection.execute("CREATE TABLE t (id TEXT PRIMARY KEY, place TEXT, kind TEXT, v BLOB)")
+            rows = [
+                (identity, place, "x", one.tobytes())
+                for identity, place, one in zip("12345각", places, numbers(6), strict=True)
+            ]
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
             connection.commit()
         table = tmp_path / "right.csv"
         with lookalike.open(f"sqlite:///{path}", cache=tmp_path / "cache") as database:
             database.attach("t", path="place", space="theirs", writable=True, base=base)
             for said_of_them, found, skipped in (
-                (["b.jpg,y", "c.jpg,z"], {"6": "z"}, 1),
+                (["b.jpg,y", "c.jpg,z"], {sixth: "z"}, 1),
+                (["각,z"], {sixth: "z"}, 0),
                 (["1,p", "4,q", "5,r", "9,s"], {"1": "p", "4": "q", "5": "r"}, 1),
-                (["f.mp4#t=1,q", "f.mp4,r", "f.mp4#t=7,s", "c.jpg,z"], {"4": "q", "6": "z"}, 2),
-                (["2,y", "c.jpg,z"], {"6": "z"}, 1),
+                (["f.mp4#t=1,q", "f.mp4,r", "f.mp4#t=7,s", "c.jpg,z"], {"4": "q", sixth: "z"}, 2),
+                (["2,y", "c.jpg,z"], {sixth: "z"}, 1),
             ):
                 table.write_text("\n".join(["picture,kind", *said_of_them]), encoding="utf-8")
                 said = database["t"].corrections.read(table)

@@ -140,8 +140,9 @@ class _Named:
             place = self.root / identity if path is None or path in self.several else path
             if self.identities.setdefault(place, identity) != identity:
                 self.several.add(place)  # an id that is called as the file of another
-            # A path in a table of others that is relative to nothing is no URI to whoever writes it.
-            names = {identity, uri, unquote(uri)}
+            # A path in a table of others that is relative to nothing is no URI to whoever writes it, nor is
+            # an id there percent-encoded.
+            names = {identity, unquote(identity), uri, unquote(uri)}
             if split_frame(uri) is not None:
                 text = uri_text(uri)
                 names |= {text, text.removeprefix(f"{folder}/")}
