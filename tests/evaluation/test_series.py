@@ -12,6 +12,7 @@ import pytest
 
 from lookalike.errors import Unanswerable
 from lookalike.evaluation.evaluation import Evaluation, evaluation_lines
+from lookalike.evaluation.series import find_series
 from lookalike.types import Record, Vectors
 from lookalike.uris import file_uri, record_id
 from lookalike.vectors.metric import normalise
@@ -118,6 +119,14 @@ def test_numbers_that_say_nothing_are_no_series(seed: int) -> None:
         shuffled[members] = vectors[order[labels[order] == label]]
     assert judged(records(numbered), shuffled).series is None
     assert judged(records(lambda *_: f"{{label}}/{uuid.uuid4()}.jpg"), vectors).series is None
+
+
+def test_neighbours_that_follow_each_other_and_are_not_alike_are_no_series() -> None:
+    found = records(NAMES["numbers without a gap"])
+    rows = np.arange(len(found))
+    # Pairs that follow each other, as of equal similarities the first is taken; nothing is like anything.
+    strangers = np.eye(len(found), dtype=np.float32)
+    assert find_series(found, strangers, rows, rows ^ 1, "label") is None
 
 
 def test_a_label_or_a_folder_of_many_products_is_no_series() -> None:

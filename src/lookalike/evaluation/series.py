@@ -96,7 +96,8 @@ def find_series(
         seed: of the permutations.
 
     Returns:
-        What was found; None where neighbours come from one series hardly more often than chance.
+        What was found; None where neighbours come from one series hardly more often than chance, or where no
+        two images that follow each other are alike.
     """
     # In order of id, so that the order of the records makes no difference.
     order = np.array(sorted(range(len(records)), key=lambda row: records[row].id), dtype=np.intp)
@@ -137,6 +138,9 @@ def _find(
         grouping = candidates.groupings[best]
         return grouping.how, grouping.groups, float(observed[best]), float(expected[best]), p_value, count
     groups = _linked(window, candidates, vectors, random)
+    if len(np.unique(groups)) == len(groups):
+        # Neighbours follow each other, and no two of them are more alike than strangers.
+        return None
     share, usual = (
         float((groups[one] == groups[other]).mean())
         for one, other in (pairs, tuple(names.shuffled(random)[rows] for rows in pairs))
