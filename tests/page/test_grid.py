@@ -167,6 +167,17 @@ def test_several_are_chosen_by_pointer(page: Visit) -> None:
     expect(page.page.locator("dialog")).to_have_count(0)
 
 
+def test_what_is_chosen_is_told_without_colours_and_paper_has_no_buttons(page: Visit) -> None:
+    page.page.emulate_media(forced_colors="active")
+    page.cards.first.locator(".check").click()
+    expect(page.cards.first.locator(".check svg")).to_be_visible()
+    expect(page.cards.nth(1).locator(".check svg")).to_be_hidden()
+    page.page.emulate_media(media="print")
+    for shown in ("#bar", ".asker", "section.chosen"):
+        expect(page.page.locator(shown)).to_be_hidden()
+    expect(page.cards.first).to_be_visible()
+
+
 def test_several_are_chosen_by_keys(page: Visit) -> None:
     filtered(page, *DRAWN)
     names = page.names()
