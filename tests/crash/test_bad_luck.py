@@ -154,7 +154,8 @@ def files(*roots: Path) -> set[Path]:
 
 
 def test_ctrl_c_in_the_middle_of_index_keeps_what_was_written(bench: Bench) -> None:
-    first, root = bench.photographs("first", 5), bench.photographs("root", 80)
+    # So many that it is still at it when the signal comes, however quick the machine is.
+    first, root = bench.photographs("first", 5), bench.photographs("root", 250)
     bench.run("index", first)
     process = bench.start("index", root)
     bench.wait_until(lambda: len(bench.indexed()) > 15 or process.poll() is not None)
