@@ -122,10 +122,10 @@ class Encodings:
         """Return the texts of files whose encoding is not certain, guessed together, or why there is none."""
         if not files:
             return {}
-        common = self._best(list(files.values()))
+        common = self.most_likely(list(files.values()))
         found: dict[Location, str | Unusable] = {}
         for path, data in files.items():
-            encoding = common if _decodes(data, common) else self._best([data])
+            encoding = common if _decodes(data, common) else self.most_likely([data])
             if encoding is None:
                 found[path] = Unusable("the text is in no encoding known here; --encoding NAME reads it")
                 continue
@@ -206,7 +206,7 @@ class Encodings:
         self._assumed.setdefault((f"{encoding.upper()} without its mark", ""), []).append(path)
         return text
 
-    def _best(self, texts: Sequence[bytes]) -> str | None:
+    def most_likely(self, texts: Sequence[bytes]) -> str | None:
         """Return the encoding that all of these texts are most likely in, None where there is no such."""
         possible = [encoding for encoding in ENCODINGS if all(_decodes(text, encoding) for text in texts)]
         sample = b"\n".join(_cells(texts))[:_SAMPLE]
@@ -234,7 +234,7 @@ class Encodings:
 
 def guess_encoding(text: bytes) -> str | None:
     """Return which of `ENCODINGS` a text is most likely in, that is not UTF-8; None where it is in none."""
-    return Encodings()._best([text])  # noqa: SLF001
+    return Encodings().most_likely([text])
 
 
 def check_encoding(name: str) -> str:

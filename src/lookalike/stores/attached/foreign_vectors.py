@@ -171,7 +171,7 @@ def _numbers_of(values: Sequence[bytes], size: int, kind: str) -> NDArray[Any] |
 def _are_unit(vectors: NDArray[Any]) -> bool:
     with np.errstate(all="ignore"):
         lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    return bool(np.mean(np.abs(lengths - 1) < 0.01) > 0.9)  # noqa: PLR2004, RUF100
+    return bool(np.mean(np.abs(lengths - 1) < 0.01) > 0.9)
 
 
 def _look_like_numbers(numbers: NDArray[Any]) -> bool:
@@ -179,7 +179,7 @@ def _look_like_numbers(numbers: NDArray[Any]) -> bool:
     with np.errstate(all="ignore"):
         wide = np.abs(numbers.astype(np.float64))
         # Any two bytes are a number of 2 bytes in the wider range.
-        least, most = (1e-4, 1e3) if numbers.dtype.itemsize == 2 else (1e-12, 1e6)  # noqa: PLR2004, RUF100
+        least, most = (1e-4, 1e3) if numbers.dtype.itemsize == 2 else (1e-12, 1e6)
         plain = (wide == 0) | ((wide > least) & (wide < most))
     return bool(np.mean(plain) > 0.98)
 

@@ -103,7 +103,7 @@ def split_names(table: str) -> list[str]:
     """
     parts = _NAME.findall(table)
     names = [quoted or plain for quoted, plain in parts]
-    if not 1 <= len(names) <= 2 or len(_NAME.sub("", table)) != len(names) - 1:  # noqa: PLR2004, RUF100
+    if not 1 <= len(names) <= 2 or len(_NAME.sub("", table)) != len(names) - 1:
         raise InvalidArgument(f'{table!r} names no table: write NAME, SCHEMA.NAME or "Schema"."Name"')
     return names
 
