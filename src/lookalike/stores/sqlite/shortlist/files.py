@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import xxhash
 from filelock import FileLock, Timeout
 
+from lookalike.checksums import parts_checksum
 from lookalike.output_files import replace_file
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, engine
 
@@ -61,7 +61,7 @@ class SqliteShortlistFiles:
             if {name: head.get(name) for name in wanted} != wanted:
                 return None
             moment = Moment(head["revision"], head["mark"])
-            if head["digest"] != _digest(moment, parts):
+            if head["checksum"] != _checksum(moment, parts):
                 return None
             return Shortlist.from_parts(parts), moment
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -82,7 +82,7 @@ class SqliteShortlistFiles:
             "dimension": dimension,
             **asdict(moment),
             "sizes": [part.nbytes for part in parts],
-            "digest": _digest(moment, parts),
+            "checksum": _checksum(moment, parts),
         }
         replace_file(self.folder / (token + _END), json.dumps(head).encode() + b"\n", *parts, mode=0o600)
 
@@ -128,8 +128,5 @@ class SqliteShortlistFiles:
             lock.release()
 
 
-def _digest(moment: Moment, parts: Iterable[bytearray | memoryview]) -> str:
-    digest = xxhash.xxh3_128(json.dumps(asdict(moment)).encode())
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+def _checksum(moment: Moment, parts: Iterable[bytearray | memoryview]) -> str:
+    return parts_checksum([json.dumps(asdict(moment)).encode(), *parts])
