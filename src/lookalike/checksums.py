@@ -10,7 +10,12 @@ three and not one, because a new label shall neither read the vector nor seal wh
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import xxhash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CHECKSUM_BYTES = 8
 """Of each checksum."""
@@ -56,6 +61,14 @@ def features_checksum(fingerprint: str, digest: str, content: bytes) -> bytes:
 def content_checksum(content: bytes) -> bytes:
     """Return the checksum of any bytes."""
     return xxhash.xxh3_64_digest(content)
+
+
+def parts_checksum(parts: Iterable[bytes | bytearray | memoryview]) -> str:
+    """Return the checksum of bytes that come in parts, as 16 hexadecimal digits."""
+    checksum = xxhash.xxh3_64()
+    for part in parts:
+        checksum.update(part)
+    return checksum.hexdigest()
 
 
 def _bytes(text: str) -> bytes:

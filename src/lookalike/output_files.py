@@ -121,7 +121,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         rmtree(part, ignore_errors=True)
 
 
-def replace_file(path: Path, *content: bytes, mode: int = 0o666, synced: bool = False) -> None:
+def replace_file(path: Path, *content: bytes | memoryview, mode: int = 0o666, synced: bool = False) -> None:
     """Write a file in one step: whoever reads it gets all of it, or what was there before.
 
     Args:

@@ -103,7 +103,7 @@ def test_candidates_hold_the_nearest_even_where_all_lie_close_together(
     vectors, queries = tight(6_000), tight(40, seed=1)
     made = filled(vectors)
     assert len(made) == 6_000
-    for again in (made, Shortlist.from_bytes(made.to_bytes())):
+    for again in (made, Shortlist.from_parts([bytearray(part) for part in made.to_parts()])):
         exact, _ = nearest_rows(queries, vectors, 10)
         candidates = found_by(again, queries)
         assert all(len(some) == 100 for some in candidates)
@@ -335,11 +335,11 @@ def test_an_interrupted_build_leaves_all_as_it_was(
     store.remove("parts", [record(0).id])
     before = ask(store)
 
-    def interrupted(self: Shortlist) -> bytes:
+    def interrupted(self: Shortlist) -> list[memoryview]:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Shortlist, "to_bytes", interrupted)
+        patch.setattr(Shortlist, "to_parts", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.build_index("parts")
     assert cached(store) == file
@@ -349,7 +349,7 @@ def test_an_interrupted_build_leaves_all_as_it_was(
         other.create("more", SPACE)
         put(other, "more", [record(1)], VECTORS[:1])
         with monkeypatch.context() as patch:
-            patch.setattr(Shortlist, "to_bytes", interrupted)
+            patch.setattr(Shortlist, "to_parts", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 other.build_index("more")
         assert other.collection("more").approximation is None
@@ -491,14 +491,14 @@ def test_a_collection_that_goes_during_the_build_is_named(
     store: Store, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.remove("parts", [record(0).id])
-    write = Shortlist.to_bytes
+    write = Shortlist.to_parts
 
-    def deleted(self: Shortlist) -> bytes:
+    def deleted(self: Shortlist) -> list[memoryview]:
         with open_store(url) as other:
             other.delete("parts")
         return write(self)
 
-    monkeypatch.setattr(Shortlist, "to_bytes", deleted)
+    monkeypatch.setattr(Shortlist, "to_parts", deleted)
     with pytest.raises(CollectionNotFound):
         store.build_index("parts")
     assert not list(backend(store)._file.path.with_name("parts.db.shortlist").glob("*.cache"))

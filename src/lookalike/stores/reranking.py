@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 
-from lookalike.vectors.nearest import MARGIN, nearest_rows
+from lookalike.vectors.nearest import MARGIN, exact_similarities, nearest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -89,9 +89,8 @@ def rerank(query: Vectors, candidates: Candidates) -> list[tuple[str, float]]:
     ids, vectors = candidates
     if not len(ids):
         return []
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    rows, similarities = nearest_rows(query[None], vectors[np.array(order)], len(ids))
-    return [(ids[order[row]], float(value)) for row, value in zip(rows[0], similarities[0], strict=True)]
+    (similarities,) = exact_similarities(query[None], vectors, np.arange(len(ids))[None])
+    return sorted(zip(ids, similarities.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
 
 
 def nearest_of_blocks(

@@ -170,7 +170,7 @@ def _rank_block(
 
     candidates = np.sort(candidates, axis=1)
     usable = np.isfinite(np.take_along_axis(rough, candidates, axis=1))
-    exact = np.where(usable, _similarities(queries, vectors, candidates), -np.inf)
+    exact = np.where(usable, exact_similarities(queries, vectors, candidates), -np.inf)
     best = np.argsort(-exact, axis=1, kind="stable")[:, :k]
     values = np.take_along_axis(exact, best, axis=1)
     rows[:, :k] = np.where(np.isfinite(values), np.take_along_axis(candidates, best, axis=1), -1)
@@ -179,7 +179,7 @@ def _rank_block(
     for row in np.flatnonzero(crowded):
         pulse()
         some = np.flatnonzero(rough[row] >= kth[row] - MARGIN)
-        exact_row = _similarities(queries[row : row + 1], vectors, some[None])[0]
+        exact_row = exact_similarities(queries[row : row + 1], vectors, some[None])[0]
         order = np.argsort(-exact_row, kind="stable")[:k]
         rows[row, :k], similarities[row, :k] = some[order], exact_row[order]
 
@@ -203,8 +203,17 @@ def _largest(rough: NDArray[np.float32], wide: int) -> Rows:
     return np.take_along_axis(places, chosen, axis=1)
 
 
-def _similarities(queries: Vectors, vectors: Vectors, rows: Rows) -> Similarities:
-    """Return the cosine similarity of each query (q, d) to its own rows (q, m): shape (q, m)."""
+def exact_similarities(queries: Vectors, vectors: Vectors, rows: Rows) -> Similarities:
+    """Return the cosine similarity of each query to rows of its own, always the same of two vectors.
+
+    Args:
+        queries: float32 of shape (q, d), each row of length 1.
+        vectors: float32 of shape (n, d), each row of length 1.
+        rows: of shape (q, m).
+
+    Returns:
+        Of shape (q, m), −1 … 1.
+    """
     out = np.empty(rows.shape)
     step = max(1, _GATHERED_BYTES // (8 * rows.shape[1] * vectors.shape[1]))
     for start in range(0, len(rows), step):

@@ -24,7 +24,7 @@ from lookalike.stores.sqlite.words import put_words, remove_words
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from lookalike.stores.entry import Entry, VectorEntry
     from lookalike.stores.sqlite.filters import Numbers
@@ -49,6 +49,15 @@ def select_by_id(
             f"SELECT {columns} FROM lookalike_records WHERE record IN"  # noqa: S608 columns and marks are our own
             f" (SELECT record FROM lookalike_ids WHERE {KEYED} AND id IN ({', '.join('?' * len(some))}))",
             (collection, *some),
+        )
+
+
+def select_by_number(connection: sqlite3.Connection, columns: str, numbers: Collection[int]) -> Iterator[Row]:
+    """Yield these columns of the records that have one of the numbers, in no order."""
+    for some in chunks(list(numbers), _CHUNK):
+        yield from connection.execute(
+            f"SELECT {columns} FROM lookalike_records WHERE record IN ({', '.join('?' * len(some))})",  # noqa: S608
+            some,
         )
 
 
@@ -96,7 +105,7 @@ class Keys(NamedTuple):
     ids: list[str]
 
 
-def keys_of(pairs: Iterable[tuple[int, str]]) -> Keys:
+def keys_of(pairs: Iterable[Row]) -> Keys:
     """Return numbers and ids of records in order of their numbers."""
     rising = sorted(pairs)
     return Keys([number for number, _ in rising], [identity for _, identity in rising])
@@ -104,13 +113,7 @@ def keys_of(pairs: Iterable[tuple[int, str]]) -> Keys:
 
 def record_keys(connection: sqlite3.Connection, numbers: Sequence[int]) -> Keys:
     """Return the keys of the records with these numbers that are there."""
-    found: list[tuple[int, str]] = []
-    for some in chunks(numbers, _CHUNK):
-        found += connection.execute(
-            f"SELECT record, id FROM lookalike_records WHERE record IN ({', '.join('?' * len(some))})",  # noqa: S608
-            list(some),
-        )
-    return keys_of(found)
+    return keys_of(select_by_number(connection, "record, id", numbers))
 
 
 def put_records(

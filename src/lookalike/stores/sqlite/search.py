@@ -9,7 +9,7 @@ from lookalike.stores.backend import Hits
 from lookalike.stores.sqlite.blocks import nearest_in_blocks
 from lookalike.stores.sqlite.catalog import count_vectors, existing_entry, read_entry
 from lookalike.stores.sqlite.matrix import SqliteMatrices
-from lookalike.stores.sqlite.records import RECORD_COLUMNS, select_by_id
+from lookalike.stores.sqlite.records import RECORD_COLUMNS, select_by_id, select_by_number
 from lookalike.stores.sqlite.shortlist.building import reading_apart
 from lookalike.stores.sqlite.shortlist.search import SqliteShortlists
 
@@ -106,13 +106,15 @@ class SqliteSearch:
                 vector, queries = ask(entry)
                 matches = self._filters.read(connection, entry, query.where, query.having)
                 left_out = None if query.exclude is None else query.exclude[part]
-                found = self.shortlists.nearest(
+                nearest = self.shortlists.nearest(
                     connection, entry, vector, queries[part], query.k, matches, left_out
                 )
-                if found is None:
+                if nearest is None:
                     return None
-                hits.found.extend(found)
-                hits.records.extend(_records(connection, entry, found))
+                hits.found.extend(nearest.found)
+                # By number, not by id: the pages with these rows were read for their ids a moment ago.
+                numbers = {nearest.numbers[identity] for row in nearest.found for identity, _ in row}
+                hits.records.extend(select_by_number(connection, RECORD_COLUMNS, numbers))
         return hits
 
 

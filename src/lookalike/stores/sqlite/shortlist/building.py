@@ -168,7 +168,7 @@ def build_shortlist(
         exact = _ExactNeighbours(numbers, queries)
         shortlist = make_shortlist(connection, entry, vector, exact.look)
         itself = [[identity] for identity in ids]
-        found, _ = nearest_candidates(connection, vector, shortlist, queries, K, exclude=itself)
+        found = nearest_candidates(connection, vector, shortlist, queries, K, exclude=itself).found
     similarities = [[similarity for _, similarity in some] for some in found]
     recall = part_found(zip(exact.similarities(), similarities, strict=True))
     approximation = Approximation(KIND, recall, K, len(ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 # Beyond so many it is quicker to compare with all vectors than to fetch the candidates.
 _MOST = 1000
+
+
+class Candidates(NamedTuple):
+    """The nearest neighbours of queries among the candidates of a shortlist."""
+
+    found: list[list[tuple[str, float]]]
+    """A list a query of ids and exact similarities, by falling similarity, then by rising id."""
+    numbers: dict[str, int]
+    """Of the records that are candidates, by id."""
+    faults: list[Fault]
+    """Of those whose vector is damaged."""
 
 
 class StrayCandidate(Exception):
@@ -45,8 +56,8 @@ def nearest_candidates(
     k: int,
     matches: Numbers | None = None,
     exclude: Sequence[Collection[str]] | None = None,
-) -> tuple[list[list[tuple[str, float]]], list[Fault]]:
-    """Return ids and exact similarities of the nearest among the candidates of a shortlist.
+) -> Candidates:
+    """Return the nearest among the candidates of a shortlist.
 
     Args:
         connection: its open transaction sees the records that the shortlist was made of.
@@ -58,8 +69,7 @@ def nearest_candidates(
         exclude: for each query, ids that are left out.
 
     Returns:
-        A list a query, by falling similarity, then by rising id; of at least k where as many match, apart
-        from those candidates whose vector is damaged. And these.
+        At most k a query; fewer only where fewer match, or where the vectors of candidates are damaged.
 
     Raises:
         StrayCandidate: the shortlist is of another state of the collection.
@@ -92,4 +102,4 @@ def nearest_candidates(
             if is_sound[row] and ids[row] not in left_out
         ]
         found.append(rerank(query, ([ids[row] for row in rows], vectors[rows]))[:k])
-    return found, faults
+    return Candidates(found, dict(zip(ids, wanted.tolist(), strict=True)), faults)

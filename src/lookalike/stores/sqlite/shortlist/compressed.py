@@ -1,11 +1,12 @@
-"""Vectors at a bit or two a number, in cells: they say who may be near a query, and the exact vectors decide.
+"""Compressed vectors in cells: they say who may be near a query, and the exact vectors decide.
 
 A vector is in the cell of the nearest of many centres, and a query is compared with those of the nearest
 cells only (an inverted file: Jégou et al. 2011, doi.org/10.1109/TPAMI.2010.57). There it is known by the
 signs of its difference from the centre, after a rotation by chance (RaBitQ: arxiv.org/abs/2405.12497; of
-more bits: arxiv.org/abs/2409.09913). faiss holds and compares them. How many are compared, and about how
-many of them the exact vectors decide, is found with vectors of the collection whose neighbours are
-known. What is in here can always be made again from the vectors.
+more bits, for short vectors: arxiv.org/abs/2409.09913), which faiss holds and compares. Those that seem
+nearest by their signs are compared by more bits, see `residual_codes`, and the nearest of these by the exact
+vectors. How many are compared in each of the three ways is found with vectors of the collection whose
+neighbours are known. What is in here can always be made again from the vectors.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import inf, isqrt
+from math import ceil, inf, isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lookalike.errors import ExtraMissing
 from lookalike.stores.recall import K
+from lookalike.stores.sqlite.shortlist.residual_codes import ResidualCodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,24 +34,27 @@ KIND = "ivf-rabitq"
 
 # As many are always compared: it takes less than the rest of a search.
 _LEAST_COMPARED = 20_000
-# Candidates a query, at least and at most; where all vectors are compared, at least the third.
-_FEWEST, _MOST, _FEWEST_OF_ALL = 30, 1000, 100
-# The part of known neighbours that is to lie in the cells, and the part of these that is to be a candidate.
-_IN_CELLS, _AMONG_CANDIDATES = 0.997, 0.999
+# Of so many of them at least, and at most, more bits decide, and of so many the exact vectors.
+_FEWEST_REFINED, _FEWEST, _MOST = 100, 14, 1000
+# Candidates a query where all vectors are compared, at least.
+_FEWEST_OF_ALL = 100
+# The part of known neighbours that is to lie in the cells, and the part of these that is to be left by codes.
+_IN_CELLS, _LEFT = 0.997, 0.999
 # Where the nearest are farther away than the vectors' own neighbours are, as those of sentences are and those
 # that a filter leaves, codes tell them apart less well: so many times more are compared, and as many times
 # more are candidates. Of 300,000, and queries as far away as sentences, 0.95 of the neighbours were among the
 # candidates so.
 _FARTHER = 6
-# Cells a root of the number of vectors. Of a million, 4 took as long to search and twice as long to make.
-_CELLS_A_ROOT = 2
+# Cells a root of the number of vectors, vectors a cell to find its centre from, and rounds of that. Of a
+# million, 2 cells, 32 vectors and 6 rounds are made in two thirds of the time, and a fifth to a half more
+# vectors are to be looked at; 4 cells save another twentieth of these, which the centres cost.
+_CELLS_A_ROOT = 3
+_SAMPLE_A_CELL = 64
+_ROUNDS = 8
 _LEAST_A_CELL = 64
-_SAMPLE_A_CELL = 32
-_ROUNDS = 6
-# The error of a code falls with its numbers and with the bits of each, so short vectors get more bits. Of
-# 300,000 of 512 numbers, two bits took as long to search as one, with 30 candidates instead of 74; four took
-# 1.6 times as long.
-_CODE_BITS = 1024
+# The error of a code falls with its numbers and with the bits of each, so short vectors get more bits. Of a
+# million of 512 numbers, two bits took 1.4 times as long to search as one, and 8 times as long to make.
+_CODE_BITS = 512
 _MOST_BITS = 8
 # Times as many vectors as when it was made: then their cells are too large.
 _OUTGROWN = 4
@@ -72,6 +77,8 @@ class Effort:
 
     share: float = 1.0
     """Part of the vectors that a query is compared with, 0 … 1."""
+    refined: int = _FEWEST_OF_ALL
+    """How many of these are decided about by more bits."""
     candidates: int = _FEWEST_OF_ALL
     """How many of these are decided about by the exact vectors."""
     reach: float = inf
@@ -92,22 +99,18 @@ class _Matching(NamedTuple):
 class Shortlist:
     """Compressed vectors under the numbers of their records."""
 
-    def __init__(self, index: Any, effort: Effort) -> None:
-        """Take over what is in an index of faiss; see `around` and `from_bytes`."""
+    def __init__(self, index: Any, codes: ResidualCodes, effort: Effort) -> None:
+        """Take over what is in an index of faiss and beside it; see `around` and `from_parts`."""
         faiss = _faiss()
         self.effort = effort
         self._index = index
+        self._codes = codes
         quantizer = faiss.downcast_index(index.quantizer)
         flat = faiss.vector_to_array(quantizer.codes).view(np.float32)
         self._centres: Vectors = flat.reshape(index.nlist, index.d)
         self._lengths = np.einsum("ij,ij->i", self._centres, self._centres)
         lists = index.invlists
         self._sizes = np.array([lists.list_size(cell) for cell in range(index.nlist)], np.int64)
-        # The cell of each number, -1 where it is in none.
-        self._cells = np.empty(0, np.int32)
-        for cell in np.flatnonzero(self._sizes).tolist():
-            numbers = faiss.rev_swig_ptr(lists.get_ids(cell), int(self._sizes[cell]))
-            self._note(numbers, np.full(len(numbers), cell))
         self._last: tuple[NDArray[np.int64], _Matching] | None = None
 
     @classmethod
@@ -129,10 +132,10 @@ class Shortlist:
         quantizer.this.disown()
         index.own_fields = True
         index.train(_rotated(centres))
-        return cls(index, Effort())
+        return cls(index, ResidualCodes(dimension), Effort())
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._codes)
 
     @property
     def is_outgrown(self) -> bool:
@@ -148,17 +151,18 @@ class Shortlist:
         rotated, numbers = _rotated(vectors), np.ascontiguousarray(numbers)
         cells = np.argmin(self._distances(rotated), axis=1)
         self._index.add_core(len(numbers), pointer(rotated), pointer(numbers), pointer(cells))
+        self._codes.add(numbers, cells, rotated, self._centres)
         self._sizes += np.bincount(cells, minlength=len(self._sizes))
-        self._note(numbers, cells)
 
     def remove(self, numbers: NDArray[np.int64]) -> None:
         """Remove the vectors of these numbers that it has, none named twice."""
-        there = numbers[self._cells_of(numbers) >= 0]
+        cells = self._codes.cells_of(numbers)
+        there = numbers[cells >= 0]
         if len(there):
             self._last = None
-            self._sizes -= np.bincount(self._cells[there], minlength=len(self._sizes))
-            self._cells[there] = -1
+            self._sizes -= np.bincount(cells[cells >= 0], minlength=len(self._sizes))
             self._index.remove_ids(there)
+            self._codes.remove(there)
 
     def candidate_count(self, k: int) -> int:
         """Return how many candidates are to be decided about, so that the k nearest are among them."""
@@ -188,22 +192,24 @@ class Shortlist:
         count = min(count, there)
         if not count or not len(queries):
             return [np.empty(0, np.int64)] * len(queries)
-        wider = max(1.0, count / self.effort.candidates) ** 0.5
+        more = max(1.0, count / self.effort.candidates)
         # Of a part f of the vectors the nearest lie as far away as 1 / f times as many of all do: as where
         # more are asked for, the root of that is taken in more cells.
         part = (there / len(self)) ** 0.5
-        compared = part * max(_LEAST_COMPARED, self.effort.share * wider * len(self))
+        compared = part * max(_LEAST_COMPARED, self.effort.share * more**0.5 * len(self))
+        refined = min(there, ceil(more * self.effort.refined))
         rotated = _rotated(queries)
         distances = self._distances(rotated)
-        numbers, away = self._look(rotated, distances, count, compared, matching)
-        found = list(numbers)
+        numbers = self._look(rotated, distances, refined, compared, matching)
+        found, away = self._refine(rotated, distances, numbers, count)
         far = np.flatnonzero(away[:, min(K, count) - 1] > self.effort.reach)
         if len(far):
-            count = min(_FARTHER * count, there)
-            numbers, _ = self._look(rotated[far], distances[far], count, _FARTHER * compared, matching)
-            for place, more in zip(far, numbers, strict=True):
-                found[place] = more
-        return found
+            count, refined = min(_FARTHER * count, there), min(_FARTHER * refined, there)
+            numbers = self._look(rotated[far], distances[far], refined, _FARTHER * compared, matching)
+            farther, _ = self._refine(rotated[far], distances[far], numbers, count)
+            wider = dict(zip(far.tolist(), farther, strict=True))
+            return [wider.get(place, row) for place, row in enumerate(found)]
+        return list(found)
 
     def calibrate(
         self, queries: Vectors, numbers: NDArray[np.int64], neighbours: Sequence[NDArray[np.int64]]
@@ -224,44 +230,48 @@ class Shortlist:
             held = self._sizes[cells]
             before = np.cumsum(held, axis=1) - held
             places = np.argsort(cells, axis=1)
-            ahead = [before[row, places[row, self._cells[some]]] for row, some in enumerate(neighbours)]
+            ahead = [
+                before[row, places[row, self._codes.cells_of(some)]] for row, some in enumerate(neighbours)
+            ]
             share = min(1.0, float(_quantile(ahead, _IN_CELLS) + 1) / len(self))
         compared = max(_LEAST_COMPARED, share * len(self))
-        matching = _Matching(self._sizes, None)
-        found, away = self._look(rotated, distances, min(_MOST, len(self)), compared, matching)
-        ranks = []
-        for row, number, some in zip(found, numbers, neighbours, strict=True):
-            others = row[row != number]
-            by_number = np.argsort(others)
-            at = np.minimum(np.searchsorted(others[by_number], some), len(others) - 1)
-            there = others[by_number[at]] == some
-            # One that is in no cell looked at is no reason for more candidates.
-            ranks.append(by_number[at[there]])
+        most = min(_MOST, len(self))
+        found = self._look(rotated, distances, most, compared, _Matching(self._sizes, None))
+        fewest = _FEWEST_OF_ALL if few else _FEWEST_REFINED
+        refined = min(most, max(fewest, int(_quantile(_ranks(found, numbers, neighbours), _LEFT)) + 1))
+        found, away = self._refine(rotated, distances, found[:, :refined], refined)
         fewest = _FEWEST_OF_ALL if few else _FEWEST
-        candidates = max(fewest, min(_MOST, int(_quantile(ranks, _AMONG_CANDIDATES)) + 1))
+        candidates = max(fewest, int(_quantile(_ranks(found, numbers, neighbours), _LEFT)) + 1)
         # Each has itself beside the ten.
         reach = float(away[:, min(K, away.shape[1] - 1)].max()) if away.size else inf
-        self.effort = Effort(share, candidates, reach, len(self))
+        self.effort = Effort(share, refined, min(candidates, refined), reach, len(self))
 
-    def to_bytes(self) -> bytes:
-        """Return all of it as bytes, for `from_bytes` of the same engine."""
-        content: bytes = _faiss().serialize_index(self._index).tobytes()
-        return json.dumps(asdict(self.effort)).encode() + b"\n" + content
+    def to_parts(self) -> list[memoryview]:
+        """Return all of it as bytes in parts, for `from_parts` of the same engine."""
+        content = _faiss().serialize_index(self._index)
+        return [
+            memoryview(json.dumps(asdict(self.effort)).encode()),
+            content.data,
+            *self._codes.to_parts(),
+        ]
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Shortlist:
-        """Return what `to_bytes` wrote; bytes that were changed since are not all told from others.
+    def from_parts(cls, parts: Sequence[bytearray]) -> Shortlist:
+        """Return what `to_parts` wrote; bytes that were changed since are not all told from others.
 
         Raises:
             ExtraMissing: faiss is not installed.
             TypeError, ValueError: these are other bytes.
         """
-        at = content.index(b"\n") + 1
+        effort, content, *codes = parts
         try:
-            index = _faiss().deserialize_index(np.frombuffer(content, np.uint8, offset=at))
+            index = _faiss().deserialize_index(np.frombuffer(content, np.uint8))
         except RuntimeError as error:
             raise ValueError(str(error)) from error
-        return cls(index, Effort(**json.loads(content[:at])))
+        made = cls(index, ResidualCodes.from_parts(index.d, codes), Effort(**json.loads(effort)))
+        if index.ntotal != len(made):
+            raise ValueError("parts differ in length")
+        return made
 
     def _distances(self, rotated: Vectors) -> Vectors:
         """Return the squared distance of unit vectors, rotated, from every centre."""
@@ -275,8 +285,8 @@ class Shortlist:
 
     def _look(
         self, rotated: Vectors, distances: Vectors, count: int, compared: float, matching: _Matching
-    ) -> tuple[NDArray[np.int64], Vectors]:
-        """Return who seems nearest, and how far away, among at least so many in the nearest cells.
+    ) -> NDArray[np.int64]:
+        """Return who seems nearest by signs, among at least so many in the nearest cells.
 
         Args:
             rotated: queries, float32 of shape (at least 1, dimension).
@@ -286,7 +296,7 @@ class Shortlist:
             matching: which ones match.
 
         Returns:
-            Numbers, and squared distances as codes tell them, both of shape (queries, count).
+            Numbers, the nearest first, of shape (queries, count).
         """
         faiss = _faiss()
         pointer = faiss.swig_ptr
@@ -301,27 +311,37 @@ class Shortlist:
         how = faiss.IVFSearchParameters(nprobe=width, sel=matching.selector)
         given = len(rotated), pointer(rotated), count, pointer(cells), pointer(to_centres)
         self._index.search_preassigned_c(*given, pointer(away), pointer(numbers), False, how)
-        return numbers, away
+        return numbers
 
-    def _note(self, numbers: NDArray[np.int64], cells: NDArray[Any]) -> None:
-        spare = int(numbers.max()) + 1 - len(self._cells)
-        if spare > 0:
-            # With room for more, so that it is not copied with every record.
-            more = np.full(spare + len(self._cells) // 8, -1, np.int32)
-            self._cells = np.concatenate([self._cells, more])
-        self._cells[numbers] = cells
+    def _refine(
+        self, rotated: Vectors, distances: Vectors, numbers: NDArray[np.int64], count: int
+    ) -> tuple[NDArray[np.int64], Vectors]:
+        """Return who of some seems nearest by more bits, and how far away.
 
-    def _cells_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
-        known = numbers < len(self._cells)
-        return np.where(known, self._cells[np.where(known, numbers, 0)] if known.any() else -1, -1)
+        Args:
+            rotated: queries, float32 of shape (queries, dimension).
+            distances: of each from every centre, squared.
+            numbers: who is compared, of shape (queries, at least count).
+            count: numbers a query.
+
+        Returns:
+            Numbers, the nearest first, and squared distances, both of shape (queries, count).
+        """
+        nearest = np.empty((len(rotated), count), np.int64)
+        away = np.empty((len(rotated), count), np.float32)
+        for row, some in enumerate(numbers):
+            those = self._codes.distances(rotated[row], distances[row], some)
+            order = np.argsort(those)[:count]
+            nearest[row], away[row] = some[order], those[order]
+        return nearest, away
 
     def _matching(self, allowed: NDArray[np.int64]) -> _Matching:
         """Return where those are that are allowed; for the last filter it is remembered."""
         if self._last is None or self._last[0] is not allowed:
-            cells = self._cells_of(allowed)
+            cells = self._codes.cells_of(allowed)
             if len(cells) and cells.min() < 0:
                 raise KeyError
-            bits = np.zeros(len(self._cells), bool)
+            bits = np.zeros(int(allowed.max(initial=-1)) + 1, bool)
             bits[allowed] = True
             selector = _faiss().IDSelectorBitmap(np.packbits(bits, bitorder="little"))
             self._last = allowed, _Matching(np.bincount(cells, minlength=len(self._sizes)), selector)
@@ -354,6 +374,26 @@ def find_centres(sample: Vectors, count: int) -> Vectors:
 
 def _cell_count(count: int) -> int:
     return max(1, min(_CELLS_A_ROOT * isqrt(count), count // _LEAST_A_CELL))
+
+
+def _ranks(
+    found: NDArray[np.int64], numbers: NDArray[np.int64], neighbours: Sequence[NDArray[np.int64]]
+) -> list[NDArray[np.int64]]:
+    """Return the places of neighbours in what was found for each of some; of those that were found.
+
+    Args:
+        found: numbers of shape (queries, any), the first places first.
+        numbers: of the queries themselves, which take no place.
+        neighbours: of each.
+    """
+    ranks = []
+    for row, number, some in zip(found, numbers, neighbours, strict=True):
+        others = row[row != number]
+        by_number = np.argsort(others)
+        at = np.minimum(np.searchsorted(others[by_number], some), len(others) - 1)
+        there = others[by_number[at]] == some
+        ranks.append(by_number[at[there]])
+    return ranks
 
 
 def _quantile(parts: Sequence[NDArray[np.int64]], part: float) -> float:

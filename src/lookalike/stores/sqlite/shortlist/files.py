@@ -6,22 +6,23 @@ written under another name first and then renamed, so that nobody reads half of 
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from lookalike.checksums import parts_checksum
 from lookalike.output_files import replace_file
 from lookalike.stores.sqlite.shortlist.compressed import Shortlist, engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-_FORMAT = "lookalike shortlist 2"
+_FORMAT = "lookalike shortlist 3"
 _END = ".cache"
 
 
@@ -50,14 +51,19 @@ class SqliteShortlistFiles:
         try:
             with (self.folder / (token + _END)).open("rb") as file:
                 head = json.loads(file.readline(4096))
-                content = file.read()
+                sizes = head["sizes"]
+                if sum(sizes) != os.fstat(file.fileno()).st_size - file.tell():
+                    return None
+                parts = [bytearray(size) for size in sizes]
+                for part in parts:
+                    file.readinto(part)
             wanted = {"format": _FORMAT, "engine": made_by, "token": token, "dimension": dimension}
             if {name: head.get(name) for name in wanted} != wanted:
                 return None
             moment = Moment(head["revision"], head["mark"])
-            if head["digest"] != _digest(moment, content):
+            if head["checksum"] != _checksum(moment, parts):
                 return None
-            return Shortlist.from_bytes(content), moment
+            return Shortlist.from_parts(parts), moment
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -68,16 +74,17 @@ class SqliteShortlistFiles:
             OSError: it cannot be written; nothing of it is left.
         """
         self.folder.mkdir(exist_ok=True)
-        content = shortlist.to_bytes()
+        parts = shortlist.to_parts()
         head = {
             "format": _FORMAT,
             "engine": engine(),
             "token": token,
             "dimension": dimension,
             **asdict(moment),
-            "digest": _digest(moment, content),
+            "sizes": [part.nbytes for part in parts],
+            "checksum": _checksum(moment, parts),
         }
-        replace_file(self.folder / (token + _END), json.dumps(head).encode() + b"\n", content, mode=0o600)
+        replace_file(self.folder / (token + _END), json.dumps(head).encode() + b"\n", *parts, mode=0o600)
 
     def keep_only(self, tokens: set[str]) -> None:
         """Remove what is none of these: shortlists that were replaced, and what a kill left of writing one.
@@ -121,7 +128,5 @@ class SqliteShortlistFiles:
             lock.release()
 
 
-def _digest(moment: Moment, content: bytes) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(moment)).encode())
-    digest.update(content)
-    return digest.hexdigest()
+def _checksum(moment: Moment, parts: Iterable[bytearray | memoryview]) -> str:
+    return parts_checksum([json.dumps(asdict(moment)).encode(), *parts])

@@ -21,7 +21,12 @@ from lookalike.stores.sqlite.shortlist.building import (
     make_shortlist,
     reading_apart,
 )
-from lookalike.stores.sqlite.shortlist.candidates import StrayCandidate, is_quicker, nearest_candidates
+from lookalike.stores.sqlite.shortlist.candidates import (
+    Candidates,
+    StrayCandidate,
+    is_quicker,
+    nearest_candidates,
+)
 from lookalike.stores.sqlite.shortlist.compressed import engine
 from lookalike.stores.sqlite.shortlist.files import Moment, SqliteShortlistFiles
 from lookalike.types import Approximation
@@ -63,8 +68,8 @@ class SqliteShortlists:
         k: int,
         matches: Numbers | None,
         exclude: Sequence[Collection[str]] | None,
-    ) -> list[list[tuple[str, float]]] | None:
-        """Return ids and similarities of the nearest neighbours that the vector's shortlist leads to.
+    ) -> Candidates | None:
+        """Return the nearest neighbours that the vector's shortlist leads to.
 
         To be called by one thread at a time, inside its transaction, as `SqliteFile.reading` lets in one.
 
@@ -78,8 +83,8 @@ class SqliteShortlists:
             exclude: for each query, ids that are left out.
 
         Returns:
-            A list a query, by falling similarity, then by rising id; None where exact search is to be used:
-            there is no shortlist, or k is so large that exact search is quicker.
+            None where exact search is to be used: there is no shortlist, or k is so large that exact search
+            is quicker.
 
         Raises:
             ExtraMissing: there is one, and the package that reads it is not installed.
@@ -89,18 +94,16 @@ class SqliteShortlists:
             if held is None:
                 return None
             try:
-                found, faults = nearest_candidates(
-                    connection, vector, held.shortlist, queries, k, matches, exclude
-                )
+                nearest = nearest_candidates(connection, vector, held.shortlist, queries, k, matches, exclude)
             except StrayCandidate:
                 self._files.remove(held.token)
                 self.forget([vector.number])
                 continue
-            if not faults:
-                return found
-            self._damage.note(entry.name, faults)
+            if not nearest.faults:
+                return nearest
+            self._damage.note(entry.name, nearest.faults)
             # Where a damaged one has taken a place among the candidates, others may have got none.
-            return found if all(len(some) >= k for some in found) else None
+            return nearest if all(len(some) >= k for some in nearest.found) else None
         return None
 
     def build(self, entry: Entry, vector: VectorEntry) -> Approximation | None:
