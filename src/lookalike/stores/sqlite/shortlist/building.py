@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from lookalike.stores.sqlite.shortlist.files import SqliteShortlistFiles
     from lookalike.types import Vectors
 
+# Queries with which it is found how much is to be looked at: of their 4,000 neighbours, six may be missed.
+_CALIBRATED = 400
+
 
 @dataclass(slots=True)
 class Held:
@@ -66,7 +69,7 @@ def make_shortlist(
         "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
     ).fetchall()
     # Not those with which the recall is measured, where there are others.
-    asked = keys[QUERIES : 2 * QUERIES] or keys[:QUERIES]
+    asked = keys[QUERIES : QUERIES + _CALIBRATED] or keys[:QUERIES]
     numbers, _, queries = read_sample(connection, vector, asked)
     exact = _ExactNeighbours(numbers, queries)
     _, _, sample = read_sample(connection, vector, keys[: sample_size(len(keys))])
