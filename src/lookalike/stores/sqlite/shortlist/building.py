@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lookalike.stores.sqlite.shortlist.files import SqliteShortlistFiles
     from lookalike.types import Vectors
 
-# Queries with which it is found how much is to be looked at: of their 4,000 neighbours, six may be missed.
+# Queries with which it is found how much is to be looked at: of their 4,000 neighbours, three may be missed.
 _CALIBRATED = 400
 
 

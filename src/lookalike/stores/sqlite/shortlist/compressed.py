@@ -39,7 +39,7 @@ _FEWEST_REFINED, _FEWEST, _MOST = 100, 14, 1000
 # Candidates a query where all vectors are compared, at least.
 _FEWEST_OF_ALL = 100
 # The part of known neighbours that is to lie in the cells, and the part of these that is to be left by codes.
-_IN_CELLS, _LEFT = 0.9985, 0.9995
+_IN_CELLS, _LEFT = 0.999, 0.9995
 # Where the nearest are farther away than the vectors' own neighbours are, as those of sentences are and those
 # that a filter leaves, codes tell them apart less well: so many times more are compared, and as many times
 # more are candidates. Of 300,000, and queries as far away as sentences, 0.95 of the neighbours were among the
