@@ -36,7 +36,7 @@ COUNT = int(os.environ.get("LOOKALIKE_BENCH_LARGE", "1_000_000"))
 WRITTEN = int(os.environ.get("LOOKALIKE_BENCH_WRITTEN", "2_000_000"))
 RECALL = 0.99
 # As ann-benchmarks.com runs graphs: neighbours in the graph, effort of building, efforts of searching.
-LINKS, EFFORT, EFFORTS = 16, 100, (32, 64, 96, 128, 160, 192, 256, 384, 512)
+LINKS, EFFORT, EFFORTS = 16, 100, (32, 64, 96, 128, 160, 192, 224, 256, 320, 384, 512)
 PROBES = (32, 64, 96, 128, 192, 256, 384)
 # Of these the exact vectors decide, with the libraries whose codes are short.
 REFINED = 10

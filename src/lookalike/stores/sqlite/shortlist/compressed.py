@@ -39,7 +39,7 @@ _FEWEST_REFINED, _FEWEST, _MOST = 100, 14, 1000
 # Candidates a query where all vectors are compared, at least.
 _FEWEST_OF_ALL = 100
 # The part of known neighbours that is to lie in the cells, and the part of these that is to be left by codes.
-_IN_CELLS, _LEFT = 0.997, 0.999
+_IN_CELLS, _LEFT = 0.999, 0.9995
 # Where the nearest are farther away than the vectors' own neighbours are, as those of sentences are and those
 # that a filter leaves, codes tell them apart less well: so many times more are compared, and as many times
 # more are candidates. Of 300,000, and queries as far away as sentences, 0.95 of the neighbours were among the
@@ -302,9 +302,10 @@ class Shortlist:
         pointer = faiss.swig_ptr
         cells = np.argsort(distances, axis=1)
         held = matching.sizes[cells]
-        looked_at = (np.cumsum(held, axis=1) - held < max(count, compared)) & (held > 0)
-        width = int(np.flatnonzero(looked_at.any(axis=0))[-1]) + 1
-        cells = np.ascontiguousarray(np.where(looked_at, cells, -1)[:, :width])
+        enough = np.cumsum(held, axis=1) - held >= max(count, compared)
+        width = int((~enough).sum(axis=1).max())
+        cells, held, enough = cells[:, :width], held[:, :width], enough[:, :width]
+        cells = np.where(enough | (held == 0), -1, cells)
         to_centres = np.take_along_axis(distances, np.maximum(cells, 0), axis=1)
         away = np.empty((len(rotated), count), np.float32)
         numbers = np.empty((len(rotated), count), np.int64)
