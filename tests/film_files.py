@@ -28,8 +28,9 @@ def film(
     size: tuple[int, int] = (SIZE, SIZE),
     times: Sequence[int] = (),
     container: str | None = None,
+    rate: int = RATE,
 ) -> Path:
-    """Write a film of scenes that are equally long, ten frames a second.
+    """Write a film of scenes that are equally long.
 
     Args:
         path: of the file.
@@ -40,20 +41,22 @@ def film(
         size: width and height.
         times: when each frame is shown, in milliseconds; by default as often as it takes.
         container: by default as the name says.
+        rate: frames a second.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    count = len(times) or round(seconds * RATE)
+    count = len(times) or round(seconds * rate)
     with av.open(str(path), "w", format=container) as file:
-        stream = cast(VideoStream, file.add_stream(codec, rate=RATE, options={"g": "10"}))
+        stream = cast(VideoStream, file.add_stream(codec, rate=rate, options={"g": "10"}))
         stream.width, stream.height = size
         stream.pix_fmt = pixels
-        stream.codec_context.time_base = Fraction(1, 1000)
+        # MPEG-1 has no other times.
+        stream.codec_context.time_base = Fraction(1, rate if codec == "mpeg1video" else 1000)
         stream.time_base = Fraction(1, 1000)
         for number in range(count):
             colours = np.full((size[1], size[0], 3), scenes[number * len(scenes) // count], np.uint8)
             colours[: size[1] // 8, number % size[0] :][:, : size[0] // 8] = 255
             frame = av.VideoFrame.from_ndarray(colours, format="rgb24")
-            frame.pts = times[number] if times else number * 1000 // RATE
+            frame.pts = times[number] if times else number * 1000 // rate
             frame.time_base = Fraction(1, 1000)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())

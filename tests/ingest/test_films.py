@@ -81,6 +81,22 @@ def test_times_that_are_not_even_are_those_of_the_frames(tmp_path: Path) -> None
     assert moments(path, Sampling.parse("every:20ms")) == [0, 40, 1_333, 1_400, 5_000, 5_020]
 
 
+def test_a_film_that_begins_later_is_whole(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", times=range(5_000, 7_000, 100))
+    with path.open("rb") as file, open_film(file, str(path)) as opened:
+        assert (opened.duration, [frame.time for frame in opened.frames(SECOND)]) == (2_000, [0, 1_000])
+        assert opened.fault is None
+
+
+def test_frames_that_lie_several_in_a_pack_are_found_again(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mpg", codec="mpeg1video", rate=25, seconds=8)
+    with path.open("rb") as file, open_film(file, str(path)) as opened:
+        found = list(opened.frames(Sampling.parse("every:1ms")))
+    with path.open("rb") as file, open_film(file, str(path)) as opened:
+        for frame in found[::-10]:
+            assert opened.frame(frame.time) == frame
+
+
 @pytest.mark.parametrize("text", ["", "every", "every:", "every:0s", "every:-1s", "every:1d", "scenes", "1s"])
 def test_what_says_no_frames_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"every:1s, every:500ms, every:2min"):
@@ -226,16 +242,24 @@ def test_films_that_cannot_be_read_are_told(desk: Desk, tmp_path: Path) -> None:
     whole = film(root / "whole.mkv", codec="mjpeg", pixels="yuvj420p").read_bytes()
     (root / "cut.mkv").write_bytes(whole[: len(whole) // 2])
     (root / "text.mp4").write_bytes(b"no film")
+    save(root / "picture.png", 1).rename(root / "picture.mp4")
+    unended = film(root / "unended.mp4").read_bytes()
+    (root / "unended.mp4").write_bytes(unended[: len(unended) // 2])
     (root / "empty.mkv").write_bytes(b"")
     (root / "list.mp4").write_text("#EXTM3U\n#EXTINF:3,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n")
     (root / "list.avi").write_text("ffconcat version 1.0\nfile whole.mkv\n")
     sound(root / "sound.mp4")
     report = desk.index(root, frames=SECOND)
     reasons = {Path(skipped.path).name: skipped.reason for skipped in report.skipped}
-    assert sorted(reasons) == ["empty.mkv", "list.avi", "list.mp4", "sound.mp4", "text.mp4"]
-    assert reasons["sound.mp4"] == "no film: there is sound in it and no pictures"
-    for name in ("empty.mkv", "list.avi", "list.mp4", "text.mp4"):
-        assert reasons[name] == "no film, or a damaged one: it cannot be read"
+    assert reasons == {
+        "empty.mkv": "empty file",
+        "list.avi": "no film: text",
+        "list.mp4": "no film: text",
+        "picture.mp4": "no film: PNG, a picture",
+        "sound.mp4": "no film: there is sound in it and no pictures",
+        "text.mp4": "no film: text",
+        "unended.mp4": "no film that can be read: it was cut off, or its index is missing or damaged",
+    }
     assert sorted(records(desk)) == [f"{name}.mkv#t={n}" for name, n in (("cut", 0), ("cut", 1))] + [
         f"whole.mkv#t={n}" for n in range(3)
     ]

@@ -27,6 +27,7 @@ from av.stream import Disposition
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from lookalike.images.decoder_process import end_with, limit, limit_time
+from lookalike.images.unsupported_formats import LOOKED_AT, describe_film
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +62,8 @@ _SETTLED = 500
 _LONG = 10_000
 # Milliseconds that a film may go on after its last frame, as sound does.
 _LAST = 1_000
+# Milliseconds that are decoded before a moment of an MPEG program stream (.mpg, .vob).
+_EARLY = 5_000
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 # Of curves for screens of high dynamic range: ITU-T H.273, table 3.
 _HDR = {16: "PQ", 18: "HLG"}
@@ -182,6 +185,9 @@ class _Film:
             raise
         length = self._stream.duration
         whole = self._container.duration
+        if whole is not None and "matroska" in self._container.format.name:
+            # It counts from 0, and not from when the film begins.
+            whole -= max(0, self._container.start_time or 0)
         self.duration = (
             int(length * self._stream.time_base * 1000)
             if length is not None and self._stream.time_base is not None
@@ -232,7 +238,8 @@ class _Film:
                 io_open=_refuse,
             )
         except av.error.FFmpegError as error:
-            raise _Unusable("no film, or a damaged one: it cannot be read") from error
+            self._file.seek(0)
+            raise _Unusable(describe_film(self._file.read(LOOKED_AT))) from error
         streams = [
             stream
             for stream in container.streams.video
@@ -372,7 +379,10 @@ class _Film:
         start = self._container.start_time or 0
         try:
             if moment:
-                self._container.seek(moment * 1000 + start)
+                # A pack of several frames has the time of the first one alone: those after it are guessed as
+                # in a film that is read in order only after some packs.
+                early = _EARLY if self._container.format.name == "mpeg" else 0
+                self._container.seek(max(0, moment - early) * 1000 + start)
                 found = self._frames()
                 first = next(found, None)
                 if first is not None and first[0] <= moment:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lookalike.images.formats import format_of
+
 LOOKED_AT = 4096
 """So many bytes at the beginning of a file tell what it is."""
 
@@ -181,6 +183,22 @@ def _described(head: bytes) -> str:
     if head[0] == 0x47 and head[188:189] in (b"G", b""):
         return f"MPEG, {_VIDEO}"
     return _describe_text(head) or "the content is of no format that is read"
+
+
+def describe_film(head: bytes) -> str:
+    """Say why a file cannot be opened as a film: what it is instead, or what it lacks.
+
+    Args:
+        head: its first `LOOKED_AT` bytes; empty of an empty file.
+    """
+    if not head:
+        return "empty file"
+    if (form := format_of(head)) is not None:
+        return f"no film: {form.name}, a picture"
+    said = _described(head)
+    if said.endswith(_VIDEO):
+        return "no film that can be read: it was cut off, or its index is missing or damaged"
+    return f"no film: {said}"
 
 
 def describe_suffix(suffix: str) -> str | None:
