@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import urllib.error
@@ -72,12 +73,31 @@ def test_parts_of_a_key_are_as_those_of_a_path() -> None:
         "s3://b/../a.jpg",
         "s3://b/a\nb.jpg",
         f"s3://b/{'한' * 342}",
+        # These would be parts of an address, and another bucket than the record's.
+        "s3://user:password@bucket/a.jpg",
+        "s3://bucket:80/a.jpg",
+        "s3://bucket?x=1/a.jpg",
+        "s3://my bucket/a.jpg",
     ],
 )
 def test_keys_that_cannot_be_asked_for_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         location(text)
     assert location_of(text.replace("\n", "%0A")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("S3://bucket/a", "write s3://bucket/prefix"),
+        ("s3a://bucket/a", "write s3://bucket/prefix"),
+        ("abfss://bucket/a", "write az://bucket/prefix"),
+        ("https://bucket.s3.example.com/a", "write s3://bucket/prefix; AWS_ENDPOINT_URL"),
+    ],
+)
+def test_what_other_programs_call_objects_is_told(text: str, meant: str) -> None:
+    with pytest.raises(InvalidArgument, match=re.escape(meant)):
+        location(text)
 
 
 def test_records_objects_are_asked_for_only_where_the_environment_says_how(
@@ -135,6 +155,72 @@ def test_an_unknown_key_is_refused(bucket: Bucket, monkeypatch: pytest.MonkeyPat
     with pytest.raises(SourceError) as caught:
         find(bucket.path())
     silent_about(caught.value, "somebody-else")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_ACCESS_KEY_ID", f"{KEY}\n", "AWS_ACCESS_KEY_ID .* a line end"),
+        ("AWS_REGION", "eu\nwest", "AWS_REGION .* a line end"),
+        ("AWS_SECRET_ACCESS_KEY", "", "there is only AWS_ACCESS_KEY_ID"),
+        ("AWS_ENDPOINT_URL", "127.0.0.1:9000", "AWS_ENDPOINT_URL .* is no address"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999", "AWS_ENDPOINT_URL .* is no address"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SourceError, match=said) as caught:
+        find(object_path("s3://bucket/a"))
+    silent_about(caught.value)
+
+
+@contextmanager
+def refusing(status: int, code: str) -> Iterator[str]:
+    """Serve nothing but one error, as a server of Amazon has it that was not at hand."""
+    content = f"<Error><Code>{code}</Code></Error>".encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "said"),
+    [
+        (403, "InvalidObjectState", PermissionError, "restore it first"),
+        (400, "KMS.DisabledException", PermissionError, "its key refuses it"),
+        (301, "PermanentRedirect", SourceError, "in another region than AWS_REGION says"),
+    ],
+)
+def test_what_amazon_refuses_is_told_of_the_object_or_the_bucket(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, kind: type[Exception], said: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with refusing(status, code) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(kind, match=said) as caught:
+            object_path("s3://bucket/a.jpg").content()
+    silent_about(caught.value)
 
 
 @GROUP
@@ -205,7 +291,7 @@ def listing(*pages: Sequence[str], refused: bool = False) -> Iterator[str]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

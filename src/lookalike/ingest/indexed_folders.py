@@ -20,7 +20,7 @@ from lookalike.stores.checks import same_name
 from lookalike.stores.places import store_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lookalike.sources.objects import Location
@@ -170,18 +170,27 @@ def _object(noted: object) -> dict[str, object]:
     return noted if isinstance(noted, dict) else {}
 
 
+def _locations(paths: Iterable[object]) -> Iterator[Location]:
+    """Yield those of some noted paths that are such, also by what is refused now."""
+    for path in paths:
+        if isinstance(path, str):
+            with suppress(InvalidArgument):
+                yield location(path)
+
+
 def _indexed(noted: object) -> Indexed:
     def read(name: str) -> tuple[Location, ...]:
         paths = _object(noted).get(name)
-        return (
-            tuple(location(path) for path in paths if isinstance(path, str))
-            if isinstance(paths, list)
-            else ()
-        )
+        return tuple(_locations(paths)) if isinstance(paths, list) else ()
 
     def texts(name: str) -> dict[Location, str]:
         by_path = _object(_object(noted).get(name))
-        return {location(path): text for path, text in by_path.items() if isinstance(text, str)}
+        return {
+            path: text
+            for named, text in by_path.items()
+            if isinstance(text, str)
+            for path in _locations([named])
+        }
 
     return Indexed(
         read("folders"),

@@ -14,6 +14,7 @@ import re
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from lookalike.errors import ExtraMissing, SourceDenied, SourceError, SourceUnreachable, UnusableImage
 from lookalike.sources.s3_listing import listed_pages
@@ -41,7 +42,7 @@ _ENDPOINTS = {
     "gs": ("GOOGLE_BASE_URL",),
     "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
 }
-_CODE = re.compile(r"<Code>([A-Za-z]{3,60})</Code>")
+_CODE = re.compile(r"<Code>([A-Za-z.]{3,60})</Code>")
 _STATUS = re.compile(r"\b(?:status|code)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
 _UNNAMEABLE = re.compile(
     r"""Path "(.{1,1100}?)" contained empty|Error parsing Path "(.{1,1100}?)":""", re.DOTALL
@@ -51,6 +52,19 @@ UNASKABLE = (
     "a key with an empty name between slashes, with . or .. for one, or with control characters cannot be "
     "asked for: rename it"
 )
+# What S3 refuses of one object, and gives of others.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_OF_ONE_OBJECT = {
+    "InvalidObjectState": "it is archived (Glacier): restore it first",
+    "InvalidRequest": "the server does not give it without the key that it was encrypted with",
+}
+_KMS = "KMS."
+# Of a bucket in another region; obstore's own words of an answer that redirects to nowhere.
+_OTHER_REGION = re.compile("Redirect|AuthorizationHeaderMalformed|LocationConstraint")
+_NO_LOCATION = "incorrectly configured region"
+_UNUSABLE = "the settings in the environment, or the name, cannot be used"
+# An end of obstore that no `except Exception` sees: pyo3_runtime.PanicException, which cannot be imported.
+_PANIC = "PanicException"
 # Where a machine in a cloud is asked for its role: link-local, RFC 3927.
 _MACHINE = "//169.254."
 
@@ -217,13 +231,20 @@ class Bucket:
             return request()
         except (self._obstore.exceptions.BaseError, ValueError, OSError) as error:
             refusal = self._refusal(error, key)
+        except BaseException as error:
+            if type(error).__name__ != _PANIC:
+                raise
+            refusal = SourceError(self.uri, _UNUSABLE)
         # Outside the `except`: nothing that prints a chain of errors shall have the server's words.
         raise refusal
 
     def _refusal(self, error: Exception, key: str | None) -> Exception:
         known, text = self._obstore.exceptions, str(error)
         if _MACHINE in text:
-            return SourceDenied(self.uri, "no keys are in the environment, and this machine has no role")
+            return SourceDenied(
+                self.uri,
+                "no keys are in the environment (profiles are not read), and this machine has no role",
+            )
         status = _STATUS.search(text)
         found = _CODE.search(text) or status
         code = found[1] if found else ""
@@ -238,6 +259,10 @@ class Bucket:
             return UnaskableKey(
                 self.uri, f"an object is called {named!r}: {UNASKABLE}, or index prefixes beside it"
             )
+        if _NO_LOCATION in text or (_OTHER_REGION.search(code) and self.uri.startswith("s3:")):
+            return SourceError(self.uri, "it is in another region than AWS_REGION says")
+        if key is not None and (code in _OF_ONE_OBJECT or code.startswith(_KMS)):
+            return PermissionError(errno.EACCES, _OF_ONE_OBJECT.get(code, f"its key refuses it ({code})"))
         denied = known.PermissionDeniedError, known.UnauthenticatedError
         if isinstance(error, denied) or (status and status[1] in ("401", "403")):
             if key is not None and code in ("AccessDenied", "403", ""):
@@ -287,7 +312,11 @@ def _store(uri: str, settings: tuple[tuple[str, str], ...], address: str | None 
     from obstore.store import from_url
 
     given, scheme = dict(settings), uri.partition(":")[0]
-    endpoint = next((given[name] for name in _ENDPOINTS[scheme] if given.get(name)), "")
+    _check_settings(uri, given)
+    named = next((name for name in _ENDPOINTS[scheme] if given.get(name)), "")
+    endpoint = given.get(named, "")
+    if endpoint and not _is_address(endpoint):
+        raise SourceError(uri, f"{named} in the environment is no address, http://… or https://…")
     config: S3Config = {}
     if address:
         config = {"endpoint": address, "virtual_hosted_style_request": True}
@@ -304,7 +333,28 @@ def _store(uri: str, settings: tuple[tuple[str, str], ...], address: str | None 
         return from_url(uri, config=config, client_options=client, retry_config=retries)
     except (BaseError, ValueError):
         pass
-    raise SourceError(uri, "the settings in the environment, or the name, cannot be used")
+    raise SourceError(uri, _UNUSABLE)
+
+
+def _check_settings(uri: str, given: Mapping[str, str]) -> None:
+    """Refuse settings of which requests cannot be made: obstore ends in a panic, or says nothing of them."""
+    for name, value in given.items():
+        if _WHO.search(name) and (value != value.strip() or _CONTROL.search(value)):
+            raise SourceError(uri, f"{name} in the environment has a blank or a line end that is not its own")
+    keys = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if given.get(name)]
+    if len(keys) == 1:
+        raise SourceError(uri, f"of the two keys, there is only {keys[0]} in the environment")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return bool(
+        parts.scheme in ("http", "https") and parts.hostname and port != 0 and not re.search(r"\s", text)
+    )
 
 
 def _meta(said: Mapping[str, Any]) -> ObjectMeta:

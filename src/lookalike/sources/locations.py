@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from lookalike.errors import InvalidArgument
+from lookalike.file_names import display
 from lookalike.sources.buckets import has_settings
 from lookalike.sources.files import absolute
 from lookalike.sources.folders import file_content
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
     from lookalike.sources.source import Content
 
 
+# As other programs call the same stores: Hadoop, Spark, fsspec, browsers.
+_OTHER_SCHEMES = (
+    {"gs": "gs", "gcs": "gs", "az": "az", "azure": "az"}
+    | dict.fromkeys(("s3", "s3a", "s3n", "http", "https"), "s3")
+    | dict.fromkeys(("abfs", "abfss", "wasb", "wasbs"), "az")
+)
+
+
 def location(text: str | Location) -> Location:
     """Return what a person names: `s3://bucket/prefix`, say, or a path on this machine.
 
@@ -27,7 +37,18 @@ def location(text: str | Location) -> Location:
     """
     if isinstance(text, ObjectPath):
         return text
-    return object_path(text) if isinstance(text, str) and is_object(text) else Path(text)
+    if not isinstance(text, str):
+        return Path(text)
+    if is_object(text):
+        return object_path(text)
+    scheme, parted, _ = text.partition("://")
+    if parted and scheme.lower() in _OTHER_SCHEMES and not os.path.lexists(text):
+        server = "; AWS_ENDPOINT_URL in the environment says the server's address"
+        raise InvalidArgument(
+            f"{display(text)!r} is no path: write {_OTHER_SCHEMES[scheme.lower()]}://bucket/prefix"
+            f"{server if scheme.lower().startswith('http') else ''}"
+        )
+    return Path(text)
 
 
 def folder_uri(folder: str | Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import re
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _PART = 8 << 20
 # Label files are read whole; above this no object is.
 _MOST = 1 << 30
+# Azure has $web, and Amazon names from before 2018 have capitals and underscores. Anything else would be a
+# part of an address: a user, a port, a query.
+_BUCKET = re.compile(r"[A-Za-z0-9._$-]+")
 # Label files that are read side by side, since a server takes longer to answer than a disk.
 _AHEAD = 16
 # Bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html. A key that is much longer
@@ -226,6 +230,10 @@ def object_path(text: str) -> ObjectPath:
     bucket, *names = rest.removesuffix("/").split("/")
     if not bucket:
         raise InvalidArgument(f"{display(text)!r} names no bucket: write {scheme}://bucket/prefix")
+    if not _BUCKET.fullmatch(bucket):
+        raise InvalidArgument(
+            f"{display(text)!r} names no bucket: they have letters from a to z, digits, dots, hyphens"
+        )
     if not is_askable("/".join((bucket, *names))):
         raise InvalidArgument(f"{display(text)!r}: {UNASKABLE}")
     if len("/".join(names).encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
