@@ -34,7 +34,7 @@ from lookalike.stores import sql
 from lookalike.stores.batches import chunks
 from lookalike.stores.damage import StructureFault
 from lookalike.stores.registry import open_store
-from lookalike.stores.sqlite import blocks, search
+from lookalike.stores.sqlite import blocks, keys, search
 from lookalike.stores.sqlite import schema as sqlite_schema
 from lookalike.stores.sqlite.backend import SqliteBackend
 from lookalike.stores.sqlite.catalog import existing_entry
@@ -96,7 +96,9 @@ def damage_record(file: Path, identity: str, part: str, vector: int = 1) -> None
 
 class TestSqliteStore(StoreContract):
     @pytest.fixture
-    def url(self, url: str) -> str:
+    def url(self, url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+        # So that few records have some keys that are recent and some that are not.
+        monkeypatch.setattr(keys, "_ROOTS", 1)
         return url
 
     @pytest.fixture
@@ -205,7 +207,73 @@ def test_deleting_a_collection_drops_its_view(store: Store) -> None:
     assert rest.rows == [(0, 0, 0)]
 
 
+def test_keys_are_recent_first_and_found_wherever_they_are(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_ROOTS", 1)
+    store.create("parts", SPACE)
+    every = [record(number, digest=f"{number % 2}" * 64) for number in range(1, 11)]
+    for one in every:
+        put(store, "parts", [one], CORNERS[:1])
+
+    def counts() -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(file)) as connection:
+            return connection.execute(
+                "SELECT (SELECT count(*) FROM lookalike_ids WHERE recent), count(*),"
+                " (SELECT count(*) FROM lookalike_digests WHERE recent),"
+                " (SELECT count(*) FROM lookalike_digests) FROM lookalike_ids"
+            ).fetchall()
+
+    assert counts() == [(2, 10, 2, 10)]
+    for digit in (0, 1):
+        same = sorted(one.id for one in every if one.digest == f"{digit}" * 64)
+        assert store.ids_by_digest("parts", f"{digit}" * 64) == same
+    # Another file under the same id: of the first, whose keys are old, and of the last.
+    changed = [record(number, digest="f" * 64) for number in (1, 10)]
+    put(store, "parts", changed, CORNERS[:2])
+    assert store.ids_by_digest("parts", "f" * 64) == sorted(one.id for one in changed)
+    assert counts() == [(2, 10, 3, 10)]
+    assert store.remove("parts", [every[row].id for row in (0, 1, 8)]) == 3
+    assert counts() == [(1, 7, 1, 7)]
+    assert store.check() == []
+    left = sorted([*every[2:8], changed[1]], key=lambda one: one.id)
+    assert scanned(store) == store.get("parts", [one.id for one in left]) == left
+    assert store.delete("parts") == 7
+    assert counts() == [(0, 0, 0, 0)]
+
+
+def test_keys_that_are_lost_or_wrong_are_told(store: Store, file: Path) -> None:
+    first, *_ = fill(store, 3)
+    for statement, said in (
+        ("DELETE FROM lookalike_digests WHERE record = 1", "1 records are not found by the digest"),
+        ("UPDATE lookalike_ids SET record = 5 - record WHERE record > 1", "3 ids for 3 records, 1 of which"),
+        ("DELETE FROM lookalike_ids WHERE record = 1", "2 ids for 3 records, 0 of which"),
+        ("INSERT INTO lookalike_digests VALUES (0, 7, 'x', 9)", "belong to no collection"),
+    ):
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(statement)
+        assert any(said in fault.reason for fault in store.check()), statement
+    assert store.get("parts", [first.id]) == []
+
+
 # SQL
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT path FROM parts WHERE id = 'a'",
+        "SELECT a.path FROM others AS a LEFT JOIN parts AS b USING (id) WHERE b.path IS NULL",
+        "SELECT path FROM others WHERE NOT EXISTS (SELECT 1 FROM parts WHERE id = others.id)",
+    ],
+)
+def test_sql_looks_ids_up_and_reads_no_whole_table_for_them(store: Store, file: Path, statement: str) -> None:
+    fill(store, 3)
+    store.create("others", SPACE)
+    with closing(sqlite3.connect(file)) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    assert any("(recent=? AND collection=? AND id=?)" in step for step in plan), plan
+    assert not any(step.startswith(("SCAN", "MATERIALIZE")) for step in plan), plan
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from lookalike.stores.sqlite.change_log import ChangeLog
 from lookalike.stores.sqlite.check import check_structure
 from lookalike.stores.sqlite.connection import SqliteFile
 from lookalike.stores.sqlite.filters import SqliteFilters
+from lookalike.stores.sqlite.keys import KEYED, ids_by_digest, numbers_by_id
 from lookalike.stores.sqlite.records import (
     RECORD_COLUMNS,
     fill_vector,
@@ -207,27 +208,21 @@ class SqliteBackend:
 
     def stamps(self, name: str) -> Iterator[StampRow]:
         with self._reading(name) as (connection, entry):
+            # By rising number, as they stand in the file: that is twice as fast as in order of id.
             yield from connection.execute(
-                "SELECT uri, id, size, modified_ns, labels_digest, digest, file_checksum"
-                " FROM lookalike_records WHERE collection = ?",
+                "SELECT uri, id, size, modified_ns, labels_digest, digest, file_checksum"  # noqa: S608 our own
+                f" FROM lookalike_records WHERE record IN (SELECT record FROM lookalike_ids WHERE {KEYED})",
                 (entry.key,),
             )
 
     def ids_by_digest(self, name: str, digest: str) -> list[str]:
         with self._reading(name) as (connection, entry):
-            rows = connection.execute(
-                "SELECT id FROM lookalike_records WHERE collection = :collection"
-                " AND substr(digest, 1, 10) = substr(:digest, 1, 10) AND digest = :digest ORDER BY id",
-                {"collection": entry.key, "digest": digest},
-            )
-            return [identity for (identity,) in rows]
+            return ids_by_digest(connection, entry.key, digest)
 
     def matching(self, name: str, where: Where | None) -> tuple[Entry, list[str]]:
         with self._reading(name) as (connection, entry):
             found = self._filters.read(connection, entry, where)
-            keys = connection.execute(
-                "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
-            )
+            keys = numbers_by_id(connection, entry.key)
             ids: list[str] = []
             # A few at a time: numbers take as much memory as ids.
             while some := keys.fetchmany(SCAN_BATCH):

@@ -13,7 +13,7 @@ import numpy as np
 from lookalike.stores.damage import Fault
 from lookalike.stores.reranking import nearest_of_blocks
 from lookalike.stores.sqlite.matrix import verified
-from lookalike.stores.sqlite.records import record_keys, select_vectors
+from lookalike.stores.sqlite.records import record_keys, record_numbers, select_vectors
 from lookalike.stores.verification import LOST_VECTOR
 
 if TYPE_CHECKING:
@@ -54,20 +54,13 @@ def nearest_in_blocks(
     Returns:
         A list a query, by falling similarity, then by rising id.
     """
-    numbers = _all_numbers(connection, entry) if matches is None else matches
+    numbers = record_numbers(connection, entry) if matches is None else matches
     step = max(1, _BLOCK_BYTES // (4 * vector.info.space.dimension))
     blocks = (
         _block(connection, entry, vector, numbers[start : start + step], damage)
         for start in range(0, len(numbers), step)
     )
     return nearest_of_blocks(queries, k, blocks, exclude)
-
-
-def _all_numbers(connection: sqlite3.Connection, entry: Entry) -> Numbers:
-    rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (entry.key,))
-    numbers = np.fromiter((number for (number,) in rows), np.int64)
-    numbers.sort()
-    return numbers
 
 
 def _block(

@@ -11,6 +11,7 @@ from lookalike.stores.checks import same_name
 from lookalike.stores.entry import NEW, Entry, VectorEntry, vector_columns
 from lookalike.stores.sql import insert_statement
 from lookalike.stores.sqlite.change_log import of_collection, of_vector
+from lookalike.stores.sqlite.keys import KEYED, remove_keys
 from lookalike.stores.sqlite.schema import (
     DamagedCatalog,
     drop_vector_table,
@@ -114,7 +115,8 @@ def with_count(connection: sqlite3.Connection, entry: Entry, known: dict[int, Co
 def count_records(connection: sqlite3.Connection, entry: Entry) -> int:
     """Return how many records a collection has."""
     (count,) = connection.execute(
-        "SELECT count(*) FROM lookalike_records WHERE collection = ?", (entry.key,)
+        f"SELECT count(*) FROM lookalike_ids WHERE {KEYED}",  # noqa: S608 our own condition
+        (entry.key,),
     ).fetchone()
     return int(count)
 
@@ -200,7 +202,12 @@ def remove_collection(connection: sqlite3.Connection, entry: Entry) -> list[str]
         "DELETE FROM lookalike_values WHERE field = ?",
         ((field,) for field in field_numbers(connection, entry.key).values()),
     )
-    for table in ("records", "fields", "collections"):
+    connection.execute(
+        f"DELETE FROM lookalike_records WHERE record IN (SELECT record FROM lookalike_ids WHERE {KEYED})",  # noqa: S608
+        (entry.key,),
+    )
+    remove_keys(connection, entry.key)
+    for table in ("fields", "collections"):
         connection.execute(f"DELETE FROM lookalike_{table} WHERE collection = ?", (entry.key,))  # noqa: S608
     return tokens
 

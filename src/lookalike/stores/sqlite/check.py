@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lookalike.checksums import labels_checksum
+from lookalike.checksums import file_checksum, labels_checksum
 from lookalike.stores.damage import StructureFault
 from lookalike.stores.sqlite.catalog import read_entries
 from lookalike.stores.sqlite.encoding import quoted
+from lookalike.stores.sqlite.keys import DIGEST_BEGINNING, KEYED
 from lookalike.stores.sqlite.shortlist.building import reading_apart
 from lookalike.stores.sqlite.views import field_numbers, view_query
 
@@ -42,6 +43,8 @@ def check_structure(file: SqliteFile) -> list[StructureFault]:
         vectors = ", ".join(str(one.number) for entry in entries for one in entry.vectors) or "0"
         for table, column, known in (
             ("lookalike_records", "collection", collections),
+            ("lookalike_ids", "collection", collections),
+            ("lookalike_digests", "collection", collections),
             ("lookalike_fields", "collection", collections),
             ("lookalike_vectors", "collection", collections),
             ("lookalike_metrics", "vector", vectors),
@@ -62,6 +65,7 @@ def _check_collection(connection: sqlite3.Connection, entry: Entry) -> Iterator[
     wanted = f"CREATE VIEW {quoted(name)} AS {view_query(connection, entry)}"
     if view is None or view[0] != wanted:
         yield StructureFault(name, None, "its view is not as it was made, and SQL may answer wrongly")
+    yield from _check_keys(connection, number, name)
     words = dict(connection.execute(f"SELECT rowid, id FROM lookalike_words_{number:d}"))  # noqa: S608
     values = _values(connection, number)
     rows = connection.execute(
@@ -80,6 +84,30 @@ def _check_collection(connection: sqlite3.Connection, entry: Entry) -> Iterator[
     if words or values:
         count = len(words.keys() | values.keys())
         yield StructureFault(name, None, f"words or fields of {count:,} records that are not there")
+
+
+def _check_keys(connection: sqlite3.Connection, collection: int, name: str) -> Iterator[StructureFault]:
+    (count,) = connection.execute(
+        "SELECT count(*) FROM lookalike_records WHERE collection = ?", (collection,)
+    ).fetchone()
+    ids, right = connection.execute(
+        f"SELECT count(*), count(r.record) FROM (SELECT * FROM lookalike_ids WHERE {KEYED}) AS i"  # noqa: S608
+        " LEFT JOIN lookalike_records AS r USING (record, id, collection)",
+        (collection,),
+    ).fetchone()
+    if not count == ids == right:
+        said = f"it has {ids:,} ids for {count:,} records, {right:,} of which lead to their own"
+        yield StructureFault(name, None, said)
+    rows = connection.execute(
+        "SELECT id, uri, digest, size, modified_ns, file_checksum FROM lookalike_records AS r"  # noqa: S608 our own
+        f" WHERE collection = ? AND record NOT IN (SELECT record FROM lookalike_digests WHERE {KEYED}"
+        f" AND beginning = substr(r.digest, 1, {DIGEST_BEGINNING:d}))",
+        (collection, collection),
+    )
+    # A record that is damaged itself is told by who reads it.
+    lost = sum(file_checksum(*said) == checksum for *said, checksum in rows)
+    if lost:
+        yield StructureFault(name, None, f"{lost:,} records are not found by the digest of their file")
 
 
 def _values(connection: sqlite3.Connection, collection: int) -> dict[int, dict[str, tuple[bool, object]]]:

@@ -13,6 +13,7 @@ from lookalike.stores.damage import Fault
 from lookalike.stores.reranking import rows_of
 from lookalike.stores.sqlite.catalog import vector_revision
 from lookalike.stores.sqlite.change_log import MOST, of_vector
+from lookalike.stores.sqlite.keys import numbers_by_id
 from lookalike.stores.sqlite.records import Keys, record_keys, select_vectors
 from lookalike.stores.verification import LOST_VECTOR, vector_fault, verify_vectors
 from lookalike.vectors.nearest import nearest_rows
@@ -155,9 +156,7 @@ class SqliteMatrices:
             # Let go before the new one is read: there may be no room for two.
             matrix = None
             self._matrices.pop(vector.number, None)
-            keys = connection.execute(
-                "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
-            ).fetchall()
+            keys = numbers_by_id(connection, entry.key).fetchall()
             dimension = vector.info.space.dimension
             self._make_room(4 * dimension * len(keys))
             numbers = np.array([number for number, _ in keys], dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,6 +10,14 @@ import numpy as np
 from lookalike.checksums import vector_checksum
 from lookalike.stores.batches import chunks
 from lookalike.stores.sqlite.encoding import text_bytes
+from lookalike.stores.sqlite.keys import (
+    KEYED,
+    add_digests,
+    add_ids,
+    remove_digests,
+    remove_ids,
+    settle_keys,
+)
 from lookalike.stores.sqlite.schema import vector_table
 from lookalike.stores.sqlite.views import add_fields, field_numbers
 from lookalike.stores.sqlite.words import put_words, remove_words
@@ -37,8 +46,8 @@ def select_by_id(
     """Yield these columns of the records that have one of the ids, in no order."""
     for some in chunks(ids, _CHUNK):
         yield from connection.execute(
-            f"SELECT {columns} FROM lookalike_records"  # noqa: S608 columns and marks are our own
-            f" WHERE collection = ? AND id IN ({', '.join('?' * len(some))})",
+            f"SELECT {columns} FROM lookalike_records WHERE record IN"  # noqa: S608 columns and marks are our own
+            f" (SELECT record FROM lookalike_ids WHERE {KEYED} AND id IN ({', '.join('?' * len(some))}))",
             (collection, *some),
         )
 
@@ -115,16 +124,25 @@ def put_records(
 ) -> list[int]:
     """Insert records with all their vectors, or replace those of the same id, and return their numbers."""
     raise_revision(connection, entry)
+    known = {
+        identity: (number, digest)
+        for identity, number, digest in select_by_id(
+            connection, entry.key, "id, record, digest", [one.id for one in records]
+        )
+    }
+    # Rows that are known are removed and written anew: where SQLite replaces one, it notes how all pages were
+    # that it changes.
+    _remove_rows(connection, entry, [number for number, _ in known.values()], [one for one, _ in given])
+    last = _last_number(connection)
+    rising = itertools.count(last + 1)
+    numbers = {one.id: known[one.id][0] if one.id in known else next(rising) for one in records}
     connection.executemany(
-        "INSERT INTO lookalike_records (collection, id, uri, path, digest, size, modified_ns, labels_digest,"
-        " fields, metadata, labels_checksum, file_checksum)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (collection, id) DO UPDATE SET uri = excluded.uri, path = excluded.path,"
-        " digest = excluded.digest, size = excluded.size, modified_ns = excluded.modified_ns,"
-        " labels_digest = excluded.labels_digest, fields = excluded.fields, metadata = excluded.metadata,"
-        " labels_checksum = excluded.labels_checksum, file_checksum = excluded.file_checksum",
+        "INSERT INTO lookalike_records (record, collection, id, uri, path, digest, size, modified_ns,"
+        " labels_digest, fields, metadata, labels_checksum, file_checksum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
+                numbers[one.id],
                 entry.key,
                 one.id,
                 one.record.uri,
@@ -138,12 +156,18 @@ def put_records(
             for one in records
         ),
     )
-    ids = [one.id for one in records]
-    numbers: dict[str, int] = dict(select_by_id(connection, entry.key, "id, record", ids))
-    _put_values(connection, entry, {numbers[one.id]: one.labels.fields for one in records})
-    put_words(connection, entry.key, ((numbers[one.id], one.record.uri, one.labels) for one in records))
+    add_ids(connection, entry.key, ((numbers[one.id], one.id) for one in records if one.id not in known))
+    changed = [one for one in records if known.get(one.id, (0, None))[1] != one.record.digest]
+    remove_digests(connection, entry.key, (known[one.id] for one in changed if one.id in known))
+    add_digests(connection, entry.key, ((numbers[one.id], one.record.digest) for one in changed))
+    settle_keys(connection, last, next(rising) - 1)
+    _add_values(connection, entry, {numbers[one.id]: one.labels.fields for one in records})
+    for replace in (True, False):
+        some = (one for one in records if (one.id in known) is replace)
+        words = ((numbers[one.id], one.record.uri, one.labels) for one in some)
+        put_words(connection, entry.key, words, replace=replace)
     for vector, rows in given:
-        _put_vectors(connection, vector, [(numbers[one], one) for one in ids], rows, "REPLACE")
+        _add_vectors(connection, vector, [(number, identity) for identity, number in numbers.items()], rows)
     return list(numbers.values())
 
 
@@ -159,23 +183,16 @@ def fill_vector(
     numbers = {(identity, digest): number for identity, digest, number in found}
     there = [row for row, one in enumerate(records) if (one.id, one.digest) in numbers]
     keys = [(numbers[records[row].id, records[row].digest], records[row].id) for row in there]
-    return _put_vectors(connection, vector, keys, vectors[there], "IGNORE")
+    return _add_vectors(connection, vector, keys, vectors[there])
 
 
-def _put_vectors(
-    connection: sqlite3.Connection,
-    vector: VectorEntry,
-    keys: Sequence[tuple[int, str]],
-    vectors: Vectors,
-    conflict: str,
+def _add_vectors(
+    connection: sqlite3.Connection, vector: VectorEntry, keys: Sequence[tuple[int, str]], vectors: Vectors
 ) -> int:
-    """Insert a vector of records, each by number and id, and return how many rows were written."""
-    connection.execute(
-        "UPDATE lookalike_vectors SET revision = revision + 1 WHERE vector = ?", (vector.number,)
-    )
+    """Insert a vector of records, by number and id, that lack it, and return how many rows were written."""
     _note_changes(connection, vector, [number for number, _ in keys])
     return connection.executemany(
-        f"INSERT OR {conflict} INTO {vector_table(vector.number)} (record, checksum, vector)"  # noqa: S608
+        f"INSERT OR IGNORE INTO {vector_table(vector.number)} (record, checksum, vector)"  # noqa: S608
         " VALUES (?, ?, ?)",
         (
             (number, vector_checksum(identity, content := row.tobytes()), content)
@@ -184,10 +201,17 @@ def _put_vectors(
     ).rowcount
 
 
+def record_numbers(connection: sqlite3.Connection, entry: Entry) -> Numbers:
+    """Return the numbers of all records, rising."""
+    rows = connection.execute(f"SELECT record FROM lookalike_ids WHERE {KEYED}", (entry.key,))  # noqa: S608
+    numbers = np.fromiter((number for (number,) in rows), np.int64)
+    numbers.sort()
+    return numbers
+
+
 def lacking_numbers(connection: sqlite3.Connection, entry: Entry, vector: VectorEntry) -> Numbers:
     """Return the numbers of the records that lack a vector, rising."""
-    rows = connection.execute("SELECT record FROM lookalike_records WHERE collection = ?", (entry.key,))
-    every = np.fromiter((number for (number,) in rows), np.int64)
+    every = record_numbers(connection, entry)
     table = vector_table(vector.number)
     rows = connection.execute(f"SELECT record FROM {table} INDEXED BY {table}_records")  # noqa: S608
     there = np.fromiter((number for (number,) in rows), np.int64)
@@ -205,28 +229,35 @@ def put_labels(connection: sqlite3.Connection, entry: Entry, labels: Sequence[St
         " WHERE record = ?",
         ((*_label_columns(one), number) for number, _, one in known),
     )
-    _put_values(connection, entry, {number: one.fields for number, _, one in known})
-    put_words(connection, entry.key, known)
-    return [number for number, _, _ in known]
+    numbers = [number for number, _, _ in known]
+    _remove_values(connection, entry.key, numbers)
+    _add_values(connection, entry, {number: one.fields for number, _, one in known})
+    put_words(connection, entry.key, known, replace=True)
+    return numbers
 
 
 def remove_records(connection: sqlite3.Connection, entry: Entry, ids: Sequence[str]) -> list[int]:
     """Remove the records that have one of the ids and return their numbers."""
     raise_revision(connection, entry)
-    numbers = [number for (number,) in select_by_id(connection, entry.key, "record", ids)]
-    _remove_values(connection, entry.key, numbers)
-    remove_words(connection, entry.key, numbers)
+    known = list(select_by_id(connection, entry.key, "record, digest, id", ids))
+    numbers = [number for number, _, _ in known]
     for vector in entry.vectors:
-        connection.execute(
-            "UPDATE lookalike_vectors SET revision = revision + 1 WHERE vector = ?", (vector.number,)
-        )
         _note_changes(connection, vector, numbers)
-        connection.executemany(
-            f"DELETE FROM {vector_table(vector.number)} WHERE record = ?",  # noqa: S608 our own number
-            ((number,) for number in numbers),
-        )
-    connection.executemany("DELETE FROM lookalike_records WHERE record = ?", ((n,) for n in numbers))
+    _remove_rows(connection, entry, numbers, entry.vectors)
+    remove_words(connection, entry.key, numbers)
+    remove_digests(connection, entry.key, ((number, digest) for number, digest, _ in known))
+    remove_ids(connection, entry.key, (identity for _, _, identity in known))
     return numbers
+
+
+def _remove_rows(
+    connection: sqlite3.Connection, entry: Entry, numbers: Sequence[int], vectors: Sequence[VectorEntry]
+) -> None:
+    """Remove records, by number, with values and these vectors, but neither their words nor their keys."""
+    _remove_values(connection, entry.key, numbers)
+    tables = ("lookalike_records", *(vector_table(vector.number) for vector in vectors))
+    for table in tables:
+        connection.executemany(f"DELETE FROM {table} WHERE record = ?", ((each,) for each in numbers))  # noqa: S608
 
 
 def raise_revision(connection: sqlite3.Connection, entry: Entry) -> None:
@@ -236,8 +267,17 @@ def raise_revision(connection: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
+def _last_number(connection: sqlite3.Connection) -> int:
+    """Return the highest number that a record ever had, 0 where none has been."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'lookalike_records'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def _note_changes(connection: sqlite3.Connection, vector: VectorEntry, records: Sequence[int]) -> None:
-    """Note whose vectors came, changed or went, for a vector with a shortlist."""
+    """Note whose vectors came, changed or went: by the revision, and each for a vector with a shortlist."""
+    connection.execute(
+        "UPDATE lookalike_vectors SET revision = revision + 1 WHERE vector = ?", (vector.number,)
+    )
     has_shortlist = "SELECT 1 FROM lookalike_shortlists WHERE vector = ?"
     if connection.execute(has_shortlist, (vector.number,)).fetchone() is None:
         return
@@ -248,11 +288,10 @@ def _note_changes(connection: sqlite3.Connection, vector: VectorEntry, records: 
     )
 
 
-def _put_values(connection: sqlite3.Connection, entry: Entry, fields: Mapping[int, Fields]) -> None:
-    """Make `lookalike_values` say what the fields of these records, by number, are."""
+def _add_values(connection: sqlite3.Connection, entry: Entry, fields: Mapping[int, Fields]) -> None:
+    """Make `lookalike_values` say the fields of these records, by number, of whom it says nothing."""
     names = (name for record_fields in fields.values() for name in record_fields)
     numbers = add_fields(connection, entry, names)
-    _remove_values(connection, entry.key, list(fields))
     rows = [
         (numbers[name], record, value)
         for record, record_fields in fields.items()

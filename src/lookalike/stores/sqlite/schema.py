@@ -4,6 +4,8 @@
     lookalike_vectors       the vectors that a collection declares, each with its space, and a revision that
                             every change of one of these vectors raises by one
     lookalike_records       one row a record: file, fields and metadata as JSON
+    lookalike_ids           which record has an id, see `keys`
+    lookalike_digests       which records have a file of a digest, by its beginning
     lookalike_v<n>          vector n of the records that have it, as little-endian float32
     lookalike_fields        which fields a collection has had, and the column each has in the view
     lookalike_metrics       the fit that a vector went through, where there was one
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x6C6B616C
 """`PRAGMA application_id` of our files: "lkal" in ASCII; not among those listed in SQLite's magic.txt."""
 
-VERSION = 6
-"""Of the tables, in `PRAGMA user_version`: since 6 with named vectors."""
+VERSION = 7
+"""Of the tables, in `PRAGMA user_version`: since 6 with named vectors, since 7 with keys of their own."""
 
 TABLES = (
     # AUTOINCREMENT: a number must not come back after a delete, readers remember it.
@@ -70,11 +72,22 @@ TABLES = (
         fields TEXT NOT NULL,
         metadata TEXT NOT NULL,
         file_checksum BLOB NOT NULL,
-        labels_checksum BLOB NOT NULL,
-        UNIQUE (collection, id)
+        labels_checksum BLOB NOT NULL
     )""",
-    # The beginning of a digest tells nearly all apart, and a batch writes to a fifth of the pages.
-    "CREATE INDEX lookalike_records_digest ON lookalike_records (collection, substr(digest, 1, 10))",
+    """CREATE TABLE lookalike_ids (
+        recent INTEGER NOT NULL,
+        collection INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        record INTEGER NOT NULL,
+        PRIMARY KEY (recent, collection, id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE lookalike_digests (
+        recent INTEGER NOT NULL,
+        collection INTEGER NOT NULL,
+        beginning TEXT NOT NULL,
+        record INTEGER NOT NULL,
+        PRIMARY KEY (recent, collection, beginning, record)
+    ) WITHOUT ROWID""",
     """CREATE TABLE lookalike_fields (
         field INTEGER PRIMARY KEY AUTOINCREMENT,
         collection INTEGER NOT NULL,

@@ -198,7 +198,7 @@ def make_verified_views(connection: sqlite3.Connection, faults: dict[tuple[str, 
             sound = partial(_sound, entry.name, vector.info.space.dimension, faults)
             connection.create_function(f"lookalike_sound_{vector.number:d}", 3, sound, deterministic=True)
         query = view_query(
-            connection, entry, lambda one: f"lookalike_sound_{one.number:d}(r.id, v.checksum, v.vector)"
+            connection, entry, lambda one: f"lookalike_sound_{one.number:d}(i.id, v.checksum, v.vector)"
         )
         connection.execute(f"CREATE TEMP VIEW {quoted(entry.name)} AS {query}")
 

@@ -65,7 +65,7 @@ def view_query(
     Args:
         connection: that sees the collection.
         entry: the collection.
-        value: the expression of a vector, over a row `v` of its table and a record `r`.
+        value: the expression of a vector, over a row `v` of its table and a row `i` of `lookalike_ids`.
     """
     further = further_vectors(entry)
     room = connection.getlimit(sqlite3.SQLITE_LIMIT_COLUMN) - len(COLUMNS) - len(further)
@@ -75,7 +75,7 @@ def view_query(
     ).fetchall()
     columns = "".join(
         f", (SELECT value FROM lookalike_values"  # noqa: S608 our own number and a quoted name
-        f" WHERE field = {field} AND record = r.record)"
+        f" WHERE field = {field} AND record = i.record)"
         f" AS {quoted(column)}"
         for field, column in fields
     )
@@ -84,14 +84,18 @@ def view_query(
     named = [(entry.ready(), "vector")]
     named += [(one, names.take(vector_column(one.info.name))) for one in further]
     vectors = "".join(
-        f", (SELECT {value(one)} FROM {vector_table(one.number)} AS v WHERE v.record = r.record)"  # noqa: S608
+        f", (SELECT {value(one)} FROM {vector_table(one.number)} AS v WHERE v.record = i.record)"  # noqa: S608
         f" AS {quoted(column)}"
         for one, column in named
     )
+    # Of one table, by its key: so SQLite looks an id up in a join of any kind, and counts without records.
+    uri, path, digest, metadata = (
+        f"(SELECT {column} FROM lookalike_records WHERE record = i.record) AS {column}"  # noqa: S608 our own
+        for column in ("uri", "path", "digest", "metadata")
+    )
     return (
-        f"SELECT r.id AS id, r.uri AS uri, r.path AS path, r.digest AS digest"  # noqa: S608 as above
-        f"{columns}, r.metadata AS metadata{vectors}"
-        f" FROM lookalike_records AS r WHERE r.collection = {entry.key:d}"
+        f"SELECT i.id AS id, {uri}, {path}, {digest}{columns}, {metadata}{vectors}"  # noqa: S608 as above
+        f" FROM lookalike_ids AS i WHERE i.recent IN (0, 1) AND i.collection = {entry.key:d}"
     )
 
 

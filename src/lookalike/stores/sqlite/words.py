@@ -37,6 +37,8 @@ def put_words(
     connection: sqlite3.Connection,
     collection: int,
     labels: Iterable[tuple[int, str, StoredLabels]],
+    *,
+    replace: bool,
 ) -> None:
     """Make the words of records what their labels say.
 
@@ -44,9 +46,10 @@ def put_words(
         connection: in a transaction that writes.
         collection: the number of the collection.
         labels: number, uri and labels of each record.
+        replace: whether they have words here. SQLite then notes for each how all pages were that it changes.
     """
     connection.executemany(
-        f"INSERT OR REPLACE INTO {_table(collection)} (rowid, id, words) VALUES (?, ?, ?)",  # noqa: S608
+        f"{'REPLACE' if replace else 'INSERT'} INTO {_table(collection)} (rowid, id, words) VALUES (?, ?, ?)",  # noqa: S608
         ((number, one.id, one.words(uri)) for number, uri, one in labels),
     )
 

@@ -14,6 +14,7 @@ import numpy as np
 from lookalike.errors import CollectionEmpty, StoreError, StoreFull, StoreReadOnly
 from lookalike.stores.recall import QUERIES, K, part_found
 from lookalike.stores.sqlite.catalog import vector_revision
+from lookalike.stores.sqlite.keys import numbers_by_id
 from lookalike.stores.sqlite.matrix import verified
 from lookalike.stores.sqlite.records import keys_of, select_vectors
 from lookalike.stores.sqlite.shortlist.candidates import nearest_candidates
@@ -65,9 +66,7 @@ def make_shortlist(
         look: called with all numbers and vectors that are sound, some at a time.
     """
     dimension = vector.info.space.dimension
-    keys = connection.execute(
-        "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id", (entry.key,)
-    ).fetchall()
+    keys = numbers_by_id(connection, entry.key).fetchall()
     # Not those with which the recall is measured, where there are others.
     asked = keys[QUERIES : QUERIES + _CALIBRATED] or keys[:QUERIES]
     numbers, _, queries = read_sample(connection, vector, asked)
@@ -168,10 +167,7 @@ def build_shortlist(
         revision = vector_revision(connection, number)
         if revision is None:
             return None
-        keys = connection.execute(
-            "SELECT record, id FROM lookalike_records WHERE collection = ? ORDER BY id LIMIT ?",
-            (entry.key, QUERIES),
-        ).fetchall()
+        keys = numbers_by_id(connection, entry.key, QUERIES).fetchall()
         numbers, ids, queries = read_sample(connection, vector, keys)
         if not ids:
             raise CollectionEmpty(entry.name)
