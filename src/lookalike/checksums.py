@@ -63,7 +63,7 @@ def content_checksum(content: bytes) -> bytes:
     return xxhash.xxh3_64_digest(content)
 
 
-def parts_checksum(parts: Iterable[bytes | bytearray | memoryview]) -> str:
+def parts_checksum(parts: Iterable[bytes | memoryview]) -> str:
     """Return the checksum of bytes that come in parts, as 16 hexadecimal digits."""
     checksum = xxhash.xxh3_64()
     for part in parts:

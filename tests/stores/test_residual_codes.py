@@ -79,7 +79,7 @@ def test_what_is_left_is_as_if_nothing_else_had_been_there(gone: list[set[int]],
         away = np.array(sorted(some & left), np.int64)
         made.remove(away + 5)
         left = (left | set(back.tolist())) - set(away.tolist())
-    again = ResidualCodes.from_parts(dimension, [bytearray(part) for part in made.to_parts()])
+    again = ResidualCodes.from_parts(dimension, [np.array(part) for part in made.to_parts()])
     numbers = np.array(sorted(left), np.int64)
     for one in (made, again):
         assert len(one) == len(left)
@@ -102,7 +102,7 @@ def test_a_vector_that_is_its_centre_is_as_far_away_as_that() -> None:
 
 def test_other_bytes_are_no_codes() -> None:
     made, _ = filled(random_vectors(10, 16), random_vectors(2, 16))
-    parts = [bytearray(part) for part in made.to_parts()]
+    parts = [np.array(part) for part in made.to_parts()]
     for changed in ([parts[0][:-8], *parts[1:]], [*parts[:4], parts[4][:-1]]):
         with pytest.raises(ValueError):
             ResidualCodes.from_parts(16, changed)

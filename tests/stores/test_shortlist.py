@@ -103,7 +103,7 @@ def test_candidates_hold_the_nearest_even_where_all_lie_close_together(
     vectors, queries = tight(6_000), tight(40, seed=1)
     made = filled(vectors)
     assert len(made) == 6_000
-    for again in (made, Shortlist.from_parts([bytearray(part) for part in made.to_parts()])):
+    for again in (made, Shortlist.from_parts([np.array(part) for part in made.to_parts()])):
         exact, _ = nearest_rows(queries, vectors, 10)
         candidates = found_by(again, queries)
         assert all(len(some) == 100 for some in candidates)

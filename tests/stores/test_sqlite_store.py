@@ -256,6 +256,25 @@ def test_keys_that_are_lost_or_wrong_are_told(store: Store, file: Path) -> None:
     assert store.get("parts", [first.id]) == []
 
 
+def test_records_that_another_program_removed_can_come_again(
+    store: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_ROOTS", 1)
+    store.create("parts", SPACE)
+    every = [record(number) for number in range(32)]
+    vectors = CORNERS[[number % len(CORNERS) for number in range(32)]]
+    put(store, "parts", every, vectors)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        (recent,) = connection.execute("SELECT count(*) FROM lookalike_ids WHERE recent").fetchone()
+        connection.execute("DELETE FROM lookalike_records WHERE record <= 20")
+    assert recent == 0
+    for start in (0, 8, 16, 24):
+        put(store, "parts", every[start : start + 8], vectors[start : start + 8])
+    put(store, "parts", [record(number) for number in range(32, 70)], vectors[[0] * 38])
+    assert store.collection("parts").count == 70
+    assert {one.id for one in scanned(store)} >= {one.id for one in every}
+
+
 # SQL
 
 

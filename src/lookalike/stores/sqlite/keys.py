@@ -111,6 +111,12 @@ def settle_keys(connection: sqlite3.Connection, before: int, last: int) -> None:
     step = 1 << (_ROOTS * math.isqrt(last)).bit_length()
     if before // step == last // step:
         return
+    # Of a record that another program took away the id was left here, and it may have come again.
+    again = connection.execute(
+        "SELECT old.collection, old.id FROM lookalike_ids AS new CROSS JOIN lookalike_ids AS old"
+        " USING (collection, id) WHERE new.recent = 1 AND old.recent = 0"
+    ).fetchall()
+    connection.executemany("DELETE FROM lookalike_ids WHERE recent = 0 AND collection = ? AND id = ?", again)
     for table, columns in zip(_TABLES, ("id, record", "beginning, record"), strict=True):
         # OR ROLLBACK: to be able to undo this statement alone, SQLite would copy every page that it changes.
         connection.execute(

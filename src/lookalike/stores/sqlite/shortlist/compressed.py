@@ -256,7 +256,7 @@ class Shortlist:
         ]
 
     @classmethod
-    def from_parts(cls, parts: Sequence[bytearray]) -> Shortlist:
+    def from_parts(cls, parts: Sequence[NDArray[np.uint8]]) -> Shortlist:
         """Return what `to_parts` wrote; bytes that were changed since are not all told from others.
 
         Raises:
@@ -265,10 +265,10 @@ class Shortlist:
         """
         effort, content, *codes = parts
         try:
-            index = _faiss().deserialize_index(np.frombuffer(content, np.uint8))
+            index = _faiss().deserialize_index(content)
         except RuntimeError as error:
             raise ValueError(str(error)) from error
-        made = cls(index, ResidualCodes.from_parts(index.d, codes), Effort(**json.loads(effort)))
+        made = cls(index, ResidualCodes.from_parts(index.d, codes), Effort(**json.loads(effort.tobytes())))
         if index.ntotal != len(made):
             raise ValueError("parts differ in length")
         return made

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from lookalike.checksums import parts_checksum
@@ -54,14 +55,14 @@ class SqliteShortlistFiles:
                 sizes = head["sizes"]
                 if sum(sizes) != os.fstat(file.fileno()).st_size - file.tell():
                     return None
-                parts = [bytearray(size) for size in sizes]
+                parts = [np.empty(size, np.uint8) for size in sizes]
                 for part in parts:
-                    file.readinto(part)
+                    file.readinto(part.data)
             wanted = {"format": _FORMAT, "engine": made_by, "token": token, "dimension": dimension}
             if {name: head.get(name) for name in wanted} != wanted:
                 return None
             moment = Moment(head["revision"], head["mark"])
-            if head["checksum"] != _checksum(moment, parts):
+            if head["checksum"] != _checksum(moment, [part.data for part in parts]):
                 return None
             return Shortlist.from_parts(parts), moment
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -128,5 +129,5 @@ class SqliteShortlistFiles:
             lock.release()
 
 
-def _checksum(moment: Moment, parts: Iterable[bytearray | memoryview]) -> str:
+def _checksum(moment: Moment, parts: Iterable[memoryview]) -> str:
     return parts_checksum([json.dumps(asdict(moment)).encode(), *parts])

@@ -133,7 +133,7 @@ class ResidualCodes:
         ]
 
     @classmethod
-    def from_parts(cls, dimension: int, parts: Sequence[bytearray]) -> ResidualCodes:
+    def from_parts(cls, dimension: int, parts: Sequence[NDArray[np.uint8]]) -> ResidualCodes:
         """Return what `to_parts` wrote.
 
         Raises:
@@ -141,11 +141,11 @@ class ResidualCodes:
         """
         made = cls(dimension)
         numbers, cells, codes, factors, offsets = parts
-        made._numbers = np.frombuffer(numbers, np.int64)
-        made._cells = np.frombuffer(cells, np.int32)
-        made._codes = np.frombuffer(codes, np.uint8).reshape(-1, made._codes.shape[1])
-        made._factors = np.frombuffer(factors, np.float32)
-        made._offsets = np.frombuffer(offsets, np.float32)
+        made._numbers = numbers.view(np.int64)
+        made._cells = cells.view(np.int32)
+        made._codes = codes.reshape(-1, made._codes.shape[1])
+        made._factors = factors.view(np.float32)
+        made._offsets = offsets.view(np.float32)
         made._count = len(made._numbers)
         if any(len(column) != made._count for column in made._columns()):
             raise ValueError("columns differ in length")
