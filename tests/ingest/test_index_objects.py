@@ -433,6 +433,20 @@ def test_a_plain_list_and_a_table_are_manifests(desk: Desk, bucket: Bucket, tmp_
         f"{bucket.uri}/parts/good/none either.png",
         f"{bucket.uri}/parts/good/none.png",
     ]
+    # What lies elsewhere is not asked for.
+    lines = ["other/a.png", "s3://no-such-bucket/b.png", *contents, *contents]
+    (tmp_path / "bare.csv").write_text("\n".join(f'"{line}"' for line in lines), encoding="utf-8")
+    report, _, asked = by_manifest(bucket, tmp_path / "bare.csv", desk)
+    assert (counts(report), report.skipped, asked) == ((0, 0, 6, 0), [], 6)
+    rows = [f'"x";"{bucket.path(key)}"' for key in list(contents)[:3]]
+    (tmp_path / "semicolons.csv").write_text("\n".join(["Name;URI", *rows]), encoding="utf-8")
+    assert counts(by_manifest(bucket, tmp_path / "semicolons.csv", desk)[0]) == (0, 0, 3, 0)
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(Unanswerable, match="names no object below"):
+        by_manifest(bucket, tmp_path / "empty.csv", desk)
+    (tmp_path / "beside.txt").write_text("\n".join(lines[:2]), encoding="utf-8")
+    with pytest.raises(Unanswerable, match=r"names no object below .*; the first that it names is .*other/a"):
+        by_manifest(bucket, tmp_path / "beside.txt", desk)
     rows = [f'"{bucket.path(key)}"' for key in list(contents)[:4]]
     (tmp_path / "some.csv").write_text("\n".join(["URI", *rows]), encoding="utf-8")
     report = desk.index(bucket.path("parts"), manifest=tmp_path / "some.csv", prune=True)
@@ -445,7 +459,7 @@ def test_a_plain_list_and_a_table_are_manifests(desk: Desk, bucket: Bucket, tmp_
     ("name", "text", "said"),
     [
         ("a.csv", "name,size\na.png,1\n", "no column key or uri"),
-        ("empty.csv", "", "no column key or uri"),
+        ("bare.csv", "bucket,a.png,1\n", "of an S3 Inventory, manifest.json says"),
         ("cut.csv.gz", "\x1f\udc8b\x08\0\0\0\0\0\0\udcffxxxx", "no text in UTF-8"),
         ("a.json", '{"files": []}', "no manifest.json of an S3 Inventory"),
         ("a.parquet", "no parquet", "cannot be read as Parquet"),

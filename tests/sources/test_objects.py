@@ -22,6 +22,7 @@ from lookalike.sources.files import find
 from lookalike.sources.locations import location, location_of, readable_location
 from lookalike.sources.objects import ObjectPath, ObjectSource, list_objects, object_path
 from lookalike.uris import record_id
+from tests.cli.json_lines import lines
 from tests.conftest import CommandLine
 from tests.mean_colours import save
 from tests.servers.s3 import KEY, SECRET, Bucket
@@ -359,6 +360,18 @@ def test_commands_take_objects_as_they_take_files(
     uri = bucket.path("parts/good/한국.png").as_uri()
     assert "1 record deleted" in lookalike("delete", "images", uri)[0]
     assert record_id(uri) == record_id(bucket.path("parts/good/한국.png").as_uri())
+    table = f"image,label\ngood/a b.png,worn\n{root}/bad/😀.png,torn\n".encode()
+    bucket.put({"parts/right.csv": table})
+    out, _ = lookalike("label", "--from", f"{root}/right.csv", "--format", "jsonl")
+    assert [(line["uri"], line["fields"]["label"]) for line in lines(out) if "uri" in line] == [
+        (bucket.path("parts/bad/😀.png").as_uri(), "torn"),
+        (bucket.path("parts/good/a b.png").as_uri(), "worn"),
+    ]
+    assert "no such file or folder: s3://" in lookalike("label", "--from", f"{root}/none.csv", code=2)[1]
+    # What cannot be asked for is named as it is.
+    (folder / "list.txt").write_text("/parts/good/a.png\nparts/good/a b.png")
+    out, _ = lookalike("index", root, "--manifest", folder / "list.txt")
+    assert f"{bucket.uri}//parts/good/a.png" in out
 
 
 @GROUP

@@ -25,11 +25,10 @@ from lookalike.cli.output import (
     print_rest,
     print_table,
     print_text,
-    short_path,
+    short_name,
 )
 from lookalike.cli.progress_bar import progress_bar
 from lookalike.ingest.removals import disagree
-from lookalike.sources.locations import named_location
 
 if TYPE_CHECKING:
     from lookalike.cli.progress_bar import Bar
@@ -273,16 +272,12 @@ def _print_report(report: IndexReport) -> None:
     if report.embedded:
         print_text(f"{counted(report.embedded, 'image')} went through the model")
     for each in report.left_out:
-        example = short_path(named_location(each.example))
+        example = short_name(each.example)
         print_text(f"left out: {counted(each.count, 'image')} {each.reason}, such as {example}")
     for remark in report.remarks:
-        print_text(
-            f"{short_path(named_location(remark.path))}: {remark.text}" if remark.path else remark.text
-        )
+        print_text(f"{short_name(remark.path)}: {remark.text}" if remark.path else remark.text)
     if report.skipped:
-        rows = [
-            (short_path(named_location(skipped.path)), skipped.reason) for skipped in report.skipped[:SHOWN]
-        ]
+        rows = [(short_name(skipped.path), skipped.reason) for skipped in report.skipped[:SHOWN]]
         print_table(("skipped", "because"), rows)
         print_rest(report.count("skipped"), SHOWN)
     for heading, name in (
@@ -291,7 +286,7 @@ def _print_report(report: IndexReport) -> None:
         ("corrected or confirmed before, and different now: what the files say counts", "overruled"),
     ):
         if paths := getattr(report, name):
-            print_table((heading,), [(short_path(named_location(path)),) for path in paths[:SHOWN]])
+            print_table((heading,), [(short_name(path),) for path in paths[:SHOWN]])
             print_rest(report.count(name), SHOWN)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,13 +16,13 @@ from lookalike.cli.output import (
     print_table,
     print_text,
     record_line,
+    short_name,
     short_path,
     text_of,
 )
 from lookalike.errors import InvalidArgument
 from lookalike.file_names import display
 from lookalike.label_normalisation import kept_name, label_text
-from lookalike.sources.locations import named_location
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +51,9 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "table",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="TABLE",
-    help="Take images and values from a table (CSV, TSV, JSON Lines, Parquet): a row for each image, which "
-    "one column names by its path or id.",
+    help="Take images and values from a table (CSV, TSV, JSON Lines, Parquet; a file or s3://bucket/key): a "
+    "row for each image, which one column names by its path or id.",
 )
 @click.option(
     "--field",
@@ -77,7 +75,7 @@ def label(
     unset: tuple[str, ...],
     confirm: tuple[str, ...],
     undo: tuple[str, ...],
-    table: Path | None,
+    table: str | None,
     fields: tuple[str, ...],
     encoding: str | None,
     form: str,
@@ -184,9 +182,7 @@ def _print(name: str, done: Sequence[Corrected], said: CorrectionTable, *, dry_r
     )
     print_text(f"{name}: {counts}" + ("; this was a dry run, and nothing was changed" if dry_run else ""))
     for remark in said.remarks:
-        print_text(
-            f"{short_path(named_location(remark.path))}: {remark.text}" if remark.path else remark.text
-        )
+        print_text(f"{short_name(remark.path)}: {remark.text}" if remark.path else remark.text)
     rows = [
         (
             short_path(each.after.uri),
@@ -207,7 +203,7 @@ def _print(name: str, done: Sequence[Corrected], said: CorrectionTable, *, dry_r
     if said.skipped:
         print_table(
             ("skipped", "because"),
-            [(short_path(named_location(each.path)), each.reason) for each in said.skipped[:SHOWN]],
+            [(short_name(each.path), each.reason) for each in said.skipped[:SHOWN]],
         )
         print_rest(len(said.skipped), SHOWN)
 

@@ -17,7 +17,8 @@ import click
 from lookalike.column_names import field_columns
 from lookalike.file_names import display
 from lookalike.sources.frames import FramePath
-from lookalike.sources.objects import ObjectPath
+from lookalike.sources.locations import named_location
+from lookalike.sources.objects import ObjectPath, is_object
 from lookalike.uris import frame_uri, local_path, split_frame, uri_text
 
 if TYPE_CHECKING:
@@ -194,6 +195,11 @@ def short_path(path: Place | str) -> str:
     except OSError:  # it was removed under this process
         return display(place)
     return display(place.relative_to(here) if place.is_relative_to(here) else place)
+
+
+def short_name(name: str) -> str:
+    """Return what a file or object was called, for people, as `short_path` does; also what cannot be one."""
+    return display(name) if is_object(name) else short_path(named_location(name))
 
 
 def record_line(record: Record) -> dict[str, Any]:

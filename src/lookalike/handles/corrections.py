@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lookalike.errors import PathNotFound
+from lookalike.file_names import display
 from lookalike.metric_learning.correction_table import read_corrections
 from lookalike.metric_learning.corrections import correct_all
 from lookalike.metric_learning.locks import only_one
 from lookalike.search.field_values import count_values
-from lookalike.sources.files import absolute
+from lookalike.sources.locations import full, location
 from lookalike.stores.registry import TIMEOUT
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lookalike.metric_learning.correction_table import CorrectionTable
     from lookalike.metric_learning.corrections import Corrected, Correction
     from lookalike.opened import Opened
+    from lookalike.sources.objects import Location
 
 
 class Corrections:
@@ -51,24 +53,28 @@ class Corrections:
             return correct_all(self._store, self._name, corrections, dry_run=dry_run)
 
     def read(
-        self, table: str | Path, *, fields: Sequence[str] = (), encoding: str | None = None
+        self, table: str | Location, *, fields: Sequence[str] = (), encoding: str | None = None
     ) -> CorrectionTable:
         """Read corrections from a table with a row for each image, for `apply`.
 
         Args:
-            table: CSV, TSV, JSON Lines or Parquet, of any encoding and separator; a column names the images,
-                by their paths or ids.
+            table: CSV, TSV, JSON Lines or Parquet, of any encoding and separator, a file or an object; a
+                column names the images, by their paths or ids.
             fields: the columns that are taken, which may be new fields; none: those that are fields of the
                 collection.
             encoding: of a text that is no Unicode by its marks; None to guess.
 
         Raises:
+            PathNotFound: there is no such file or object.
             LabelsInvalid: it cannot be read, names no image, or has none of the fields.
             InvalidArgument: there is no such encoding.
             ExtraMissing: a Parquet file, and no pyarrow to read it.
         """
+        place = full(location(table))
+        if not place.is_file():
+            raise PathNotFound(display(str(place)))
         counted = count_values(self._store.scan_records(self._name))
         values = {name: [each.value for each in counts] for name, counts in counted.items()}
         uris = {stamp.id: uri for uri, stamp in self._store.scan_stamps(self._name)}
         collection = self._store.collection(self._name)
-        return read_corrections(absolute(Path(table)), collection, uris, values, fields, encoding)
+        return read_corrections(place, collection, uris, values, fields, encoding)

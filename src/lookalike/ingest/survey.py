@@ -177,7 +177,7 @@ def _walk(
     """Find what is below some paths: see `survey`."""
     walk = _Walk()
     prune = options.prune or options.prune_empty
-    manifest = None if options.manifest is None else _manifest(options.manifest, roots, walk)
+    manifest = None if options.manifest is None else _manifest(options.manifest, roots, walk, prune=prune)
     for root in roots:
         try:
             found = find(root, patterns.get(root), manifest, films=root in frames)
@@ -210,18 +210,24 @@ def _walk(
     return walk
 
 
-def _manifest(place: Location, roots: Sequence[Location], walk: _Walk) -> list[ObjectPath]:
+def _manifest(place: Location, roots: Sequence[Location], walk: _Walk, *, prune: bool) -> list[ObjectPath]:
     """Return the objects that a manifest names below the roots.
 
     Raises:
         InvalidArgument: a root is no prefix of objects.
+        Unanswerable: it names none there, and nothing is to be pruned.
     """
     objects = [root for root in roots if isinstance(root, ObjectPath)]
     if len(objects) < len(roots) or not objects:
         raise InvalidArgument("--manifest names objects: the paths beside it are s3://bucket/prefix")
-    found, skipped = read_manifest(place, objects[0])
-    walk.skipped.extend(skipped)
-    return found
+    named = read_manifest(place, objects)
+    walk.skipped.extend(named.skipped)
+    if not (named.objects or prune):
+        below = " or ".join(map(str, roots))
+        why = "" if named.elsewhere is None else f"; the first that it names is {named.elsewhere}"
+        why += "".join(f"; {each.path}: {each.reason}" for each in named.skipped[:1])
+        raise Unanswerable(f"{display(str(place))} names no object below {below}{why}")
+    return named.objects
 
 
 def _around(

@@ -20,6 +20,7 @@ from lookalike.labels.tables.headings import field_name, is_label_heading
 from lookalike.labels.tables.sheets import locate_rows, read_sheets
 from lookalike.metric_learning.corrections import Correction
 from lookalike.output_files import plain_cell
+from lookalike.sources.objects import ObjectPath
 from lookalike.types import Remark, Skipped
 from lookalike.uris import local_path, split_frame, uri_text
 from lookalike.vectors.vote import label_key
@@ -52,7 +53,7 @@ class CorrectionTable:
 
 
 def read_corrections(
-    table: Path,
+    table: Location,
     collection: CollectionInfo,
     uris: Mapping[str, str],
     values: Mapping[str, Sequence[Scalar]],
@@ -122,13 +123,15 @@ class _Named:
     and one of several records of a file have one that nothing lies at.
     """
 
-    def __init__(self, folder: Path, uris: Mapping[str, str]) -> None:
+    def __init__(self, folder: Location, uris: Mapping[str, str]) -> None:
         files = {
             identity: path
             for identity, uri in uris.items()
             if split_frame(uri) is None and (path := local_path(uri)) is not None
         }
-        self.root = _common(folder, list(files.values()))
+        if isinstance(folder, ObjectPath):
+            files = {}  # beside a table in a bucket no file lies: each is called by its whole path
+        self.root = folder if isinstance(folder, ObjectPath) else _common(folder, list(files.values()))
         self.identities: dict[Location, str] = {}
         """The ids of the records, by their places."""
         counts = Counter(files.values())
@@ -143,7 +146,7 @@ class _Named:
             # A path in a table of others that is relative to nothing is no URI to whoever writes it, nor is
             # an id there percent-encoded.
             names = {identity, unquote(identity), uri, unquote(uri)}
-            if split_frame(uri) is not None:
+            if path is None:
                 text = uri_text(uri)
                 names |= {text, text.removeprefix(f"{folder}/")}
             for name in names:
@@ -214,7 +217,7 @@ def _readings(value: Scalar) -> list[Scalar]:
 
 
 def _columns(
-    table: Path, sheet: Sheet, collection: CollectionInfo, fields: Sequence[str]
+    table: Location, sheet: Sheet, collection: CollectionInfo, fields: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
     """Return the columns that are taken, each with the field that it is of, and those that are not."""
     if not sheet.rows:

@@ -15,7 +15,7 @@ import json
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from lookalike.arrow import pyarrow
@@ -26,7 +26,7 @@ from lookalike.sources.objects import ObjectPath, is_object, object_path, status
 from lookalike.types import Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lookalike.sources.objects import Location
 
@@ -36,18 +36,30 @@ _ARN = "arn:aws:s3:::"
 _ASKED = 16
 # Objects of a page.
 _PAGE = 1000
+_SEPARATORS = (",", ";", "\t")
 _COLUMNS = ("bucket", "key", "uri", "size", "etag", "islatest", "isdeletemarker")
 
 
-def read_manifest(place: Location, bucket: ObjectPath) -> tuple[list[ObjectPath], list[Skipped]]:
-    """Return the objects that a manifest names, each with its status, and what it names that cannot be had.
+class Named(NamedTuple):
+    """What a manifest names."""
+
+    objects: list[ObjectPath]
+    """Below the roots, each with its status."""
+    skipped: list[Skipped]
+    """What cannot be had."""
+    elsewhere: ObjectPath | None
+    """The first object that is below no root."""
+
+
+def read_manifest(place: Location, roots: Sequence[ObjectPath]) -> Named:
+    """Return the objects below some paths that a manifest names.
 
     Objects whose size and ETag it says are not asked for; of others the server is asked. What it says is
     deleted, or no latest version, is left out.
 
     Args:
         place: the file, or the object, of the manifest.
-        bucket: of keys beside which no bucket stands.
+        roots: the paths; keys beside which no bucket stands are of the first one's.
 
     Raises:
         PathNotFound: it is not there.
@@ -57,8 +69,13 @@ def read_manifest(place: Location, bucket: ObjectPath) -> tuple[list[ObjectPath]
     """
     found: dict[ObjectPath, None] = {}
     skipped: list[Skipped] = []
-    for page in manifest_pages(place, bucket, skipped):
-        found |= dict.fromkeys(page)
+    elsewhere: ObjectPath | None = None
+    for page in manifest_pages(place, roots[0], skipped):
+        for path in page:
+            if any(path.is_relative_to(root) for root in roots):
+                found[path] = None
+            else:
+                elsewhere = elsewhere or path
     known: list[ObjectPath] = []
     with ThreadPoolExecutor(_ASKED, thread_name_prefix="manifest") as pool:
         for one in pool.map(_looked_at, found):
@@ -66,7 +83,7 @@ def read_manifest(place: Location, bucket: ObjectPath) -> tuple[list[ObjectPath]
                 skipped.append(one)
             else:
                 known.append(one)
-    return known, skipped
+    return Named(known, skipped, elsewhere)
 
 
 def manifest_pages(place: Location, bucket: ObjectPath, skipped: list[Skipped]) -> Iterator[list[ObjectPath]]:
@@ -117,11 +134,14 @@ def _rows(place: Location) -> Iterator[Mapping[str, str]]:
     if name.endswith(".json"):
         yield from _inventory(place, data)
     elif name.endswith((".csv", ".csv.gz")):
-        rows = _csv_rows(place, data)
-        columns = [_folded(each) for each in next(rows, [])]
-        if not {"key", "uri"} & set(columns):
-            raise InvalidArgument(f"{display(str(place))}: the first line names no column key or uri")
-        yield from (dict(zip(columns, row, strict=False)) for row in rows)
+        for separator in _SEPARATORS:
+            rows = _csv_rows(place, data, separator)
+            first = next(rows, [])
+            columns = [_folded(each) for each in first]
+            if {"key", "uri"} & set(columns):
+                yield from (dict(zip(columns, row, strict=False)) for row in rows)
+                return
+        yield from ({"key": line} for line in _alone(place, data))
     else:
         yield from ({"key": line} for line in _text(place, data).splitlines() if line)
 
@@ -152,9 +172,20 @@ def _inventory(place: Location, data: bytes) -> Iterator[Mapping[str, str]]:
             yield found
 
 
-def _csv_rows(place: Location, data: bytes) -> Iterator[list[str]]:
+def _alone(place: Location, data: bytes) -> Iterator[str]:
+    """Yield the keys of a table that has one column, without a heading."""
+    for count, row in enumerate(_csv_rows(place, data)):
+        if len(row) > 1 and not count:
+            raise InvalidArgument(
+                f"{display(str(place))}: the first line names no column key or uri; of an S3 Inventory, "
+                "manifest.json says what its columns are"
+            )
+        yield from row[:1]
+
+
+def _csv_rows(place: Location, data: bytes, separator: str = ",") -> Iterator[list[str]]:
     try:
-        yield from csv.reader(io.StringIO(_text(place, data), newline=""))
+        yield from csv.reader(io.StringIO(_text(place, data), newline=""), delimiter=separator)
     except csv.Error as error:
         raise InvalidArgument(f"{display(str(place))} is no CSV: {error}") from error
 
