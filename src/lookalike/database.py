@@ -21,7 +21,7 @@ from lookalike.errors import (
     StoreForeign,
     Unanswerable,
 )
-from lookalike.handles.arguments import paths_of
+from lookalike.handles.arguments import pictures_of
 from lookalike.images.limits import MAX_PIXELS
 from lookalike.ingest.indexed_folders import forget_indexed, indexed_paths, notes_state, remember_indexed
 from lookalike.opened import Opened
@@ -359,7 +359,7 @@ class Database:
         """Embed images with a model, apart from any collection.
 
         Args:
-            images: one path, or several.
+            images: one path, or several; `film.mp4#t=12.5` is a frame.
             model: the embedder.
             max_pixels: images with more pixels are skipped.
 
@@ -367,7 +367,7 @@ class Database:
             One value for each image, in order; its vector is of length 1.
         """
         embedder = self.embedder(model)
-        return embed_paths(paths_of(images), embedder, self.features(embedder), max_pixels)
+        return embed_paths(list(pictures_of(images)), embedder, self.features(embedder), max_pixels)
 
     def features(self, embedder: Embedder) -> FeatureCache:
         """Return the feature cache of an embedder."""

@@ -36,6 +36,16 @@ def test_films_are_indexed_searched_and_classified(lookalike: CommandLine, tmp_p
     lookalike("label", "films/bad/2.mp4#t=1", "--set", "label=worn")
     out, _ = lookalike("search", "films/bad/2.mp4#t=1", "-k", "1", "--format", "jsonl")
     assert lines(out)[0]["fields"]["label"] == "worn"
+    # A film means all of its frames.
+    out, _ = lookalike(
+        "label", "films/bad/3.mkv", "bad/2.mp4#t=0", "--set", "label=torn", "--format", "jsonl"
+    )
+    assert lines(out)[-1]["put_right"] == 3
+    _, err = lookalike("delete", "images", "films/bad/3.mkv", "films/bad/4.mkv", code=2)
+    assert "films/bad/4.mkv; nothing was deleted" in err
+    assert "2 records deleted" in lookalike("delete", "images", "bad/3.mkv")[0]
+    out, _ = lookalike("embed", "new.mp4#t=3")
+    assert [line["path"].rpartition("/")[2] for line in lines(out)] == ["new.mp4#t=3"]
 
 
 def test_what_frames_are_no_use_for_is_refused(lookalike: CommandLine, tmp_path: Path) -> None:

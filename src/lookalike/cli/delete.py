@@ -20,8 +20,8 @@ from lookalike.errors import InvalidArgument
 def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | None, *, yes: bool) -> None:
     """Delete a collection, some records, or a vector.
 
-    No image file is touched. An IMAGE is a path, an id or a URI, or what an attached table calls its picture.
-    A vector that another was fitted to, or the last one, cannot go alone.
+    No image file is touched. An IMAGE is a path, an id or a URI, or what an attached table calls its picture;
+    a film means all of its frames. A vector that another was fitted to, or the last one, cannot go alone.
     """
     with settings.open() as database:
         collection = database[name]
@@ -30,10 +30,10 @@ def delete(settings: Settings, name: str, images: tuple[str, ...], using: str | 
             raise InvalidArgument("either some images are deleted, or with --using a vector of all")
         if images:
             try:
-                wanted = collection.records.find(images)
+                wanted = collection.records.find_all(images)
             except InvalidArgument as error:
                 raise InvalidArgument(f"{error}; nothing was deleted") from error
-            removed = collection.remove(list(wanted.values()))
+            removed = collection.remove(wanted)
             print_text(f"{counted(removed, 'record')} deleted from {found.name}")
             return
         if using is not None:

@@ -85,8 +85,8 @@ def label(
     """Put the labels of IMAGEs right, or confirm them.
 
     Indexing again keeps to that. An IMAGE is a path, an id or a URI, or what an attached table calls its
-    picture; `-` reads them from stdin, one a line. Label files are not written to, and a fit stays as it is
-    until the next.
+    picture; a film means all of its frames, and `-` reads names from stdin, one a line. Label files are not
+    written to, and a fit stays as it is until the next.
     """
     if (table is None) == (not images):
         raise InvalidArgument("name the images whose labels are to be put right, or a table: --from TABLE")
@@ -152,7 +152,7 @@ def _of_images(
         raise InvalidArgument(f"{display(twice[0])} is named twice: one --set, --unset or --undo for a field")
     changes |= dict.fromkeys(removed)
     try:
-        wanted = list(dict.fromkeys(handle.records.find(read_names(images)).values()))
+        wanted = handle.records.find_all(read_names(images))
     except InvalidArgument as error:
         raise InvalidArgument(f"{error}; nothing was changed") from error
     there = {record.id: marks_of(record).corrected for record in handle.records.get(wanted)}

@@ -12,7 +12,7 @@ from lookalike.search.expressions import is_record_id, named_id
 from lookalike.sources.files import absolute
 from lookalike.sources.frames import named_frame
 from lookalike.stores.attached.description import row_id
-from lookalike.uris import file_uri, frame_uri, object_text, object_uri, place_uri, record_id
+from lookalike.uris import file_uri, frame_uri, object_text, object_uri, place_uri, record_id, split_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,10 @@ _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 
 def find_named(
     store: Store, collection: str, images: Iterable[str], folders: Sequence[str]
-) -> dict[str, list[str]]:
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return the ids of the records that each image may be, sorted; none where there is none.
+
+    And those of the frames of each film among the images.
 
     An id, or the path or URI that an id is made of, is looked up. What that does not find, such as a row of
     an attached table, is looked for among the URIs of all records: as a path, as the table has it, or, where
@@ -46,8 +48,9 @@ def find_named(
     there |= {damage.id for damage in store.damage.found(collection)}
     found = {image: [one] if one in there else [] for image, one in wanted.items()}
     left = [image for image, ids in found.items() if not ids and not _is_exact(image)]
+    frames: dict[str, list[str]] = {}
     if not left:
-        return found
+        return found, frames
     named: dict[str, set[str]] = {}
     for image in left:
         for uri in _uris(image, folders):
@@ -58,7 +61,10 @@ def find_named(
     for uri, stamp in store.scan_stamps(collection):
         for image in named.get(uri, ()):
             found[image].append(stamp.id)
-    return {image: sorted(set(ids)) for image, ids in found.items()}
+        film = split_frame(uri) if "#" in uri else None
+        for image in () if film is None else named.get(film[0], ()):
+            frames.setdefault(image, []).append(stamp.id)
+    return {image: sorted(set(ids)) for image, ids in found.items()}, frames
 
 
 def _id_of(image: str) -> str:
