@@ -29,6 +29,7 @@ def film(
     times: Sequence[int] = (),
     container: str | None = None,
     rate: int = RATE,
+    sound: float = 0,
 ) -> Path:
     """Write a film of scenes that are equally long.
 
@@ -42,6 +43,7 @@ def film(
         times: when each frame is shown, in milliseconds; by default as often as it takes.
         container: by default as the name says.
         rate: frames a second.
+        sound: seconds of silence that it has beside them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     count = len(times) or round(seconds * rate)
@@ -52,6 +54,7 @@ def film(
         # MPEG-1 has no other times.
         stream.codec_context.time_base = Fraction(1, rate if codec == "mpeg1video" else 1000)
         stream.time_base = Fraction(1, 1000)
+        heard = file.add_stream("aac", rate=8000) if sound else None
         for number in range(count):
             colours = np.full((size[1], size[0], 3), scenes[number * len(scenes) // count], np.uint8)
             colours[: size[1] // 8, number % size[0] :][:, : size[0] // 8] = 255
@@ -60,6 +63,13 @@ def film(
             frame.time_base = Fraction(1, 1000)
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
+        if heard is not None:
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, round(sound * 8000)), np.float32), format="fltp", layout="mono"
+            )
+            silence.sample_rate = 8000
+            file.mux(heard.encode(silence))
+            file.mux(heard.encode())
     return path
 
 

@@ -88,6 +88,17 @@ def test_a_film_that_begins_later_is_whole(tmp_path: Path) -> None:
         assert opened.fault is None
 
 
+def test_sound_may_be_longer_than_the_pictures(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", seconds=2, sound=30)
+    with path.open("rb") as file, open_film(file, str(path)) as opened:
+        assert [frame.time for frame in opened.frames(SECOND)] == [0, 1_000]
+        assert opened.fault is None
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with path.open("rb") as file, open_film(file, str(path)) as opened:
+        assert [frame.time for frame in opened.frames(SECOND)] != []
+        assert opened.fault is not None
+
+
 def test_frames_that_lie_several_in_a_pack_are_found_again(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mpg", codec="mpeg1video", rate=25, seconds=8)
     with path.open("rb") as file, open_film(file, str(path)) as opened:
@@ -176,8 +187,10 @@ def test_a_table_labels_the_frames_of_the_film_that_it_names(desk: Desk, tmp_pat
     assert {record.fields["label"] for record in records(desk).values()} == {"scratch"}
     assert sorted(record.fields["time"] for record in records(desk).values()) == [0.0, 1.0, 2.0]
     assert any("its label has time" in remark.text for remark in report.remarks)
-    table.write_text("file_name,label\na.mp4,good\n")
-    assert desk.index(tmp_path / "all", labels="auto", frames=SECOND).relabelled == 3
+    table.write_text("file_name,label\na.mp4,good\na.mp4#t=1,bad\n")
+    report = desk.index(tmp_path / "all", labels="auto", frames=SECOND)
+    assert report.relabelled == 3
+    assert "name the film of a frame" in report.skipped[0].reason
     assert {record.fields["label"] for record in records(desk).values()} == {"good"}
 
 

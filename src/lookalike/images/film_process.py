@@ -16,7 +16,7 @@ import signal
 import socket
 from abc import abstractmethod
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import av.error
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -184,6 +185,7 @@ class _Film:
             file.close()
             raise
         length = self._stream.duration
+        self._heard = 0
         whole = self._container.duration
         if whole is not None and "matroska" in self._container.format.name:
             # It counts from 0, and not from when the film begins.
@@ -274,7 +276,7 @@ class _Film:
         rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
         start = Fraction(self._container.start_time or 0, 1_000_000)
         last = -1
-        packets = self._container.demux(self._stream)
+        packets = self._packets(start)
         while True:
             try:
                 packet = next(packets, None)
@@ -308,6 +310,19 @@ class _Film:
                 self._until = moment + math.ceil(length * 1000)
                 yield moment, frame
 
+    def _packets(self, start: Fraction) -> Iterator[Packet[VideoStream]]:
+        """Yield the packets of the pictures from where the film stands.
+
+        Where only the whole film has a length, its sound may go on after them: how far it does is noted.
+        """
+        others = self._container.streams.audio if self._stream.duration is None else ()
+        for packet in self._container.demux(self._stream, *others):
+            if packet.stream_index == self._stream.index:
+                yield cast("Packet[VideoStream]", packet)
+            elif packet.pts is not None and packet.time_base is not None:
+                ends = (packet.pts + (packet.duration or 0)) * packet.time_base - start
+                self._heard = max(self._heard, math.ceil(ends * 1000))
+
     def _damaged(self, last: int) -> None:
         if self._fault is None:
             self._fault = f"damaged after {max(0, last) / 1000:g} s"
@@ -317,7 +332,7 @@ class _Film:
         if self._reached < 0:
             raise _Unusable(self._fault or "no frame of it can be decoded")
         whole = 0 if self.duration is None else self.duration
-        if self._fault is None and whole - self._until > max(_LAST, whole // 20):
+        if self._fault is None and whole - max(self._until, self._heard) > max(_LAST, whole // 20):
             return f"breaks off: its pictures end at {self._until / 1000:g} s of {whole / 1000:g} s"
         return self._fault
 

@@ -260,6 +260,8 @@ class ImageNames:
     def _hint(self, parts: Directories) -> str:
         """Say what comes nearest to a name that no image has."""
         name = parts[-1] if parts else ""
+        if "#t=" in name:
+            return "name the film of a frame, or take the table by `lookalike label --from`"
         if "\ufffd" in name or "?" in name:
             return "characters of its name were lost when the table was saved; save it as UTF-8"
         for key, difference in (
