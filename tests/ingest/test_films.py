@@ -99,10 +99,16 @@ def test_sound_may_be_longer_than_the_pictures(tmp_path: Path) -> None:
         assert opened.fault is not None
 
 
-def test_frames_that_lie_several_in_a_pack_are_found_again(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mpg", codec="mpeg1video", rate=25, seconds=8)
+@pytest.mark.parametrize(
+    ("name", "codec"), [("several in a pack.mpg", "mpeg1video"), ("as coded.avi", "libx264")]
+)
+def test_frames_whose_times_are_guessed_are_all_there_and_found_again(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    path = film(tmp_path / name, codec=codec, rate=25, seconds=8)
     with path.open("rb") as file, open_film(file, str(path)) as opened:
         found = list(opened.frames(Sampling.parse("every:1ms")))
+    assert len(found) >= 198
     with path.open("rb") as file, open_film(file, str(path)) as opened:
         for frame in found[::-10]:
             assert opened.frame(frame.time) == frame

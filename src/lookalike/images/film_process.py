@@ -275,6 +275,8 @@ class _Film:
         """
         rate = self._stream.average_rate or self._stream.guessed_rate or Fraction(25)
         start = Fraction(self._container.start_time or 0, 1_000_000)
+        # AVI counts frames as they are coded, which is not as they are shown.
+        by_dts = self._container.format.name == "avi"
         last = -1
         packets = self._packets(start)
         while True:
@@ -297,10 +299,11 @@ class _Film:
                 if frame.is_corrupt:
                     self._damaged(last)
                     continue
-                if frame.pts is None or frame.time_base is None:
+                shown = frame.dts if by_dts and frame.dts is not None else frame.pts
+                if shown is None or frame.time_base is None:
                     moment = 0 if last < 0 else last + max(1, math.ceil(1000 / rate))
                 else:
-                    moment = max(0, math.ceil((frame.pts * frame.time_base - start) * 1000))
+                    moment = max(0, math.ceil((shown * frame.time_base - start) * 1000))
                 if moment <= last:
                     if last - moment > _LAST and self._fault is None:
                         self._fault = f"its times go back at {last / 1000:g} s: such frames are left out"
