@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
@@ -177,6 +178,21 @@ def test_settings_that_cannot_be_used_are_named(
     with pytest.raises(SourceError, match=said) as caught:
         find(object_path("s3://bucket/a"))
     silent_about(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("gs://bucket/a", "GOOGLE_APPLICATION_CREDENTIALS .* names no file"),
+        ("az://container/a", "AZURE_STORAGE_ACCOUNT_NAME is not in the environment"),
+    ],
+)
+def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, uri: str, said: str) -> None:
+    for name in [name for name in os.environ if name.startswith(("AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file.json")
+    with pytest.raises(SourceError, match=said):
+        find(object_path(uri))
 
 
 @contextmanager

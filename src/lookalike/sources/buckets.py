@@ -241,10 +241,9 @@ class Bucket:
     def _refusal(self, error: Exception, key: str | None) -> Exception:
         known, text = self._obstore.exceptions, str(error)
         if _MACHINE in text:
-            return SourceDenied(
-                self.uri,
-                "no keys are in the environment (profiles are not read), and this machine has no role",
-            )
+            profiles = " (profiles are not read)" if self.uri.startswith("s3:") else ""
+            said = f"no keys are in the environment{profiles}, and this machine has no role"
+            return SourceDenied(self.uri, said)
         status = _STATUS.search(text)
         found = _CODE.search(text) or status
         code = found[1] if found else ""
@@ -344,6 +343,11 @@ def _check_settings(uri: str, given: Mapping[str, str]) -> None:
     keys = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if given.get(name)]
     if len(keys) == 1:
         raise SourceError(uri, f"of the two keys, there is only {keys[0]} in the environment")
+    for name in ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"):
+        if given.get(name) and not os.path.isfile(given[name]):  # noqa: PTH113 - says no where `Path` raises
+            raise SourceError(uri, f"{name} in the environment names no file")
+    if uri.startswith("az:") and not any("ACCOUNT_NAME" in name or "EMULATOR" in name for name in given):
+        raise SourceError(uri, "AZURE_STORAGE_ACCOUNT_NAME is not in the environment")
 
 
 def _is_address(text: str) -> bool:
