@@ -266,6 +266,8 @@ def test_what_is_not_there_is_told(bucket: Bucket) -> None:
             with pytest.raises(PathNotFound, match=f"s3://.*{key}"):
                 find(path)
         assert not path.is_file()
+    with pytest.raises(PathNotFound, match="a pattern is given by --include"):
+        find(bucket.path("parts/*.jpg"))
     with pytest.raises(FileNotFoundError, match="no such object"):
         bucket.path("parts/none.jpg").read_bytes()
 

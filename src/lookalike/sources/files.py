@@ -121,7 +121,8 @@ def _find_objects(
     if not alone and (walk.paths or walk.skipped or manifest is not None):
         return _chosen(str(root), walk, patterns, walk.paths.__getitem__)
     if not alone:
-        raise PathNotFound(display(str(root)))
+        more = "a pattern is given by --include, beside the prefix" if "*" in root.key else ""
+        raise PathNotFound(display(str(root)), more)
     reason = patterns.reason([root.name, root.key])
     return Found(left_out=[LeftOut(reason, 1, str(root))]) if reason else Found(images=[root])
 
