@@ -196,6 +196,19 @@ def test_settings_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, ur
 
 
 @contextmanager
+def serving(answer: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on the loopback, and yield the address."""
+    with HTTPServer(("127.0.0.1", 0), answer) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def refusing(status: int, code: str) -> Iterator[str]:
     """Serve nothing but one error, as a server of Amazon has it that was not at hand."""
     content = f"<Error><Code>{code}</Code></Error>".encode()
@@ -210,14 +223,8 @@ def refusing(status: int, code: str) -> Iterator[str]:
         def log_message(self, *words: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answer) as address:
+        yield address
 
 
 @pytest.mark.parametrize(
@@ -309,14 +316,8 @@ def listing(*pages: Sequence[str], refused: bool = False) -> Iterator[str]:
         def log_message(self, *words: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answer) as address:
+        yield address
 
 
 def test_a_key_with_two_slashes_is_skipped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,17 +51,14 @@ class Records:
         Raises:
             InvalidArgument: no record is called so, or several are.
         """
-        found, frames = self._named(images)
-        for image, ids in found.items():
-            if len(ids) > 1:
-                raise self._several(image, ids)
-            if not ids and image in frames:
+        found = {}
+        for image, ids, _ in self._named(images):
+            if not ids:
                 raise InvalidArgument(
                     f"{display(image)} is a film, and each of its frames is an image: name NAME#t=12.5"
                 )
-            if not ids:
-                raise self._none(image)
-        return {image: ids[0] for image, ids in found.items()}
+            found[image] = ids[0]
+        return found
 
     def find_all(self, images: str | Iterable[str]) -> list[str]:
         """Return the ids of the records that people name, each once; a film means all of its frames.
@@ -72,41 +69,34 @@ class Records:
         Raises:
             InvalidArgument: no record is called so, or several are that are no frames of one film.
         """
-        found, frames = self._named(images)
         wanted: dict[str, None] = {}
-        for image, ids in found.items():
-            if len(ids) > 1:
-                raise self._several(image, ids)
-            if not ids and image not in frames:
-                raise self._none(image)
-            wanted |= dict.fromkeys(ids or frames[image])
+        for _, ids, frames in self._named(images):
+            wanted |= dict.fromkeys(ids or frames)
         return list(wanted)
 
-    def _named(self, images: str | Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-        """Return what `find_named` does of this collection."""
+    def _named(self, images: str | Iterable[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+        """Yield each image with the id that it is called by, or with those of its frames: see `find_all`."""
         noted = indexed_paths(self._opened.models.cache, self._store.url)
         folders = [folder_uri(str(one)) for one in noted.get(same_name(self._name), Indexed()).folders]
         base = self._store.picture_base(self._name)
-        return find_named(
+        collection = self._store.collection(self._name)
+        found, frames = find_named(
             self._store,
             self._name,
             [images] if isinstance(images, str) else images,
             list(dict.fromkeys([*([] if base is None else [base]), *folders])),
         )
-
-    def _none(self, image: str) -> InvalidArgument:
-        return InvalidArgument(
-            f"not in collection {self._store.collection(self._name).name!r}: {display(image)}"
-        )
-
-    def _several(self, image: str, ids: Sequence[str]) -> InvalidArgument:
-        several = ", ".join(f"id:{one}" for one in ids[:_SHOWN])
-        more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
-        name = self._store.collection(self._name).name
-        return InvalidArgument(
-            f"several images of collection {name!r} are called {display(image)}: name one by its id, "
-            f"{several}{more}"
-        )
+        for image, ids in found.items():
+            if len(ids) > 1:
+                several = ", ".join(f"id:{one}" for one in ids[:_SHOWN])
+                more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
+                raise InvalidArgument(
+                    f"several images of collection {collection.name!r} are called {display(image)}: name one "
+                    f"by its id, {several}{more}"
+                )
+            if not (ids or image in frames):
+                raise InvalidArgument(f"not in collection {collection.name!r}: {display(image)}")
+            yield image, ids, frames.get(image, [])
 
     def scan(self, where: Conditions | None = None) -> Iterator[list[Record]]:
         """Yield all matching records in order of id, at most 1,000 at a time; no vector is read."""

@@ -134,14 +134,15 @@ def _rows(place: Location) -> Iterator[Mapping[str, str]]:
     if name.endswith(".json"):
         yield from _inventory(place, data)
     elif name.endswith((".csv", ".csv.gz")):
+        text = _text(place, data)
         for separator in _SEPARATORS:
-            rows = _csv_rows(place, data, separator)
+            rows = _csv_rows(place, text, separator)
             first = next(rows, [])
             columns = [_folded(each) for each in first]
             if {"key", "uri"} & set(columns):
                 yield from (dict(zip(columns, row, strict=False)) for row in rows)
                 return
-        yield from ({"key": line} for line in _alone(place, data))
+        yield from ({"key": line} for line in _alone(place, text))
     else:
         yield from ({"key": line} for line in _text(place, data).splitlines() if line)
 
@@ -165,16 +166,16 @@ def _inventory(place: Location, data: bytes) -> Iterator[Mapping[str, str]]:
         if kind == "parquet":
             yield from _parquet(file)
             continue
-        for row in _csv_rows(file, _read(file)):
+        for row in _csv_rows(file, _text(file, _read(file))):
             found = dict(zip(columns, row, strict=False))
             # In CSV, and only there, keys are URL-encoded.
             found["key"] = unquote_plus(found.get("key", ""))
             yield found
 
 
-def _alone(place: Location, data: bytes) -> Iterator[str]:
+def _alone(place: Location, text: str) -> Iterator[str]:
     """Yield the keys of a table that has one column, without a heading."""
-    for count, row in enumerate(_csv_rows(place, data)):
+    for count, row in enumerate(_csv_rows(place, text)):
         if len(row) > 1 and not count:
             raise InvalidArgument(
                 f"{display(str(place))}: the first line names no column key or uri; of an S3 Inventory, "
@@ -183,9 +184,9 @@ def _alone(place: Location, data: bytes) -> Iterator[str]:
         yield from row[:1]
 
 
-def _csv_rows(place: Location, data: bytes, separator: str = ",") -> Iterator[list[str]]:
+def _csv_rows(place: Location, text: str, separator: str = ",") -> Iterator[list[str]]:
     try:
-        yield from csv.reader(io.StringIO(_text(place, data), newline=""), delimiter=separator)
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     except csv.Error as error:
         raise InvalidArgument(f"{display(str(place))} is no CSV: {error}") from error
 

@@ -31,7 +31,7 @@ from lookalike.stores.sqlite.change_log import ChangeLog
 from lookalike.stores.sqlite.check import check_structure
 from lookalike.stores.sqlite.connection import SqliteFile
 from lookalike.stores.sqlite.filters import SqliteFilters
-from lookalike.stores.sqlite.keys import KEYED, ids_by_digest, numbers_by_id
+from lookalike.stores.sqlite.keys import RECORDS, ids_by_digest, numbers_by_id
 from lookalike.stores.sqlite.records import (
     RECORD_COLUMNS,
     fill_vector,
@@ -211,7 +211,7 @@ class SqliteBackend:
             # By rising number, as they stand in the file: that is twice as fast as in order of id.
             yield from connection.execute(
                 "SELECT uri, id, size, modified_ns, labels_digest, digest, file_checksum"  # noqa: S608 our own
-                f" FROM lookalike_records WHERE record IN (SELECT record FROM lookalike_ids WHERE {KEYED})",
+                f" FROM lookalike_records WHERE record IN ({RECORDS})",
                 (entry.key,),
             )
 

@@ -11,7 +11,7 @@ from lookalike.stores.checks import same_name
 from lookalike.stores.entry import NEW, Entry, VectorEntry, vector_columns
 from lookalike.stores.sql import insert_statement
 from lookalike.stores.sqlite.change_log import of_collection, of_vector
-from lookalike.stores.sqlite.keys import KEYED, remove_keys
+from lookalike.stores.sqlite.keys import KEYED, RECORDS, remove_keys
 from lookalike.stores.sqlite.schema import (
     DamagedCatalog,
     drop_vector_table,
@@ -203,7 +203,7 @@ def remove_collection(connection: sqlite3.Connection, entry: Entry) -> list[str]
         ((field,) for field in field_numbers(connection, entry.key).values()),
     )
     connection.execute(
-        f"DELETE FROM lookalike_records WHERE record IN (SELECT record FROM lookalike_ids WHERE {KEYED})",  # noqa: S608
+        f"DELETE FROM lookalike_records WHERE record IN ({RECORDS})",  # noqa: S608 our own condition
         (entry.key,),
     )
     remove_keys(connection, entry.key)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 KEYED = "recent IN (0, 1) AND collection = ?"
 """The condition on all keys of a collection, old and recent."""
 
+RECORDS = f"SELECT record FROM lookalike_ids WHERE {KEYED}"  # noqa: S608 our own condition
+"""The numbers of all records of a collection, in no order; a condition on their ids may follow."""
+
 _TABLES = ("ids", "digests")
 
 DIGEST_BEGINNING = 8

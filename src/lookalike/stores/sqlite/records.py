@@ -11,7 +11,7 @@ from lookalike.checksums import vector_checksum
 from lookalike.stores.batches import chunks
 from lookalike.stores.sqlite.encoding import text_bytes
 from lookalike.stores.sqlite.keys import (
-    KEYED,
+    RECORDS,
     add_digests,
     add_ids,
     remove_digests,
@@ -49,7 +49,7 @@ def select_by_id(
     for some in chunks(ids, _LOOKED_UP):
         yield from connection.execute(
             f"SELECT {columns} FROM lookalike_records WHERE record IN"  # noqa: S608 columns and marks are our own
-            f" (SELECT record FROM lookalike_ids WHERE {KEYED} AND id IN ({', '.join('?' * len(some))}))",
+            f" ({RECORDS} AND id IN ({', '.join('?' * len(some))}))",
             (collection, *some),
         )
 
@@ -205,7 +205,7 @@ def _add_vectors(
 
 def record_numbers(connection: sqlite3.Connection, entry: Entry) -> Numbers:
     """Return the numbers of all records, rising."""
-    rows = connection.execute(f"SELECT record FROM lookalike_ids WHERE {KEYED}", (entry.key,))  # noqa: S608
+    rows = connection.execute(RECORDS, (entry.key,))
     numbers = np.fromiter((number for (number,) in rows), np.int64)
     numbers.sort()
     return numbers

@@ -201,15 +201,16 @@ class Shortlist:
         rotated = _rotated(queries)
         distances = self._distances(rotated)
         numbers = self._look(rotated, distances, refined, compared, matching)
-        found, away = self._refine(rotated, distances, numbers, count)
+        nearest, away = self._refine(rotated, distances, numbers, count)
+        found = list(nearest)
         far = np.flatnonzero(away[:, min(K, count) - 1] > self.effort.reach)
         if len(far):
             count, refined = min(_FARTHER * count, there), min(_FARTHER * refined, there)
             numbers = self._look(rotated[far], distances[far], refined, _FARTHER * compared, matching)
             farther, _ = self._refine(rotated[far], distances[far], numbers, count)
-            wider = dict(zip(far.tolist(), farther, strict=True))
-            return [wider.get(place, row) for place, row in enumerate(found)]
-        return list(found)
+            for place, row in zip(far, farther, strict=True):
+                found[place] = row
+        return found
 
     def calibrate(
         self, queries: Vectors, numbers: NDArray[np.int64], neighbours: Sequence[NDArray[np.int64]]
